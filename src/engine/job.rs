@@ -1,0 +1,134 @@
+//! What the engine is asked to do, and what it says while it does it.
+//!
+//! A [`Job`] is already checked: prompts are token ids, bounds hold. Everything that happens to it arrives as
+//! [`Event`]s on its own channel; the last one is always [`Event::Finished`] or [`Event::Failed`].
+
+use std::time::Duration;
+
+use runabout_text::{SamplingParams, TokenId};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::model::TokenLogprobs;
+
+/// Names an accepted job; unique for the life of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    Background,
+    /// Goes before all background work, at the next step.
+    Interactive,
+}
+
+/// Accepted work.
+#[derive(Debug)]
+pub struct Job {
+    /// Never empty.
+    pub prompt: Vec<TokenId>,
+    pub params: SamplingParams,
+    /// Tokens that end the text and are not part of it.
+    pub end_tokens: Vec<TokenId>,
+    /// Strings that end the text and are not part of it.
+    pub stop: Vec<String>,
+    /// 0: prefill only, as `warm` does.
+    pub max_tokens: usize,
+    /// From the moment the job is taken up; what there is by then is the result.
+    pub time_budget: Option<Duration>,
+    pub priority: Priority,
+    /// `Some(n)`: log probabilities of each token and of the `n` most likely ones.
+    pub top_logprobs: Option<usize>,
+    /// Unbounded, since the engine never waits for a client; bounded in fact by `max_tokens`.
+    pub events: UnboundedSender<Event>,
+}
+
+/// What happens to a job, in order.
+#[derive(Debug)]
+pub enum Event {
+    /// Prompt tokens in the cache so far, `cached` of them found there at the start.
+    Prefill {
+        done: usize,
+        total: usize,
+        cached: usize,
+    },
+    /// A piece of text that is final. Never empty; the concatenation of all deltas is the result's text.
+    Delta {
+        text: String,
+    },
+    Finished(Finish),
+    Failed(JobError),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// A stop string.
+    Stop,
+    /// An end token.
+    Eos,
+    Length,
+    /// The time budget.
+    Budget,
+    Cancelled,
+    Superseded,
+}
+
+/// Why somebody ends a job early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelReason {
+    Cancelled,
+    Superseded,
+}
+
+/// A job's end, with all that it produced.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    pub reason: FinishReason,
+    pub text: String,
+    /// The generated tokens, an end token left out.
+    pub tokens: Vec<TokenId>,
+    /// One per token, when asked for.
+    pub logprobs: Vec<TokenLogprobs>,
+    pub usage: Usage,
+    pub timing: Timing,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub prompt_tokens: usize,
+    /// Prompt tokens whose KV was found in the cache.
+    pub cached_tokens: usize,
+    /// Tokens drawn, an end token counted.
+    pub completion_tokens: usize,
+    pub drafted_tokens: usize,
+    pub accepted_tokens: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// From submission until the first step.
+    pub queue: Duration,
+    /// From the first step until the prompt was in the cache.
+    pub prefill: Duration,
+    /// From submission until the first token was drawn; `None` when there was none.
+    pub first_token: Option<Duration>,
+    /// From the first token until the end.
+    pub decode: Duration,
+    /// From submission until the end.
+    pub total: Duration,
+}
+
+/// Why a job could not be done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("prompt has {n_tokens} tokens, the model's context holds {limit}")]
+    PromptTooLong { n_tokens: usize, limit: usize },
+    #[error("{n_queued} jobs are waiting already")]
+    Overloaded { n_queued: usize },
+    #[error("generation failed: {message}")]
+    StepFailed { message: String },
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// The engine's thread died; every later job gets the same answer.
+    #[error("the engine stopped working: {message}")]
+    EngineDied { message: String },
+}

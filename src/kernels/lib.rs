@@ -1,0 +1,1 @@
+//! SIMD kernels for CPUs, in pure Rust.

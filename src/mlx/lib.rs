@@ -1,0 +1,1 @@
+//! Language models on MLX, the only crate that uses mlx-rs.

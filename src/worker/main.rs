@@ -1,0 +1,3 @@
+//! The program `runabout`.
+
+fn main() {}

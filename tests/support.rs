@@ -1,0 +1,1 @@
+//! What the integration tests share: a client that speaks to the real binary over pipes.
