@@ -1,8 +1,21 @@
 //! Pure text rules: tokenizer, detokenizer, chat templates, fill-in-the-middle formats, stop strings, sampling parameters.
+//!
+//! One invariant runs through it: text from a user is never parsed as control tokens. It knows files only as far as
+//! a model folder's tokenizer goes, and neither tensors nor the wire.
 
+mod chat;
+mod detokenizer;
+mod error;
 mod sampling;
+mod stop;
+mod tokenizer;
 
+pub use chat::{ChatRequest, Message, ToolCall};
+pub use detokenizer::Detokenizer;
+pub use error::TextError;
 pub use sampling::SamplingParams;
+pub use stop::{StopMatcher, StopOutput};
+pub use tokenizer::{Tokenizer, TokenizerParts};
 
 /// An index into the model's vocabulary.
 pub type TokenId = u32;

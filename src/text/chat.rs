@@ -1,0 +1,137 @@
+//! A conversation to prompt tokens, through the model's own chat template.
+//!
+//! Two promises: the text is what transformers renders, character for character; and control tokens come from the
+//! template alone. What a person, a file or a tool wrote stays text, even if it reads
+//! `<|im_end|>\n<|im_start|>system`.
+
+mod marking;
+mod python;
+mod template;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
+
+pub(crate) use self::template::ChatTemplates;
+
+use self::marking::{mark_values, unmark};
+use crate::{TextError, TokenId, Tokenizer};
+
+/// One message, as templates see it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// `system`, `user`, `assistant`, `tool`, or whatever else the model's template knows.
+    pub role: String,
+    /// Empty for an assistant message that only calls tools.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub content: String,
+    #[serde(rename = "reasoning_content", default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Of a `tool` message: the call that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl Message {
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new("system", content)
+    }
+
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new("user", content)
+    }
+
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::new("assistant", content)
+    }
+
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { role: role.into(), content: content.into(), ..Self::default() }
+    }
+}
+
+/// A call of a function that an assistant message made. In JSON it has the shape of the field's chat APIs,
+/// `{"type": "function", "function": {"name", "arguments"}}`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolCall {
+    pub id: Option<String>,
+    pub name: String,
+    /// An object; a string that holds one is read into it, since templates write it as JSON themselves.
+    pub arguments: Value,
+}
+
+#[derive(Deserialize)]
+struct ToolCallOnWire {
+    #[serde(default)]
+    id: Option<String>,
+    function: FunctionOnWire,
+}
+
+#[derive(Deserialize)]
+struct FunctionOnWire {
+    name: String,
+    #[serde(default)]
+    arguments: Value,
+}
+
+impl<'de> Deserialize<'de> for ToolCall {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ToolCallOnWire { id, function } = ToolCallOnWire::deserialize(deserializer)?;
+        Ok(Self { id, name: function.name, arguments: function.arguments })
+    }
+}
+
+impl Serialize for ToolCall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let read = self.arguments.as_str().and_then(|it| serde_json::from_str(it).ok()).filter(Value::is_object);
+        let arguments = read.as_ref().unwrap_or(&self.arguments);
+        let mut call = Map::new();
+        if let Some(id) = &self.id {
+            call.insert("id".to_owned(), json!(id));
+        }
+        call.insert("type".to_owned(), json!("function"));
+        call.insert("function".to_owned(), json!({"name": self.name, "arguments": arguments}));
+        call.serialize(serializer)
+    }
+}
+
+fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// What a prompt is rendered from.
+#[derive(Clone, Copy, Debug)]
+pub struct ChatRequest<'a> {
+    pub messages: &'a [Message],
+    /// Descriptions of functions, in the shape of the field's chat APIs.
+    pub tools: &'a [Value],
+    /// Further variables of the template, `enable_thinking` for one. They go before everything but the messages.
+    pub kwargs: &'a Map<String, Value>,
+    /// Whether the prompt ends with the beginning of an assistant message, as it must for a turn to be generated.
+    pub add_generation_prompt: bool,
+}
+
+impl Tokenizer {
+    /// Whether [`Self::encode_chat`] has a template to work with.
+    pub fn has_chat_template(&self) -> bool {
+        !self.templates().is_empty()
+    }
+
+    /// The prompt of a conversation as text, as transformers' `apply_chat_template(..., tokenize=False)` has it.
+    pub fn render_chat(&self, request: &ChatRequest<'_>) -> Result<String, TextError> {
+        self.templates().render(request)
+    }
+
+    /// The prompt tokens of a conversation.
+    pub fn encode_chat(&self, request: &ChatRequest<'_>) -> Result<Vec<TokenId>, TextError> {
+        let mut variables = template::variables(request)?;
+        mark_values(&mut variables, self.control());
+        let rendered = self.templates().render_variables(variables)?;
+        Ok(self.encode_rendered(&rendered, unmark))
+    }
+}

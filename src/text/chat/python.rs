@@ -1,0 +1,241 @@
+//! Python's way to write values, which chat templates rely on: `str`, `json.dumps`, `strftime`.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Local, TimeZone};
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{Error, ErrorKind, Value};
+use serde::Serialize;
+use serde_json::ser::{CharEscape, Formatter, Serializer};
+
+/// `str(value)`.
+pub(super) fn str(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
+        ValueKind::Undefined => String::new(),
+        _ => repr(value),
+    }
+}
+
+/// `repr(value)` for what JSON can hold.
+fn repr(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::None | ValueKind::Undefined => "None".to_owned(),
+        ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
+        ValueKind::String => repr_str(value.as_str().unwrap_or_default()),
+        ValueKind::Number if !value.is_integer() => {
+            f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float)
+        }
+        ValueKind::Seq | ValueKind::Iterable => {
+            let items: Vec<String> = value.try_iter().into_iter().flatten().map(|it| repr(&it)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        ValueKind::Map => {
+            let field = |key: Value| {
+                let field = value.get_item(&key).unwrap_or_default();
+                format!("{}: {}", repr(&key), repr(&field))
+            };
+            let fields: Vec<String> = value.try_iter().into_iter().flatten().map(field).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        _ => value.to_string(),
+    }
+}
+
+fn repr_str(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut written = String::from(quote);
+    for it in text.chars() {
+        match it {
+            '\n' => written.push_str("\\n"),
+            '\r' => written.push_str("\\r"),
+            '\t' => written.push_str("\\t"),
+            '\\' => written.push_str("\\\\"),
+            it if it == quote => written.extend(['\\', it]),
+            it if u32::from(it) < 0x20 || (0x7F..0xA0).contains(&u32::from(it)) => {
+                // Writing to a string does not fail.
+                let _ = write!(written, "\\x{:02x}", u32::from(it));
+            }
+            it => written.push(it),
+        }
+    }
+    written.push(quote);
+    written
+}
+
+/// A float as Python writes it: the shortest digits that read back the same, `1e+16` from there on.
+fn float(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..16).contains(&exponent) || value == 0.0 {
+        return format!("{value:?}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// transformers' `tojson`: `json.dumps` with `ensure_ascii` off, and nothing escaped for HTML.
+pub(super) fn tojson(value: &Value, indent: Option<Value>, kwargs: Kwargs) -> Result<String, Error> {
+    let invalid = |reason: String| Error::new(ErrorKind::InvalidOperation, reason);
+    let indent = match indent.filter(|it| !it.is_none()) {
+        Some(indent) => Some(indent),
+        None => kwargs.get::<Option<Value>>("indent")?.filter(|it| !it.is_none()),
+    };
+    let indent = match indent {
+        None => None,
+        Some(indent) => match indent.as_str() {
+            Some(text) => Some(text.to_owned()),
+            None => Some(" ".repeat(indent.as_usize().ok_or_else(|| invalid("`indent` must be a number".to_owned()))?)),
+        },
+    };
+    let separators = kwargs.get::<Option<Vec<String>>>("separators")?;
+    let ensure_ascii = kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    let sort_keys = kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    kwargs.assert_all_used()?;
+
+    let (item_separator, key_separator) = match separators.as_deref() {
+        None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
+        None => (", ".to_owned(), ": ".to_owned()),
+        Some([item, key]) => (item.clone(), key.clone()),
+        Some(_) => return Err(invalid("`separators` must be a pair of strings".to_owned())),
+    };
+    let mut json = serde_json::to_value(value).map_err(|err| invalid(err.to_string()))?;
+    if sort_keys {
+        json.sort_all_objects();
+    }
+    let formatter = PythonJson { indent, item_separator, key_separator, ensure_ascii, depth: 0, has_value: false };
+    let mut written = Vec::new();
+    json.serialize(&mut Serializer::with_formatter(&mut written, formatter)).map_err(|err| invalid(err.to_string()))?;
+    String::from_utf8(written).map_err(|err| invalid(err.to_string()))
+}
+
+/// `json.dumps`' layout.
+struct PythonJson {
+    indent: Option<String>,
+    item_separator: String,
+    key_separator: String,
+    ensure_ascii: bool,
+    depth: usize,
+    has_value: bool,
+}
+
+impl PythonJson {
+    fn open<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, bracket: u8) -> std::io::Result<()> {
+        self.depth += 1;
+        self.has_value = false;
+        writer.write_all(&[bracket])
+    }
+
+    fn close<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, bracket: u8) -> std::io::Result<()> {
+        self.depth -= 1;
+        if self.has_value {
+            self.new_line(writer)?;
+        }
+        self.has_value = true;
+        writer.write_all(&[bracket])
+    }
+
+    fn begin_item<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if !first {
+            writer.write_all(self.item_separator.as_bytes())?;
+        }
+        self.new_line(writer)
+    }
+
+    fn new_line<W: ?Sized + std::io::Write>(&self, writer: &mut W) -> std::io::Result<()> {
+        let Some(indent) = &self.indent else { return Ok(()) };
+        writer.write_all(b"\n")?;
+        (0..self.depth).try_for_each(|_| writer.write_all(indent.as_bytes()))
+    }
+}
+
+impl Formatter for PythonJson {
+    fn begin_array<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        self.open(writer, b'[')
+    }
+
+    fn end_array<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        self.close(writer, b']')
+    }
+
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        self.begin_item(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + std::io::Write>(&mut self, _: &mut W) -> std::io::Result<()> {
+        self.has_value = true;
+        Ok(())
+    }
+
+    fn begin_object<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        self.open(writer, b'{')
+    }
+
+    fn end_object<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        self.close(writer, b'}')
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        self.begin_item(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        writer.write_all(self.key_separator.as_bytes())
+    }
+
+    fn end_object_value<W: ?Sized + std::io::Write>(&mut self, _: &mut W) -> std::io::Result<()> {
+        self.has_value = true;
+        Ok(())
+    }
+
+    fn write_f64<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, value: f64) -> std::io::Result<()> {
+        writer.write_all(float(value).as_bytes())
+    }
+
+    fn write_string_fragment<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> std::io::Result<()> {
+        if !self.ensure_ascii {
+            return writer.write_all(fragment.as_bytes());
+        }
+        for it in fragment.chars() {
+            if it.is_ascii() {
+                write!(writer, "{it}")?;
+            } else {
+                let mut units = [0; 2];
+                it.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_char_escape<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        escape: CharEscape,
+    ) -> std::io::Result<()> {
+        serde_json::ser::CompactFormatter.write_char_escape(writer, escape)
+    }
+}
+
+/// transformers' `strftime_now`: the local time.
+pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
+    strftime(&Local::now(), format)
+}
+
+fn strftime<Tz: TimeZone<Offset: std::fmt::Display>>(at: &DateTime<Tz>, format: &str) -> Result<String, Error> {
+    let mut written = String::new();
+    write!(written, "{}", at.format(format)).map_err(|_| {
+        Error::new(ErrorKind::InvalidOperation, format!("`strftime_now` does not know the format {format:?}"))
+    })?;
+    Ok(written)
+}

@@ -1,0 +1,63 @@
+//! What can go wrong with a model's text files, a conversation or a parameter.
+//!
+//! Variants are rules, not places: a caller tells by the variant whether the model folder, the template or the
+//! request is at fault.
+
+use std::path::PathBuf;
+
+use crate::TokenId;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    #[error(
+        "no `tokenizer.json` in {}\nhint: a model folder needs the fast tokenizer's file; `AutoTokenizer.from_pretrained(...).save_pretrained(...)` writes one",
+        folder.display()
+    )]
+    MissingTokenizer { folder: PathBuf },
+
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+
+    #[error("{} is not valid JSON", path.display())]
+    BadJson {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// tokenizer.json is there, and the tokenizers library refuses it.
+    #[error("`tokenizer.json` cannot be used: {reason}")]
+    BadTokenizer { reason: String },
+
+    #[error(
+        "`tokenizer.json` must have a decoder of a language model (`ByteLevel`, `Metaspace`, or a sequence of `Replace`, `ByteFallback`, `Fuse` and `Strip`), got `{decoder}`"
+    )]
+    UnsupportedDecoder { decoder: String },
+
+    /// A base model, or a folder that lost its template.
+    #[error("the model has no chat template\nhint: use an instruct model, or `complete` instead of `chat`")]
+    NoChatTemplate,
+
+    #[error("the model's chat template is not valid: {reason}")]
+    BadChatTemplate { reason: String },
+
+    /// The template called `raise_exception`: the conversation is of a shape that the model does not know.
+    #[error("the model's chat template refuses these messages: {reason}")]
+    ConversationRefused { reason: String },
+
+    #[error("the model's chat template failed on these messages: {reason}")]
+    ChatTemplateFailed { reason: String },
+
+    #[error("`role` must be a word of letters, digits, `_` and `-`, got {role:?}")]
+    BadRole { role: String },
+
+    #[error("`{field}` must be {expected}, got {got}")]
+    OutOfBounds { field: &'static str, expected: &'static str, got: String },
+
+    #[error("`logit_bias` must name tokens below {vocabulary_size}, got {token}")]
+    UnknownToken { token: TokenId, vocabulary_size: usize },
+}

@@ -1,0 +1,157 @@
+//! Stop strings in a stream of text.
+//!
+//! A stop string may arrive in pieces, "ST" and then "OP", so text that could still become one is held back, and
+//! only that. The stop string that is complete first wins, the longest if two end together; what follows is dropped. The
+//! result does not depend on how the text was cut.
+
+/// What one piece of text led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StopOutput {
+    /// Text that can no longer be part of a stop string.
+    pub emit: String,
+    /// Which of the stop strings ended the text.
+    pub matched: Option<usize>,
+}
+
+/// Looks for stop strings. Empty ones never match.
+#[derive(Clone, Debug)]
+pub struct StopMatcher {
+    stop: Vec<String>,
+    /// The longest end of the text so far that a stop string begins with.
+    held: String,
+    is_over: bool,
+}
+
+impl StopMatcher {
+    pub fn new(stop: &[String]) -> Self {
+        Self { stop: stop.to_vec(), held: String::new(), is_over: false }
+    }
+
+    /// Takes the next piece of text. After a match, all further text is dropped.
+    pub fn push(&mut self, text: &str) -> StopOutput {
+        if self.is_over {
+            return StopOutput::default();
+        }
+        let mut emit = std::mem::take(&mut self.held);
+        emit.push_str(text);
+        if let Some((start, idx)) = self.first_match(&emit) {
+            self.is_over = true;
+            emit.truncate(start);
+            return StopOutput { emit, matched: Some(idx) };
+        }
+        self.held = emit.split_off(emit.len() - self.n_undecided(&emit));
+        StopOutput { emit, matched: None }
+    }
+
+    /// No more text comes: what was held back after all belongs to the text.
+    pub fn flush(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Where the stop string begins that is complete first, and which one it is.
+    fn first_match(&self, text: &str) -> Option<(usize, usize)> {
+        let matches = self.stop.iter().enumerate().filter(|(_, stop)| !stop.is_empty());
+        matches
+            .filter_map(|(idx, stop)| text.find(stop.as_str()).map(|start| (start + stop.len(), start, idx)))
+            .min()
+            .map(|(_, start, idx)| (start, idx))
+    }
+
+    /// How many bytes at the end of `text` are the beginning of a stop string.
+    fn n_undecided(&self, text: &str) -> usize {
+        let of_one = |stop: &String| {
+            let mut beginnings = stop.char_indices().map(|(at, _)| &stop[..at]).rev();
+            beginnings.find(|beginning| text.ends_with(beginning)).map_or(0, str::len)
+        };
+        self.stop.iter().map(of_one).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matcher(stop: &[&str]) -> StopMatcher {
+        StopMatcher::new(&stop.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    /// All that is emitted for the pieces, and the match.
+    fn run(stop: &[&str], pieces: &[&str]) -> (String, Option<usize>) {
+        let mut matcher = matcher(stop);
+        let mut text = String::new();
+        let mut matched = None;
+        for piece in pieces {
+            let output = matcher.push(piece);
+            text.push_str(&output.emit);
+            matched = matched.or(output.matched);
+        }
+        text.push_str(&matcher.flush());
+        (text, matched)
+    }
+
+    /// The same, the slow and obvious way: character by character, is a stop string complete?
+    fn whole(stop: &[&str], text: &str) -> (String, Option<usize>) {
+        for end in text.char_indices().map(|(at, it)| at + it.len_utf8()) {
+            let seen = &text[..end];
+            let ending = stop.iter().enumerate().filter(|(_, it)| !it.is_empty() && seen.ends_with(**it));
+            if let Some((idx, it)) = ending.max_by_key(|(idx, it)| (it.len(), usize::MAX - idx)) {
+                return (seen[..end - it.len()].to_owned(), Some(idx));
+            }
+        }
+        (text.to_owned(), None)
+    }
+
+    #[test]
+    fn a_stop_string_in_two_pieces_ends_the_text_before_it() {
+        assert_eq!(run(&["STOP"], &["a ST", "OP b"]), ("a ".to_owned(), Some(0)));
+    }
+
+    #[test]
+    fn only_what_could_still_match_is_held_back() {
+        let mut matcher = matcher(&["\n\n", "```"]);
+        assert_eq!(matcher.push("let x = `1`;\n").emit, "let x = `1`;");
+        assert_eq!(matcher.push("let").emit, "\nlet");
+        assert_eq!(matcher.push("``").emit, "");
+        assert_eq!(matcher.flush(), "``");
+    }
+
+    #[test]
+    fn text_after_a_match_is_dropped_in_later_pieces_too() {
+        let mut matcher = matcher(&["end"]);
+        assert_eq!(matcher.push("the end of"), StopOutput { emit: "the ".to_owned(), matched: Some(0) });
+        assert_eq!(matcher.push(" it"), StopOutput::default());
+        assert_eq!(matcher.flush(), "");
+    }
+
+    #[test]
+    fn the_stop_string_that_is_complete_first_wins() {
+        assert_eq!(run(&["abcd", "bc"], &["abcd"]), ("a".to_owned(), Some(1)));
+        assert_eq!(run(&["c", "abc"], &["xabc"]), ("x".to_owned(), Some(1)));
+    }
+
+    #[test]
+    fn a_beginning_inside_a_beginning_is_not_lost() {
+        assert_eq!(run(&["aab"], &["a", "a", "a", "b"]), ("a".to_owned(), Some(0)));
+    }
+
+    #[test]
+    fn empty_stop_strings_never_match() {
+        assert_eq!(run(&["", "é"], &["caf", "è"]), ("cafè".to_owned(), None));
+    }
+
+    proptest! {
+        #[test]
+        fn every_chunking_equals_the_whole_text(
+            stop in prop::collection::vec("[ab😀é]{0,4}", 0..4),
+            pieces in prop::collection::vec("[ab😀é]{0,5}", 0..8),
+        ) {
+            let stop: Vec<&str> = stop.iter().map(String::as_str).collect();
+            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+            prop_assert_eq!(run(&stop, &pieces), whole(&stop, &pieces.concat()));
+        }
+    }
+}

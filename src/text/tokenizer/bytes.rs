@@ -1,0 +1,179 @@
+//! The bytes that each token stands for, worked out once from the tokenizer's decoder.
+//!
+//! Decoding is then concatenation, which is what makes it incremental. What a decoder does to the whole text
+//! (strip a leading space) is kept apart in [`LeadingStrip`]. Byte tokens (`<0xE5>`) become plain bytes, as in
+//! mlx_lm; `tokenizers` would turn a whole run of them into U+FFFD when one is invalid.
+
+use serde_json::Value;
+use tokenizers::AddedToken;
+
+use super::control::is_control;
+use crate::{TextError, TokenId};
+
+/// What disappears at the start of a decoded text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeadingStrip {
+    Nothing,
+    /// Up to `count` times this character: SentencePiece puts a space before the first word.
+    Char { content: char, count: usize },
+    /// Every space of the first token, as the `Metaspace` decoder has it.
+    SpacesOfFirstToken,
+}
+
+/// Bytes of all tokens, end to end.
+#[derive(Debug)]
+pub(crate) struct TokenBytes {
+    bytes: Vec<u8>,
+    /// `ends[id]` is where the token's bytes end in `bytes`; they begin where the previous ones end.
+    ends: Vec<u32>,
+    pub(crate) leading: LeadingStrip,
+}
+
+impl TokenBytes {
+    pub(crate) fn new(inner: &tokenizers::Tokenizer) -> Result<Self, TextError> {
+        let decoder = serde_json::to_value(inner.get_decoder())
+            .map_err(|err| TextError::BadTokenizer { reason: err.to_string() })?;
+        let mut rules = Rules { steps: Vec::new(), leading: LeadingStrip::Nothing, fused: false };
+        rules.read(&decoder)?;
+
+        let added = inner.get_added_tokens_decoder();
+        let n_tokens = inner.get_vocab(true).values().max().map_or(0, |&max| max + 1);
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for id in 0..n_tokens {
+            let silent = added.get(&id).is_some_and(|token: &AddedToken| is_control(token));
+            if let Some(token) = inner.id_to_token(id).filter(|_| !silent) {
+                rules.append(&token, &mut bytes);
+            }
+            let end = u32::try_from(bytes.len()).map_err(|_| TextError::BadTokenizer {
+                reason: "the vocabulary's text is larger than 4 GiB".to_owned(),
+            })?;
+            ends.push(end);
+        }
+        Ok(Self { bytes, ends, leading: rules.leading })
+    }
+
+    /// The token's bytes; none for control tokens and ids outside the vocabulary.
+    pub(crate) fn of(&self, token: TokenId) -> &[u8] {
+        let Some(idx) = usize::try_from(token).ok().filter(|&idx| idx < self.ends.len()) else { return &[] };
+        let start = idx.checked_sub(1).map_or(0, |previous| self.ends[previous] as usize);
+        &self.bytes[start..self.ends[idx] as usize]
+    }
+
+    pub(crate) fn n_tokens(&self) -> usize {
+        self.ends.len()
+    }
+}
+
+/// What a decoder does to one token.
+enum Step {
+    /// GPT-2's printable alphabet back to bytes.
+    ByteLevel,
+    ByteFallback,
+    Replace { pattern: String, content: String },
+}
+
+struct Rules {
+    steps: Vec<Step>,
+    leading: LeadingStrip,
+    /// Whether the steps from here on see the whole text.
+    fused: bool,
+}
+
+impl Rules {
+    fn read(&mut self, decoder: &Value) -> Result<(), TextError> {
+        let kind = decoder["type"].as_str().unwrap_or("null");
+        let unsupported = || TextError::UnsupportedDecoder { decoder: kind.to_owned() };
+        match kind {
+            "Sequence" => {
+                for part in decoder["decoders"].as_array().ok_or_else(unsupported)? {
+                    self.read(part)?;
+                }
+            }
+            "ByteLevel" => {
+                self.steps.push(Step::ByteLevel);
+                self.fused = true;
+            }
+            "ByteFallback" => self.steps.push(Step::ByteFallback),
+            "Fuse" => self.fused = true,
+            "Metaspace" => {
+                let pattern = decoder["replacement"].as_str().ok_or_else(unsupported)?.to_owned();
+                self.steps.push(Step::Replace { pattern, content: " ".to_owned() });
+                if decoder["prepend_scheme"] != "never" {
+                    self.leading = LeadingStrip::SpacesOfFirstToken;
+                }
+            }
+            "Replace" => {
+                let pattern = decoder["pattern"]["String"].as_str().ok_or_else(unsupported)?.to_owned();
+                let content = decoder["content"].as_str().ok_or_else(unsupported)?.to_owned();
+                self.steps.push(Step::Replace { pattern, content });
+            }
+            "Strip" => {
+                let content = decoder["content"].as_str().and_then(|it| it.chars().next());
+                let count = decoder["start"].as_u64().and_then(|it| usize::try_from(it).ok());
+                let (Some(content), Some(count)) = (content, count) else { return Err(unsupported()) };
+                // Stripping at the end of a text is not known before the text ends, stripping each token is
+                // not what any language model does.
+                if decoder["stop"] != 0 || !self.fused {
+                    return Err(unsupported());
+                }
+                self.leading = LeadingStrip::Char { content, count };
+            }
+            _ => return Err(unsupported()),
+        }
+        Ok(())
+    }
+
+    fn append(&self, token: &str, bytes: &mut Vec<u8>) {
+        let mut text = token.to_owned();
+        for step in &self.steps {
+            match step {
+                Step::Replace { pattern, content } => text = text.replace(pattern, content),
+                Step::ByteFallback => {
+                    if let Some(byte) = byte_token(&text) {
+                        bytes.push(byte);
+                        return;
+                    }
+                }
+                Step::ByteLevel => {
+                    // Added tokens are not written in the alphabet: one character outside it, and the token
+                    // stands for itself.
+                    match text.chars().map(byte_of_char).collect::<Option<Vec<u8>>>() {
+                        Some(decoded) => bytes.extend(decoded),
+                        None => bytes.extend(text.as_bytes()),
+                    }
+                    return;
+                }
+            }
+        }
+        bytes.extend(text.as_bytes());
+    }
+}
+
+/// The byte of a token such as `<0x0A>`.
+fn byte_token(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    if digits.len() == 2 { u8::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// Whether GPT-2's alphabet writes a byte as the character of the same number.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF)
+}
+
+/// The character that GPT-2's byte-level alphabet writes for a byte.
+pub(crate) fn char_of_byte(byte: u8) -> char {
+    if is_plain(byte) {
+        return char::from(byte);
+    }
+    let nth = (0..byte).filter(|&other| !is_plain(other)).count();
+    // At most 68 bytes are not plain, so this stays far below the surrogates.
+    u32::try_from(nth).ok().and_then(|nth| char::from_u32(256 + nth)).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+fn byte_of_char(written: char) -> Option<u8> {
+    match u8::try_from(u32::from(written)) {
+        Ok(byte) => is_plain(byte).then_some(byte),
+        Err(_) => (0..=u8::MAX).filter(|&byte| !is_plain(byte)).nth((u32::from(written) - 256) as usize),
+    }
+}

@@ -1,0 +1,42 @@
+//! Which tokens end a turn.
+//!
+//! Folders disagree with themselves: config.json names the base model's end token, generation_config.json the chat
+//! model's, and the template a third one. A model that is not stopped at its own end-of-turn token runs on to the
+//! token limit, talking to itself; so all of them count.
+
+use serde_json::Map;
+
+use super::{Tokenizer, TokenizerParts};
+use crate::TokenId;
+use crate::chat::{ChatRequest, Message};
+
+/// End tokens under whatever template: where a vocabulary has them as control tokens, they mean nothing else.
+/// `<|end|>` and `<|user|>` are not here, since in some families text goes on after them; the template tells.
+const ALWAYS_END: [&str; 6] =
+    ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>"];
+
+/// An answer that no template contains.
+const ANSWER: &str = "Wolpertinger";
+
+pub(super) fn find(tokenizer: &Tokenizer, parts: &TokenizerParts) -> Vec<TokenId> {
+    let eos_token = parts.special_token("eos_token");
+    let named = eos_token.as_deref().and_then(|it| tokenizer.token_to_id(it));
+    let known = ALWAYS_END.iter().filter_map(|it| tokenizer.control.leading(it));
+    let mut ends: Vec<TokenId> =
+        parts.eos_token_ids().into_iter().chain(named).chain(known).chain(after_answer(tokenizer)).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    ends
+}
+
+/// The control token that the template puts right after an answer: the one that ends the conversation, or, in a
+/// template that marks only beginnings, the one that begins the next turn.
+fn after_answer(tokenizer: &Tokenizer) -> Option<TokenId> {
+    let turns = [Message::user("Hello"), Message::assistant(ANSWER), Message::user("Thanks")];
+    [&turns[..2], &turns[..]].into_iter().find_map(|messages| {
+        let request = ChatRequest { messages, tools: &[], kwargs: &Map::new(), add_generation_prompt: false };
+        let rendered = tokenizer.templates.render(&request).ok()?;
+        let (_, after) = rendered.rsplit_once(ANSWER)?;
+        tokenizer.control.leading(after.trim_start())
+    })
+}
