@@ -1,0 +1,77 @@
+//! `cargo xtask setup`: makes MLX linkable.
+//!
+//! On Linux that is a *kit* below `target/mlx`: MLX's own library from its wheel, mlx-c compiled against it, and the
+//! Rust declarations of mlx-c; `linux` makes it. On macOS mlx-sys compiles MLX by itself and `macos` only looks for
+//! the tools. Any other command may call [`run`] first: it takes no time when there is nothing to do.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+#[cfg(target_os = "linux")]
+pub(crate) mod bindings;
+#[cfg(target_os = "linux")]
+mod kit;
+#[cfg(target_os = "linux")]
+mod link;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "linux")]
+mod mlx_c;
+#[cfg(target_os = "linux")]
+mod toolchain;
+#[cfg(target_os = "linux")]
+mod wheel;
+
+/// Arguments of `cargo xtask setup`.
+#[derive(clap::Args, Default)]
+pub(crate) struct Args {
+    /// Which of MLX's Linux libraries to link: the last one chosen, at first `cpu`.
+    #[arg(long, value_enum)]
+    mlx: Option<Mlx>,
+}
+
+/// MLX's published libraries for Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mlx {
+    /// No GPU needed; 10 MB to download.
+    Cpu,
+    /// CUDA 12, for NVIDIA drivers from 525 on; about 2 GB to download.
+    Cuda12,
+    /// CUDA 13, for NVIDIA drivers from 580 on; about 1.6 GB to download.
+    Cuda13,
+}
+
+impl fmt::Display for Mlx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Cuda12 => "cuda12",
+            Self::Cuda13 => "cuda13",
+        })
+    }
+}
+
+/// Sees to it that cargo can build and link what depends on mlx-sys. `root` is the workspace.
+#[cfg(target_os = "linux")]
+pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
+    kit::ensure(root, args.mlx)
+}
+
+/// Sees to it that cargo can build and link what depends on mlx-sys. `root` is the workspace.
+#[cfg(target_os = "macos")]
+pub(crate) fn run(_root: &Path, args: &Args) -> Result<()> {
+    anyhow::ensure!(
+        args.mlx.is_none(),
+        "`--mlx` chooses among MLX's libraries for Linux; on macOS there is one MLX, with Metal"
+    );
+    macos::check()
+}
+
+/// Says that there is no MLX here.
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+pub(crate) fn run(_root: &Path, _args: &Args) -> Result<()> {
+    anyhow::bail!("expected Linux or macOS, got `{}`, for which there is no MLX", std::env::consts::OS)
+}

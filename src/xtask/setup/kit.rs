@@ -1,0 +1,124 @@
+//! The kit, a folder below `target/mlx` with all that linking against MLX on Linux takes.
+//!
+//! Its name carries a fingerprint of everything it is made from, it is made under another name and renamed at the end,
+//! and `link.toml` names it only then. So a kit that exists is whole and current, a killed set-up leaves nothing that
+//! counts, and looking is enough to know that there is nothing to do. The layout inside is the wheels' own, so that
+//! libraries find each other: `mlx/lib`, `mlx/include`, `nvidia/*`; and ours, `lib` and `bindings`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use super::{Mlx, bindings, link, mlx_c, toolchain, wheel};
+
+/// What a kit's content follows from, besides the wheels and mlx-sys: the code that makes it.
+const RECIPE: [&str; 5] = [
+    include_str!("kit.rs"),
+    include_str!("mlx_c.rs"),
+    include_str!("bindings.rs"),
+    mlx_c::HALF_H,
+    mlx_c::STD_FORMAT_H,
+];
+
+/// Kits under construction.
+const BUILDING: &str = ".building-";
+
+/// Leaves a kit of `mlx` in place, and a `link.toml` that points to it; without `mlx`, of the library chosen last.
+pub(super) fn ensure(root: &Path, mlx: Option<Mlx>) -> Result<()> {
+    let mlx_folder = root.join("target/mlx");
+    let link_file = mlx_folder.join("link.toml");
+    let mlx = mlx.or_else(|| link::chosen(&link_file)).unwrap_or(Mlx::Cpu);
+    let lock = fs::read_to_string(root.join("Cargo.lock")).context("reading Cargo.lock")?;
+    let kit = mlx_folder.join(format!("{mlx}-{}", fingerprint(mlx, &lock)?));
+
+    if !(kit.is_dir() && link::is_current(&link_file, &kit, mlx)?) {
+        fs::create_dir_all(&mlx_folder).with_context(|| format!("creating `{}`", mlx_folder.display()))?;
+        let guard = File::create(mlx_folder.join(".lock")).context("creating the set-up's lock file")?;
+        guard.lock().context("waiting for another set-up to end")?;
+        if !kit.is_dir() {
+            make(root, mlx, &kit)?;
+        }
+        link::write(&link_file, &kit, mlx)?;
+        remove_others(&mlx_folder, &kit)?;
+    }
+    Ok(())
+}
+
+fn make(root: &Path, mlx: Mlx, kit: &Path) -> Result<()> {
+    let start = Instant::now();
+    toolchain::check()?;
+    let folder = kit.parent().context("a kit lies in target/mlx")?;
+    let building = tempfile::Builder::new()
+        .prefix(BUILDING)
+        .tempdir_in(folder)
+        .with_context(|| format!("creating a folder in `{}`", folder.display()))?;
+
+    for pin in wheel::pins(mlx)? {
+        wheel::unpack(&pin, building.path())?;
+    }
+    let source = mlx_c_source(root)?;
+    mlx_c::install_headers(&source, building.path())?;
+    mlx_c::compile(&source, building.path())?;
+    bindings::generate(building.path())?;
+
+    fs::rename(building.keep(), kit).with_context(|| format!("moving the kit to `{}`", kit.display()))?;
+    eprintln!("setup: MLX is ready, {:.0} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// mlx-c's source, which the mlx-sys crate carries.
+fn mlx_c_source(root: &Path) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--locked", "--format-version", "1"])
+        .current_dir(root)
+        .output()
+        .context("running `cargo metadata`")?;
+    ensure!(
+        output.status.success(),
+        "`cargo metadata` failed:\n{}",
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    );
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("reading what `cargo metadata` printed")?;
+    let manifest = metadata["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|package| package["name"] == "mlx-sys")
+        .and_then(|package| package["manifest_path"].as_str())
+        .context("no `mlx-sys` among the workspace's dependencies")?;
+    Ok(Path::new(manifest).with_file_name("src").join("mlx-c"))
+}
+
+fn fingerprint(mlx: Mlx, lock: &str) -> Result<String> {
+    // The version and checksum of mlx-sys: cargo takes ten times as long to say the same.
+    let mlx_sys = lock
+        .split("\n\n")
+        .find(|package| package.contains("name = \"mlx-sys\""))
+        .context("no `mlx-sys` in Cargo.lock")?;
+    let mut hash = Sha256::new();
+    for part in RECIPE.into_iter().chain([mlx_sys]) {
+        hash.update(part);
+    }
+    for pin in wheel::pins(mlx)? {
+        hash.update(pin.sha256);
+    }
+    let hex = format!("{:x}", hash.finalize());
+    Ok(hex[..12].to_owned())
+}
+
+/// Kits that `link.toml` no longer names, and what killed set-ups left behind.
+fn remove_others(folder: &Path, kit: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() && path != kit {
+            fs::remove_dir_all(&path).with_context(|| format!("removing `{}`", path.display()))?;
+        }
+    }
+    Ok(())
+}

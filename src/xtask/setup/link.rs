@@ -1,0 +1,70 @@
+//! `target/mlx/link.toml`, cargo's configuration that puts the kit in the place of mlx-sys's build script.
+//!
+//! mlx-sys declares `links = "mlx"`, so what its build script would print can be said here instead. Keys that cargo
+//! does not know reach the build scripts of dependents as `DEP_MLX_*`; those that mlx-sys sets itself on macOS have
+//! the same meaning here. There are no compiler flags in the file: they would be another set of flags than the one
+//! that xtask was built with, and cargo would compile every dependency again. Who links MLX into a program
+//! adds `DEP_MLX_RPATH` in its own build script.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use super::{Mlx, wheel};
+
+const HEAD: &str = "# Written by `cargo xtask setup --mlx ";
+
+/// The library that the file at `path` was last written for.
+pub(super) fn chosen(path: &Path) -> Option<Mlx> {
+    let text = fs::read_to_string(path).ok()?;
+    let (name, _) = text.strip_prefix(HEAD)?.split_once('`')?;
+    Mlx::from_str(name, false).ok()
+}
+
+/// Whether the file at `path` is what [`write`] would write.
+pub(super) fn is_current(path: &Path, kit: &Path, mlx: Mlx) -> Result<bool> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text == render(kit, mlx)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("reading `{}`", path.display())),
+    }
+}
+
+/// Writes the file whole or not at all.
+pub(super) fn write(path: &Path, kit: &Path, mlx: Mlx) -> Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, render(kit, mlx)?)
+        .and_then(|()| fs::rename(&new, path))
+        .with_context(|| format!("writing `{}`", path.display()))
+}
+
+fn render(kit: &Path, mlx: Mlx) -> Result<String> {
+    let quoted = |path: &str| -> Result<String> {
+        let path = kit.join(path);
+        let path = path.to_str().with_context(|| {
+            format!("`{}` is not UTF-8, which cargo's configuration must be", path.display())
+        })?;
+        // A JSON string is a TOML string too.
+        Ok(serde_json::to_string(path)?)
+    };
+    let arch = std::env::consts::ARCH;
+    let version = wheel::MLX_VERSION;
+    let (ours, bindings) = (quoted("lib")?, quoted("bindings")?);
+    let (library, include) = (quoted("mlx/lib")?, quoted("mlx/include")?);
+    Ok(format!(
+        "{HEAD}{mlx}`; it writes over what is changed here.\n\
+         [target.{arch}-unknown-linux-gnu.mlx]\n\
+         rustc-link-search = [{ours}, {library}]\n\
+         rustc-link-lib = [\"static=mlxc\", \"dylib=mlx\", \"dylib=stdc++\"]\n\
+         # Where mlx-sys's `include!` looks for bindings.rs.\n\
+         rustc-env = {{ OUT_DIR = {bindings} }}\n\
+         # For the build scripts of dependents: DEP_MLX_INCLUDE and so on.\n\
+         include = {include}\n\
+         defines = \"\"\n\
+         version = \"{version}\"\n\
+         rpath = {library}\n"
+    ))
+}
