@@ -86,7 +86,8 @@ impl<'de> Deserialize<'de> for ToolCall {
 
 impl Serialize for ToolCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let read = self.arguments.as_str().and_then(|it| serde_json::from_str(it).ok()).filter(Value::is_object);
+        let read =
+            self.arguments.as_str().and_then(|it| serde_json::from_str(it).ok()).filter(Value::is_object);
         let arguments = read.as_ref().unwrap_or(&self.arguments);
         let mut call = Map::new();
         if let Some(id) = &self.id {
@@ -110,7 +111,7 @@ pub struct ChatRequest<'a> {
     pub messages: &'a [Message],
     /// Descriptions of functions, in the shape of the field's chat APIs.
     pub tools: &'a [Value],
-    /// Further variables of the template, `enable_thinking` for one. They go before everything but the messages.
+    /// Further variables of the template, `enable_thinking` for one.
     pub kwargs: &'a Map<String, Value>,
     /// Whether the prompt ends with the beginning of an assistant message, as it must for a turn to be generated.
     pub add_generation_prompt: bool,

@@ -72,7 +72,9 @@ fn strip_leading(leading: &mut LeadingStrip, mut bytes: &[u8], text: &mut Vec<u8
         LeadingStrip::Char { content, mut count } => {
             let mut buffer = [0; 4];
             let content_bytes = content.encode_utf8(&mut buffer).as_bytes();
-            while count > 0 && let Some(rest) = bytes.strip_prefix(content_bytes) {
+            while count > 0
+                && let Some(rest) = bytes.strip_prefix(content_bytes)
+            {
                 bytes = rest;
                 count -= 1;
             }

@@ -6,6 +6,8 @@
 mod chat;
 mod detokenizer;
 mod error;
+mod fim;
+mod fit;
 mod sampling;
 mod stop;
 mod tokenizer;
@@ -13,6 +15,8 @@ mod tokenizer;
 pub use chat::{ChatRequest, Message, ToolCall};
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
+pub use fim::{CompletionPrompt, FimFormat, continuation_prompt};
+pub use fit::{Budget, ContextFile, Surroundings, Trimmed, fit};
 pub use sampling::SamplingParams;
 pub use stop::{StopMatcher, StopOutput};
 pub use tokenizer::{Tokenizer, TokenizerParts};

@@ -17,6 +17,8 @@ use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 pub(crate) use self::bytes::LeadingStrip;
 pub(crate) use self::control::{ControlTokens, Piece};
 pub use self::folder::TokenizerParts;
+#[cfg(test)]
+pub(crate) use self::sample::byte_parts;
 
 use self::bytes::TokenBytes;
 use crate::chat::ChatTemplates;
@@ -89,13 +91,21 @@ impl Tokenizer {
         for (idx, piece) in self.control.split(rendered).into_iter().enumerate() {
             match piece {
                 Piece::Control(token) => tokens.push(token),
-                Piece::Text(text) => {
-                    let inner = self.inner_later.as_ref().filter(|_| idx > 0).unwrap_or(&self.inner);
-                    tokens.extend(encode(inner, &unmark(text), false));
-                }
+                Piece::Text(text) if idx == 0 => tokens.extend(self.encode_text(&unmark(text))),
+                Piece::Text(text) => tokens.extend(self.encode_later(&unmark(text))),
             }
         }
         tokens
+    }
+
+    /// Tokens of a text from a user that does not begin its prompt.
+    pub(crate) fn encode_later(&self, text: &str) -> Vec<TokenId> {
+        encode(self.inner_later.as_ref().unwrap_or(&self.inner), text, false)
+    }
+
+    /// The id of a control token; `None` for text, even if it is in the vocabulary.
+    pub(crate) fn control_token(&self, token: &str) -> Option<TokenId> {
+        self.control.named(token)
     }
 
     pub fn token_to_id(&self, token: &str) -> Option<TokenId> {

@@ -92,7 +92,9 @@ pub(super) fn tojson(value: &Value, indent: Option<Value>, kwargs: Kwargs) -> Re
         None => None,
         Some(indent) => match indent.as_str() {
             Some(text) => Some(text.to_owned()),
-            None => Some(" ".repeat(indent.as_usize().ok_or_else(|| invalid("`indent` must be a number".to_owned()))?)),
+            None => Some(
+                " ".repeat(indent.as_usize().ok_or_else(|| invalid("`indent` must be a number".to_owned()))?),
+            ),
         },
     };
     let separators = kwargs.get::<Option<Vec<String>>>("separators")?;
@@ -110,9 +112,11 @@ pub(super) fn tojson(value: &Value, indent: Option<Value>, kwargs: Kwargs) -> Re
     if sort_keys {
         json.sort_all_objects();
     }
-    let formatter = PythonJson { indent, item_separator, key_separator, ensure_ascii, depth: 0, has_value: false };
+    let formatter =
+        PythonJson { indent, item_separator, key_separator, ensure_ascii, depth: 0, has_value: false };
     let mut written = Vec::new();
-    json.serialize(&mut Serializer::with_formatter(&mut written, formatter)).map_err(|err| invalid(err.to_string()))?;
+    json.serialize(&mut Serializer::with_formatter(&mut written, formatter))
+        .map_err(|err| invalid(err.to_string()))?;
     String::from_utf8(written).map_err(|err| invalid(err.to_string()))
 }
 
@@ -165,7 +169,11 @@ impl Formatter for PythonJson {
         self.close(writer, b']')
     }
 
-    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
         self.begin_item(writer, first)
     }
 
@@ -182,7 +190,11 @@ impl Formatter for PythonJson {
         self.close(writer, b'}')
     }
 
-    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
         self.begin_item(writer, first)
     }
 
@@ -232,7 +244,10 @@ pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
     strftime(&Local::now(), format)
 }
 
-fn strftime<Tz: TimeZone<Offset: std::fmt::Display>>(at: &DateTime<Tz>, format: &str) -> Result<String, Error> {
+fn strftime<Tz: TimeZone<Offset: std::fmt::Display>>(
+    at: &DateTime<Tz>,
+    format: &str,
+) -> Result<String, Error> {
     let mut written = String::new();
     write!(written, "{}", at.format(format)).map_err(|_| {
         Error::new(ErrorKind::InvalidOperation, format!("`strftime_now` does not know the format {format:?}"))

@@ -65,13 +65,20 @@ pub(super) fn variables(request: &ChatRequest<'_>) -> Result<Map<String, Value>,
     if let Some(bad) = request.messages.iter().find(|it| it.role.is_empty() || !is_word(&it.role)) {
         return Err(TextError::BadRole { role: bad.role.clone() });
     }
-    let messages = serde_json::to_value(request.messages)
+    let mut messages = serde_json::to_value(request.messages)
         .map_err(|err| TextError::ChatTemplateFailed { reason: err.to_string() })?;
+    for message in messages.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        // gpt-oss reads this name.
+        if let Some(reasoning) = message.get("reasoning_content").cloned() {
+            message.insert("thinking".to_owned(), reasoning);
+        }
+    }
+    // Templates ask whether there are tools by `is none`, too.
     let tools = if request.tools.is_empty() { Value::Null } else { Value::Array(request.tools.to_vec()) };
     let mut variables = request.kwargs.clone();
-    variables.insert("messages".to_owned(), messages);
-    variables.entry("tools").or_insert(tools);
     variables.entry("documents").or_insert(Value::Null);
+    variables.insert("messages".to_owned(), messages);
+    variables.insert("tools".to_owned(), tools);
     variables.insert("add_generation_prompt".to_owned(), Value::Bool(request.add_generation_prompt));
     Ok(variables)
 }
@@ -81,13 +88,15 @@ fn named(field: &Value) -> Vec<(String, String)> {
     if let Some(source) = field.as_str() {
         return vec![(DEFAULT.to_owned(), source.to_owned())];
     }
-    let entry = |it: &Value| Some((it.get("name")?.as_str()?.to_owned(), it.get("template")?.as_str()?.to_owned()));
+    let entry =
+        |it: &Value| Some((it.get("name")?.as_str()?.to_owned(), it.get("template")?.as_str()?.to_owned()));
     field.as_array().map(|list| list.iter().filter_map(entry).collect()).unwrap_or_default()
 }
 
 fn special_tokens(parts: &TokenizerParts) -> Map<String, Value> {
     let names = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-    let known = names.into_iter().filter_map(|name| Some((name.to_owned(), parts.special_token(name)?.into())));
+    let known =
+        names.into_iter().filter_map(|name| Some((name.to_owned(), parts.special_token(name)?.into())));
     known.collect()
 }
 

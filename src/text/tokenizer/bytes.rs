@@ -15,7 +15,10 @@ use crate::{TextError, TokenId};
 pub(crate) enum LeadingStrip {
     Nothing,
     /// Up to `count` times this character: SentencePiece puts a space before the first word.
-    Char { content: char, count: usize },
+    Char {
+        content: char,
+        count: usize,
+    },
     /// Every space of the first token, as the `Metaspace` decoder has it.
     SpacesOfFirstToken,
 }
@@ -70,7 +73,10 @@ enum Step {
     /// GPT-2's printable alphabet back to bytes.
     ByteLevel,
     ByteFallback,
-    Replace { pattern: String, content: String },
+    Replace {
+        pattern: String,
+        content: String,
+    },
 }
 
 struct Rules {

@@ -10,9 +10,23 @@ use crate::TokenId;
 
 /// Fill-in-the-middle tokens whose names do not have the `<|...|>` form.
 const FIM_NAMES: [&str; 17] = [
-    "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>",
-    "<fim-pad>", "<repo_name>", "<reponame>", "<file_sep>", "<filename>", "<gh_stars>", "[PREFIX]", "[SUFFIX]",
-    "[MIDDLE]", "<|endoftext|>",
+    "<fim_prefix>",
+    "<fim_middle>",
+    "<fim_suffix>",
+    "<fim_pad>",
+    "<fim-prefix>",
+    "<fim-middle>",
+    "<fim-suffix>",
+    "<fim-pad>",
+    "<repo_name>",
+    "<reponame>",
+    "<file_sep>",
+    "<filename>",
+    "<gh_stars>",
+    "[PREFIX]",
+    "[SUFFIX]",
+    "[MIDDLE]",
+    "<|endoftext|>",
 ];
 
 /// Whether an added token is control by our rule.
@@ -79,6 +93,10 @@ impl ControlTokens {
         self.at_start_of(text).is_some()
     }
 
+    pub(crate) fn named(&self, text: &str) -> Option<TokenId> {
+        self.tokens.iter().find(|it| it.text == text).map(|it| it.id)
+    }
+
     /// The id of the control token that `text` begins with.
     pub(crate) fn leading(&self, text: &str) -> Option<TokenId> {
         self.at_start_of(text).map(|it| it.id)
@@ -92,7 +110,10 @@ impl ControlTokens {
     /// Whether `text` begins with the end of a control token whose beginning could stand before it.
     pub(crate) fn ends_at_start_of(&self, text: &str) -> bool {
         self.tokens.iter().any(|it| {
-            it.text.char_indices().skip(1).any(|(at, _)| it.text.get(at..).is_some_and(|end| text.starts_with(end)))
+            it.text
+                .char_indices()
+                .skip(1)
+                .any(|(at, _)| it.text.get(at..).is_some_and(|end| text.starts_with(end)))
         })
     }
 

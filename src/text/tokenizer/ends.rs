@@ -21,7 +21,7 @@ const ANSWER: &str = "Wolpertinger";
 pub(super) fn find(tokenizer: &Tokenizer, parts: &TokenizerParts) -> Vec<TokenId> {
     let eos_token = parts.special_token("eos_token");
     let named = eos_token.as_deref().and_then(|it| tokenizer.token_to_id(it));
-    let known = ALWAYS_END.iter().filter_map(|it| tokenizer.control.leading(it));
+    let known = ALWAYS_END.iter().filter_map(|it| tokenizer.control.named(it));
     let mut ends: Vec<TokenId> =
         parts.eos_token_ids().into_iter().chain(named).chain(known).chain(after_answer(tokenizer)).collect();
     ends.sort_unstable();

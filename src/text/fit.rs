@@ -1,0 +1,253 @@
+//! What of a file and its neighbours goes into a prompt when the model's window is too small for all of it.
+//!
+//! Nearest to the cursor is kept: other files go first, the farthest before the nearest; then the end of the
+//! suffix; then the beginning of the prefix. Cuts are at whole lines, inside a line only where the line at the cursor is
+//! itself too long. It counts through a function it is given, so it knows no tokenizer, and it counts no
+//! more text than can be kept.
+
+/// The place that is completed, and what is around it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings<'a> {
+    /// Text before the cursor.
+    pub prefix: &'a str,
+    /// Text after the cursor.
+    pub suffix: &'a str,
+    /// Of the file that is edited.
+    pub path: Option<&'a str>,
+    /// Other files, the most relevant last.
+    pub context: &'a [ContextFile<'a>],
+}
+
+/// A file that helps to complete another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextFile<'a> {
+    pub path: &'a str,
+    pub text: &'a str,
+}
+
+/// What was left out of a prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Characters (Unicode scalar values) at the beginning of the prefix.
+    pub prefix_chars: usize,
+    /// Characters at the end of the suffix.
+    pub suffix_chars: usize,
+    /// Files, from the first on.
+    pub context_files: usize,
+}
+
+/// How much a prompt may hold.
+#[derive(Clone, Copy)]
+pub struct Budget<'f> {
+    /// Tokens for prefix, suffix and context files together.
+    pub limit: usize,
+    /// Tokens of a piece of text.
+    pub count: &'f dyn Fn(&str) -> usize,
+    /// Tokens that a context file takes on top of its path and text.
+    pub per_file: usize,
+}
+
+impl std::fmt::Debug for Budget<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Budget")
+            .field("limit", &self.limit)
+            .field("per_file", &self.per_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The suffix may always take this part of the limit: knowing what comes next matters less than knowing what came
+/// before, but a completion without any of it runs on. The same share as in llama.cpp.
+const SUFFIX_SHARE: usize = 4;
+
+/// The part of `whole` that fits, and what had to go.
+pub fn fit<'a>(whole: &Surroundings<'a>, budget: Budget<'_>) -> (Surroundings<'a>, Trimmed) {
+    let Budget { limit, count, per_file } = budget;
+    let (mut prefix, mut n_prefix) = keep_end(whole.prefix, limit, count);
+    let suffix_limit = (limit / SUFFIX_SHARE).max(limit - n_prefix);
+    let (suffix, n_suffix) = keep_beginning(whole.suffix, suffix_limit, count);
+    if n_prefix + n_suffix > limit {
+        (prefix, n_prefix) = keep_end(whole.prefix, limit - n_suffix, count);
+    }
+
+    let mut n_left = limit - n_prefix - n_suffix;
+    let is_cut = prefix.len() < whole.prefix.len() || suffix.len() < whole.suffix.len();
+    let mut n_files = 0;
+    for file in whole.context.iter().rev().take_while(|_| !is_cut) {
+        let Some(left) = spend(n_left, file.path, count)
+            .and_then(|left| spend(left, file.text, count))
+            .and_then(|left| left.checked_sub(per_file))
+        else {
+            break;
+        };
+        n_left = left;
+        n_files += 1;
+    }
+    let (dropped, context) = whole.context.split_at(whole.context.len() - n_files);
+
+    let trimmed = Trimmed {
+        prefix_chars: whole.prefix[..whole.prefix.len() - prefix.len()].chars().count(),
+        suffix_chars: whole.suffix[suffix.len()..].chars().count(),
+        context_files: dropped.len(),
+    };
+    (Surroundings { prefix, suffix, context, ..*whole }, trimmed)
+}
+
+/// What is left of `n_left` tokens after all of `text`; `None` if it is too long.
+fn spend(n_left: usize, text: &str, count: &dyn Fn(&str) -> usize) -> Option<usize> {
+    let (kept, n_tokens) = keep_beginning(text, n_left, count);
+    (kept.len() == text.len()).then(|| n_left - n_tokens)
+}
+
+/// As much of the end of `text` as `limit` tokens hold, and its number of tokens.
+fn keep_end<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize) -> (&'a str, usize) {
+    let pieces = text.split_inclusive('\n').rev().flat_map(|line| cut(line).into_iter().rev());
+    let (n_bytes, n_tokens) = take_while_fitting(pieces, limit, count);
+    (&text[text.len() - n_bytes..], n_tokens)
+}
+
+/// As much of the beginning of `text` as `limit` tokens hold, and its number of tokens.
+fn keep_beginning<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize) -> (&'a str, usize) {
+    let (n_bytes, n_tokens) = take_while_fitting(text.split_inclusive('\n').flat_map(cut), limit, count);
+    (&text[..n_bytes], n_tokens)
+}
+
+fn take_while_fitting<'a>(
+    pieces: impl Iterator<Item = &'a str>,
+    limit: usize,
+    count: &dyn Fn(&str) -> usize,
+) -> (usize, usize) {
+    let (mut n_bytes, mut n_tokens) = (0, 0);
+    for piece in pieces {
+        let with_piece = n_tokens + count(piece);
+        if with_piece > limit {
+            break;
+        }
+        n_tokens = with_piece;
+        n_bytes += piece.len();
+    }
+    (n_bytes, n_tokens)
+}
+
+/// A longer line is cut like several: generated code may be one line of a megabyte, and none of it would be kept.
+const LONG_LINE_CHARS: usize = 400;
+
+fn cut(line: &str) -> Vec<&str> {
+    if line.len() <= LONG_LINE_CHARS {
+        return vec![line];
+    }
+    let mut pieces = Vec::new();
+    let mut rest = line;
+    while let Some((at, _)) = rest.char_indices().nth(LONG_LINE_CHARS) {
+        let (piece, after) = rest.split_at(at);
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Fits with a token per character.
+    fn fit_chars<'a>(whole: &Surroundings<'a>, limit: usize) -> (Surroundings<'a>, Trimmed) {
+        fit(whole, Budget { limit, count: &|text| text.chars().count(), per_file: 0 })
+    }
+
+    const FILES: [ContextFile<'static>; 3] = [
+        ContextFile { path: "a", text: "111111111" },
+        ContextFile { path: "b", text: "222222222" },
+        ContextFile { path: "c", text: "333333333" },
+    ];
+
+    const WHOLE: Surroundings<'static> = Surroundings {
+        prefix: "one\ntwo\nthr",
+        suffix: "ee\nfour\nfive\n",
+        path: Some("d"),
+        context: &FILES,
+    };
+
+    #[test]
+    fn what_fits_is_left_alone() {
+        assert_eq!(fit_chars(&WHOLE, 11 + 13 + 30), (WHOLE, Trimmed::default()));
+    }
+
+    #[test]
+    fn context_files_go_first_and_the_farthest_before_the_nearest() {
+        let (kept, trimmed) = fit_chars(&WHOLE, 11 + 13 + 29);
+        assert_eq!(kept.context, &FILES[1..]);
+        assert_eq!(trimmed, Trimmed { context_files: 1, ..Trimmed::default() });
+    }
+
+    #[test]
+    fn then_the_end_of_the_suffix_at_whole_lines() {
+        let (kept, trimmed) = fit_chars(&WHOLE, 11 + 10);
+        assert_eq!((kept.prefix, kept.suffix), (WHOLE.prefix, "ee\nfour\n"));
+        assert_eq!(trimmed, Trimmed { prefix_chars: 0, suffix_chars: 5, context_files: 3 });
+    }
+
+    #[test]
+    fn then_the_beginning_of_the_prefix_while_the_suffix_keeps_its_share() {
+        let (kept, trimmed) = fit_chars(&WHOLE, 12);
+        assert_eq!((kept.prefix, kept.suffix), ("two\nthr", "ee\n"));
+        assert_eq!(trimmed, Trimmed { prefix_chars: 4, suffix_chars: 10, context_files: 3 });
+    }
+
+    #[test]
+    fn no_context_file_comes_back_into_the_room_that_whole_lines_leave() {
+        let whole = Surroundings {
+            prefix: "a line that is long\nb",
+            context: &[ContextFile { path: "p", text: "t" }],
+            ..WHOLE
+        };
+        let (kept, _) = fit_chars(&Surroundings { suffix: "", ..whole }, 10);
+        assert_eq!((kept.prefix, kept.context), ("b", &[][..]));
+    }
+
+    #[test]
+    fn a_line_of_a_megabyte_is_cut_near_the_cursor() {
+        let line = "é".repeat(500_000);
+        let (kept, trimmed) = fit_chars(&Surroundings { prefix: &line, ..Surroundings::default() }, 1000);
+        assert_eq!(kept.prefix.chars().count(), 800);
+        assert_eq!(trimmed.prefix_chars, 499_200);
+    }
+
+    #[test]
+    fn no_more_is_counted_than_can_be_kept() {
+        let prefix = "0123456\n".repeat(100_000);
+        let counted = std::cell::Cell::new(0);
+        let count = |text: &str| {
+            counted.set(counted.get() + text.len());
+            text.len()
+        };
+        let whole = Surroundings { prefix: &prefix, ..Surroundings::default() };
+        fit(&whole, Budget { limit: 100, count: &count, per_file: 0 });
+        assert!(counted.get() < 250, "counted {} bytes", counted.get());
+    }
+
+    proptest! {
+        #[test]
+        fn the_result_fits_and_with_what_was_left_out_is_the_whole(
+            prefix in "[ab\né]{0,40}",
+            suffix in "[ab\né]{0,40}",
+            texts in prop::collection::vec("[ab\n]{0,10}", 0..4),
+            limit in 0_usize..120,
+        ) {
+            let context: Vec<_> = texts.iter().map(|text| ContextFile { path: "p", text }).collect();
+            let whole = Surroundings { prefix: &prefix, suffix: &suffix, path: None, context: &context };
+            let (kept, trimmed) = fit_chars(&whole, limit);
+            let chars = |text: &str| text.chars().count();
+            let n_files: usize = kept.context.iter().map(|file| 1 + chars(file.text)).sum();
+            prop_assert!(chars(kept.prefix) + chars(kept.suffix) + n_files <= limit);
+            prop_assert!(prefix.ends_with(kept.prefix) && suffix.starts_with(kept.suffix));
+            prop_assert!(context.ends_with(kept.context));
+            prop_assert_eq!(chars(kept.prefix) + trimmed.prefix_chars, chars(&prefix));
+            prop_assert_eq!(chars(kept.suffix) + trimmed.suffix_chars, chars(&suffix));
+            prop_assert_eq!(kept.context.len() + trimmed.context_files, context.len());
+        }
+    }
+}
