@@ -21,6 +21,15 @@ pub enum Priority {
     Interactive,
 }
 
+/// How a text begins. Some tokenizers put a space before the first word of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextStart {
+    /// A text for itself, a chat turn: that space is taken away again.
+    Fresh,
+    /// Goes on where the prompt stopped, a completion: the space is part of the text.
+    Continuing,
+}
+
 /// Accepted work.
 #[derive(Debug)]
 pub struct Job {
@@ -31,6 +40,7 @@ pub struct Job {
     pub end_tokens: Vec<TokenId>,
     /// Strings that end the text and are not part of it.
     pub stop: Vec<String>,
+    pub text_start: TextStart,
     /// 0: prefill only, as `warm` does.
     pub max_tokens: usize,
     /// From the moment the job is taken up; what there is by then is the result.
@@ -120,7 +130,8 @@ pub struct Timing {
 /// Why a job could not be done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JobError {
-    #[error("prompt has {n_tokens} tokens, the model's context holds {limit}")]
+    /// `limit` leaves room for one token of output, unless the job is prefill only.
+    #[error("the prompt must have at most {limit} tokens to fit in the model's context, got {n_tokens}")]
     PromptTooLong { n_tokens: usize, limit: usize },
     #[error("{n_queued} jobs are waiting already")]
     Overloaded { n_queued: usize },
@@ -128,7 +139,19 @@ pub enum JobError {
     StepFailed { message: String },
     #[error("the engine is shutting down")]
     ShuttingDown,
+    /// There is no model; every later job gets the same answer.
+    #[error("the model could not be loaded: {message}")]
+    LoadFailed { message: String },
     /// The engine's thread died; every later job gets the same answer.
     #[error("the engine stopped working: {message}")]
     EngineDied { message: String },
+}
+
+impl From<CancelReason> for FinishReason {
+    fn from(reason: CancelReason) -> Self {
+        match reason {
+            CancelReason::Cancelled => Self::Cancelled,
+            CancelReason::Superseded => Self::Superseded,
+        }
+    }
 }
