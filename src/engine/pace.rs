@@ -1,0 +1,205 @@
+//! How fast the model has been lately, and how long a prefill chunk may be.
+//!
+//! While a step runs, nobody can cancel or overtake; so a step should take no longer than a target. A step's
+//! time is taken to be `fixed + per_token * n`: reading the weights, then the arithmetic. Decode steps show
+//! the fixed part, prefill steps the other. Where the fixed part alone passes the target (a slow CPU), the
+//! target cannot be met, and tiny chunks would only multiply that part; the chunk then grows until a step
+//! takes twice a decode step.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::status::Speed;
+
+/// Steps that are remembered, of each kind.
+const WINDOW: usize = 16;
+
+/// The shortest chunk, and the first one, when nothing is measured yet. Even at 5 tokens a second, MLX's own
+/// kernels on an x86 CPU, a cancel is then seen within two seconds.
+const MIN_CHUNK: usize = 8;
+
+/// A chunk is at most this many times the longest one measured: a short step says little about a long one.
+/// From the first chunk to 512 tokens takes three steps.
+const MAX_GROWTH: usize = 4;
+
+/// Durations of the last steps.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    prefill: VecDeque<StepCost>,
+    decode: VecDeque<StepCost>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct StepCost {
+    n_tokens: usize,
+    elapsed: Duration,
+}
+
+impl Pace {
+    /// A step that fed tokens of prompts.
+    pub(crate) fn record_prefill(&mut self, n_tokens: usize, elapsed: Duration) {
+        remember(&mut self.prefill, StepCost { n_tokens, elapsed });
+    }
+
+    /// A step that fed only generated tokens.
+    pub(crate) fn record_decode(&mut self, n_tokens: usize, elapsed: Duration) {
+        remember(&mut self.decode, StepCost { n_tokens, elapsed });
+    }
+
+    pub(crate) fn speed(&self) -> Speed {
+        Speed {
+            prefill_tokens_per_second: tokens_per_second(&self.prefill),
+            decode_tokens_per_second: tokens_per_second(&self.decode),
+        }
+    }
+
+    /// How many tokens the next prefill step may feed, `max` at most, for it to take about `target`.
+    pub(crate) fn prefill_chunk(&self, target: Duration, max: usize) -> usize {
+        let min = MIN_CHUNK.min(max).max(1);
+        // Shorter steps tell the fixed part, not the cost of a token.
+        let measured = || self.prefill.iter().filter(|cost| cost.n_tokens >= min);
+        let Some(longest) = measured().map(|cost| cost.n_tokens).max() else {
+            return min;
+        };
+        let decode_step = self.decode_step();
+        // A decode step is the fixed part with one token.
+        let n_free = usize::from(decode_step.is_some());
+        let fixed = decode_step.unwrap_or_default().as_secs_f64();
+        let (excess, n_more) = measured().fold((0.0, 0), |(excess, n_more), cost| {
+            (excess + (cost.elapsed.as_secs_f64() - fixed).max(0.0), n_more + cost.n_tokens - n_free)
+        });
+        let budget = target.as_secs_f64().max(2.0 * fixed) - fixed;
+        let affordable = n_free as f64 + budget * n_more as f64 / excess;
+        let cap = max.min(longest.saturating_mul(MAX_GROWTH));
+        if affordable >= cap as f64 {
+            cap
+        } else {
+            // Not a number where no time was measured and none is to be spent; that becomes 0.
+            whole(affordable.round()).max(min)
+        }
+    }
+
+    /// The median, since the first steps after a pause are slow.
+    fn decode_step(&self) -> Option<Duration> {
+        let mut steps: Vec<Duration> = self.decode.iter().map(|cost| cost.elapsed).collect();
+        steps.sort_unstable();
+        steps.get(steps.len() / 2).copied()
+    }
+}
+
+fn remember(steps: &mut VecDeque<StepCost>, cost: StepCost) {
+    if steps.len() == WINDOW {
+        steps.pop_front();
+    }
+    steps.push_back(cost);
+}
+
+fn tokens_per_second(steps: &VecDeque<StepCost>) -> Option<f64> {
+    let elapsed: Duration = steps.iter().map(|cost| cost.elapsed).sum();
+    let n_tokens: usize = steps.iter().map(|cost| cost.n_tokens).sum();
+    (!elapsed.is_zero()).then(|| n_tokens as f64 / elapsed.as_secs_f64())
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is out of range is clamped"
+)]
+fn whole(n_tokens: f64) -> usize {
+    n_tokens as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Duration = Duration::from_millis(50);
+    const MAX: usize = 512;
+
+    /// Lets a machine whose steps take `fixed + per_token * n` prefill with the chunks it is given, and gives
+    /// back the last.
+    fn settle(fixed: Duration, per_token: Duration, decode_first: bool) -> usize {
+        let mut pace = Pace::default();
+        let step = |n: usize| fixed + per_token * u32::try_from(n).unwrap_or(u32::MAX);
+        if decode_first {
+            pace.record_decode(1, step(1));
+        }
+        for _ in 0..40 {
+            let chunk = pace.prefill_chunk(TARGET, MAX);
+            pace.record_prefill(chunk, step(chunk));
+        }
+        pace.prefill_chunk(TARGET, MAX)
+    }
+
+    #[test]
+    fn the_chunk_settles_where_a_step_takes_the_target() {
+        let (ms, us) = (Duration::from_millis, Duration::from_micros);
+        let table = [
+            // A fast GPU is bounded by the largest chunk alone.
+            (ms(5), us(20), MAX..=MAX),
+            // 15 + 0.2 * 175 = 50 ms.
+            (ms(15), us(200), 170..=176),
+            // No fixed part to speak of.
+            (ms(0), us(500), 98..=101),
+            // A CPU without kernels: the shortest chunk there is.
+            (ms(0), ms(200), MIN_CHUNK..=MIN_CHUNK),
+            // The target is out of reach: 60 + 0.3 * 200 = 2 * 60 ms.
+            (ms(60), us(300), 190..=202),
+        ];
+        for (fixed, per_token, expected) in table {
+            let chunk = settle(fixed, per_token, true);
+            assert!(expected.contains(&chunk), "{fixed:?} + {per_token:?} a token: {chunk}");
+        }
+    }
+
+    #[test]
+    fn without_a_decode_step_the_target_is_met_all_the_same() {
+        let chunk = settle(Duration::from_millis(15), Duration::from_micros(200), false);
+        assert!((160..=176).contains(&chunk), "{chunk}");
+    }
+
+    #[test]
+    fn the_first_chunk_is_a_careful_one_and_never_above_the_largest_allowed() {
+        assert_eq!(Pace::default().prefill_chunk(TARGET, MAX), MIN_CHUNK);
+        assert_eq!(Pace::default().prefill_chunk(TARGET, 4), 4);
+        assert_eq!(Pace::default().prefill_chunk(TARGET, 0), 1);
+    }
+
+    #[test]
+    fn a_chunk_grows_by_steps_and_not_at_once() {
+        let mut pace = Pace::default();
+        pace.record_prefill(32, Duration::from_nanos(1));
+        assert_eq!(pace.prefill_chunk(TARGET, 4096), 32 * MAX_GROWTH);
+    }
+
+    #[test]
+    fn short_prefills_of_somebody_typing_do_not_shrink_the_next_long_one() {
+        let mut pace = Pace::default();
+        pace.record_decode(1, Duration::from_millis(15));
+        pace.record_prefill(160, Duration::from_millis(47));
+        let before = pace.prefill_chunk(TARGET, MAX);
+        for _ in 0..4 {
+            pace.record_prefill(2, Duration::from_millis(15));
+        }
+        assert_eq!(pace.prefill_chunk(TARGET, MAX), before);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_asks_for_no_absurd_chunk() {
+        let mut pace = Pace::default();
+        pace.record_prefill(32, Duration::ZERO);
+        assert_eq!(pace.prefill_chunk(TARGET, MAX), 32 * MAX_GROWTH);
+        assert_eq!(pace.prefill_chunk(Duration::ZERO, MAX), MIN_CHUNK);
+        assert!(pace.speed().prefill_tokens_per_second.is_none());
+    }
+
+    #[test]
+    fn speed_is_that_of_the_last_steps_only() {
+        let mut pace = Pace::default();
+        assert!(pace.speed().decode_tokens_per_second.is_none());
+        pace.record_decode(1, Duration::from_secs(100));
+        for _ in 0..WINDOW {
+            pace.record_decode(1, Duration::from_millis(100));
+        }
+        assert!(pace.speed().decode_tokens_per_second.is_some_and(|speed| (speed - 10.0).abs() < 1e-9));
+    }
+}

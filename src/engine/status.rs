@@ -1,0 +1,74 @@
+//! What the engine tells about itself: whether it can work, and how it is doing.
+
+use crate::{
+    job::JobError,
+    model::{MemoryUse, ModelDescription},
+};
+
+/// Whether there is a model. Watched by whoever tells clients.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// Jobs are taken and wait.
+    Loading(LoadProgress),
+    Ready(ModelDescription),
+    /// There will never be one: [`JobError::LoadFailed`] or [`JobError::EngineDied`], which is also the
+    /// answer to every job.
+    Failed(JobError),
+}
+
+/// How far loading has come, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadProgress {
+    pub stage: LoadStage,
+    pub done: u64,
+    /// 0: not known yet.
+    pub total: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadStage {
+    Download,
+    Load,
+}
+
+/// Why there is no model, for people: the whole chain of causes in one text, a remedy on a line of its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct LoadError {
+    pub message: String,
+}
+
+/// How the engine is doing, as of its last step.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Status {
+    /// Jobs that have no slot yet. Counted at the moment of asking.
+    pub n_waiting: usize,
+    /// Jobs that have one.
+    pub n_running: usize,
+    pub cache: CacheStatus,
+    pub memory: MemoryUse,
+    pub speed: Speed,
+}
+
+/// The prefix cache. Slots in use by running jobs count as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStatus {
+    pub n_slots: usize,
+    pub n_tokens: usize,
+    pub bytes: u64,
+    /// Jobs that asked for a prefix, since the start.
+    pub n_lookups: u64,
+    /// Those that found some of it.
+    pub n_hits: u64,
+    /// Prompt tokens of all lookups.
+    pub n_tokens_asked: u64,
+    /// Those that were found.
+    pub n_tokens_found: u64,
+}
+
+/// Measured over the last steps; `None` before there were any.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Speed {
+    pub prefill_tokens_per_second: Option<f64>,
+    pub decode_tokens_per_second: Option<f64>,
+}
