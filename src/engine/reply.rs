@@ -1,0 +1,99 @@
+//! The way back to whoever submitted a job.
+//!
+//! A [`Reply`] sends exactly one terminal event: [`Reply::end`] consumes it, and one that is dropped
+//! unanswered, by a panic on its way or by a mistake of ours, says so itself.
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::job::{Event, Finish, JobError};
+
+/// Sends a job's events, in order, and its end once.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// `None` once the end was sent.
+    events: Option<UnboundedSender<Event>>,
+}
+
+impl Reply {
+    pub(crate) fn new(events: UnboundedSender<Event>) -> Self {
+        Self { events: Some(events) }
+    }
+
+    /// Whether nobody listens any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.events.as_ref().is_none_or(UnboundedSender::is_closed)
+    }
+
+    pub(crate) fn prefill(&self, done: usize, total: usize, cached: usize) {
+        self.send(Event::Prefill { done, total, cached });
+    }
+
+    /// Sends text that is final; nothing for no text.
+    pub(crate) fn delta(&self, text: String) {
+        if !text.is_empty() {
+            self.send(Event::Delta { text });
+        }
+    }
+
+    pub(crate) fn end(mut self, outcome: Result<Finish, JobError>) {
+        self.send_end(outcome);
+    }
+
+    fn send(&self, event: Event) {
+        if let Some(events) = &self.events {
+            // A listener that left is found by `is_abandoned` before the next step.
+            let _ = events.send(event);
+        }
+    }
+
+    fn send_end(&mut self, outcome: Result<Finish, JobError>) {
+        self.send(outcome.map_or_else(Event::Failed, Event::Finished));
+        self.events = None;
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.events.is_some() {
+            self.send_end(Err(JobError::EngineDied { message: "the job was dropped unanswered".to_owned() }));
+        }
+    }
+}
+
+/// A job's end that is decided and still has to be told.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) reply: Reply,
+    pub(crate) outcome: Result<Finish, JobError>,
+}
+
+impl Ended {
+    pub(crate) fn tell(self) {
+        self.reply.end(self.outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[test]
+    fn a_reply_dropped_unanswered_still_ends_its_job() {
+        let (events, mut inbox) = unbounded_channel();
+        drop(Reply::new(events));
+        assert!(matches!(inbox.try_recv().unwrap(), Event::Failed(JobError::EngineDied { .. })));
+        assert!(inbox.try_recv().is_err());
+    }
+
+    #[test]
+    fn an_answered_reply_says_nothing_when_it_is_dropped() {
+        let (events, mut inbox) = unbounded_channel();
+        Reply::new(events).end(Err(JobError::ShuttingDown));
+        assert!(matches!(inbox.try_recv().unwrap(), Event::Failed(JobError::ShuttingDown)));
+        assert!(inbox.try_recv().is_err());
+    }
+}

@@ -1,0 +1,297 @@
+//! A model that does what a test tells it: no tensors, only tokens.
+//!
+//! Each slot holds the tokens it was truly fed, and the next token is a function of *them*, not of what the
+//! engine says the history is; so a wrong cache shows as wrong text. The contract of [`LanguageModel`] is
+//! checked at each call, and breaking it is a panic. A [`Recording`] tells every span that was fed. A
+//! [`Gate`] holds the model inside a step until the test lets it go, fails it or makes it panic; tests wait
+//! on each other through it and never sleep.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Debug},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
+
+use runabout_text::{TokenId, Tokenizer};
+
+use crate::{
+    engine::Loaded,
+    model::{
+        LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
+        TokenLogprobs,
+    },
+};
+
+/// The test tokenizer's `<|endoftext|>`.
+pub const END: TokenId = 256;
+
+/// How long a test waits for a step before it is taken to have failed. Never reached by one that passes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The next token, from what the slot holds and how many tokens were generated so far.
+type Next = Box<dyn Fn(&[TokenId], usize) -> TokenId + Send>;
+
+/// See the module.
+pub struct ScriptedModel {
+    /// A test may change it before the engine starts.
+    pub description: ModelDescription,
+    next: Next,
+    slots: BTreeMap<SlotId, Vec<TokenId>>,
+    n_opened: u32,
+    /// Tokens held at most, in all slots together.
+    n_peak: usize,
+    recording: Recording,
+    door: Option<Door>,
+}
+
+/// The spans that a model was fed. Clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    spans: Arc<Mutex<Vec<FedSpan>>>,
+}
+
+/// A span as the model saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FedSpan {
+    pub slot: SlotId,
+    /// How many tokens the slot held before.
+    pub start: usize,
+    pub tokens: Vec<TokenId>,
+    pub sampled: bool,
+}
+
+/// Holds a model at the beginning of each step. Dropped, it lets it run freely.
+#[derive(Debug)]
+pub struct Gate {
+    arrivals: Receiver<Vec<FedSpan>>,
+    verdicts: Sender<Verdict>,
+}
+
+/// The model's side of a [`Gate`].
+#[derive(Debug)]
+struct Door {
+    arrivals: Sender<Vec<FedSpan>>,
+    verdicts: Receiver<Verdict>,
+}
+
+#[derive(Debug)]
+enum Verdict {
+    Go,
+    Fail(String),
+    Panic(String),
+}
+
+impl ScriptedModel {
+    pub fn new(next: impl Fn(&[TokenId], usize) -> TokenId + Send + 'static) -> Self {
+        Self {
+            description: ModelDescription {
+                architecture: "scripted".to_owned(),
+                context_length: 4096,
+                vocabulary_size: 265,
+                weights_bytes: 0,
+                kv_bytes_per_token: 1,
+                quantization_bits: None,
+                device: "script".to_owned(),
+            },
+            next: Box::new(next),
+            slots: BTreeMap::new(),
+            n_opened: 0,
+            n_peak: 0,
+            recording: Recording::default(),
+            door: None,
+        }
+    }
+
+    /// The next token is a printable hash of all that the slot holds. Never ends.
+    pub fn hashing() -> Self {
+        Self::new(|held, _| hash(held))
+    }
+
+    /// Says the same after every prompt, byte by byte, then [`END`].
+    pub fn saying(text: &str) -> Self {
+        let bytes = text.as_bytes().to_vec();
+        Self::new(move |_, n_generated| bytes.get(n_generated).map_or(END, |&byte| byte.into()))
+    }
+
+    /// Says the reply that belongs to the prompt, byte by byte, then [`END`]; to any other prompt, [`END`]
+    /// alone.
+    pub fn replying(table: &[(&str, &str)]) -> Self {
+        let table: BTreeMap<Vec<TokenId>, Vec<TokenId>> =
+            table.iter().map(|(prompt, reply)| (bytes(prompt), bytes(reply))).collect();
+        Self::new(move |held, n_generated| {
+            let prompt = &held[..held.len().saturating_sub(n_generated)];
+            table.get(prompt).and_then(|reply| reply.get(n_generated)).copied().unwrap_or(END)
+        })
+    }
+
+    pub fn recording(&self) -> Recording {
+        self.recording.clone()
+    }
+
+    /// From now on every step waits for the gate.
+    pub fn gate(&mut self) -> Gate {
+        let (arrive, arrivals) = channel();
+        let (judge, verdicts) = channel();
+        self.door = Some(Door { arrivals: arrive, verdicts });
+        Gate { arrivals, verdicts: judge }
+    }
+
+    /// With the tokenizer whose tokens are bytes, as [`crate::Engine::spawn`] wants it.
+    pub fn loaded(self) -> Loaded {
+        Loaded { model: Box::new(self), tokenizer: Arc::new(Tokenizer::bytes_for_tests()) }
+    }
+
+    /// Waits for the gate, if there is one.
+    fn pass(&self, fed: Vec<FedSpan>) -> Result<(), StepError> {
+        let Some(door) = &self.door else { return Ok(()) };
+        // A gate that is gone is open.
+        let _ = door.arrivals.send(fed);
+        match door.verdicts.recv() {
+            Ok(Verdict::Go) | Err(_) => Ok(()),
+            Ok(Verdict::Fail(message)) => Err(StepError { message }),
+            Ok(Verdict::Panic(message)) => panic!("{message}"),
+        }
+    }
+
+    fn held(&mut self, slot: SlotId) -> &mut Vec<TokenId> {
+        self.slots.get_mut(&slot).unwrap_or_else(|| panic!("slot {} is not open", slot.0))
+    }
+
+    fn n_held(&self) -> usize {
+        self.slots.values().map(Vec::len).sum()
+    }
+
+    fn draw(&self, slot: SlotId, request: &SampleRequest<'_>) -> Sampled {
+        let held = self.slots.get(&slot).map_or(&[][..], Vec::as_slice);
+        assert_eq!(held, request.history, "the history is not what the slot holds");
+        let n_generated = usize::try_from(request.n_generated).unwrap_or(usize::MAX);
+        let token = (self.next)(held, n_generated);
+        let logprobs = request
+            .top_logprobs
+            .map(|n_top| TokenLogprobs { logprob: 0.0, top: vec![(token, 0.0); n_top.min(1)] });
+        Sampled { token, logprobs }
+    }
+}
+
+impl LanguageModel for ScriptedModel {
+    fn description(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    fn open_slot(&mut self) -> SlotId {
+        let slot = SlotId(self.n_opened);
+        self.n_opened += 1;
+        self.slots.insert(slot, Vec::new());
+        slot
+    }
+
+    fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize) {
+        let held = self.held(slot);
+        assert!(n_tokens <= held.len(), "slot {} holds {} tokens, not {n_tokens}", slot.0, held.len());
+        held.truncate(n_tokens);
+    }
+
+    fn close_slot(&mut self, slot: SlotId) {
+        assert!(self.slots.remove(&slot).is_some(), "slot {} is not open", slot.0);
+    }
+
+    fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Option<Sampled>>, StepError> {
+        assert!(!spans.is_empty(), "a step without spans");
+        let slots: BTreeSet<SlotId> = spans.iter().map(|span| span.slot).collect();
+        assert_eq!(slots.len(), spans.len(), "two spans for one slot");
+        let fed: Vec<FedSpan> = spans
+            .iter()
+            .map(|span| {
+                assert!(!span.tokens.is_empty(), "an empty span");
+                let start = self.held(span.slot).len();
+                FedSpan {
+                    slot: span.slot,
+                    start,
+                    tokens: span.tokens.to_vec(),
+                    sampled: span.sample.is_some(),
+                }
+            })
+            .collect();
+        self.recording.spans.lock().unwrap_or_else(PoisonError::into_inner).extend(fed.iter().cloned());
+        for span in spans {
+            self.held(span.slot).extend_from_slice(span.tokens);
+        }
+        self.n_peak = self.n_peak.max(self.n_held());
+        self.pass(fed)?;
+        Ok(spans.iter().map(|span| span.sample.map(|request| self.draw(span.slot, &request))).collect())
+    }
+
+    fn memory(&self) -> MemoryUse {
+        let bytes = |n_tokens: usize| self.description.kv_bytes_per_token * n_tokens as u64;
+        MemoryUse { active_bytes: bytes(self.n_held()), peak_bytes: bytes(self.n_peak), cache_bytes: 0 }
+    }
+}
+
+impl Debug for ScriptedModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ScriptedModel").field("slots", &self.slots).finish_non_exhaustive()
+    }
+}
+
+impl Recording {
+    pub fn spans(&self) -> Vec<FedSpan> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The spans so far, which are then forgotten.
+    pub fn take(&self) -> Vec<FedSpan> {
+        std::mem::take(&mut *self.spans.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Gate {
+    /// Waits until the model is inside a step, and says what it was fed. Panics when no step comes.
+    pub fn arrived(&self) -> Vec<FedSpan> {
+        self.arrivals.recv_timeout(PATIENCE).expect("the engine takes a step")
+    }
+
+    /// Lets the step go on. The next one waits again.
+    pub fn release(&self) {
+        self.judge(Verdict::Go);
+    }
+
+    /// Lets the step fail.
+    pub fn fail(&self, message: &str) {
+        self.judge(Verdict::Fail(message.to_owned()));
+    }
+
+    /// Makes the model panic inside the step.
+    pub fn panic(&self, message: &str) {
+        self.judge(Verdict::Panic(message.to_owned()));
+    }
+
+    /// Waits for a step and lets it go on.
+    pub fn pass(&self) -> Vec<FedSpan> {
+        let fed = self.arrived();
+        self.release();
+        fed
+    }
+
+    fn judge(&self, verdict: Verdict) {
+        self.verdicts.send(verdict).expect("the model waits at the gate");
+    }
+}
+
+/// The tokens of a text in the test tokenizer, which has one for each byte.
+pub fn bytes(text: &str) -> Vec<TokenId> {
+    text.bytes().map(TokenId::from).collect()
+}
+
+/// FNV-1a of the tokens, as a printable ASCII character.
+fn hash(tokens: &[TokenId]) -> TokenId {
+    const N_PRINTABLE: u32 = 95;
+    let hash = tokens
+        .iter()
+        .flat_map(|token| token.to_le_bytes())
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    u32::from(b' ') + (hash >> 8) % N_PRINTABLE
+}
