@@ -1,0 +1,95 @@
+//! Failed steps, failed loads, and the death of the thread: every job hears of it.
+
+use runabout_engine::{FinishReason, LoadError, scripted::ScriptedModel};
+
+use super::*;
+
+#[test]
+fn a_failed_step_fails_its_own_job_drops_its_slot_and_others_go_on() {
+    let mut model = ScriptedModel::hashing();
+    let (recording, gate) = (model.recording(), model.gate());
+    let engine = start(model);
+    let background = submit(&engine, "background", |job| job.max_tokens = 10);
+    gate.pass();
+    gate.arrived();
+    let failing = submit(&engine, "interactive", |job| job.priority = Priority::Interactive);
+    gate.release();
+    gate.arrived();
+    gate.fail("out of luck");
+    drop(gate);
+    let error = failing.error();
+    assert!(matches!(error, JobError::StepFailed { message } if message == "out of luck"));
+    assert_eq!(background.finish().text, alone("background", 10));
+    recording.take();
+    // What the failed step left is not reused.
+    let finish = submit(&engine, "interactive", |_| {}).finish();
+    assert_eq!(finish.usage.cached_tokens, 0);
+    assert_eq!(finish.text, alone("interactive", 4));
+}
+
+#[test]
+fn a_panic_in_the_model_is_told_to_every_job_pending_and_later() {
+    let mut model = ScriptedModel::hashing();
+    let gate = model.gate();
+    let engine = start(model);
+    let running = submit(&engine, "runs", |job| job.max_tokens = 100);
+    gate.arrived();
+    let inside = submit(&engine, "inside", |_| {});
+    gate.release();
+    gate.arrived();
+    let in_the_inbox = submit(&engine, "in the inbox", |_| {});
+    gate.panic("the device is gone");
+    for job in [running, inside, in_the_inbox] {
+        let error = job.error();
+        assert!(matches!(error, JobError::EngineDied { message } if message == "the device is gone"));
+    }
+    assert!(matches!(engine.state(), State::Failed(JobError::EngineDied { .. })));
+    assert!(matches!(submit(&engine, "later", |_| {}).error(), JobError::EngineDied { .. }));
+    wait(engine.stopped());
+    assert!(matches!(engine.state(), State::Failed(JobError::EngineDied { .. })));
+}
+
+#[test]
+fn a_model_that_does_not_load_is_the_answer_to_every_job() {
+    let (go_on, wait_here) = std::sync::mpsc::channel::<()>();
+    let engine = Engine::spawn(options(), move |_| {
+        wait_here.recv().unwrap();
+        Err(LoadError { message: "no such folder".to_owned() })
+    })
+    .unwrap();
+    let early = submit(&engine, "early", |_| {});
+    go_on.send(()).unwrap();
+    let error = early.error();
+    assert!(matches!(error, JobError::LoadFailed { message } if message == "no such folder"));
+    assert!(matches!(engine.state(), State::Failed(JobError::LoadFailed { .. })));
+    assert!(matches!(submit(&engine, "late", |_| {}).error(), JobError::LoadFailed { .. }));
+}
+
+#[test]
+fn a_panic_while_loading_is_the_death_of_the_engine() {
+    let (go_on, wait_here) = std::sync::mpsc::channel::<()>();
+    let engine = Engine::spawn(options(), move |_| {
+        wait_here.recv().unwrap();
+        panic!("a broken file");
+    })
+    .unwrap();
+    let early = submit(&engine, "early", |_| {});
+    go_on.send(()).unwrap();
+    assert!(matches!(early.error(), JobError::EngineDied { message } if message == "a broken file"));
+    assert!(matches!(submit(&engine, "late", |_| {}).error(), JobError::EngineDied { .. }));
+}
+
+#[test]
+fn a_job_that_was_decided_before_the_panic_keeps_its_own_end() {
+    let mut model = ScriptedModel::saying("ab");
+    let gate = model.gate();
+    let engine = start(model);
+    let first = submit(&engine, "first", |job| job.max_tokens = 1);
+    gate.arrived();
+    let second = submit(&engine, "second", |_| {});
+    gate.release();
+    gate.arrived();
+    gate.panic("too late for the first");
+    assert_eq!(first.finish().reason, FinishReason::Length);
+    assert!(matches!(second.error(), JobError::EngineDied { .. }));
+}

@@ -1,0 +1,135 @@
+//! What is refused, and how the engine shuts down.
+
+use runabout_engine::{FinishReason, scripted::ScriptedModel};
+
+use super::*;
+
+#[test]
+fn more_jobs_than_may_wait_are_refused_and_the_others_are_done() {
+    let mut model = ScriptedModel::saying("ok");
+    let gate = model.gate();
+    let engine = start_with(model, EngineOptions { max_queued: 2, ..options() });
+    let running = submit(&engine, "runs", |_| {});
+    gate.arrived();
+    gate.release();
+    gate.arrived();
+    let waiting = [submit(&engine, "w1", |_| {}), submit(&engine, "w2", |_| {})];
+    assert_eq!(engine.status().n_waiting, 2);
+    let refused = submit(&engine, "w3", |_| {});
+    assert!(matches!(refused.error(), JobError::Overloaded { n_queued: 2 }));
+    // Inside the engine they count as well.
+    gate.release();
+    gate.arrived();
+    assert_eq!(engine.status().n_waiting, 2);
+    assert!(matches!(submit(&engine, "w4", |_| {}).error(), JobError::Overloaded { n_queued: 2 }));
+    drop(gate);
+    assert_eq!(running.finish().text, "ok");
+    for job in waiting {
+        assert_eq!(job.finish().text, "ok");
+    }
+    assert_eq!(submit(&engine, "w5", |_| {}).finish().text, "ok");
+}
+
+#[test]
+fn a_prompt_without_room_for_a_token_is_refused_and_names_the_limit() {
+    let mut model = ScriptedModel::saying("ok");
+    model.description.context_length = 8;
+    let engine = start(model);
+    let error = submit(&engine, "12345678", |_| {}).error();
+    assert!(matches!(error, JobError::PromptTooLong { n_tokens: 8, limit: 7 }));
+    // Prefill alone needs no room for one.
+    assert_eq!(submit(&engine, "12345678", |job| job.max_tokens = 0).finish().usage.prompt_tokens, 8);
+    let error = submit(&engine, "123456789", |job| job.max_tokens = 0).error();
+    assert!(matches!(error, JobError::PromptTooLong { n_tokens: 9, limit: 8 }));
+    assert_eq!(submit(&engine, "1234567", |_| {}).finish().reason, FinishReason::Length);
+}
+
+#[test]
+fn a_prompt_that_is_too_long_does_not_wait_for_its_turn() {
+    let mut model = ScriptedModel::saying("ok");
+    model.description.context_length = 8;
+    let gate = model.gate();
+    let engine = start(model);
+    let running = submit(&engine, "runs", |_| {});
+    gate.arrived();
+    let refused = submit(&engine, "much too long", |_| {});
+    gate.release();
+    assert!(matches!(refused.error(), JobError::PromptTooLong { .. }));
+    drop(gate);
+    running.finish();
+}
+
+#[test]
+fn a_job_without_tokens_is_an_error_and_not_a_hang() {
+    let engine = start(ScriptedModel::saying("ok"));
+    assert!(matches!(submit(&engine, "", |_| {}).error(), JobError::StepFailed { .. }));
+}
+
+#[test]
+fn shutdown_ends_running_work_with_what_it_has_and_refuses_the_rest() {
+    let mut model = ScriptedModel::saying("abcdef");
+    let gate = model.gate();
+    let engine = start(model);
+    let running = submit(&engine, "runs", |job| job.max_tokens = 100);
+    gate.pass();
+    gate.arrived();
+    let waiting = submit(&engine, "waits", |_| {});
+    engine.shutdown();
+    // Nobody waits for the step to hear this.
+    assert!(matches!(waiting.error(), JobError::ShuttingDown));
+    assert!(matches!(submit(&engine, "late", |_| {}).error(), JobError::ShuttingDown));
+    gate.release();
+    let finish = running.finish();
+    assert_eq!((finish.text.as_str(), finish.reason), ("ab", FinishReason::Cancelled));
+    wait(engine.stopped());
+}
+
+#[test]
+fn jobs_inside_the_engine_that_wait_at_shutdown_are_told() {
+    let mut model = ScriptedModel::saying("abcdef");
+    let gate = model.gate();
+    let engine = start(model);
+    let running = submit(&engine, "runs", |job| job.max_tokens = 100);
+    gate.arrived();
+    let waiting = submit(&engine, "waits", |_| {});
+    gate.release();
+    gate.arrived();
+    engine.shutdown();
+    gate.release();
+    assert!(matches!(waiting.error(), JobError::ShuttingDown));
+    assert_eq!(running.finish().reason, FinishReason::Cancelled);
+}
+
+#[test]
+fn an_idle_engine_stops_when_its_last_handle_is_dropped() {
+    let engine = start(ScriptedModel::hashing());
+    submit(&engine, "p", |_| {}).finish();
+    let mut state = engine.watch_state();
+    let clone = engine.clone();
+    drop(engine);
+    submit(&clone, "still works", |_| {}).finish();
+    drop(clone);
+    wait(async { while state.changed().await.is_ok() {} });
+}
+
+#[test]
+fn jobs_from_many_threads_all_end_with_their_own_text() {
+    let engine = start_with(ScriptedModel::hashing(), EngineOptions { max_queued: 1000, ..options() });
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let engine = engine.clone();
+            scope.spawn(move || {
+                for idx in 0..25 {
+                    let prompt = format!("thread {thread}, job {idx}");
+                    let job = submit(&engine, &prompt, |job| {
+                        job.priority =
+                            if idx % 2 == 0 { Priority::Interactive } else { Priority::Background };
+                    });
+                    assert_eq!(job.finish().text, alone(&prompt, 4));
+                }
+            });
+        }
+    });
+    let status = engine.status();
+    assert_eq!((status.n_waiting, status.n_running), (0, 0));
+}

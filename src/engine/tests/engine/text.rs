@@ -1,0 +1,191 @@
+//! From tokens to text, and why a job ends.
+
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use runabout_engine::{FinishReason, scripted::ScriptedModel};
+
+use super::*;
+
+#[test]
+fn a_reply_comes_as_deltas_and_ends_with_the_end_token_which_is_no_text() {
+    let engine = start(ScriptedModel::replying(&[("2+2=", "4!")]));
+    let heard = submit(&engine, "2+2=", |job| job.max_tokens = 10).hear();
+    let finish = heard.end.unwrap();
+    assert_eq!(heard.deltas, ["4", "!"]);
+    assert_eq!(finish.reason, FinishReason::Eos);
+    assert_eq!(finish.tokens, bytes("4!"));
+    assert_eq!((finish.usage.prompt_tokens, finish.usage.completion_tokens), (4, 3));
+}
+
+#[test]
+fn the_token_limit_ends_a_text_with_length() {
+    let engine = start(ScriptedModel::saying("abcdef"));
+    let finish = submit(&engine, "p", |job| job.max_tokens = 3).finish();
+    assert_eq!((finish.text.as_str(), finish.reason), ("abc", FinishReason::Length));
+    assert_eq!(finish.usage.completion_tokens, 3);
+}
+
+#[test]
+fn an_end_token_in_the_last_place_allowed_still_counts_as_the_end() {
+    let engine = start(ScriptedModel::saying("abc"));
+    let finish = submit(&engine, "p", |job| job.max_tokens = 4).finish();
+    assert_eq!((finish.text.as_str(), finish.reason), ("abc", FinishReason::Eos));
+}
+
+#[test]
+fn characters_cut_between_tokens_come_out_whole() {
+    let text = "é🙂日本語";
+    let engine = start(ScriptedModel::saying(text));
+    let heard = submit(&engine, "p", |job| job.max_tokens = 100).hear();
+    assert_eq!(heard.deltas, ["é", "🙂", "日", "本", "語"]);
+    assert_eq!(heard.end.unwrap().text, text);
+}
+
+#[test]
+fn a_character_cut_off_by_the_token_limit_ends_as_a_replacement_character() {
+    let engine = start(ScriptedModel::saying("a🙂"));
+    let heard = submit(&engine, "p", |job| job.max_tokens = 3).hear();
+    assert_eq!(heard.deltas, ["a", "\u{fffd}"]);
+    assert_eq!(heard.end.unwrap().reason, FinishReason::Length);
+}
+
+#[test]
+fn a_stop_string_across_tokens_ends_generation_at_once() {
+    let model = ScriptedModel::saying("one STOP two");
+    let recording = model.recording();
+    let engine = start(model);
+    let finish = submit(&engine, "p", |job| {
+        job.max_tokens = 100;
+        job.stop = vec!["STOP".to_owned()];
+    })
+    .finish();
+    assert_eq!((finish.text.as_str(), finish.reason), ("one ", FinishReason::Stop));
+    // The prompt and seven of the eight tokens up to the stop string's end were fed; the last drawn needed no
+    // step.
+    assert_eq!(finish.tokens, bytes("one STOP"));
+    assert_eq!(recording.spans().len(), 8);
+}
+
+#[test]
+fn text_held_back_for_a_stop_string_that_never_comes_is_in_the_result() {
+    let engine = start(ScriptedModel::saying("one STO"));
+    let heard = submit(&engine, "p", |job| {
+        job.max_tokens = 100;
+        job.stop = vec!["STOP".to_owned()];
+    })
+    .hear();
+    assert_eq!(heard.deltas.last().unwrap(), "STO");
+    let finish = heard.end.unwrap();
+    assert_eq!((finish.text.as_str(), finish.reason), ("one STO", FinishReason::Eos));
+}
+
+#[test]
+fn log_probabilities_come_one_per_token_and_not_for_the_end_token() {
+    let engine = start(ScriptedModel::saying("abc"));
+    let finish = submit(&engine, "p", |job| {
+        job.max_tokens = 100;
+        job.top_logprobs = Some(1);
+    })
+    .finish();
+    let top: Vec<u32> = finish.logprobs.iter().map(|logprobs| logprobs.top[0].0).collect();
+    assert_eq!(top, finish.tokens);
+    let finish = submit(&engine, "q", |_| {}).finish();
+    assert!(finish.logprobs.is_empty());
+}
+
+#[test]
+fn no_tokens_asked_for_means_prefill_only() {
+    let model = ScriptedModel::hashing();
+    let recording = model.recording();
+    let engine = start(model);
+    let heard = submit(&engine, "warm me", |job| job.max_tokens = 0).hear();
+    let finish = heard.end.unwrap();
+    assert_eq!((finish.text.as_str(), finish.reason), ("", FinishReason::Length));
+    assert_eq!(finish.usage.completion_tokens, 0);
+    assert_eq!(heard.prefill.last(), Some(&(7, 7, 0)));
+    assert!(recording.take().iter().all(|span| !span.sampled));
+    // Warm already: nothing to do.
+    let finish = submit(&engine, "warm me", |job| job.max_tokens = 0).finish();
+    assert_eq!(finish.usage.cached_tokens, 7);
+    assert_eq!(recording.take(), []);
+}
+
+#[test]
+fn a_full_context_ends_a_text_with_length() {
+    let mut model = ScriptedModel::hashing();
+    model.description.context_length = 10;
+    let engine = start(model);
+    let finish = submit(&engine, "1234567", |job| job.max_tokens = 100).finish();
+    assert_eq!((finish.tokens.len(), finish.reason), (3, FinishReason::Length));
+    // The longest prompt there is room for.
+    let finish = submit(&engine, "123456789", |job| job.max_tokens = 100).finish();
+    assert_eq!((finish.tokens.len(), finish.reason), (1, FinishReason::Length));
+}
+
+#[test]
+fn a_seed_is_the_jobs_own_or_one_that_the_engine_draws_and_keeps() {
+    // The scripted model does not tell the seeds, so a model of our own listens.
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&seen);
+    let engine = Engine::spawn(options(), move |_| {
+        let mut loaded = ScriptedModel::saying("abc").loaded();
+        loaded.model = Box::new(SeedListener { inner: loaded.model, seen: listener });
+        Ok(loaded)
+    })
+    .unwrap();
+    submit(&engine, "own", |job| job.params.seed = Some(7)).finish();
+    submit(&engine, "drawn", |_| {}).finish();
+    submit(&engine, "another", |_| {}).finish();
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[..4], [7; 4]);
+    assert!(seen[4..8].iter().all(|seed| *seed == seen[4]));
+    assert_ne!(seen[4], seen[8]);
+}
+
+struct SeedListener {
+    inner: Box<dyn runabout_engine::LanguageModel>,
+    seen: Arc<Mutex<Vec<u64>>>,
+}
+
+impl runabout_engine::LanguageModel for SeedListener {
+    fn description(&self) -> &runabout_engine::ModelDescription {
+        self.inner.description()
+    }
+    fn open_slot(&mut self) -> runabout_engine::SlotId {
+        self.inner.open_slot()
+    }
+    fn truncate_slot(&mut self, slot: runabout_engine::SlotId, n_tokens: usize) {
+        self.inner.truncate_slot(slot, n_tokens);
+    }
+    fn close_slot(&mut self, slot: runabout_engine::SlotId) {
+        self.inner.close_slot(slot);
+    }
+    fn step(
+        &mut self,
+        spans: &[runabout_engine::Span<'_>],
+    ) -> Result<Vec<Option<runabout_engine::Sampled>>, runabout_engine::StepError> {
+        self.seen
+            .lock()
+            .unwrap()
+            .extend(spans.iter().filter_map(|span| span.sample).map(|request| request.seed));
+        self.inner.step(spans)
+    }
+    fn memory(&self) -> runabout_engine::MemoryUse {
+        self.inner.memory()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// `hear` asserts that deltas concatenate to the text; the text itself must be the bytes, decoded as a
+    /// whole.
+    #[test]
+    fn any_text_cut_anywhere_comes_out_as_it_is(text in "\\PC{0,20}", max_tokens in 1_usize..60) {
+        let engine = start(ScriptedModel::saying(&text));
+        let finish = submit(&engine, "p", |job| job.max_tokens = max_tokens).finish();
+        let whole = String::from_utf8_lossy(&text.as_bytes()[..max_tokens.min(text.len())]).into_owned();
+        prop_assert_eq!(finish.text, whole);
+    }
+}
