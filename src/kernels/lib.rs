@@ -1,1 +1,39 @@
-//! SIMD kernels for CPUs, in pure Rust.
+//! SIMD kernels for CPUs: what a language model's step is made of, in pure Rust.
+//!
+//! A [`Cpu`] says which instructions and threads to use. Weights are [`PackedWeights`], rearranged once at
+//! load. A layer is then a few fused calls: [`matmul`] with a norm before and a residual or gate after,
+//! [`attend`] over a [`KvCache`], and at the ends of a model [`PackedWeights::read_rows`], [`argmax`] and
+//! [`top_k`]. Everything computes in float32; lengths are checked at the boundary and nothing panics.
+//!
+//! Reading order: `simd.rs` (one interface, several instruction sets), `packed.rs`, `matmul.rs`,
+//! `attention.rs`. Knows no MLX, no model and no file.
+
+// Without it, a function that should take on its caller's instruction set may be compiled without.
+#![allow(clippy::inline_always)]
+// Pointers come from slices of the very type, or from blocks whose parts are all multiples of 64 bytes.
+#![allow(clippy::cast_ptr_alignment)]
+// Shift amounts, lane masks and shapes, all small.
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+
+mod activations;
+mod cpu;
+mod error;
+mod math;
+mod matmul;
+mod memory;
+mod norm;
+mod packed;
+mod pool;
+mod simd;
+#[cfg(test)]
+mod testing;
+mod tile;
+
+pub use cpu::{Cpu, CpuOptions, PATH_VARIABLE, Path};
+pub use error::KernelError;
+pub use half::{bf16, f16};
+pub use math::Activation;
+pub use matmul::{Epilogue, Input, matmul};
+pub use norm::{Norm, rms_norm};
+pub use packed::{Arrangement, FloatType, Floats, Matrix, PackedWeights, Weights};
+pub use pool::Pool;

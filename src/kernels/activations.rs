@@ -1,0 +1,181 @@
+//! Input rows made ready for a product: normalized, padded, and put into panels.
+//!
+//! A panel is up to a register tile of rows, stored column after column, so that a kernel reads one
+//! stream whatever the number of rows. For quantized weights it carries the sum of each chunk of 32
+//! columns per row, which the group's bias multiplies.
+
+use crate::memory::with_scratch;
+use crate::packed::{CHUNK, SendPtr};
+use crate::simd::{Kernel, LANES, Simd};
+use crate::{Cpu, Norm};
+
+/// Rows below which the calling thread does the work alone.
+const ROWS_FOR_THREADS: usize = 8;
+
+/// Input rows in panels of `width`; the last panel's missing rows are zero.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels {
+    pub(crate) width: usize,
+    pub(crate) n_rows: usize,
+    /// A multiple of 32.
+    pub(crate) n_cols: usize,
+    /// Panel after panel, `[n_cols][width]` each.
+    values: SendPtr<f32>,
+    /// Panel after panel, `[n_cols / 32][width]` each.
+    sums: SendPtr<f32>,
+}
+
+impl Panels {
+    pub(crate) fn n_panels(&self) -> usize {
+        self.n_rows.div_ceil(self.width)
+    }
+
+    pub(crate) fn values(&self, panel: usize) -> *const f32 {
+        debug_assert!(panel < self.n_panels());
+        self.values.get().wrapping_add(panel * self.n_cols * self.width)
+    }
+
+    pub(crate) fn sums(&self, panel: usize) -> *const f32 {
+        debug_assert!(panel < self.n_panels());
+        self.sums.get().wrapping_add(panel * (self.n_cols / CHUNK) * self.width)
+    }
+}
+
+/// Lends `f` the rows of `x`, `[n_rows, n_cols]`, in panels of `width` with columns padded to `n_padded`.
+pub(crate) fn with_panels<T>(
+    cpu: &Cpu,
+    x: &[f32],
+    n_cols: usize,
+    n_padded: usize,
+    norm: Option<Norm>,
+    width: usize,
+    f: impl FnOnce(Panels) -> T,
+) -> T {
+    let n_rows = x.len() / n_cols;
+    let n_panels = n_rows.div_ceil(width);
+    let n_values = n_panels * width * n_padded;
+    with_scratch(n_values + n_values / CHUNK, |scratch| {
+        let (values, sums) = scratch.split_at_mut(n_values);
+        let panels = Panels {
+            width,
+            n_rows,
+            n_cols: n_padded,
+            values: SendPtr(values.as_mut_ptr()),
+            sums: SendPtr(sums.as_mut_ptr()),
+        };
+        let fill = |panel: usize| cpu.run(Fill { x, n_cols, norm, panels, panel });
+        if n_rows < ROWS_FOR_THREADS {
+            (0..n_panels).for_each(fill);
+        } else {
+            cpu.pool().for_each(n_panels, fill);
+        }
+        f(panels)
+    })
+}
+
+/// Writes one panel and its sums.
+struct Fill<'a> {
+    x: &'a [f32],
+    n_cols: usize,
+    norm: Option<Norm<'a>>,
+    panels: Panels,
+    panel: usize,
+}
+
+impl Kernel for Fill<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Fill { x, n_cols, norm, panels, panel } = self;
+        let width = panels.width;
+        let to = panels.values(panel).cast_mut();
+        for r in 0..width {
+            let row = x.get((panel * width + r) * n_cols..).and_then(|it| it.get(..n_cols)).unwrap_or(&[]);
+            let inverse = norm.map_or(1.0, |it| inverse_rms(simd, row, it.eps));
+            // SAFETY: row `r` of the panel is its own; the norm's weight was checked to have `n_cols` values.
+            unsafe {
+                match norm {
+                    _ if width == 1 => copy_row(simd, row, norm.map(|it| it.weight), inverse, to),
+                    Some(Norm { weight, .. }) => {
+                        for (c, (value, weight)) in row.iter().zip(weight).enumerate() {
+                            *to.add(c * width + r) = value * inverse * weight;
+                        }
+                    }
+                    None => {
+                        for (c, value) in row.iter().enumerate() {
+                            *to.add(c * width + r) = *value;
+                        }
+                    }
+                }
+                for c in row.len()..panels.n_cols {
+                    *to.add(c * width + r) = 0.0;
+                }
+            }
+        }
+        // SAFETY: the panel's sums are its own.
+        unsafe { sum_chunks(simd, to, width, panels.n_cols / CHUNK, panels.sums(panel).cast_mut()) };
+    }
+}
+
+/// One over the root mean square of `row`; harmless for an empty one.
+#[inline(always)]
+pub(crate) fn inverse_rms<S: Simd>(simd: S, row: &[f32], eps: f32) -> f32 {
+    let mut squares = [simd.zero(); 2];
+    let mut at = 0;
+    while at < row.len() {
+        let n = (row.len() - at).min(LANES);
+        // SAFETY: `n` values are left.
+        let v = unsafe { simd.load_first(row.as_ptr().add(at), n) };
+        squares[at / LANES % 2] = simd.mul_add(v, v, squares[at / LANES % 2]);
+        at += n;
+    }
+    let sum = simd.reduce_add(simd.add(squares[0], squares[1]));
+    1.0 / (sum / row.len().max(1) as f32 + eps).sqrt()
+}
+
+/// `row * inverse * weight` to `to`, contiguously.
+///
+/// # Safety
+/// `weight` is as long as `row`; as many values at `to` are writable.
+#[inline(always)]
+pub(crate) unsafe fn copy_row<S: Simd>(simd: S, row: &[f32], weight: Option<&[f32]>, inverse: f32, to: *mut f32) {
+    let factor = simd.splat(inverse);
+    let mut at = 0;
+    while at < row.len() {
+        let n = (row.len() - at).min(LANES);
+        // SAFETY: `n` values are left in each.
+        unsafe {
+            let mut v = simd.load_first(row.as_ptr().add(at), n);
+            if let Some(weight) = weight {
+                v = simd.mul(simd.mul(v, factor), simd.load_first(weight.as_ptr().add(at), n));
+            }
+            simd.store_first(to.add(at), v, n);
+        }
+        at += n;
+    }
+}
+
+/// The sums of 32 columns each.
+///
+/// # Safety
+/// `values` are `[n_chunks * 32][width]`, `sums` `[n_chunks][width]`.
+#[inline(always)]
+unsafe fn sum_chunks<S: Simd>(simd: S, values: *const f32, width: usize, n_chunks: usize, sums: *mut f32) {
+    for chunk in 0..n_chunks {
+        // SAFETY: within the panel, as promised by the caller.
+        unsafe {
+            let values = values.add(chunk * CHUNK * width);
+            if width == 1 {
+                let pair = simd.add(simd.load(values), simd.load(values.add(LANES)));
+                *sums.add(chunk) = simd.reduce_add(pair);
+            } else {
+                for r in 0..width {
+                    let mut sum = 0.0;
+                    for c in 0..CHUNK {
+                        sum += *values.add(c * width + r);
+                    }
+                    *sums.add(chunk * width + r) = sum;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! From the bits of a chunk to numbers, sixteen rows at a time.
+//!
+//! A quantized value is shifted to the top of the mantissa of 1.0, which takes a shift and one logical
+//! operation on every machine: the lane then holds `1 + q / 2^bits`. The scale is multiplied by `2^bits`
+//! and the 1 is taken back per group instead of per value (`dot.rs`), or within the fused multiply-add that
+//! applies the scale (`tiled.rs`). All of it is exact in f32.
+
+use half::{bf16, f16};
+
+use crate::packed::{CHUNK, FloatType};
+use crate::simd::{Element, LANES, Simd};
+
+/// What a chunk of 32 columns holds.
+pub(super) trait Code: Copy + Send + Sync + 'static {
+    const AFFINE: bool;
+    /// What the scale is multiplied with; 1 for plain values.
+    const RANGE: f32;
+    const CHUNK_BYTES: usize;
+
+    /// Column `I` of the chunk: the number itself, or `1 + q / RANGE`.
+    ///
+    /// # Safety
+    /// `CHUNK_BYTES` at `chunk` are readable, and `I` is below 32.
+    unsafe fn column<S: Simd, const I: usize>(simd: S, chunk: *const u8) -> S::V;
+}
+
+/// Quantized in `BITS` bits.
+#[derive(Clone, Copy)]
+pub(super) struct Affine<const BITS: usize>;
+
+/// Not quantized.
+#[derive(Clone, Copy)]
+pub(super) struct Plain<T>(std::marker::PhantomData<T>);
+
+impl<const BITS: usize> Code for Affine<BITS> {
+    const AFFINE: bool = true;
+    const RANGE: f32 = (1u32 << BITS) as f32;
+    const CHUNK_BYTES: usize = BITS * LANES * 4;
+
+    #[inline(always)]
+    unsafe fn column<S: Simd, const I: usize>(simd: S, chunk: *const u8) -> S::V {
+        const MANTISSA_BITS: usize = 23;
+        let (word, bit) = (I * BITS / 32, I * BITS % 32);
+        let target = MANTISSA_BITS - BITS;
+        let words: *const u32 = chunk.cast();
+        // SAFETY: the words of bits `I * BITS` up to `I * BITS + BITS` are within the chunk.
+        let low = unsafe { simd.load_u32(words.add(word * LANES)) };
+        let aligned = if bit > target {
+            simd.shr(low, (bit - target) as u32)
+        } else if bit < target {
+            simd.shl(low, (target - bit) as u32)
+        } else {
+            low
+        };
+        let aligned = if bit + BITS > 32 {
+            // SAFETY: as above.
+            let high = unsafe { simd.load_u32(words.add((word + 1) * LANES)) };
+            simd.or(aligned, simd.shl(high, (32 - bit + target) as u32))
+        } else {
+            aligned
+        };
+        simd.mantissa(aligned, ((1 << BITS) - 1) << target)
+    }
+}
+
+impl<T: Element> Code for Plain<T> {
+    const AFFINE: bool = false;
+    const RANGE: f32 = 1.0;
+    const CHUNK_BYTES: usize = CHUNK * LANES * size_of::<T>();
+
+    #[inline(always)]
+    unsafe fn column<S: Simd, const I: usize>(simd: S, chunk: *const u8) -> S::V {
+        // SAFETY: as promised by the caller.
+        unsafe { T::load(simd, chunk.cast::<T>().add(I * LANES)) }
+    }
+}
+
+/// The sixteen scales or biases at `p`.
+///
+/// # Safety
+/// Sixteen values of the type at `p` are readable.
+#[inline(always)]
+pub(super) unsafe fn load_scales<S: Simd>(simd: S, p: *const u8, scales: FloatType) -> S::V {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        match scales {
+            FloatType::F16 => f16::load(simd, p.cast()),
+            FloatType::Bf16 => simd.load_bf16(p.cast::<bf16>()),
+            FloatType::F32 => f32::load(simd, p.cast()),
+        }
+    }
+}
+
+/// Evaluates `$body` with `$code` naming the [`Code`] of `$coding`, and `$scales` the type of its scales.
+macro_rules! with_code {
+    ($coding:expr, |$code:ident, $scales:ident| $body:expr) => {{
+        use crate::matmul::coding::{Affine, Plain};
+        use crate::packed::{Coding, FloatType};
+        macro_rules! as_code {
+            ($t:ty, $s:expr) => {{
+                type $code = $t;
+                let $scales: FloatType = $s;
+                $body
+            }};
+        }
+        match $coding {
+            Coding::Affine { bits: 2, scales } => as_code!(Affine<2>, scales),
+            Coding::Affine { bits: 3, scales } => as_code!(Affine<3>, scales),
+            Coding::Affine { bits: 4, scales } => as_code!(Affine<4>, scales),
+            Coding::Affine { bits: 5, scales } => as_code!(Affine<5>, scales),
+            Coding::Affine { bits: 6, scales } => as_code!(Affine<6>, scales),
+            Coding::Affine { bits: _, scales } => as_code!(Affine<8>, scales),
+            Coding::Plain(FloatType::F32) => as_code!(Plain<f32>, FloatType::F32),
+            Coding::Plain(FloatType::F16) => as_code!(Plain<half::f16>, FloatType::F32),
+            Coding::Plain(FloatType::Bf16) => as_code!(Plain<half::bf16>, FloatType::F32),
+        }
+    }};
+}
+pub(super) use with_code;

@@ -1,0 +1,183 @@
+//! A few rows: the weights are read once, unpacked in registers, and used for every row.
+//!
+//! Bound by memory for one row and by arithmetic from about four. Each group's sum is kept apart and
+//! scaled once, so a value costs a shift, a logical operation and one multiply-add per row.
+
+use super::coding::{Code, load_scales, with_code};
+use super::{Product, Unit};
+use crate::Cpu;
+use crate::packed::{CHUNK, FloatType, Layout};
+use crate::simd::{Kernel, LANES, Simd, unroll_32};
+
+/// Rows of the widest kernel here.
+const MAX_ROWS: usize = 8;
+/// Weights are asked for this far ahead: about the latency of memory times the speed of one core.
+const PREFETCH_BYTES: usize = 2_560;
+/// Jobs per thread: enough to even out the threads, few enough that drawing one costs nothing.
+const JOBS_PER_THREAD: usize = 8;
+
+/// The rows of the kernel that takes `n_rows`: 5 and 7 are not worth kernels of their own.
+pub(super) fn width(n_rows: usize) -> usize {
+    match n_rows {
+        5 => 6,
+        7 => 8,
+        _ => n_rows,
+    }
+}
+
+/// Multiplies a single panel.
+pub(super) fn multiply(cpu: &Cpu, product: Product) {
+    let n_units = product.weights.n_units();
+    let units_per_job = (n_units / (cpu.pool().n_threads() * JOBS_PER_THREAD)).max(1);
+    cpu.pool().for_each(n_units.div_ceil(units_per_job), |job| {
+        let first = job * units_per_job;
+        cpu.run(Units { product, first, end: (first + units_per_job).min(n_units) });
+    });
+}
+
+/// Units `first..end` for all rows.
+struct Units<'a> {
+    product: Product<'a>,
+    first: usize,
+    end: usize,
+}
+
+impl Kernel for Units<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Units { product, first, end } = self;
+        let weights = product.weights;
+        let mut sums = [[[0.0; LANES]; MAX_ROWS]; 2];
+        for number in first..end {
+            let unit = weights.unit(number);
+            for (of_block, i) in sums.iter_mut().zip(unit.segment..).take(weights.blocks_per_unit()) {
+                let Some(segment) = weights.segments.get(i) else { continue };
+                let block = Block { layout: segment.layout, at: weights.block(segment, unit.block), product };
+                match product.panels.width {
+                    1 => block.dot::<S, 1>(simd, of_block),
+                    2 => block.dot::<S, 2>(simd, of_block),
+                    3 => block.dot::<S, 3>(simd, of_block),
+                    4 => block.dot::<S, 4>(simd, of_block),
+                    6 => block.dot::<S, 6>(simd, of_block),
+                    _ => block.dot::<S, 8>(simd, of_block),
+                }
+            }
+            finish(simd, product, unit, &sums);
+        }
+    }
+}
+
+#[inline(always)]
+fn finish<S: Simd>(simd: S, product: Product, unit: Unit, sums: &[[[f32; LANES]; MAX_ROWS]; 2]) {
+    for row in 0..product.panels.n_rows.min(MAX_ROWS) {
+        // SAFETY: the sums are whole vectors; this job alone has the unit.
+        unsafe {
+            let pair = [simd.load(sums[0][row].as_ptr()), simd.load(sums[1][row].as_ptr())];
+            product.output.finish(simd, product.weights.arrangement, unit, row, pair);
+        }
+    }
+}
+
+/// A block of sixteen rows of weights.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    layout: Layout,
+    at: *const u8,
+    product: Product<'a>,
+}
+
+impl Block<'_> {
+    /// The products with the rows of the panel, to the first `ROWS` of `out`.
+    #[inline(always)]
+    fn dot<S: Simd, const ROWS: usize>(self, simd: S, out: &mut [[f32; LANES]; MAX_ROWS]) {
+        if ROWS > S::FEW_ROWS.next_multiple_of(2) {
+            return;
+        }
+        with_code!(self.layout.coding, |C, scales| {
+            // A function of its own for every code and number of rows: one for all would not fit the
+            // optimizer's patience.
+            simd.run(Dot::<C, ROWS> { block: self, scales, out, code: std::marker::PhantomData });
+        });
+    }
+}
+
+struct Dot<'a, C, const ROWS: usize> {
+    block: Block<'a>,
+    scales: FloatType,
+    out: &'a mut [[f32; LANES]; MAX_ROWS],
+    code: std::marker::PhantomData<C>,
+}
+
+impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        /// Independent sums per row, so that the latency of a multiply-add is hidden.
+        const fn chains(rows: usize) -> usize {
+            match rows {
+                1 => 4,
+                2 | 3 => 2,
+                _ => 1,
+            }
+        }
+        let Dot { block: Block { layout, at: mut group, product }, scales, out, .. } = self;
+        let mut x = product.panels.values(0);
+        let mut x_sums = product.panels.sums(0);
+        let header_bytes = layout.header_bytes();
+        let group_bytes = layout.group_bytes();
+        let mut totals = [simd.zero(); ROWS];
+        for _ in 0..layout.n_groups {
+            let mut sums = [[simd.zero(); 4]; ROWS];
+            let mut group_sums = [0.0; ROWS];
+            let mut chunk = group.wrapping_add(header_bytes);
+            for line in (0..group_bytes).step_by(64) {
+                simd.prefetch(group.wrapping_add(PREFETCH_BYTES + line));
+            }
+            for _ in 0..layout.chunks_per_group {
+                // SAFETY: the chunk is within the block, its columns within the panel.
+                unsafe {
+                    unroll_32!(I, {
+                        let column = C::column::<S, I>(simd, chunk);
+                        for (r, sums) in sums.iter_mut().enumerate() {
+                            let sum = &mut sums[I % chains(ROWS)];
+                            *sum = simd.mul_add(column, simd.splat(*x.add(I * ROWS + r)), *sum);
+                        }
+                    });
+                    if C::AFFINE {
+                        for (r, sum) in group_sums.iter_mut().enumerate() {
+                            *sum += *x_sums.add(r);
+                        }
+                    }
+                }
+                chunk = chunk.wrapping_add(C::CHUNK_BYTES);
+                x = x.wrapping_add(CHUNK * ROWS);
+                x_sums = x_sums.wrapping_add(ROWS);
+            }
+            // SAFETY: the header is within the block.
+            let header = C::AFFINE.then(|| unsafe {
+                let scale = load_scales(simd, group, scales);
+                (simd.mul(scale, simd.splat(C::RANGE)), load_scales(simd, group.add(header_bytes / 2), scales))
+            });
+            for ((total, sums), group_sum) in totals.iter_mut().zip(sums).zip(group_sums) {
+                let sum = match chains(ROWS) {
+                    1 => sums[0],
+                    2 => simd.add(sums[0], sums[1]),
+                    _ => simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])),
+                };
+                match header {
+                    Some((scale, bias)) => {
+                        // Every value was one too great.
+                        let group_sum = simd.splat(group_sum);
+                        *total = simd.mul_add(simd.sub(sum, group_sum), scale, *total);
+                        *total = simd.mul_add(bias, group_sum, *total);
+                    }
+                    None => *total = simd.add(*total, sum),
+                }
+            }
+            group = group.wrapping_add(group_bytes);
+        }
+        for (total, out) in totals.into_iter().zip(out) {
+            // SAFETY: sixteen values each.
+            unsafe { simd.store(out.as_mut_ptr(), total) };
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Many rows: blocks of weights are unpacked into the cache and multiplied tile by tile.
+//!
+//! A job takes two blocks of sixteen outputs and a stretch of input rows. For every stretch of columns it
+//! unpacks the blocks to f32 once and runs the register tile over all panels of input rows, adding to
+//! sums in its scratch memory; at the end the sums go through the epilogue. Unpacking costs a few
+//! operations per weight, which the rows share.
+
+use super::coding::{Code, load_scales, with_code};
+use super::{Product, Unit};
+use crate::Cpu;
+use crate::memory::with_scratch;
+use crate::packed::{CHUNK, FloatType, Layout};
+use crate::simd::{Kernel, LANES, Simd, unroll_32};
+use crate::tile::{self, Operands, with_rows};
+
+/// Columns unpacked at a time: two blocks of them (64 KiB) share the second-level cache with the panels.
+const STRETCH: usize = 512;
+/// Blocks of sixteen outputs per job.
+const BLOCKS: usize = 2;
+/// Rows per job at most: their sums (64 KiB) stay in the second-level cache.
+const MAX_ROWS: usize = 512;
+/// Jobs per thread that even out the threads well enough.
+const JOBS_PER_THREAD: usize = 6;
+
+/// Rows per panel: as even as the largest tile allows, so that the last panel is not mostly padding.
+pub(super) fn width(n_rows: usize, tile_rows: usize) -> usize {
+    n_rows.div_ceil(n_rows.div_ceil(tile_rows))
+}
+
+pub(super) fn multiply(cpu: &Cpu, product: Product) {
+    let weights = product.weights;
+    let units_per_job = BLOCKS / weights.blocks_per_unit();
+    let n_unit_jobs = weights.n_units().div_ceil(units_per_job);
+    let n_panels = product.panels.n_panels();
+    let wanted = (cpu.pool().n_threads() * JOBS_PER_THREAD).div_ceil(n_unit_jobs);
+    let panels_per_job = n_panels.div_ceil(wanted).clamp(1, (MAX_ROWS / product.panels.width).max(1));
+    let n_panel_jobs = n_panels.div_ceil(panels_per_job);
+    cpu.pool().for_each(n_unit_jobs * n_panel_jobs, |job| {
+        let first_panel = job / n_unit_jobs * panels_per_job;
+        let first_unit = job % n_unit_jobs * units_per_job;
+        let panels = first_panel..(first_panel + panels_per_job).min(n_panels);
+        let units = first_unit..(first_unit + units_per_job).min(weights.n_units());
+        let n_rows = panels.len() * product.panels.width;
+        with_scratch(BLOCKS * LANES * (n_rows + STRETCH), |scratch| {
+            let (sums, unpacked) = scratch.split_at_mut(BLOCKS * LANES * n_rows);
+            cpu.run(Job { product, panels, units, sums, unpacked });
+        });
+    });
+}
+
+struct Job<'a> {
+    product: Product<'a>,
+    panels: std::ops::Range<usize>,
+    units: std::ops::Range<usize>,
+    /// `[rows][BLOCKS * 16]`.
+    sums: &'a mut [f32],
+    /// `[BLOCKS][STRETCH][16]`.
+    unpacked: &'a mut [f32],
+}
+
+/// A block that a job works on.
+#[derive(Clone, Copy)]
+struct Block {
+    layout: Layout,
+    at: *const u8,
+}
+
+impl Kernel for Job<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Job { product, panels, units, sums, unpacked } = self;
+        let weights = product.weights;
+        let width = product.panels.width;
+        let mut blocks = [None; BLOCKS];
+        let mut n_blocks = 0;
+        for number in units.clone() {
+            let unit = weights.unit(number);
+            for segment in weights.segments.iter().skip(unit.segment).take(weights.blocks_per_unit()) {
+                blocks[n_blocks] =
+                    Some(Block { layout: segment.layout, at: weights.block(segment, unit.block) });
+                n_blocks += 1;
+            }
+        }
+
+        let n_cols = product.panels.n_cols;
+        for first_col in (0..n_cols).step_by(STRETCH) {
+            let n_steps = STRETCH.min(n_cols - first_col);
+            for (block, to) in blocks.iter().flatten().zip(unpacked.chunks_exact_mut(STRETCH * LANES)) {
+                with_code!(block.layout.coding, |C, scales| {
+                    let code = std::marker::PhantomData::<C>;
+                    simd.run(Unpack { block: *block, scales, first_col, n_cols: n_steps, to, code });
+                });
+            }
+            for (panel, sums) in panels.clone().zip(sums.chunks_exact_mut(width * BLOCKS * LANES)) {
+                let x = product.panels.values(panel).wrapping_add(first_col * width);
+                let (w, n_steps) = (unpacked.as_ptr(), n_steps);
+                let fresh = first_col == 0;
+                with_rows!(width, |ROWS| if ROWS <= S::TILE_ROWS {
+                    if S::TILE_BLOCKS == 2 && n_blocks == 2 {
+                        simd.run(Tile::<ROWS, 2> { x, w, n_steps, fresh, sums: sums.as_mut_ptr() });
+                    } else {
+                        for b in 0..n_blocks {
+                            let w = w.wrapping_add(b * STRETCH * LANES);
+                            let sums = sums.as_mut_ptr().wrapping_add(b * LANES);
+                            simd.run(Tile::<ROWS, 1> { x, w, n_steps, fresh, sums });
+                        }
+                    }
+                });
+            }
+        }
+
+        for (i, number) in units.enumerate() {
+            let unit = weights.unit(number);
+            let first_row = panels.start * width;
+            for row in first_row..(panels.end * width).min(product.panels.n_rows) {
+                finish(simd, product, unit, row, &sums[((row - first_row) * BLOCKS + i) * LANES..]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn finish<S: Simd>(simd: S, product: Product, unit: Unit, row: usize, sums: &[f32]) {
+    let gated = product.weights.blocks_per_unit() == 2;
+    debug_assert!(sums.len() >= if gated { 2 * LANES } else { LANES });
+    // SAFETY: the sums of the unit's one or two blocks follow each other; this job alone has the pair of
+    // unit and row.
+    unsafe {
+        let first = simd.load(sums.as_ptr());
+        let second = if gated { simd.load(sums.as_ptr().add(LANES)) } else { first };
+        product.output.finish(simd, product.weights.arrangement, unit, row, [first, second]);
+    }
+}
+
+/// Adds the products of a panel with the unpacked blocks to their sums.
+struct Tile<const ROWS: usize, const N: usize> {
+    x: *const f32,
+    w: *const f32,
+    n_steps: usize,
+    /// Whether the sums start at zero.
+    fresh: bool,
+    sums: *mut f32,
+}
+
+impl<const ROWS: usize, const N: usize> Kernel for Tile<ROWS, N> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let operands = Operands {
+            n_steps: self.n_steps,
+            w: self.w,
+            w_step: LANES,
+            w_block: STRETCH * LANES,
+            x: self.x,
+        };
+        let row = BLOCKS * LANES;
+        // SAFETY: the panel has `n_steps` columns of `ROWS` values from `x`, each block `n_steps` columns
+        // of sixteen, and the sums `ROWS` rows.
+        unsafe {
+            let mut sums =
+                if self.fresh { [[simd.zero(); N]; ROWS] } else { tile::load(simd, self.sums, row) };
+            tile::multiply_add::<S, f32, ROWS, N, ROWS, 1>(simd, operands, &mut sums);
+            tile::store(simd, self.sums, row, &sums);
+        }
+    }
+}
+
+/// Unpacks columns of a block to `[n_cols][16]` numbers.
+struct Unpack<'a, C> {
+    block: Block,
+    scales: FloatType,
+    /// A multiple of every group size, as is `STRETCH`.
+    first_col: usize,
+    n_cols: usize,
+    to: &'a mut [f32],
+    code: std::marker::PhantomData<C>,
+}
+
+impl<C: Code> Kernel for Unpack<'_, C> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Unpack { block: Block { layout, at }, scales, first_col, n_cols, to, .. } = self;
+        let group_cols = layout.chunks_per_group * CHUNK;
+        let group_bytes = layout.group_bytes();
+        let header_bytes = layout.header_bytes();
+        debug_assert!(to.len() >= n_cols * LANES && first_col.is_multiple_of(group_cols));
+        let mut group = at.wrapping_add(first_col / group_cols * group_bytes);
+        let mut to = to.as_mut_ptr();
+        for _ in 0..n_cols / group_cols {
+            // SAFETY: the group is within the block, and `to` has room for its columns.
+            unsafe {
+                let header = C::AFFINE.then(|| {
+                    let scale = simd.mul(load_scales(simd, group, scales), simd.splat(C::RANGE));
+                    (scale, simd.sub(load_scales(simd, group.add(header_bytes / 2), scales), scale))
+                });
+                let mut chunk = group.add(header_bytes);
+                for _ in 0..layout.chunks_per_group {
+                    unroll_32!(I, {
+                        let column = C::column::<S, I>(simd, chunk);
+                        let value = match header {
+                            Some((scale, bias)) => simd.mul_add(column, scale, bias),
+                            None => column,
+                        };
+                        simd.store(to.add(I * LANES), value);
+                    });
+                    chunk = chunk.wrapping_add(C::CHUNK_BYTES);
+                    to = to.wrapping_add(CHUNK * LANES);
+                }
+            }
+            group = group.wrapping_add(group_bytes);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Root-mean-square norms, of whole rows.
+//!
+//! A product that follows takes the norm along ([`crate::Input`]); this is for where none follows.
+
+use crate::activations::{copy_row, inverse_rms};
+use crate::error::expect_len;
+use crate::packed::SendPtr;
+use crate::simd::{Kernel, Simd};
+use crate::{Cpu, KernelError};
+
+/// `x / sqrt(mean(x^2) + eps) * weight`.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    pub weight: &'a [f32],
+    pub eps: f32,
+}
+
+/// Values per job: about ten microseconds.
+const VALUES_PER_JOB: usize = 16 * 1024;
+
+/// Normalizes each row of `x`, as long as the norm's weight, into `out`.
+pub fn rms_norm(cpu: &Cpu, x: &[f32], norm: Norm, out: &mut [f32]) -> Result<(), KernelError> {
+    let n_cols = norm.weight.len();
+    if n_cols == 0 {
+        return Err(KernelError::Zero { what: "norm weight" });
+    }
+    let n_rows = x.len() / n_cols;
+    expect_len("x", n_rows * n_cols, x.len())?;
+    expect_len("out", x.len(), out.len())?;
+    let to = SendPtr(out.as_mut_ptr());
+    let rows_per_job = (VALUES_PER_JOB / n_cols).max(1);
+    cpu.pool().for_each(n_rows.div_ceil(rows_per_job), |job| {
+        let first = job * rows_per_job;
+        cpu.run(Rows { x, norm, first, end: (first + rows_per_job).min(n_rows), to });
+    });
+    Ok(())
+}
+
+struct Rows<'a> {
+    x: &'a [f32],
+    norm: Norm<'a>,
+    first: usize,
+    end: usize,
+    to: SendPtr<f32>,
+}
+
+impl Kernel for Rows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let n_cols = self.norm.weight.len();
+        let rows = self.x.chunks_exact(n_cols).enumerate().take(self.end).skip(self.first);
+        for (r, row) in rows {
+            let inverse = inverse_rms(simd, row, self.norm.eps);
+            // SAFETY: `out` is as long as `x`, and this job alone has row `r`.
+            unsafe { copy_row(simd, row, Some(self.norm.weight), inverse, self.to.get().add(r * n_cols)) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::testing::{assert_close, cpus, normal};
+
+    #[test]
+    fn norms_agree_with_double_precision() {
+        for cpu in cpus() {
+            for (n_rows, n_cols) in [(1, 1), (1, 576), (3, 17), (2, 896), (70, 65), (5, 4_099)] {
+                let x = normal(n_rows * n_cols, 1);
+                let weight = normal(n_cols, 2);
+                let mut out = vec![f32::NAN; x.len()];
+                rms_norm(&cpu, &x, Norm { weight: &weight, eps: 1e-5 }, &mut out).unwrap();
+                let expected: Vec<f64> = x
+                    .chunks(n_cols)
+                    .flat_map(|row| {
+                        let mean = row.iter().map(|&it| f64::from(it).powi(2)).sum::<f64>() / n_cols as f64;
+                        row.iter().zip(&weight).map(move |(&it, &w)| f64::from(it) / (mean + 1e-5).sqrt() * f64::from(w))
+                    })
+                    .collect();
+                assert_close(&out, &expected, 5e-7, &format!("{} {n_rows} x {n_cols}", cpu.path()));
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_are_not_whole_are_refused() {
+        let cpu = cpus().pop().unwrap();
+        let weight = [1.0; 4];
+        let refused = rms_norm(&cpu, &[0.0; 6], Norm { weight: &weight, eps: 0.0 }, &mut [0.0; 6]);
+        assert!(matches!(refused, Err(KernelError::Length { what: "x", expected: 4, got: 6 })));
+    }
+}

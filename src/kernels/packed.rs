@@ -1,0 +1,339 @@
+//! Weight matrices rearranged for the kernels: sixteen rows side by side.
+//!
+//! A matrix of `[n_rows, n_cols]` becomes blocks of sixteen rows. A block holds its quantization groups
+//! one after the other; a group is sixteen scales, sixteen biases, and then its chunks of 32 columns. In a
+//! chunk, word `j` of row 0 is followed by word `j` of row 1 and so on, so a vector register takes one
+//! word of each row: a lane is a row, and no sum across lanes is ever needed. MLX's packed bits are one
+//! little-endian stream per row for every width, 3, 5 and 6 bits too, so the words are moved as they are.
+//! Plain matrices have the same form without scales: 32 columns of sixteen values.
+//!
+//! Rows beyond the last are zero, as are columns beyond the last of a plain matrix.
+
+mod rows;
+
+use half::{bf16, f16};
+
+use crate::error::{expect_len, product};
+use crate::memory::Arena;
+use crate::simd::LANES;
+use crate::{Activation, Cpu, KernelError};
+
+/// Columns that are unpacked together: `bits` words of 32 bits hold 32 values exactly.
+pub(crate) const CHUNK: usize = 32;
+
+/// The type of plain weights, scales and biases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FloatType {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// Borrowed numbers of one of the types.
+#[derive(Clone, Copy, Debug)]
+pub enum Floats<'a> {
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+    Bf16(&'a [bf16]),
+}
+
+/// A matrix `[n_rows, n_cols]` as the checkpoint has it, row after row.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    pub n_rows: usize,
+    pub n_cols: usize,
+    pub weights: Weights<'a>,
+}
+
+/// The values of a matrix.
+#[derive(Clone, Copy, Debug)]
+pub enum Weights<'a> {
+    Plain(Floats<'a>),
+    /// MLX's affine quantization: `scale * q + bias`, with one scale and one bias for every `group_size`
+    /// values of a row.
+    Affine { words: &'a [u32], scales: Floats<'a>, biases: Floats<'a>, bits: usize, group_size: usize },
+}
+
+/// How several matrices over the same input become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrangement {
+    /// The outputs follow each other, as in query, key and value.
+    Stacked,
+    /// Two matrices, gate and up: the output is `activation(gate) * up`.
+    Gated(Activation),
+}
+
+/// Matrices over one input, packed; they may differ in rows, bits, groups and types.
+#[derive(Debug)]
+pub struct PackedWeights {
+    pub(crate) arena: Arena,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) arrangement: Arrangement,
+    n_cols: usize,
+}
+
+/// One matrix within the arena.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    /// Bytes from the arena's start to the first block.
+    pub(crate) offset: usize,
+    pub(crate) n_rows: usize,
+    pub(crate) layout: Layout,
+}
+
+/// How a block of sixteen rows lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) coding: Coding,
+    pub(crate) n_groups: usize,
+    pub(crate) chunks_per_group: usize,
+}
+
+/// What the bits of a chunk mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Plain(FloatType),
+    Affine { bits: usize, scales: FloatType },
+}
+
+impl FloatType {
+    pub(crate) fn n_bytes(self) -> usize {
+        match self {
+            FloatType::F32 => 4,
+            FloatType::F16 | FloatType::Bf16 => 2,
+        }
+    }
+}
+
+impl Floats<'_> {
+    pub fn float_type(&self) -> FloatType {
+        match self {
+            Floats::F32(_) => FloatType::F32,
+            Floats::F16(_) => FloatType::F16,
+            Floats::Bf16(_) => FloatType::Bf16,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Floats::F32(it) => it.len(),
+            Floats::F16(it) => it.len(),
+            Floats::Bf16(it) => it.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn as_ptr(&self) -> *const u8 {
+        match self {
+            Floats::F32(it) => it.as_ptr().cast(),
+            Floats::F16(it) => it.as_ptr().cast(),
+            Floats::Bf16(it) => it.as_ptr().cast(),
+        }
+    }
+}
+
+impl Matrix<'_> {
+    /// The layout it is packed in, if its parts belong together.
+    fn layout(&self) -> Result<Layout, KernelError> {
+        let &Matrix { n_rows, n_cols, .. } = self;
+        if n_rows == 0 || n_cols == 0 {
+            return Err(KernelError::Zero { what: "rows and columns" });
+        }
+        let n_values = product("weights", &[n_rows, n_cols])?;
+        match self.weights {
+            Weights::Plain(values) => {
+                expect_len("weights", n_values, values.len())?;
+                let coding = Coding::Plain(values.float_type());
+                Ok(Layout { coding, n_groups: n_cols.div_ceil(CHUNK), chunks_per_group: 1 })
+            }
+            Weights::Affine { words, scales, biases, bits, group_size } => {
+                if !matches!(bits, 2..=6 | 8) {
+                    return Err(KernelError::Bits { got: bits });
+                }
+                if !matches!(group_size, 32 | 64 | 128) {
+                    return Err(KernelError::GroupSize { got: group_size });
+                }
+                if !n_cols.is_multiple_of(group_size) {
+                    return Err(KernelError::Columns { group_size, n_cols });
+                }
+                expect_len("words", n_values / 32 * bits, words.len())?;
+                expect_len("scales", n_values / group_size, scales.len())?;
+                expect_len("biases", n_values / group_size, biases.len())?;
+                if scales.float_type() != biases.float_type() {
+                    return Err(KernelError::ScaleTypes);
+                }
+                let coding = Coding::Affine { bits, scales: scales.float_type() };
+                Ok(Layout { coding, n_groups: n_cols / group_size, chunks_per_group: group_size / CHUNK })
+            }
+        }
+    }
+}
+
+impl Layout {
+    pub(crate) fn header_bytes(&self) -> usize {
+        match self.coding {
+            Coding::Plain(_) => 0,
+            Coding::Affine { scales, .. } => 2 * LANES * scales.n_bytes(),
+        }
+    }
+
+    pub(crate) fn chunk_bytes(&self) -> usize {
+        match self.coding {
+            Coding::Plain(values) => CHUNK * LANES * values.n_bytes(),
+            Coding::Affine { bits, .. } => bits * LANES * size_of::<u32>(),
+        }
+    }
+
+    pub(crate) fn group_bytes(&self) -> usize {
+        self.header_bytes() + self.chunks_per_group * self.chunk_bytes()
+    }
+
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.n_groups * self.group_bytes()
+    }
+}
+
+impl Segment {
+    pub(crate) fn n_blocks(&self) -> usize {
+        self.n_rows.div_ceil(LANES)
+    }
+}
+
+impl PackedWeights {
+    /// Copies `matrices` into their packed form, on all threads; the sources are not needed afterwards.
+    pub fn pack(cpu: &Cpu, matrices: &[Matrix], arrangement: Arrangement) -> Result<PackedWeights, KernelError> {
+        let n_cols = matrices.first().map_or(0, |it| it.n_cols);
+        let mut segments = Vec::with_capacity(matrices.len());
+        let mut n_bytes = 0;
+        for matrix in matrices {
+            if matrix.n_cols != n_cols {
+                return Err(KernelError::Shapes { what: "columns", first: n_cols, other: matrix.n_cols });
+            }
+            let layout = matrix.layout()?;
+            let segment = Segment { offset: n_bytes, n_rows: matrix.n_rows, layout };
+            n_bytes += product("weights", &[segment.n_blocks(), layout.block_bytes()])?;
+            segments.push(segment);
+        }
+        match (arrangement, matrices) {
+            (_, []) => return Err(KernelError::Matrices { expected: 1, got: 0 }),
+            (Arrangement::Stacked, _) => {}
+            (Arrangement::Gated(_), [gate, up]) if gate.n_rows == up.n_rows => {}
+            (Arrangement::Gated(_), [gate, up]) => {
+                return Err(KernelError::Shapes { what: "rows", first: gate.n_rows, other: up.n_rows });
+            }
+            (Arrangement::Gated(_), _) => return Err(KernelError::Matrices { expected: 2, got: matrices.len() }),
+        }
+
+        let mut arena = Arena::zeroed(n_bytes)?;
+        let base = SendPtr(arena.as_mut_ptr());
+        for (matrix, segment) in matrices.iter().zip(&segments) {
+            cpu.pool().for_each(segment.n_blocks(), |block| {
+                // SAFETY: the arena has room for every block of every segment, and each job has its own.
+                unsafe { pack_block(matrix, segment, block, base.get()) };
+            });
+        }
+        Ok(PackedWeights { arena, segments, arrangement, n_cols })
+    }
+
+    /// The length of an input row.
+    pub fn n_inputs(&self) -> usize {
+        self.n_cols
+    }
+
+    /// The length of an output row.
+    pub fn n_outputs(&self) -> usize {
+        match self.arrangement {
+            Arrangement::Stacked => self.segments.iter().map(|it| it.n_rows).sum(),
+            Arrangement::Gated(_) => self.segments.first().map_or(0, |it| it.n_rows),
+        }
+    }
+
+    /// The memory that the weights take, and what one product of a single row reads.
+    pub fn n_bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// Columns with the padding of a plain matrix.
+    pub(crate) fn n_padded_inputs(&self) -> usize {
+        self.n_cols.next_multiple_of(CHUNK)
+    }
+
+    /// The first byte of a block.
+    pub(crate) fn block(&self, segment: &Segment, block: usize) -> *const u8 {
+        debug_assert!(block < segment.n_blocks());
+        self.arena.as_ptr().wrapping_add(segment.offset + block * segment.layout.block_bytes())
+    }
+}
+
+/// A pointer that jobs may share: each writes a part of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct SendPtr<T>(pub(crate) *mut T);
+
+// SAFETY: a pointer is an address; whoever dereferences it states why no two threads meet.
+unsafe impl<T> Send for SendPtr<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for SendPtr<T> {}
+
+impl<T> SendPtr<T> {
+    pub(crate) fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+/// # Safety
+/// `matrix` has been checked by `layout()`, which gave `segment`; the block's bytes at `base` are writable.
+unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, base: *mut u8) {
+    let layout = &segment.layout;
+    let first_row = block * LANES;
+    let n_rows = LANES.min(segment.n_rows - first_row);
+    let n_cols = matrix.n_cols;
+    // SAFETY: all reads are below the lengths that `layout()` checked, all writes within the block.
+    unsafe {
+        let mut to = base.add(segment.offset + block * layout.block_bytes());
+        match matrix.weights {
+            Weights::Plain(values) => {
+                let from = values.as_ptr();
+                let copy = if values.float_type() == FloatType::F32 { columns::<u32> } else { columns::<u16> };
+                for first_col in (0..n_cols).step_by(CHUNK) {
+                    let n = CHUNK.min(n_cols - first_col);
+                    copy(from, first_row * n_cols + first_col, n_cols, n, n_rows, to);
+                    to = to.add(layout.chunk_bytes());
+                }
+            }
+            Weights::Affine { words, scales, biases, bits, .. } => {
+                let n_groups = layout.n_groups;
+                let words_per_group = bits * layout.chunks_per_group;
+                let copy = if scales.float_type() == FloatType::F32 { columns::<u32> } else { columns::<u16> };
+                for group in 0..n_groups {
+                    let first = first_row * n_groups + group;
+                    copy(scales.as_ptr(), first, n_groups, 1, n_rows, to);
+                    to = to.add(layout.header_bytes() / 2);
+                    copy(biases.as_ptr(), first, n_groups, 1, n_rows, to);
+                    to = to.add(layout.header_bytes() / 2);
+                    let row_words = n_groups * words_per_group;
+                    let first = first_row * row_words + group * words_per_group;
+                    columns::<u32>(words.as_ptr().cast(), first, row_words, words_per_group, n_rows, to);
+                    to = to.add(words_per_group * LANES * size_of::<u32>());
+                }
+            }
+        }
+    }
+}
+
+/// Transposes `n` values of each of `n_rows` rows: row `r` starts at `first + r * stride`.
+///
+/// # Safety
+/// The values are readable, `n` times sixteen values at `to` writable.
+#[inline]
+unsafe fn columns<T: Copy>(from: *const u8, first: usize, stride: usize, n: usize, n_rows: usize, to: *mut u8) {
+    let (from, to) = (from.cast::<T>(), to.cast::<T>());
+    for r in 0..n_rows {
+        for i in 0..n {
+            // SAFETY: as promised by the caller.
+            unsafe { *to.add(i * LANES + r) = *from.add(first + r * stride + i) };
+        }
+    }
+}

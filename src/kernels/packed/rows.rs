@@ -1,0 +1,98 @@
+//! Single rows out of a packed matrix: the embedding of a token.
+
+use half::{bf16, f16};
+
+use super::{CHUNK, Coding, FloatType, PackedWeights, SendPtr};
+use crate::error::{expect_len, product};
+use crate::simd::LANES;
+use crate::{Cpu, KernelError};
+
+/// Rows below which the calling thread does the work alone.
+const ROWS_FOR_THREADS: usize = 8;
+
+impl PackedWeights {
+    /// Unpacks the rows with the given numbers, counted over all stacked matrices, into `out`.
+    pub fn read_rows(&self, cpu: &Cpu, rows: &[u32], out: &mut [f32]) -> Result<(), KernelError> {
+        let n_cols = self.n_inputs();
+        expect_len("out", product("out", &[rows.len(), n_cols])?, out.len())?;
+        let n_rows = self.segments.iter().map(|it| it.n_rows).sum();
+        if let Some(row) = rows.iter().map(|&it| it as usize).find(|&it| it >= n_rows) {
+            return Err(KernelError::Row { row, n_rows });
+        }
+        let to = SendPtr(out.as_mut_ptr());
+        let read = |i: usize| {
+            let Some(&row) = rows.get(i) else { return };
+            // SAFETY: `out` has `n_cols` values per row, and this job alone has the ones of row `i`.
+            let out = unsafe { std::slice::from_raw_parts_mut(to.get().add(i * n_cols), n_cols) };
+            self.read_row(row as usize, out);
+        };
+        if rows.len() < ROWS_FOR_THREADS {
+            (0..rows.len()).for_each(read);
+        } else {
+            cpu.pool().for_each(rows.len(), read);
+        }
+        Ok(())
+    }
+
+    /// Unpacks one row that exists.
+    fn read_row(&self, mut row: usize, out: &mut [f32]) {
+        let Some(segment) = self.segments.iter().find(|it| {
+            let here = row < it.n_rows;
+            if !here {
+                row -= it.n_rows;
+            }
+            here
+        }) else {
+            return;
+        };
+        let layout = &segment.layout;
+        let lane = row % LANES;
+        let mut group = self.block(segment, row / LANES);
+        for out in out.chunks_mut(layout.chunks_per_group * CHUNK) {
+            // SAFETY: the group and its chunks are within the block of the row.
+            unsafe {
+                let mut chunk = group.add(layout.header_bytes());
+                for out in out.chunks_mut(CHUNK) {
+                    match layout.coding {
+                        Coding::Plain(values) => {
+                            for (i, out) in out.iter_mut().enumerate() {
+                                *out = read(chunk, i * LANES + lane, values);
+                            }
+                        }
+                        Coding::Affine { bits, scales } => {
+                            let scale = read(group, lane, scales);
+                            let bias = read(group.add(layout.header_bytes() / 2), lane, scales);
+                            let words = chunk.cast::<u32>().add(lane);
+                            for (i, out) in out.iter_mut().enumerate() {
+                                let (word, bit) = (i * bits / 32, i * bits % 32);
+                                let mut two = u64::from(*words.add(word * LANES));
+                                if bit + bits > 32 {
+                                    two |= u64::from(*words.add((word + 1) * LANES)) << 32;
+                                }
+                                let q = (two >> bit) & ((1 << bits) - 1);
+                                *out = (q as f32).mul_add(scale, bias);
+                            }
+                        }
+                    }
+                    chunk = chunk.add(layout.chunk_bytes());
+                }
+                group = group.add(layout.group_bytes());
+            }
+        }
+    }
+}
+
+/// Value `i` of those at `p`.
+///
+/// # Safety
+/// It is readable.
+unsafe fn read(p: *const u8, i: usize, float_type: FloatType) -> f32 {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        match float_type {
+            FloatType::F32 => *p.cast::<f32>().add(i),
+            FloatType::F16 => (*p.cast::<f16>().add(i)).to_f32(),
+            FloatType::Bf16 => (*p.cast::<bf16>().add(i)).to_f32(),
+        }
+    }
+}

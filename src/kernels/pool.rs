@@ -1,0 +1,400 @@
+//! A persistent pool of worker threads for jobs of a few microseconds.
+//!
+//! One caller at a time hands out a range of job numbers; the workers and the caller itself draw them
+//! from a counter until none are left. Waiting starts with spinning, because the next parallel region
+//! of a model follows within microseconds, then yields to whoever else wants the core, then parks: an
+//! idle pool uses no CPU, and beside another busy process a waiter does not burn the core that the
+//! worker it waits for needs.
+//!
+//! All of the protocol is in `Shared::state`: a region number, whether the region is open, whether the
+//! caller is parked, and how many workers are inside. A worker enters by a compare-and-swap on an open
+//! region that it has not seen, so a late one can never touch the job of a region that is over.
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+/// How long a waiter only spins: longer than the gap between two operations of a model.
+const SPIN: Duration = Duration::from_micros(15);
+/// How long it then offers the core to others between looks, before it parks.
+const YIELD: Duration = Duration::from_micros(60);
+/// Looks at the state between looks at the clock.
+const SPINS_PER_LOOK: u32 = 32;
+
+/// The workers inside the region.
+const INSIDE: u64 = 0xffff;
+/// Workers may enter.
+const OPEN: u64 = 1 << 16;
+/// The caller is parked: the last worker to leave wakes it.
+const CALLER_PARKED: u64 = 1 << 17;
+/// One region; the bits above count them.
+const REGION: u64 = 1 << 18;
+
+/// Threads that share the work of one caller at a time. Dropping it ends and joins them.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    /// Held by the caller of the region that is under way.
+    turn: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    thread: JoinHandle<()>,
+    parked: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Padded<AtomicU64>,
+    next: Padded<AtomicUsize>,
+    job: UnsafeCell<Job>,
+    caller: Mutex<Option<Thread>>,
+    panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
+    stop: AtomicBool,
+}
+
+/// Alone on its pair of cache lines, since every thread writes it.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded<T>(T);
+
+/// A borrowed `Fn(usize)`, without its lifetime: `Pool::for_each` outlives every use of it.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    call: unsafe fn(*const (), usize),
+    context: *const (),
+    n_jobs: usize,
+}
+
+// SAFETY: `job` is written by the one caller while no worker is inside, and read by workers that entered
+// after it was published; the function behind it is `Sync`. Everything else is `Sync` by itself.
+unsafe impl Sync for Shared {}
+// SAFETY: as above; the pointers are not tied to a thread.
+unsafe impl Send for Shared {}
+
+impl Pool {
+    /// A pool that computes with `n_threads` threads, the caller included.
+    pub fn new(n_threads: NonZeroUsize) -> io::Result<Pool> {
+        unsafe fn nothing(_: *const (), _: usize) {}
+        let shared = Arc::new(Shared {
+            state: Padded(AtomicU64::new(0)),
+            next: Padded(AtomicUsize::new(0)),
+            job: UnsafeCell::new(Job { call: nothing, context: std::ptr::null(), n_jobs: 0 }),
+            caller: Mutex::new(None),
+            panic: Mutex::new(None),
+            stop: AtomicBool::new(false),
+        });
+        let mut pool = Pool { shared, workers: Vec::new(), turn: Mutex::new(()) };
+        for i in 1..n_threads.get().min(INSIDE as usize) {
+            let parked = Arc::new(AtomicBool::new(false));
+            let (shared, its_parked) = (Arc::clone(&pool.shared), Arc::clone(&parked));
+            let thread = std::thread::Builder::new()
+                .name(format!("kernels-{i}"))
+                .spawn(move || shared.work(&its_parked))?;
+            pool.workers.push(Worker { thread, parked });
+        }
+        Ok(pool)
+    }
+
+    /// The number of physical cores that this process may use.
+    pub fn physical_cores() -> NonZeroUsize {
+        let usable = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        NonZeroUsize::new(num_cpus::get_physical().min(usable)).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// The threads that compute, the caller included.
+    pub fn n_threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `job` with every number below `n_jobs`, on any thread, in any order; returns when all are done.
+    ///
+    /// A call from within a job, or while another thread's call is under way, does all of its jobs itself.
+    /// If a job panics, jobs not yet begun are skipped and the panic goes on in the caller.
+    pub fn for_each<F: Fn(usize) + Sync>(&self, n_jobs: usize, job: F) {
+        unsafe fn call<F: Fn(usize)>(context: *const (), i: usize) {
+            // SAFETY: `context` is the `&F` of the region that the calling thread is inside.
+            unsafe { (*context.cast::<F>())(i) }
+        }
+        let turn = if n_jobs > 1 && !self.workers.is_empty() { self.turn() } else { None };
+        if turn.is_none() {
+            return (0..n_jobs).for_each(job);
+        }
+
+        let shared = &*self.shared;
+        // SAFETY: the turn is ours and the last region ended with no worker inside.
+        unsafe { *shared.job.get() = Job { call: call::<F>, context: (&raw const job).cast(), n_jobs } };
+        shared.next.0.store(0, Ordering::Relaxed);
+        let region = (shared.state.0.load(Ordering::Relaxed) & !(REGION - 1)).wrapping_add(REGION);
+        shared.state.0.store(region | OPEN, Ordering::SeqCst);
+        for worker in self.workers.iter().take(n_jobs - 1) {
+            // Ordered after the store above, as the worker's own look at the state is after its flag.
+            if worker.parked.load(Ordering::SeqCst) {
+                worker.thread.thread().unpark();
+            }
+        }
+
+        let own = catch_unwind(AssertUnwindSafe(|| shared.draw()));
+        shared.state.0.fetch_and(!OPEN, Ordering::AcqRel);
+        if own.is_err() {
+            shared.next.0.store(usize::MAX / 2, Ordering::Relaxed);
+        }
+        shared.wait_until_empty();
+        let theirs = lock(&shared.panic).take();
+        drop(turn);
+        if let Err(panic) = own {
+            resume_unwind(panic);
+        }
+        if let Some(panic) = theirs {
+            resume_unwind(panic);
+        }
+    }
+
+    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(std::sync::TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        for worker in self.workers.drain(..) {
+            worker.thread.thread().unpark();
+            // A worker catches its jobs' panics, so it has none of its own to tell.
+            let _ = worker.thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn work(&self, parked: &AtomicBool) {
+        let mut last_region = 0;
+        loop {
+            let mut waiter = Waiter::default();
+            let entered = loop {
+                if self.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                if let Some(region) = self.enter(last_region) {
+                    break region;
+                }
+                if waiter.pause() {
+                    parked.store(true, Ordering::SeqCst);
+                    let state = self.state.0.load(Ordering::SeqCst);
+                    let nothing_new = state & OPEN == 0 || state & !(REGION - 1) == last_region;
+                    if nothing_new && !self.stop.load(Ordering::SeqCst) {
+                        std::thread::park();
+                    }
+                    parked.store(false, Ordering::SeqCst);
+                }
+            };
+            last_region = entered;
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.draw())) {
+                self.next.0.store(usize::MAX / 2, Ordering::Relaxed);
+                lock(&self.panic).get_or_insert(panic);
+            }
+            let before = self.state.0.fetch_sub(1, Ordering::AcqRel);
+            if before & INSIDE == 1
+                && before & CALLER_PARKED != 0
+                && let Some(caller) = &*lock(&self.caller)
+            {
+                caller.unpark();
+            }
+        }
+    }
+
+    /// Enters the region that is open, unless it is `last_region`; its number.
+    fn enter(&self, last_region: u64) -> Option<u64> {
+        let state = self.state.0.load(Ordering::Relaxed);
+        let region = state & !(REGION - 1);
+        if state & OPEN == 0 || region == last_region {
+            return None;
+        }
+        self.state
+            .0
+            .compare_exchange(state, state + 1, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+            .then_some(region)
+    }
+
+    /// Does jobs of the region until none are left. The calling thread is inside, or is the caller.
+    fn draw(&self) {
+        // SAFETY: written before the region opened, and not again before this thread has left it.
+        let job = unsafe { *self.job.get() };
+        loop {
+            let i = self.next.0.fetch_add(1, Ordering::Relaxed);
+            if i >= job.n_jobs {
+                return;
+            }
+            // SAFETY: the caller waits for this thread to leave before the function behind it ends.
+            unsafe { (job.call)(job.context, i) };
+        }
+    }
+
+    /// Waits until the workers have left the region, which is closed.
+    fn wait_until_empty(&self) {
+        let mut waiter = Waiter::default();
+        let mut state = self.state.0.load(Ordering::Acquire);
+        while state & INSIDE != 0 {
+            if state & CALLER_PARKED != 0 {
+                std::thread::park();
+            } else if waiter.pause() {
+                *lock(&self.caller) = Some(std::thread::current());
+                state = self.state.0.fetch_or(CALLER_PARKED, Ordering::AcqRel) | CALLER_PARKED;
+                continue;
+            }
+            state = self.state.0.load(Ordering::Acquire);
+        }
+    }
+}
+
+/// Spins, then yields, then asks to park.
+#[derive(Default)]
+struct Waiter {
+    looks: u32,
+    since: Option<Instant>,
+}
+
+impl Waiter {
+    /// Lets some time pass; true once it is time to park.
+    fn pause(&mut self) -> bool {
+        std::hint::spin_loop();
+        self.looks += 1;
+        if !self.looks.is_multiple_of(SPINS_PER_LOOK) {
+            return false;
+        }
+        let waited = self.since.get_or_insert_with(Instant::now).elapsed();
+        if waited > SPIN {
+            std::thread::yield_now();
+        }
+        waited > YIELD
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn pool(n: usize) -> Pool {
+        Pool::new(NonZeroUsize::new(n).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_job_runs_exactly_once() {
+        let pool = pool(4);
+        for n_jobs in (0..200).chain([1_000, 10_000]) {
+            let counts: Vec<AtomicUsize> = (0..n_jobs).map(|_| AtomicUsize::new(0)).collect();
+            pool.for_each(n_jobs, |i| {
+                counts[i].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(counts.iter().all(|it| it.load(Ordering::Relaxed) == 1), "{n_jobs} jobs");
+        }
+    }
+
+    #[test]
+    fn a_region_is_over_when_for_each_returns() {
+        let pool = pool(3);
+        for round in 0..2_000 {
+            let done = AtomicUsize::new(0);
+            pool.for_each(7, |i| {
+                done.fetch_add(i + round, Ordering::Relaxed);
+            });
+            assert_eq!(done.into_inner(), 21 + 7 * round);
+        }
+    }
+
+    #[test]
+    fn parked_workers_wake_for_the_next_region() {
+        let pool = pool(2);
+        for _ in 0..3 {
+            while !pool.workers.iter().all(|it| it.parked.load(Ordering::SeqCst)) {
+                std::thread::yield_now();
+            }
+            // Each of the two jobs waits for the other, so both threads must take part.
+            let here = std::sync::Barrier::new(2);
+            pool.for_each(2, |_| {
+                here.wait();
+            });
+        }
+    }
+
+    #[test]
+    fn a_caller_that_parked_is_woken_by_the_last_worker() {
+        let pool = pool(2);
+        let shared = Arc::clone(&pool.shared);
+        let here = std::sync::Barrier::new(2);
+        let caller = std::thread::current().id();
+        pool.for_each(2, |_| {
+            here.wait();
+            if std::thread::current().id() != caller {
+                while shared.state.0.load(Ordering::SeqCst) & CALLER_PARKED == 0 {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        assert_eq!(shared.state.0.load(Ordering::SeqCst) & INSIDE, 0);
+    }
+
+    #[test]
+    fn a_call_within_a_job_does_its_work_alone() {
+        let pool = pool(2);
+        let total = AtomicUsize::new(0);
+        pool.for_each(4, |_| {
+            pool.for_each(5, |i| {
+                total.fetch_add(i, Ordering::Relaxed);
+            });
+        });
+        assert_eq!(total.into_inner(), 40);
+    }
+
+    #[test]
+    fn callers_on_several_threads_do_not_disturb_each_other() {
+        let pool = pool(2);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let sum = AtomicUsize::new(0);
+                        pool.for_each(9, |i| {
+                            sum.fetch_add(i, Ordering::Relaxed);
+                        });
+                        assert_eq!(sum.into_inner(), 36);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_in_a_job_reaches_the_caller_and_the_pool_lives_on() {
+        let pool = pool(3);
+        for bad in 0..6 {
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                pool.for_each(6, |i| assert_ne!(i, bad, "job {i} is bad"));
+            }));
+            assert!(caught.is_err(), "bad job {bad}");
+            let sum = AtomicUsize::new(0);
+            pool.for_each(6, |i| {
+                sum.fetch_add(i, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 15);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The one interface between the algorithms and the instruction sets.
+//!
+//! A vector is always sixteen lanes wide: one register on AVX-512, two on AVX2, four on NEON. That is
+//! also the number of rows in a packed block of weights, so an algorithm written once against [`Simd`]
+//! needs no knowledge of the machine. Each path is a zero-sized token that can only be had after its
+//! instructions were detected, so its methods are safe unless they touch memory.
+//!
+//! Everything is `inline(always)`: a [`Kernel`] is compiled as a whole inside [`Simd::run`], the only
+//! function with `#[target_feature]`, and so takes on its instruction set. No closures and no calls
+//! that are not inlined inside a kernel's hot loops.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod portable;
+
+use half::{bf16, f16};
+
+/// Lanes of a vector, rows of a block of packed weights, keys of a block of the cache.
+pub(crate) const LANES: usize = 16;
+
+/// A piece of work that is compiled once per instruction set.
+pub(crate) trait Kernel {
+    /// Must be `#[inline(always)]`, as must be everything that it calls in a loop.
+    fn run<S: Simd>(self, simd: S);
+}
+
+/// Sixteen lanes of f32 (`V`) or u32 (`U`) on one instruction set.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    type V: Copy;
+    type U: Copy;
+
+    /// Rows of the largest register tile: `TILE_ROWS * TILE_BLOCKS` accumulators must fit in registers.
+    const TILE_ROWS: usize;
+    /// Blocks of sixteen outputs in a register tile, 1 or 2.
+    const TILE_BLOCKS: usize;
+    /// Up to this many rows the weights are unpacked in registers; beyond, through a panel in memory.
+    const FEW_ROWS: usize;
+
+    /// Runs `kernel` compiled for this instruction set.
+    fn run<K: Kernel>(self, kernel: K);
+
+    fn splat(self, x: f32) -> Self::V;
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `b` in lanes where `a` is not a number.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `b` in lanes where `a` is not a number.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn round(self, a: Self::V) -> Self::V;
+    /// `2^n` for whole `n` in -126..=127.
+    fn pow2(self, n: Self::V) -> Self::V;
+    fn reduce_add(self, a: Self::V) -> f32;
+    /// The greatest lane; unspecified where a lane is not a number.
+    fn reduce_max(self, a: Self::V) -> f32;
+    /// Bit `i` is set where lane `i` of `a` is greater than that of `b`.
+    fn greater_mask(self, a: Self::V, b: Self::V) -> u16;
+    /// Lanes `from..to` of `a`, `fill` elsewhere.
+    fn keep(self, a: Self::V, from: usize, to: usize, fill: Self::V) -> Self::V;
+
+    fn shl(self, a: Self::U, n: u32) -> Self::U;
+    fn shr(self, a: Self::U, n: u32) -> Self::U;
+    fn or(self, a: Self::U, b: Self::U) -> Self::U;
+    /// `(a & mask) | 1.0f32.to_bits()`: a number in `1.0..2.0` whose mantissa holds bits of `a`.
+    fn mantissa(self, a: Self::U, mask: u32) -> Self::V;
+
+    /// # Safety
+    /// Sixteen values at `p` are readable.
+    unsafe fn load(self, p: *const f32) -> Self::V;
+    /// # Safety
+    /// Sixteen values at `p` are writable.
+    unsafe fn store(self, p: *mut f32, a: Self::V);
+    /// The first `n` values at `p`, zero in the other lanes.
+    ///
+    /// # Safety
+    /// `n` values at `p` are readable.
+    unsafe fn load_first(self, p: *const f32, n: usize) -> Self::V;
+    /// # Safety
+    /// `n` values at `p` are writable.
+    unsafe fn store_first(self, p: *mut f32, a: Self::V, n: usize);
+    /// # Safety
+    /// Sixteen values at `p` are readable.
+    unsafe fn load_f16(self, p: *const f16) -> Self::V;
+    /// # Safety
+    /// Sixteen values at `p` are writable.
+    unsafe fn store_f16(self, p: *mut f16, a: Self::V);
+    /// # Safety
+    /// Sixteen values at `p` are readable.
+    unsafe fn load_bf16(self, p: *const bf16) -> Self::V;
+    /// # Safety
+    /// Sixteen values at `p` are readable.
+    unsafe fn load_u32(self, p: *const u32) -> Self::U;
+    /// Asks for the cache line at `p`, which need not be a valid address.
+    fn prefetch(self, p: *const u8);
+
+    #[inline(always)]
+    fn zero(self) -> Self::V {
+        self.splat(0.0)
+    }
+}
+
+/// A number in memory that loads as f32.
+pub(crate) trait Element: Copy + Send + Sync + 'static {
+    /// # Safety
+    /// Sixteen values at `p` are readable.
+    unsafe fn load<S: Simd>(simd: S, p: *const Self) -> S::V;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(simd: S, p: *const f32) -> S::V {
+        // SAFETY: as promised by the caller.
+        unsafe { simd.load(p) }
+    }
+}
+
+impl Element for f16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(simd: S, p: *const f16) -> S::V {
+        // SAFETY: as promised by the caller.
+        unsafe { simd.load_f16(p) }
+    }
+}
+
+impl Element for bf16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(simd: S, p: *const bf16) -> S::V {
+        // SAFETY: as promised by the caller.
+        unsafe { simd.load_bf16(p) }
+    }
+}
+
+/// Expands `$body` thirty-two times, with the constant `$i` from 0 to 31: shift amounts must be
+/// immediates, and the optimizer gives no promise to unroll a loop of this size.
+macro_rules! unroll_32 {
+    ($i:ident, $body:block) => {
+        unroll_32!(@ $i, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
+    };
+    (@ $i:ident, $body:block, $($n:literal)*) => { $({ const $i: usize = $n; $body })* };
+}
+pub(crate) use unroll_32;

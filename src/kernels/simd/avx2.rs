@@ -1,0 +1,228 @@
+//! AVX2 with FMA and F16C: a vector is two registers.
+
+use std::arch::x86_64 as x;
+
+use half::{bf16, f16};
+
+use super::{Kernel, Simd};
+
+/// Proof that the machine has AVX2, FMA and F16C.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2(());
+
+/// Sixteen lanes of f32, low and high.
+#[derive(Clone, Copy)]
+pub(crate) struct V(x::__m256, x::__m256);
+
+/// Sixteen lanes of u32, low and high.
+#[derive(Clone, Copy)]
+pub(crate) struct U(x::__m256i, x::__m256i);
+
+impl Avx2 {
+    pub(crate) fn detect() -> Option<Avx2> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        has.then_some(Avx2(()))
+    }
+}
+
+/// An instruction whose features the token proves.
+macro_rules! op {
+    ($e:expr) => {{
+        // SAFETY: `self` exists, so the instructions do; memory is as promised by the caller.
+        unsafe { $e }
+    }};
+}
+
+/// All ones in lanes `from..to`, counted from lane `start` of the vector.
+#[inline(always)]
+fn lanes(start: usize, from: usize, to: usize) -> x::__m256i {
+    let (start, from, to) = (start as i32, from as i32, to as i32);
+    // SAFETY: called by methods of a token only, which proves AVX2.
+    unsafe {
+        let iota = x::_mm256_add_epi32(x::_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), x::_mm256_set1_epi32(start));
+        let below = x::_mm256_cmpgt_epi32(x::_mm256_set1_epi32(to), iota);
+        x::_mm256_andnot_si256(x::_mm256_cmpgt_epi32(x::_mm256_set1_epi32(from), iota), below)
+    }
+}
+
+impl Simd for Avx2 {
+    type V = V;
+    type U = U;
+
+    const TILE_ROWS: usize = 6;
+    const TILE_BLOCKS: usize = 1;
+    const FEW_ROWS: usize = 4;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn compiled<K: Kernel>(simd: Avx2, kernel: K) {
+            kernel.run(simd);
+        }
+        op!(compiled(self, kernel));
+    }
+
+    #[inline(always)]
+    fn splat(self, v: f32) -> V {
+        let v = op!(x::_mm256_set1_ps(v));
+        V(v, v)
+    }
+    #[inline(always)]
+    fn add(self, a: V, b: V) -> V {
+        op!(V(x::_mm256_add_ps(a.0, b.0), x::_mm256_add_ps(a.1, b.1)))
+    }
+    #[inline(always)]
+    fn sub(self, a: V, b: V) -> V {
+        op!(V(x::_mm256_sub_ps(a.0, b.0), x::_mm256_sub_ps(a.1, b.1)))
+    }
+    #[inline(always)]
+    fn mul(self, a: V, b: V) -> V {
+        op!(V(x::_mm256_mul_ps(a.0, b.0), x::_mm256_mul_ps(a.1, b.1)))
+    }
+    #[inline(always)]
+    fn div(self, a: V, b: V) -> V {
+        op!(V(x::_mm256_div_ps(a.0, b.0), x::_mm256_div_ps(a.1, b.1)))
+    }
+    #[inline(always)]
+    fn max(self, a: V, b: V) -> V {
+        op!(V(x::_mm256_max_ps(a.0, b.0), x::_mm256_max_ps(a.1, b.1)))
+    }
+    #[inline(always)]
+    fn min(self, a: V, b: V) -> V {
+        op!(V(x::_mm256_min_ps(a.0, b.0), x::_mm256_min_ps(a.1, b.1)))
+    }
+    #[inline(always)]
+    fn mul_add(self, a: V, b: V, c: V) -> V {
+        op!(V(x::_mm256_fmadd_ps(a.0, b.0, c.0), x::_mm256_fmadd_ps(a.1, b.1, c.1)))
+    }
+    #[inline(always)]
+    fn round(self, a: V) -> V {
+        const NEAREST: i32 = x::_MM_FROUND_TO_NEAREST_INT | x::_MM_FROUND_NO_EXC;
+        op!(V(x::_mm256_round_ps::<NEAREST>(a.0), x::_mm256_round_ps::<NEAREST>(a.1)))
+    }
+    #[inline(always)]
+    fn pow2(self, n: V) -> V {
+        #[inline(always)]
+        fn half(n: x::__m256) -> x::__m256 {
+            // SAFETY: called by methods of a token only, which proves AVX2.
+            unsafe {
+                let biased = x::_mm256_add_epi32(x::_mm256_cvtps_epi32(n), x::_mm256_set1_epi32(127));
+                x::_mm256_castsi256_ps(x::_mm256_slli_epi32::<23>(biased))
+            }
+        }
+        V(half(n.0), half(n.1))
+    }
+    #[inline(always)]
+    fn reduce_add(self, a: V) -> f32 {
+        let eight = op!(x::_mm256_add_ps(a.0, a.1));
+        let four = op!(x::_mm_add_ps(x::_mm256_castps256_ps128(eight), x::_mm256_extractf128_ps::<1>(eight)));
+        let two = op!(x::_mm_add_ps(four, x::_mm_movehl_ps(four, four)));
+        op!(x::_mm_cvtss_f32(x::_mm_add_ss(two, x::_mm_movehdup_ps(two))))
+    }
+    #[inline(always)]
+    fn reduce_max(self, a: V) -> f32 {
+        let eight = op!(x::_mm256_max_ps(a.0, a.1));
+        let four = op!(x::_mm_max_ps(x::_mm256_castps256_ps128(eight), x::_mm256_extractf128_ps::<1>(eight)));
+        let two = op!(x::_mm_max_ps(four, x::_mm_movehl_ps(four, four)));
+        op!(x::_mm_cvtss_f32(x::_mm_max_ss(two, x::_mm_movehdup_ps(two))))
+    }
+    #[inline(always)]
+    fn greater_mask(self, a: V, b: V) -> u16 {
+        let low = op!(x::_mm256_movemask_ps(x::_mm256_cmp_ps::<{ x::_CMP_GT_OQ }>(a.0, b.0)));
+        let high = op!(x::_mm256_movemask_ps(x::_mm256_cmp_ps::<{ x::_CMP_GT_OQ }>(a.1, b.1)));
+        (low | high << 8) as u16
+    }
+    #[inline(always)]
+    fn keep(self, a: V, from: usize, to: usize, fill: V) -> V {
+        let (low, high) = (lanes(0, from, to), lanes(8, from, to));
+        op!(V(
+            x::_mm256_blendv_ps(fill.0, a.0, x::_mm256_castsi256_ps(low)),
+            x::_mm256_blendv_ps(fill.1, a.1, x::_mm256_castsi256_ps(high)),
+        ))
+    }
+
+    #[inline(always)]
+    fn shl(self, a: U, n: u32) -> U {
+        let n = op!(x::_mm256_set1_epi32(n.cast_signed()));
+        op!(U(x::_mm256_sllv_epi32(a.0, n), x::_mm256_sllv_epi32(a.1, n)))
+    }
+    #[inline(always)]
+    fn shr(self, a: U, n: u32) -> U {
+        let n = op!(x::_mm256_set1_epi32(n.cast_signed()));
+        op!(U(x::_mm256_srlv_epi32(a.0, n), x::_mm256_srlv_epi32(a.1, n)))
+    }
+    #[inline(always)]
+    fn or(self, a: U, b: U) -> U {
+        op!(U(x::_mm256_or_si256(a.0, b.0), x::_mm256_or_si256(a.1, b.1)))
+    }
+    #[inline(always)]
+    fn mantissa(self, a: U, mask: u32) -> V {
+        let mask = op!(x::_mm256_castsi256_ps(x::_mm256_set1_epi32(mask.cast_signed())));
+        let one = op!(x::_mm256_set1_ps(1.0));
+        op!(V(
+            x::_mm256_or_ps(x::_mm256_and_ps(x::_mm256_castsi256_ps(a.0), mask), one),
+            x::_mm256_or_ps(x::_mm256_and_ps(x::_mm256_castsi256_ps(a.1), mask), one),
+        ))
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> V {
+        op!(V(x::_mm256_loadu_ps(p), x::_mm256_loadu_ps(p.add(8))))
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, a: V) {
+        op!({
+            x::_mm256_storeu_ps(p, a.0);
+            x::_mm256_storeu_ps(p.add(8), a.1);
+        });
+    }
+    #[inline(always)]
+    unsafe fn load_first(self, p: *const f32, n: usize) -> V {
+        // Lanes that are masked off are not touched, but the address must not leave the allocation.
+        let high = p.wrapping_add(8);
+        op!(V(x::_mm256_maskload_ps(p, lanes(0, 0, n)), x::_mm256_maskload_ps(high, lanes(8, 0, n))))
+    }
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut f32, a: V, n: usize) {
+        op!({
+            x::_mm256_maskstore_ps(p, lanes(0, 0, n), a.0);
+            x::_mm256_maskstore_ps(p.wrapping_add(8), lanes(8, 0, n), a.1);
+        });
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, p: *const f16) -> V {
+        op!(V(
+            x::_mm256_cvtph_ps(x::_mm_loadu_si128(p.cast())),
+            x::_mm256_cvtph_ps(x::_mm_loadu_si128(p.add(8).cast())),
+        ))
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, p: *mut f16, a: V) {
+        op!({
+            x::_mm_storeu_si128(p.cast(), x::_mm256_cvtps_ph::<{ x::_MM_FROUND_TO_NEAREST_INT }>(a.0));
+            x::_mm_storeu_si128(p.add(8).cast(), x::_mm256_cvtps_ph::<{ x::_MM_FROUND_TO_NEAREST_INT }>(a.1));
+        });
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const bf16) -> V {
+        #[inline(always)]
+        unsafe fn half(p: *const bf16) -> x::__m256 {
+            // SAFETY: called by methods of a token only, which proves AVX2; eight values are readable.
+            unsafe {
+                let wide = x::_mm256_cvtepu16_epi32(x::_mm_loadu_si128(p.cast()));
+                x::_mm256_castsi256_ps(x::_mm256_slli_epi32::<16>(wide))
+            }
+        }
+        op!(V(half(p), half(p.add(8))))
+    }
+    #[inline(always)]
+    unsafe fn load_u32(self, p: *const u32) -> U {
+        op!(U(x::_mm256_loadu_si256(p.cast()), x::_mm256_loadu_si256(p.add(8).cast())))
+    }
+    #[inline(always)]
+    fn prefetch(self, p: *const u8) {
+        op!(x::_mm_prefetch::<{ x::_MM_HINT_T0 }>(p.cast()));
+    }
+}

@@ -1,0 +1,176 @@
+//! AVX-512 (F, BW, DQ, VL): a vector is one register.
+//!
+//! Everything here is a thin name for an instruction. What Skylake-X and every later AVX-512 machine
+//! has is enough; nothing newer is asked for.
+
+use std::arch::x86_64 as x;
+
+use half::{bf16, f16};
+
+use super::{Kernel, Simd};
+
+/// Proof that the machine has AVX-512 F, BW, DQ and VL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    pub(crate) fn detect() -> Option<Avx512> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        has.then_some(Avx512(()))
+    }
+}
+
+/// An instruction whose features the token proves.
+macro_rules! op {
+    ($e:expr) => {{
+        // SAFETY: `self` exists, so the instructions do; memory is as promised by the caller.
+        unsafe { $e }
+    }};
+}
+
+#[inline(always)]
+fn first(n: usize) -> u16 {
+    debug_assert!(n <= 16);
+    ((1u32 << n) - 1) as u16
+}
+
+impl Simd for Avx512 {
+    type V = x::__m512;
+    type U = x::__m512i;
+
+    const TILE_ROWS: usize = 12;
+    const TILE_BLOCKS: usize = 2;
+    const FEW_ROWS: usize = 8;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+        fn compiled<K: Kernel>(simd: Avx512, kernel: K) {
+            kernel.run(simd);
+        }
+        op!(compiled(self, kernel));
+    }
+
+    #[inline(always)]
+    fn splat(self, v: f32) -> Self::V {
+        op!(x::_mm512_set1_ps(v))
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        op!(x::_mm512_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        op!(x::_mm512_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        op!(x::_mm512_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        op!(x::_mm512_div_ps(a, b))
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        op!(x::_mm512_max_ps(a, b))
+    }
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        op!(x::_mm512_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        op!(x::_mm512_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn round(self, a: Self::V) -> Self::V {
+        op!(x::_mm512_roundscale_ps::<{ x::_MM_FROUND_TO_NEAREST_INT | x::_MM_FROUND_NO_EXC }>(a))
+    }
+    #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        let biased = op!(x::_mm512_add_epi32(x::_mm512_cvtps_epi32(n), x::_mm512_set1_epi32(127)));
+        op!(x::_mm512_castsi512_ps(x::_mm512_slli_epi32::<23>(biased)))
+    }
+    #[inline(always)]
+    fn reduce_add(self, a: Self::V) -> f32 {
+        op!(x::_mm512_reduce_add_ps(a))
+    }
+    #[inline(always)]
+    fn reduce_max(self, a: Self::V) -> f32 {
+        op!(x::_mm512_reduce_max_ps(a))
+    }
+    #[inline(always)]
+    fn greater_mask(self, a: Self::V, b: Self::V) -> u16 {
+        op!(x::_mm512_cmp_ps_mask::<{ x::_CMP_GT_OQ }>(a, b))
+    }
+    #[inline(always)]
+    fn keep(self, a: Self::V, from: usize, to: usize, fill: Self::V) -> Self::V {
+        let mask = first(to) & !first(from);
+        op!(x::_mm512_mask_mov_ps(fill, mask, a))
+    }
+
+    #[inline(always)]
+    fn shl(self, a: Self::U, n: u32) -> Self::U {
+        op!(x::_mm512_sllv_epi32(a, x::_mm512_set1_epi32(n.cast_signed())))
+    }
+    #[inline(always)]
+    fn shr(self, a: Self::U, n: u32) -> Self::U {
+        op!(x::_mm512_srlv_epi32(a, x::_mm512_set1_epi32(n.cast_signed())))
+    }
+    #[inline(always)]
+    fn or(self, a: Self::U, b: Self::U) -> Self::U {
+        op!(x::_mm512_or_si512(a, b))
+    }
+    #[inline(always)]
+    fn mantissa(self, a: Self::U, mask: u32) -> Self::V {
+        const A_AND_B_OR_C: i32 = 0b1110_1010;
+        let mask = op!(x::_mm512_set1_epi32(mask.cast_signed()));
+        let one = op!(x::_mm512_castps_si512(x::_mm512_set1_ps(1.0)));
+        op!(x::_mm512_castsi512_ps(x::_mm512_ternarylogic_epi32::<A_AND_B_OR_C>(a, mask, one)))
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> Self::V {
+        op!(x::_mm512_loadu_ps(p))
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, a: Self::V) {
+        op!(x::_mm512_storeu_ps(p, a));
+    }
+    #[inline(always)]
+    unsafe fn load_first(self, p: *const f32, n: usize) -> Self::V {
+        op!(x::_mm512_maskz_loadu_ps(first(n), p))
+    }
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut f32, a: Self::V, n: usize) {
+        op!(x::_mm512_mask_storeu_ps(p, first(n), a));
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, p: *const f16) -> Self::V {
+        op!(x::_mm512_cvtph_ps(x::_mm256_loadu_si256(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, p: *mut f16, a: Self::V) {
+        op!(x::_mm256_storeu_si256(p.cast(), x::_mm512_cvtps_ph::<{ x::_MM_FROUND_TO_NEAREST_INT }>(a)));
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const bf16) -> Self::V {
+        let wide = op!(x::_mm512_cvtepu16_epi32(x::_mm256_loadu_si256(p.cast())));
+        op!(x::_mm512_castsi512_ps(x::_mm512_slli_epi32::<16>(wide)))
+    }
+    #[inline(always)]
+    unsafe fn load_u32(self, p: *const u32) -> Self::U {
+        op!(x::_mm512_loadu_si512(p.cast()))
+    }
+    #[inline(always)]
+    fn prefetch(self, p: *const u8) {
+        op!(x::_mm_prefetch::<{ x::_MM_HINT_T0 }>(p.cast()));
+    }
+}
