@@ -1,1 +1,84 @@
 //! Language models on MLX, the only crate that uses mlx-rs.
+//!
+//! [`load`] reads a model folder in the layout of mlx-community repositories and gives a [`MlxModel`], which the
+//! engine drives through [`runabout_engine::model::LanguageModel`]. MLX's streams belong to threads, so a model is
+//! loaded, used and dropped on one thread. This crate knows tensors; it knows nothing of scheduling or the wire.
+//!
+//! Read [`model`] for a step, [`decoder`] for the network, then one architecture, such as `llama`.
+
+mod cache;
+mod config;
+mod decoder;
+mod device;
+mod linear;
+mod llama;
+mod model;
+mod qwen2;
+mod rope;
+mod sampler;
+mod weights;
+
+use std::path::{Path, PathBuf};
+
+pub use device::DeviceChoice;
+pub use model::MlxModel;
+
+/// How a model is loaded.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    pub device: DeviceChoice,
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot read `{}`: {message}", path.display())]
+    Config { path: PathBuf, message: String },
+    #[error(
+        "architecture `{model_type}` is not supported, expected one of {}\nhint: convert or choose a model of such an architecture",
+        supported.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
+    )]
+    UnsupportedArchitecture { model_type: String, supported: &'static [&'static str] },
+    #[error("{message} in `{}`", path.display())]
+    UnsupportedConfig { path: PathBuf, message: String },
+    #[error("no weights in `{}`: expected `model.safetensors` or `model.safetensors.index.json`", folder.display())]
+    NoWeights { folder: PathBuf },
+    #[error("shard `{}` named by the index is missing\nhint: fetch the model again", path.display())]
+    MissingShard { path: PathBuf },
+    #[error("cannot read weights from `{}`: {message}\nhint: the file may be truncated; fetch the model again", path.display())]
+    Weights { path: PathBuf, message: String },
+    #[error("weight `{name}` is missing")]
+    MissingWeight { name: String },
+    #[error("weight `{name}` has the wrong shape: expected {expected:?}, got {got:?}")]
+    WrongShape { name: String, expected: Vec<i32>, got: Vec<i32> },
+    #[error("weight `{name}` is quantized in an unsupported way: {message}")]
+    UnsupportedQuantization { name: String, message: String },
+    #[error("{0}")]
+    Device(String),
+    #[error("MLX failed while loading: {0}")]
+    Mlx(#[from] mlx_rs::error::Exception),
+}
+
+/// Loads the model in `folder`. `progress` is told bytes of weights read so far and in all.
+///
+/// Must be called on the thread that will use the model.
+pub fn load(
+    folder: &Path,
+    options: &LoadOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<MlxModel, LoadError> {
+    let device = device::select(options.device)?;
+    let config = config::read(folder)?;
+    let mut weights = weights::Weights::load(folder, device, progress)?;
+    let decoder = match config.model_type.as_str() {
+        "llama" | "mistral" => llama::load(&config, &mut weights)?,
+        "qwen2" => qwen2::load(&config, &mut weights)?,
+        _ => {
+            return Err(LoadError::UnsupportedArchitecture {
+                model_type: config.model_type,
+                supported: &["llama", "mistral", "qwen2"],
+            });
+        }
+    };
+    Ok(MlxModel::new(config.model_type, decoder, &weights, device))
+}

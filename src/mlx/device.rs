@@ -1,0 +1,66 @@
+//! Where MLX computes.
+
+use mlx_rs::{Device, DeviceType};
+
+use crate::LoadError;
+
+/// What the person asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A GPU where there is one.
+    #[default]
+    Auto,
+    Cpu,
+    Gpu,
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compute {
+    Cpu,
+    Gpu,
+}
+
+impl Compute {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Compute::Cpu => "cpu",
+            Compute::Gpu => "gpu",
+        }
+    }
+}
+
+/// MLX keeps freed buffers for reuse, by size; without a bound each new prompt length adds to them.
+const BUFFER_CACHE_LIMIT_BYTES: usize = 256 << 20;
+
+/// Chooses the device and makes it MLX's default for this thread's operations.
+pub(crate) fn select(choice: DeviceChoice) -> Result<Compute, LoadError> {
+    let compute = match (choice, gpu_is_available()) {
+        (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, false) => Compute::Cpu,
+        (DeviceChoice::Gpu | DeviceChoice::Auto, true) => Compute::Gpu,
+        (DeviceChoice::Gpu, false) => {
+            return Err(LoadError::Device(
+                "no GPU that MLX can use was found\nhint: `--device cpu`, or a build for Metal or CUDA"
+                    .to_owned(),
+            ));
+        }
+    };
+    Device::set_default(&match compute {
+        Compute::Cpu => Device::new(DeviceType::Cpu, 0),
+        Compute::Gpu => Device::new(DeviceType::Gpu, 0),
+    });
+    mlx_rs::memory::set_cache_limit(BUFFER_CACHE_LIMIT_BYTES)?;
+    Ok(compute)
+}
+
+fn gpu_is_available() -> bool {
+    let mut is_available = false;
+    // SAFETY: the handle is made, asked and freed here, and the flag outlives the call.
+    let status = unsafe {
+        let gpu = mlx_sys::mlx_device_new_type(mlx_sys::mlx_device_type__MLX_GPU, 0);
+        let status = mlx_sys::mlx_device_is_available(&raw mut is_available, gpu);
+        mlx_sys::mlx_device_free(gpu);
+        status
+    };
+    status == 0 && is_available
+}

@@ -1,0 +1,161 @@
+//! Linear layers and embeddings, quantized or plain: one type each, so that a model is written once.
+//!
+//! Whether a layer is quantized, and to how many bits, is read off the shapes of what the checkpoint holds, as
+//! mlx_lm does for layers that its configuration does not name.
+
+use mlx_rs::{Array, Dtype, error::Result, ops};
+
+use crate::LoadError;
+use crate::weights::Weights;
+
+/// A matrix `[n_out, n_in]`.
+pub(crate) enum Matrix {
+    Plain {
+        weight: Array, // [n_out, n_in]
+    },
+    /// MLX's affine quantization: `weight = scale * q + bias` over groups along the input.
+    Quantized {
+        weight: Array, // [n_out, n_in * bits / 32], u32
+        scales: Array, // [n_out, n_in / group_size]
+        biases: Array, // [n_out, n_in / group_size]
+        group_size: i32,
+        bits: i32,
+    },
+}
+
+impl Matrix {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        n_out: i32,
+        n_in: i32,
+    ) -> std::result::Result<Self, LoadError> {
+        let weight_name = format!("{name}.weight");
+        let scales_name = format!("{name}.scales");
+        if !weights.contains(&scales_name) {
+            return Ok(Self::Plain { weight: weights.take(&weight_name, &[n_out, n_in])? });
+        }
+        let weight = weights.take_any(&weight_name)?;
+        let scales = weights.take_any(&scales_name)?;
+        let unsupported =
+            |message: String| LoadError::UnsupportedQuantization { name: weight_name.clone(), message };
+        if !scales.dtype().is_float() {
+            return Err(unsupported("expected affine scales, got a micro-scaling format".to_owned()));
+        }
+        let (n_words, n_groups) = match (weight.shape(), scales.shape()) {
+            (&[rows, words], &[scale_rows, groups]) if rows == n_out && scale_rows == n_out && groups > 0 => {
+                (words, groups)
+            }
+            _ => {
+                return Err(LoadError::WrongShape {
+                    name: weight_name,
+                    expected: vec![n_out, n_in],
+                    got: weight.shape().to_vec(),
+                });
+            }
+        };
+        let bits = n_words * 32 / n_in;
+        let group_size = n_in / n_groups;
+        if bits * n_in != n_words * 32 || !matches!(bits, 2 | 3 | 4 | 5 | 6 | 8) {
+            return Err(unsupported(format!(
+                "expected 2, 3, 4, 5, 6 or 8 bits, got {n_words} words for {n_in} weights"
+            )));
+        }
+        if group_size * n_groups != n_in || !matches!(group_size, 32 | 64 | 128) {
+            return Err(unsupported(format!(
+                "expected groups of 32, 64 or 128, got {n_groups} for {n_in} weights"
+            )));
+        }
+        let biases = weights.take(&format!("{name}.biases"), &[n_out, n_groups])?;
+        weights.count_quantized(bits, u64::from(n_out.unsigned_abs()) * u64::from(n_in.unsigned_abs()));
+        Ok(Self::Quantized { weight, scales, biases, group_size, bits })
+    }
+
+    /// `x @ weight.T`.
+    fn forward(&self, x: &Array) -> Result<Array> {
+        match self {
+            Self::Plain { weight } => ops::matmul(x, weight.transpose()?),
+            Self::Quantized { weight, scales, biases, group_size, bits } => {
+                ops::quantized_matmul(x, weight, scales, biases, true, *group_size, *bits)
+            }
+        }
+    }
+
+    /// Rows of the matrix, dequantized.
+    fn rows(&self, idx: &Array) -> Result<Array> {
+        match self {
+            Self::Plain { weight } => weight.take_axis(idx, 0),
+            Self::Quantized { weight, scales, biases, group_size, bits } => ops::dequantize(
+                weight.take_axis(idx, 0)?,
+                scales.take_axis(idx, 0)?,
+                &biases.take_axis(idx, 0)?,
+                *group_size,
+                *bits,
+            ),
+        }
+    }
+
+    /// The type that activations take from this matrix.
+    fn dtype(&self) -> Dtype {
+        match self {
+            Self::Plain { weight } => weight.dtype(),
+            Self::Quantized { scales, .. } => scales.dtype(),
+        }
+    }
+}
+
+/// `y = x @ weight.T + bias`.
+pub(crate) struct Linear {
+    matrix: Matrix,
+    bias: Option<Array>, // [n_out]
+}
+
+impl Linear {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        n_out: i32,
+        n_in: i32,
+        has_bias: bool,
+    ) -> std::result::Result<Self, LoadError> {
+        let matrix = Matrix::load(weights, name, n_out, n_in)?;
+        let bias = has_bias.then(|| weights.take(&format!("{name}.bias"), &[n_out])).transpose()?;
+        Ok(Self { matrix, bias })
+    }
+
+    pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
+        let y = self.matrix.forward(x)?;
+        match &self.bias {
+            Some(bias) => y.add(bias),
+            None => Ok(y),
+        }
+    }
+}
+
+/// Token embeddings, which many models also use as their output matrix.
+pub(crate) struct Embedding(Matrix);
+
+impl Embedding {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        n_tokens: i32,
+        n_dims: i32,
+    ) -> std::result::Result<Self, LoadError> {
+        Matrix::load(weights, name, n_tokens, n_dims).map(Self)
+    }
+
+    /// `[T]` token ids to `[T, n_dims]`.
+    pub(crate) fn forward(&self, tokens: &Array) -> Result<Array> {
+        self.0.rows(tokens)
+    }
+
+    /// `[T, n_dims]` to logits `[T, n_tokens]`.
+    pub(crate) fn as_linear(&self, x: &Array) -> Result<Array> {
+        self.0.forward(x)
+    }
+
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.0.dtype()
+    }
+}

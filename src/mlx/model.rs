@@ -1,0 +1,133 @@
+//! A loaded model as the engine sees it: slots of KV caches, and steps over ragged batches.
+
+use std::collections::HashMap;
+
+use mlx_rs::ops::indexing::TryIndexOp;
+use mlx_rs::{Array, error::Result, memory, transforms};
+use runabout_engine::model::{LanguageModel, MemoryUse, ModelDescription, Sampled, SlotId, Span, StepError};
+
+use crate::cache::KvCache;
+use crate::decoder::{Decoder, SpanRows};
+use crate::device::Compute;
+use crate::sampler;
+use crate::weights::Weights;
+
+/// Freed buffers go back to the system this often while tokens are generated, as in mlx_lm.
+const STEPS_PER_CLEAR: u32 = 256;
+
+/// A model on MLX. Built by [`crate::load`]; stays on its thread.
+pub struct MlxModel {
+    decoder: Decoder,
+    description: ModelDescription,
+    slots: HashMap<SlotId, Vec<KvCache>>,
+    next_slot: u32,
+    n_steps_since_clear: u32,
+}
+
+impl MlxModel {
+    pub(crate) fn new(architecture: String, decoder: Decoder, weights: &Weights, compute: Compute) -> Self {
+        let config = decoder.config();
+        let description = ModelDescription {
+            architecture,
+            context_length: config.max_position_embeddings,
+            vocabulary_size: usize::try_from(config.vocab_size).expect("a loaded vocabulary has a size"),
+            weights_bytes: weights.n_bytes(),
+            kv_bytes_per_token: decoder.kv_bytes_per_token(),
+            quantization_bits: weights.common_bits().map(i32::unsigned_abs),
+            device: compute.name().to_owned(),
+        };
+        Self { decoder, description, slots: HashMap::new(), next_slot: 0, n_steps_since_clear: 0 }
+    }
+
+    fn try_step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Option<Sampled>>> {
+        let tokens: Vec<u32> = spans.iter().flat_map(|it| it.tokens).copied().collect();
+        // Each slot is taken out for the step and put back after it; a failed step leaves it out, hence closed.
+        let mut slots: Vec<Vec<KvCache>> = spans
+            .iter()
+            .map(|it| {
+                self.slots.remove(&it.slot).expect("the engine names open slots, each in one span of a step")
+            })
+            .collect();
+        let mut span_rows = Vec::with_capacity(spans.len());
+        let mut out_rows = Vec::new();
+        let mut start = 0;
+        for (span, caches) in spans.iter().zip(&mut slots) {
+            let end = start + to_i32(span.tokens.len());
+            if span.sample.is_some() {
+                out_rows.push(end - 1);
+            }
+            span_rows.push(SpanRows { rows: start..end, caches });
+            start = end;
+        }
+        let tokens = Array::from_slice(&tokens, &[start]);
+        let logits = self.decoder.forward(&tokens, &mut span_rows, &out_rows)?; // [n_out, vocab_size]
+
+        let mut pending = Vec::with_capacity(out_rows.len());
+        if let Some(logits) = &logits {
+            for (row, request) in spans.iter().filter_map(|it| it.sample.as_ref()).enumerate() {
+                pending.push(sampler::draw(&logits.try_index(to_i32(row))?, request)?);
+            }
+        }
+        let drawn = pending.iter().flat_map(sampler::PendingToken::arrays);
+        let held = slots.iter().flatten().flat_map(KvCache::arrays);
+        transforms::eval(drawn.chain(held))?;
+
+        let mut pending = pending.into_iter();
+        let sampled = spans
+            .iter()
+            .map(|it| it.sample.and_then(|_| pending.next()).map(sampler::PendingToken::finish).transpose())
+            .collect::<Result<Vec<_>>>()?;
+        for (span, caches) in spans.iter().zip(slots) {
+            self.slots.insert(span.slot, caches);
+        }
+        self.n_steps_since_clear += 1;
+        let is_prefill = spans.iter().any(|it| it.tokens.len() > 1);
+        if is_prefill || self.n_steps_since_clear >= STEPS_PER_CLEAR {
+            self.n_steps_since_clear = 0;
+            memory::clear_cache()?;
+        }
+        Ok(sampled)
+    }
+}
+
+impl LanguageModel for MlxModel {
+    fn description(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    fn open_slot(&mut self) -> SlotId {
+        let slot = SlotId(self.next_slot);
+        self.next_slot += 1;
+        self.slots.insert(slot, self.decoder.make_caches());
+        slot
+    }
+
+    fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize) {
+        for cache in self.slots.get_mut(&slot).into_iter().flatten() {
+            cache.truncate(to_i32(n_tokens));
+        }
+    }
+
+    fn close_slot(&mut self, slot: SlotId) {
+        self.slots.remove(&slot);
+    }
+
+    fn step(&mut self, spans: &[Span<'_>]) -> std::result::Result<Vec<Option<Sampled>>, StepError> {
+        self.try_step(spans).map_err(|e| StepError { message: e.what().to_owned() })
+    }
+
+    fn memory(&self) -> MemoryUse {
+        // These only read counters; a failure would mean that MLX itself is gone.
+        let bytes = |it: Result<usize>| it.map_or(0, |it| it as u64);
+        MemoryUse {
+            active_bytes: bytes(memory::active_memory()),
+            peak_bytes: bytes(memory::peak_memory()),
+            cache_bytes: bytes(memory::cache_memory()),
+        }
+    }
+}
+
+/// Token counts are bounded by the context.
+fn to_i32(n: usize) -> i32 {
+    i32::try_from(n).expect("token counts fit in an i32")
+}

@@ -1,0 +1,110 @@
+//! Rotary position embeddings: plain, linear and llama3 scaling, as in mlx_lm's `rope_utils.py`.
+
+use mlx_rs::{Array, error::Result, fast};
+use serde::Deserialize;
+
+/// `rope_scaling` in config.json. Older files say `type`, newer ones `rope_type`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct RopeScaling {
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    factor: Option<f32>,
+    low_freq_factor: Option<f32>,
+    high_freq_factor: Option<f32>,
+    original_max_position_embeddings: Option<f32>,
+}
+
+/// Rotates queries and keys by their positions.
+pub(crate) struct Rope {
+    n_dims: i32,
+    is_traditional: bool,
+    base: Option<f32>,
+    scale: f32,
+    /// Given instead of `base` where the frequencies are not a plain power series.
+    freqs: Option<Array>, // [n_dims / 2]
+}
+
+impl Rope {
+    /// `Err` says in words what is not supported.
+    pub(crate) fn new(
+        n_dims: i32,
+        base: f32,
+        is_traditional: bool,
+        scaling: Option<&RopeScaling>,
+    ) -> std::result::Result<Self, String> {
+        let plain = Self { n_dims, is_traditional, base: Some(base), scale: 1.0, freqs: None };
+        let Some(scaling) = scaling else { return Ok(plain) };
+        let factor = || scaling.factor.ok_or_else(|| "`rope_scaling.factor` is missing".to_owned());
+        match scaling.rope_type.as_deref().unwrap_or("default") {
+            "default" => Ok(plain),
+            "linear" => Ok(Self { scale: 1.0 / factor()?, ..plain }),
+            "llama3" => {
+                let freqs = llama3_freqs(n_dims, base, factor()?, scaling);
+                Ok(Self { base: None, freqs: Some(Array::from_slice(&freqs, &[n_dims / 2])), ..plain })
+            }
+            other => Err(format!(
+                "`rope_scaling` type `{other}` is not supported, expected `default`, `linear` or `llama3`"
+            )),
+        }
+    }
+
+    /// `x`: `[1, n_heads, L, head_dim]`, its first position being `offset`.
+    pub(crate) fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
+        fast::rope(x, self.n_dims, self.is_traditional, self.base, self.scale, offset, self.freqs.as_ref())
+    }
+}
+
+/// Wavelengths longer than the original context are stretched by `factor`, short ones are left alone, and those
+/// between are blended (Llama 3.1).
+fn llama3_freqs(n_dims: i32, base: f32, factor: f32, scaling: &RopeScaling) -> Vec<f32> {
+    let low_freq_factor = scaling.low_freq_factor.unwrap_or(1.0);
+    let high_freq_factor = scaling.high_freq_factor.unwrap_or(4.0);
+    let old_context_len = scaling.original_max_position_embeddings.unwrap_or(8192.0);
+    let low_freq_wavelen = old_context_len / low_freq_factor;
+    let high_freq_wavelen = old_context_len / high_freq_factor;
+    (0..n_dims / 2)
+        .map(|i| {
+            let freq = base.powf((2 * i) as f32 / n_dims as f32);
+            let wavelen = std::f32::consts::TAU * freq;
+            if wavelen > low_freq_wavelen {
+                freq * factor
+            } else if wavelen > high_freq_wavelen {
+                let smooth =
+                    (old_context_len / wavelen - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                freq / ((1.0 - smooth) / factor + smooth)
+            } else {
+                freq
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn llama3_scaling_stretches_only_long_wavelengths() {
+        let scaling = RopeScaling {
+            rope_type: Some("llama3".to_owned()),
+            factor: Some(8.0),
+            low_freq_factor: Some(1.0),
+            high_freq_factor: Some(4.0),
+            original_max_position_embeddings: Some(8192.0),
+        };
+        let freqs = llama3_freqs(64, 500_000.0, 8.0, &scaling);
+        // mlx_lm 0.32.2: Llama3RoPE(64, base=500000, ...)._freqs at 0, 15, 17 and 31.
+        let expected = [(0, 1.0), (15, 469.474_3), (17, 1_831.842), (31, 2_654_557.5)];
+        for (i, expected) in expected {
+            let got: f32 = freqs[i];
+            assert!((got / expected - 1.0).abs() < 1e-4, "frequency {i}: expected {expected}, got {got}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_scaling_is_refused_by_name() {
+        let scaling = RopeScaling { rope_type: Some("yarn".to_owned()), ..RopeScaling::default() };
+        let message = Rope::new(64, 10_000.0, false, Some(&scaling)).err().unwrap_or_default();
+        assert!(message.contains("`yarn`"), "{message}");
+    }
+}

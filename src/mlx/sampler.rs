@@ -1,0 +1,185 @@
+//! Drawing a token from logits, on the device.
+//!
+//! Order and meaning as in mlx_lm's `sample_utils.py`: logit bias, then repetition, presence and frequency penalties
+//! on the logits; log probabilities; then top-p, min-p, xtc, top-k and one draw. Each draw has a key of its own, made
+//! from the sequence's seed and the number of the token: the same seed gives the same text whatever else runs.
+
+use std::collections::HashMap;
+
+use mlx_rs::error::{Exception, Result};
+use mlx_rs::ops::indexing::{argmax_axis, take_along_axis};
+use mlx_rs::{Array, Dtype, ops, random};
+use runabout_engine::model::{SampleRequest, Sampled, TokenLogprobs};
+use runabout_text::{SamplingParams, TokenId};
+
+/// A draw that is not evaluated yet, so that the draws of a batch are evaluated together.
+pub(crate) struct PendingToken {
+    token: Array, // scalar, u32
+    logprobs: Option<PendingLogprobs>,
+}
+
+struct PendingLogprobs {
+    all: Array,         // [vocab_size]
+    top: Option<Array>, // [n], ids in no order
+}
+
+/// Draws the token after `logits` `[vocab_size]`.
+pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<PendingToken> {
+    let params = request.params;
+    let logits = penalized(logits, params, request.history)?;
+    if params.temperature == 0.0 && request.top_logprobs.is_none() {
+        return Ok(PendingToken { token: argmax_axis(&logits, -1, false)?, logprobs: None });
+    }
+    let logits = logits.as_dtype(Dtype::Float32)?;
+    let logprobs = logits.subtract(logits.logsumexp_axis(-1, true)?)?;
+    let token = if params.temperature == 0.0 {
+        argmax_axis(&logprobs, -1, false)?
+    } else {
+        let (xtc_key, draw_key) =
+            random::split(random::key(draw_seed(request.seed, request.n_generated))?, 2)?;
+        let kept = truncated(&logprobs, params, &xtc_key)?;
+        random::categorical(kept.multiply(Array::from_f32(1.0 / params.temperature))?, -1, None, &draw_key)?
+    };
+    let logprobs = match request.top_logprobs {
+        None => None,
+        Some(n) => {
+            let n = to_i32(n).min(logprobs.dim(0));
+            let top = (n > 0).then(|| top_ids(&logprobs, n)).transpose()?;
+            Some(PendingLogprobs { all: logprobs, top })
+        }
+    };
+    Ok(PendingToken { token, logprobs })
+}
+
+impl PendingToken {
+    /// What must be evaluated before [`Self::finish`].
+    pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array> {
+        let logprobs = self.logprobs.iter().flat_map(|it| std::iter::once(&it.all).chain(&it.top));
+        std::iter::once(&self.token).chain(logprobs)
+    }
+
+    pub(crate) fn finish(self) -> Result<Sampled> {
+        let token = self.token.try_item_exact::<u32>().map_err(|e| Exception::custom(e.to_string()))?;
+        let Some(PendingLogprobs { all, top }) = self.logprobs else {
+            return Ok(Sampled { token, logprobs: None });
+        };
+        let all = all.as_slice::<f32>();
+        let mut top: Vec<(TokenId, f32)> = match &top {
+            Some(ids) => ids.as_slice::<u32>().iter().map(|&id| (id, all[id as usize])).collect(),
+            None => Vec::new(),
+        };
+        top.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        Ok(Sampled { token, logprobs: Some(TokenLogprobs { logprob: all[token as usize], top }) })
+    }
+}
+
+/// Ids of the `n` largest of `[vocab_size]`, in no order.
+fn top_ids(logprobs: &Array, n: i32) -> Result<Array> {
+    let order = ops::argpartition_axis(logprobs.negative()?, n - 1, -1)?;
+    let first = Array::from_iter(0..n, &[n]);
+    order.take(first)?.as_dtype(Dtype::Uint32)?.contiguous()
+}
+
+/// Logit bias and penalties. Only logits of tokens that were seen, or are named by the bias, change.
+fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Result<Array> {
+    let mut logits = logits.clone();
+    if !params.logit_bias.is_empty() {
+        let (ids, bias): (Vec<u32>, Vec<f32>) = params.logit_bias.iter().copied().unzip();
+        logits = edited(&logits, &ids, |selected| selected.add(&row(&bias).as_dtype(selected.dtype())?))?;
+    }
+    let has_penalty =
+        params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0;
+    let recent = &history[history.len().saturating_sub(params.repetition_context_size)..];
+    if !has_penalty || recent.is_empty() {
+        return Ok(logits);
+    }
+    let mut counts: HashMap<TokenId, f32> = HashMap::new();
+    for &token in recent {
+        *counts.entry(token).or_default() += 1.0;
+    }
+    let (ids, counts): (Vec<u32>, Vec<f32>) = counts.into_iter().unzip();
+    edited(&logits, &ids, |selected| {
+        let dtype = selected.dtype();
+        let mut selected = selected.as_dtype(Dtype::Float32)?;
+        if params.repetition_penalty != 1.0 {
+            let penalty = Array::from_f32(params.repetition_penalty);
+            let is_negative = selected.lt(Array::from_f32(0.0))?;
+            selected = ops::select(&is_negative, &selected.multiply(&penalty)?, &selected.divide(&penalty)?)?;
+        }
+        let seen: Vec<f32> =
+            counts.iter().map(|n| params.presence_penalty + params.frequency_penalty * n).collect();
+        selected.subtract(&row(&seen))?.as_dtype(dtype)
+    })
+}
+
+/// `logits` with `edit` applied to those of `ids`, which are distinct.
+fn edited(logits: &Array, ids: &[u32], edit: impl FnOnce(&Array) -> Result<Array>) -> Result<Array> {
+    let ids = Array::from_slice(ids, &[to_i32(ids.len())]);
+    let selected = take_along_axis(logits, &ids, 0)?;
+    logits.put_along_axis(&ids, edit(&selected)?, 0)
+}
+
+fn row(values: &[f32]) -> Array {
+    Array::from_slice(values, &[to_i32(values.len())])
+}
+
+/// Log probabilities `[vocab_size]` with what the parameters rule out set to minus infinity.
+fn truncated(logprobs: &Array, params: &SamplingParams, xtc_key: &Array) -> Result<Array> {
+    let never = Array::from_f32(f32::NEG_INFINITY);
+    let mut logprobs = logprobs.clone();
+    if params.top_p > 0.0 && params.top_p < 1.0 {
+        let sorted = ops::sort_axis(&logprobs, -1)?;
+        let probs = sorted.exp()?;
+        let mass_above = ops::cumsum(&probs, -1, true, false)?;
+        let total = probs.sum(false)?;
+        let n_dropped = mass_above.ge(total.multiply(Array::from_f32(params.top_p))?)?.sum_axis(-1, true)?;
+        let threshold = take_along_axis(&sorted, n_dropped.as_dtype(Dtype::Uint32)?, -1)?;
+        logprobs = ops::select(&logprobs.lt(&threshold)?, &never, &logprobs)?;
+    }
+    if params.min_p > 0.0 {
+        let threshold = logprobs.max(false)?.add(Array::from_f32(params.min_p.ln()))?;
+        let mut is_removed = logprobs.lt(&threshold)?;
+        if params.min_tokens_to_keep > 1 {
+            let n = to_i32(params.min_tokens_to_keep).min(logprobs.dim(0));
+            let kept = top_ids(&logprobs, n)?;
+            is_removed = is_removed.put_along_axis(&kept, Array::from_bool(false), 0)?;
+        }
+        logprobs = ops::select(&is_removed, &never, &logprobs)?;
+    }
+    if params.xtc_probability > 0.0 {
+        let probs = ops::softmax_axis(&logprobs, -1, true)?;
+        let infinity = Array::from_f32(f32::INFINITY);
+        let is_above = probs.gt(Array::from_f32(params.xtc_threshold))?;
+        let least = ops::select(&is_above, &probs, &infinity)?.min(false)?;
+        let mut is_excluded = probs.gt(&least)?;
+        if !params.xtc_special_tokens.is_empty() {
+            let ids =
+                Array::from_slice(&params.xtc_special_tokens, &[to_i32(params.xtc_special_tokens.len())]);
+            is_excluded = is_excluded.put_along_axis(&ids, Array::from_bool(false), 0)?;
+        }
+        let is_off =
+            random::uniform::<_, f32>(0.0, 1.0, &[], xtc_key)?.gt(Array::from_f32(params.xtc_probability))?;
+        let excluded = ops::select(&is_excluded, &never, &logprobs)?;
+        logprobs = ops::select(&is_off, &logprobs, &excluded)?;
+    }
+    let top_k = to_i32(params.top_k);
+    if top_k > 0 && top_k < logprobs.dim(0) {
+        let order = ops::argpartition_axis(logprobs.negative()?, top_k - 1, -1)?;
+        let dropped = order.split_at_indices(&[top_k], -1)?.remove(1);
+        logprobs = logprobs.put_along_axis(&dropped, &never, 0)?;
+    }
+    Ok(logprobs)
+}
+
+/// A seed for one draw: splitmix64 over seed and token number, so that neighbouring seeds share nothing.
+fn draw_seed(seed: u64, n_generated: u64) -> u64 {
+    let mut z = seed.wrapping_add(n_generated.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Sizes come from vocabularies and bounded parameters.
+fn to_i32(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,136 @@
+//! Weights by checkpoint name, out of one safetensors file or several with an index.
+//!
+//! Names and shapes are checked as they are taken, so a model that loads is a model whose every part is there.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use mlx_rs::{Array, Dtype};
+use serde::Deserialize;
+
+use crate::LoadError;
+use crate::device::Compute;
+
+pub(crate) struct Weights {
+    arrays: HashMap<String, Array>,
+    n_bytes: u64,
+    /// How many weights have how many bits; [`Self::common_bits`].
+    n_weights_by_bits: HashMap<i32, u64>,
+}
+
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: HashMap<String, String>,
+}
+
+impl Weights {
+    /// Reads everything into memory.
+    pub(crate) fn load(
+        folder: &Path,
+        compute: Compute,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, LoadError> {
+        let shards = shards(folder)?;
+        let mut n_bytes_on_disk = 0;
+        for path in &shards {
+            let metadata =
+                std::fs::metadata(path).map_err(|_| LoadError::MissingShard { path: path.clone() })?;
+            n_bytes_on_disk += metadata.len();
+        }
+        progress(0, n_bytes_on_disk);
+        let mut arrays = HashMap::new();
+        let mut n_bytes = 0;
+        for path in &shards {
+            let failed =
+                |e: &dyn std::fmt::Display| LoadError::Weights { path: path.clone(), message: e.to_string() };
+            let shard = Array::load_safetensors(path).map_err(|e| failed(&e))?;
+            let half = shard.values().map(Array::dtype).find(|it| is_half(*it));
+            for (name, array) in shard {
+                let array = in_compute_type(&name, array, half, compute)?;
+                // Reading is lazy until here.
+                array.eval().map_err(|e| failed(&e))?;
+                n_bytes += array.nbytes() as u64;
+                progress(n_bytes.min(n_bytes_on_disk), n_bytes_on_disk);
+                arrays.insert(name, array);
+            }
+        }
+        progress(n_bytes_on_disk, n_bytes_on_disk);
+        Ok(Self { arrays, n_bytes, n_weights_by_bits: HashMap::new() })
+    }
+
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// Bits of most of the quantized weights taken so far.
+    pub(crate) fn common_bits(&self) -> Option<i32> {
+        self.n_weights_by_bits.iter().max_by_key(|(bits, n)| (**n, **bits)).map(|(bits, _)| *bits)
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
+    }
+
+    /// Takes a weight out, of just this shape.
+    pub(crate) fn take(&mut self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
+        let array = self.take_any(name)?;
+        if array.shape() == shape {
+            return Ok(array);
+        }
+        Err(LoadError::WrongShape {
+            name: name.to_owned(),
+            expected: shape.to_vec(),
+            got: array.shape().to_vec(),
+        })
+    }
+
+    /// Takes a weight out, whatever its shape.
+    pub(crate) fn take_any(&mut self, name: &str) -> Result<Array, LoadError> {
+        self.arrays.remove(name).ok_or_else(|| LoadError::MissingWeight { name: name.to_owned() })
+    }
+
+    pub(crate) fn count_quantized(&mut self, bits: i32, n_weights: u64) {
+        *self.n_weights_by_bits.entry(bits).or_default() += n_weights;
+    }
+}
+
+/// The array in the type that the device is fast in.
+///
+/// Activations take their type from what is not quantized: norms, biases, plain matrices. A GPU is twice as fast in half
+/// precision, and a single float32 norm among half-precision weights would turn all activations into float32. MLX on a
+/// CPU is thirty times slower in half precision, which it computes one number at a time. The scales of quantized
+/// matrices stay as they are there.
+fn in_compute_type(
+    name: &str,
+    array: Array,
+    half: Option<Dtype>,
+    compute: Compute,
+) -> Result<Array, LoadError> {
+    let is_scale = name.ends_with(".scales") || name.ends_with(".biases");
+    Ok(match (compute, array.dtype(), half) {
+        (Compute::Gpu, Dtype::Float32, Some(half)) => array.as_dtype(half)?,
+        (Compute::Cpu, it, _) if is_half(it) && !is_scale => array.as_dtype(Dtype::Float32)?,
+        _ => array,
+    })
+}
+
+fn is_half(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::Float16 | Dtype::Bfloat16)
+}
+
+/// The files that hold the weights, in a fixed order.
+fn shards(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let index_path = folder.join("model.safetensors.index.json");
+    if index_path.exists() {
+        let unreadable = |message: String| LoadError::Config { path: index_path.clone(), message };
+        let text = std::fs::read(&index_path).map_err(|e| unreadable(e.to_string()))?;
+        let index: ShardIndex = serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))?;
+        let names: BTreeSet<_> = index.weight_map.into_values().collect();
+        return Ok(names.into_iter().map(|name| folder.join(name)).collect());
+    }
+    let single = folder.join("model.safetensors");
+    if single.exists() {
+        return Ok(vec![single]);
+    }
+    Err(LoadError::NoWeights { folder: folder.to_owned() })
+}
