@@ -41,7 +41,8 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     let started = Instant::now();
     let mut client = Client::start(worker, model)?;
 
-    let id = client.request("initialize", json!({"client": {"name": "demo", "version": env!("CARGO_PKG_VERSION")}}))?;
+    let id = client
+        .request("initialize", json!({"client": {"name": "demo", "version": env!("CARGO_PKG_VERSION")}}))?;
     let initialized = client.result(id)?;
     figures.push(("start to first answer", milliseconds(started.elapsed())));
     println!("<- answered while the model loads: {}", summary(&initialized));
@@ -90,7 +91,11 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     let outcome = client.result(cancel_id)?;
     let cancel_latency = cancelled.elapsed();
     let result = client.result(id)?;
-    println!("<- outcome `{}`, {} tokens by then", text_of(&outcome["outcome"]), outcome["completion_tokens"]);
+    println!(
+        "<- outcome `{}`, {} tokens by then",
+        text_of(&outcome["outcome"]),
+        outcome["completion_tokens"]
+    );
     println!("<- the chat was answered too, `finish_reason` being `{}`", text_of(&result["finish_reason"]));
     ensure!(result["finish_reason"] == "cancelled", "the chat was not cancelled: {result}");
     figures.push(("cancel to its answer", milliseconds(cancel_latency)));

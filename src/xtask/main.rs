@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod demo;
 mod setup;
+mod test;
 
 /// Developer commands of runabout.
 #[derive(Parser)]
@@ -26,6 +28,14 @@ enum Command {
     /// against it, and writes target/mlx/link.toml, which .cargo/config.toml includes: from then on plain
     /// `cargo build` and `cargo test` work. On macOS mlx-sys builds MLX itself, so it only checks for what that needs.
     Setup(setup::Args),
+    /// Build everything, fetch the smallest model and run all tests.
+    Test(test::Args),
+    /// Show a whole session with the worker: completion, chat, a cancel, and measured speeds.
+    Demo {
+        /// A named model, or whatever else `runabout serve --model` takes.
+        #[arg(long, default_value = "smollm2-135m")]
+        model: String,
+    },
     /// Run bindgen; `setup` calls this.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -38,12 +48,16 @@ fn main() -> ExitCode {
         .nth(2)
         .expect("src/xtask lies two folders below the workspace root");
     let outcome = match Cli::parse().command {
-        Command::Setup(args) => setup::run(root, &args),
+        Command::Setup(args) => setup::run(root, &args).map(|()| ExitCode::SUCCESS),
+        Command::Test(args) => test::run(root, &args),
+        Command::Demo { model } => setup::run(root, &setup::Args::default())
+            .and_then(|()| demo::run(root, &model))
+            .map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
-        Command::Bindings(args) => setup::bindings::run(&args),
+        Command::Bindings(args) => setup::bindings::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -52,7 +52,8 @@ impl Client {
 
     /// The next piece of text of a request; `None` once its response is here.
     pub(crate) fn delta(&mut self, id: i64) -> Result<Option<String>> {
-        let message = self.wait_for(|it| is_response(it, id) || (it["method"] == "delta" && it["params"]["id"] == id))?;
+        let message =
+            self.wait_for(|it| is_response(it, id) || (it["method"] == "delta" && it["params"]["id"] == id))?;
         if is_response(&message, id) {
             self.unread.push_front(message);
             return Ok(None);
@@ -87,7 +88,8 @@ impl Client {
             if self.stdout.read_line(&mut line)? == 0 {
                 bail!("the worker closed its output");
             }
-            let message: Value = serde_json::from_str(&line).with_context(|| format!("not JSON: `{line}`"))?;
+            let message: Value =
+                serde_json::from_str(&line).with_context(|| format!("not JSON: `{line}`"))?;
             if is_it(&message) {
                 return Ok(message);
             }

@@ -1,0 +1,52 @@
+//! `cargo xtask test`: all tests, on a fresh clone too.
+//!
+//! The set-up, the build, the one model that tests with real weights use, then `cargo test`, whose last line and exit
+//! code are this command's. Nothing is fetched once it is there.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::setup;
+
+/// Small enough for every test that wants real weights.
+const MODEL: &str = "smollm2-135m";
+
+/// Arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Passed on to `cargo test`, such as `-p runabout-text` or a test's name.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    cargo_args: Vec<String>,
+}
+
+/// Runs the tests of the workspace in `root`.
+pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
+    setup::run(root, &setup::Args::default())?;
+
+    // Test targets too: with them cargo settles on the features that `cargo test` wants, and builds everything once.
+    let build = cargo(root).args(["build", "--workspace", "--bins", "--tests"]).status()?;
+    ensure!(build.success(), "the workspace does not build");
+
+    let program = std::env::current_exe()?.with_file_name("runabout");
+    let pull = Command::new(&program)
+        .args(["models", "pull", MODEL])
+        .status()
+        .with_context(|| format!("starting `{}`", program.display()))?;
+    ensure!(pull.success(), "cannot fetch the model `{MODEL}`, which tests with real weights need");
+
+    let test = cargo(root)
+        .args(["test", "--workspace"])
+        .args(&args.cargo_args)
+        // MLX's tests must not share a process with each other, and cargo has no such setting for one package.
+        .env("RUST_TEST_THREADS", "1")
+        .status()?;
+    Ok(test.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
