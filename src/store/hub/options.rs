@@ -1,0 +1,81 @@
+//! Settings of the hub, read from the same environment variables as Python's `huggingface_hub`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const ENDPOINT: &str = "https://huggingface.co";
+/// A machine without the hub waits this long before it turns to the package index.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Which hub, and who asks.
+#[derive(Clone)]
+pub struct HubOptions {
+    /// Without a slash at the end.
+    pub endpoint: String,
+    pub token: Option<String>,
+    /// Python's cache of repositories; looked into, never written.
+    pub cache: Option<PathBuf>,
+    pub offline: bool,
+    pub connect_timeout: Duration,
+}
+
+impl Default for HubOptions {
+    /// The public hub, nobody in particular, no cache.
+    fn default() -> Self {
+        Self {
+            endpoint: ENDPOINT.to_owned(),
+            token: None,
+            cache: None,
+            offline: false,
+            connect_timeout: CONNECT_TIMEOUT,
+        }
+    }
+}
+
+// By hand, so that a token never gets into a log.
+impl fmt::Debug for HubOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubOptions")
+            .field("endpoint", &self.endpoint)
+            .field("has_token", &self.token.is_some())
+            .field("cache", &self.cache)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HubOptions {
+    /// `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`. `variable` answers for the environment.
+    pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name: &str| {
+            variable(name)
+                .and_then(|it| it.into_string().ok())
+                .map(|it| it.trim().to_owned())
+                .filter(|it| !it.is_empty())
+        };
+        let path = |name: &str| variable(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+        let is_on = |name: &str| {
+            text(name)
+                .is_some_and(|it| ["1", "on", "yes", "true"].contains(&it.to_ascii_lowercase().as_str()))
+        };
+        let home = path("HF_HOME")
+            .or_else(|| Some(path("XDG_CACHE_HOME")?.join("huggingface")))
+            .or_else(|| Some(path("HOME")?.join(".cache/huggingface")));
+        let token_file = path("HF_TOKEN_PATH").or_else(|| Some(home.as_ref()?.join("token")));
+        let stored_token = || {
+            let token = std::fs::read_to_string(token_file?).ok()?;
+            Some(token.trim().to_owned())
+                .filter(|it| !it.is_empty() && !is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN"))
+        };
+        Self {
+            endpoint: text("HF_ENDPOINT")
+                .map_or(ENDPOINT.to_owned(), |it| it.trim_end_matches('/').to_owned()),
+            token: text("HF_TOKEN").or_else(stored_token),
+            cache: path("HF_HUB_CACHE").or_else(|| Some(home.as_ref()?.join("hub"))),
+            offline: is_on("HF_HUB_OFFLINE"),
+            connect_timeout: CONNECT_TIMEOUT,
+        }
+    }
+}

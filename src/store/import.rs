@@ -1,0 +1,68 @@
+//! Makes a model folder in the layout of mlx-community out of a GGUF file.
+//!
+//! The folder is one that mlx_lm and transformers load as well: config.json, tokenizer.json, tokenizer_config.json,
+//! generation_config.json and safetensors with MLX's affine quantization. Nothing is written before the file was found
+//! to be a model that can be converted whole. Fetching and publishing folders is the store's business.
+
+mod architecture;
+mod blocks;
+mod tokenizer;
+mod vocabulary;
+mod weights;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::digest::sha256_bytes;
+use crate::error::{StoreError, io_error};
+use crate::gguf::GgufFile;
+use crate::manifest::FileRecord;
+
+use architecture::Architecture;
+use vocabulary::Vocabulary;
+use weights::FloatType;
+
+/// Raised when the same GGUF file would become other bytes; folders of another version are imported again.
+pub const IMPORTER_VERSION: u32 = 1;
+
+/// Converts `gguf` into files in `folder`, an existing empty one. `progress` hears done and all source bytes.
+pub fn import_gguf(
+    gguf: &Path,
+    folder: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<FileRecord>, StoreError> {
+    let gguf = GgufFile::open(gguf)?;
+    let architecture = Architecture::read(&gguf)?;
+    let vocabulary = Vocabulary::read(&gguf)?;
+    let tokenizer = tokenizer::tokenizer(&gguf, &vocabulary)?;
+    let float = FloatType::of(&gguf);
+    let sources = weights::plan(&gguf, &architecture, float)?;
+
+    let total = gguf.tensors.iter().map(|it| (it.row_bytes() * it.n_rows) as u64).sum();
+    let mut records = weights::write(&gguf, &sources, float, folder, &mut |done| progress(done, total))?;
+
+    let bits: Vec<(String, usize)> =
+        sources.iter().filter_map(|it| Some((it.module.clone(), it.bits?))).collect();
+    let config = architecture.config(float.name(), vocabulary.bos, &vocabulary.ends, &bits);
+    let tokenizer_config = tokenizer::tokenizer_config(&gguf.metadata, &vocabulary, architecture.context_len);
+    records.push(write_json(folder, "config.json", &config)?);
+    records.push(write_json(folder, "generation_config.json", &tokenizer::generation_config(&vocabulary))?);
+    records.push(write_json(folder, "tokenizer.json", &tokenizer)?);
+    records.push(write_json(folder, "tokenizer_config.json", &tokenizer_config)?);
+    records.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(records)
+}
+
+fn write_json(folder: &Path, name: &str, value: &Value) -> Result<FileRecord, StoreError> {
+    // Not indented where it is a vocabulary: blanks would double it.
+    let text = if name == "tokenizer.json" { value.to_string() } else { format!("{value:#}\n") };
+    let path = folder.join(name);
+    fs::write(&path, &text).map_err(io_error("write", &path))?;
+    Ok(FileRecord {
+        name: name.to_owned(),
+        n_bytes: text.len() as u64,
+        sha256: sha256_bytes(text.as_bytes()),
+    })
+}

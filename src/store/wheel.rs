@@ -1,0 +1,275 @@
+//! Wheels from the package index that this machine is configured for, and what is inside them.
+//!
+//! Fetching is pip's job: `pip download` honours pip's own configuration, so a mirror, a proxy or a folder of wheels
+//! (`PIP_FIND_LINKS`) works as it does for everything else on the machine. Nothing is installed, imported or run from a wheel:
+//! wheels are zip archives with data in them. Models are unknown here.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use zip::ZipArchive;
+
+use crate::digest::sha256_file;
+use crate::error::{StoreError, io_error};
+
+/// How often a running download is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// Of pip's own words, what fits into an error message.
+const MAX_REASON_LINES: usize = 6;
+
+/// What to fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Requirement<'a> {
+    pub name: &'a str,
+    /// `None` takes the newest.
+    pub version: Option<&'a str>,
+    /// Of the wheel; `None` leaves checking to the caller.
+    pub sha256: Option<&'a str>,
+}
+
+impl Requirement<'_> {
+    /// As pip takes it: `name==version`.
+    pub fn pip_argument(&self) -> String {
+        self.version.map_or_else(|| self.name.to_owned(), |version| format!("{}=={version}", self.name))
+    }
+}
+
+/// How to run pip.
+#[derive(Clone, Debug)]
+pub struct Pip {
+    /// The Python whose pip is asked; it also decides which platform's wheel is taken.
+    pub python: OsString,
+    /// Only look at folders that pip is configured for, never at an index.
+    pub offline: bool,
+}
+
+impl Default for Pip {
+    fn default() -> Self {
+        Self { python: "python3".into(), offline: false }
+    }
+}
+
+/// Fetches a wheel into `folder`, atomically, and returns its path. One of that name and version that is there already
+/// (and has the hash, if one is given) is taken without asking anybody. `progress` hears the bytes that have arrived.
+pub fn fetch(
+    requirement: &Requirement<'_>,
+    folder: &Path,
+    pip: &Pip,
+    progress: &mut dyn FnMut(u64),
+) -> Result<PathBuf, StoreError> {
+    fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+    if let Some(wheel) = find(requirement, folder)? {
+        return Ok(wheel);
+    }
+    // In the same folder, so that the rename at the end is atomic; gone with everything in it on any error.
+    let scratch = tempfile::Builder::new()
+        .prefix(".fetch-")
+        .tempdir_in(folder)
+        .map_err(io_error("create a folder in", folder))?;
+    let (wheels, temporary) = (scratch.path().join("wheels"), scratch.path().join("tmp"));
+    for it in [&wheels, &temporary] {
+        fs::create_dir(it).map_err(io_error("create", it))?;
+    }
+    run_pip(requirement, pip, &wheels, &temporary, &mut || {
+        progress(tree_bytes(scratch.path()));
+    })?;
+
+    let failed = |reason: &str| StoreError::PipFailed {
+        requirement: requirement.pip_argument(),
+        reason: reason.to_owned(),
+    };
+    let fetched = wheel_files(&wheels)?.pop().ok_or_else(|| failed("it fetched no wheel"))?;
+    progress(fetched.metadata().map_err(io_error("read", &fetched))?.len());
+    if let Some(expected) = requirement.sha256 {
+        let (got, _) = sha256_file(&fetched, &mut |_| {})?;
+        if got != expected {
+            let what = file_name(&fetched);
+            return Err(StoreError::HashMismatch { what, expected: expected.to_owned(), got });
+        }
+    }
+    File::open(&fetched).and_then(|it| it.sync_all()).map_err(io_error("write", &fetched))?;
+    let wheel = folder.join(file_name(&fetched));
+    fs::rename(&fetched, &wheel).map_err(io_error("create", &wheel))?;
+    Ok(wheel)
+}
+
+/// A wheel that answers to the requirement, if the version is pinned.
+fn find(requirement: &Requirement<'_>, folder: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let Some(version) = requirement.version else { return Ok(None) };
+    for wheel in wheel_files(folder)? {
+        let name = file_name(&wheel);
+        let mut parts = name.split('-');
+        let is_it = parts.next().is_some_and(|it| normalized(it) == normalized(requirement.name))
+            && parts.next() == Some(version);
+        if is_it {
+            let is_sound = match requirement.sha256 {
+                Some(expected) => sha256_file(&wheel, &mut |_| {})?.0 == expected,
+                None => true,
+            };
+            if is_sound {
+                return Ok(Some(wheel));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Runs pip to its end; `look` is called while it works.
+fn run_pip(
+    requirement: &Requirement<'_>,
+    pip: &Pip,
+    wheels: &Path,
+    temporary: &Path,
+    look: &mut dyn FnMut(),
+) -> Result<(), StoreError> {
+    let argument = requirement.pip_argument();
+    let mut command = Command::new(&pip.python);
+    command
+        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"])
+        .args(["--disable-pip-version-check", "--progress-bar=off", "--quiet", "--dest"])
+        .arg(wheels)
+        .args(pip.offline.then_some("--no-index"))
+        .args(["--", &argument])
+        .env("TMPDIR", temporary)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let no_pip = |reason: String| StoreError::NoPip { python: pip.python.display().to_string(), reason };
+    let mut child = command.spawn().map_err(|err| no_pip(err.to_string()))?;
+    let stderr = child.stderr.take();
+    let (sender, receiver) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        // What cannot be read is missing from an error message, no more.
+        let _ = stderr.map(|mut it| it.read_to_end(&mut text));
+        // The receiver waits for this; if it is gone, nobody wants to know.
+        let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
+    });
+    let text = loop {
+        match receiver.recv_timeout(LOOK_EVERY) {
+            Ok(text) => break text,
+            Err(RecvTimeoutError::Timeout) => look(),
+            Err(RecvTimeoutError::Disconnected) => break String::new(),
+        }
+    };
+    let status = child.wait().map_err(|err| no_pip(err.to_string()))?;
+    // It has sent its only message or died; either way there is nothing to hear from it.
+    let _ = reader.join();
+    if status.success() {
+        return Ok(());
+    }
+    if text.contains("No module named pip") {
+        return Err(no_pip("this Python has no pip".to_owned()));
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    let errors: Vec<&str> = lines.iter().copied().filter(|it| it.starts_with("ERROR:")).collect();
+    let telling = if errors.is_empty() { &lines } else { &errors };
+    let start = telling.len().saturating_sub(MAX_REASON_LINES);
+    let reason = if telling.is_empty() { status.to_string() } else { telling[start..].join("; ") };
+    Err(StoreError::PipFailed { requirement: argument, reason })
+}
+
+/// An open wheel.
+#[derive(Debug)]
+pub struct Wheel {
+    path: PathBuf,
+    archive: ZipArchive<File>,
+}
+
+impl Wheel {
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(io_error("open", path))?;
+        let archive = ZipArchive::new(file).map_err(|err| bad_wheel(path, &err))?;
+        Ok(Self { path: path.to_owned(), archive })
+    }
+
+    /// Names and sizes of the files inside.
+    pub fn members(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut members = Vec::new();
+        for idx in 0..self.archive.len() {
+            let member = self.archive.by_index_raw(idx).map_err(|err| bad_wheel(&self.path, &err))?;
+            let name = member.name().map_err(|err| bad_wheel(&self.path, &err))?.into_owned();
+            if !name.ends_with('/') {
+                members.push((name, member.size()));
+            }
+        }
+        Ok(members)
+    }
+
+    /// Copies one member to `writer`, checking its CRC; returns its length.
+    pub fn copy(&mut self, member: &str, writer: &mut dyn Write) -> Result<u64, StoreError> {
+        let mut reader = self.archive.by_name(member).map_err(|err| bad_wheel(&self.path, &err))?;
+        io::copy(&mut reader, writer).map_err(|err| bad_wheel(&self.path, &err))
+    }
+
+    /// Extracts the members that `wanted` names into `folder`, with their own paths; returns where they are.
+    pub fn extract(
+        &mut self,
+        folder: &Path,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<PathBuf>, StoreError> {
+        let mut extracted = Vec::new();
+        for (member, _) in self.members()? {
+            if !wanted(&member) {
+                continue;
+            }
+            let inside = Path::new(&member).components().all(|it| matches!(it, Component::Normal(_)));
+            if !inside {
+                return Err(StoreError::BadWheel {
+                    path: self.path.clone(),
+                    reason: format!("its member `{member}` leads out of the folder"),
+                });
+            }
+            let path = folder.join(&member);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(io_error("create", parent))?;
+            }
+            let mut file = File::create(&path).map_err(io_error("create", &path))?;
+            self.copy(&member, &mut file)?;
+            extracted.push(path);
+        }
+        Ok(extracted)
+    }
+}
+
+fn bad_wheel(path: &Path, err: &dyn std::fmt::Display) -> StoreError {
+    StoreError::BadWheel { path: path.to_owned(), reason: err.to_string() }
+}
+
+fn wheel_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut wheels = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
+        let path = entry.map_err(io_error("read", folder))?.path();
+        if path.extension().is_some_and(|it| it == "whl") {
+            wheels.push(path);
+        }
+    }
+    Ok(wheels)
+}
+
+/// Package names are equal if they differ in case and in runs of `-`, `_` and `.` only (PEP 503).
+fn normalized(name: &str) -> String {
+    name.split(['-', '_', '.']).filter(|it| !it.is_empty()).collect::<Vec<_>>().join("-").to_ascii_lowercase()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What lies under `folder`, as far as it can be seen while another process works in it.
+fn tree_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => tree_bytes(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
