@@ -87,14 +87,24 @@ enum State {
     /// Between frames: blanks are skipped.
     Between,
     /// In a line; the first `scanned` bytes hold no line break.
-    Line { scanned: usize },
+    Line {
+        scanned: usize,
+    },
     /// In a line too long to keep.
     SkipLine,
     /// In a header block of which `consumed` bytes were taken.
-    HeaderBlock { length: Option<u64>, consumed: usize, scanned: usize },
-    Body { length: usize },
+    HeaderBlock {
+        length: Option<u64>,
+        consumed: usize,
+        scanned: usize,
+    },
+    Body {
+        length: usize,
+    },
     /// In a body too long to keep.
-    SkipBody { left: u64 },
+    SkipBody {
+        left: u64,
+    },
     /// Behind a bad header block: looking for the next thing like a `Content-Length` header.
     Seek,
 }
@@ -270,8 +280,9 @@ impl Decoder for FrameDecoder {
                 }
                 State::Seek => {
                     // The body of a bad block has no line break behind it, so the header may begin anywhere.
-                    let header =
-                        src.windows(CONTENT_LENGTH.len()).position(|it| it.eq_ignore_ascii_case(CONTENT_LENGTH));
+                    let header = src
+                        .windows(CONTENT_LENGTH.len())
+                        .position(|it| it.eq_ignore_ascii_case(CONTENT_LENGTH));
                     let Some(start) = header else {
                         let n_kept = (CONTENT_LENGTH.len() - 1).min(src.len());
                         src.advance(src.len() - n_kept);

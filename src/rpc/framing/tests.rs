@@ -18,7 +18,10 @@ fn frames_of<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Frame> {
         while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
             frames.push(frame);
         }
-        assert!(buffer.len() <= LIMIT.max(MAX_HEADER_BYTES) + chunk.len(), "input is kept that should be skipped");
+        assert!(
+            buffer.len() <= LIMIT.max(MAX_HEADER_BYTES) + chunk.len(),
+            "input is kept that should be skipped"
+        );
     }
     while let Some(frame) = decoder.decode_eof(&mut buffer).unwrap() {
         frames.push(frame);
@@ -70,7 +73,10 @@ fn headers_are_read_in_any_case_with_bare_line_feeds_and_unknown_names() {
 
 #[test]
 fn blanks_between_header_frames_are_skipped() {
-    assert_eq!(frames("Content-Length: 2\n\n{}\n\r\nContent-Length: 2\n\n[]\n"), [message("{}"), message("[]")]);
+    assert_eq!(
+        frames("Content-Length: 2\n\n{}\n\r\nContent-Length: 2\n\n[]\n"),
+        [message("{}"), message("[]")]
+    );
 }
 
 #[test]
@@ -133,13 +139,16 @@ fn a_bad_header_block_is_one_error_and_the_next_message_is_found() {
 
 #[test]
 fn endless_headers_are_given_up() {
-    let input = format!("Content-Length: {}\r\n\r\n{{}}Content-Length: 2\r\n\r\n[]", "0".repeat(MAX_HEADER_BYTES));
+    let input =
+        format!("Content-Length: {}\r\n\r\n{{}}Content-Length: 2\r\n\r\n[]", "0".repeat(MAX_HEADER_BYTES));
     assert_eq!(frames(input), [Frame::Bad(BadFrame::HeadersTooLarge), message("[]")]);
 }
 
 #[test]
 fn input_that_ends_inside_a_header_frame_is_told() {
-    for input in ["Content-Length: 5\r\n\r\n{}", "Content-Length: 5\r\n\r\n", "Content-Length: 5\r\n", "Content-"] {
+    for input in
+        ["Content-Length: 5\r\n\r\n{}", "Content-Length: 5\r\n\r\n", "Content-Length: 5\r\n", "Content-"]
+    {
         assert_eq!(frames(input), [Frame::Bad(BadFrame::Truncated)], "{input:?}");
     }
 }
@@ -181,6 +190,9 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    // The crate's root is not where proptest would look for a place to keep failures.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_chunking_gives_the_same_frames(
         pieces in prop::collection::vec(piece(), 0..12),

@@ -8,10 +8,10 @@ const MAX_BATCH_ENTRIES: usize = 4;
 
 /// A message in a form that is easy to compare: `request ID METHOD PARAMS`, `invalid ID CODE`, ...
 fn told(message: &Message<'_>) -> String {
-    let params = |params: &Option<&RawValue>| params.map_or("-", RawValue::get).to_owned();
+    let params = |params: Option<&RawValue>| params.map_or("-", RawValue::get).to_owned();
     match message {
-        Message::Request { id, method, params: p } => format!("request {id} {method} {}", params(p)),
-        Message::Notification { method, params: p } => format!("notification {method} {}", params(p)),
+        Message::Request { id, method, params: p } => format!("request {id} {method} {}", params(*p)),
+        Message::Notification { method, params: p } => format!("notification {method} {}", params(*p)),
         Message::Response => "response".to_owned(),
         Message::Batch(entries) => {
             format!("batch [{}]", entries.iter().map(told).collect::<Vec<_>>().join("; "))
@@ -84,7 +84,8 @@ fn json_that_is_no_object_is_an_invalid_request_and_not_a_parse_error() {
 
 #[test]
 fn what_is_no_json_is_a_parse_error() {
-    for text in ["", "{", r#"{"jsonrpc":"2.0","id":1"#, "hello", "{} {}", "{'a':1}", "[1,", "\u{0}", "[1] x"] {
+    for text in ["", "{", r#"{"jsonrpc":"2.0","id":1"#, "hello", "{} {}", "{'a':1}", "[1,", "\u{0}", "[1] x"]
+    {
         check(text, "invalid null -32700");
     }
     assert_eq!(told(&classify(b"{\"jsonrpc\":\"2.0\xff\"}", 1)), "invalid null -32700");

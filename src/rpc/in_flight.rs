@@ -1,0 +1,297 @@
+//! The requests that are being answered, and how they are cancelled.
+//!
+//! A request enters the table when it is read, before anything behind it in the input is looked at, so a cancel
+//! right after it finds it. It leaves through its [`Ticket`], which is consumed by answering: one answer per
+//! request, and no notification of the request behind its answer.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jsonrpsee::Extensions;
+use tokio::sync::watch;
+
+use crate::id::RequestId;
+use crate::outbound::{Closed, NotifyError, Outbound};
+
+/// How many answered requests are remembered, to tell "finished" from "unknown".
+const MAX_FINISHED: usize = 256;
+
+/// By which road a cancel came. The first one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelledBy {
+    /// `$/cancelRequest`: LSP wants the request answered with error -32800.
+    CancelRequest,
+    /// The program's own code, through [`InFlight::cancel`].
+    Program,
+    /// The connection ends.
+    End,
+}
+
+/// The requests of one connection. Clones share the table.
+#[derive(Clone, Debug, Default)]
+pub struct InFlight(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    running: HashMap<RequestId, Arc<Entry>>,
+    /// The latest is at the back.
+    finished: VecDeque<(RequestId, Arc<Entry>)>,
+}
+
+/// What is known of a request, shared by its handler and whoever asks about it.
+pub(crate) struct Entry {
+    cancelled: watch::Sender<Option<CancelledBy>>,
+    ended: watch::Sender<bool>,
+    notes: Mutex<Extensions>,
+    /// Held while something about the request is sent; `true` once it is answered.
+    answered: tokio::sync::Mutex<bool>,
+}
+
+/// What [`InFlight::cancel`] found.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// The request runs; it has now been told to end.
+    Running(RequestRecord),
+    /// The request had been answered.
+    Finished(RequestRecord),
+    /// No such request, or too long ago.
+    Unknown,
+}
+
+/// A request seen from outside.
+#[derive(Clone, Debug)]
+pub struct RequestRecord(Arc<Entry>);
+
+impl InFlight {
+    /// Tells a running request to end. When it does is its handler's business: see [`RequestRecord::ended`].
+    pub fn cancel(&self, id: &RequestId, by: CancelledBy) -> Lookup {
+        let table = self.table();
+        if let Some(entry) = table.running.get(id) {
+            entry.cancel(by);
+            return Lookup::Running(RequestRecord(entry.clone()));
+        }
+        match table.finished.iter().rev().find(|(finished, _)| finished == id) {
+            Some((_, entry)) => Lookup::Finished(RequestRecord(entry.clone())),
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// How many requests are being answered.
+    pub fn n_running(&self) -> usize {
+        self.table().running.len()
+    }
+
+    pub(crate) fn cancel_all(&self, by: CancelledBy) {
+        for entry in self.table().running.values() {
+            entry.cancel(by);
+        }
+    }
+
+    pub(crate) fn contains(&self, id: &RequestId) -> bool {
+        self.table().running.contains_key(id)
+    }
+
+    /// Enters a request; `None` if its id is taken.
+    pub(crate) fn enter(&self, id: RequestId) -> Option<Ticket> {
+        let entry = Arc::new(Entry {
+            cancelled: watch::Sender::new(None),
+            ended: watch::Sender::new(false),
+            notes: Mutex::default(),
+            answered: tokio::sync::Mutex::new(false),
+        });
+        let mut table = self.table();
+        if table.running.contains_key(&id) {
+            return None;
+        }
+        table.running.insert(id.clone(), entry.clone());
+        Some(Ticket { id, entry, table: self.clone() })
+    }
+
+    fn leave(&self, id: &RequestId) {
+        let mut table = self.table();
+        if let Some((id, entry)) = table.running.remove_entry(id) {
+            if table.finished.len() == MAX_FINISHED {
+                table.finished.pop_front();
+            }
+            table.finished.push_back((id, entry));
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // No code can panic in the middle of a change to the table.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RequestRecord {
+    /// What the handler left with [`RequestContext::note`](crate::RequestContext::note).
+    pub fn note<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.note()
+    }
+
+    /// Resolves when the request's answer is on its way to the client.
+    pub async fn ended(&self) {
+        let mut ended = self.0.ended.subscribe();
+        // Cannot fail: the entry holds the sender.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+}
+
+impl Entry {
+    fn cancel(&self, by: CancelledBy) {
+        self.cancelled.send_if_modified(|cancelled| {
+            let first = cancelled.is_none();
+            if first {
+                *cancelled = Some(by);
+            }
+            first
+        });
+    }
+
+    pub(crate) fn cancelled_by(&self) -> Option<CancelledBy> {
+        *self.cancelled.borrow()
+    }
+
+    pub(crate) async fn cancelled(&self) -> CancelledBy {
+        let mut cancelled = self.cancelled.subscribe();
+        match cancelled.wait_for(Option::is_some).await.map(|by| *by) {
+            Ok(Some(by)) => by,
+            // Cannot be: the entry holds the sender.
+            _ => std::future::pending().await,
+        }
+    }
+
+    pub(crate) fn set_note<T: Clone + Send + Sync + 'static>(&self, note: T) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(note);
+    }
+
+    fn note<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).get().cloned()
+    }
+
+    /// Sends something that belongs to the request, unless it is answered.
+    pub(crate) async fn send(&self, out: &Outbound, message: String) -> Result<(), NotifyError> {
+        let answered = self.answered.lock().await;
+        if *answered {
+            return Err(NotifyError::Answered);
+        }
+        Ok(out.send(message).await?)
+    }
+
+    pub(crate) fn try_send(&self, out: &Outbound, message: String) -> Result<(), NotifyError> {
+        // Held by another: that one is waiting for room.
+        let answered = self.answered.try_lock().map_err(|_| NotifyError::Full)?;
+        if *answered {
+            return Err(NotifyError::Answered);
+        }
+        out.try_send(message)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("cancelled", &self.cancelled)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right and the duty to answer one request. Dropped, it still leaves the table.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    id: RequestId,
+    entry: Arc<Entry>,
+    table: InFlight,
+}
+
+impl Ticket {
+    pub(crate) fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// Sends the answer, behind every notification of the request.
+    pub(crate) async fn answer(self, out: &Outbound, response: String) -> Result<(), Closed> {
+        let mut answered = self.entry.answered.lock().await;
+        *answered = true;
+        // Before the answer is out: whoever has read it may use the id again.
+        self.table.leave(&self.id);
+        out.send(response).await
+    }
+
+    /// Ends the request without sending: its answer goes out with a batch.
+    pub(crate) async fn close(self) {
+        *self.entry.answered.lock().await = true;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.table.leave(&self.id);
+        self.entry.ended.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn id(text: &str) -> RequestId {
+        RequestId::from_raw(serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_id_is_taken_until_its_ticket_is_gone() {
+        let in_flight = InFlight::default();
+        let ticket = in_flight.enter(id("1")).unwrap();
+        assert!(in_flight.enter(id("1")).is_none());
+        assert!(in_flight.enter(id("2")).is_some());
+        drop(ticket);
+        assert!(in_flight.enter(id("1")).is_some());
+    }
+
+    #[test]
+    fn the_first_cancel_counts() {
+        let in_flight = InFlight::default();
+        let ticket = in_flight.enter(id("1")).unwrap();
+        assert!(matches!(in_flight.cancel(&id("1"), CancelledBy::CancelRequest), Lookup::Running(_)));
+        in_flight.cancel_all(CancelledBy::End);
+        assert_eq!(ticket.entry().cancelled_by(), Some(CancelledBy::CancelRequest));
+    }
+
+    #[test]
+    fn finished_requests_are_remembered_with_their_notes_for_a_while() {
+        let in_flight = InFlight::default();
+        let ticket = in_flight.enter(id("0")).unwrap();
+        ticket.entry().set_note(42_u32);
+        drop(ticket);
+        let Lookup::Finished(record) = in_flight.cancel(&id("0"), CancelledBy::Program) else {
+            panic!("request 0 is not remembered");
+        };
+        assert_eq!(record.note::<u32>(), Some(42));
+        for n in 1..=MAX_FINISHED {
+            drop(in_flight.enter(id(&n.to_string())).unwrap());
+        }
+        assert!(matches!(in_flight.cancel(&id("0"), CancelledBy::Program), Lookup::Unknown));
+        assert!(matches!(in_flight.cancel(&id("1"), CancelledBy::Program), Lookup::Finished(_)));
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_request_is_sent_behind_its_answer() {
+        let in_flight = InFlight::default();
+        let (out, _queue) = crate::outbound::queue(4);
+        let ticket = in_flight.enter(id("1")).unwrap();
+        let entry = ticket.entry().clone();
+        entry.send(&out, "{}".into()).await.unwrap();
+        ticket.answer(&out, "{}".into()).await.unwrap();
+        assert!(matches!(entry.send(&out, "{}".into()).await, Err(NotifyError::Answered)));
+        assert!(matches!(entry.try_send(&out, "{}".into()), Err(NotifyError::Answered)));
+    }
+}

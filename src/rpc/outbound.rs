@@ -1,0 +1,125 @@
+//! The way out: one bounded queue, and one task that owns the output.
+//!
+//! Everything a connection says goes through this queue in the order it was said, so a notification sent before a
+//! response is read before it. Nothing is written before the client's first frame, which decides the framing.
+
+use std::io;
+
+use serde::Serialize;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio_util::bytes::BytesMut;
+
+use crate::framing::Framing;
+
+/// Messages that are written and flushed together when they are waiting anyway.
+const MAX_MESSAGES_PER_WRITE: usize = 64;
+/// A buffer grown by one large message is not kept beyond this.
+const MAX_KEPT_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// The output is closed, or the connection has ended: nothing more can be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("connection is closed")]
+pub struct Closed;
+
+/// Why a notification was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// Only where the caller does not wait for room.
+    #[error("client is not reading: the queue of messages is full")]
+    Full,
+    /// The request that the notification belongs to has been answered.
+    #[error("request is answered already")]
+    Answered,
+    #[error("notification's params cannot be written: {0}")]
+    Params(#[from] serde_json::Error),
+}
+
+#[derive(Debug)]
+enum Item {
+    /// Valid JSON.
+    Message(String),
+    Close,
+}
+
+/// Puts messages into the queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbound(mpsc::Sender<Item>);
+
+/// The queue's other end, for [`write_all`].
+#[derive(Debug)]
+pub(crate) struct Queue(mpsc::Receiver<Item>);
+
+pub(crate) fn queue(capacity: usize) -> (Outbound, Queue) {
+    let (sender, receiver) = mpsc::channel(capacity);
+    (Outbound(sender), Queue(receiver))
+}
+
+impl Outbound {
+    /// Waits for room. `message` is valid JSON.
+    pub(crate) async fn send(&self, message: String) -> Result<(), Closed> {
+        self.0.send(Item::Message(message)).await.map_err(|_| Closed)
+    }
+
+    pub(crate) fn try_send(&self, message: String) -> Result<(), NotifyError> {
+        self.0.try_send(Item::Message(message)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NotifyError::Full,
+            mpsc::error::TrySendError::Closed(_) => Closed.into(),
+        })
+    }
+
+    /// Asks the writer to end behind what is in the queue now.
+    pub(crate) async fn close(&self) -> Result<(), Closed> {
+        self.0.send(Item::Close).await.map_err(|_| Closed)
+    }
+}
+
+/// Writes what comes out of the queue until it is closed, then flushes. The framing is the one known when a
+/// message is written; if input ends before any is known, it is lines.
+pub(crate) async fn write_all(
+    mut queue: Queue,
+    mut output: impl AsyncWrite + Unpin,
+    mut framing: watch::Receiver<Option<Framing>>,
+) -> io::Result<()> {
+    let mut items = Vec::with_capacity(MAX_MESSAGES_PER_WRITE);
+    let mut buffer = BytesMut::new();
+    // The sender lives as long as input is read.
+    let _ = framing.wait_for(Option::is_some).await;
+    while queue.0.recv_many(&mut items, MAX_MESSAGES_PER_WRITE).await > 0 {
+        let framing = framing.borrow().unwrap_or(Framing::Lines);
+        let mut closing = false;
+        for item in items.drain(..) {
+            match item {
+                Item::Message(message) => framing.encode(&message, &mut buffer),
+                Item::Close => {
+                    closing = true;
+                    break;
+                }
+            }
+        }
+        output.write_all(&buffer).await?;
+        output.flush().await?;
+        if closing {
+            break;
+        }
+        if buffer.capacity() > MAX_KEPT_BUFFER_BYTES {
+            buffer = BytesMut::new();
+        } else {
+            buffer.clear();
+        }
+    }
+    Ok(())
+}
+
+/// A notification as text. Its `params` serialize to an object or an array.
+pub(crate) fn notification(method: &str, params: &impl Serialize) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Notification<'a, P> {
+        jsonrpc: &'a str,
+        method: &'a str,
+        params: &'a P,
+    }
+    serde_json::to_string(&Notification { jsonrpc: "2.0", method, params })
+}

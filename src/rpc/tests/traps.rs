@@ -1,0 +1,230 @@
+//! What has gone wrong in the field: each a message that some server dropped, misread or died of.
+
+use super::*;
+
+/// Says `message`, and expects to be answered with `code` under `id`; the next request must be answered too.
+#[track_caller]
+fn error_code(answer: &Value) -> i64 {
+    answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("no error: {answer}"))
+}
+
+async fn still_answers(peer: &mut Peer) {
+    peer.call("still", "echo", json!({"a": 1})).await;
+    assert_eq!(peer.next().await, json!({"jsonrpc": "2.0", "id": "still", "result": {"a": 1}}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_are_echoed_exactly_as_written() {
+    let ids = ["0", "-1", "1.5", "1e2", "18446744073709551616", "-0.0", r#""""#, r#""\u0061\/b""#, r#""世""#];
+    for framing in BOTH {
+        let mut peer = Peer::new(manners(), framing);
+        for id in ids {
+            for method in ["nothing", "fail", "unheard_of", "panic"] {
+                peer.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#)).await;
+                let answer = peer.next_text().await.unwrap();
+                assert!(answer.contains(&format!(r#""id":{id},"#)), "{id} {method}: {answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_none_is_answered_and_not_dropped() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    for id in ["null", "true", "[1]", r#"{"a":1}"#] {
+        peer.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"nothing"}}"#)).await;
+        let answer = peer.next().await;
+        assert_eq!((error_code(&answer), &answer["id"]), (-32600, &Value::Null), "{id}");
+    }
+    peer.say(r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"nothing"}"#).await;
+    assert_eq!(error_code(&peer.next().await), -32600);
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_in_flight_is_refused_without_touching_the_request_that_runs() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    peer.call("a", "wait", json!({})).await;
+    assert_eq!(peer.next().await["method"], "waiting");
+    // Written in another way, it is the same id.
+    peer.say(r#"{"jsonrpc":"2.0","id":"\u0061","method":"nothing"}"#).await;
+    let answer = peer.next().await;
+    assert_eq!((error_code(&answer), &answer["id"]), (-32600, &Value::Null));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("in flight"), "{answer}");
+    peer.notify("$/cancelRequest", json!({"id": "a"})).await;
+    let answer = peer.next().await;
+    assert_eq!((error_code(&answer), &answer["id"]), (-32800, &json!("a")));
+    // Answered, the id is free.
+    peer.call("a", "nothing", json!({})).await;
+    assert_eq!(peer.next().await["result"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn params_that_are_no_structure_are_invalid() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    for params in ["5", r#""s""#, "false"] {
+        peer.say(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"echo","params":{params}}}"#)).await;
+        assert_eq!(error_code(&peer.next().await), -32600);
+    }
+    peer.say(r#"{"jsonrpc":"2.0","id":1,"method":"nothing","params":null}"#).await;
+    assert_eq!(peer.next().await["result"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_to_nothing_is_not_answered() {
+    let mut peer = Peer::new(manners(), Framing::Headers);
+    peer.say(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#).await;
+    peer.say(r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}"#).await;
+    peer.say(r#"[{"jsonrpc":"2.0","id":9,"result":{}}]"#).await;
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_is_answered_for() {
+    for framing in BOTH {
+        let mut peer = Peer::new(manners(), framing);
+        for method in ["panic", "panic_later"] {
+            peer.call(method, method, json!({})).await;
+            let answer = peer.next().await;
+            assert_eq!((error_code(&answer), &answer["id"]), (-32603, &json!(method)));
+        }
+        still_answers(&mut peer).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_notification_ends_nothing() {
+    let notifications = Notifications::new().on("boom", |_, _| panic!("as asked"));
+    let mut peer = Peer::with(manners(), notifications, Options::default(), Framing::Lines, PIPE_BYTES);
+    peer.notify("boom", json!({})).await;
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handlers_error_keeps_its_code_and_data() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    peer.call(1, "fail", json!({})).await;
+    let expected = json!({"code": 1234, "message": "as asked", "data": {"a": 1}});
+    assert_eq!(peer.next().await, json!({"jsonrpc": "2.0", "id": 1, "error": expected}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_method_is_told_its_nearest_neighbour() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    peer.call(1, "strem", json!({})).await;
+    let answer = peer.next().await;
+    assert_eq!(error_code(&answer), -32601);
+    assert_eq!(answer["error"]["message"], "unknown method `strem`\nhint: the nearest known one is `stream`");
+    // As LSP has it: an unknown `$/` request is an error, an unknown `$/` notification is nothing.
+    peer.call(2, "$/unknown", json!({})).await;
+    assert_eq!(error_code(&peer.next().await), -32601);
+    peer.notify("$/unknown", json!({})).await;
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_too_large_is_one_error_and_reading_goes_on() {
+    for framing in BOTH {
+        let options = Options { max_frame_bytes: 1000, ..Options::default() };
+        let mut peer = Peer::with(manners(), Notifications::new(), options, framing, PIPE_BYTES);
+        peer.call(1, "echo", json!({"text": "x".repeat(100_000)})).await;
+        let answer = peer.next().await;
+        assert_eq!((error_code(&answer), &answer["id"]), (-32007, &Value::Null));
+        assert_eq!(answer["error"]["data"], json!({"max_frame_bytes": 1000}));
+        still_answers(&mut peer).await;
+        assert!(peer.rest().await.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_text_are_a_parse_error() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    peer.send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}\n").await;
+    let answer = peer.next().await;
+    assert_eq!((error_code(&answer), &answer["id"]), (-32700, &Value::Null));
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_headers_are_one_error_and_reading_goes_on() {
+    let mut peer = Peer::new(manners(), Framing::Headers);
+    peer.send(b"Content-Length: many\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"nothing\"}").await;
+    let answer = peer.next().await;
+    assert_eq!((error_code(&answer), &answer["id"]), (-32700, &Value::Null));
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_begin_with_a_byte_order_mark() {
+    for framing in BOTH {
+        let mut peer = Peer::new(manners(), framing);
+        peer.send("\u{feff}".as_bytes()).await;
+        still_answers(&mut peer).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_may_be_written_in_any_case_and_with_bare_line_feeds() {
+    let mut peer = Peer::new(manners(), Framing::Headers);
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"nothing"}"#;
+    let head =
+        format!("content-type: application/vscode-jsonrpc; charset=utf-8\ncontent-LENGTH:{}\n\n", body.len());
+    peer.send(format!("{head}{body}").as_bytes()).await;
+    assert_eq!(peer.next().await["id"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deep_nesting_is_read_or_refused_but_does_not_overflow_the_stack() {
+    let nested = format!("{}{}", "[".repeat(300_000), "]".repeat(300_000));
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    let writing = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"nothing","params":{nested}}}"#);
+    let Peer { to, .. } = &mut peer;
+    // More than the pipe holds, so it is written while the connection reads.
+    let mut to = to.take().unwrap();
+    let write = tokio::spawn(async move {
+        to.write_all(format!("{writing}\n{nested}\n").as_bytes()).await.unwrap();
+        to
+    });
+    assert_eq!(peer.next().await["result"], Value::Null);
+    assert_eq!(error_code(&peer.next().await[0]), -32600);
+    peer.to = Some(write.await.unwrap());
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn batch_entries_run_at_the_same_time_and_are_answered_in_one_response() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    // The first ends only because the second runs beside it.
+    peer.say(
+        r#"[{"jsonrpc":"2.0","id":1,"method":"wait"},
+            {"jsonrpc":"2.0","id":2,"method":"cancel","params":{"id":1}},
+            {"jsonrpc":"2.0","id":1,"method":"nothing"}]"#,
+    )
+    .await;
+    assert_eq!(peer.next().await["method"], "waiting");
+    let answer = peer.next().await;
+    assert_eq!(answer[0], json!({"jsonrpc": "2.0", "id": 1, "result": "Program"}));
+    assert_eq!(answer[1], json!({"jsonrpc": "2.0", "id": 2, "result": ["cancelled", 7]}));
+    assert_eq!((error_code(&answer[2]), &answer[2]["id"]), (-32600, &Value::Null), "a repeated id");
+    assert!(peer.rest().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_too_large_is_refused_whole() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    peer.say(format!("[{}]", ["1"; 257].join(","))).await;
+    let answer = peer.next().await;
+    assert_eq!((error_code(&answer), &answer["error"]["data"]), (-32010, &json!({"max_batch_entries": 256})));
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_beyond_the_limit_are_refused() {
+    let options = Options { max_in_flight: 2, ..Options::default() };
+    let mut peer = Peer::with(manners(), Notifications::new(), options, Framing::Lines, PIPE_BYTES);
+    for id in 1..=3 {
+        peer.call(id, "hang", json!({})).await;
+    }
+    let answer = peer.next().await;
+    assert_eq!((error_code(&answer), &answer["id"]), (-32009, &json!(3)));
+}
