@@ -3,6 +3,11 @@
 //! Each command is a module with one `run`. The tool is the first thing that a fresh clone compiles, before there is
 //! an MLX to link against, so it must not depend on `runabout-mlx` nor on anything that takes long to build.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a tool for a terminal; the ban is for the worker, whose stdout is the protocol"
+)]
+
 use std::path::Path;
 use std::process::ExitCode;
 

@@ -12,6 +12,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::{mlx_c, toolchain, wheel};
 
+/// libclang in its wheel.
+const LIBCLANG: &str = "libclang-18.1.1.data/platlib/clang/native/libclang.so";
+
 /// Arguments of the process that runs bindgen; not for people.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -26,8 +29,9 @@ pub(super) fn generate(kit: &Path) -> Result<()> {
         return Ok(());
     }
     let scratch = tempfile::tempdir()?;
-    wheel::unpack(&wheel::libclang()?, scratch.path())?;
-    let output = run_bindgen(kit, Some(&scratch.path().join(wheel::LIBCLANG_FOLDER)))?;
+    wheel::libclang()?.unpack(scratch.path(), &|file| file == LIBCLANG)?;
+    let libclang = scratch.path().join(LIBCLANG);
+    let output = run_bindgen(kit, libclang.parent())?;
     ensure!(
         output.status.success(),
         "bindgen failed on mlx-c's headers:\n{}",
@@ -36,6 +40,7 @@ pub(super) fn generate(kit: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Runs [`run`] with the libclang in a folder, or with one that the system has.
 fn run_bindgen(kit: &Path, libclang: Option<&Path>) -> Result<Output> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("bindings").arg(kit);

@@ -16,15 +16,10 @@ use sha2::{Digest, Sha256};
 use super::{Mlx, bindings, link, mlx_c, toolchain, wheel};
 
 /// What a kit's content follows from, besides the wheels and mlx-sys: the code that makes it.
-const RECIPE: [&str; 5] = [
-    include_str!("kit.rs"),
-    include_str!("mlx_c.rs"),
-    include_str!("bindings.rs"),
-    mlx_c::HALF_H,
-    mlx_c::STD_FORMAT_H,
-];
+const RECIPE: [&str; 4] =
+    [include_str!("mlx_c.rs"), include_str!("bindings.rs"), mlx_c::HALF_H, mlx_c::STD_FORMAT_H];
 
-/// Kits under construction.
+/// What the name of a kit under construction begins with.
 const BUILDING: &str = ".building-";
 
 /// Leaves a kit of `mlx` in place, and a `link.toml` that points to it; without `mlx`, of the library chosen last.
@@ -32,13 +27,14 @@ pub(super) fn ensure(root: &Path, mlx: Option<Mlx>) -> Result<()> {
     let mlx_folder = root.join("target/mlx");
     let link_file = mlx_folder.join("link.toml");
     let mlx = mlx.or_else(|| link::chosen(&link_file)).unwrap_or(Mlx::Cpu);
-    let lock = fs::read_to_string(root.join("Cargo.lock")).context("reading Cargo.lock")?;
-    let kit = mlx_folder.join(format!("{mlx}-{}", fingerprint(mlx, &lock)?));
+    let packages = fs::read_to_string(root.join("Cargo.lock")).context("reading Cargo.lock")?;
+    let kit = mlx_folder.join(format!("{mlx}-{}", fingerprint(mlx, &packages)?));
 
     if !(kit.is_dir() && link::is_current(&link_file, &kit, mlx)?) {
         fs::create_dir_all(&mlx_folder).with_context(|| format!("creating `{}`", mlx_folder.display()))?;
-        let guard = File::create(mlx_folder.join(".lock")).context("creating the set-up's lock file")?;
-        guard.lock().context("waiting for another set-up to end")?;
+        // Held until the end of the block.
+        let lock = File::create(mlx_folder.join(".lock")).context("creating the set-up's lock file")?;
+        lock.lock().context("waiting for another set-up to end")?;
         if !kit.is_dir() {
             make(root, mlx, &kit)?;
         }
@@ -58,12 +54,13 @@ fn make(root: &Path, mlx: Mlx, kit: &Path) -> Result<()> {
         .with_context(|| format!("creating a folder in `{}`", folder.display()))?;
 
     for pin in wheel::pins(mlx)? {
-        wheel::unpack(&pin, building.path())?;
+        pin.unpack(building.path(), &|_| true)?;
     }
     let source = mlx_c_source(root)?;
     mlx_c::install_headers(&source, building.path())?;
     mlx_c::compile(&source, building.path())?;
     bindings::generate(building.path())?;
+    toolchain::try_kit(building.path(), mlx)?;
 
     fs::rename(building.keep(), kit).with_context(|| format!("moving the kit to `{}`", kit.display()))?;
     eprintln!("setup: MLX is ready, {:.0} s", start.elapsed().as_secs_f32());
@@ -95,9 +92,10 @@ fn mlx_c_source(root: &Path) -> Result<PathBuf> {
     Ok(Path::new(manifest).with_file_name("src").join("mlx-c"))
 }
 
-fn fingerprint(mlx: Mlx, lock: &str) -> Result<String> {
-    // The version and checksum of mlx-sys: cargo takes ten times as long to say the same.
-    let mlx_sys = lock
+/// `packages` is the text of Cargo.lock, of which the version and checksum of mlx-sys count. Asking cargo for them would
+/// take a hundred times as long as all the rest.
+fn fingerprint(mlx: Mlx, packages: &str) -> Result<String> {
+    let mlx_sys = packages
         .split("\n\n")
         .find(|package| package.contains("name = \"mlx-sys\""))
         .context("no `mlx-sys` in Cargo.lock")?;
@@ -121,4 +119,48 @@ fn remove_others(folder: &Path, kit: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const PACKAGES: &str = r#"[[package]]
+name = "mlx-rs"
+version = "0.33.0"
+checksum = "aa"
+
+[[package]]
+name = "mlx-sys"
+version = "0.7.0"
+checksum = "bb"
+"#;
+
+    #[test]
+    fn the_fingerprint_follows_the_library_and_mlx_sys_and_nothing_else_in_the_lock_file() {
+        let fingerprint = |mlx, packages: &str| fingerprint(mlx, packages).unwrap();
+        let usual = fingerprint(Mlx::Cpu, PACKAGES);
+        assert_eq!(usual, fingerprint(Mlx::Cpu, &PACKAGES.replace("0.33.0", "0.34.0")));
+        assert_ne!(usual, fingerprint(Mlx::Cuda12, PACKAGES));
+        assert_ne!(usual, fingerprint(Mlx::Cpu, &PACKAGES.replace("0.7.0", "0.8.0")));
+        assert_ne!(usual, fingerprint(Mlx::Cpu, &PACKAGES.replace("bb", "cc")));
+    }
+
+    #[test]
+    fn a_new_kit_leaves_no_old_kit_and_no_half_made_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["cpu-new", "cpu-old", ".building-x"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("file"), "").unwrap();
+        }
+        fs::write(path("link.toml"), "").unwrap();
+        remove_others(folder.path(), &path("cpu-new")).unwrap();
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["cpu-new", "link.toml"]);
+    }
 }

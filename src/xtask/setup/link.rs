@@ -68,3 +68,51 @@ fn render(kit: &Path, mlx: Mlx) -> Result<String> {
          rpath = {library}\n"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_current_for_that_kit_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("link.toml");
+        let (kit, other) = (Path::new("/kits/cpu-1"), Path::new("/kits/cpu-2"));
+        assert!(!is_current(&path, kit, Mlx::Cpu).unwrap());
+        write(&path, kit, Mlx::Cpu).unwrap();
+        assert!(is_current(&path, kit, Mlx::Cpu).unwrap());
+        assert!(!is_current(&path, other, Mlx::Cpu).unwrap());
+        write(&path, other, Mlx::Cpu).unwrap();
+        assert!(!is_current(&path, kit, Mlx::Cpu).unwrap());
+    }
+
+    #[test]
+    fn the_library_chosen_last_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("link.toml");
+        assert_eq!(chosen(&path), None);
+        for mlx in Mlx::value_variants() {
+            write(&path, Path::new("/kit"), *mlx).unwrap();
+            assert_eq!(chosen(&path), Some(*mlx));
+        }
+    }
+
+    #[test]
+    fn cargo_reads_the_file_with_a_path_that_needs_quoting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("link.toml");
+        write(&path, Path::new("/a \"kit\" with \\ and ü"), Mlx::Cpu).unwrap();
+        let output = std::process::Command::new(std::env::var_os("CARGO").unwrap())
+            .arg("--config")
+            .arg(&path)
+            .args(["config", "get", "-Zunstable-options", "--format", "json-value"])
+            .arg(format!("target.{}-unknown-linux-gnu.mlx.include", std::env::consts::ARCH))
+            .env("RUSTC_BOOTSTRAP", "1")
+            .output()
+            .unwrap();
+        let include: String = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(include, "/a \"kit\" with \\ and ü/mlx/include");
+    }
+}

@@ -41,18 +41,18 @@ pub(super) fn compile(source: &Path, kit: &Path) -> Result<()> {
     let mut sources = files(source, "cpp")?;
     // Dealt out by size, the units come out about equal.
     sources.sort_by_key(|path| fs::metadata(path).map_or(0, |file| file.len()));
-    let compiler = toolchain::cpp().opt_level(2).get_compiler();
+    let compiler = toolchain::compiler(2)?;
     let mut objects = Vec::new();
     let mut running = Vec::new();
     for n in 0..N_UNITS {
         let unit = scratch.join(format!("unit_{n}.cpp"));
-        let joined: String = sources
+        let includes: Vec<String> = sources
             .iter()
             .skip(n)
             .step_by(N_UNITS)
-            .map(|path| format!("#include \"{}\"\n", path.display()))
+            .map(|path| format!("#include \"{}\"", path.display()))
             .collect();
-        fs::write(&unit, joined)?;
+        fs::write(&unit, includes.join("\n"))?;
         let object = unit.with_extension("o");
         running.push(toolchain::start(
             compiler
@@ -75,8 +75,7 @@ pub(super) fn compile(source: &Path, kit: &Path) -> Result<()> {
         toolchain::finish(unit).context("compiling mlx-c")?;
     }
     let library = kit.join("lib/libmlxc.a");
-    toolchain::run(toolchain::cpp().get_archiver().arg("crs").arg(&library).args(&objects))
-        .context("archiving mlx-c")
+    toolchain::run(toolchain::archiver()?.arg("crs").arg(&library).args(&objects)).context("archiving mlx-c")
 }
 
 /// The files of mlx-c that end in `.extension`, by name.

@@ -1,35 +1,91 @@
-//! What the machine itself must have: a glibc that the wheels run on and a C++20 compiler. Each lack is named before
-//! anything is downloaded, with its remedy.
+//! What the machine itself must have: a glibc that the wheels run on, a C++20 compiler, for CUDA a driver. Each lack is
+//! named with its remedy, as early as it can be known: [`check`] before anything is downloaded, [`try_kit`] at the end.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+
+use super::Mlx;
 
 /// The glibc of the wheels' platform tag, `manylinux_2_35`.
 const GLIBC: (u32, u32) = (2, 35);
+
+/// What C++20 must give: the language and its library.
+const CPP20: &str = "#include <concepts>\nstatic_assert(__cplusplus >= 202002L && std::integral<int>);\n";
 
 /// Fails for the first thing that the machine lacks.
 pub(super) fn check() -> Result<()> {
     let arch = std::env::consts::ARCH;
     ensure!(
         cfg!(target_env = "gnu") && matches!(arch, "x86_64" | "aarch64"),
-        "MLX is published for glibc on `x86_64` and `aarch64`, got `{arch}` with `{}`",
+        "MLX is published for glibc on `x86_64` and `aarch64`, got `{arch}` with {}",
         if cfg!(target_env = "musl") { "musl" } else { "another C library" }
     );
-    let glibc = glibc()?;
-    ensure!(
-        glibc >= GLIBC,
-        "MLX's library needs glibc {}.{} or newer, got {}.{}\nhint: Ubuntu 22.04, Debian 12, Fedora 36 and later have it",
-        GLIBC.0,
-        GLIBC.1,
-        glibc.0,
-        glibc.1
-    );
-    compiler()
+    let text = Command::new("getconf").arg("GNU_LIBC_VERSION").output().context("running `getconf`")?.stdout;
+    check_glibc(String::from_utf8_lossy(&text).trim())?;
+
+    let scratch = tempfile::tempdir()?;
+    let probe = scratch.path().join("probe.cpp");
+    fs::write(&probe, CPP20)?;
+    compiler(0)
+        .and_then(|tool| run(tool.to_command().arg("-fsyntax-only").arg(&probe)))
+        .context(
+            "no C++ compiler that knows C++20, with which mlx-c is built\nhint: install g++ 11 or newer (Debian, Ubuntu: \
+             `apt install g++`; Fedora: `dnf install gcc-c++`), or name another in `CXX`",
+        )
 }
 
-/// A build of C++ as MLX's headers want it, outside a build script.
-pub(super) fn cpp() -> cc::Build {
+/// `text` is what `getconf GNU_LIBC_VERSION` prints, such as `glibc 2.36`.
+fn check_glibc(text: &str) -> Result<()> {
+    let version = text.strip_prefix("glibc ").and_then(|version| version.split_once('.'));
+    let version = version.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    ensure!(
+        version.is_some_and(|version: (u32, u32)| version >= GLIBC),
+        "MLX's library needs `glibc {}.{}` or newer, got `{text}`\nhint: Ubuntu 22.04, Debian 12 and Fedora 36 have it, \
+         and what came after them",
+        GLIBC.0,
+        GLIBC.1
+    );
+    Ok(())
+}
+
+/// Links a program against the kit and runs it: if MLX's library cannot be used here, this says so, and not some test.
+pub(super) fn try_kit(kit: &Path, mlx: Mlx) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let source = scratch.path().join("probe.cpp");
+    let program = scratch.path().join("probe");
+    let library = kit.join("mlx/lib");
+    fs::write(&source, include_str!("cpp/probe.cpp"))?;
+    let mut link = compiler(0)?.to_command();
+    link.arg("-I").arg(kit.join("mlx/include"));
+    link.arg(&source).arg(kit.join("lib/libmlxc.a")).arg(library.join("libmlx.so"));
+    link.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(&library);
+    link.arg("-o").arg(&program);
+    let hint = match mlx {
+        Mlx::Cpu => "MLX needs the libstdc++ of gcc 12 or newer",
+        Mlx::Cuda12 | Mlx::Cuda13 => {
+            "it needs NVIDIA's driver, which brings `libcuda.so.1`; for none, `--mlx cpu`"
+        }
+    };
+    run(&mut link).and_then(|()| run(&mut Command::new(&program))).with_context(|| {
+        format!("a program cannot be linked with MLX's `{mlx}` library and run\nhint: {hint}")
+    })
+}
+
+/// The C++ compiler, set up for MLX's headers.
+pub(super) fn compiler(opt_level: u32) -> Result<cc::Tool> {
+    Ok(build().opt_level(opt_level).try_get_compiler()?)
+}
+
+/// `ar`, to be given its arguments.
+pub(super) fn archiver() -> Result<Command> {
+    Ok(build().try_get_archiver()?)
+}
+
+fn build() -> cc::Build {
+    // In a build script cargo says these.
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut build = cc::Build::new();
     build
@@ -42,6 +98,12 @@ pub(super) fn cpp() -> cc::Build {
         .warnings(false)
         .cargo_metadata(false);
     build
+}
+
+/// gcc's or clang's folder of headers like `stddef.h`, which a bare libclang does not bring.
+pub(super) fn compiler_headers() -> Result<String> {
+    let output = compiler(0)?.to_command().arg("-print-file-name=include").output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Runs a tool to its end; on failure the error is what the tool said.
@@ -67,32 +129,60 @@ pub(super) fn finish(child: Child) -> Result<()> {
     Ok(())
 }
 
-/// gcc's or clang's folder of headers like `stddef.h`, which a bare libclang does not bring.
-pub(super) fn compiler_headers() -> Result<String> {
-    let output = cpp().get_compiler().to_command().arg("-print-file-name=include").output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
 
-fn glibc() -> Result<(u32, u32)> {
-    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().context("running `getconf`")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.trim().strip_prefix("glibc ").and_then(|version| version.split_once('.'));
-    match version.map(|(major, minor)| (major.parse(), minor.parse())) {
-        Some((Ok(major), Ok(minor))) => Ok((major, minor)),
-        _ => bail!("`getconf GNU_LIBC_VERSION` should print a version of glibc, got `{}`", text.trim()),
+    use super::*;
+
+    #[test]
+    fn a_glibc_older_than_the_wheels_tag_is_refused_with_a_remedy() {
+        for newer in ["glibc 2.35", "glibc 2.41", "glibc 3.0"] {
+            check_glibc(newer).unwrap();
+        }
+        for older in ["glibc 2.34", "glibc 1.99", "glibc 2", ""] {
+            let error = check_glibc(older).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!(
+                    "MLX's library needs `glibc 2.35` or newer, got `{older}`\nhint: "
+                ))
+            );
+        }
     }
-}
 
-fn compiler() -> Result<()> {
-    let scratch = tempfile::tempdir()?;
-    let probe = scratch.path().join("probe.cpp");
-    std::fs::write(
-        &probe,
-        "#include <concepts>\nstatic_assert(__cplusplus >= 202002L && std::integral<int>);\n",
-    )?;
-    let compiles = run(cpp().get_compiler().to_command().arg("-fsyntax-only").arg(&probe));
-    compiles.context(
-        "no C++ compiler that knows C++20, with which mlx-c is built\nhint: install g++ 11 or newer (Debian, Ubuntu: \
-         `apt install g++`; Fedora: `dnf install gcc-c++`), or name another in `CXX`",
-    )
+    #[test]
+    fn a_failing_tool_is_quoted() {
+        let error = run(Command::new("sh").args(["-c", "echo it broke >&2; exit 3"])).unwrap_err();
+        assert_eq!(error.to_string(), "exit status: 3\nit broke");
+    }
+
+    #[test]
+    fn a_missing_tool_is_named() {
+        let error = run(&mut Command::new("no-such-tool")).unwrap_err();
+        assert_eq!(error.to_string(), "starting `no-such-tool`");
+    }
+
+    #[test]
+    fn the_stand_in_for_std_format_fills_holes_in_order() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (source, program) = (scratch.path().join("format.cpp"), scratch.path().join("format"));
+        let cases = r#"
+            int main() {
+              bool right = std::format("plain") == "plain"
+                  && std::format("read {} of {} bytes", 3, std::string("seven")) == "read 3 of seven bytes"
+                  && std::format("{}{}", "a", std::string("{}")) == "a{}";
+              return right ? 0 : 1;
+            }"#;
+        // The stand-in itself, whatever this compiler has.
+        let header = super::super::mlx_c::STD_FORMAT_H.replace("defined(__cpp_lib_format)", "0");
+        let header = header.replace("namespace std", "namespace stand_in").replace("#pragma once", "");
+        let cases = cases.replace("std::format", "stand_in::format");
+        fs::write(
+            &source,
+            format!("#include <string>\nnamespace stand_in {{ using namespace std; }}\n{header}{cases}"),
+        )
+        .unwrap();
+        run(compiler(0).unwrap().to_command().arg(&source).arg("-o").arg(&program)).unwrap();
+        run(&mut Command::new(&program)).unwrap();
+    }
 }
