@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::TokenId;
 use crate::tokenizer::{LeadingStrip, Tokenizer};
 
-/// Incremental decoding of one text. Control tokens are not text and vanish.
+/// Incremental decoding of one text. Special tokens are not text and vanish.
 #[derive(Debug)]
 pub struct Detokenizer {
     tokenizer: Arc<Tokenizer>,
@@ -59,7 +59,7 @@ impl Tokenizer {
 
 /// Appends a token's bytes, less what the start of a text loses.
 fn strip_leading(leading: &mut LeadingStrip, mut bytes: &[u8], text: &mut Vec<u8>) {
-    // A control token neither is text nor ends the start of it.
+    // A special token neither is text nor ends the start of it.
     if bytes.is_empty() {
         return;
     }
@@ -107,4 +107,162 @@ fn take_final(pending: &mut Vec<u8>) -> String {
 /// Whether more bytes could still make this a character.
 fn is_incomplete(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|err| err.valid_up_to() == 0 && err.error_len().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::TokenizerParts;
+
+    fn pieces(mut detokenizer: Detokenizer, tokens: &[TokenId]) -> Vec<String> {
+        let mut pieces: Vec<String> = tokens.iter().map(|&token| detokenizer.push(token)).collect();
+        pieces.push(detokenizer.flush());
+        pieces
+    }
+
+    fn bytes() -> Arc<Tokenizer> {
+        Arc::new(Tokenizer::bytes_for_tests())
+    }
+
+    fn ids(bytes: &[u8]) -> Vec<TokenId> {
+        bytes.iter().map(|&byte| byte.into()).collect()
+    }
+
+    /// A tokenizer in the manner of SentencePiece: 0-255 are byte tokens, then words.
+    fn sentence_piece(decoder: &Value) -> Arc<Tokenizer> {
+        let bytes = (0..=u8::MAX).map(|byte| format!("<0x{byte:02X}>"));
+        let words = ["▁Hello", "▁", "▁▁▁", "world", "日", "</s>"].map(str::to_owned);
+        let vocabulary: serde_json::Map<String, Value> =
+            bytes.chain(words).zip(0..).map(|(token, id)| (token, json!(id))).collect();
+        let json = json!({
+            "version": "1.0",
+            "added_tokens": [{
+                "id": 261, "content": "</s>", "special": true, "normalized": false,
+                "single_word": false, "lstrip": false, "rstrip": false,
+            }],
+            "decoder": decoder,
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "byte_fallback": true},
+        });
+        let parts =
+            TokenizerParts { tokenizer_json: json.to_string().into_bytes(), ..TokenizerParts::default() };
+        Arc::new(Tokenizer::from_parts(&parts).unwrap())
+    }
+
+    fn llama_decoder() -> Value {
+        json!({"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        ]})
+    }
+
+    const HELLO: TokenId = 256;
+    const SPACE: TokenId = 257;
+    const THREE_SPACES: TokenId = 258;
+    const WORLD: TokenId = 259;
+    const SUN: TokenId = 260;
+    const END: TokenId = 261;
+
+    #[test]
+    fn a_character_of_four_bytes_comes_out_with_its_last_byte() {
+        assert_eq!(pieces(Detokenizer::new(bytes()), &ids("a🦀".as_bytes())), ["a", "", "", "", "🦀", ""]);
+    }
+
+    #[test]
+    fn bytes_that_never_become_a_character_come_out_as_soon_as_that_is_known() {
+        assert_eq!(
+            pieces(Detokenizer::new(bytes()), &ids(b"\xFFa\xE6\x97b")),
+            ["\u{FFFD}", "a", "", "", "\u{FFFD}b", ""]
+        );
+    }
+
+    #[test]
+    fn an_incomplete_character_at_the_end_is_flushed_as_one_replacement() {
+        assert_eq!(pieces(Detokenizer::new(bytes()), &ids(b"\xF0\x9F\xA6")), ["", "", "", "\u{FFFD}"]);
+    }
+
+    #[test]
+    fn special_tokens_and_unknown_ids_are_no_text() {
+        assert_eq!(bytes().decode(&[97, 258, 98, 256, 999_999]), "ab");
+    }
+
+    #[test]
+    fn the_first_words_space_is_taken_away_from_a_turn_and_kept_in_a_continuation() {
+        let tokenizer = sentence_piece(&llama_decoder());
+        let tokens = [END, HELLO, SPACE, WORLD, THREE_SPACES, SUN];
+        assert_eq!(tokenizer.decode(&tokens), "Hello world   日");
+        assert_eq!(pieces(Detokenizer::continuing(tokenizer), &tokens).concat(), " Hello world   日");
+    }
+
+    #[test]
+    fn only_one_space_is_stripped_by_strip_and_all_of_the_first_token_by_metaspace() {
+        let strip = sentence_piece(&llama_decoder());
+        assert_eq!(strip.decode(&[THREE_SPACES, WORLD]), "  world");
+        let metaspace =
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
+        assert_eq!(sentence_piece(&metaspace).decode(&[THREE_SPACES, SPACE, WORLD]), " world");
+        let never =
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": true});
+        assert_eq!(sentence_piece(&never).decode(&[HELLO]), " Hello");
+    }
+
+    #[test]
+    fn byte_tokens_join_into_characters() {
+        let tokenizer = sentence_piece(&llama_decoder());
+        let tokens = [HELLO, 0xF0, 0x9F, 0xA6, 0x80, 0x0A, 0xC3, WORLD];
+        assert_eq!(
+            pieces(Detokenizer::new(tokenizer), &tokens),
+            ["Hello", "", "", "", "🦀", "\n", "", "\u{FFFD}world", ""]
+        );
+    }
+
+    #[test]
+    fn a_decoder_that_no_language_model_has_is_refused() {
+        for decoder in [json!({"type": "WordPiece", "prefix": "##", "cleanup": true}), Value::Null] {
+            let vocabulary = json!({"a": 0, "[UNK]": 1});
+            let json = json!({
+                "version": "1.0", "added_tokens": [], "decoder": decoder,
+                "model": {"type": "WordPiece", "vocab": vocabulary, "unk_token": "[UNK]",
+                    "continuing_subword_prefix": "##", "max_input_chars_per_word": 100},
+            });
+            let parts =
+                TokenizerParts { tokenizer_json: json.to_string().into_bytes(), ..TokenizerParts::default() };
+            let err = Tokenizer::from_parts(&parts).unwrap_err();
+            assert!(matches!(err, crate::TextError::UnsupportedDecoder { .. }), "{err}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn all_pieces_together_are_the_lossy_text_of_any_bytes(text in prop::collection::vec(any::<u8>(), 0..40)) {
+            let tokenizer = bytes();
+            let expected = String::from_utf8_lossy(&text);
+            prop_assert_eq!(tokenizer.decode(&ids(&text)), expected.as_ref());
+            prop_assert_eq!(pieces(Detokenizer::new(tokenizer), &ids(&text)).concat(), expected.as_ref());
+        }
+
+        #[test]
+        fn a_valid_text_is_never_given_out_in_broken_characters(text in "\\PC{0,20}") {
+            let mut so_far = String::new();
+            for piece in pieces(Detokenizer::new(bytes()), &ids(text.as_bytes())) {
+                so_far.push_str(&piece);
+                prop_assert!(text.starts_with(&so_far));
+            }
+            prop_assert_eq!(so_far, text);
+        }
+
+        #[test]
+        fn pieces_equal_the_whole_with_byte_fallback_too(
+            tokens in prop::collection::vec(prop_oneof![0_u32..262, 256_u32..262], 0..30),
+        ) {
+            let tokenizer = sentence_piece(&llama_decoder());
+            let expected = tokenizer.decode(&tokens);
+            prop_assert_eq!(pieces(Detokenizer::new(tokenizer), &tokens).concat(), expected);
+        }
+    }
 }

@@ -258,6 +258,7 @@ mod tests {
         let tokenizer = Tokenizer::from_parts(&parts).unwrap();
         assert!(FimFormat::detect(&tokenizer).is_some());
         assert_eq!(tokenizer.encode_text("<|fim_middle|>").len(), "<|fim_middle|>".len());
+        assert_eq!(tokenizer.decode(&[260]), "<|fim_middle|>", "as transformers decodes it");
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! How a token is drawn: names, meaning and order as in mlx_lm.
+//!
+//! Only the parameters and their bounds; drawing itself belongs to the model's device.
 
 use crate::{TextError, TokenId};
 

@@ -50,6 +50,7 @@ impl Tokenizer {
         let refused = |err: tokenizers::Error| TextError::BadTokenizer { reason: err.to_string() };
         let mut inner = tokenizers::Tokenizer::from_bytes(&parts.tokenizer_json).map_err(refused)?;
         inner.with_truncation(None).map_err(refused)?.with_padding(None);
+        let bytes = TokenBytes::new(&inner)?;
         let marked_control = inner
             .get_added_tokens_decoder()
             .into_values()
@@ -63,7 +64,6 @@ impl Tokenizer {
 
         let added = inner.get_added_tokens_decoder().into_iter();
         let control = ControlTokens::new(added.filter(|(_, token)| control::is_control(token)));
-        let bytes = TokenBytes::new(&inner)?;
         let inner_later = later_variant(&inner);
         let templates = ChatTemplates::new(parts)?;
         let mut tokenizer =
@@ -166,4 +166,147 @@ fn later_variant(inner: &tokenizers::Tokenizer) -> Option<tokenizers::Tokenizer>
     let mut later = inner.clone();
     later.with_pre_tokenizer(Some(metaspace));
     Some(later)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn edited(edit: impl FnOnce(&mut Value)) -> TokenizerParts {
+        let mut parts = byte_parts();
+        let mut json: Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
+        edit(&mut json);
+        parts.tokenizer_json = json.to_string().into_bytes();
+        parts
+    }
+
+    #[test]
+    fn control_tokens_in_a_text_are_spelt_out() {
+        let tokenizer = Tokenizer::bytes_for_tests();
+        let text = "a<|im_end|>é";
+        assert_eq!(tokenizer.encode_text(text), text.bytes().map(TokenId::from).collect::<Vec<_>>());
+        assert_eq!(tokenizer.encode_prompt(text), tokenizer.encode_text(text));
+    }
+
+    #[test]
+    fn ordinary_added_tokens_in_a_text_are_tokens() {
+        let parts = edited(|json| {
+            let tool_call = json!({
+                "id": 265, "content": "<tool_call>", "special": false, "normalized": false,
+                "single_word": false, "lstrip": false, "rstrip": false,
+            });
+            json["added_tokens"].as_array_mut().unwrap().push(tool_call);
+        });
+        let tokenizer = Tokenizer::from_parts(&parts).unwrap();
+        assert_eq!(tokenizer.encode_text("<tool_call>"), [265]);
+        assert_eq!(tokenizer.decode(&[265]), "<tool_call>");
+        assert_eq!(tokenizer.vocabulary_size(), 266);
+    }
+
+    #[test]
+    fn a_raw_prompt_begins_as_the_tokenizers_files_say() {
+        let with_bos = |add_bos_token: Value, post_processor: Value| {
+            let mut parts = edited(|json| json["post_processor"] = post_processor);
+            parts.tokenizer_config =
+                Some(json!({"bos_token": "<|im_start|>", "add_bos_token": add_bos_token}));
+            Tokenizer::from_parts(&parts).unwrap().encode_prompt("a")
+        };
+        let adds_bos = json!({
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<|im_start|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"<|im_start|>": {"id": "<|im_start|>", "ids": [257], "tokens": ["<|im_start|>"]}},
+        });
+        assert_eq!(with_bos(json!(false), Value::Null), [97]);
+        assert_eq!(with_bos(json!(true), Value::Null), [257, 97]);
+        assert_eq!(with_bos(json!(true), adds_bos.clone()), [257, 97]);
+        assert_eq!(with_bos(Value::Null, adds_bos), [257, 97]);
+    }
+
+    #[test]
+    fn truncation_and_padding_of_the_file_do_not_touch_prompts() {
+        let parts = edited(|json| {
+            json["truncation"] =
+                json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
+            json["padding"] = json!({
+                "strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+                "pad_type_id": 0, "pad_token": "x",
+            });
+        });
+        assert_eq!(Tokenizer::from_parts(&parts).unwrap().encode_prompt("abc"), [97, 98, 99]);
+    }
+
+    #[test]
+    fn only_the_first_piece_of_a_prompt_gets_sentence_pieces_first_space() {
+        let json = json!({
+            "version": "1.0",
+            "added_tokens": [{
+                "id": 3, "content": "<s>", "special": true, "normalized": false,
+                "single_word": false, "lstrip": false, "rstrip": true,
+            }],
+            "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false},
+            "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false},
+            "model": {"type": "BPE", "vocab": {"▁": 0, "a": 1, "<unk>": 2, "<s>": 3}, "merges": [],
+                "unk_token": "<unk>"},
+        });
+        let parts =
+            TokenizerParts { tokenizer_json: json.to_string().into_bytes(), ..TokenizerParts::default() };
+        let tokenizer = Tokenizer::from_parts(&parts).unwrap();
+        let plain = |text: &str| tokenizer.encode_rendered(text, str::to_owned);
+        assert_eq!(plain("a<s> \n a<s>a"), [0, 1, 3, 1, 3, 1], "`rstrip` swallows the space, too");
+        assert_eq!(plain("<s>a"), [3, 1]);
+    }
+
+    #[test]
+    fn every_end_token_of_every_file_ends_a_turn() {
+        let mut parts = byte_parts();
+        parts.config = Some(json!({"eos_token_id": 7, "text_config": {"eos_token_id": [8]}}));
+        parts.generation_config = Some(json!({"eos_token_id": [9, 7]}));
+        parts.tokenizer_config = Some(json!({"eos_token": {"content": "<|fim_pad|>"}}));
+        let ends = Tokenizer::from_parts(&parts).unwrap().end_tokens().to_vec();
+        assert_eq!(ends, [7, 8, 9, 256, 258, 262]);
+    }
+
+    #[test]
+    fn the_token_that_the_template_puts_after_an_answer_ends_a_turn() {
+        let ends_of = |template: &str| {
+            let mut parts = byte_parts();
+            parts.chat_template = Some(json!(template));
+            Tokenizer::from_parts(&parts).unwrap().end_tokens().to_vec()
+        };
+        // Beside 256 and 258, which end a turn under whatever template.
+        let at_end = "{% for m in messages %}{{ m.content }}<|file_sep|>\n{% endfor %}";
+        assert_eq!(ends_of(at_end), [256, 258, 264]);
+        let at_beginning = "{% for m in messages %}{% if m.role == 'user' %}<|repo_name|>{% endif %}{{ m.content }}{% endfor %}";
+        assert_eq!(ends_of(at_beginning), [256, 258, 263]);
+        assert_eq!(ends_of("{{ raise_exception('never') }}"), [256, 258]);
+    }
+
+    #[test]
+    fn a_folder_is_read_with_its_template_and_configurations() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let missing = Tokenizer::from_folder(folder).unwrap_err();
+        assert!(matches!(missing, TextError::MissingTokenizer { .. }), "{missing}");
+
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
+        write("tokenizer.json", &byte_parts().tokenizer_json);
+        write("generation_config.json", br#"{"eos_token_id": 65}"#);
+        write("chat_template.json", br#"{"chat_template": "from json"}"#);
+        let tokenizer = Tokenizer::from_folder(folder).unwrap();
+        assert!(tokenizer.has_chat_template());
+        assert!(tokenizer.end_tokens().contains(&65));
+
+        write("config.json", b"{");
+        let broken = Tokenizer::from_folder(folder).unwrap_err();
+        assert!(matches!(broken, TextError::BadJson { .. }), "{broken}");
+        write("tokenizer.json", b"{}");
+        write("config.json", b"{}");
+        let refused = Tokenizer::from_folder(folder).unwrap_err();
+        assert!(matches!(refused, TextError::BadTokenizer { .. }), "{refused}");
+    }
 }

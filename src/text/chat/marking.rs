@@ -71,3 +71,61 @@ pub(super) fn unmark(text: &str) -> String {
     }
     unmarked
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+    use tokenizers::AddedToken;
+
+    use super::*;
+    use crate::tokenizer::Piece;
+
+    fn control() -> ControlTokens {
+        let tokens = ["<|im_end|>", "<|im_start|>", "<|im_end|><s>", "<s>", "[INST]"];
+        ControlTokens::new((0..).zip(tokens.map(|text| AddedToken::from(text, true))))
+    }
+
+    fn is_all_text(text: &str) -> bool {
+        control().split(text).iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
+    #[test]
+    fn a_text_without_anything_like_control_tokens_is_left_alone() {
+        let text = "if a < b && c[0] > d | e { \"é\" }";
+        assert_eq!(mark(text, &control()), text);
+    }
+
+    #[test]
+    fn a_control_token_cannot_be_put_together_from_neighbours() {
+        let pair = [mark("<|im_", &control()), mark("end|>", &control())];
+        assert!(is_all_text(&pair.concat()));
+        assert!(is_all_text(&format!("<|im_{}", mark("end|>", &control()))));
+        assert!(is_all_text(&format!("{}im_end|>", mark("<|", &control()))));
+    }
+
+    #[test]
+    fn roles_are_not_marked_and_everything_else_is() {
+        let mut values =
+            json!({"messages": [{"role": "<s>", "content": "<s>"}], "tools": [{"<s>": ["<s>"]}]});
+        if let Some(variables) = values.as_object_mut() {
+            mark_values(variables, &control());
+        }
+        let marked = mark("<s>", &control());
+        assert_eq!(
+            values,
+            json!({"messages": [{"role": "<s>", "content": marked}], "tools": [{&marked: [marked]}]})
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn marked_text_holds_no_control_token_and_loses_nothing(
+            text in r"(<\|im_end\|>|<\|im_start\|>|<\|im|<s>|\[INST\]|[<|i>a\u{FDD0}\u{FDD1}é]){0,12}",
+        ) {
+            let marked = mark(&text, &control());
+            prop_assert!(is_all_text(&marked));
+            prop_assert_eq!(unmark(&marked), text);
+        }
+    }
+}

@@ -1,4 +1,7 @@
 //! Python's way to write values, which chat templates rely on: `str`, `json.dumps`, `strftime`.
+//!
+//! A prompt that differs in a space is another prompt to a model, so separators, floats and quotes are Python's to the
+//! character.
 
 use std::fmt::Write;
 
@@ -82,23 +85,18 @@ fn float(value: f64) -> String {
 }
 
 /// transformers' `tojson`: `json.dumps` with `ensure_ascii` off, and nothing escaped for HTML.
-pub(super) fn tojson(value: &Value, indent: Option<Value>, kwargs: Kwargs) -> Result<String, Error> {
+#[allow(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
+pub(super) fn tojson(value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs) -> Result<String, Error> {
     let invalid = |reason: String| Error::new(ErrorKind::InvalidOperation, reason);
-    let indent = match indent.filter(|it| !it.is_none()) {
-        Some(indent) => Some(indent),
-        None => kwargs.get::<Option<Value>>("indent")?.filter(|it| !it.is_none()),
-    };
-    let indent = match indent {
-        None => None,
-        Some(indent) => match indent.as_str() {
-            Some(text) => Some(text.to_owned()),
-            None => Some(
-                " ".repeat(indent.as_usize().ok_or_else(|| invalid("`indent` must be a number".to_owned()))?),
-            ),
-        },
-    };
+    let indent = kwargs.get::<Option<Value>>("indent")?.filter(|it| !it.is_none());
+    let indent = indent.map(|it| match (it.as_str(), it.as_usize()) {
+        (Some(text), _) => Ok(text.to_owned()),
+        (None, Some(n_spaces)) => Ok(" ".repeat(n_spaces)),
+        (None, None) => Err(invalid(format!("`indent` must be a number or a string, got {it}"))),
+    });
+    let indent = indent.transpose()?;
     let separators = kwargs.get::<Option<Vec<String>>>("separators")?;
-    let ensure_ascii = kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    let ensure_ascii = ensure_ascii.or(kwargs.get("ensure_ascii")?).unwrap_or(false);
     let sort_keys = kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
     kwargs.assert_all_used()?;
 
@@ -253,4 +251,66 @@ fn strftime<Tz: TimeZone<Offset: std::fmt::Display>>(
         Error::new(ErrorKind::InvalidOperation, format!("`strftime_now` does not know the format {format:?}"))
     })?;
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use chrono::{FixedOffset, TimeZone};
+    use minijinja::Environment;
+    use minijinja::value::Serde;
+    use serde_json::json;
+
+    use super::*;
+
+    fn render(expression: &str, value: &serde_json::Value) -> String {
+        let mut environment = Environment::new();
+        environment.add_filter("tojson", tojson);
+        let context = json!({"it": value});
+        environment.render_str(&format!("{{{{ {expression} }}}}"), Serde(&context)).unwrap()
+    }
+
+    #[test]
+    fn values_are_written_as_python_writes_them() {
+        let value =
+            json!([null, true, 1, 1.0, 1e16, 1e-5, 0.1, "it's", "\"it's\"\n\u{1}é", {"k": [false]}, []]);
+        assert_eq!(
+            str(&Value::from(Serde(&value))),
+            r#"[None, True, 1, 1.0, 1e+16, 1e-05, 0.1, "it's", '"it\'s"\n\x01é', {'k': [False]}, []]"#
+        );
+        assert_eq!(str(&Value::from("it's")), "it's");
+        assert_eq!(str(&Value::UNDEFINED), "");
+    }
+
+    // The expected strings are json.dumps' of Python 3.11.
+    #[test]
+    fn tojson_is_json_dumps_without_ascii_escapes() {
+        let value = json!({"b": [1, 2.0, 1e20, "<é🦀>\n\u{7f}"], "a": {}, "c": []});
+        let cases = [
+            ("it|tojson", "{\"b\": [1, 2.0, 1e+20, \"<é🦀>\\n\u{7f}\"], \"a\": {}, \"c\": []}"),
+            (
+                "it|tojson(indent=2)",
+                "{\n  \"b\": [\n    1,\n    2.0,\n    1e+20,\n    \"<é🦀>\\n\u{7f}\"\n  ],\n  \"a\": {},\n  \"c\": []\n}",
+            ),
+            (
+                "it|tojson(separators=(',', ':'), sort_keys=true)",
+                "{\"a\":{},\"b\":[1,2.0,1e+20,\"<é🦀>\\n\u{7f}\"],\"c\":[]}",
+            ),
+            (
+                "it|tojson(ensure_ascii=true)",
+                "{\"b\": [1, 2.0, 1e+20, \"<\\u00e9\\ud83e\\udd80>\\n\u{7f}\"], \"a\": {}, \"c\": []}",
+            ),
+        ];
+        for (expression, expected) in cases {
+            assert_eq!(render(expression, &value), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn strftime_is_cs_and_refuses_what_it_does_not_know() {
+        let moment = FixedOffset::east_opt(3600).unwrap().with_ymd_and_hms(2026, 3, 7, 9, 5, 0).unwrap();
+        assert_eq!(strftime(&moment, "%d %b %Y %H:%M %A").unwrap(), "07 Mar 2026 09:05 Saturday");
+        assert!(strftime(&moment, "%Q").unwrap_err().to_string().contains("%Q"));
+    }
 }

@@ -1,4 +1,7 @@
 //! Chat templates as transformers renders them: Jinja in its settings, with its functions and Python's idea of text.
+//!
+//! The oracle is transformers itself: the tests hold its output for templates of the common families. It knows
+//! nothing of tokens; who may write control tokens is not decided here.
 
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value as JinjaValue};
@@ -33,7 +36,7 @@ impl ChatTemplates {
         for (name, source) in parts.chat_template.as_ref().or(in_config).map(named).unwrap_or_default() {
             templates
                 .environment
-                .add_template_owned(name.clone(), without_generation_tags(&source))
+                .add_template_owned(name.clone(), without_generation_tags(&unix_line_ends(&source)))
                 .map_err(|err| TextError::BadChatTemplate { reason: describe(&err) })?;
             templates.names.push(name);
         }
@@ -120,6 +123,11 @@ fn environment() -> Environment<'static> {
     environment
 }
 
+/// Jinja reads every end of line as `\n`.
+fn unix_line_ends(source: &str) -> String {
+    source.replace("\r\n", "\n").replace('\r', "\n")
+}
+
 /// Takes out transformers' `{% generation %}` tags, which mark what to train on and print nothing.
 fn without_generation_tags(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
@@ -161,5 +169,156 @@ fn describe(err: &Error) -> String {
     match err.line() {
         Some(line) => format!("{detail} (line {line})"),
         None => detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+    use crate::Message;
+
+    /// What `render_jinja_template` of transformers 5.23 makes of these templates and conversations. `smollm2` and
+    /// `qwen2.5-coder` are the models' own templates (Apache-2.0); the others are written in the style of a family.
+    #[derive(Deserialize)]
+    struct Oracle {
+        special_tokens: Value,
+        tools: Vec<Value>,
+        conversations: Map<String, Value>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        template: String,
+        conversation: String,
+        tools: bool,
+        kwargs: Map<String, Value>,
+        add_generation_prompt: bool,
+        rendered: Option<String>,
+        refused: Option<String>,
+    }
+
+    fn source(template: &str) -> &'static str {
+        match template {
+            "smollm2" => include_str!("../testdata/chat/smollm2.jinja"),
+            "qwen2.5-coder" => include_str!("../testdata/chat/qwen2.5-coder.jinja"),
+            "llama3-style" => include_str!("../testdata/chat/llama3-style.jinja"),
+            "mistral-style" => include_str!("../testdata/chat/mistral-style.jinja"),
+            "gemma-style" => include_str!("../testdata/chat/gemma-style.jinja"),
+            "deepseek-style" => include_str!("../testdata/chat/deepseek-style.jinja"),
+            "odds-and-ends" => include_str!("../testdata/chat/odds-and-ends.jinja"),
+            _ => panic!("no template `{template}`"),
+        }
+    }
+
+    fn templates(config: Value) -> ChatTemplates {
+        ChatTemplates::new(&TokenizerParts { tokenizer_config: Some(config), ..TokenizerParts::default() })
+            .unwrap()
+    }
+
+    fn render(templates: &ChatTemplates, tools: &[Value]) -> Result<String, TextError> {
+        let messages = [Message::user("hi")];
+        templates.render(&ChatRequest {
+            messages: &messages,
+            tools,
+            kwargs: &Map::new(),
+            add_generation_prompt: true,
+        })
+    }
+
+    #[test]
+    fn prompts_equal_transformers_character_by_character() {
+        let oracle: Oracle = serde_json::from_str(include_str!("../testdata/chat/cases.json")).unwrap();
+        assert!(oracle.cases.len() > 40);
+        for case in &oracle.cases {
+            let mut config = oracle.special_tokens.clone();
+            config["chat_template"] = source(&case.template).into();
+            let messages: Vec<Message> =
+                serde_json::from_value(oracle.conversations[&case.conversation].clone()).unwrap();
+            let rendered = templates(config).render(&ChatRequest {
+                messages: &messages,
+                tools: if case.tools { &oracle.tools } else { &[] },
+                kwargs: &case.kwargs,
+                add_generation_prompt: case.add_generation_prompt,
+            });
+            let name = format!("{}, {}, tools: {}", case.template, case.conversation, case.tools);
+            match (rendered, &case.rendered, &case.refused) {
+                (Ok(rendered), Some(expected), None) => assert_eq!(&rendered, expected, "{name}"),
+                (Err(TextError::ConversationRefused { reason }), None, Some(expected)) => {
+                    assert_eq!(&reason, expected, "{name}");
+                }
+                (rendered, ..) => panic!("{name}: {rendered:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_of_templates_has_one_for_tools() {
+        let both = templates(json!({"chat_template": [
+            {"name": "default", "template": "plain"}, {"name": "tool_use", "template": "with tools"},
+        ]}));
+        assert_eq!(render(&both, &[]).unwrap(), "plain");
+        assert_eq!(render(&both, &[json!({})]).unwrap(), "with tools");
+    }
+
+    #[test]
+    fn a_template_file_goes_before_the_configuration() {
+        let parts = TokenizerParts {
+            tokenizer_config: Some(json!({"chat_template": "old", "bos_token": {"content": "<b>"}})),
+            chat_template: Some(json!("{{ bos_token }}new")),
+            ..TokenizerParts::default()
+        };
+        assert_eq!(render(&ChatTemplates::new(&parts).unwrap(), &[]).unwrap(), "<b>new");
+    }
+
+    #[test]
+    fn a_model_without_a_template_says_so() {
+        let err = render(&templates(json!({})), &[]).unwrap_err();
+        assert!(matches!(err, TextError::NoChatTemplate), "{err}");
+    }
+
+    #[test]
+    fn a_broken_template_is_refused_at_load_with_its_line() {
+        let parts = TokenizerParts { chat_template: Some(json!("a\n{% if %}")), ..TokenizerParts::default() };
+        let err = ChatTemplates::new(&parts).unwrap_err().to_string();
+        assert!(err.ends_with("(line 2)"), "{err}");
+    }
+
+    #[test]
+    fn a_template_that_fails_names_the_reason() {
+        let err = render(&templates(json!({"chat_template": "{{ messages[0].content.nothing() }}"})), &[])
+            .unwrap_err();
+        assert!(
+            matches!(&err, TextError::ChatTemplateFailed { reason } if reason.contains("nothing")),
+            "{err}"
+        );
+    }
+
+    #[test]
+    fn a_role_that_is_not_a_word_is_refused() {
+        let messages = [Message::new("user<|im_end|>", "hi")];
+        let kwargs = Map::new();
+        let request =
+            ChatRequest { messages: &messages, tools: &[], kwargs: &kwargs, add_generation_prompt: true };
+        assert!(matches!(variables(&request).unwrap_err(), TextError::BadRole { .. }));
+    }
+
+    #[test]
+    fn strftime_now_gives_the_year() {
+        let rendered = render(&templates(json!({"chat_template": "{{ strftime_now('%Y') }}"})), &[]).unwrap();
+        assert!(rendered.parse::<u32>().unwrap() >= 2026);
+    }
+
+    #[test]
+    fn line_ends_of_other_systems_are_read_as_jinja_reads_them() {
+        assert_eq!(
+            render(&templates(json!({"chat_template": "{% if true %}\r\na\r\nb{% endif %}"})), &[]).unwrap(),
+            "a\nb"
+        );
     }
 }

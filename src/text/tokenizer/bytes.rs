@@ -5,9 +5,7 @@
 //! mlx_lm; `tokenizers` would turn a whole run of them into U+FFFD when one is invalid.
 
 use serde_json::Value;
-use tokenizers::AddedToken;
 
-use super::control::is_control;
 use crate::{TextError, TokenId};
 
 /// What disappears at the start of a decoded text.
@@ -33,6 +31,8 @@ pub(crate) struct TokenBytes {
 }
 
 impl TokenBytes {
+    /// Special tokens have no bytes: those that the file calls special, as in transformers, which is fewer than we
+    /// refuse to read from text.
     pub(crate) fn new(inner: &tokenizers::Tokenizer) -> Result<Self, TextError> {
         let decoder = serde_json::to_value(inner.get_decoder())
             .map_err(|err| TextError::BadTokenizer { reason: err.to_string() })?;
@@ -44,7 +44,7 @@ impl TokenBytes {
         let mut bytes = Vec::new();
         let mut ends = Vec::new();
         for id in 0..n_tokens {
-            let silent = added.get(&id).is_some_and(|token: &AddedToken| is_control(token));
+            let silent = added.get(&id).is_some_and(|token| token.special);
             if let Some(token) = inner.id_to_token(id).filter(|_| !silent) {
                 rules.append(&token, &mut bytes);
             }
@@ -56,7 +56,7 @@ impl TokenBytes {
         Ok(Self { bytes, ends, leading: rules.leading })
     }
 
-    /// The token's bytes; none for control tokens and ids outside the vocabulary.
+    /// The token's bytes; none for special tokens and ids outside the vocabulary.
     pub(crate) fn of(&self, token: TokenId) -> &[u8] {
         let Some(idx) = usize::try_from(token).ok().filter(|&idx| idx < self.ends.len()) else { return &[] };
         let start = idx.checked_sub(1).map_or(0, |previous| self.ends[previous] as usize);

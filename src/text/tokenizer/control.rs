@@ -9,7 +9,7 @@ use tokenizers::AddedToken;
 use crate::TokenId;
 
 /// Fill-in-the-middle tokens whose names do not have the `<|...|>` form.
-const FIM_NAMES: [&str; 17] = [
+const FIM_NAMES: [&str; 16] = [
     "<fim_prefix>",
     "<fim_middle>",
     "<fim_suffix>",
@@ -26,7 +26,6 @@ const FIM_NAMES: [&str; 17] = [
     "[PREFIX]",
     "[SUFFIX]",
     "[MIDDLE]",
-    "<|endoftext|>",
 ];
 
 /// Whether an added token is control by our rule.
