@@ -119,8 +119,8 @@ impl FimFormat {
     }
 }
 
-/// The prompt that lets a model without a format go on after the prefix: nothing else of `whole` has a place in it, and
-/// all of that counts as trimmed.
+/// The prompt that lets a model without a format go on after the prefix: nothing else of `whole` has a place in it,
+/// and all of that counts as trimmed.
 pub fn continuation_prompt(
     tokenizer: &Tokenizer,
     whole: &Surroundings<'_>,

@@ -1,9 +1,8 @@
 //! What of a file and its neighbours goes into a prompt when the model's window is too small for all of it.
 //!
 //! Nearest to the cursor is kept: other files go first, the farthest before the nearest; then the end of the
-//! suffix; then the beginning of the prefix. Cuts are at whole lines, inside a line only where the line at the cursor is
-//! itself too long. It counts through a function it is given, so it knows no tokenizer, and it counts no
-//! more text than can be kept.
+//! suffix; then the beginning of the prefix. Cuts are at whole lines; only a very long line is cut like several. It
+//! counts through a function it is given, so it knows no tokenizer, and it counts no more text than can be kept.
 
 /// The place that is completed, and what is around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

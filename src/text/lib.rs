@@ -1,4 +1,5 @@
-//! Pure text rules: tokenizer, detokenizer, chat templates, fill-in-the-middle formats, stop strings, sampling parameters.
+//! Pure text rules: tokenizer, detokenizer, chat templates, fill-in-the-middle formats, stop strings, sampling
+//! parameters.
 //!
 //! One invariant runs through it: text from a user is never parsed as control tokens. It knows files only as far as
 //! a model folder's tokenizer goes, and neither tensors nor the wire.

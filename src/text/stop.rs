@@ -1,8 +1,8 @@
 //! Stop strings in a stream of text.
 //!
 //! A stop string may arrive in pieces, "ST" and then "OP", so text that could still become one is held back, and
-//! only that. The stop string that is complete first wins, the longest if two end together; what follows is dropped. The
-//! result does not depend on how the text was cut.
+//! only that. The stop string that is complete first wins, the longest if two end together; what follows is
+//! dropped. The result does not depend on how the text was cut.
 
 /// What one piece of text led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

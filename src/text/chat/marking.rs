@@ -1,8 +1,9 @@
 //! Marks in the text of users, so that it cannot be taken for the template's own.
 //!
 //! A template mixes both into one string, and only then are control tokens looked for. So before it runs, every
-//! control token inside a user's string gets a mark in it, which breaks it up, and so does everything that could become one together
-//! with its neighbours. After the prompt was cut at the real control tokens, the marks are taken out again.
+//! control token inside a user's string gets a mark in it, which breaks it up, and so does everything that could
+//! become one together with its neighbours. After the prompt was cut at the real control tokens, the marks are
+//! taken out again.
 //!
 //! A mark is two noncharacters. The first one is also an escape: where a user's text has it, it is doubled, so no
 //! text is lost.

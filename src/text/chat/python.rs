@@ -1,7 +1,7 @@
 //! Python's way to write values, which chat templates rely on: `str`, `json.dumps`, `strftime`.
 //!
-//! A prompt that differs in a space is another prompt to a model, so separators, floats and quotes are Python's to the
-//! character.
+//! A prompt that differs in a space is another prompt to a model, so separators, floats and quotes are Python's to
+//! the character.
 
 use std::fmt::Write;
 

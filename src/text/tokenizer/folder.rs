@@ -16,7 +16,8 @@ pub struct TokenizerParts {
     pub tokenizer_json: Vec<u8>,
     /// tokenizer_config.json.
     pub tokenizer_config: Option<Value>,
-    /// chat_template.jinja, or the `chat_template` of chat_template.json. Goes before the one in tokenizer_config.json.
+    /// chat_template.jinja, or the `chat_template` of chat_template.json. Goes before the one in
+    /// tokenizer_config.json.
     pub chat_template: Option<Value>,
     /// config.json.
     pub config: Option<Value>,
