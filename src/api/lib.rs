@@ -1,1 +1,49 @@
 //! The wire types of the native protocol, version 1.
+//!
+//! A file per method, each with its params and its result; the doc comments are written for people who write
+//! clients and become the descriptions in [`schema`] and [`openrpc`]. There is no logic here: what a
+//! value must be beyond its type is said in its comment and checked by the worker. Unknown parameters are errors,
+//! which is the business of whoever reads them (names that begin with `x_`, and `_meta`, are the client's own),
+//! so the types themselves pass over what they do not know, as clients must.
+
+mod cancel;
+mod chat;
+mod complete;
+mod error;
+mod id;
+mod initialize;
+pub mod methods;
+mod notify;
+mod openrpc;
+mod outcome;
+mod sampling;
+mod schema;
+mod status;
+mod tokenize;
+mod warm;
+
+pub use cancel::{CancelOutcome, CancelParams, CancelResult};
+pub use chat::{
+    ChatParams, ChatResult, FunctionCall, FunctionDefinition, Message, ResponseFormat, Role, Tool, ToolCall,
+    ToolType,
+};
+pub use complete::{Choice, CompleteParams, CompleteResult, CompletionMode, ContextFile};
+pub use error::{CancelledData, ErrorData, InvalidParamsData, codes};
+pub use id::RequestId;
+pub use initialize::{
+    Capabilities, ClientInfo, InitializeParams, InitializeResult, Limits, ModelSummary, ServerInfo,
+};
+pub use notify::{DeltaParams, ProgressParams, ProgressStage, ProgressUnit, StatusParams};
+pub use openrpc::openrpc;
+pub use outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, TopLogprob, Trimmed, Usage};
+pub use sampling::Sampling;
+pub use schema::schema;
+pub use status::{CacheStatus, MemoryStatus, NoParams, QueueStatus, SpeedStatus, StatusResult, WorkerState};
+pub use tokenize::{TokenizeParams, TokenizeResult};
+pub use warm::{WarmParams, WarmResult};
+
+/// The version of the protocol that these types describe.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! `chat`: one assistant turn.
+
+use schemars::JsonSchema;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, Usage};
+use crate::sampling::params_with_sampling;
+
+params_with_sampling! {
+    /// Asks for the assistant's next turn. The messages are rendered with the model's own chat template; text in
+    /// them is text, never control tokens.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+    pub struct ChatParams {
+        /// The conversation so far, at least one message.
+        #[schemars(length(min = 1))]
+        pub messages: Vec<Message>,
+        /// Tools that the model may call. An error of kind `unsupported` when its template knows of none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub tools: Vec<Tool>,
+        /// The form that the answer must have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub response_format: Option<ResponseFormat>,
+        /// Further variables for the chat template, such as `{"enable_thinking": false}`.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        pub chat_template_kwargs: Map<String, Value>,
+        /// At most so many tokens are drawn.
+        #[serde(default = "default_max_tokens")]
+        #[schemars(range(min = 1))]
+        pub max_tokens: u32,
+        /// After so many milliseconds, waiting included, what there is by then is the result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1))]
+        pub time_budget_ms: Option<u64>,
+        /// Whether the text comes in `delta` notifications as well; the result holds all of it either way.
+        #[serde(default = "default_stream")]
+        pub stream: bool,
+        /// Which work goes first.
+        #[serde(default = "default_priority")]
+        pub priority: Priority,
+        #[serde(default)]
+        pub speculation: Speculation,
+        /// Up to 16 strings that end the text and are not part of it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 16))]
+        pub stop: Vec<String>,
+        /// Reports for each token how likely it was, and so many of the most likely ones. 0: only the token itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(range(max = 20))]
+        pub logprobs: Option<u32>,
+        /// Whether the result tells the answer's token ids.
+        #[serde(default)]
+        pub return_tokens: bool,
+    }
+}
+
+impl ChatParams {
+    /// The defaults, for code that makes requests.
+    pub fn new(messages: Vec<Message>) -> Self {
+        Self {
+            messages,
+            tools: Vec::new(),
+            response_format: None,
+            chat_template_kwargs: Map::new(),
+            max_tokens: default_max_tokens(),
+            time_budget_ms: None,
+            stream: default_stream(),
+            priority: default_priority(),
+            speculation: Speculation::default(),
+            stop: Vec::new(),
+            logprobs: None,
+            return_tokens: false,
+            temperature: None,
+            top_p: None,
+            top_k: None,
+            min_p: None,
+            min_tokens_to_keep: None,
+            xtc_probability: None,
+            xtc_threshold: None,
+            repetition_penalty: None,
+            repetition_context_size: None,
+            presence_penalty: None,
+            frequency_penalty: None,
+            logit_bias: None,
+            seed: None,
+        }
+    }
+}
+
+fn default_max_tokens() -> u32 {
+    1024
+}
+
+fn default_stream() -> bool {
+    true
+}
+
+fn default_priority() -> Priority {
+    Priority::Background
+}
+
+/// One message of a conversation. A result's `message` can be sent back as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Message {
+    pub role: Role,
+    /// The text. May be absent or null only where there are `tool_calls`.
+    #[serde(default)]
+    pub content: Option<String>,
+    /// What the model thought before it answered, for models that do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// The calls that an assistant's message makes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// The call that a tool's message answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// A message of text alone.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: Some(content.into()),
+            reasoning: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+        }
+    }
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+    /// What a tool answered.
+    Tool,
+}
+
+/// A call that the model makes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolCall {
+    /// Names the call; the tool's message repeats it as `tool_call_id`.
+    pub id: String,
+    #[serde(default, rename = "type")]
+    pub kind: ToolType,
+    pub function: FunctionCall,
+}
+
+/// The function called, and with what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FunctionCall {
+    pub name: String,
+    /// An object, not a string that holds one.
+    pub arguments: Map<String, Value>,
+}
+
+/// A tool that the model may call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    #[serde(default, rename = "type")]
+    pub kind: ToolType,
+    pub function: FunctionDefinition,
+}
+
+/// The kind of a tool; there is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolType {
+    #[default]
+    Function,
+}
+
+/// A function, as the model is told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FunctionDefinition {
+    pub name: String,
+    /// What it does, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// JSON Schema of the arguments, an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Map<String, Value>>,
+}
+
+/// The form that an answer must have. Tokens that would leave it are never drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ResponseFormat {
+    /// Any text: the same as no format.
+    Text,
+    /// JSON that the schema accepts.
+    JsonSchema {
+        /// A JSON Schema.
+        schema: Value,
+    },
+    /// Text that the whole pattern matches.
+    Regex {
+        /// In the syntax of Rust's `regex` crate.
+        pattern: String,
+    },
+    /// Text that the grammar derives.
+    Lark {
+        /// In the syntax of Lark.
+        grammar: String,
+    },
+}
+
+impl<'de> Deserialize<'de> for ResponseFormat {
+    /// By way of a struct of all fields: derived code for tagged enums hides them from whoever checks for unknown ones.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Clone, Copy, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Type {
+            Text,
+            JsonSchema,
+            Regex,
+            Lark,
+        }
+        #[derive(Deserialize)]
+        struct Fields {
+            #[serde(rename = "type")]
+            kind: Type,
+            schema: Option<Value>,
+            pattern: Option<String>,
+            grammar: Option<String>,
+        }
+        let Fields { kind, schema, pattern, grammar } = Fields::deserialize(deserializer)?;
+        let format = match (kind, schema, pattern, grammar) {
+            (Type::Text, None, None, None) => Some(Self::Text),
+            (Type::JsonSchema, Some(schema), None, None) => Some(Self::JsonSchema { schema }),
+            (Type::Regex, None, Some(pattern), None) => Some(Self::Regex { pattern }),
+            (Type::Lark, None, None, Some(grammar)) => Some(Self::Lark { grammar }),
+            _ => None,
+        };
+        format.ok_or_else(|| {
+            D::Error::custom(match kind {
+                Type::Text => "type `text` must have no other field",
+                Type::JsonSchema => "type `json_schema` must have the field `schema` and no other",
+                Type::Regex => "type `regex` must have the field `pattern` and no other",
+                Type::Lark => "type `lark` must have the field `grammar` and no other",
+            })
+        })
+    }
+}
+
+/// The assistant's turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChatResult {
+    /// The answer. Its `content` is all `delta`s put together, its `reasoning` all `delta`s marked so.
+    pub message: Message,
+    pub finish_reason: FinishReason,
+    pub usage: Usage,
+    pub timing: Timing,
+    /// The token ids of the answer, with `return_tokens`. The token that ended it is not among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Vec<u32>>,
+    /// One entry per token, with `logprobs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<Vec<TokenLogprobs>>,
+}
