@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -25,6 +25,7 @@ impl<W: Write> HashingWriter<W> {
     }
 
     /// Bytes so far.
+    #[cfg(feature = "hub")]
     pub(crate) fn n_bytes(&self) -> u64 {
         self.n_bytes
     }
@@ -35,12 +36,13 @@ impl<W: Write> HashingWriter<W> {
     }
 }
 
+#[cfg(feature = "hub")]
 impl HashingWriter<File> {
     /// Goes on at the end of a file, which is created if it is missing; what it holds already is hashed first.
     pub(crate) fn reopen(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).append(true).create(true).open(path)?;
         let mut this = HashingWriter { inner: io::sink(), hasher: Sha256::new(), n_bytes: 0 };
-        io::copy(&mut BufReader::with_capacity(CHUNK_BYTES, &file), &mut this)?;
+        io::copy(&mut io::BufReader::with_capacity(CHUNK_BYTES, &file), &mut this)?;
         Ok(Self { inner: file, hasher: this.hasher, n_bytes: this.n_bytes })
     }
 }

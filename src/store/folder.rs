@@ -152,3 +152,117 @@ fn read_json(
         Err(err) => Err(io_error("read", path)(err)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use safetensors::tensor::{Dtype, TensorView};
+
+    fn weights(name: &str) -> Vec<u8> {
+        let view = TensorView::new(Dtype::F32, vec![2, 2], &[0; 16]).unwrap();
+        safetensors::serialize([(name, view)], None).unwrap()
+    }
+
+    /// A folder of two shards that opens.
+    fn sound() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+        write("config.json", br#"{"model_type": "llama"}"#);
+        write("tokenizer.json", br#"{"model": {}}"#);
+        write("model-00001-of-00002.safetensors", &weights("a"));
+        write("model-00002-of-00002.safetensors", &weights("b"));
+        write(
+            INDEX,
+            br#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#,
+        );
+        dir
+    }
+
+    #[test]
+    fn a_sound_folder_opens_with_and_without_an_index() {
+        let dir = sound();
+        let folder = ModelFolder::open(dir.path()).unwrap();
+        assert_eq!(folder.weight_bytes, 2 * weights("a").len() as u64);
+        fs::remove_file(dir.path().join(INDEX)).unwrap();
+        assert_eq!(ModelFolder::open(dir.path()).unwrap(), folder);
+    }
+
+    /// The error after one file was replaced, or removed.
+    fn spoilt(file: &str, bytes: Option<&[u8]>) -> StoreError {
+        let dir = sound();
+        match bytes {
+            Some(bytes) => fs::write(dir.path().join(file), bytes).unwrap(),
+            None => fs::remove_file(dir.path().join(file)).unwrap(),
+        }
+        let err = ModelFolder::open(dir.path()).unwrap_err();
+        let text = err.to_string();
+        assert!(text.contains(&dir.path().display().to_string()) && text.contains("\nhint: "), "{text}");
+        err
+    }
+
+    #[test]
+    fn each_missing_part_has_an_error_of_its_own() {
+        assert!(matches!(spoilt("config.json", None), StoreError::MissingConfig { .. }));
+        assert!(matches!(spoilt("config.json", Some(b"{")), StoreError::BadConfig { .. }));
+        assert!(matches!(spoilt("config.json", Some(b"{}")), StoreError::BadConfig { .. }));
+        assert!(matches!(spoilt("tokenizer.json", None), StoreError::MissingTokenizer { .. }));
+        assert!(matches!(spoilt("tokenizer.json", Some(b"[]")), StoreError::BadTokenizer { .. }));
+        assert!(matches!(spoilt(INDEX, Some(b"{}")), StoreError::BadIndex { .. }));
+        assert!(matches!(
+            spoilt(INDEX, Some(br#"{"weight_map": {"a": "../../x.safetensors"}}"#)),
+            StoreError::BadIndex { .. }
+        ));
+        let second = "model-00002-of-00002.safetensors";
+        assert!(matches!(spoilt(second, None), StoreError::MissingShard { shard, .. } if shard == second));
+        assert!(matches!(ModelFolder::open(Path::new("/nowhere")), Err(StoreError::NoSuchPath { .. })));
+    }
+
+    #[test]
+    fn without_an_index_the_names_of_shards_tell_which_is_missing() {
+        let dir = sound();
+        fs::remove_file(dir.path().join(INDEX)).unwrap();
+        fs::remove_file(dir.path().join("model-00001-of-00002.safetensors")).unwrap();
+        let err = ModelFolder::open(dir.path()).unwrap_err();
+        assert!(
+            matches!(&err, StoreError::MissingShard { shard, .. } if shard == "model-00001-of-00002.safetensors"),
+            "{err}"
+        );
+        fs::remove_file(dir.path().join("model-00002-of-00002.safetensors")).unwrap();
+        assert!(matches!(ModelFolder::open(dir.path()), Err(StoreError::MissingWeights { .. })));
+    }
+
+    #[test]
+    fn a_broken_safetensors_header_is_found() {
+        let good = weights("a");
+        let with_header = |header: &str| {
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(header.as_bytes());
+            bytes.extend([0; 16]);
+            bytes
+        };
+        let mut long = good.clone();
+        long[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        for (bytes, what) in [
+            (b"abc".to_vec(), "a stump"),
+            (long, "a header longer than the file"),
+            (good[..good.len() - 1].to_vec(), "a cut end"),
+            ([good.as_slice(), &[0]].concat(), "a byte too many"),
+            (with_header("{not json"), "no JSON"),
+            (
+                with_header(r#"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,12]}}"#),
+                "a shape that does not fill",
+            ),
+            (with_header(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}"#), "a gap"),
+            (
+                with_header(
+                    r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"b":{"dtype":"F32","shape":[3],"data_offsets":[4,16]}}"#,
+                ),
+                "an overlap",
+            ),
+        ] {
+            let err = spoilt("model-00001-of-00002.safetensors", Some(&bytes));
+            assert!(matches!(err, StoreError::BadSafetensors { .. }), "{what}: {err}");
+        }
+    }
+}

@@ -5,6 +5,10 @@
 //! shrinks under us is an error and not a signal. This module knows nothing about models.
 
 mod header;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::fs::File;

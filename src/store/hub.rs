@@ -6,6 +6,8 @@
 
 mod client;
 mod options;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fs;

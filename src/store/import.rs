@@ -6,6 +6,8 @@
 
 mod architecture;
 mod blocks;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 mod vocabulary;
 mod weights;

