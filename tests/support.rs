@@ -1,1 +1,270 @@
 //! What the integration tests share: a client that speaks to the real binary over pipes.
+//!
+//! Every wait has a deadline, so that a worker that says nothing fails a test and does not hang it. The deadline is
+//! no measure of speed: it is far above what the slowest machine needs.
+
+pub mod tiny_model;
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// How messages are told apart on the pipe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    Lines,
+    Headers,
+}
+
+/// A running `runabout serve`.
+pub struct Worker {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    messages: Receiver<Value>,
+    /// Messages that came while waiting for another one.
+    unread: VecDeque<Value>,
+    framing: Framing,
+    next_id: i64,
+    stderr: std::sync::Arc<std::sync::Mutex<String>>,
+}
+
+/// The built program.
+pub fn runabout() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runabout"));
+    command.env("RUNABOUT_LOG", "debug");
+    command
+}
+
+impl Worker {
+    /// Serves the tiny random model.
+    pub fn tiny() -> Self {
+        Self::serving(tiny_model::folder(), &[])
+    }
+
+    pub fn serving(model: &Path, args: &[&str]) -> Self {
+        Self::start(model, args, Framing::Lines)
+    }
+
+    pub fn start(model: &Path, args: &[&str], framing: Framing) -> Self {
+        let mut command = runabout();
+        command.arg("serve").arg("--model").arg(model).args(args);
+        Self::spawn(command, framing)
+    }
+
+    pub fn spawn(mut command: Command, framing: Framing) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the worker starts");
+        let stdin = child.stdin.take();
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let (sender, messages) = channel();
+        std::thread::spawn(move || {
+            while let Some(message) = read_message(&mut stdout, framing) {
+                if sender.send(message).is_err() {
+                    break;
+                }
+            }
+        });
+        let stderr = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let log = std::sync::Arc::clone(&stderr);
+        let child_stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        std::thread::spawn(move || {
+            for line in child_stderr.lines().map_while(Result::ok) {
+                let mut log = log.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, stdin, messages, unread: VecDeque::new(), framing, next_id: 1, stderr }
+    }
+
+    /// Writes bytes as they are. A worker that is gone is no error here: the test sees it by what it answers.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        let _ = stdin.write_all(bytes).and_then(|()| stdin.flush());
+    }
+
+    pub fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string());
+    }
+
+    /// Frames and sends one message.
+    pub fn send_text(&mut self, text: &str) {
+        let frame = match self.framing {
+            Framing::Lines => format!("{text}\n"),
+            Framing::Headers => format!("Content-Length: {}\r\n\r\n{text}", text.len()),
+        };
+        self.send_bytes(frame.as_bytes());
+    }
+
+    pub fn notify(&mut self, method: &str, params: &Value) {
+        self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
+    }
+
+    /// Sends a request and gives its id.
+    pub fn request(&mut self, method: &str, params: &Value) -> i64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        id
+    }
+
+    /// The response to a request, as a whole message.
+    pub fn response(&mut self, id: i64) -> Value {
+        self.wait_for(&format!("the response to {id}"), |it| it["id"] == id && it.get("method").is_none())
+    }
+
+    /// Calls a method that must succeed.
+    pub fn call(&mut self, method: &str, params: &Value) -> Value {
+        let id = self.request(method, params);
+        self.result(id)
+    }
+
+    pub fn result(&mut self, id: i64) -> Value {
+        let mut response = self.response(id);
+        assert!(response.get("error").is_none(), "expected a result, got {response}");
+        response["result"].take()
+    }
+
+    /// Calls a method that must fail, and gives the error.
+    pub fn call_error(&mut self, method: &str, params: &Value) -> Value {
+        let id = self.request(method, params);
+        self.error(id)
+    }
+
+    pub fn error(&mut self, id: i64) -> Value {
+        let mut response = self.response(id);
+        assert!(response.get("result").is_none(), "expected an error, got {response}");
+        response["error"].take()
+    }
+
+    /// Waits for the first delta of a request and leaves it to be read.
+    pub fn wait_for_delta(&mut self, id: i64) {
+        let delta = self.wait_for(&format!("a delta of {id}"), |it| is_delta(it, id));
+        self.unread.push_front(delta);
+    }
+
+    /// The deltas of a request that came so far, in order of arrival.
+    pub fn deltas(&mut self, id: i64) -> Vec<Value> {
+        self.unread.extend(self.messages.try_iter());
+        let (deltas, unread) = std::mem::take(&mut self.unread).into_iter().partition(|it| is_delta(it, id));
+        self.unread = unread;
+        let deltas: VecDeque<Value> = deltas;
+        deltas.into_iter().map(|mut it| it["params"].take()).collect()
+    }
+
+    /// The texts of a request's deltas, put together; also checks that their numbers count from 0.
+    pub fn streamed_text(&mut self, id: i64) -> String {
+        let deltas = self.deltas(id);
+        for (seq, delta) in deltas.iter().enumerate() {
+            assert_eq!(delta["seq"], seq, "deltas come in order: {deltas:?}");
+        }
+        deltas.iter().filter_map(|it| it["text"].as_str()).collect()
+    }
+
+    /// The first message, read or not, that `is_it` accepts; others are kept.
+    pub fn wait_for(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        if let Some(i) = self.unread.iter().position(&is_it) {
+            return self.unread.remove(i).expect("the position was just found");
+        }
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(message) if is_it(&message) => return message,
+                Ok(message) => self.unread.push_back(message),
+                Err(e) => {
+                    let why = if e == RecvTimeoutError::Timeout { "did not come in time" } else { "can no longer come" };
+                    panic!("{what} {why}; unread: {:?}; log:\n{}", self.unread, self.log());
+                }
+            }
+        }
+    }
+
+    /// All that the worker said and nobody read, once it is gone.
+    pub fn remaining(&mut self) -> Vec<Value> {
+        let rest: Vec<_> = self.messages.iter().collect();
+        self.unread.drain(..).chain(rest).collect()
+    }
+
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the worker is a child of ours") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the worker did not end; log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// What the worker wrote to stderr so far.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn is_delta(message: &Value, id: i64) -> bool {
+    message["method"] == "delta" && message["params"]["id"] == id
+}
+
+/// The next message; `None` at the end. Panics on what is not a message, since nothing else may be on stdout.
+fn read_message(stdout: &mut impl BufRead, framing: Framing) -> Option<Value> {
+    let mut line = String::new();
+    if stdout.read_line(&mut line).ok()? == 0 {
+        return None;
+    }
+    let text = match framing {
+        Framing::Lines => line,
+        Framing::Headers => {
+            let length = line.strip_prefix("Content-Length: ").expect("a header, exactly as LSP has it").trim();
+            let mut body = vec![0; length.parse().expect("a length")];
+            let mut blank = String::new();
+            stdout.read_line(&mut blank).ok()?;
+            assert_eq!(blank, "\r\n", "a blank line ends the headers");
+            stdout.read_exact(&mut body).ok()?;
+            String::from_utf8(body).expect("messages are UTF-8")
+        }
+    };
+    Some(serde_json::from_str(&text).unwrap_or_else(|e| panic!("only messages may be on stdout, got `{text}`: {e}")))
+}
+
+/// The repository's root.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+}
+
+/// The folder of a named model that `cargo xtask test` fetched. Fails, and does not skip, when it is not there.
+pub fn named_model(name: &str) -> PathBuf {
+    let output = runabout().args(["models", "path", name]).output().expect("the program runs");
+    assert!(
+        output.status.success(),
+        "`{name}` is not here: run `cargo xtask test`, or `runabout models pull {name}`\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    PathBuf::from(String::from_utf8(output.stdout).expect("a path in UTF-8").trim())
+}

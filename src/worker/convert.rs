@@ -1,0 +1,198 @@
+//! Between the wire's types and the engine's, both ways, in this one place.
+
+use std::time::Duration;
+
+use runabout_api::{self as api, ErrorData, WorkerState};
+use runabout_engine::{Finish, FinishReason, JobError, Priority, State};
+use runabout_rpc::{ErrorObject, ErrorObjectOwned};
+use runabout_text::{self as text, SamplingParams, TextError, Tokenizer, Trimmed};
+use serde_json::Value;
+
+/// An error with the worker's own code.
+pub(crate) fn error(message: impl Into<String>, data: ErrorData) -> ErrorObjectOwned {
+    ErrorObject::owned(data.code(), message, Some(data))
+}
+
+/// A parameter that is wrong beyond its type.
+pub(crate) fn invalid(field: &str, message: impl Into<String>) -> ErrorObjectOwned {
+    let data = api::InvalidParamsData { field: field.to_owned(), nearest: None };
+    ErrorObject::owned(api::codes::INVALID_PARAMS, message, Some(data))
+}
+
+/// Something that this build or this model cannot do.
+pub(crate) fn unsupported(field: Option<&str>, message: impl Into<String>) -> ErrorObjectOwned {
+    error(message, ErrorData::Unsupported { field: field.map(str::to_owned) })
+}
+
+/// The answer to a request that `$/cancelRequest` stopped.
+pub(crate) fn request_cancelled(partial: String) -> ErrorObjectOwned {
+    let data = api::CancelledData { partial };
+    ErrorObject::owned(api::codes::REQUEST_CANCELLED, "request cancelled", Some(data))
+}
+
+pub(crate) fn shutting_down() -> ErrorObjectOwned {
+    error("the worker is shutting down", ErrorData::ShuttingDown {})
+}
+
+pub(crate) fn job_error(job_error: &JobError) -> ErrorObjectOwned {
+    error(job_error.to_string(), error_data(job_error))
+}
+
+pub(crate) fn error_data(error: &JobError) -> ErrorData {
+    match error {
+        JobError::PromptTooLong { n_tokens, limit } => {
+            ErrorData::PromptTooLong { prompt_tokens: *n_tokens as u64, limit: *limit as u64 }
+        }
+        JobError::Overloaded { n_queued } => ErrorData::Overloaded { queued: *n_queued as u64 },
+        JobError::StepFailed { .. } | JobError::EngineDied { .. } => ErrorData::GenerationFailed {},
+        JobError::ShuttingDown => ErrorData::ShuttingDown {},
+        JobError::LoadFailed { message } => match message.split_once("\nhint: ") {
+            Some((cause, hint)) => {
+                ErrorData::ModelLoadFailed { cause: cause.to_owned(), hint: Some(hint.to_owned()) }
+            }
+            None => ErrorData::ModelLoadFailed { cause: message.clone(), hint: None },
+        },
+    }
+}
+
+/// What is wrong with a conversation or a parameter.
+pub(crate) fn text_error(error: &TextError) -> ErrorObjectOwned {
+    let message = error.to_string();
+    match error {
+        TextError::OutOfBounds { field, .. } => invalid(field, message),
+        TextError::UnknownToken { .. } => invalid("logit_bias", message),
+        TextError::NoChatTemplate | TextError::BadChatTemplate { .. } => unsupported(None, message),
+        _ => invalid("messages", message),
+    }
+}
+
+pub(crate) fn worker_state(state: &State) -> WorkerState {
+    match state {
+        State::Loading(_) => WorkerState::Loading,
+        State::Ready(_) => WorkerState::Ready,
+        State::Failed(_) => WorkerState::Failed,
+    }
+}
+
+pub(crate) fn priority(priority: api::Priority) -> Priority {
+    match priority {
+        api::Priority::Interactive => Priority::Interactive,
+        api::Priority::Background => Priority::Background,
+    }
+}
+
+/// The request's parameters over the defaults of its method.
+pub(crate) fn sampling(given: api::Sampling, defaults: SamplingParams) -> SamplingParams {
+    let size = |it: Option<u32>, default| it.map_or(default, |it| it as usize);
+    SamplingParams {
+        temperature: given.temperature.unwrap_or(defaults.temperature),
+        top_p: given.top_p.unwrap_or(defaults.top_p),
+        top_k: size(given.top_k, defaults.top_k),
+        min_p: given.min_p.unwrap_or(defaults.min_p),
+        min_tokens_to_keep: size(given.min_tokens_to_keep, defaults.min_tokens_to_keep),
+        xtc_probability: given.xtc_probability.unwrap_or(defaults.xtc_probability),
+        xtc_threshold: given.xtc_threshold.unwrap_or(defaults.xtc_threshold),
+        repetition_penalty: given.repetition_penalty.unwrap_or(defaults.repetition_penalty),
+        repetition_context_size: size(given.repetition_context_size, defaults.repetition_context_size),
+        presence_penalty: given.presence_penalty.unwrap_or(defaults.presence_penalty),
+        frequency_penalty: given.frequency_penalty.unwrap_or(defaults.frequency_penalty),
+        logit_bias: given.logit_bias.map_or(defaults.logit_bias, |it| it.into_iter().collect()),
+        seed: given.seed.or(defaults.seed),
+        xtc_special_tokens: defaults.xtc_special_tokens,
+    }
+}
+
+/// A message as chat templates see it.
+pub(crate) fn message(message: api::Message) -> text::Message {
+    text::Message {
+        role: match message.role {
+            api::Role::System => "system",
+            api::Role::User => "user",
+            api::Role::Assistant => "assistant",
+            api::Role::Tool => "tool",
+        }
+        .to_owned(),
+        content: message.content.unwrap_or_default(),
+        reasoning: message.reasoning,
+        tool_calls: message
+            .tool_calls
+            .into_iter()
+            .map(|it| text::ToolCall {
+                id: Some(it.id),
+                name: it.function.name,
+                arguments: Value::Object(it.function.arguments),
+            })
+            .collect(),
+        tool_call_id: message.tool_call_id,
+        name: None,
+    }
+}
+
+pub(crate) fn finish_reason(reason: FinishReason) -> api::FinishReason {
+    match reason {
+        FinishReason::Stop => api::FinishReason::Stop,
+        FinishReason::Eos => api::FinishReason::Eos,
+        FinishReason::Length => api::FinishReason::Length,
+        FinishReason::Budget => api::FinishReason::Budget,
+        FinishReason::Cancelled => api::FinishReason::Cancelled,
+        FinishReason::Superseded => api::FinishReason::Superseded,
+    }
+}
+
+/// The cost of all choices together; they share one prompt.
+pub(crate) fn usage(finishes: &[Finish], trimmed: &Trimmed) -> api::Usage {
+    let sum = |of: fn(&Finish) -> usize| finishes.iter().map(|it| of(it) as u64).sum();
+    let first = finishes.first().map(|it| it.usage).unwrap_or_default();
+    api::Usage {
+        prompt_tokens: first.prompt_tokens as u64,
+        cached_tokens: first.cached_tokens as u64,
+        completion_tokens: sum(|it| it.usage.completion_tokens),
+        drafted_tokens: sum(|it| it.usage.drafted_tokens),
+        accepted_tokens: sum(|it| it.usage.accepted_tokens),
+        trimmed: (*trimmed != Trimmed::default()).then(|| api::Trimmed {
+            prefix_chars: trimmed.prefix_chars as u64,
+            suffix_chars: trimmed.suffix_chars as u64,
+            context_files: trimmed.context_files as u64,
+        }),
+    }
+}
+
+/// `waited`: from when the request was read until its job was submitted, which the engine cannot know.
+pub(crate) fn timing(finish: &Finish, waited: Duration) -> api::Timing {
+    let ms = |it: Duration| it.as_secs_f64() * 1e3;
+    let per_second = |n_tokens: usize, it: Duration| {
+        (n_tokens > 0 && !it.is_zero()).then(|| n_tokens as f64 / it.as_secs_f64())
+    };
+    let (usage, timing) = (finish.usage, finish.timing);
+    api::Timing {
+        queue_ms: ms(waited + timing.queue),
+        prefill_ms: ms(timing.prefill),
+        first_token_ms: timing.first_token.map(|it| ms(waited + it)),
+        decode_ms: ms(timing.decode),
+        total_ms: ms(waited + timing.total),
+        prompt_tokens_per_second: per_second(
+            usage.prompt_tokens.saturating_sub(usage.cached_tokens),
+            timing.prefill,
+        ),
+        generation_tokens_per_second: per_second(usage.completion_tokens.saturating_sub(1), timing.decode),
+    }
+}
+
+pub(crate) fn logprobs(finish: &Finish, tokenizer: &Tokenizer) -> Vec<api::TokenLogprobs> {
+    let text = |token| tokenizer.decode(&[token]);
+    finish
+        .tokens
+        .iter()
+        .zip(&finish.logprobs)
+        .map(|(&token, it)| api::TokenLogprobs {
+            token,
+            text: text(token),
+            logprob: it.logprob,
+            top: it
+                .top
+                .iter()
+                .map(|&(token, logprob)| api::TopLogprob { token, text: text(token), logprob })
+                .collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,117 @@
+//! The model, from a reference to a running engine.
+//!
+//! Everything happens on the engine's thread: fetching, the tokenizer, loading. So the program answers from the first
+//! moment, and whoever needs the model waits for [`Host::model`].
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context;
+use runabout_engine::{
+    Engine, EngineOptions, JobError, LoadError, LoadProgress, LoadStage, Loaded, ModelDescription, State,
+};
+use runabout_mlx::{DeviceChoice, LoadOptions};
+use runabout_store::{ModelRef, Options, Stage, Store};
+use runabout_text::{FimFormat, Tokenizer};
+
+use crate::cli::ModelArgs;
+use crate::defaults::SamplingDefaults;
+
+/// A model that is being loaded, or is there, or will never be. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    facts: Arc<OnceLock<Facts>>,
+}
+
+/// What the rest of the program needs to know of a loaded model.
+pub(crate) struct Model {
+    pub(crate) facts: Facts,
+    pub(crate) description: ModelDescription,
+}
+
+/// What is known before the weights are there.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) tokenizer: Arc<Tokenizer>,
+    /// How the model fills in the middle, if it does.
+    pub(crate) fim: Option<FimFormat>,
+    pub(crate) defaults: SamplingDefaults,
+}
+
+impl Host {
+    /// Starts to load, and returns at once.
+    pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<Self> {
+        let reference: ModelRef = args.model.parse()?;
+        let (device, is_offline) = (args.device.into(), args.offline);
+        let facts = Arc::new(OnceLock::new());
+        let known = Arc::clone(&facts);
+        let engine = Engine::spawn(options, move |progress| {
+            load(&reference, device, is_offline, &known, progress)
+                // The chain of causes in one line, as all that is left of it is text.
+                .map_err(|e| LoadError { message: format!("{e:#}") })
+        })
+        .context("cannot start the engine's thread")?;
+        Ok(Self { engine, facts })
+    }
+
+    /// Waits until the model is there, or is known never to be.
+    pub(crate) async fn model(&self) -> Result<Model, JobError> {
+        let mut state = self.engine.watch_state();
+        let state = state.wait_for(|it| !matches!(it, State::Loading(_))).await;
+        match state.as_deref() {
+            Ok(State::Ready(description)) => {
+                let facts = self.facts.get().expect("they are set before the engine is ready").clone();
+                Ok(Model { facts, description: description.clone() })
+            }
+            Ok(State::Failed(error)) => Err(error.clone()),
+            Ok(State::Loading(_)) | Err(_) => Err(JobError::ShuttingDown),
+        }
+    }
+
+    /// What is known by now.
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.facts.get()
+    }
+}
+
+fn load(
+    reference: &ModelRef,
+    device: DeviceChoice,
+    is_offline: bool,
+    facts: &OnceLock<Facts>,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> anyhow::Result<Loaded> {
+    let folder = open_store()?.resolve(reference, &store_options(is_offline), &mut |it| {
+        let stage = match it.stage {
+            Stage::Download => LoadStage::Download,
+            Stage::Import | Stage::Verify => LoadStage::Load,
+        };
+        progress(LoadProgress { stage, done: it.done, total: it.total.unwrap_or(0) });
+    })?;
+    let known = read_facts(&folder.path, folder.name)?;
+    let tokenizer = Arc::clone(&known.tokenizer);
+    // Fails only if it is set, and nobody else sets it.
+    let _ = facts.set(known);
+    let model = runabout_mlx::load(&folder.path, &LoadOptions { device }, &mut |done, total| {
+        progress(LoadProgress { stage: LoadStage::Load, done, total });
+    })?;
+    Ok(Loaded { model: Box::new(model), tokenizer })
+}
+
+fn read_facts(folder: &Path, name: String) -> anyhow::Result<Facts> {
+    let tokenizer = Arc::new(Tokenizer::from_folder(folder)?);
+    let fim = FimFormat::detect(&tokenizer);
+    let defaults = SamplingDefaults::read(folder, &tokenizer);
+    Ok(Facts { name, tokenizer, fim, defaults })
+}
+
+pub(crate) fn open_store() -> anyhow::Result<Store> {
+    Ok(Store::open(Store::default_home(|it| std::env::var_os(it))?)?)
+}
+
+pub(crate) fn store_options(is_offline: bool) -> Options {
+    let options = Options::from_env(|it| std::env::var_os(it));
+    if is_offline { options.offline() } else { options }
+}

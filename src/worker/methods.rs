@@ -1,0 +1,178 @@
+//! The methods that the worker answers: params in, checked into jobs, results out.
+//!
+//! A file for each method that does work, the small ones here. [`work`] is what they share: it runs jobs for a
+//! request and turns their events into `delta`s.
+
+mod chat;
+mod complete;
+mod tokenize;
+mod warm;
+mod work;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use runabout_api::{
+    CancelOutcome, CancelParams, CancelResult, Capabilities, InitializeParams, InitializeResult, NoParams,
+    PROTOCOL_VERSION, StatusResult, methods as names,
+};
+use runabout_engine::State;
+use runabout_rpc::{
+    CancelledBy, ErrorObjectOwned, Handle, Lookup, Notifications, Params, RequestContext, RequestId,
+    RpcModule, params,
+};
+use serde_json::Value;
+
+use self::work::Ended;
+use crate::convert;
+use crate::session::Session;
+
+type Result_<T> = std::result::Result<T, ErrorObjectOwned>;
+
+/// All methods, for a connection.
+pub(crate) fn registry(session: Arc<Session>) -> Result<RpcModule<Arc<Session>>> {
+    let mut module = RpcModule::from_arc(Arc::new(session));
+    module.register_method(names::INITIALIZE, |params, session, _| initialize(&params, session))?;
+    module.register_method(names::STATUS, |params, session, _| status(&params, session))?;
+    module.register_method(names::SHUTDOWN, |params, session, extensions| {
+        shutdown(&params, session, &RequestContext::of(extensions))
+    })?;
+    module.register_method(names::DISCOVER, |params, _, _| discover(&params))?;
+    module.register_async_method(names::CANCEL, |params, _, extensions| async move {
+        cancel(&params, &RequestContext::of(&extensions)).await
+    })?;
+    module.register_async_method(names::COMPLETE, |params, session, extensions| async move {
+        complete::complete(&params, &session, &RequestContext::of(&extensions)).await
+    })?;
+    module.register_async_method(names::CHAT, |params, session, extensions| async move {
+        chat::chat(&params, &session, &RequestContext::of(&extensions)).await
+    })?;
+    module.register_async_method(names::WARM, |params, session, extensions| async move {
+        warm::warm(&params, &session, &RequestContext::of(&extensions)).await
+    })?;
+    module.register_async_method(names::TOKENIZE, |params, session, extensions| async move {
+        tokenize::tokenize(&params, &session, &RequestContext::of(&extensions)).await
+    })?;
+    Ok(module)
+}
+
+/// What clients say without waiting for an answer.
+pub(crate) fn notifications(session: Arc<Session>) -> Notifications {
+    Notifications::new()
+        .on(names::CANCEL, |params, connection| {
+            if let Some(id) =
+                params::parse::<CancelParams>(params).ok().and_then(|it| RequestId::from_raw(&it.id.0))
+            {
+                connection.in_flight().cancel(&id, CancelledBy::Program);
+            }
+        })
+        .on(names::EXIT, move |_, connection| {
+            session.exit();
+            connection.stop();
+        })
+}
+
+fn initialize(params: &Params<'_>, session: &Session) -> Result_<InitializeResult> {
+    let params: InitializeParams = params::parse(params)?;
+    if let Some(client) = &params.client {
+        tracing::info!(client = client.name, version = client.version, "initialize");
+    }
+    Ok(InitializeResult {
+        protocol_version: PROTOCOL_VERSION,
+        server: Session::server_info(),
+        state: convert::worker_state(&session.host.engine.state()),
+        capabilities: Capabilities {
+            methods: [
+                names::INITIALIZE,
+                names::COMPLETE,
+                names::CHAT,
+                names::CANCEL,
+                names::WARM,
+                names::TOKENIZE,
+                names::STATUS,
+                names::SHUTDOWN,
+                names::DISCOVER,
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            notifications: [names::DELTA, names::PROGRESS, names::STATUS].map(str::to_owned).to_vec(),
+            response_formats: vec!["text".to_owned()],
+            choices: true,
+            speculation: false,
+        },
+        limits: session.limits(),
+        model: session.model_summary(),
+    })
+}
+
+fn status(params: &Params<'_>, session: &Session) -> Result_<StatusResult> {
+    let NoParams {} = params::parse(params)?;
+    let (state, status) = (session.host.engine.state(), session.host.engine.status());
+    Ok(StatusResult {
+        state: convert::worker_state(&state),
+        server: Session::server_info(),
+        uptime_ms: session.uptime_ms(),
+        model: session.model_summary(),
+        memory: runabout_api::MemoryStatus {
+            active_bytes: status.memory.active_bytes,
+            peak_bytes: status.memory.peak_bytes,
+            cache_bytes: status.memory.cache_bytes,
+            limit_bytes: None,
+        },
+        queue: runabout_api::QueueStatus {
+            running: status.n_running as u64,
+            waiting: status.n_waiting as u64,
+        },
+        cache: runabout_api::CacheStatus {
+            slots: status.cache.n_slots as u64,
+            tokens: status.cache.n_tokens as u64,
+            bytes: status.cache.bytes,
+        },
+        speed: runabout_api::SpeedStatus {
+            prompt_tokens_per_second: status.speed.prefill_tokens_per_second,
+            generation_tokens_per_second: status.speed.decode_tokens_per_second,
+        },
+        error: match &state {
+            State::Failed(error) => Some(convert::error_data(error)),
+            State::Loading(_) | State::Ready(_) => None,
+        },
+        device: match state {
+            State::Ready(description) => Some(description.device),
+            State::Loading(_) | State::Failed(_) => None,
+        },
+    })
+}
+
+fn shutdown(params: &Params<'_>, session: &Session, request: &RequestContext) -> Result_<Value> {
+    let NoParams {} = params::parse(params)?;
+    session.shut_down();
+    request.connection().refuse_requests(convert::shutting_down());
+    Ok(Value::Null)
+}
+
+fn discover(params: &Params<'_>) -> Result_<Value> {
+    let NoParams {} = params::parse(params)?;
+    Ok(runabout_api::openrpc())
+}
+
+async fn cancel(params: &Params<'_>, request: &RequestContext) -> Result_<CancelResult> {
+    let params: CancelParams = params::parse(params)?;
+    let Some(id) = RequestId::from_raw(&params.id.0) else {
+        return Err(convert::invalid("id", "`id` must be a string or a number"));
+    };
+    Ok(cancel_and_wait(&id, request.connection()).await)
+}
+
+async fn cancel_and_wait(id: &RequestId, connection: &Handle) -> CancelResult {
+    let (record, was_running) = match connection.in_flight().cancel(id, CancelledBy::Program) {
+        Lookup::Running(record) => (record, true),
+        Lookup::Finished(record) => (record, false),
+        Lookup::Unknown => return CancelResult { outcome: CancelOutcome::Unknown, completion_tokens: 0 },
+    };
+    record.ended().await;
+    let ended = record.note::<Ended>().unwrap_or_default();
+    // A request that was about to end of itself when the cancel came has finished, not been cancelled.
+    let outcome =
+        if was_running && ended.by_cancel { CancelOutcome::Cancelled } else { CancelOutcome::Finished };
+    CancelResult { outcome, completion_tokens: ended.completion_tokens }
+}

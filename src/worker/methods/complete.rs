@@ -1,0 +1,138 @@
+//! `complete`: text at the cursor.
+
+use std::sync::Arc;
+
+use runabout_api::{Choice, CompleteParams, CompleteResult, CompletionMode};
+use runabout_engine::{Finish, TextStart};
+use runabout_rpc::{Params, RequestContext, params};
+use runabout_text::{CompletionPrompt, ContextFile, Surroundings, Trimmed, continuation_prompt};
+
+use super::Result_;
+use super::work::{Outcome, Prompt, Terms, Work, within};
+use crate::convert;
+use crate::host::{Facts, Model};
+use crate::session::{MAX_CHOICES, Session};
+
+/// At least this part of the context is the prompt's, however long the output may be.
+const MIN_PROMPT_SHARE: usize = 2;
+
+pub(super) async fn complete(
+    params: &Params<'_>,
+    session: &Arc<Session>,
+    request: &RequestContext,
+) -> Result_<CompleteResult> {
+    let params: CompleteParams = params::parse(params)?;
+    let terms = terms(&params)?;
+    let document = params.document.clone();
+    let work = Work::begin(session, request, document.as_deref());
+    let (n, options) = (params.n, (params.return_tokens, params.logprobs.is_some()));
+    let model = match work.model().await? {
+        Ok(model) => model,
+        Err(outcome) => return Ok(result(outcome, None, options)),
+    };
+    let facts = model.facts.clone();
+    let prompt = in_background(move || prompt(params, &model)).await?;
+    Ok(result(work.run(terms, prompt, n).await?, Some(&facts), options))
+}
+
+/// Encoding a long text takes a while, in which other requests are read.
+pub(super) async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result_<T> + Send + 'static,
+) -> Result_<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The request's own task passes it on as an internal error.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+pub(super) fn terms(params: &CompleteParams) -> Result_<Terms> {
+    within("n", params.n, 1, MAX_CHOICES)?;
+    let mut stop = params.stop.clone();
+    if params.mode == CompletionMode::Raw {
+        for (field, is_given) in
+            [("suffix", params.suffix.is_some()), ("context", !params.context.is_empty())]
+        {
+            if is_given {
+                let message =
+                    format!("`{field}` must not be given in mode `raw`, whose prompt is `prefix` alone");
+                return Err(convert::invalid(field, message));
+            }
+        }
+    } else if params.mode == CompletionMode::Line {
+        stop.push("\n".to_owned());
+    }
+    let terms = Terms::new(
+        params.max_tokens,
+        params.time_budget_ms,
+        params.priority,
+        params.stop.clone(),
+        params.logprobs,
+        params.stream,
+    )?;
+    Ok(terms.with_stop(stop))
+}
+
+/// The prompt that the model is given. Blocks for as long as encoding takes.
+pub(super) fn prompt(params: CompleteParams, model: &Model) -> Result_<Prompt> {
+    let Model { facts, description } = model;
+    let tokenizer = &facts.tokenizer;
+    let sampling = convert::sampling(params.sampling(), facts.defaults.for_complete());
+    sampling.validate(description.vocabulary_size).map_err(|e| convert::text_error(&e))?;
+    let mut end_tokens = tokenizer.end_tokens().to_vec();
+    let CompletionPrompt { tokens, trimmed } = if params.mode == CompletionMode::Raw {
+        CompletionPrompt { tokens: tokenizer.encode_prompt(&params.prefix), trimmed: Trimmed::default() }
+    } else {
+        let context: Vec<_> =
+            params.context.iter().map(|it| ContextFile { path: &it.path, text: &it.text }).collect();
+        let whole = Surroundings {
+            prefix: &params.prefix,
+            suffix: params.suffix.as_deref().unwrap_or_default(),
+            path: params.path.as_deref(),
+            context: &context,
+        };
+        let max_output = (params.max_tokens as usize).min(description.context_length / MIN_PROMPT_SHARE);
+        let limit = description.context_length - max_output;
+        match &facts.fim {
+            Some(fim) => {
+                end_tokens.extend(fim.stop_tokens());
+                fim.prompt(tokenizer, &whole, limit)
+            }
+            None => continuation_prompt(tokenizer, &whole, limit),
+        }
+    };
+    if tokens.is_empty() {
+        return Err(convert::invalid(
+            "prefix",
+            "`prefix` must not be empty for a model that cannot fill in the middle",
+        ));
+    }
+    Ok(Prompt { tokens, trimmed, params: sampling, end_tokens, text_start: TextStart::Continuing })
+}
+
+fn result(outcome: Outcome, facts: Option<&Facts>, options: (bool, bool)) -> CompleteResult {
+    let (usage, timing) = (outcome.usage(), outcome.timing());
+    let mut choices: Vec<_> = outcome.finishes.into_iter().map(|it| choice(it, facts, options)).collect();
+    let first = if choices.len() > 1 { choices[0].clone() } else { choices.remove(0) };
+    CompleteResult {
+        text: first.text,
+        finish_reason: first.finish_reason,
+        rule: first.rule,
+        choices: (!choices.is_empty()).then_some(choices),
+        usage,
+        timing,
+        tokens: first.tokens,
+        logprobs: first.logprobs,
+    }
+}
+
+fn choice(finish: Finish, facts: Option<&Facts>, (return_tokens, return_logprobs): (bool, bool)) -> Choice {
+    let logprobs = facts.map(|it| convert::logprobs(&finish, &it.tokenizer)).unwrap_or_default();
+    Choice {
+        finish_reason: convert::finish_reason(finish.reason),
+        rule: None,
+        logprobs: return_logprobs.then_some(logprobs),
+        tokens: return_tokens.then_some(finish.tokens),
+        text: finish.text,
+    }
+}

@@ -1,0 +1,45 @@
+//! `warm`: put the prompt of a later request into the cache.
+
+use std::sync::Arc;
+
+use runabout_api::{ChatParams, CompleteParams, WarmResult};
+use runabout_rpc::{Params, RequestContext, params};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::complete::in_background;
+use super::work::Work;
+use super::{Result_, chat, complete};
+use crate::session::Session;
+
+/// Tells the params of `chat` from those of `complete`.
+#[derive(Deserialize)]
+struct Kind {
+    messages: Option<IgnoredAny>,
+}
+
+pub(super) async fn warm(
+    params: &Params<'_>,
+    session: &Arc<Session>,
+    request: &RequestContext,
+) -> Result_<WarmResult> {
+    // Whatever is wrong with the params beyond this is told by reading them as what they are.
+    let is_chat = params.parse::<Kind>().is_ok_and(|it| it.messages.is_some());
+    let work = Work::begin(session, request, None);
+    let (terms, prompt): (_, Box<dyn FnOnce(&_) -> Result_<_> + Send>) = if is_chat {
+        let params: ChatParams = params::parse(params)?;
+        (chat::terms(&params)?, Box::new(move |model| chat::prompt(params, model)))
+    } else {
+        let params: CompleteParams = params::parse(params)?;
+        (complete::terms(&params)?, Box::new(move |model| complete::prompt(params, model)))
+    };
+    let outcome = match work.model().await? {
+        Ok(model) => {
+            let prompt = in_background(move || prompt(&model)).await?;
+            work.run(terms.prefill_only(), prompt, 1).await?
+        }
+        Err(outcome) => outcome,
+    };
+    let usage = outcome.usage();
+    Ok(WarmResult { prompt_tokens: usage.prompt_tokens, cached_tokens: usage.cached_tokens })
+}

@@ -1,0 +1,335 @@
+//! Jobs for one request: wait for the model, submit, pass on what happens, gather the ends.
+//!
+//! Invariants: a request has one outcome; its deltas are numbered from 0 and are sent before its response; whoever
+//! cancels it, and by whatever road, the jobs end in the engine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::{SelectAll, unfold};
+use runabout_api::{self as api, DeltaParams, ProgressParams, ProgressStage, ProgressUnit, methods as names};
+use runabout_engine::{
+    CancelReason, Event, Finish, FinishReason, Job, JobId, Priority, TextStart, Timing, Usage,
+};
+use runabout_rpc::{CancelledBy, ErrorObjectOwned, NotifyError, RequestContext};
+use runabout_text::{SamplingParams, TokenId, Trimmed};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::Result_;
+use crate::convert;
+use crate::host::Model;
+use crate::session::{MAX_LOGPROBS, MAX_STOP_STRINGS, MAX_TOKENS, Session};
+
+/// A prompt that takes longer to compute is reported on, this often.
+const PREFILL_REPORT_INTERVAL: Duration = Duration::from_millis(500);
+/// Longer strings to stop at are a mistake.
+const MAX_STOP_STRING_BYTES: usize = 1024;
+
+/// What a request's `cancel` is told of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ended {
+    pub(super) by_cancel: bool,
+    pub(super) completion_tokens: u64,
+}
+
+/// What `complete` and `chat` have in common, checked.
+pub(super) struct Terms {
+    pub(super) max_tokens: usize,
+    time_budget: Option<Duration>,
+    priority: Priority,
+    stop: Vec<String>,
+    top_logprobs: Option<usize>,
+    is_streamed: bool,
+}
+
+impl Terms {
+    pub(super) fn new(
+        max_tokens: u32,
+        time_budget_ms: Option<u64>,
+        priority: api::Priority,
+        stop: Vec<String>,
+        logprobs: Option<u32>,
+        is_streamed: bool,
+    ) -> Result_<Self> {
+        within("max_tokens", max_tokens, 1, MAX_TOKENS)?;
+        within("logprobs", logprobs.unwrap_or(0), 0, MAX_LOGPROBS)?;
+        if time_budget_ms == Some(0) {
+            return Err(convert::invalid("time_budget_ms", "`time_budget_ms` must be at least 1, got 0"));
+        }
+        if stop.len() > MAX_STOP_STRINGS {
+            let message = format!("`stop` must have at most {MAX_STOP_STRINGS} strings, got {}", stop.len());
+            return Err(convert::invalid("stop", message));
+        }
+        if let Some(i) = stop.iter().position(|it| it.is_empty() || it.len() > MAX_STOP_STRING_BYTES) {
+            let field = format!("stop[{i}]");
+            let message = format!(
+                "`{field}` must have between 1 and {MAX_STOP_STRING_BYTES} bytes, got {}",
+                stop[i].len()
+            );
+            return Err(convert::invalid(&field, message));
+        }
+        Ok(Self {
+            max_tokens: max_tokens as usize,
+            time_budget: time_budget_ms.map(Duration::from_millis),
+            priority: convert::priority(priority),
+            stop,
+            top_logprobs: logprobs.map(|it| it as usize),
+            is_streamed,
+        })
+    }
+
+    /// With other strings to stop at, which may be more than a client may give.
+    pub(super) fn with_stop(mut self, stop: Vec<String>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Only the prompt is computed.
+    pub(super) fn prefill_only(mut self) -> Self {
+        self.max_tokens = 0;
+        self.is_streamed = false;
+        self
+    }
+}
+
+pub(super) fn within(field: &str, got: u32, min: u32, max: u32) -> Result_<()> {
+    if (min..=max).contains(&got) {
+        return Ok(());
+    }
+    Err(convert::invalid(field, format!("`{field}` must be between {min} and {max}, got {got}")))
+}
+
+/// What is to be computed.
+pub(super) struct Prompt {
+    pub(super) tokens: Vec<TokenId>,
+    pub(super) trimmed: Trimmed,
+    pub(super) params: SamplingParams,
+    pub(super) end_tokens: Vec<TokenId>,
+    pub(super) text_start: TextStart,
+}
+
+/// How a request ended.
+pub(super) struct Outcome {
+    /// One per choice, at least one.
+    pub(super) finishes: Vec<Finish>,
+    pub(super) trimmed: Trimmed,
+    /// From when the request was read until its jobs were submitted.
+    pub(super) waited: Duration,
+}
+
+impl Outcome {
+    pub(super) fn first(&self) -> &Finish {
+        &self.finishes[0]
+    }
+
+    pub(super) fn usage(&self) -> api::Usage {
+        convert::usage(&self.finishes, &self.trimmed)
+    }
+
+    pub(super) fn timing(&self) -> api::Timing {
+        convert::timing(self.first(), self.waited)
+    }
+}
+
+/// One request that makes work.
+pub(super) struct Work<'a> {
+    session: &'a Arc<Session>,
+    request: &'a RequestContext,
+    arrived: Instant,
+    superseded: Option<Superseded<'a>>,
+}
+
+/// A place in the table of documents, given up when dropped.
+struct Superseded<'a> {
+    session: &'a Session,
+    document: &'a str,
+    by_newer: Arc<Notify>,
+}
+
+impl Drop for Superseded<'_> {
+    fn drop(&mut self) {
+        self.session.leave_document(self.document, &self.by_newer);
+    }
+}
+
+impl<'a> Work<'a> {
+    /// To be called before anything is waited for: the order of calls decides which completion of a document is newest.
+    pub(super) fn begin(
+        session: &'a Arc<Session>,
+        request: &'a RequestContext,
+        document: Option<&'a str>,
+    ) -> Self {
+        let superseded = document.map(|document| Superseded {
+            session,
+            document,
+            by_newer: session.take_document(document),
+        });
+        Self { session, request, arrived: Instant::now(), superseded }
+    }
+
+    /// Resolves when the request is to end before its time.
+    async fn interrupted(&self) -> CancelReason {
+        let superseded = async {
+            match &self.superseded {
+                Some(it) => it.by_newer.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.request.cancelled() => CancelReason::Cancelled,
+            () = superseded => CancelReason::Superseded,
+        }
+    }
+
+    /// The model, once it is there; `Ok(None)`: the request ended first, and has this outcome.
+    pub(super) async fn model(&self) -> Result_<std::result::Result<Model, Outcome>> {
+        tokio::select! {
+            model = self.session.host.model() => match model {
+                Ok(model) => Ok(Ok(model)),
+                Err(error) => Err(convert::job_error(&error)),
+            },
+            reason = self.interrupted() => Ok(Err(self.ended_early(reason)?)),
+        }
+    }
+
+    /// Runs `n` jobs of one prompt to their ends.
+    pub(super) async fn run(&self, terms: Terms, prompt: Prompt, n: u32) -> Result_<Outcome> {
+        let waited = self.arrived.elapsed();
+        let Prompt { tokens, trimmed, params, end_tokens, text_start } = prompt;
+        let mut jobs: Vec<JobId> = Vec::new();
+        let mut events = SelectAll::new();
+        for choice in 0..n {
+            let (sender, receiver) = unbounded_channel();
+            let mut params = params.clone();
+            params.seed = params.seed.map(|it| it.wrapping_add(choice.into()));
+            jobs.push(self.session.host.engine.submit(Job {
+                prompt: tokens.clone(),
+                params,
+                end_tokens: end_tokens.clone(),
+                stop: terms.stop.clone(),
+                text_start,
+                max_tokens: terms.max_tokens,
+                // Waiting is part of the budget; what is left may be nothing.
+                time_budget: terms.time_budget.map(|it| it.saturating_sub(waited)),
+                priority: terms.priority,
+                top_logprobs: terms.top_logprobs,
+                events: sender,
+            }));
+            events.push(Box::pin(unfold(receiver, move |mut receiver| async move {
+                receiver.recv().await.map(|event| ((choice, event), receiver))
+            })));
+        }
+
+        let mut finishes: Vec<Option<Finish>> = vec![None; jobs.len()];
+        let mut failure: Option<ErrorObjectOwned> = None;
+        let mut deltas = Deltas { request: self.request, n_sent: 0, n_choices: n };
+        let mut last_report = Instant::now();
+        let mut is_interrupted = false;
+        let end_all = |reason| jobs.iter().for_each(|job| self.session.host.engine.cancel(*job, reason));
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                reason = self.interrupted(), if !is_interrupted => {
+                    is_interrupted = true;
+                    end_all(reason);
+                    continue;
+                }
+            };
+            // All channels are closed: every job has ended.
+            let Some((choice, event)) = event else { break };
+            match event {
+                Event::Prefill { done, total, .. } => {
+                    if done < total && last_report.elapsed() >= PREFILL_REPORT_INTERVAL {
+                        last_report = Instant::now();
+                        self.report_prefill(done, total);
+                    }
+                }
+                Event::Delta { text } if terms.is_streamed => {
+                    if let Err(NotifyError::Closed(_)) = deltas.send(choice, text).await {
+                        // Nobody reads it.
+                        is_interrupted = true;
+                        end_all(CancelReason::Cancelled);
+                    }
+                }
+                Event::Delta { .. } => {}
+                Event::Finished(finish) => finishes[choice as usize] = Some(finish),
+                Event::Failed(error) => {
+                    failure.get_or_insert(convert::job_error(&error));
+                    end_all(CancelReason::Cancelled);
+                }
+            }
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let finishes: Vec<Finish> = finishes.into_iter().flatten().collect();
+        if finishes.len() != jobs.len() {
+            return Err(convert::shutting_down());
+        }
+        self.ended(Outcome { finishes, trimmed, waited })
+    }
+
+    /// The outcome of a request that ended before it became a job.
+    fn ended_early(&self, reason: CancelReason) -> Result_<Outcome> {
+        let waited = self.arrived.elapsed();
+        let finish = Finish {
+            reason: reason.into(),
+            text: String::new(),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            usage: Usage::default(),
+            timing: Timing::default(),
+        };
+        self.ended(Outcome { finishes: vec![finish], trimmed: Trimmed::default(), waited })
+    }
+
+    /// Notes the end for whoever cancels, and answers `$/cancelRequest` in LSP's way.
+    fn ended(&self, outcome: Outcome) -> Result_<Outcome> {
+        let by_cancel = outcome.finishes.iter().any(|it| it.reason == FinishReason::Cancelled);
+        let completion_tokens = outcome.usage().completion_tokens;
+        self.request.note(Ended { by_cancel, completion_tokens });
+        if by_cancel && self.request.cancelled_by() == Some(CancelledBy::CancelRequest) {
+            return Err(convert::request_cancelled(outcome.first().text.clone()));
+        }
+        Ok(outcome)
+    }
+
+    fn report_prefill(&self, done: usize, total: usize) {
+        let params = ProgressParams {
+            id: Some(wire_id(self.request)),
+            stage: ProgressStage::Prefill,
+            done: done as u64,
+            total: Some(total as u64),
+            unit: ProgressUnit::Tokens,
+        };
+        // News that lose their worth.
+        let _ = self.request.try_notify(names::PROGRESS, &params);
+    }
+}
+
+/// The deltas of one request.
+struct Deltas<'a> {
+    request: &'a RequestContext,
+    n_sent: u64,
+    n_choices: u32,
+}
+
+impl Deltas<'_> {
+    async fn send(&mut self, choice: u32, text: String) -> std::result::Result<(), NotifyError> {
+        let params = DeltaParams {
+            id: wire_id(self.request),
+            seq: self.n_sent,
+            text,
+            choice: (self.n_choices > 1).then_some(choice),
+            reasoning: false,
+        };
+        self.n_sent += 1;
+        self.request.notify(names::DELTA, &params).await
+    }
+}
+
+fn wire_id(request: &RequestContext) -> api::RequestId {
+    api::RequestId(request.id().as_raw().to_owned())
+}

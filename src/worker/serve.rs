@@ -1,0 +1,147 @@
+//! `runabout serve`: one client on stdin and stdout, one model.
+//!
+//! Joins the three that know nothing of each other: `rpc` reads and writes, [`methods`](crate::methods) translate, the
+//! engine works. The process ends when the client does, when it is told to, or when the engine has died.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use runabout_api::{
+    ProgressParams, ProgressStage, ProgressUnit, StatusParams, WorkerState, methods as names,
+};
+use runabout_engine::{EngineOptions, JobError, LoadProgress, LoadStage, State};
+use runabout_rpc::{Connection, End, Handle, Options};
+use tokio::time::{Instant, timeout};
+
+use crate::cli::ServeArgs;
+use crate::convert;
+use crate::host::Host;
+use crate::methods;
+use crate::output;
+use crate::session::Session;
+
+/// While something long runs, the client hears of it this often even if nothing moves.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Progress that moves is reported this often at most.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// For the engine to finish the step it is in. A longer one is left behind: the process ends under it.
+const LAST_STEP: Duration = Duration::from_millis(100);
+
+/// The exit code when the engine died.
+const ENGINE_DIED: i32 = 70;
+/// The exit code for `exit` without `shutdown`, as in LSP.
+const NOT_SHUT_DOWN: i32 = 1;
+
+pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
+    let stdout = output::take_stdout().context("cannot take stdout")?;
+    let options = Options { max_frame_bytes: args.max_frame_bytes, ..Options::default() };
+    let host = Host::start(
+        &args.model,
+        EngineOptions {
+            step_target: Duration::from_millis(args.step_target_ms),
+            cache_limit_bytes: args.cache_limit_mib << 20,
+            max_queued: args.max_queued,
+            ..EngineOptions::default()
+        },
+    )?;
+    let session = Arc::new(Session::new(host, args.model.model, &options, args.max_queued));
+    let connection = Connection::new(
+        methods::registry(Arc::clone(&session))?,
+        methods::notifications(Arc::clone(&session)),
+        options,
+    );
+    let handle = connection.handle();
+    tokio::spawn(announce(Arc::clone(&session), handle.clone()));
+    tokio::spawn(stop_on_signal(handle)?);
+    let end = connection.serve(tokio::io::stdin(), tokio::fs::File::from_std(stdout)).await;
+    tracing::info!(?end, "the connection has ended");
+
+    session.host.engine.shutdown();
+    // Elapsed: see there.
+    let _ = timeout(LAST_STEP, session.host.engine.stopped()).await;
+    Ok(if matches!(session.host.engine.state(), State::Failed(JobError::EngineDied { .. })) {
+        ENGINE_DIED
+    } else if end == End::Stopped && session.exited_early() {
+        NOT_SHUT_DOWN
+    } else {
+        0
+    })
+}
+
+/// Tells the client how loading goes, and when the state changes. Ends the connection if the engine dies.
+async fn announce(session: Arc<Session>, handle: Handle) {
+    let mut state = session.host.engine.watch_state();
+    let mut last_progress: Option<Instant> = None;
+    let mut last_state = WorkerState::Loading;
+    loop {
+        let now = state.borrow_and_update().clone();
+        match &now {
+            State::Loading(progress) => {
+                if last_progress.is_none_or(|it| it.elapsed() >= PROGRESS_INTERVAL) {
+                    last_progress = Some(Instant::now());
+                    // News that lose their worth: a client that does not read them does not hold us up.
+                    let _ = handle.try_notify(names::PROGRESS, &loading(*progress));
+                }
+            }
+            State::Ready(_) | State::Failed(_) => {
+                let changed = convert::worker_state(&now);
+                if changed != last_state {
+                    last_state = changed;
+                    let error = match &now {
+                        State::Failed(error) => Some(convert::error_data(error)),
+                        _ => None,
+                    };
+                    let model = (changed == WorkerState::Ready).then(|| session.model_summary());
+                    let params = StatusParams { state: changed, model, error, memory: None };
+                    // Closed: nobody is there to hear it.
+                    let _ = handle.notify(names::STATUS, &params).await;
+                }
+                if let State::Failed(JobError::EngineDied { message }) = &now {
+                    tracing::error!(message, "the engine died");
+                    handle.stop();
+                    return;
+                }
+            }
+        }
+        let is_loading = matches!(now, State::Loading(_));
+        let changed = if is_loading {
+            match timeout(HEARTBEAT, state.changed()).await {
+                Ok(changed) => changed,
+                Err(_) => continue,
+            }
+        } else {
+            state.changed().await
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+fn loading(progress: LoadProgress) -> ProgressParams {
+    ProgressParams {
+        id: None,
+        stage: match progress.stage {
+            LoadStage::Download => ProgressStage::Download,
+            LoadStage::Load => ProgressStage::Load,
+        },
+        done: progress.done,
+        total: (progress.total > 0).then_some(progress.total),
+        unit: ProgressUnit::Bytes,
+    }
+}
+
+/// SIGTERM and SIGINT end the connection as if the client had closed it.
+fn stop_on_signal(handle: Handle) -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        handle.stop();
+    })
+}

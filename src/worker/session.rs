@@ -1,0 +1,123 @@
+//! What the methods of one connection share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use runabout_api::{Limits, ModelSummary, ServerInfo};
+use runabout_engine::State;
+use runabout_rpc::Options;
+use tokio::sync::Notify;
+
+use crate::host::Host;
+
+/// More tokens than anybody reads.
+pub(crate) const MAX_TOKENS: u32 = 8192;
+pub(crate) const MAX_CHOICES: u32 = 8;
+pub(crate) const MAX_LOGPROBS: u32 = 20;
+pub(crate) const MAX_STOP_STRINGS: usize = 16;
+
+/// The server's side of a connection.
+pub(crate) struct Session {
+    pub(crate) host: Host,
+    /// The reference that the person gave, until the model has a better name.
+    reference: String,
+    limits: Limits,
+    started: Instant,
+    is_shut_down: AtomicBool,
+    has_exited_early: AtomicBool,
+    /// The newest completion of each document.
+    documents: Mutex<HashMap<String, Arc<Notify>>>,
+}
+
+impl Session {
+    pub(crate) fn new(host: Host, reference: String, options: &Options, max_queued: usize) -> Self {
+        let limits = Limits {
+            max_frame_bytes: options.max_frame_bytes as u64,
+            max_batch_entries: options.max_batch_entries as u64,
+            max_in_flight: options.max_in_flight as u64,
+            max_queued: max_queued as u64,
+            max_tokens: MAX_TOKENS.into(),
+            max_choices: MAX_CHOICES.into(),
+            max_logprobs: MAX_LOGPROBS.into(),
+            max_stop_strings: MAX_STOP_STRINGS as u64,
+        };
+        Self {
+            host,
+            reference,
+            limits,
+            started: Instant::now(),
+            is_shut_down: AtomicBool::new(false),
+            has_exited_early: AtomicBool::new(false),
+            documents: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.clone()
+    }
+
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn server_info() -> ServerInfo {
+        ServerInfo { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+
+    /// What is known of the model by now.
+    pub(crate) fn model_summary(&self) -> ModelSummary {
+        let facts = self.host.facts();
+        let mut summary = ModelSummary {
+            name: facts.map_or_else(|| self.reference.clone(), |it| it.name.clone()),
+            fill_in_the_middle: facts.map(|it| it.fim.is_some()),
+            chat: facts.map(|it| it.tokenizer.has_chat_template()),
+            ..ModelSummary::default()
+        };
+        if let State::Ready(description) = self.host.engine.state() {
+            summary.context_length = Some(description.context_length as u64);
+            summary.weights_bytes = Some(description.weights_bytes);
+            summary.quantization_bits = description.quantization_bits;
+            summary.architecture = Some(description.architecture);
+        }
+        summary
+    }
+
+    pub(crate) fn shut_down(&self) {
+        self.is_shut_down.store(true, Ordering::Relaxed);
+    }
+
+    /// `exit` has come; before `shutdown` it is an error, as in LSP.
+    pub(crate) fn exit(&self) {
+        self.has_exited_early.store(!self.is_shut_down.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    pub(crate) fn exited_early(&self) -> bool {
+        self.has_exited_early.load(Ordering::Relaxed)
+    }
+
+    /// Makes this the newest completion of a document: the one before is told to end, and so is this one when the
+    /// next comes.
+    pub(crate) fn take_document(&self, document: &str) -> Arc<Notify> {
+        let superseded = Arc::new(Notify::new());
+        let older = self.documents().insert(document.to_owned(), Arc::clone(&superseded));
+        if let Some(older) = older {
+            older.notify_one();
+        }
+        superseded
+    }
+
+    /// The completion has ended; the document is forgotten unless a newer one has taken it.
+    pub(crate) fn leave_document(&self, document: &str, superseded: &Arc<Notify>) {
+        let mut documents = self.documents();
+        if documents.get(document).is_some_and(|it| Arc::ptr_eq(it, superseded)) {
+            documents.remove(document);
+        }
+    }
+
+    fn documents(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+        // No code can panic in the middle of a change to the table.
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,150 @@
+//! A tiny random Llama, written once per test run: the real code path in milliseconds.
+//!
+//! Its tokens are the 256 bytes and the Qwen family's control tokens, so its text is full of broken UTF-8, it fills
+//! in the middle, and it hardly ever ends by itself.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+
+pub const CONTEXT_TOKENS: usize = 4096;
+
+const HIDDEN: usize = 32;
+const INTERMEDIATE: usize = 64;
+const N_LAYERS: usize = 2;
+const N_HEADS: usize = 4;
+const N_KV_HEADS: usize = 2;
+const HEAD_DIM: usize = HIDDEN / N_HEADS;
+const CONTROL_TOKENS: [&str; 9] = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|fim_prefix|>",
+    "<|fim_suffix|>",
+    "<|fim_middle|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+];
+const VOCABULARY: usize = 256 + CONTROL_TOKENS.len();
+
+const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n\
+     {{ message['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+/// The model's folder, the same for all tests of a run.
+pub fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tiny-model-{}", std::process::id()));
+        write(&folder);
+        folder
+    })
+}
+
+/// Writes a fresh copy, for tests that damage it.
+pub fn write(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("config.json"), config().to_string()).unwrap();
+    fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).unwrap();
+    let tokenizer_config =
+        json!({"eos_token": "<|im_end|>", "chat_template": CHAT_TEMPLATE, "add_bos_token": false});
+    fs::write(folder.join("tokenizer_config.json"), tokenizer_config.to_string()).unwrap();
+    let tensors = tensors();
+    let views = tensors.iter().map(|(name, (shape, bytes))| {
+        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("shape and bytes agree"))
+    });
+    let file = safetensors::serialize(views, None).expect("tensors of a known type");
+    fs::write(folder.join("model.safetensors"), file).unwrap();
+}
+
+fn config() -> Value {
+    json!({
+        "model_type": "llama",
+        "hidden_size": HIDDEN,
+        "num_hidden_layers": N_LAYERS,
+        "intermediate_size": INTERMEDIATE,
+        "num_attention_heads": N_HEADS,
+        "num_key_value_heads": N_KV_HEADS,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": CONTEXT_TOKENS,
+        "tie_word_embeddings": true,
+        "eos_token_id": [VOCABULARY - 9, VOCABULARY - 7],
+    })
+}
+
+/// Shapes and bytes by checkpoint name; numbers from a fixed linear congruential generator.
+fn tensors() -> HashMap<String, (Vec<usize>, Vec<u8>)> {
+    let mut state: u64 = 1;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    };
+    let mut tensors = HashMap::new();
+    let mut add = |name: String, shape: &[usize], mut value: Box<dyn FnMut() -> f32 + '_>| {
+        let bytes = (0..shape.iter().product()).flat_map(|_| value().to_le_bytes()).collect();
+        tensors.insert(name, (shape.to_vec(), bytes));
+    };
+    add("model.embed_tokens.weight".to_owned(), &[VOCABULARY, HIDDEN], Box::new(&mut random));
+    for i in 0..N_LAYERS {
+        let matrices = [
+            ("self_attn.q_proj", N_HEADS * HEAD_DIM, HIDDEN),
+            ("self_attn.k_proj", N_KV_HEADS * HEAD_DIM, HIDDEN),
+            ("self_attn.v_proj", N_KV_HEADS * HEAD_DIM, HIDDEN),
+            ("self_attn.o_proj", HIDDEN, N_HEADS * HEAD_DIM),
+            ("mlp.gate_proj", INTERMEDIATE, HIDDEN),
+            ("mlp.up_proj", INTERMEDIATE, HIDDEN),
+            ("mlp.down_proj", HIDDEN, INTERMEDIATE),
+        ];
+        for (name, n_out, n_in) in matrices {
+            add(format!("model.layers.{i}.{name}.weight"), &[n_out, n_in], Box::new(&mut random));
+        }
+        for name in ["input_layernorm", "post_attention_layernorm"] {
+            add(format!("model.layers.{i}.{name}.weight"), &[HIDDEN], Box::new(|| 1.0));
+        }
+    }
+    add("model.norm.weight".to_owned(), &[HIDDEN], Box::new(|| 1.0));
+    tensors
+}
+
+/// Byte-level BPE without merges: every byte is a token.
+fn tokenizer() -> Value {
+    let vocabulary: serde_json::Map<String, Value> =
+        byte_characters().into_iter().enumerate().map(|(id, c)| (c.to_string(), json!(id))).collect();
+    let added: Vec<Value> = CONTROL_TOKENS
+        .iter()
+        .enumerate()
+        .map(|(i, content)| {
+            json!({"id": 256 + i, "content": content, "special": true, "single_word": false,
+                   "lstrip": false, "rstrip": false, "normalized": false})
+        })
+        .collect();
+    json!({
+        "version": "1.0",
+        "added_tokens": added,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+    })
+}
+
+/// The characters that byte-level tokenizers write for bytes 0-255 (GPT-2's table).
+fn byte_characters() -> Vec<char> {
+    let is_printable = |b: u32| matches!(b, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
+    let mut n_hidden = 0;
+    (0..256)
+        .map(|b| {
+            let code = if is_printable(b) {
+                b
+            } else {
+                n_hidden += 1;
+                255 + n_hidden
+            };
+            char::from_u32(code).expect("all below the surrogates")
+        })
+        .collect()
+}
