@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// Serves one client to the end. When it returns, every request has been answered (or nobody is there to
-    /// read it), no handler runs, and `output` is flushed and dropped.
+    /// read it), handlers that were still running are aborted, and `output` is flushed and dropped.
     pub async fn serve(
         self,
         input: impl AsyncRead + Unpin,
