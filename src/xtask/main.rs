@@ -64,8 +64,41 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", report(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The chain of causes in one sentence, and after it the remedies that any of them names.
+fn report(error: &anyhow::Error) -> String {
+    let (mut messages, mut hints) = (Vec::new(), String::new());
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        messages.push(message.to_owned());
+        if !hint.is_empty() {
+            hints += "\nhint: ";
+            hints += hint;
+        }
+    }
+    messages.join(": ") + &hints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remedies_come_after_all_causes() {
+        let error =
+            anyhow::anyhow!("no such file").context("no compiler\nhint: install one").context("cannot build");
+        assert_eq!(report(&error), "cannot build: no compiler: no such file\nhint: install one");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn ensure(root: &Path, mlx: Option<Mlx>) -> Result<()> {
 
 fn make(root: &Path, mlx: Mlx, kit: &Path) -> Result<()> {
     let start = Instant::now();
-    toolchain::check()?;
+    toolchain::check(mlx)?;
     let folder = kit.parent().context("a kit lies in target/mlx")?;
     let building = tempfile::Builder::new()
         .prefix(BUILDING)

@@ -15,8 +15,8 @@ const GLIBC: (u32, u32) = (2, 35);
 /// What C++20 must give: the language and its library.
 const CPP20: &str = "#include <concepts>\nstatic_assert(__cplusplus >= 202002L && std::integral<int>);\n";
 
-/// Fails for the first thing that the machine lacks.
-pub(super) fn check() -> Result<()> {
+/// Fails for the first thing that the machine lacks to build and run with `mlx`.
+pub(super) fn check(mlx: Mlx) -> Result<()> {
     let arch = std::env::consts::ARCH;
     ensure!(
         cfg!(target_env = "gnu") && matches!(arch, "x86_64" | "aarch64"),
@@ -34,7 +34,21 @@ pub(super) fn check() -> Result<()> {
         .context(
             "no C++ compiler that knows C++20, with which mlx-c is built\nhint: install g++ 11 or newer (Debian, Ubuntu: \
              `apt install g++`; Fedora: `dnf install gcc-c++`), or name another in `CXX`",
-        )
+        )?;
+    match mlx {
+        Mlx::Cpu => Ok(()),
+        Mlx::Cuda12 | Mlx::Cuda13 => check_driver(),
+    }
+}
+
+/// Gigabytes are not worth fetching for a machine that cannot load them. Python, which is needed for its pip anyway, can
+/// ask the dynamic loader.
+fn check_driver() -> Result<()> {
+    let load = "import ctypes; ctypes.CDLL('libcuda.so.1')";
+    run(Command::new("python3").args(["-c", load])).context(
+        "MLX for CUDA needs NVIDIA's driver, but its `libcuda.so.1` does not load\nhint: install the driver, or take \
+         `--mlx cpu`",
+    )
 }
 
 /// `text` is what `getconf GNU_LIBC_VERSION` prints, such as `glibc 2.36`.
@@ -96,7 +110,9 @@ fn build() -> cc::Build {
         .opt_level(0)
         .pic(true)
         .warnings(false)
-        .cargo_metadata(false);
+        // Nobody reads cargo's protocol here.
+        .cargo_metadata(false)
+        .cargo_warnings(false);
     build
 }
 
