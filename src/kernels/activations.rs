@@ -137,7 +137,13 @@ pub(crate) fn inverse_rms<S: Simd>(simd: S, row: &[f32], eps: f32) -> f32 {
 /// # Safety
 /// `weight` is as long as `row`; as many values at `to` are writable.
 #[inline(always)]
-pub(crate) unsafe fn copy_row<S: Simd>(simd: S, row: &[f32], weight: Option<&[f32]>, inverse: f32, to: *mut f32) {
+pub(crate) unsafe fn copy_row<S: Simd>(
+    simd: S,
+    row: &[f32],
+    weight: Option<&[f32]>,
+    inverse: f32,
+    to: *mut f32,
+) {
     let factor = simd.splat(inverse);
     let mut at = 0;
     while at < row.len() {

@@ -16,6 +16,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
 
 mod activations;
+mod attention;
 mod cpu;
 mod error;
 mod math;
@@ -24,11 +25,14 @@ mod memory;
 mod norm;
 mod packed;
 mod pool;
+mod rope;
+mod select;
 mod simd;
 #[cfg(test)]
 mod testing;
 mod tile;
 
+pub use attention::{Attention, KvCache, KvShape, KvType, Window, attend};
 pub use cpu::{Cpu, CpuOptions, PATH_VARIABLE, Path};
 pub use error::KernelError;
 pub use half::{bf16, f16};
@@ -37,3 +41,5 @@ pub use matmul::{Epilogue, Input, matmul};
 pub use norm::{Norm, rms_norm};
 pub use packed::{Arrangement, FloatType, Floats, Matrix, PackedWeights, Weights};
 pub use pool::Pool;
+pub use rope::{Rope, RopePairs, RopeTable, rope};
+pub use select::{argmax, top_k};

@@ -15,7 +15,7 @@ pub enum Activation {
     GeluTanh,
 }
 
-/// `exp(x)`, after Cephes; 0 below -87, infinite above 88.
+/// `exp(x)`, after Cephes; 0 below -87, at most `exp(88)`.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
     // ln 2 in two parts, so that `x - n ln 2` loses nothing.
@@ -23,8 +23,9 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     const TERMS: [f32; 6] =
         [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
-    // Clamping from above first gives the constant, not the operand, where `x` is not a number.
-    let x = simd.min(simd.max(x, simd.splat(-87.3)), simd.splat(88.3));
+    let lowest = simd.splat(-87.0);
+    let given = x;
+    let x = simd.min(simd.max(x, lowest), simd.splat(88.0));
     let n = simd.round(simd.mul(x, simd.splat(std::f32::consts::LOG2_E)));
     let r = simd.mul_add(n, simd.splat(-LN_2_HIGH), x);
     let r = simd.mul_add(n, simd.splat(-LN_2_LOW), r);
@@ -33,7 +34,8 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
         p = simd.mul_add(p, r, simd.splat(*term));
     }
     let p = simd.mul_add(p, simd.mul(r, r), simd.add(r, simd.splat(1.0)));
-    simd.mul(p, simd.pow2(n))
+    // Not a tiny number instead of 0: products with it would be subnormal, which is slow.
+    simd.where_greater(given, lowest, simd.mul(p, simd.pow2(n)))
 }
 
 /// `1 / (1 + exp(-x))`.
@@ -55,7 +57,8 @@ fn erf<S: Simd>(simd: S, x: S::V) -> S::V {
         -2.954_600e-3,
         -1.609_603_3e-2,
     ];
-    const DENOMINATOR: [f32; 5] = [-1.456_607_2e-5, -2.133_740_5e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2];
+    const DENOMINATOR: [f32; 5] =
+        [-1.456_607_2e-5, -2.133_740_5e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2];
     let x = simd.min(simd.max(x, simd.splat(-4.0)), simd.splat(4.0));
     let square = simd.mul(x, x);
     let mut p = simd.splat(NUMERATOR[0]);
@@ -86,5 +89,99 @@ pub(crate) fn activate<S: Simd>(simd: S, activation: Activation, x: S::V) -> S::
             let u = simd.mul_add(cubed, simd.splat(0.044_715), x);
             simd.mul(x, sigmoid(simd, simd.mul(u, simd.splat(TWICE_SQRT_2_OVER_PI))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Kernel, LANES};
+    use crate::testing::cpus;
+
+    /// Applies a function to many arguments.
+    struct Apply<'a> {
+        activation: Option<Activation>,
+        x: &'a [f32],
+        out: &'a mut [f32],
+    }
+
+    impl Kernel for Apply<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            for (x, out) in self.x.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
+                // SAFETY: as many values as the chunks have.
+                unsafe {
+                    let x = simd.load_first(x.as_ptr(), x.len());
+                    let y = match self.activation {
+                        Some(activation) => activate(simd, activation, x),
+                        None => exp(simd, x),
+                    };
+                    simd.store_first(out.as_mut_ptr(), y, out.len());
+                }
+            }
+        }
+    }
+
+    /// By its series, to double precision; 1 where that is all there is.
+    fn erf(x: f64) -> f64 {
+        if x.abs() > 5.0 {
+            return x.signum();
+        }
+        let (mut term, mut sum) = (x, x);
+        for n in 1..200 {
+            term *= -x * x / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        sum * std::f64::consts::FRAC_2_SQRT_PI
+    }
+
+    #[track_caller]
+    fn check(
+        activation: Option<Activation>,
+        range: std::ops::Range<i32>,
+        limit: f64,
+        reference: fn(f64) -> f64,
+    ) {
+        let x: Vec<f32> = range.map(|it| it as f32 / 64.0).collect();
+        for cpu in cpus() {
+            let mut out = vec![f32::NAN; x.len()];
+            cpu.run(Apply { activation, x: &x, out: &mut out });
+            for (&x, &y) in x.iter().zip(&out) {
+                let expected = reference(x.into());
+                // Where an activation nearly cancels its argument, the argument is the measure.
+                let size =
+                    expected.abs().max(if activation.is_some() { 0.05 * f64::from(x.abs()) } else { 0.0 });
+                let size = size.max(f64::MIN_POSITIVE);
+                let error = (f64::from(y) - expected).abs() / size;
+                assert!(error < limit, "{} {activation:?}({x}) is {expected}, got {y}", cpu.path());
+            }
+        }
+    }
+
+    #[test]
+    fn the_exponential_is_good_to_the_last_places() {
+        check(None, -87 * 64 + 1..88 * 64, 2e-7, f64::exp);
+    }
+
+    #[test]
+    fn the_exponential_ends_in_zero_and_stays_finite() {
+        for cpu in cpus() {
+            let x = [-1e30, f32::NEG_INFINITY, -88.0, 0.0, 1e30];
+            let mut out = [f32::NAN; 5];
+            cpu.run(Apply { activation: None, x: &x, out: &mut out });
+            assert_eq!(out[..4], [0.0, 0.0, 0.0, 1.0], "{}", cpu.path());
+            assert!(out[4].is_finite(), "{}", cpu.path());
+        }
+    }
+
+    #[test]
+    fn activations_agree_with_double_precision() {
+        check(Some(Activation::Silu), -80 * 64..80 * 64, 1e-6, |x| x / (1.0 + (-x).exp()));
+        check(Some(Activation::Gelu), -10 * 64..10 * 64, 4e-6, |x| {
+            0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2))
+        });
+        check(Some(Activation::GeluTanh), -10 * 64..10 * 64, 2e-6, |x| {
+            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+        });
     }
 }

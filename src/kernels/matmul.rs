@@ -67,11 +67,11 @@ pub fn matmul(
     }
 
     let output = Output { values: SendPtr(out.as_mut_ptr()), n_outputs, bias: input.bias, epilogue };
-    let few = n_rows <= cpu.few_rows();
-    let width = if few { dot::width(n_rows) } else { tiled::width(n_rows, cpu.tile_rows()) };
+    let few = dot::width(n_rows, cpu.few_rows());
+    let width = few.unwrap_or_else(|| tiled::width(n_rows, cpu.tile_rows()));
     with_panels(cpu, input.x, n_inputs, weights.n_padded_inputs(), input.norm, width, |panels| {
         let product = Product { weights, panels, output };
-        if few { dot::multiply(cpu, product) } else { tiled::multiply(cpu, product) }
+        if few.is_some() { dot::multiply(cpu, product) } else { tiled::multiply(cpu, product) }
     });
     Ok(())
 }
@@ -156,7 +156,9 @@ impl Output<'_> {
             let to = self.values.get().add(at);
             match self.epilogue {
                 Epilogue::Store => {}
-                Epilogue::Add(residual) => value = simd.add(value, simd.load_first(residual.as_ptr().add(at), n)),
+                Epilogue::Add(residual) => {
+                    value = simd.add(value, simd.load_first(residual.as_ptr().add(at), n))
+                }
                 Epilogue::Accumulate => value = simd.add(value, simd.load_first(to, n)),
             }
             simd.store_first(to, value, n);

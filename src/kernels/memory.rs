@@ -18,7 +18,8 @@ pub(crate) struct Arena {
 
 impl Arena {
     pub(crate) fn zeroed(n_bytes: usize) -> Result<Arena, KernelError> {
-        let map = MmapMut::map_anon(n_bytes.max(1)).map_err(|source| KernelError::Memory { n_bytes, source })?;
+        let map =
+            MmapMut::map_anon(n_bytes.max(1)).map_err(|source| KernelError::Memory { n_bytes, source })?;
         // Weights are read front to back once per token: with 4 KiB pages, half of the time goes into
         // page walks. Advice only, so a refusal does no harm.
         #[cfg(target_os = "linux")]

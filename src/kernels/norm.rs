@@ -76,7 +76,9 @@ mod tests {
                     .chunks(n_cols)
                     .flat_map(|row| {
                         let mean = row.iter().map(|&it| f64::from(it).powi(2)).sum::<f64>() / n_cols as f64;
-                        row.iter().zip(&weight).map(move |(&it, &w)| f64::from(it) / (mean + 1e-5).sqrt() * f64::from(w))
+                        row.iter()
+                            .zip(&weight)
+                            .map(move |(&it, &w)| f64::from(it) / (mean + 1e-5).sqrt() * f64::from(w))
                     })
                     .collect();
                 assert_close(&out, &expected, 5e-7, &format!("{} {n_rows} x {n_cols}", cpu.path()));

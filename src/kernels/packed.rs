@@ -51,7 +51,13 @@ pub enum Weights<'a> {
     Plain(Floats<'a>),
     /// MLX's affine quantization: `scale * q + bias`, with one scale and one bias for every `group_size`
     /// values of a row.
-    Affine { words: &'a [u32], scales: Floats<'a>, biases: Floats<'a>, bits: usize, group_size: usize },
+    Affine {
+        words: &'a [u32],
+        scales: Floats<'a>,
+        biases: Floats<'a>,
+        bits: usize,
+        group_size: usize,
+    },
 }
 
 /// How several matrices over the same input become one.
@@ -204,7 +210,11 @@ impl Segment {
 
 impl PackedWeights {
     /// Copies `matrices` into their packed form, on all threads; the sources are not needed afterwards.
-    pub fn pack(cpu: &Cpu, matrices: &[Matrix], arrangement: Arrangement) -> Result<PackedWeights, KernelError> {
+    pub fn pack(
+        cpu: &Cpu,
+        matrices: &[Matrix],
+        arrangement: Arrangement,
+    ) -> Result<PackedWeights, KernelError> {
         let n_cols = matrices.first().map_or(0, |it| it.n_cols);
         let mut segments = Vec::with_capacity(matrices.len());
         let mut n_bytes = 0;
@@ -224,7 +234,9 @@ impl PackedWeights {
             (Arrangement::Gated(_), [gate, up]) => {
                 return Err(KernelError::Shapes { what: "rows", first: gate.n_rows, other: up.n_rows });
             }
-            (Arrangement::Gated(_), _) => return Err(KernelError::Matrices { expected: 2, got: matrices.len() }),
+            (Arrangement::Gated(_), _) => {
+                return Err(KernelError::Matrices { expected: 2, got: matrices.len() });
+            }
         }
 
         let mut arena = Arena::zeroed(n_bytes)?;
@@ -296,7 +308,8 @@ unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, base: *mu
         match matrix.weights {
             Weights::Plain(values) => {
                 let from = values.as_ptr();
-                let copy = if values.float_type() == FloatType::F32 { columns::<u32> } else { columns::<u16> };
+                let copy =
+                    if values.float_type() == FloatType::F32 { columns::<u32> } else { columns::<u16> };
                 for first_col in (0..n_cols).step_by(CHUNK) {
                     let n = CHUNK.min(n_cols - first_col);
                     copy(from, first_row * n_cols + first_col, n_cols, n, n_rows, to);
@@ -306,7 +319,8 @@ unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, base: *mu
             Weights::Affine { words, scales, biases, bits, .. } => {
                 let n_groups = layout.n_groups;
                 let words_per_group = bits * layout.chunks_per_group;
-                let copy = if scales.float_type() == FloatType::F32 { columns::<u32> } else { columns::<u16> };
+                let copy =
+                    if scales.float_type() == FloatType::F32 { columns::<u32> } else { columns::<u16> };
                 for group in 0..n_groups {
                     let first = first_row * n_groups + group;
                     copy(scales.as_ptr(), first, n_groups, 1, n_rows, to);
@@ -328,7 +342,14 @@ unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, base: *mu
 /// # Safety
 /// The values are readable, `n` times sixteen values at `to` writable.
 #[inline]
-unsafe fn columns<T: Copy>(from: *const u8, first: usize, stride: usize, n: usize, n_rows: usize, to: *mut u8) {
+unsafe fn columns<T: Copy>(
+    from: *const u8,
+    first: usize,
+    stride: usize,
+    n: usize,
+    n_rows: usize,
+    to: *mut u8,
+) {
     let (from, to) = (from.cast::<T>(), to.cast::<T>());
     for r in 0..n_rows {
         for i in 0..n {

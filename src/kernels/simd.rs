@@ -62,6 +62,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn reduce_max(self, a: Self::V) -> f32;
     /// Bit `i` is set where lane `i` of `a` is greater than that of `b`.
     fn greater_mask(self, a: Self::V, b: Self::V) -> u16;
+    /// `x` in lanes where `a` is greater than `b`, 0 elsewhere.
+    fn where_greater(self, a: Self::V, b: Self::V, x: Self::V) -> Self::V;
     /// Lanes `from..to` of `a`, `fill` elsewhere.
     fn keep(self, a: Self::V, from: usize, to: usize, fill: Self::V) -> Self::V;
 
@@ -137,12 +139,35 @@ impl Element for bf16 {
     }
 }
 
+/// A number that the key-value cache can be kept in.
+pub(crate) trait Stored: Element + Default {
+    /// # Safety
+    /// Sixteen values at `p` are writable.
+    unsafe fn store<S: Simd>(simd: S, p: *mut Self, a: S::V);
+}
+
+impl Stored for f32 {
+    #[inline(always)]
+    unsafe fn store<S: Simd>(simd: S, p: *mut f32, a: S::V) {
+        // SAFETY: as promised by the caller.
+        unsafe { simd.store(p, a) };
+    }
+}
+
+impl Stored for f16 {
+    #[inline(always)]
+    unsafe fn store<S: Simd>(simd: S, p: *mut f16, a: S::V) {
+        // SAFETY: as promised by the caller.
+        unsafe { simd.store_f16(p, a) };
+    }
+}
+
 /// Expands `$body` thirty-two times, with the constant `$i` from 0 to 31: shift amounts must be
 /// immediates, and the optimizer gives no promise to unroll a loop of this size.
 macro_rules! unroll_32 {
     ($i:ident, $body:block) => {
         unroll_32!(@ $i, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
     };
-    (@ $i:ident, $body:block, $($n:literal)*) => { $({ const $i: usize = $n; $body })* };
+    (@ $i:ident, $body:block, $($n:literal)*) => { $({ let $i: usize = $n; $body })* };
 }
 pub(crate) use unroll_32;

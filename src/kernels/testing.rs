@@ -102,7 +102,11 @@ impl RandomMatrix {
         let offsets: Vec<f32> =
             steps.iter().zip(normal(n_groups, seed + 2)).map(|(it, n)| it * (centre + n)).collect();
         let (scales, biases) = (Numbers::new(&steps, scales), Numbers::new(&offsets, scales));
-        RandomMatrix { n_rows, n_cols, coding: RandomCoding::Affine { words, scales, biases, bits, group_size } }
+        RandomMatrix {
+            n_rows,
+            n_cols,
+            coding: RandomCoding::Affine { words, scales, biases, bits, group_size },
+        }
     }
 
     pub(crate) fn matrix(&self) -> Matrix<'_> {
@@ -125,7 +129,8 @@ impl RandomMatrix {
             RandomCoding::Plain(values) => values.at(row * self.n_cols + col),
             RandomCoding::Affine { words, scales, biases, bits, group_size } => {
                 let first = (row * self.n_cols + col) * bits;
-                let q: u32 = (0..*bits).map(|i| (words[(first + i) / 32] >> ((first + i) % 32) & 1) << i).sum();
+                let q: u32 =
+                    (0..*bits).map(|i| (words[(first + i) / 32] >> ((first + i) % 32) & 1) << i).sum();
                 let group = (row * self.n_cols + col) / group_size;
                 scales.at(group) * f64::from(q) + biases.at(group)
             }
@@ -138,7 +143,10 @@ impl RandomMatrix {
             (0..self.n_rows * self.n_cols).map(|i| self.at(i / self.n_cols, i % self.n_cols)).collect();
         x.chunks(self.n_cols)
             .flat_map(|x| {
-                dense.chunks(self.n_cols).map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum()).collect::<Vec<f64>>()
+                dense
+                    .chunks(self.n_cols)
+                    .map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum())
+                    .collect::<Vec<f64>>()
             })
             .collect()
     }

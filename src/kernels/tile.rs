@@ -15,6 +15,8 @@ pub(crate) struct Operands<T> {
     pub(crate) w: *const T,
     pub(crate) w_step: usize,
     pub(crate) w_block: usize,
+    /// Values are asked for this far ahead of each step, in elements.
+    pub(crate) w_ahead: usize,
     /// For each step and row one value, `X_STEP` apart and `X_ROW` apart.
     pub(crate) x: *const f32,
 }
@@ -36,13 +38,14 @@ pub(crate) unsafe fn multiply_add<
     operands: Operands<T>,
     sums: &mut [[S::V; BLOCKS]; ROWS],
 ) {
-    let Operands { n_steps, mut w, w_step, w_block, mut x } = operands;
+    let Operands { n_steps, mut w, w_step, w_block, w_ahead, mut x } = operands;
     let mut acc = *sums;
     for _ in 0..n_steps {
         let mut columns = [simd.zero(); BLOCKS];
         for (b, column) in columns.iter_mut().enumerate() {
             // SAFETY: as promised by the caller.
             *column = unsafe { T::load(simd, w.add(b * w_block)) };
+            simd.prefetch(w.wrapping_add(b * w_block + w_ahead).cast());
         }
         for (r, row) in acc.iter_mut().enumerate() {
             // SAFETY: as promised by the caller.

@@ -17,11 +17,13 @@ pub(super) trait Code: Copy + Send + Sync + 'static {
     const RANGE: f32;
     const CHUNK_BYTES: usize;
 
-    /// Column `I` of the chunk: the number itself, or `1 + q / RANGE`.
+    /// Column `i` of the chunk: the number itself, or `1 + q / RANGE`.
+    ///
+    /// Unless plain, `i` must be known to the compiler.
     ///
     /// # Safety
-    /// `CHUNK_BYTES` at `chunk` are readable, and `I` is below 32.
-    unsafe fn column<S: Simd, const I: usize>(simd: S, chunk: *const u8) -> S::V;
+    /// `CHUNK_BYTES` at `chunk` are readable, and `i` is below 32.
+    unsafe fn column<S: Simd>(simd: S, chunk: *const u8, i: usize) -> S::V;
 }
 
 /// Quantized in `BITS` bits.
@@ -38,12 +40,12 @@ impl<const BITS: usize> Code for Affine<BITS> {
     const CHUNK_BYTES: usize = BITS * LANES * 4;
 
     #[inline(always)]
-    unsafe fn column<S: Simd, const I: usize>(simd: S, chunk: *const u8) -> S::V {
+    unsafe fn column<S: Simd>(simd: S, chunk: *const u8, i: usize) -> S::V {
         const MANTISSA_BITS: usize = 23;
-        let (word, bit) = (I * BITS / 32, I * BITS % 32);
+        let (word, bit) = (i * BITS / 32, i * BITS % 32);
         let target = MANTISSA_BITS - BITS;
         let words: *const u32 = chunk.cast();
-        // SAFETY: the words of bits `I * BITS` up to `I * BITS + BITS` are within the chunk.
+        // SAFETY: the words of bits `i * BITS` up to `i * BITS + BITS` are within the chunk.
         let low = unsafe { simd.load_u32(words.add(word * LANES)) };
         let aligned = if bit > target {
             simd.shr(low, (bit - target) as u32)
@@ -69,9 +71,9 @@ impl<T: Element> Code for Plain<T> {
     const CHUNK_BYTES: usize = CHUNK * LANES * size_of::<T>();
 
     #[inline(always)]
-    unsafe fn column<S: Simd, const I: usize>(simd: S, chunk: *const u8) -> S::V {
+    unsafe fn column<S: Simd>(simd: S, chunk: *const u8, i: usize) -> S::V {
         // SAFETY: as promised by the caller.
-        unsafe { T::load(simd, chunk.cast::<T>().add(I * LANES)) }
+        unsafe { T::load(simd, chunk.cast::<T>().add(i * LANES)) }
     }
 }
 
@@ -90,6 +92,36 @@ pub(super) unsafe fn load_scales<S: Simd>(simd: S, p: *const u8, scales: FloatTy
         }
     }
 }
+
+/// Evaluates `$body` for the columns `$i` of a chunk: unrolled where shifts need immediate amounts, else four at
+/// a time, since plain values would only be more code.
+macro_rules! for_columns {
+    ($code:ty, |$i:ident| $body:block) => {
+        if <$code>::AFFINE {
+            unroll_32!($i, $body);
+        } else {
+            for first in (0..CHUNK).step_by(4) {
+                {
+                    let $i = first;
+                    $body
+                }
+                {
+                    let $i = first + 1;
+                    $body
+                }
+                {
+                    let $i = first + 2;
+                    $body
+                }
+                {
+                    let $i = first + 3;
+                    $body
+                }
+            }
+        }
+    };
+}
+pub(super) use for_columns;
 
 /// Evaluates `$body` with `$code` naming the [`Code`] of `$coding`, and `$scales` the type of its scales.
 macro_rules! with_code {

@@ -3,7 +3,7 @@
 //! Bound by memory for one row and by arithmetic from about four. Each group's sum is kept apart and
 //! scaled once, so a value costs a shift, a logical operation and one multiply-add per row.
 
-use super::coding::{Code, load_scales, with_code};
+use super::coding::{Code, for_columns, load_scales, with_code};
 use super::{Product, Unit};
 use crate::Cpu;
 use crate::packed::{CHUNK, FloatType, Layout};
@@ -16,16 +16,19 @@ const PREFETCH_BYTES: usize = 2_560;
 /// Jobs per thread: enough to even out the threads, few enough that drawing one costs nothing.
 const JOBS_PER_THREAD: usize = 8;
 
-/// The rows of the kernel that takes `n_rows`: 5 and 7 are not worth kernels of their own.
-pub(super) fn width(n_rows: usize) -> usize {
-    match n_rows {
+/// Panels of rows up to which unpacking the weights again for each beats unpacking them into memory.
+const MAX_PANELS: usize = 2;
+
+/// Rows per panel if `n_rows` are few: 5 and 7 are not worth kernels of their own.
+pub(super) fn width(n_rows: usize, few_rows: usize) -> Option<usize> {
+    let n_panels = n_rows.div_ceil(few_rows);
+    (n_panels <= MAX_PANELS).then(|| match n_rows.div_ceil(n_panels) {
         5 => 6,
         7 => 8,
-        _ => n_rows,
-    }
+        width => width,
+    })
 }
 
-/// Multiplies a single panel.
 pub(super) fn multiply(cpu: &Cpu, product: Product) {
     let n_units = product.weights.n_units();
     let units_per_job = (n_units / (cpu.pool().n_threads() * JOBS_PER_THREAD)).max(1);
@@ -50,29 +53,40 @@ impl Kernel for Units<'_> {
         let mut sums = [[[0.0; LANES]; MAX_ROWS]; 2];
         for number in first..end {
             let unit = weights.unit(number);
-            for (of_block, i) in sums.iter_mut().zip(unit.segment..).take(weights.blocks_per_unit()) {
-                let Some(segment) = weights.segments.get(i) else { continue };
-                let block = Block { layout: segment.layout, at: weights.block(segment, unit.block), product };
-                match product.panels.width {
-                    1 => block.dot::<S, 1>(simd, of_block),
-                    2 => block.dot::<S, 2>(simd, of_block),
-                    3 => block.dot::<S, 3>(simd, of_block),
-                    4 => block.dot::<S, 4>(simd, of_block),
-                    6 => block.dot::<S, 6>(simd, of_block),
-                    _ => block.dot::<S, 8>(simd, of_block),
+            for panel in 0..product.panels.n_panels() {
+                let segments = weights.segments.iter().skip(unit.segment).take(weights.blocks_per_unit());
+                for (segment, sums) in segments.zip(&mut sums) {
+                    let at = weights.block(segment, unit.block);
+                    let block = Block { layout: segment.layout, at, product, panel };
+                    match product.panels.width {
+                        1 => block.dot::<S, 1>(simd, sums),
+                        2 => block.dot::<S, 2>(simd, sums),
+                        3 => block.dot::<S, 3>(simd, sums),
+                        4 => block.dot::<S, 4>(simd, sums),
+                        6 => block.dot::<S, 6>(simd, sums),
+                        _ => block.dot::<S, 8>(simd, sums),
+                    }
                 }
+                finish(simd, product, unit, panel, &sums);
             }
-            finish(simd, product, unit, &sums);
         }
     }
 }
 
 #[inline(always)]
-fn finish<S: Simd>(simd: S, product: Product, unit: Unit, sums: &[[[f32; LANES]; MAX_ROWS]; 2]) {
-    for row in 0..product.panels.n_rows.min(MAX_ROWS) {
+fn finish<S: Simd>(
+    simd: S,
+    product: Product,
+    unit: Unit,
+    panel: usize,
+    sums: &[[[f32; LANES]; MAX_ROWS]; 2],
+) {
+    let first_row = panel * product.panels.width;
+    let rows = first_row..(first_row + product.panels.width).min(product.panels.n_rows);
+    for ((row, first), second) in rows.zip(&sums[0]).zip(&sums[1]) {
         // SAFETY: the sums are whole vectors; this job alone has the unit.
         unsafe {
-            let pair = [simd.load(sums[0][row].as_ptr()), simd.load(sums[1][row].as_ptr())];
+            let pair = [simd.load(first.as_ptr()), simd.load(second.as_ptr())];
             product.output.finish(simd, product.weights.arrangement, unit, row, pair);
         }
     }
@@ -84,10 +98,11 @@ struct Block<'a> {
     layout: Layout,
     at: *const u8,
     product: Product<'a>,
+    panel: usize,
 }
 
 impl Block<'_> {
-    /// The products with the rows of the panel, to the first `ROWS` of `out`.
+    /// The products with the rows of its panel, to the first `ROWS` of `out`.
     #[inline(always)]
     fn dot<S: Simd, const ROWS: usize>(self, simd: S, out: &mut [[f32; LANES]; MAX_ROWS]) {
         if ROWS > S::FEW_ROWS.next_multiple_of(2) {
@@ -119,9 +134,9 @@ impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
                 _ => 1,
             }
         }
-        let Dot { block: Block { layout, at: mut group, product }, scales, out, .. } = self;
-        let mut x = product.panels.values(0);
-        let mut x_sums = product.panels.sums(0);
+        let Dot { block: Block { layout, at: mut group, product, panel }, scales, out, .. } = self;
+        let mut x = product.panels.values(panel);
+        let mut x_sums = product.panels.sums(panel);
         let header_bytes = layout.header_bytes();
         let group_bytes = layout.group_bytes();
         let mut totals = [simd.zero(); ROWS];
@@ -135,11 +150,11 @@ impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
             for _ in 0..layout.chunks_per_group {
                 // SAFETY: the chunk is within the block, its columns within the panel.
                 unsafe {
-                    unroll_32!(I, {
-                        let column = C::column::<S, I>(simd, chunk);
+                    for_columns!(C, |i| {
+                        let column = C::column(simd, chunk, i);
                         for (r, sums) in sums.iter_mut().enumerate() {
-                            let sum = &mut sums[I % chains(ROWS)];
-                            *sum = simd.mul_add(column, simd.splat(*x.add(I * ROWS + r)), *sum);
+                            let sum = &mut sums[i % chains(ROWS)];
+                            *sum = simd.mul_add(column, simd.splat(*x.add(i * ROWS + r)), *sum);
                         }
                     });
                     if C::AFFINE {
@@ -155,7 +170,10 @@ impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
             // SAFETY: the header is within the block.
             let header = C::AFFINE.then(|| unsafe {
                 let scale = load_scales(simd, group, scales);
-                (simd.mul(scale, simd.splat(C::RANGE)), load_scales(simd, group.add(header_bytes / 2), scales))
+                (
+                    simd.mul(scale, simd.splat(C::RANGE)),
+                    load_scales(simd, group.add(header_bytes / 2), scales),
+                )
             });
             for ((total, sums), group_sum) in totals.iter_mut().zip(sums).zip(group_sums) {
                 let sum = match chains(ROWS) {

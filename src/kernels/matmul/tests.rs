@@ -8,10 +8,9 @@ use crate::{Activation, FloatType};
 
 const LIMIT: f64 = 2e-6;
 
-fn check(cpu: &Cpu, matrices: &[RandomMatrix], arrangement: Arrangement, n_rows: usize) {
+fn check(matrices: &[RandomMatrix], arrangement: Arrangement, n_rows: usize) {
     let sources: Vec<_> = matrices.iter().map(RandomMatrix::matrix).collect();
-    let weights = PackedWeights::pack(cpu, &sources, arrangement).unwrap();
-    let n_cols = weights.n_inputs();
+    let n_cols = matrices[0].n_cols;
     let x = normal(n_rows * n_cols, 7);
     let wide: Vec<f64> = x.iter().map(|&it| it.into()).collect();
     let products: Vec<_> = matrices.iter().map(|it| it.product(&wide)).collect();
@@ -27,24 +26,25 @@ fn check(cpu: &Cpu, matrices: &[RandomMatrix], arrangement: Arrangement, n_rows:
             }
         })
         .collect();
-    let mut out = vec![f32::NAN; n_rows * weights.n_outputs()];
-    matmul(cpu, &weights, Input { x: &x, norm: None, bias: None }, Epilogue::Store, &mut out).unwrap();
     let shapes: Vec<_> = matrices.iter().map(|it| (it.n_rows, it.n_cols)).collect();
-    assert_close(&out, &expected, LIMIT, &format!("{} {n_rows} rows of {shapes:?}", cpu.path()));
+    for cpu in cpus() {
+        let weights = PackedWeights::pack(&cpu, &sources, arrangement).unwrap();
+        let mut out = vec![f32::NAN; n_rows * weights.n_outputs()];
+        matmul(&cpu, &weights, Input { x: &x, norm: None, bias: None }, Epilogue::Store, &mut out).unwrap();
+        assert_close(&out, &expected, LIMIT, &format!("{} {n_rows} rows of {shapes:?}", cpu.path()));
+    }
 }
 
 #[test]
 fn every_affine_format_agrees_with_double_precision() {
-    for cpu in cpus() {
-        let mut seed = 0;
-        for bits in [2, 3, 4, 5, 6, 8] {
-            for group_size in [32, 64, 128] {
-                for scales in [FloatType::F32, FloatType::F16, FloatType::Bf16] {
-                    seed += 10;
-                    for n_rows in [1, 3, 9] {
-                        let matrix = RandomMatrix::affine(41, 128 * 3, bits, group_size, scales, seed);
-                        check(&cpu, &[matrix], Arrangement::Stacked, n_rows);
-                    }
+    let mut seed = 0;
+    for bits in [2, 3, 4, 5, 6, 8] {
+        for group_size in [32, 64, 128] {
+            for scales in [FloatType::F32, FloatType::F16, FloatType::Bf16] {
+                seed += 10;
+                for n_rows in [1, 3, 9] {
+                    let matrix = RandomMatrix::affine(41, 128 * 3, bits, group_size, scales, seed);
+                    check(&[matrix], Arrangement::Stacked, n_rows);
                 }
             }
         }
@@ -53,33 +53,31 @@ fn every_affine_format_agrees_with_double_precision() {
 
 #[test]
 fn every_number_of_rows_agrees_with_double_precision() {
-    for cpu in cpus() {
-        for n_rows in (1..=30).chain([37, 64, 101]) {
-            check(&cpu, &[RandomMatrix::affine(50, 96, 4, 32, FloatType::F16, 3)], Arrangement::Stacked, n_rows);
-            check(&cpu, &[RandomMatrix::affine(17, 64, 5, 64, FloatType::Bf16, 4)], Arrangement::Stacked, n_rows);
-        }
+    for n_rows in (1..=30).chain([37, 64, 101]) {
+        check(&[RandomMatrix::affine(50, 96, 4, 32, FloatType::F16, 3)], Arrangement::Stacked, n_rows);
+        check(&[RandomMatrix::affine(17, 64, 5, 64, FloatType::Bf16, 4)], Arrangement::Stacked, n_rows);
     }
 }
 
 #[test]
 fn columns_beyond_one_stretch_are_added_up() {
-    for cpu in cpus() {
-        for n_cols in [512, 544, 1_088, 1_536] {
-            for n_rows in [1, 2, 14] {
-                check(&cpu, &[RandomMatrix::affine(33, n_cols, 8, 32, FloatType::F16, 5)], Arrangement::Stacked, n_rows);
-            }
+    for n_cols in [512, 544, 1_088, 1_536] {
+        for n_rows in [1, 2, 14] {
+            check(
+                &[RandomMatrix::affine(33, n_cols, 8, 32, FloatType::F16, 5)],
+                Arrangement::Stacked,
+                n_rows,
+            );
         }
     }
 }
 
 #[test]
 fn plain_matrices_of_odd_shapes_agree_with_double_precision() {
-    for cpu in cpus() {
-        for float_type in [FloatType::F32, FloatType::F16, FloatType::Bf16] {
-            for (n_out, n_cols) in [(1, 1), (16, 32), (7, 33), (35, 577), (64, 100)] {
-                for n_rows in [1, 2, 5, 19] {
-                    check(&cpu, &[RandomMatrix::plain(n_out, n_cols, float_type, 6)], Arrangement::Stacked, n_rows);
-                }
+    for float_type in [FloatType::F32, FloatType::F16, FloatType::Bf16] {
+        for (n_out, n_cols) in [(1, 1), (16, 32), (7, 33), (35, 577), (64, 100)] {
+            for n_rows in [1, 2, 5, 19] {
+                check(&[RandomMatrix::plain(n_out, n_cols, float_type, 6)], Arrangement::Stacked, n_rows);
             }
         }
     }
@@ -87,29 +85,25 @@ fn plain_matrices_of_odd_shapes_agree_with_double_precision() {
 
 #[test]
 fn stacked_matrices_may_differ_in_everything_but_their_columns() {
-    for cpu in cpus() {
-        for n_rows in [1, 4, 23] {
-            let matrices = [
-                RandomMatrix::affine(40, 128, 5, 32, FloatType::F16, 1),
-                RandomMatrix::affine(8, 128, 8, 64, FloatType::F32, 2),
-                RandomMatrix::plain(19, 128, FloatType::Bf16, 3),
-                RandomMatrix::affine(16, 128, 3, 128, FloatType::Bf16, 4),
-            ];
-            check(&cpu, &matrices, Arrangement::Stacked, n_rows);
-        }
+    for n_rows in [1, 4, 23] {
+        let matrices = [
+            RandomMatrix::affine(40, 128, 5, 32, FloatType::F16, 1),
+            RandomMatrix::affine(8, 128, 8, 64, FloatType::F32, 2),
+            RandomMatrix::plain(19, 128, FloatType::Bf16, 3),
+            RandomMatrix::affine(16, 128, 3, 128, FloatType::Bf16, 4),
+        ];
+        check(&matrices, Arrangement::Stacked, n_rows);
     }
 }
 
 #[test]
 fn a_gate_is_applied_also_between_matrices_of_different_bits() {
-    for cpu in cpus() {
-        for n_rows in [1, 2, 6, 31] {
-            let matrices = [
-                RandomMatrix::affine(41, 64, 4, 32, FloatType::F16, 1),
-                RandomMatrix::affine(41, 64, 6, 64, FloatType::F16, 2),
-            ];
-            check(&cpu, &matrices, Arrangement::Gated(Activation::Silu), n_rows);
-        }
+    for n_rows in [1, 2, 6, 31] {
+        let matrices = [
+            RandomMatrix::affine(41, 64, 4, 32, FloatType::F16, 1),
+            RandomMatrix::affine(41, 64, 6, 64, FloatType::F16, 2),
+        ];
+        check(&matrices, Arrangement::Gated(Activation::Silu), n_rows);
     }
 }
 
@@ -126,7 +120,9 @@ fn norm_bias_and_residual_are_fused() {
                 .chunks(n_cols)
                 .flat_map(|row| {
                     let mean = row.iter().map(|&it| f64::from(it).powi(2)).sum::<f64>() / n_cols as f64;
-                    row.iter().zip(&weight).map(move |(&x, &w)| f64::from(x) / (mean + 1e-6).sqrt() * f64::from(w))
+                    row.iter()
+                        .zip(&weight)
+                        .map(move |(&x, &w)| f64::from(x) / (mean + 1e-6).sqrt() * f64::from(w))
                 })
                 .collect();
             let expected: Vec<f64> = matrix

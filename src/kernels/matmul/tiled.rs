@@ -5,7 +5,7 @@
 //! sums in its scratch memory; at the end the sums go through the epilogue. Unpacking costs a few
 //! operations per weight, which the rows share.
 
-use super::coding::{Code, load_scales, with_code};
+use super::coding::{Code, for_columns, load_scales, with_code};
 use super::{Product, Unit};
 use crate::Cpu;
 use crate::memory::with_scratch;
@@ -17,6 +17,8 @@ use crate::tile::{self, Operands, with_rows};
 const STRETCH: usize = 512;
 /// Blocks of sixteen outputs per job.
 const BLOCKS: usize = 2;
+/// Unpacked weights come from the second-level cache: asked for this many columns ahead.
+const PREFETCH_STEPS: usize = 8;
 /// Rows per job at most: their sums (64 KiB) stay in the second-level cache.
 const MAX_ROWS: usize = 512;
 /// Jobs per thread that even out the threads well enough.
@@ -150,6 +152,7 @@ impl<const ROWS: usize, const N: usize> Kernel for Tile<ROWS, N> {
             w: self.w,
             w_step: LANES,
             w_block: STRETCH * LANES,
+            w_ahead: PREFETCH_STEPS * LANES,
             x: self.x,
         };
         let row = BLOCKS * LANES;
@@ -194,13 +197,13 @@ impl<C: Code> Kernel for Unpack<'_, C> {
                 });
                 let mut chunk = group.add(header_bytes);
                 for _ in 0..layout.chunks_per_group {
-                    unroll_32!(I, {
-                        let column = C::column::<S, I>(simd, chunk);
+                    for_columns!(C, |i| {
+                        let column = C::column(simd, chunk, i);
                         let value = match header {
                             Some((scale, bias)) => simd.mul_add(column, scale, bias),
                             None => column,
                         };
-                        simd.store(to.add(I * LANES), value);
+                        simd.store(to.add(i * LANES), value);
                     });
                     chunk = chunk.wrapping_add(C::CHUNK_BYTES);
                     to = to.wrapping_add(CHUNK * LANES);

@@ -41,7 +41,8 @@ fn lanes(start: usize, from: usize, to: usize) -> x::__m256i {
     let (start, from, to) = (start as i32, from as i32, to as i32);
     // SAFETY: called by methods of a token only, which proves AVX2.
     unsafe {
-        let iota = x::_mm256_add_epi32(x::_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), x::_mm256_set1_epi32(start));
+        let iota =
+            x::_mm256_add_epi32(x::_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), x::_mm256_set1_epi32(start));
         let below = x::_mm256_cmpgt_epi32(x::_mm256_set1_epi32(to), iota);
         x::_mm256_andnot_si256(x::_mm256_cmpgt_epi32(x::_mm256_set1_epi32(from), iota), below)
     }
@@ -133,6 +134,13 @@ impl Simd for Avx2 {
         let low = op!(x::_mm256_movemask_ps(x::_mm256_cmp_ps::<{ x::_CMP_GT_OQ }>(a.0, b.0)));
         let high = op!(x::_mm256_movemask_ps(x::_mm256_cmp_ps::<{ x::_CMP_GT_OQ }>(a.1, b.1)));
         (low | high << 8) as u16
+    }
+    #[inline(always)]
+    fn where_greater(self, a: V, b: V, v: V) -> V {
+        op!(V(
+            x::_mm256_and_ps(x::_mm256_cmp_ps::<{ x::_CMP_GT_OQ }>(a.0, b.0), v.0),
+            x::_mm256_and_ps(x::_mm256_cmp_ps::<{ x::_CMP_GT_OQ }>(a.1, b.1), v.1),
+        ))
     }
     #[inline(always)]
     fn keep(self, a: V, from: usize, to: usize, fill: V) -> V {

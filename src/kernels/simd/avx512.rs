@@ -111,6 +111,10 @@ impl Simd for Avx512 {
         op!(x::_mm512_cmp_ps_mask::<{ x::_CMP_GT_OQ }>(a, b))
     }
     #[inline(always)]
+    fn where_greater(self, a: Self::V, b: Self::V, v: Self::V) -> Self::V {
+        op!(x::_mm512_maskz_mov_ps(x::_mm512_cmp_ps_mask::<{ x::_CMP_GT_OQ }>(a, b), v))
+    }
+    #[inline(always)]
     fn keep(self, a: Self::V, from: usize, to: usize, fill: Self::V) -> Self::V {
         let mask = first(to) & !first(from);
         op!(x::_mm512_mask_mov_ps(fill, mask, a))

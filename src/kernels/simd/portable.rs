@@ -1,9 +1,10 @@
-//! Plain Rust: a vector is an array, and the compiler makes of it what the target's baseline allows.
+//! What every machine has: a vector is four vectors of four lanes, as the target's baseline offers them.
 //!
-//! The path of last resort, and the one that can run under an interpreter that knows no intrinsics. It
-//! never fuses a multiply with an add: without the instruction that is a call into the C library.
+//! The path of last resort, and the one that can run under an interpreter. It never fuses a multiply
+//! with an add: without the instruction that is a call into the C library for every lane.
 
 use half::{bf16, f16};
+use wide::{f32x4, i32x4, u32x4};
 
 use super::{Kernel, LANES, Simd};
 
@@ -11,17 +12,13 @@ use super::{Kernel, LANES, Simd};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
-type V = [f32; LANES];
-type U = [u32; LANES];
+type V = [f32x4; 4];
+type U = [u32x4; 4];
 
 macro_rules! each {
-    ($i:ident => $e:expr) => {{
-        let mut out = [Default::default(); LANES];
-        for $i in 0..LANES {
-            out[$i] = $e;
-        }
-        out
-    }};
+    ($i:ident => $e:expr) => {
+        [{ const $i: usize = 0; $e }, { const $i: usize = 1; $e }, { const $i: usize = 2; $e }, { const $i: usize = 3; $e }]
+    };
 }
 
 impl Simd for Portable {
@@ -34,99 +31,113 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
-        kernel.run(self);
+        #[inline(never)]
+        fn compiled<K: Kernel>(simd: Portable, kernel: K) {
+            kernel.run(simd);
+        }
+        compiled(self, kernel);
     }
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {
-        [x; LANES]
+        [f32x4::splat(x); 4]
     }
     #[inline(always)]
     fn add(self, a: V, b: V) -> V {
-        each!(i => a[i] + b[i])
+        each!(I => a[I] + b[I])
     }
     #[inline(always)]
     fn sub(self, a: V, b: V) -> V {
-        each!(i => a[i] - b[i])
+        each!(I => a[I] - b[I])
     }
     #[inline(always)]
     fn mul(self, a: V, b: V) -> V {
-        each!(i => a[i] * b[i])
+        each!(I => a[I] * b[I])
     }
     #[inline(always)]
     fn div(self, a: V, b: V) -> V {
-        each!(i => a[i] / b[i])
+        each!(I => a[I] / b[I])
     }
     #[inline(always)]
     fn max(self, a: V, b: V) -> V {
-        each!(i => if a[i] > b[i] { a[i] } else { b[i] })
+        each!(I => a[I].simd_gt(b[I]).bitselect(a[I], b[I]))
     }
     #[inline(always)]
     fn min(self, a: V, b: V) -> V {
-        each!(i => if a[i] < b[i] { a[i] } else { b[i] })
+        each!(I => b[I].simd_gt(a[I]).bitselect(a[I], b[I]))
     }
     #[inline(always)]
     fn mul_add(self, a: V, b: V, c: V) -> V {
-        each!(i => a[i] * b[i] + c[i])
+        each!(I => a[I] * b[I] + c[I])
     }
     #[inline(always)]
     fn round(self, a: V) -> V {
-        // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number, without a library call.
-        const ROUND: f32 = 12_582_912.0;
-        each!(i => (a[i] + ROUND) - ROUND)
+        // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
+        let round = f32x4::splat(12_582_912.0);
+        each!(I => (a[I] + round) - round)
     }
     #[inline(always)]
     fn pow2(self, n: V) -> V {
-        each!(i => f32::from_bits(((n[i] as i32 + 127) << 23).cast_unsigned()))
+        each!(I => {
+            let biased: i32x4 = n[I].fast_trunc_int() + i32x4::splat(127);
+            f32x4::from(biased.to_array().map(|it| f32::from_bits(it.cast_unsigned() << 23)))
+        })
     }
     #[inline(always)]
     fn reduce_add(self, a: V) -> f32 {
-        let half: [f32; 8] = std::array::from_fn(|i| a[i] + a[i + 8]);
-        let quarter: [f32; 4] = std::array::from_fn(|i| half[i] + half[i + 4]);
-        (quarter[0] + quarter[2]) + (quarter[1] + quarter[3])
+        ((a[0] + a[2]) + (a[1] + a[3])).reduce_add()
     }
     #[inline(always)]
     fn reduce_max(self, a: V) -> f32 {
-        a.into_iter().fold(f32::NEG_INFINITY, f32::max)
+        a.into_iter().flat_map(f32x4::to_array).fold(f32::NEG_INFINITY, f32::max)
     }
     #[inline(always)]
     fn greater_mask(self, a: V, b: V) -> u16 {
-        let mut mask = 0;
-        for i in 0..LANES {
-            mask |= u16::from(a[i] > b[i]) << i;
-        }
-        mask
+        let masks = each!(I => a[I].simd_gt(b[I]).to_bitmask() << (4 * I));
+        (masks[0] | masks[1] | masks[2] | masks[3]) as u16
+    }
+    #[inline(always)]
+    fn where_greater(self, a: V, b: V, x: V) -> V {
+        each!(I => a[I].simd_gt(b[I]) & x[I])
     }
     #[inline(always)]
     fn keep(self, a: V, from: usize, to: usize, fill: V) -> V {
-        each!(i => if i >= from && i < to { a[i] } else { fill[i] })
+        let mut out = lanes(fill);
+        for (i, (out, lane)) in out.iter_mut().zip(lanes(a)).enumerate() {
+            if i >= from && i < to {
+                *out = lane;
+            }
+        }
+        vector(out)
     }
 
     #[inline(always)]
     fn shl(self, a: U, n: u32) -> U {
-        each!(i => a[i] << n)
+        each!(I => a[I] << n)
     }
     #[inline(always)]
     fn shr(self, a: U, n: u32) -> U {
-        each!(i => a[i] >> n)
+        each!(I => a[I] >> n)
     }
     #[inline(always)]
     fn or(self, a: U, b: U) -> U {
-        each!(i => a[i] | b[i])
+        each!(I => a[I] | b[I])
     }
     #[inline(always)]
     fn mantissa(self, a: U, mask: u32) -> V {
-        each!(i => f32::from_bits((a[i] & mask) | 1.0f32.to_bits()))
+        let (mask, one) = (u32x4::splat(mask), u32x4::splat(1.0f32.to_bits()));
+        // SAFETY: both are sixteen bytes without invalid patterns.
+        each!(I => unsafe { std::mem::transmute::<u32x4, f32x4>((a[I] & mask) | one) })
     }
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
-        // SAFETY: as promised by the caller.
+        // SAFETY: as promised by the caller; four lanes of f32 lie in memory as an array of four.
         unsafe { p.cast::<V>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32, a: V) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: as above.
         unsafe { p.cast::<V>().write_unaligned(a) };
     }
     #[inline(always)]
@@ -134,36 +145,67 @@ impl Simd for Portable {
         let mut a = [0.0; LANES];
         // SAFETY: `n` values are readable, as promised by the caller.
         unsafe { p.copy_to_nonoverlapping(a.as_mut_ptr(), n.min(LANES)) };
-        a
+        vector(a)
     }
     #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, a: V, n: usize) {
         // SAFETY: `n` values are writable, as promised by the caller.
-        unsafe { p.copy_from_nonoverlapping(a.as_ptr(), n.min(LANES)) };
+        unsafe { p.copy_from_nonoverlapping(lanes(a).as_ptr(), n.min(LANES)) };
     }
     #[inline(always)]
     unsafe fn load_f16(self, p: *const f16) -> V {
         // SAFETY: as promised by the caller.
-        let a = unsafe { p.cast::<[f16; LANES]>().read_unaligned() };
-        each!(i => a[i].to_f32())
+        vector(unsafe { f16s(p) })
     }
     #[inline(always)]
     unsafe fn store_f16(self, p: *mut f16, a: V) {
-        let a: [f16; LANES] = each!(i => f16::from_f32(a[i]));
         // SAFETY: as promised by the caller.
-        unsafe { p.cast::<[f16; LANES]>().write_unaligned(a) };
+        unsafe { p.cast::<[f16; LANES]>().write_unaligned(lanes(a).map(f16::from_f32)) };
     }
     #[inline(always)]
     unsafe fn load_bf16(self, p: *const bf16) -> V {
         // SAFETY: as promised by the caller.
-        let a = unsafe { p.cast::<[bf16; LANES]>().read_unaligned() };
-        each!(i => a[i].to_f32())
+        vector(unsafe { bf16s(p) })
     }
     #[inline(always)]
     unsafe fn load_u32(self, p: *const u32) -> U {
-        // SAFETY: as promised by the caller.
+        // SAFETY: as promised by the caller; four lanes of u32 lie in memory as an array of four.
         unsafe { p.cast::<U>().read_unaligned() }
     }
     #[inline(always)]
     fn prefetch(self, _: *const u8) {}
+}
+
+#[inline(always)]
+fn vector(a: [f32; LANES]) -> V {
+    each!(I => f32x4::new([a[4 * I], a[4 * I + 1], a[4 * I + 2], a[4 * I + 3]]))
+}
+
+#[inline(always)]
+fn lanes(a: V) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    for (out, a) in out.chunks_exact_mut(4).zip(a) {
+        out.copy_from_slice(&a.to_array());
+    }
+    out
+}
+
+/// Not inlined: unrolled thirty-two times, sixteen conversions in software are too much code.
+///
+/// # Safety
+/// Sixteen values at `p` are readable.
+#[inline(never)]
+unsafe fn f16s(p: *const f16) -> [f32; LANES] {
+    // SAFETY: as promised by the caller.
+    unsafe { p.cast::<[f16; LANES]>().read_unaligned() }.map(f16::to_f32)
+}
+
+/// As `f16s`.
+///
+/// # Safety
+/// Sixteen values at `p` are readable.
+#[inline(never)]
+unsafe fn bf16s(p: *const bf16) -> [f32; LANES] {
+    // SAFETY: as promised by the caller.
+    unsafe { p.cast::<[bf16; LANES]>().read_unaligned() }.map(bf16::to_f32)
 }

@@ -1,0 +1,126 @@
+//! The first stage of attention: queries are rotated and scaled, keys rotated, keys and values stored.
+
+use super::Step;
+use crate::activations::{copy_row, inverse_rms};
+use crate::memory::with_scratch;
+use crate::simd::{Kernel, LANES, Simd, Stored};
+use crate::{Cpu, Norm};
+
+/// Runs the stage, on all threads if there are many tokens.
+pub(super) fn append<T: Stored>(cpu: &Cpu, step: Step) {
+    // Whole blocks of the cache per job, so that two threads never write the same cache line.
+    let first_block = step.first_position / LANES;
+    let n_blocks = (step.first_position + step.n_tokens).div_ceil(LANES) - first_block;
+    cpu.pool().for_each(n_blocks, |job| {
+        let block = first_block + job;
+        let first = (block * LANES).max(step.first_position) - step.first_position;
+        let end = ((block + 1) * LANES - step.first_position).min(step.n_tokens);
+        with_scratch(step.shape.head_dim, |head| {
+            cpu.run(Append::<T> { step, first, end, head, stored: std::marker::PhantomData });
+        });
+    });
+}
+
+/// Tokens `first..end`.
+struct Append<'a, T> {
+    step: Step<'a>,
+    first: usize,
+    end: usize,
+    /// Room for one head.
+    head: &'a mut [f32],
+    stored: std::marker::PhantomData<T>,
+}
+
+impl<T: Stored> Kernel for Append<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Append { step, first, end, head: key, .. } = self;
+        let dim = step.shape.head_dim;
+        let attention = step.attention;
+        let n_heads = attention.n_heads;
+        let n_per_token = (n_heads + 2 * step.shape.n_heads) * dim;
+        let tokens = attention.qkv.chunks_exact(n_per_token).enumerate().take(end).skip(first);
+        for (token, qkv) in tokens {
+            let position = step.first_position + token;
+            let (q, kv) = qkv.split_at(n_heads * dim);
+            let (k, v) = kv.split_at(step.shape.n_heads * dim);
+            for (h, from) in q.chunks_exact(dim).enumerate() {
+                // SAFETY: `queries` holds `[n_tokens, n_heads, dim]`, and this job alone has the token.
+                let to = unsafe {
+                    std::slice::from_raw_parts_mut(step.queries.get().add((token * n_heads + h) * dim), dim)
+                };
+                prepare(simd, step, position, from, attention.q_norm, to);
+                multiply(simd, to, attention.scale);
+            }
+            for (h, (k, v)) in k.chunks_exact(dim).zip(v.chunks_exact(dim)).enumerate() {
+                prepare(simd, step, position, k, attention.k_norm, key);
+                // SAFETY: the cache has room for the token, and this job alone has its block.
+                unsafe {
+                    store_key::<S, T>(simd, step, position, h, key);
+                    store_value::<S, T>(simd, step, position, h, v);
+                }
+            }
+        }
+    }
+}
+
+/// Norm and rotation of one head.
+#[inline(always)]
+fn prepare<S: Simd>(simd: S, step: Step, position: usize, from: &[f32], norm: Option<Norm>, to: &mut [f32]) {
+    match norm {
+        Some(Norm { weight, eps }) => {
+            let inverse = inverse_rms(simd, from, eps);
+            // SAFETY: the norm was checked to be as long as a head.
+            unsafe { copy_row(simd, from, Some(weight), inverse, to.as_mut_ptr()) };
+        }
+        None => to.copy_from_slice(from),
+    }
+    if let Some(rope) = step.attention.rope {
+        rope.rotate(simd, position, to);
+    }
+}
+
+#[inline(always)]
+fn multiply<S: Simd>(simd: S, head: &mut [f32], factor: f32) {
+    for chunk in head.chunks_mut(LANES) {
+        // SAFETY: as many values as the chunk has.
+        unsafe {
+            let scaled = simd.mul(simd.load_first(chunk.as_ptr(), chunk.len()), simd.splat(factor));
+            simd.store_first(chunk.as_mut_ptr(), scaled, chunk.len());
+        }
+    }
+}
+
+/// # Safety
+/// The cache has room for the position, and no other thread writes its block.
+#[inline(always)]
+unsafe fn store_key<S: Simd, T: Stored>(simd: S, step: Step, position: usize, head: usize, key: &[f32]) {
+    let block = position / LANES * step.shape.n_heads + head;
+    let mut stored = [T::default(); LANES];
+    // SAFETY: dimension `d` of the sixteen tokens of a block lies at `d * 16` of the head's keys.
+    unsafe {
+        let mut to = step.keys.get().cast::<T>().add(block * step.shape.keys_per_block() + position % LANES);
+        for chunk in key.chunks(LANES) {
+            T::store(simd, stored.as_mut_ptr(), simd.load_first(chunk.as_ptr(), chunk.len()));
+            for value in &stored[..chunk.len()] {
+                *to = *value;
+                to = to.wrapping_add(LANES);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for `store_key`.
+#[inline(always)]
+unsafe fn store_value<S: Simd, T: Stored>(simd: S, step: Step, position: usize, head: usize, value: &[f32]) {
+    let block = position / LANES * step.shape.n_heads + head;
+    let at = block * step.shape.values_per_block() + position % LANES * step.shape.padded_dim();
+    for (i, chunk) in value.chunks(LANES).enumerate() {
+        // SAFETY: the head's values are padded to a multiple of sixteen.
+        unsafe {
+            let to = step.values.get().cast::<T>().add(at + i * LANES);
+            T::store(simd, to, simd.load_first(chunk.as_ptr(), chunk.len()));
+        }
+    }
+}

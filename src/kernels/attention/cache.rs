@@ -1,0 +1,173 @@
+//! The keys and values of one sequence in one layer.
+//!
+//! Sixteen tokens make a block: for each head its keys lie dimension by dimension, sixteen tokens side
+//! by side, so that a vector is one dimension of sixteen keys; its values lie token by token. A sequence
+//! grows by whole blocks at the end, shrinks by forgetting its length, and its beginning is copied in one go.
+
+use half::f16;
+
+use crate::KernelError;
+use crate::error::product;
+use crate::memory::Line;
+use crate::simd::LANES;
+
+/// The type that keys and values are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KvType {
+    F16,
+    F32,
+}
+
+/// The shape of a layer's keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvShape {
+    pub n_heads: usize,
+    /// A multiple of 8.
+    pub head_dim: usize,
+    pub kv_type: KvType,
+}
+
+/// Keys and values of the tokens that attention has seen, in the order of their positions.
+#[derive(Debug)]
+pub struct KvCache {
+    shape: KvShape,
+    len: usize,
+    keys: Vec<Line>,
+    values: Vec<Line>,
+}
+
+impl KvType {
+    fn n_bytes(self) -> usize {
+        match self {
+            KvType::F16 => size_of::<f16>(),
+            KvType::F32 => size_of::<f32>(),
+        }
+    }
+}
+
+impl KvShape {
+    /// A head's dimensions with the padding of its values.
+    pub(crate) fn padded_dim(&self) -> usize {
+        self.head_dim.next_multiple_of(LANES)
+    }
+
+    /// Elements of a head in a block of keys.
+    pub(crate) fn keys_per_block(&self) -> usize {
+        self.head_dim * LANES
+    }
+
+    /// Elements of a head in a block of values.
+    pub(crate) fn values_per_block(&self) -> usize {
+        self.padded_dim() * LANES
+    }
+
+    fn lines(&self, n_blocks: usize, per_block: usize) -> Result<usize, KernelError> {
+        let n_bytes = product("cache", &[n_blocks, self.n_heads, per_block, self.kv_type.n_bytes()])?;
+        Ok(n_bytes / size_of::<Line>())
+    }
+}
+
+impl KvCache {
+    /// An empty cache with room for `capacity` tokens.
+    pub fn new(shape: KvShape, capacity: usize) -> Result<KvCache, KernelError> {
+        if shape.head_dim == 0 || !shape.head_dim.is_multiple_of(8) {
+            return Err(KernelError::HeadSize { got: shape.head_dim });
+        }
+        if shape.n_heads == 0 {
+            return Err(KernelError::Zero { what: "key-value heads" });
+        }
+        let mut cache = KvCache { shape, len: 0, keys: Vec::new(), values: Vec::new() };
+        cache.reserve(capacity)?;
+        Ok(cache)
+    }
+
+    pub fn shape(&self) -> KvShape {
+        self.shape
+    }
+
+    /// The tokens it holds, which is the position of the next.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The tokens it can hold before it must grow.
+    pub fn capacity(&self) -> usize {
+        self.keys.len() / self.lines_per_block(self.shape.keys_per_block()) * LANES
+    }
+
+    /// The memory it takes.
+    pub fn n_bytes(&self) -> usize {
+        (self.keys.len() + self.values.len()) * size_of::<Line>()
+    }
+
+    /// Makes room for `capacity` tokens in all.
+    pub fn reserve(&mut self, capacity: usize) -> Result<(), KernelError> {
+        let n_blocks = capacity.div_ceil(LANES);
+        let n_keys = self.shape.lines(n_blocks, self.shape.keys_per_block())?;
+        let n_values = self.shape.lines(n_blocks, self.shape.values_per_block())?;
+        grow(&mut self.keys, n_keys)?;
+        grow(&mut self.values, n_values)
+    }
+
+    /// Forgets all but the first `len` tokens; the memory is kept.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// A cache of its own that begins with this one's first `len` tokens.
+    pub fn copy_prefix(&self, len: usize, capacity: usize) -> Result<KvCache, KernelError> {
+        let len = len.min(self.len);
+        let mut copy = KvCache::new(self.shape, capacity.max(len))?;
+        let n_blocks = len.div_ceil(LANES);
+        for (to, from, per_block) in [
+            (&mut copy.keys, &self.keys, self.shape.keys_per_block()),
+            (&mut copy.values, &self.values, self.shape.values_per_block()),
+        ] {
+            let n = n_blocks * self.lines_per_block(per_block);
+            if let (Some(to), Some(from)) = (to.get_mut(..n), from.get(..n)) {
+                to.copy_from_slice(from);
+            }
+        }
+        copy.len = len;
+        Ok(copy)
+    }
+
+    /// Makes room for `n_tokens` more, doubling where needed so that a growing sequence is copied rarely.
+    pub(crate) fn reserve_more(&mut self, n_tokens: usize) -> Result<(), KernelError> {
+        let needed = self.len + n_tokens;
+        if needed > self.capacity() {
+            self.reserve(needed.max(self.capacity() * 2))?;
+        }
+        Ok(())
+    }
+
+    /// The first `len` tokens have been written.
+    pub(crate) fn set_len(&mut self, len: usize) {
+        debug_assert!(len <= self.capacity());
+        self.len = len;
+    }
+
+    /// Where keys and values begin.
+    pub(crate) fn as_mut_ptrs(&mut self) -> (*mut u8, *mut u8) {
+        (self.keys.as_mut_ptr().cast(), self.values.as_mut_ptr().cast())
+    }
+
+    fn lines_per_block(&self, per_block: usize) -> usize {
+        self.shape.n_heads * per_block * self.shape.kv_type.n_bytes() / size_of::<Line>()
+    }
+}
+
+fn grow(lines: &mut Vec<Line>, n: usize) -> Result<(), KernelError> {
+    if n > lines.len() {
+        lines.try_reserve_exact(n - lines.len()).map_err(|source| KernelError::Memory {
+            n_bytes: n * size_of::<Line>(),
+            source: std::io::Error::new(std::io::ErrorKind::OutOfMemory, source),
+        })?;
+        lines.resize(n, Line([0.0; 16]));
+    }
+    Ok(())
+}

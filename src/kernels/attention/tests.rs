@@ -1,0 +1,211 @@
+//! Attention against double precision: shapes, windows, sinks, growing caches, on every path.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::testing::{assert_close, cpus, normal};
+use crate::{RopePairs, RopeTable};
+
+/// A head shape: query heads, key-value heads, head size.
+type Heads = (usize, usize, usize);
+
+/// Everything in one go, in double precision; keys and values are rounded as the cache rounds them.
+fn expected(
+    qkv: &[f32],
+    heads: Heads,
+    kv_type: KvType,
+    window: Option<Window>,
+    sinks: Option<&[f32]>,
+) -> Vec<f64> {
+    let (n_heads, n_kv_heads, dim) = heads;
+    let round = |it: f32| match kv_type {
+        KvType::F16 => f16::from_f32(it).to_f64(),
+        KvType::F32 => it.into(),
+    };
+    let tokens: Vec<&[f32]> = qkv.chunks((n_heads + 2 * n_kv_heads) * dim).collect();
+    let mut out = Vec::new();
+    for (p, token) in tokens.iter().enumerate() {
+        for h in 0..n_heads {
+            let kv_head = h / (n_heads / n_kv_heads);
+            let q = &token[h * dim..][..dim];
+            let seen: Vec<_> = (0..=p)
+                .filter(|t| window.is_none_or(|it| t + it.size > p || *t < it.n_kept))
+                .map(|t| {
+                    let k = &tokens[t][(n_heads + kv_head) * dim..][..dim];
+                    let v = &tokens[t][(n_heads + n_kv_heads + kv_head) * dim..][..dim];
+                    let score: f64 = q.iter().zip(k).map(|(&q, &k)| f64::from(q) * round(k)).sum();
+                    (score * f64::from(scale(dim)), v)
+                })
+                .collect();
+            let sink = sinks.map(|it| f64::from(it[h]));
+            let greatest = seen.iter().map(|it| it.0).fold(sink.unwrap_or(f64::MIN), f64::max);
+            let total: f64 = seen.iter().map(|it| (it.0 - greatest).exp()).sum::<f64>()
+                + sink.map_or(0.0, |it| (it - greatest).exp());
+            out.extend((0..dim).map(|d| {
+                seen.iter().map(|(score, v)| (score - greatest).exp() / total * round(v[d])).sum::<f64>()
+            }));
+        }
+    }
+    out
+}
+
+fn scale(dim: usize) -> f32 {
+    // Larger than usual, so that the softmax has something to choose from.
+    2.0 / (dim as f32).sqrt()
+}
+
+fn plain(qkv: &[f32], n_heads: usize, dim: usize) -> Attention<'_> {
+    Attention {
+        qkv,
+        n_heads,
+        scale: scale(dim),
+        q_norm: None,
+        k_norm: None,
+        rope: None,
+        window: None,
+        sinks: None,
+    }
+}
+
+/// Feeds the tokens in the given portions on every path and compares all outputs.
+fn check(heads: Heads, kv_type: KvType, portions: &[usize], window: Option<Window>, sinks: Option<&[f32]>) {
+    let (n_heads, n_kv_heads, dim) = heads;
+    let n_per_token = (n_heads + 2 * n_kv_heads) * dim;
+    let n_tokens: usize = portions.iter().sum();
+    let qkv = normal(n_tokens * n_per_token, n_tokens as u64);
+    let expected = expected(&qkv, heads, kv_type, window, sinks);
+    let shape = KvShape { n_heads: n_kv_heads, head_dim: dim, kv_type };
+    for cpu in cpus() {
+        let mut cache = KvCache::new(shape, 0).unwrap();
+        let mut out = Vec::new();
+        for &n in portions {
+            let qkv = &qkv[cache.len() * n_per_token..][..n * n_per_token];
+            let mut part = vec![f32::NAN; n * n_heads * dim];
+            let attention = Attention { window, sinks, ..plain(qkv, n_heads, dim) };
+            attend(&cpu, &mut cache, &attention, &mut part).unwrap();
+            out.extend(part);
+        }
+        assert_eq!(cache.len(), n_tokens);
+        let what =
+            format!("{} {heads:?} {kv_type:?} {portions:?} {window:?} {}", cpu.path(), sinks.is_some());
+        assert_close(&out, &expected, 2e-6, &what);
+    }
+}
+
+#[test]
+fn prefill_and_decode_agree_with_double_precision_for_all_head_shapes() {
+    for heads in [(3, 1, 64), (4, 2, 80), (2, 2, 96), (7, 1, 128), (2, 1, 256), (13, 1, 8), (6, 2, 24)] {
+        for kv_type in [KvType::F16, KvType::F32] {
+            check(heads, kv_type, &[21, 1, 1, 5, 16, 1], None, None);
+        }
+    }
+}
+
+#[test]
+fn long_caches_are_split_and_merged() {
+    check((3, 1, 64), KvType::F16, &[500, 1, 1, 3], None, None);
+    check((14, 2, 16), KvType::F16, &[330, 1, 4], None, None);
+}
+
+#[test]
+fn a_window_and_its_kept_beginning_are_all_that_is_seen() {
+    for size in [1, 7, 16, 33, 100] {
+        for n_kept in [0, 1, 16, 40] {
+            let window = Some(Window { size, n_kept });
+            check((2, 1, 8), KvType::F32, &[70, 1, 1, 30, 1], window, None);
+        }
+    }
+    check((3, 1, 16), KvType::F32, &[500, 1, 2], Some(Window { size: 300, n_kept: 4 }), None);
+}
+
+#[test]
+fn sinks_take_their_share_of_the_softmax() {
+    let sinks = [0.5, -3.0, 4.0, 30.0];
+    check((4, 2, 64), KvType::F32, &[20, 1, 3], None, Some(&sinks));
+    check((4, 1, 16), KvType::F32, &[400, 1], None, Some(&sinks));
+}
+
+#[test]
+fn norms_and_rotation_come_before_the_scores() {
+    let (n_heads, n_kv_heads, dim) = (4, 2, 64);
+    let n_per_token = (n_heads + 2 * n_kv_heads) * dim;
+    let table = RopeTable::new(&RopeTable::plain_frequencies(1e4, dim), 1.0, 64);
+    let rope = Rope { table: &table, pairs: RopePairs::Halves };
+    let (q_weight, k_weight) = (normal(dim, 8), normal(dim, 9));
+    let shape = KvShape { n_heads: n_kv_heads, head_dim: dim, kv_type: KvType::F32 };
+    for cpu in cpus() {
+        let qkv = normal(30 * n_per_token, 3);
+        let mut by_hand = qkv.clone();
+        for (position, token) in by_hand.chunks_mut(n_per_token).enumerate() {
+            for (h, head) in token.chunks_mut(dim).take(n_heads + n_kv_heads).enumerate() {
+                let weight = if h < n_heads { &q_weight } else { &k_weight };
+                let mut normed = vec![0.0; dim];
+                crate::rms_norm(&cpu, head, Norm { weight, eps: 1e-6 }, &mut normed).unwrap();
+                crate::rope(&cpu, rope, &mut normed, 1, dim, position).unwrap();
+                head.copy_from_slice(&normed);
+            }
+        }
+        let attention = Attention {
+            q_norm: Some(Norm { weight: &q_weight, eps: 1e-6 }),
+            k_norm: Some(Norm { weight: &k_weight, eps: 1e-6 }),
+            rope: Some(rope),
+            ..plain(&qkv, n_heads, dim)
+        };
+        let mut out = vec![f32::NAN; 30 * n_heads * dim];
+        attend(&cpu, &mut KvCache::new(shape, 0).unwrap(), &attention, &mut out).unwrap();
+        let expected = expected(&by_hand, (n_heads, n_kv_heads, dim), KvType::F32, None, None);
+        assert_close(&out, &expected, 2e-6, &cpu.path().to_string());
+    }
+}
+
+#[test]
+fn a_truncated_or_copied_cache_goes_on_as_if_the_rest_had_never_been() {
+    let (n_heads, dim) = (2, 40);
+    let shape = KvShape { n_heads: 1, head_dim: dim, kv_type: KvType::F16 };
+    let n_per_token = 4 * dim;
+    let qkv = normal(60 * n_per_token, 1);
+    let other = vec![f32::INFINITY; 20 * n_per_token];
+    for cpu in cpus() {
+        let feed = |cache: &mut KvCache, qkv: &[f32]| {
+            let mut out = vec![f32::NAN; qkv.len() / n_per_token * n_heads * dim];
+            attend(&cpu, cache, &plain(qkv, n_heads, dim), &mut out).unwrap();
+            out
+        };
+        let mut whole = KvCache::new(shape, 0).unwrap();
+        feed(&mut whole, &qkv[..37 * n_per_token]);
+        let mut branch = whole.copy_prefix(30, 100).unwrap();
+        assert!(branch.capacity() >= 100);
+        assert_eq!(branch.len(), 30);
+        let expected = feed(&mut whole, &qkv[37 * n_per_token..]);
+
+        feed(&mut branch, &qkv[30 * n_per_token..37 * n_per_token]);
+        feed(&mut branch, &other);
+        branch.truncate(37);
+        assert_eq!(feed(&mut branch, &qkv[37 * n_per_token..]), expected, "{}", cpu.path());
+    }
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused() {
+    let cpu = cpus().pop().unwrap();
+    let shape = KvShape { n_heads: 2, head_dim: 8, kv_type: KvType::F32 };
+    assert!(matches!(
+        KvCache::new(KvShape { head_dim: 12, ..shape }, 1),
+        Err(KernelError::HeadSize { got: 12 })
+    ));
+    assert!(KvCache::new(KvShape { n_heads: 0, ..shape }, 1).is_err());
+    assert!(KvCache::new(shape, usize::MAX / 2).is_err());
+
+    let mut cache = KvCache::new(shape, 1).unwrap();
+    let qkv = [0.0; 64];
+    let mut out = [0.0; 32];
+    assert!(attend(&cpu, &mut cache, &plain(&qkv, 3, 8), &mut out).is_err());
+    assert!(attend(&cpu, &mut cache, &plain(&qkv, 4, 8), &mut out[1..]).is_err());
+    assert!(attend(&cpu, &mut cache, &plain(&qkv[1..], 4, 8), &mut out).is_err());
+    let empty = Some(Window { size: 0, n_kept: 4 });
+    assert!(attend(&cpu, &mut cache, &Attention { window: empty, ..plain(&qkv, 4, 8) }, &mut out).is_err());
+    let sinks = Some(&qkv[..3]);
+    assert!(attend(&cpu, &mut cache, &Attention { sinks, ..plain(&qkv, 4, 8) }, &mut out).is_err());
+    assert!(cache.is_empty());
+    assert!(attend(&cpu, &mut cache, &plain(&qkv, 4, 8), &mut out).is_ok());
+}

@@ -1,0 +1,97 @@
+//! What the machine can do at best: the figures that the kernels are held against.
+
+use std::hint::black_box;
+
+use runabout_kernels::{Cpu, Path};
+
+/// Read slice after slice, well beyond any cache.
+const READ_BYTES: usize = 160 << 20;
+const SLICE_BYTES: usize = 16 << 20;
+const CHUNK_BYTES: usize = 64 << 10;
+
+pub(crate) struct Limits {
+    pub(crate) bytes_per_s: f64,
+    /// Of the path that is measured.
+    pub(crate) flops: f64,
+    pub(crate) fork_join_s: f64,
+}
+
+impl Limits {
+    pub(crate) fn measure(cpu: &Cpu) -> Limits {
+        let data = vec![1u64; READ_BYTES / 8];
+        let slices: Vec<&[u64]> = data.chunks(SLICE_BYTES / 8).collect();
+        let mut turn = 0;
+        let read = super::best(|| {
+            turn += 1;
+            let chunks: Vec<&[u64]> = slices[turn % slices.len()].chunks(CHUNK_BYTES / 8).collect();
+            cpu.pool().for_each(chunks.len(), |i| {
+                black_box(chunks[i].iter().fold(0u64, |a, b| a.wrapping_add(*b)));
+            });
+        });
+        const STEPS: usize = 50_000;
+        let n_jobs = cpu.pool().n_threads();
+        let peak = super::best(|| cpu.pool().for_each(n_jobs, |_| spin(cpu.path(), STEPS)));
+        let flops_per_step = (2 * ACCUMULATORS * lanes(cpu.path())) as f64;
+        let fork_join_s = super::best(|| cpu.pool().for_each(n_jobs, |i| _ = black_box(i)));
+        Limits {
+            bytes_per_s: SLICE_BYTES as f64 / read,
+            flops: flops_per_step * (STEPS * n_jobs) as f64 / peak,
+            fork_join_s,
+        }
+    }
+}
+
+/// Enough to hide the latency of a multiply-add, few enough for sixteen registers.
+const ACCUMULATORS: usize = 12;
+
+fn lanes(path: Path) -> usize {
+    match path {
+        Path::Avx512 => 16,
+        Path::Avx2 => 8,
+        Path::Neon | Path::Portable => 4,
+    }
+}
+
+/// `ACCUMULATORS` multiply-adds of a register, `steps` times.
+fn spin(path: Path, steps: usize) {
+    match path {
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512 => {
+            #[target_feature(enable = "avx512f")]
+            fn run(steps: usize) {
+                use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_set1_ps};
+                let (a, b) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-3)));
+                let mut acc = [b; ACCUMULATORS];
+                for _ in 0..steps {
+                    acc.iter_mut().for_each(|it| *it = _mm512_fmadd_ps(*it, a, b));
+                }
+                black_box(acc);
+            }
+            // SAFETY: a `Cpu` of this path exists, so the machine has its instructions.
+            unsafe { run(steps) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx2 => {
+            #[target_feature(enable = "avx2,fma")]
+            fn run(steps: usize) {
+                use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
+                let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
+                let mut acc = [b; ACCUMULATORS];
+                for _ in 0..steps {
+                    acc.iter_mut().for_each(|it| *it = _mm256_fmadd_ps(*it, a, b));
+                }
+                black_box(acc);
+            }
+            // SAFETY: as above.
+            unsafe { run(steps) };
+        }
+        _ => {
+            let (a, b) = (black_box(0.999f32), black_box(1e-3f32));
+            let mut acc = [[b; 4]; ACCUMULATORS];
+            for _ in 0..steps {
+                acc.iter_mut().flatten().for_each(|it| *it = *it * a + b);
+            }
+            black_box(acc);
+        }
+    }
+}

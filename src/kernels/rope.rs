@@ -1,0 +1,228 @@
+//! Rotary position embedding, through a table of cosines and sines.
+//!
+//! All scalings (linear, llama3, yarn, ...) are a matter of the frequencies that the table is made from;
+//! the rotation is always the same.
+
+use crate::error::expect_len;
+use crate::packed::SendPtr;
+use crate::simd::{Kernel, LANES, Simd};
+use crate::{Cpu, KernelError};
+
+/// The cosines and sines of every position.
+#[derive(Clone, Debug)]
+pub struct RopeTable {
+    frequencies: Vec<f64>,
+    magnitude: f64,
+    n_positions: usize,
+    /// For each position the cosines, then the sines, of all frequencies.
+    values: Vec<f32>,
+}
+
+/// Which two dimensions are rotated together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RopePairs {
+    /// `i` and `i + n / 2`: "half-split", as in llama and qwen checkpoints.
+    Halves,
+    /// `2 i` and `2 i + 1`: "traditional".
+    Adjacent,
+}
+
+/// A rotation of the first `2 * n_frequencies` dimensions of each head.
+#[derive(Clone, Copy, Debug)]
+pub struct Rope<'a> {
+    pub table: &'a RopeTable,
+    pub pairs: RopePairs,
+}
+
+impl RopeTable {
+    /// The angle of pair `i` at position `p` is `p * frequencies[i]`; both outputs are multiplied by
+    /// `magnitude`, which is 1 but for yarn.
+    pub fn new(frequencies: &[f64], magnitude: f64, n_positions: usize) -> RopeTable {
+        let frequencies = frequencies.to_vec();
+        let mut table = RopeTable { frequencies, magnitude, n_positions: 0, values: Vec::new() };
+        table.extend_to(n_positions);
+        table
+    }
+
+    /// The frequencies without scaling: `theta^(-2i / n_dims)`.
+    pub fn plain_frequencies(theta: f64, n_dims: usize) -> Vec<f64> {
+        (0..n_dims / 2).map(|i| theta.powf(-(2.0 * i as f64) / n_dims as f64)).collect()
+    }
+
+    /// Makes the table at least `n_positions` long.
+    pub fn extend_to(&mut self, n_positions: usize) {
+        for position in self.n_positions..n_positions {
+            let angles = self.frequencies.iter().map(|it| position as f64 * it);
+            self.values.extend(angles.clone().map(|it| (it.cos() * self.magnitude) as f32));
+            self.values.extend(angles.map(|it| (it.sin() * self.magnitude) as f32));
+        }
+        self.n_positions = self.n_positions.max(n_positions);
+    }
+
+    pub fn n_positions(&self) -> usize {
+        self.n_positions
+    }
+
+    /// The dimensions of a head that are rotated.
+    pub fn n_dims(&self) -> usize {
+        2 * self.frequencies.len()
+    }
+
+    /// Cosines and sines of a position that is in the table.
+    #[inline(always)]
+    fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let n = self.frequencies.len();
+        self.values.get(2 * n * position..2 * n * (position + 1)).unwrap_or(&[]).split_at(n)
+    }
+
+    pub(crate) fn check(&self, head_dim: usize, n_positions: usize) -> Result<(), KernelError> {
+        if self.n_dims() > head_dim {
+            return Err(KernelError::RotatedDims { head_dim, got: self.n_dims() });
+        }
+        if n_positions > self.n_positions {
+            return Err(KernelError::Position { n_positions: self.n_positions, got: n_positions - 1 });
+        }
+        Ok(())
+    }
+}
+
+impl Rope<'_> {
+    /// Rotates one head in place. The table has the position, and the head has its dimensions.
+    #[inline(always)]
+    pub(crate) fn rotate<S: Simd>(&self, simd: S, position: usize, head: &mut [f32]) {
+        let (cos, sin) = self.table.at(position);
+        match self.pairs {
+            RopePairs::Halves => {
+                let n = cos.len();
+                debug_assert!(head.len() >= 2 * n);
+                let (first, second) = (head.as_mut_ptr(), head.as_mut_ptr().wrapping_add(n));
+                for at in (0..n).step_by(LANES) {
+                    let left = LANES.min(n - at);
+                    // SAFETY: `left` values follow `at` in each half of the head and in both tables.
+                    unsafe {
+                        let (x, y) =
+                            (simd.load_first(first.add(at), left), simd.load_first(second.add(at), left));
+                        let cos = simd.load_first(cos.as_ptr().add(at), left);
+                        let sin = simd.load_first(sin.as_ptr().add(at), left);
+                        simd.store_first(first.add(at), simd.sub(simd.mul(x, cos), simd.mul(y, sin)), left);
+                        simd.store_first(second.add(at), simd.mul_add(x, sin, simd.mul(y, cos)), left);
+                    }
+                }
+            }
+            RopePairs::Adjacent => {
+                for ((pair, cos), sin) in head.chunks_exact_mut(2).zip(cos).zip(sin) {
+                    if let [x, y] = pair {
+                        (*x, *y) = (*x * cos - *y * sin, *x * sin + *y * cos);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rotates `x`, `[n_tokens, n_heads, head_dim]`, in place; its first token is at `position`.
+pub fn rope(
+    cpu: &Cpu,
+    rope: Rope,
+    x: &mut [f32],
+    n_heads: usize,
+    head_dim: usize,
+    position: usize,
+) -> Result<(), KernelError> {
+    let n_per_token = crate::error::product("x", &[n_heads, head_dim])?;
+    if n_per_token == 0 {
+        return Err(KernelError::Zero { what: "heads and their size" });
+    }
+    let n_tokens = x.len() / n_per_token;
+    expect_len("x", n_tokens * n_per_token, x.len())?;
+    rope.table.check(head_dim, position + n_tokens)?;
+    let values = SendPtr(x.as_mut_ptr());
+    cpu.pool().for_each(n_tokens, |token| {
+        // SAFETY: the tokens' values do not overlap, and each job has one token.
+        let x = unsafe { std::slice::from_raw_parts_mut(values.get().add(token * n_per_token), n_per_token) };
+        cpu.run(Token { rope, position: position + token, head_dim, x });
+    });
+    Ok(())
+}
+
+struct Token<'a> {
+    rope: Rope<'a>,
+    position: usize,
+    head_dim: usize,
+    x: &'a mut [f32],
+}
+
+impl Kernel for Token<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for head in self.x.chunks_exact_mut(self.head_dim) {
+            self.rope.rotate(simd, self.position, head);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::testing::{assert_close, cpus, normal};
+
+    #[test]
+    fn rotations_agree_with_double_precision() {
+        for cpu in cpus() {
+            for pairs in [RopePairs::Halves, RopePairs::Adjacent] {
+                for (n_tokens, n_heads, head_dim, n_dims) in [
+                    (1, 9, 64, 64),
+                    (5, 2, 80, 80),
+                    (3, 2, 96, 24),
+                    (2, 1, 128, 128),
+                    (2, 3, 8, 6),
+                    (9, 1, 72, 72),
+                ] {
+                    let frequencies = RopeTable::plain_frequencies(10_000.0, n_dims);
+                    let mut table = RopeTable::new(&frequencies, 1.25, 10);
+                    table.extend_to(1_000 + n_tokens);
+                    let x = normal(n_tokens * n_heads * head_dim, 3);
+                    let mut expected: Vec<f64> = x.iter().map(|&it| it.into()).collect();
+                    for (i, head) in expected.chunks_mut(head_dim).enumerate() {
+                        let position = (1_000 + i / n_heads) as f64;
+                        for (p, frequency) in frequencies.iter().enumerate() {
+                            let (sin, cos) = (position * frequency).sin_cos();
+                            let (a, b) = match pairs {
+                                RopePairs::Halves => (p, p + n_dims / 2),
+                                RopePairs::Adjacent => (2 * p, 2 * p + 1),
+                            };
+                            (head[a], head[b]) = (
+                                1.25 * (head[a] * cos - head[b] * sin),
+                                1.25 * (head[a] * sin + head[b] * cos),
+                            );
+                        }
+                    }
+                    let mut out = x.clone();
+                    rope(&cpu, Rope { table: &table, pairs }, &mut out, n_heads, head_dim, 1_000).unwrap();
+                    assert_close(
+                        &out,
+                        &expected,
+                        2e-7,
+                        &format!("{} {pairs:?} {head_dim} {n_dims}", cpu.path()),
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn positions_beyond_the_table_are_refused() {
+        let cpu = cpus().pop().unwrap();
+        let table = RopeTable::new(&RopeTable::plain_frequencies(1e4, 8), 1.0, 4);
+        let with = Rope { table: &table, pairs: RopePairs::Halves };
+        let mut x = [0.0; 16];
+        assert!(rope(&cpu, with, &mut x, 1, 8, 2).is_ok());
+        assert!(matches!(
+            rope(&cpu, with, &mut x, 1, 8, 3),
+            Err(KernelError::Position { n_positions: 4, got: 4 })
+        ));
+        assert!(matches!(rope(&cpu, with, &mut x, 4, 4, 0), Err(KernelError::RotatedDims { .. })));
+    }
+}

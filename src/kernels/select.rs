@@ -1,0 +1,149 @@
+//! The greatest of many numbers: choosing a token from logits.
+//!
+//! A pass over the logits at the speed of the cache; what is found is handled one by one.
+
+use crate::Cpu;
+use crate::simd::{Kernel, LANES, Simd};
+
+/// Candidates collected beyond `k` before they are cut back to the best `k`.
+const SLACK: usize = 256;
+
+/// The index of the greatest value, the first of equals; `None` if there is no number.
+pub fn argmax(cpu: &Cpu, values: &[f32]) -> Option<usize> {
+    let mut found = None;
+    cpu.run(Argmax { values, found: &mut found });
+    found
+}
+
+/// The `k` greatest values above negative infinity with their indices, greatest first and the first of
+/// equals first; fewer if there are not as many.
+pub fn top_k(cpu: &Cpu, values: &[f32], k: usize) -> Vec<(usize, f32)> {
+    let mut best = Vec::with_capacity(k.min(values.len()) + SLACK + LANES);
+    cpu.run(TopK { values, k, best: &mut best });
+    best.sort_unstable_by(greater_first);
+    best.truncate(k);
+    best
+}
+
+fn greater_first(a: &(usize, f32), b: &(usize, f32)) -> std::cmp::Ordering {
+    b.1.partial_cmp(&a.1).unwrap_or(std::cmp::Ordering::Equal).then(a.0.cmp(&b.0))
+}
+
+struct Argmax<'a> {
+    values: &'a [f32],
+    found: &'a mut Option<usize>,
+}
+
+impl Kernel for Argmax<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let lowest = simd.splat(f32::NEG_INFINITY);
+        let mut greatest = [lowest; 4];
+        let groups = self.values.chunks_exact(4 * LANES);
+        let mut rest = f32::NEG_INFINITY;
+        for value in groups.remainder() {
+            rest = if *value > rest { *value } else { rest };
+        }
+        for group in groups {
+            for (greatest, vector) in greatest.iter_mut().zip(group.chunks_exact(LANES)) {
+                // SAFETY: sixteen values.
+                *greatest = simd.max(unsafe { simd.load(vector.as_ptr()) }, *greatest);
+            }
+        }
+        let greatest = simd.max(simd.max(greatest[0], greatest[1]), simd.max(greatest[2], greatest[3]));
+        let greatest = rest.max(simd.reduce_max(greatest));
+        let bound = simd.splat(greatest);
+        for (i, vector) in self.values.chunks(LANES).enumerate() {
+            // SAFETY: as many values as the chunk has.
+            let lanes = unsafe { simd.load_first(vector.as_ptr(), vector.len()) };
+            if simd.greater_mask(bound, lanes) != u16::MAX
+                && let Some(at) = vector.iter().position(|&it| it == greatest)
+            {
+                *self.found = Some(i * LANES + at);
+                return;
+            }
+        }
+    }
+}
+
+struct TopK<'a> {
+    values: &'a [f32],
+    k: usize,
+    best: &'a mut Vec<(usize, f32)>,
+}
+
+impl Kernel for TopK<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let TopK { values, k, best } = self;
+        if k == 0 {
+            return;
+        }
+        let mut threshold = f32::NEG_INFINITY;
+        for (i, vector) in values.chunks(LANES).enumerate() {
+            // SAFETY: as many values as the chunk has.
+            let lanes = unsafe { simd.load_first(vector.as_ptr(), vector.len()) };
+            if simd.greater_mask(lanes, simd.splat(threshold)) == 0 {
+                continue;
+            }
+            let candidates = vector.iter().enumerate().filter(|(_, it)| **it > threshold);
+            best.extend(candidates.map(|(at, &it)| (i * LANES + at, it)));
+            if best.len() >= k.saturating_add(SLACK) {
+                let (_, least, _) = best.select_nth_unstable_by(k - 1, greater_first);
+                threshold = least.1;
+                best.truncate(k);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cpus, normal};
+
+    #[test]
+    fn the_greatest_is_found_wherever_it_is() {
+        for cpu in cpus() {
+            for n in [1, 2, 15, 16, 17, 63, 64, 65, 200] {
+                for at in 0..n {
+                    let mut values = vec![-2.5; n];
+                    values[at] = -1.0;
+                    assert_eq!(argmax(&cpu, &values), Some(at), "{} {n}", cpu.path());
+                    values[n - 1] = -1.0;
+                    assert_eq!(argmax(&cpu, &values), Some(at), "{} {n}", cpu.path());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_never_the_greatest() {
+        for cpu in cpus() {
+            let mut values = vec![f32::NAN; 100];
+            assert_eq!(argmax(&cpu, &values), None);
+            assert!(top_k(&cpu, &values, 3).is_empty());
+            values[77] = -3.0;
+            values[31] = f32::NEG_INFINITY;
+            assert_eq!(argmax(&cpu, &values), Some(77));
+            assert_eq!(top_k(&cpu, &values, 3), [(77, -3.0)]);
+            assert_eq!(argmax(&cpu, &[]), None);
+            assert_eq!(argmax(&cpu, &[f32::NEG_INFINITY; 3]), Some(0));
+        }
+    }
+
+    #[test]
+    fn the_best_k_are_those_of_a_full_sort() {
+        for cpu in cpus() {
+            for (n, k) in [(1, 1), (10, 20), (1_000, 1), (5_000, 40), (5_000, 700), (300, 0)] {
+                // Coarse values, so that there are many equals.
+                let values: Vec<f32> = normal(n, 5).iter().map(|it| (it * 8.0).round() / 8.0).collect();
+                let mut expected: Vec<_> = values.iter().copied().enumerate().collect();
+                expected.sort_by(greater_first);
+                expected.truncate(k);
+                let indices = |it: Vec<(usize, f32)>| it.into_iter().map(|it| it.0).collect::<Vec<_>>();
+                assert_eq!(indices(top_k(&cpu, &values, k)), indices(expected), "{} {n} {k}", cpu.path());
+            }
+        }
+    }
+}
