@@ -127,8 +127,8 @@ impl Snapshot<'_> {
             return Ok(None);
         }
         let is_whole_gguf = |name: &str| {
-            let name = name.to_ascii_lowercase();
-            name.ends_with(".gguf") && !name.contains("-of-") && !name.contains("mmproj")
+            let is_gguf = Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case("gguf"));
+            is_gguf && !name.contains("-of-") && !name.contains("mmproj")
         };
         let ggufs: Vec<&str> =
             self.files.iter().map(|it| it.name.as_str()).filter(|it| is_whole_gguf(it)).collect();
@@ -156,7 +156,17 @@ impl Snapshot<'_> {
         on_bytes: OnBytes<'_>,
     ) -> Result<FileRecord, StoreError> {
         let remote = self.remote(name);
-        let expected = expected.or_else(|| remote?.sha256.as_deref());
+        let listed = remote.and_then(|it| it.sha256.as_deref());
+        // Told before anything is downloaded.
+        if let (Some(expected), Some(got)) = (expected, listed.filter(|it| Some(*it) != expected)) {
+            let what = format!("{}/{name}", self.repository);
+            return Err(StoreError::HashMismatch {
+                what,
+                expected: expected.to_owned(),
+                got: got.to_owned(),
+            });
+        }
+        let expected = expected.or(listed);
         let n_bytes = remote.and_then(|it| it.n_bytes);
         if let Some(cached) = self.cached.as_ref().map(|it| it.join(name)).filter(|it| it.is_file()) {
             let part = path.with_extension("copy");

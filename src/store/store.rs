@@ -134,19 +134,19 @@ impl Store {
             return ModelFolder::open(path);
         };
         let folder = self.models().join(&name);
-        let standing = self.standing(reference, &folder)?;
-        if standing == Standing::Current {
+        let worth = standing(reference, &folder)?;
+        if worth == Standing::Current {
             return ModelFolder::open(&folder);
         }
         let _lock = self.lock(&name)?;
         // Another process may have made it while this one waited.
-        let standing = self.standing(reference, &folder)?;
-        if standing == Standing::Current {
+        let worth = standing(reference, &folder)?;
+        if worth == Standing::Current {
             return ModelFolder::open(&folder);
         }
         match self.make(reference, &name, options, &mut Reporter::new(progress)) {
             Ok(()) => {}
-            Err(err) if standing == Standing::OldImport => {
+            Err(err) if worth == Standing::OldImport => {
                 tracing::warn!(model = %reference, %err, "keeping the import of an older version");
             }
             Err(err) => return Err(err),
@@ -263,28 +263,6 @@ impl Store {
         }
     }
 
-    fn standing(&self, reference: &ModelRef, folder: &Path) -> Result<Standing, StoreError> {
-        if !folder.is_dir() {
-            return Ok(Standing::Absent);
-        }
-        // Without a manifest it was put there by hand, and is what its owner says it is.
-        let Some(manifest) = Manifest::read(folder)? else { return Ok(Standing::Current) };
-        if let (ModelRef::Gguf(path), Source::File { modified_ns, gguf, .. }) = (reference, &manifest.source)
-        {
-            match stamp(path) {
-                Ok((n_bytes, modified)) if (n_bytes, modified) != (gguf.n_bytes, *modified_ns) => {
-                    return Ok(Standing::OtherSource);
-                }
-                // The model outlives the file that it was made of.
-                _ => {}
-            }
-        }
-        Ok(match manifest.importer_version {
-            Some(version) if version != IMPORTER_VERSION => Standing::OldImport,
-            _ => Standing::Current,
-        })
-    }
-
     /// Makes the model in `partial` and publishes it. The caller holds the lock.
     fn make(
         &self,
@@ -331,6 +309,27 @@ enum Standing {
     OldImport,
     /// The GGUF file has changed since.
     OtherSource,
+}
+
+fn standing(reference: &ModelRef, folder: &Path) -> Result<Standing, StoreError> {
+    if !folder.is_dir() {
+        return Ok(Standing::Absent);
+    }
+    // Without a manifest it was put there by hand, and is what its owner says it is.
+    let Some(manifest) = Manifest::read(folder)? else { return Ok(Standing::Current) };
+    if let (ModelRef::Gguf(path), Source::File { modified_ns, gguf, .. }) = (reference, &manifest.source) {
+        match stamp(path) {
+            Ok((n_bytes, modified)) if (n_bytes, modified) != (gguf.n_bytes, *modified_ns) => {
+                return Ok(Standing::OtherSource);
+            }
+            // The model outlives the file that it was made of.
+            _ => {}
+        }
+    }
+    Ok(match manifest.importer_version {
+        Some(version) if version != IMPORTER_VERSION => Standing::OldImport,
+        _ => Standing::Current,
+    })
 }
 
 /// With absolute paths, so that the folder's name and the manifest do not depend on where the process runs.

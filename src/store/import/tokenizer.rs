@@ -77,21 +77,21 @@ fn byte_level_parts(gguf: &GgufFile, vocabulary: &Vocabulary<'_>) -> Result<Part
     let pre_tokenizer = match name {
         "gpt-2" | "mpt" | "olmo" | "jais" => byte_level(true),
         "starcoder" | "refact" | "command-r" | "smollm" | "codeshell" | "exaone" | "minerva-7b" => {
-            sequence(vec![split(DIGITS), byte_level(true)])
+            sequence(&[split(DIGITS), byte_level(true)])
         }
         "qwen2" | "deepseek-r1-qwen" => {
             normalizer = json!({ "type": "NFC" });
-            sequence(vec![split(QWEN2), byte_level(false)])
+            sequence(&[split(QWEN2), byte_level(false)])
         }
         "llama-bpe" | "llama3" | "llama-v3" => {
             (ignore_merges, default_bos) = (true, true);
-            sequence(vec![split(LLAMA3), byte_level(false)])
+            sequence(&[split(LLAMA3), byte_level(false)])
         }
         "deepseek-coder" => {
             default_bos = true;
             let mut steps: Vec<Value> = DEEPSEEK_CODER.into_iter().map(split).collect();
             steps.extend([split(DIGITS), byte_level(false)]);
-            sequence(steps)
+            sequence(&steps)
         }
         other => {
             return Err(gguf.unsupported(
@@ -128,7 +128,7 @@ fn split(regex: &str) -> Value {
     json!({ "type": "Split", "pattern": { "Regex": regex }, "behavior": "Isolated", "invert": false })
 }
 
-fn sequence(steps: Vec<Value>) -> Value {
+fn sequence(steps: &[Value]) -> Value {
     json!({ "type": "Sequence", "pretokenizers": steps })
 }
 

