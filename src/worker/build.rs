@@ -1,4 +1,5 @@
-//! Lets the built program find MLX's library where `cargo xtask setup` put it; see `runabout-mlx`'s build script.
+//! Lets the built program find MLX's library where `cargo xtask setup` put it; see `runabout-mlx`'s build
+//! script.
 
 use std::env;
 

@@ -11,7 +11,7 @@ use runabout_api::{
     ProgressParams, ProgressStage, ProgressUnit, StatusParams, WorkerState, methods as names,
 };
 use runabout_engine::{EngineOptions, JobError, LoadProgress, LoadStage, State};
-use runabout_rpc::{Connection, End, Handle, Options};
+use runabout_rpc::{Connection, Handle, Options};
 use tokio::time::{Instant, timeout};
 
 use crate::cli::ServeArgs;
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
     let _ = timeout(LAST_STEP, session.host.engine.stopped()).await;
     Ok(if matches!(session.host.engine.state(), State::Failed(JobError::EngineDied { .. })) {
         ENGINE_DIED
-    } else if end == End::Stopped && session.exited_early() {
+    } else if session.has_exited_unasked() {
         NOT_SHUT_DOWN
     } else {
         0

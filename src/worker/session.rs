@@ -26,7 +26,7 @@ pub(crate) struct Session {
     limits: Limits,
     started: Instant,
     is_shut_down: AtomicBool,
-    has_exited_early: AtomicBool,
+    has_exited: AtomicBool,
     /// The newest completion of each document.
     documents: Mutex<HashMap<String, Arc<Notify>>>,
 }
@@ -49,7 +49,7 @@ impl Session {
             limits,
             started: Instant::now(),
             is_shut_down: AtomicBool::new(false),
-            has_exited_early: AtomicBool::new(false),
+            has_exited: AtomicBool::new(false),
             documents: Mutex::default(),
         }
     }
@@ -88,13 +88,14 @@ impl Session {
         self.is_shut_down.store(true, Ordering::Relaxed);
     }
 
-    /// `exit` has come; before `shutdown` it is an error, as in LSP.
     pub(crate) fn exit(&self) {
-        self.has_exited_early.store(!self.is_shut_down.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.has_exited.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn exited_early(&self) -> bool {
-        self.has_exited_early.load(Ordering::Relaxed)
+    /// Whether `exit` came without a `shutdown`, which is an error in LSP. To be asked at the end: a notification
+    /// overtakes the request before it.
+    pub(crate) fn has_exited_unasked(&self) -> bool {
+        self.has_exited.load(Ordering::Relaxed) && !self.is_shut_down.load(Ordering::Relaxed)
     }
 
     /// Makes this the newest completion of a document: the one before is told to end, and so is this one when the

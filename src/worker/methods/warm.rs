@@ -4,27 +4,18 @@ use std::sync::Arc;
 
 use runabout_api::{ChatParams, CompleteParams, WarmResult};
 use runabout_rpc::{Params, RequestContext, params};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::complete::in_background;
 use super::work::Work;
 use super::{Result_, chat, complete};
 use crate::session::Session;
 
-/// Tells the params of `chat` from those of `complete`.
-#[derive(Deserialize)]
-struct Kind {
-    messages: Option<IgnoredAny>,
-}
-
 pub(super) async fn warm(
     params: &Params<'_>,
     session: &Arc<Session>,
     request: &RequestContext,
 ) -> Result_<WarmResult> {
-    // Whatever is wrong with the params beyond this is told by reading them as what they are.
-    let is_chat = params.parse::<Kind>().is_ok_and(|it| it.messages.is_some());
+    let is_chat = params::has(params, "messages");
     let work = Work::begin(session, request, None);
     let (terms, prompt): (_, Box<dyn FnOnce(&_) -> Result_<_> + Send>) = if is_chat {
         let params: ChatParams = params::parse(params)?;
