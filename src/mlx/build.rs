@@ -1,5 +1,6 @@
 //! Lets this crate's tests find MLX's library, and tells the build scripts of programs where it is
-//! (`DEP_RUNABOUT_MLX_RPATH`). On Linux `cargo xtask setup` says it; on macOS MLX is linked statically and nothing does.
+//! (`DEP_RUNABOUT_MLX_RPATH`). On Linux `cargo xtask setup` says it; on macOS MLX is linked statically and
+//! nothing does.
 
 use std::env;
 

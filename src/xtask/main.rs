@@ -1,7 +1,8 @@
 //! `cargo xtask`: what a developer runs besides cargo itself.
 //!
-//! Each command is a module with one `run`. The tool is the first thing that a fresh clone compiles, before there is
-//! an MLX to link against, so it must not depend on `runabout-mlx` nor on anything that takes long to build.
+//! Each command is a module with one `run`. The tool is the first thing that a fresh clone compiles, before
+//! there is an MLX to link against, so it must not depend on `runabout-mlx` nor on anything that takes long
+//! to build.
 
 #![expect(
     clippy::print_stdout,
@@ -29,9 +30,10 @@ struct Cli {
 enum Command {
     /// Make MLX available to cargo; the other commands do this themselves.
     ///
-    /// On Linux it fetches MLX's published library from the package index that pip is configured for, compiles mlx-c
-    /// against it, and writes target/mlx/link.toml, which .cargo/config.toml includes: from then on plain
-    /// `cargo build` and `cargo test` work. On macOS mlx-sys builds MLX itself, so it only checks for what that needs.
+    /// On Linux it fetches MLX's published library from the package index that pip is configured for,
+    /// compiles mlx-c against it, and writes target/mlx/link.toml, which .cargo/config.toml includes: from
+    /// then on plain `cargo build` and `cargo test` work. On macOS mlx-sys builds MLX itself, so it only
+    /// checks for what that needs.
     Setup(setup::Args),
     /// Build everything, fetch the smallest model and run all tests.
     Test(test::Args),

@@ -1,8 +1,9 @@
 //! `cargo xtask setup`: makes MLX linkable.
 //!
-//! On Linux that is a *kit* below `target/mlx`: MLX's own library from its wheel, mlx-c compiled against it, and the
-//! Rust declarations of mlx-c; `linux` makes it. On macOS mlx-sys compiles MLX by itself and `macos` only looks for
-//! the tools. Any other command may call [`run`] first: it takes no time when there is nothing to do.
+//! On Linux that is a *kit* below `target/mlx`: MLX's own library from its wheel, mlx-c compiled against it,
+//! and the Rust declarations of mlx-c; `kit` makes it. On macOS mlx-sys compiles MLX by itself and `macos`
+//! only looks for the tools. Any other command may call [`run`] first: it takes no time when there is nothing
+//! to do.
 
 use std::fmt;
 use std::path::Path;
@@ -38,7 +39,7 @@ pub(crate) struct Args {
 pub(crate) enum Mlx {
     /// No GPU needed; 10 MB to download.
     Cpu,
-    /// CUDA 12, for NVIDIA drivers from 525 on; about 2 GB to download.
+    /// CUDA 12, for NVIDIA drivers from 550 on; about 2 GB to download.
     Cuda12,
     /// CUDA 13, for NVIDIA drivers from 580 on; about 1.6 GB to download.
     Cuda13,

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all tests, on a fresh clone too.
 //!
-//! The set-up, the build, the one model that tests with real weights use, then `cargo test`, whose last line and exit
-//! code are this command's. Nothing is fetched once it is there.
+//! The set-up, the build, the one model that tests with real weights use, then `cargo test`, whose last line
+//! and exit code are this command's. Nothing is fetched once it is there.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -25,7 +25,8 @@ pub(crate) struct Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     setup::run(root, &setup::Args::default())?;
 
-    // Test targets too: with them cargo settles on the features that `cargo test` wants, and builds everything once.
+    // Test targets too: with them cargo settles on the features that `cargo test` wants, and builds
+    // everything once.
     let build = cargo(root).args(["build", "--workspace", "--bins", "--tests"]).status()?;
     ensure!(build.success(), "the workspace does not build");
 
@@ -39,7 +40,8 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     let test = cargo(root)
         .args(["test", "--workspace"])
         .args(&args.cargo_args)
-        // MLX's tests must not share a process with each other, and cargo has no such setting for one package.
+        // MLX's tests must not share a process with each other, and cargo has no such setting for one
+        // package.
         .env("RUST_TEST_THREADS", "1")
         .status()?;
     Ok(test.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))

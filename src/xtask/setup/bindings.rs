@@ -1,8 +1,8 @@
 //! `bindings/bindings.rs`, the Rust declarations of mlx-c, made as mlx-sys's own build script makes them.
 //!
-//! bindgen wants libclang, which few machines have. A libclang of the system is tried first, then the one of a wheel.
-//! Where it looks is an environment variable, so bindgen runs in a process of its own: xtask again, as [`Args`] say;
-//! which also keeps its panics out of here.
+//! bindgen wants libclang, which few machines have. A libclang of the system is tried first, then the one of
+//! a wheel. Where it looks is an environment variable, so bindgen runs in a process of its own: xtask again,
+//! as [`Args`] say; which also keeps its panics out of here.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,10 @@
 //! The kit, a folder below `target/mlx` with all that linking against MLX on Linux takes.
 //!
-//! Its name carries a fingerprint of everything it is made from, it is made under another name and renamed at the end,
-//! and `link.toml` names it only then. So a kit that exists is whole and current, a killed set-up leaves nothing that
-//! counts, and looking is enough to know that there is nothing to do. The layout inside is the wheels' own, so that
-//! libraries find each other: `mlx/lib`, `mlx/include`, `nvidia/*`; and ours, `lib` and `bindings`.
+//! Its name carries a fingerprint of everything it is made from, it is made under another name and renamed at
+//! the end, and `link.toml` names it only then. So a kit that exists is whole and current, a killed set-up
+//! leaves nothing that counts, and looking is enough to know that there is nothing to do. The layout inside
+//! is the wheels' own, so that libraries find each other: `mlx/lib`, `mlx/include`, `nvidia/*`; and ours,
+//! `lib` and `bindings`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ const RECIPE: [&str; 4] =
 /// What the name of a kit under construction begins with.
 const BUILDING: &str = ".building-";
 
-/// Leaves a kit of `mlx` in place, and a `link.toml` that points to it; without `mlx`, of the library chosen last.
+/// Leaves a kit of `mlx` in place, and a `link.toml` that points to it; without `mlx`, of the library chosen
+/// last.
 pub(super) fn ensure(root: &Path, mlx: Option<Mlx>) -> Result<()> {
     let mlx_folder = root.join("target/mlx");
     let link_file = mlx_folder.join("link.toml");
@@ -92,8 +94,8 @@ fn mlx_c_source(root: &Path) -> Result<PathBuf> {
     Ok(Path::new(manifest).with_file_name("src").join("mlx-c"))
 }
 
-/// `packages` is the text of Cargo.lock, of which the version and checksum of mlx-sys count. Asking cargo for them would
-/// take a hundred times as long as all the rest.
+/// `packages` is the text of Cargo.lock, of which the version and checksum of mlx-sys count. Asking cargo for
+/// them would take a hundred times as long as all the rest.
 fn fingerprint(mlx: Mlx, packages: &str) -> Result<String> {
     let mlx_sys = packages
         .split("\n\n")

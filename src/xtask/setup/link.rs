@@ -1,10 +1,10 @@
 //! `target/mlx/link.toml`, cargo's configuration that puts the kit in the place of mlx-sys's build script.
 //!
-//! mlx-sys declares `links = "mlx"`, so what its build script would print can be said here instead. Keys that cargo
-//! does not know reach the build scripts of dependents as `DEP_MLX_*`; those that mlx-sys sets itself on macOS have
-//! the same meaning here. There are no compiler flags in the file: they would be another set of flags than the one
-//! that xtask was built with, and cargo would compile every dependency again. Who links MLX into a program
-//! adds `DEP_MLX_RPATH` in its own build script.
+//! mlx-sys declares `links = "mlx"`, so what its build script would print can be said here instead. Keys that
+//! cargo does not know reach the build scripts of dependents as `DEP_MLX_*`; those that mlx-sys sets itself
+//! on macOS have the same meaning here. There are no compiler flags in the file: they would be another set of
+//! flags than the one that xtask was built with, and cargo would compile every dependency again. Who links
+//! MLX into a program adds `DEP_MLX_RPATH` in its own build script.
 
 use std::fs;
 use std::io::ErrorKind;

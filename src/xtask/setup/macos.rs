@@ -1,5 +1,6 @@
-//! The set-up on macOS: nothing to make, only tools to look for, so that a missing one is named here and not in the
-//! middle of mlx-sys's build, which compiles MLX with CMake and its Metal kernels with Xcode's compiler.
+//! The set-up on macOS: nothing to make, only tools to look for, so that a missing one is named here and not
+//! in the middle of mlx-sys's build, which compiles MLX with CMake and its Metal kernels with Xcode's
+//! compiler.
 
 use std::process::{Command, Stdio};
 

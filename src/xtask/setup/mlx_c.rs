@@ -1,7 +1,7 @@
 //! mlx-c, the C face of MLX that mlx-rs calls, compiled from mlx-sys's own copy against the wheel's headers.
 //!
-//! Two headers of ours help: one takes the place of mlx-c's own half types, which it has on ARM only; the other goes
-//! before each file, for compilers without `std::format`.
+//! Two headers of ours help: one takes the place of mlx-c's own half types, which it has on ARM only; the
+//! other goes before each file, for compilers without `std::format`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use super::toolchain;
 pub(super) const HALF_H: &str = include_str!("cpp/half.h");
 pub(super) const STD_FORMAT_H: &str = include_str!("cpp/std_format.h");
 
-/// How many files the sources are compiled as. They all read MLX's headers, which takes most of a compiler's time:
-/// 26 files take 70 s on two cores, the same joined into two 8 s.
+/// How many files the sources are compiled as. They all read MLX's headers, which takes most of a compiler's
+/// time: 26 files take 70 s on two cores, the same joined into two 8 s.
 const N_UNITS: usize = 2;
 
 /// mlx-c's public headers go beside MLX's own, so that one folder is the whole include path of dependents.

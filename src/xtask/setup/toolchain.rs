@@ -1,11 +1,12 @@
-//! What the machine itself must have: a glibc that the wheels run on, a C++20 compiler, for CUDA a driver. Each lack is
-//! named with its remedy, as early as it can be known: [`check`] before anything is downloaded, [`try_kit`] at the end.
+//! What the machine itself must have: a glibc that the wheels run on, a C++20 compiler, for CUDA a driver.
+//! Each lack is named with its remedy, as early as it can be known: [`check`] before anything is downloaded,
+//! [`try_kit`] at the end.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::Mlx;
 
@@ -14,6 +15,15 @@ const GLIBC: (u32, u32) = (2, 35);
 
 /// What C++20 must give: the language and its library.
 const CPP20: &str = "#include <concepts>\nstatic_assert(__cplusplus >= 202002L && std::integral<int>);\n";
+
+/// Loads NVIDIA's driver, or says why not.
+const LOAD_DRIVER: &str = "
+import ctypes, sys
+try:
+    ctypes.CDLL('libcuda.so.1')
+except OSError as error:
+    sys.exit(str(error))
+";
 
 /// Fails for the first thing that the machine lacks to build and run with `mlx`.
 pub(super) fn check(mlx: Mlx) -> Result<()> {
@@ -29,25 +39,22 @@ pub(super) fn check(mlx: Mlx) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let probe = scratch.path().join("probe.cpp");
     fs::write(&probe, CPP20)?;
-    compiler(0)
-        .and_then(|tool| run(tool.to_command().arg("-fsyntax-only").arg(&probe)))
-        .context(
-            "no C++ compiler that knows C++20, with which mlx-c is built\nhint: install g++ 11 or newer (Debian, Ubuntu: \
-             `apt install g++`; Fedora: `dnf install gcc-c++`), or name another in `CXX`",
-        )?;
+    compiler(0).and_then(|tool| run(tool.to_command().arg("-fsyntax-only").arg(&probe))).context(
+        "no C++ compiler that knows C++20, with which mlx-c is built\nhint: install g++ 11 or newer \
+             (Debian, Ubuntu: `apt install g++`; Fedora: `dnf install gcc-c++`), or name another in `CXX`",
+    )?;
     match mlx {
         Mlx::Cpu => Ok(()),
         Mlx::Cuda12 | Mlx::Cuda13 => check_driver(),
     }
 }
 
-/// Gigabytes are not worth fetching for a machine that cannot load them. Python, which is needed for its pip anyway, can
-/// ask the dynamic loader.
+/// Gigabytes are not worth fetching for a machine that cannot load them. Python, which is needed for its pip
+/// anyway, can ask the dynamic loader.
 fn check_driver() -> Result<()> {
-    let load = "import ctypes; ctypes.CDLL('libcuda.so.1')";
-    run(Command::new("python3").args(["-c", load])).context(
-        "MLX for CUDA needs NVIDIA's driver, but its `libcuda.so.1` does not load\nhint: install the driver, or take \
-         `--mlx cpu`",
+    run(Command::new("python3").args(["-c", LOAD_DRIVER])).context(
+        "MLX for CUDA needs NVIDIA's driver, but `libcuda.so.1` does not load\nhint: install the driver, or \
+         take `--mlx cpu`",
     )
 }
 
@@ -57,15 +64,16 @@ fn check_glibc(text: &str) -> Result<()> {
     let version = version.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     ensure!(
         version.is_some_and(|version: (u32, u32)| version >= GLIBC),
-        "MLX's library needs `glibc {}.{}` or newer, got `{text}`\nhint: Ubuntu 22.04, Debian 12 and Fedora 36 have it, \
-         and what came after them",
+        "MLX's library needs `glibc {}.{}` or newer, got `{text}`\nhint: Ubuntu 22.04, Debian 12, Fedora 36 \
+         and what came after them have it",
         GLIBC.0,
         GLIBC.1
     );
     Ok(())
 }
 
-/// Links a program against the kit and runs it: if MLX's library cannot be used here, this says so, and not some test.
+/// Links a program against the kit and runs it: if MLX's library cannot be used here, this says so, and not
+/// some test.
 pub(super) fn try_kit(kit: &Path, mlx: Mlx) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let source = scratch.path().join("probe.cpp");
@@ -77,13 +85,8 @@ pub(super) fn try_kit(kit: &Path, mlx: Mlx) -> Result<()> {
     link.arg(&source).arg(kit.join("lib/libmlxc.a")).arg(library.join("libmlx.so"));
     link.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(&library);
     link.arg("-o").arg(&program);
-    let hint = match mlx {
-        Mlx::Cpu => "MLX needs the libstdc++ of gcc 12 or newer",
-        Mlx::Cuda12 | Mlx::Cuda13 => {
-            "it needs NVIDIA's driver, which brings `libcuda.so.1`; for none, `--mlx cpu`"
-        }
-    };
     run(&mut link).and_then(|()| run(&mut Command::new(&program))).with_context(|| {
+        let hint = "it wants the libstdc++ of gcc 12 or newer, for CUDA a driver of that version";
         format!("a program cannot be linked with MLX's `{mlx}` library and run\nhint: {hint}")
     })
 }
@@ -131,7 +134,7 @@ pub(super) fn run(command: &mut Command) -> Result<()> {
 pub(super) fn start(command: &mut Command) -> Result<Child> {
     command
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("starting `{}`", command.get_program().display()))
@@ -140,9 +143,12 @@ pub(super) fn start(command: &mut Command) -> Result<Child> {
 /// Waits for what [`start`] started.
 pub(super) fn finish(child: Child) -> Result<()> {
     let output = child.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}\n{}", output.status, said.trim_end());
-    Ok(())
+    if output.status.success() {
+        return Ok(());
+    }
+    // mlx-c complains on stdout.
+    let said = [output.stdout, output.stderr].concat();
+    bail!("{}\n{}", output.status, String::from_utf8_lossy(&said).trim())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Which wheels a kit is made of, and how they come here.
 //!
-//! Each is pinned by hash in `wheels/*.sha256`, in the format of `sha256sum`: MLX's own first, then NVIDIA's libraries that
-//! it names as requirements, in the versions that pip chose when the list was made. Fetching is `runabout_store`'s.
+//! Each is pinned by hash in `wheels/*.sha256`, in the format of `sha256sum`: MLX's own first, then NVIDIA's
+//! libraries that it names as requirements, in the versions that pip chose when the list was made. Fetching
+//! is `runabout_store`'s.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

@@ -1,5 +1,5 @@
-// Takes the place of mlx-c's `mlx/c/half.h`, which knows half types on ARM only, while mlx-rs calls the functions that
-// use them everywhere.
+// Takes the place of mlx-c's `mlx/c/half.h`, which knows half types on ARM only, while mlx-rs calls the
+// functions that use them everywhere.
 #pragma once
 
 #define HAS_FLOAT16
