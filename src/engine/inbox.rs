@@ -117,3 +117,58 @@ impl Left {
         self.n_waiting_inside + self.jobs.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use runabout_text::SamplingParams;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        job::{Event, Priority, TextStart},
+    };
+
+    fn submit(inbox: &Inbox) -> UnboundedReceiver<Event> {
+        let (sender, events) = unbounded_channel();
+        let job = Job {
+            prompt: vec![1],
+            params: SamplingParams::default(),
+            end_tokens: Vec::new(),
+            stop: Vec::new(),
+            text_start: TextStart::Fresh,
+            max_tokens: 1,
+            time_budget: None,
+            priority: Priority::Background,
+            top_logprobs: None,
+            events: sender,
+        };
+        inbox.submit(job, &ManualClock::new());
+        events
+    }
+
+    #[test]
+    fn a_job_on_its_way_into_the_engine_still_counts_as_waiting() {
+        let inbox = Inbox::new(1);
+        let _first = submit(&inbox);
+        let arrivals = inbox.drain(true).unwrap();
+        assert_eq!((arrivals.jobs.len(), inbox.n_waiting()), (1, 1));
+        let mut second = submit(&inbox);
+        let refusal = second.try_recv().unwrap();
+        assert!(matches!(refusal, Event::Failed(JobError::Overloaded { n_queued: 1 })));
+        inbox.set_n_waiting_inside(0);
+        let mut third = submit(&inbox);
+        assert!(third.try_recv().is_err());
+    }
+
+    #[test]
+    fn the_first_reason_for_closing_stays() {
+        let inbox = Inbox::new(1);
+        inbox.close(JobError::LoadFailed { message: "no such folder".to_owned() });
+        inbox.close(JobError::ShuttingDown);
+        assert!(inbox.drain(true).is_none());
+        assert!(matches!(submit(&inbox).try_recv().unwrap(), Event::Failed(JobError::LoadFailed { .. })));
+    }
+}

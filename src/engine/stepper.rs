@@ -145,6 +145,8 @@ impl Stepper {
         let chunk = self.pace.prefill_chunk(self.options.step_target, self.options.prefill_chunk);
         let plan = scheduler::plan(&candidates, chunk);
         if plan.spans.is_empty() {
+            // Jobs that are there and never run would turn this loop into a silent spin.
+            assert!(self.is_idle(), "expected a plan for the jobs there are, got an empty one");
             return;
         }
         self.make_room(&plan);

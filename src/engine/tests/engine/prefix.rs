@@ -120,6 +120,15 @@ fn the_number_of_slots_is_bounded_too() {
 }
 
 #[test]
+fn warming_what_is_warm_keeps_it_from_eviction() {
+    let engine = start_with(ScriptedModel::saying(""), EngineOptions { max_slots: 2, ..options() });
+    for prompt in ["aaaa", "bbbb", "aaaa", "cccc"] {
+        submit(&engine, prompt, |job| job.max_tokens = 0).finish();
+    }
+    assert_eq!(submit(&engine, "aaaa", |_| {}).finish().usage.cached_tokens, 3);
+}
+
+#[test]
 fn the_status_counts_what_was_asked_and_what_was_found() {
     let engine = start(ScriptedModel::saying(""));
     submit(&engine, "0123456789", |_| {}).finish();
