@@ -357,3 +357,79 @@ fn numbers_beyond_half_precision_are_refused() {
     let err = import_gguf(&gguf, Path::new(folder.path()), &mut |_, _| {}).unwrap_err().to_string();
     assert!(err.contains("`output_norm.weight` has numbers outside half precision"), "{err}");
 }
+
+fn tokenizer_of(imported: &Imported) -> tokenizers::Tokenizer {
+    tokenizers::Tokenizer::from_file(imported.folder.path().join("tokenizer.json")).unwrap()
+}
+
+#[test]
+fn tokenizers_reads_what_is_written_and_splits_as_the_name_says() {
+    let ids = |pre: &str, text: &str| {
+        let mut sample = Sample::model("llama");
+        sample.set("tokenizer.ggml.pre", Value::Text(pre.to_owned()));
+        sample.set("tokenizer.ggml.merges", texts(&["a b", "ab c", "\u{120} ab", "1 1"]));
+        let tokens =
+            ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "c", "ab", "abc", "1", "\u{120}", "11"];
+        let tokens: Vec<&str> = tokens.into_iter().chain(["\u{120}ab"]).collect();
+        sample.set("tokenizer.ggml.tokens", texts(&tokens));
+        let kinds = (0..12).map(|id| Value::Signed(if id < 3 { 3 } else { 1 })).collect();
+        sample.set("tokenizer.ggml.token_type", Value::Array(kinds));
+        sample.tensors.remove(0);
+        sample.tensor("token_embd.weight", &[32, 12], GgmlType::Q8_0);
+        let tokenizer = tokenizer_of(&import(&sample).unwrap());
+        tokenizer.encode(text, true).unwrap().get_ids().to_vec()
+    };
+    for pre in ["qwen2", "smollm", "gpt-2", "llama-bpe", "deepseek-coder"] {
+        assert_eq!(ids(pre, "ab ab<|im_end|>"), [6, 11, 2], "{pre}");
+    }
+    assert_eq!(ids("qwen2", "11"), [8, 8], "digits stand alone");
+    assert_eq!(ids("smollm", "11"), [8, 8]);
+    assert_eq!(ids("llama-bpe", "11"), [10], "up to three together");
+    assert_eq!(ids("gpt-2", "11"), [10]);
+}
+
+/// SentencePiece: `tokens` after the unknown, bos and eos tokens and the 256 bytes.
+fn sentencepiece(tokens: &[(&str, f64)]) -> Sample {
+    let mut sample = Sample::model("llama");
+    let fixed = [("<unk>", 2), ("<s>", 3), ("</s>", 3)].map(|(text, kind)| (text.to_owned(), 0.0, kind));
+    let bytes = (0..256).map(|byte| (format!("<0x{byte:02X}>"), 0.0, 6));
+    let rest = tokens.iter().map(|(text, score)| ((*text).to_owned(), *score, 1));
+    let all: Vec<(String, f64, i64)> = fixed.into_iter().chain(bytes).chain(rest).collect();
+    sample.set("tokenizer.ggml.model", Value::Text("llama".into()));
+    sample.unset("tokenizer.ggml.pre");
+    sample.unset("tokenizer.ggml.merges");
+    sample
+        .set("tokenizer.ggml.tokens", Value::Array(all.iter().map(|it| Value::Text(it.0.clone())).collect()));
+    sample.set("tokenizer.ggml.scores", Value::Array(all.iter().map(|it| Value::Float(it.1)).collect()));
+    sample.set("tokenizer.ggml.token_type", Value::Array(all.iter().map(|it| Value::Signed(it.2)).collect()));
+    sample.unset("tokenizer.ggml.add_bos_token");
+    sample.tensors.remove(0);
+    sample.tensor("token_embd.weight", &[32, all.len() as u64], GgmlType::Q8_0);
+    sample
+}
+
+#[test]
+fn sentencepiece_joins_by_score_and_falls_back_to_bytes() {
+    let first = 259;
+    let sample = sentencepiece(&[
+        ("\u{2581}", -9.0),
+        ("a", -9.0),
+        ("b", -9.0),
+        ("c", -9.0),
+        ("bc", -1.0),
+        ("ab", -2.0),
+        ("\u{2581}a", -3.0),
+    ]);
+    let imported = import(&sample).unwrap();
+    let tokenizer = tokenizer_of(&imported);
+    let ids = |text: &str| tokenizer.encode(text, true).unwrap().get_ids().to_vec();
+    // `bc` is worth more than `ab`, though `ab` comes first; then the blank takes the `a`.
+    assert_eq!(ids("abc"), [1, first + 6, first + 4]);
+    assert_eq!(ids("ab"), [1, first, first + 5]);
+    assert_eq!(ids("é"), [1, first, 3 + 0xc3, 3 + 0xa9]);
+    assert_eq!(tokenizer.decode(&ids("a é bc"), true).unwrap(), "a é bc");
+
+    let mut sample = sample;
+    sample.set("tokenizer.ggml.scores", Value::Array(Vec::new()));
+    assert!(import(&sample).err().unwrap().contains("no score for each token"));
+}
