@@ -25,7 +25,8 @@ struct Fixture {
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path().join("home")).unwrap();
-    let options = Options { pip: pip_for(dir.path()), ..Options::default() }.offline();
+    let mut options = Options::default().offline();
+    options.pip = pip_for(dir.path());
     Fixture { dir, store, options }
 }
 
