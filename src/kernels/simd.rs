@@ -40,7 +40,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Up to this many rows the weights are unpacked in registers; beyond, through a panel in memory.
     const FEW_ROWS: usize;
 
-    /// Runs `kernel` compiled for this instruction set.
+    /// Runs `kernel` compiled for this instruction set, as a function of its own: a kernel that runs another
+    /// one must not swallow it, since the optimizer's time grows faster than the size of a function.
     fn run<K: Kernel>(self, kernel: K);
 
     fn splat(self, x: f32) -> Self::V;

@@ -62,7 +62,13 @@ impl Simd for Avx2 {
         fn compiled<K: Kernel>(simd: Avx2, kernel: K) {
             kernel.run(simd);
         }
-        op!(compiled(self, kernel));
+        // The compiler forgets `inline(never)` on a function with `target_feature`.
+        #[inline(never)]
+        fn outlined<K: Kernel>(simd: Avx2, kernel: K) {
+            // SAFETY: the token proves the features.
+            unsafe { compiled(simd, kernel) };
+        }
+        outlined(self, kernel);
     }
 
     #[inline(always)]

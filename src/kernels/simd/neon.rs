@@ -57,7 +57,13 @@ impl Simd for Neon {
         fn compiled<K: Kernel>(simd: Neon, kernel: K) {
             kernel.run(simd);
         }
-        op!(compiled(self, kernel));
+        // The compiler forgets `inline(never)` on a function with `target_feature`.
+        #[inline(never)]
+        fn outlined<K: Kernel>(simd: Neon, kernel: K) {
+            // SAFETY: the token proves the features.
+            unsafe { compiled(simd, kernel) };
+        }
+        outlined(self, kernel);
     }
 
     #[inline(always)]
