@@ -231,7 +231,7 @@ impl Kernel for Merge<'_> {
                 let at = (token * step.attention.n_heads + head) * step.shape.head_dim + d;
                 // SAFETY: within the head's output.
                 unsafe {
-                    simd.store_first(step.out.get().add(at), merged, LANES.min(step.shape.head_dim - d))
+                    simd.store_first(step.out.get().add(at), merged, LANES.min(step.shape.head_dim - d));
                 };
             }
         }

@@ -21,8 +21,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
     // ln 2 in two parts, so that `x - n ln 2` loses nothing.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    const TERMS: [f32; 6] =
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+    const TERMS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];
     let lowest = simd.splat(-87.0);
     let given = x;
     let x = simd.min(simd.max(x, lowest), simd.splat(88.0));
@@ -54,7 +53,7 @@ fn erf<S: Simd>(simd: S, x: S::V) -> S::V {
         -2.101_024_1e-6,
         -5.692_506_4e-5,
         -7.349_906_4e-4,
-        -2.954_600e-3,
+        -2.954_6e-3,
         -1.609_603_3e-2,
     ];
     const DENOMINATOR: [f32; 5] =
@@ -84,7 +83,7 @@ pub(crate) fn activate<S: Simd>(simd: S, activation: Activation, x: S::V) -> S::
         }
         Activation::GeluTanh => {
             // (1 + tanh(u)) / 2 is sigmoid(2u).
-            const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+            const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
             let cubed = simd.mul(simd.mul(x, x), x);
             let u = simd.mul_add(cubed, simd.splat(0.044_715), x);
             simd.mul(x, sigmoid(simd, simd.mul(u, simd.splat(TWICE_SQRT_2_OVER_PI))))

@@ -14,7 +14,7 @@ mod tiled;
 use crate::activations::{Panels, with_panels};
 use crate::error::{expect_len, product};
 use crate::math::activate;
-use crate::packed::{Arrangement, SendPtr};
+use crate::packed::{Arrangement, Segment, SendPtr};
 use crate::simd::{LANES, Simd};
 use crate::{Cpu, KernelError, Norm, PackedWeights};
 
@@ -107,8 +107,8 @@ struct Unit {
 impl PackedWeights {
     fn n_units(&self) -> usize {
         match self.arrangement {
-            Arrangement::Stacked => self.segments.iter().map(|it| it.n_blocks()).sum(),
-            Arrangement::Gated(_) => self.segments.first().map_or(0, |it| it.n_blocks()),
+            Arrangement::Stacked => self.segments.iter().map(Segment::n_blocks).sum(),
+            Arrangement::Gated(_) => self.segments.first().map_or(0, Segment::n_blocks),
         }
     }
 
@@ -157,7 +157,7 @@ impl Output<'_> {
             match self.epilogue {
                 Epilogue::Store => {}
                 Epilogue::Add(residual) => {
-                    value = simd.add(value, simd.load_first(residual.as_ptr().add(at), n))
+                    value = simd.add(value, simd.load_first(residual.as_ptr().add(at), n));
                 }
                 Epilogue::Accumulate => value = simd.add(value, simd.load_first(to, n)),
             }

@@ -67,7 +67,7 @@ pub(crate) fn with_scratch<T>(n_floats: usize, f: impl FnOnce(&mut [f32]) -> T) 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
     use super::*;
 

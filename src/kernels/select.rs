@@ -36,6 +36,7 @@ struct Argmax<'a> {
 
 impl Kernel for Argmax<'_> {
     #[inline(always)]
+    #[allow(clippy::float_cmp, reason = "one of the values is the greatest, bit by bit")]
     fn run<S: Simd>(self, simd: S) {
         let lowest = simd.splat(f32::NEG_INFINITY);
         let mut greatest = [lowest; 4];

@@ -73,9 +73,10 @@ fn main() {
     let (n_threads, filters): (Vec<_>, Vec<_>) =
         rest.into_iter().partition(|it| it.parse::<NonZeroUsize>().is_ok());
     let n_threads = n_threads.first().map(|it| it.parse().unwrap());
-    let paths: Vec<Path> = match paths.is_empty() {
-        true => vec![Path::best()],
-        false => paths.iter().map(|it| it.parse().unwrap()).collect(),
+    let paths: Vec<Path> = if paths.is_empty() {
+        vec![Path::best()]
+    } else {
+        paths.iter().map(|it| it.parse().unwrap()).collect()
     };
     let wanted = |line: &str| filters.iter().all(|it| line.contains(it.as_str()));
     for path in paths {

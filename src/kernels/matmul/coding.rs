@@ -5,6 +5,8 @@
 //! and the 1 is taken back per group instead of per value (`dot.rs`), or within the fused multiply-add that
 //! applies the scale (`tiled.rs`). All of it is exact in f32.
 
+use std::cmp::Ordering;
+
 use half::{bf16, f16};
 
 use crate::packed::{CHUNK, FloatType};
@@ -47,12 +49,10 @@ impl<const BITS: usize> Code for Affine<BITS> {
         let words: *const u32 = chunk.cast();
         // SAFETY: the words of bits `i * BITS` up to `i * BITS + BITS` are within the chunk.
         let low = unsafe { simd.load_u32(words.add(word * LANES)) };
-        let aligned = if bit > target {
-            simd.shr(low, (bit - target) as u32)
-        } else if bit < target {
-            simd.shl(low, (target - bit) as u32)
-        } else {
-            low
+        let aligned = match bit.cmp(&target) {
+            Ordering::Greater => simd.shr(low, (bit - target) as u32),
+            Ordering::Less => simd.shl(low, (target - bit) as u32),
+            Ordering::Equal => low,
         };
         let aligned = if bit + BITS > 32 {
             // SAFETY: as above.

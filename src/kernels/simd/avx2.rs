@@ -139,7 +139,7 @@ impl Simd for Avx2 {
     fn greater_mask(self, a: V, b: V) -> u16 {
         let low = op!(x::_mm256_movemask_ps(x::_mm256_cmp_ps::<{ x::_CMP_GT_OQ }>(a.0, b.0)));
         let high = op!(x::_mm256_movemask_ps(x::_mm256_cmp_ps::<{ x::_CMP_GT_OQ }>(a.1, b.1)));
-        (low | high << 8) as u16
+        (low | high << 8).cast_unsigned() as u16
     }
     #[inline(always)]
     fn where_greater(self, a: V, b: V, v: V) -> V {

@@ -8,6 +8,8 @@ use runabout_kernels::{Cpu, Path};
 const READ_BYTES: usize = 160 << 20;
 const SLICE_BYTES: usize = 16 << 20;
 const CHUNK_BYTES: usize = 64 << 10;
+/// Steps of multiply-adds per measurement.
+const STEPS: usize = 50_000;
 
 pub(crate) struct Limits {
     pub(crate) bytes_per_s: f64,
@@ -28,7 +30,6 @@ impl Limits {
                 black_box(chunks[i].iter().fold(0u64, |a, b| a.wrapping_add(*b)));
             });
         });
-        const STEPS: usize = 50_000;
         let n_jobs = cpu.pool().n_threads();
         let peak = super::best(|| cpu.pool().for_each(n_jobs, |_| spin(cpu.path(), STEPS)));
         let flops_per_step = (2 * ACCUMULATORS * lanes(cpu.path())) as f64;
@@ -63,7 +64,9 @@ fn spin(path: Path, steps: usize) {
                 let (a, b) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-3)));
                 let mut acc = [b; ACCUMULATORS];
                 for _ in 0..steps {
-                    acc.iter_mut().for_each(|it| *it = _mm512_fmadd_ps(*it, a, b));
+                    for it in &mut acc {
+                        *it = _mm512_fmadd_ps(*it, a, b);
+                    }
                 }
                 black_box(acc);
             }
@@ -78,7 +81,9 @@ fn spin(path: Path, steps: usize) {
                 let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
                 let mut acc = [b; ACCUMULATORS];
                 for _ in 0..steps {
-                    acc.iter_mut().for_each(|it| *it = _mm256_fmadd_ps(*it, a, b));
+                    for it in &mut acc {
+                        *it = _mm256_fmadd_ps(*it, a, b);
+                    }
                 }
                 black_box(acc);
             }
