@@ -1,7 +1,7 @@
 //! A persistent pool of worker threads for jobs of a few microseconds.
 //!
-//! One caller at a time hands out a range of job numbers; the workers and the caller itself draw them
-//! from a counter until none are left. Waiting starts with spinning, because the next parallel region
+//! One caller at a time hands out a range of job numbers. Each thread has a share of its own, drawn front to
+//! back so that it reads memory in one stream, and then helps itself to what others have left. Waiting starts with spinning, because the next parallel region
 //! of a model follows within microseconds, then yields to whoever else wants the core, then parks: an
 //! idle pool uses no CPU, and beside another busy process a waiter does not burn the core that the
 //! worker it waits for needs.
@@ -13,6 +13,7 @@
 use std::cell::UnsafeCell;
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,7 +54,8 @@ struct Worker {
 #[derive(Debug)]
 struct Shared {
     state: Padded<AtomicU64>,
-    next: Padded<AtomicUsize>,
+    /// For each thread the next job of its share; the caller's is the first.
+    next: Vec<Padded<AtomicUsize>>,
     job: UnsafeCell<Job>,
     caller: Mutex<Option<Thread>>,
     panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
@@ -83,21 +85,22 @@ impl Pool {
     /// A pool that computes with `n_threads` threads, the caller included.
     pub fn new(n_threads: NonZeroUsize) -> io::Result<Pool> {
         unsafe fn nothing(_: *const (), _: usize) {}
+        let n_threads = n_threads.get().min(INSIDE as usize);
         let shared = Arc::new(Shared {
             state: Padded(AtomicU64::new(0)),
-            next: Padded(AtomicUsize::new(0)),
+            next: (0..n_threads).map(|_| Padded(AtomicUsize::new(0))).collect(),
             job: UnsafeCell::new(Job { call: nothing, context: std::ptr::null(), n_jobs: 0 }),
             caller: Mutex::new(None),
             panic: Mutex::new(None),
             stop: AtomicBool::new(false),
         });
         let mut pool = Pool { shared, workers: Vec::new(), turn: Mutex::new(()) };
-        for i in 1..n_threads.get().min(INSIDE as usize) {
+        for i in 1..n_threads {
             let parked = Arc::new(AtomicBool::new(false));
             let (shared, its_parked) = (Arc::clone(&pool.shared), Arc::clone(&parked));
             let thread = std::thread::Builder::new()
                 .name(format!("kernels-{i}"))
-                .spawn(move || shared.work(&its_parked))?;
+                .spawn(move || shared.work(i, &its_parked))?;
             pool.workers.push(Worker { thread, parked });
         }
         Ok(pool)
@@ -131,7 +134,9 @@ impl Pool {
         let shared = &*self.shared;
         // SAFETY: the turn is ours and the last region ended with no worker inside.
         unsafe { *shared.job.get() = Job { call: call::<F>, context: (&raw const job).cast(), n_jobs } };
-        shared.next.0.store(0, Ordering::Relaxed);
+        for (thread, next) in shared.next.iter().enumerate() {
+            next.0.store(shared.share(thread, n_jobs).start, Ordering::Relaxed);
+        }
         let region = (shared.state.0.load(Ordering::Relaxed) & !(REGION - 1)).wrapping_add(REGION);
         shared.state.0.store(region | OPEN, Ordering::SeqCst);
         for worker in self.workers.iter().take(n_jobs - 1) {
@@ -141,10 +146,10 @@ impl Pool {
             }
         }
 
-        let own = catch_unwind(AssertUnwindSafe(|| shared.draw()));
+        let own = catch_unwind(AssertUnwindSafe(|| shared.draw(0)));
         shared.state.0.fetch_and(!OPEN, Ordering::AcqRel);
         if own.is_err() {
-            shared.next.0.store(usize::MAX / 2, Ordering::Relaxed);
+            shared.skip_the_rest();
         }
         shared.wait_until_empty();
         let theirs = lock(&shared.panic).take();
@@ -178,7 +183,7 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn work(&self, parked: &AtomicBool) {
+    fn work(&self, thread: usize, parked: &AtomicBool) {
         let mut last_region = 0;
         loop {
             let mut waiter = Waiter::default();
@@ -200,8 +205,8 @@ impl Shared {
                 }
             };
             last_region = entered;
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.draw())) {
-                self.next.0.store(usize::MAX / 2, Ordering::Relaxed);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.draw(thread))) {
+                self.skip_the_rest();
                 lock(&self.panic).get_or_insert(panic);
             }
             let before = self.state.0.fetch_sub(1, Ordering::AcqRel);
@@ -229,16 +234,33 @@ impl Shared {
     }
 
     /// Does jobs of the region until none are left. The calling thread is inside, or is the caller.
-    fn draw(&self) {
+    fn draw(&self, thread: usize) {
         // SAFETY: written before the region opened, and not again before this thread has left it.
         let job = unsafe { *self.job.get() };
-        loop {
-            let i = self.next.0.fetch_add(1, Ordering::Relaxed);
-            if i >= job.n_jobs {
-                return;
+        let n_threads = self.next.len();
+        for (victim, next) in self.next.iter().enumerate().cycle().skip(thread).take(n_threads) {
+            let end = self.share(victim, job.n_jobs).end;
+            // Looking first: the line of a share that is used up stays shared between the caches.
+            while next.0.load(Ordering::Relaxed) < end {
+                let i = next.0.fetch_add(1, Ordering::Relaxed);
+                if i < end {
+                    // SAFETY: the caller waits for this thread to leave before the function behind it ends.
+                    unsafe { (job.call)(job.context, i) };
+                }
             }
-            // SAFETY: the caller waits for this thread to leave before the function behind it ends.
-            unsafe { (job.call)(job.context, i) };
+        }
+    }
+
+    /// The jobs that a thread begins with.
+    fn share(&self, thread: usize, n_jobs: usize) -> Range<usize> {
+        let n_threads = self.next.len();
+        n_jobs * thread / n_threads..n_jobs * (thread + 1) / n_threads
+    }
+
+    /// After a panic: no job is begun any more.
+    fn skip_the_rest(&self) {
+        for next in &self.next {
+            next.0.store(usize::MAX / 2, Ordering::Relaxed);
         }
     }
 
