@@ -3,10 +3,10 @@
 //! Every wait has a deadline, so that a worker that says nothing fails a test and does not hang it. The deadline is
 //! no measure of speed: it is far above what the slowest machine needs.
 
-pub mod tiny_model;
+pub(crate) mod tiny_model;
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -18,16 +18,16 @@ const DEADLINE: Duration = Duration::from_secs(300);
 
 /// How messages are told apart on the pipe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Framing {
+pub(crate) enum Framing {
     Lines,
     Headers,
 }
 
 /// A running `runabout serve`.
-pub struct Worker {
+pub(crate) struct Worker {
     child: Child,
     stdin: Option<ChildStdin>,
-    messages: Receiver<Value>,
+    messages: Receiver<String>,
     /// Messages that came while waiting for another one.
     unread: VecDeque<Value>,
     framing: Framing,
@@ -36,7 +36,7 @@ pub struct Worker {
 }
 
 /// The built program.
-pub fn runabout() -> Command {
+pub(crate) fn runabout() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runabout"));
     command.env("RUNABOUT_LOG", "debug");
     command
@@ -44,21 +44,21 @@ pub fn runabout() -> Command {
 
 impl Worker {
     /// Serves the tiny random model.
-    pub fn tiny() -> Self {
+    pub(crate) fn tiny() -> Self {
         Self::serving(tiny_model::folder(), &[])
     }
 
-    pub fn serving(model: &Path, args: &[&str]) -> Self {
+    pub(crate) fn serving(model: &Path, args: &[&str]) -> Self {
         Self::start(model, args, Framing::Lines)
     }
 
-    pub fn start(model: &Path, args: &[&str], framing: Framing) -> Self {
+    pub(crate) fn start(model: &Path, args: &[&str], framing: Framing) -> Self {
         let mut command = runabout();
         command.arg("serve").arg("--model").arg(model).args(args);
         Self::spawn(command, framing)
     }
 
-    pub fn spawn(mut command: Command, framing: Framing) -> Self {
+    pub(crate) fn spawn(mut command: Command, framing: Framing) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -89,17 +89,17 @@ impl Worker {
     }
 
     /// Writes bytes as they are. A worker that is gone is no error here: the test sees it by what it answers.
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("stdin is open");
         let _ = stdin.write_all(bytes).and_then(|()| stdin.flush());
     }
 
-    pub fn send(&mut self, message: &Value) {
+    pub(crate) fn send(&mut self, message: &Value) {
         self.send_text(&message.to_string());
     }
 
     /// Frames and sends one message.
-    pub fn send_text(&mut self, text: &str) {
+    pub(crate) fn send_text(&mut self, text: &str) {
         let frame = match self.framing {
             Framing::Lines => format!("{text}\n"),
             Framing::Headers => format!("Content-Length: {}\r\n\r\n{text}", text.len()),
@@ -107,12 +107,12 @@ impl Worker {
         self.send_bytes(frame.as_bytes());
     }
 
-    pub fn notify(&mut self, method: &str, params: &Value) {
+    pub(crate) fn notify(&mut self, method: &str, params: &Value) {
         self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
     }
 
     /// Sends a request and gives its id.
-    pub fn request(&mut self, method: &str, params: &Value) -> i64 {
+    pub(crate) fn request(&mut self, method: &str, params: &Value) -> i64 {
         let id = self.next_id;
         self.next_id += 1;
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
@@ -120,43 +120,43 @@ impl Worker {
     }
 
     /// The response to a request, as a whole message.
-    pub fn response(&mut self, id: i64) -> Value {
+    pub(crate) fn response(&mut self, id: i64) -> Value {
         self.wait_for(&format!("the response to {id}"), |it| it["id"] == id && it.get("method").is_none())
     }
 
     /// Calls a method that must succeed.
-    pub fn call(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         let id = self.request(method, params);
         self.result(id)
     }
 
-    pub fn result(&mut self, id: i64) -> Value {
+    pub(crate) fn result(&mut self, id: i64) -> Value {
         let mut response = self.response(id);
         assert!(response.get("error").is_none(), "expected a result, got {response}");
         response["result"].take()
     }
 
     /// Calls a method that must fail, and gives the error.
-    pub fn call_error(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn call_error(&mut self, method: &str, params: &Value) -> Value {
         let id = self.request(method, params);
         self.error(id)
     }
 
-    pub fn error(&mut self, id: i64) -> Value {
+    pub(crate) fn error(&mut self, id: i64) -> Value {
         let mut response = self.response(id);
         assert!(response.get("result").is_none(), "expected an error, got {response}");
         response["error"].take()
     }
 
     /// Waits for the first delta of a request and leaves it to be read.
-    pub fn wait_for_delta(&mut self, id: i64) {
+    pub(crate) fn wait_for_delta(&mut self, id: i64) {
         let delta = self.wait_for(&format!("a delta of {id}"), |it| is_delta(it, id));
         self.unread.push_front(delta);
     }
 
     /// The deltas of a request that came so far, in order of arrival.
-    pub fn deltas(&mut self, id: i64) -> Vec<Value> {
-        self.unread.extend(self.messages.try_iter());
+    pub(crate) fn deltas(&mut self, id: i64) -> Vec<Value> {
+        self.unread.extend(self.messages.try_iter().map(|it| parse(&it)));
         let (deltas, unread) = std::mem::take(&mut self.unread).into_iter().partition(|it| is_delta(it, id));
         self.unread = unread;
         let deltas: VecDeque<Value> = deltas;
@@ -164,7 +164,7 @@ impl Worker {
     }
 
     /// The texts of a request's deltas, put together; also checks that their numbers count from 0.
-    pub fn streamed_text(&mut self, id: i64) -> String {
+    pub(crate) fn streamed_text(&mut self, id: i64) -> String {
         let deltas = self.deltas(id);
         for (seq, delta) in deltas.iter().enumerate() {
             assert_eq!(delta["seq"], seq, "deltas come in order: {deltas:?}");
@@ -173,38 +173,60 @@ impl Worker {
     }
 
     /// The first message, read or not, that `is_it` accepts; others are kept.
-    pub fn wait_for(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_for(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         if let Some(i) = self.unread.iter().position(&is_it) {
             return self.unread.remove(i).expect("the position was just found");
         }
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match self.messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(message) if is_it(&message) => return message,
-                Ok(message) => self.unread.push_back(message),
-                Err(e) => {
-                    let why = if e == RecvTimeoutError::Timeout { "did not come in time" } else { "can no longer come" };
-                    panic!("{what} {why}; unread: {:?}; log:\n{}", self.unread, self.log());
-                }
+            let message = parse(&self.next_text(what, deadline));
+            if is_it(&message) {
+                return message;
             }
+            self.unread.push_back(message);
         }
     }
 
+    /// The next message exactly as it was written, `None` once there can be no more. For tests that read every
+    /// message in its order; what other methods put aside is not among them.
+    pub(crate) fn next_message(&mut self) -> Option<String> {
+        match self.messages.recv_timeout(DEADLINE) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no message came in time; log:\n{}", self.log()),
+        }
+    }
+
+    fn next_text(&self, what: &str, deadline: Instant) -> String {
+        self.messages.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap_or_else(|e| {
+            let why =
+                if e == RecvTimeoutError::Timeout { "did not come in time" } else { "can no longer come" };
+            panic!("{what} {why}; unread: {:?}; log:\n{}", self.unread, self.log());
+        })
+    }
+
     /// All that the worker said and nobody read, once it is gone.
-    pub fn remaining(&mut self) -> Vec<Value> {
-        let rest: Vec<_> = self.messages.iter().collect();
+    pub(crate) fn remaining(&mut self) -> Vec<Value> {
+        let rest: Vec<_> = self.messages.iter().map(|it| parse(&it)).collect();
         self.unread.drain(..).chain(rest).collect()
     }
 
-    pub fn close_stdin(&mut self) {
+    /// Fails if the response to `id` has come already.
+    pub(crate) fn assert_unanswered(&mut self, id: i64) {
+        self.unread.extend(self.messages.try_iter().map(|it| parse(&it)));
+        let answer = self.unread.iter().find(|it| it["id"] == id && it.get("method").is_none());
+        assert!(answer.is_none(), "request {id} should still run, got {answer:?}");
+    }
+
+    pub(crate) fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    pub fn process_id(&self) -> u32 {
+    pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn wait_for_exit(&mut self) -> ExitStatus {
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().expect("the worker is a child of ours") {
@@ -216,7 +238,7 @@ impl Worker {
     }
 
     /// What the worker wrote to stderr so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 }
@@ -232,34 +254,39 @@ fn is_delta(message: &Value, id: i64) -> bool {
     message["method"] == "delta" && message["params"]["id"] == id
 }
 
-/// The next message; `None` at the end. Panics on what is not a message, since nothing else may be on stdout.
-fn read_message(stdout: &mut impl BufRead, framing: Framing) -> Option<Value> {
+/// The text of the next message; `None` at the end.
+fn read_message(stdout: &mut impl BufRead, framing: Framing) -> Option<String> {
     let mut line = String::new();
     if stdout.read_line(&mut line).ok()? == 0 {
         return None;
     }
-    let text = match framing {
-        Framing::Lines => line,
+    match framing {
+        Framing::Lines => Some(line),
         Framing::Headers => {
-            let length = line.strip_prefix("Content-Length: ").expect("a header, exactly as LSP has it").trim();
+            let length =
+                line.strip_prefix("Content-Length: ").expect("a header, exactly as LSP has it").trim();
             let mut body = vec![0; length.parse().expect("a length")];
             let mut blank = String::new();
             stdout.read_line(&mut blank).ok()?;
             assert_eq!(blank, "\r\n", "a blank line ends the headers");
             stdout.read_exact(&mut body).ok()?;
-            String::from_utf8(body).expect("messages are UTF-8")
+            Some(String::from_utf8(body).expect("messages are UTF-8"))
         }
-    };
-    Some(serde_json::from_str(&text).unwrap_or_else(|e| panic!("only messages may be on stdout, got `{text}`: {e}")))
+    }
+}
+
+/// Panics on what is no message, since nothing else may be on stdout.
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("only messages may be on stdout, got `{text}`: {e}"))
 }
 
 /// The repository's root.
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
 }
 
 /// The folder of a named model that `cargo xtask test` fetched. Fails, and does not skip, when it is not there.
-pub fn named_model(name: &str) -> PathBuf {
+pub(crate) fn named_model(name: &str) -> PathBuf {
     let output = runabout().args(["models", "path", name]).output().expect("the program runs");
     assert!(
         output.status.success(),

@@ -5,9 +5,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod clients;
 mod command_line;
 mod ending;
+mod examples;
 mod generation;
 mod parity;
 mod support;
+mod transcripts;
 mod wire;

@@ -43,7 +43,7 @@ pub struct Job {
     pub text_start: TextStart,
     /// 0: prefill only, as `warm` does.
     pub max_tokens: usize,
-    /// From the moment the job is taken up; what there is by then is the result.
+    /// From submission, waiting included; what there is by then is the result.
     pub time_budget: Option<Duration>,
     pub priority: Priority,
     /// `Some(n)`: log probabilities of each token and of the `n` most likely ones.
@@ -71,8 +71,10 @@ pub enum Event {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
-    /// A stop string.
-    Stop,
+    /// A stop string: `Job::stop[index]`.
+    Stop {
+        index: usize,
+    },
     /// An end token.
     Eos,
     Length,

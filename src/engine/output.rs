@@ -21,8 +21,8 @@ pub(crate) struct Output {
 #[derive(Debug)]
 pub(crate) struct Pushed {
     pub(crate) delta: String,
-    /// A stop string ended the text; nothing may be pushed after it.
-    pub(crate) stopped: bool,
+    /// The stop string that ended the text; nothing may be pushed after it.
+    pub(crate) stopped_by: Option<usize>,
 }
 
 impl Output {
@@ -39,20 +39,19 @@ impl Output {
         self.push_text(&piece)
     }
 
-    /// The last delta, the whole text, and whether the end of an incomplete character completed a stop
-    /// string.
-    pub(crate) fn finish(mut self) -> (String, String, bool) {
+    /// The last delta, the whole text, and the stop string that the end of an incomplete character completed.
+    pub(crate) fn finish(mut self) -> (String, String, Option<usize>) {
         let piece = self.detokenizer.flush();
-        let Pushed { mut delta, stopped } = self.push_text(&piece);
+        let Pushed { mut delta, stopped_by } = self.push_text(&piece);
         let held = self.stop.flush();
         self.text.push_str(&held);
         delta.push_str(&held);
-        (delta, self.text, stopped)
+        (delta, self.text, stopped_by)
     }
 
     fn push_text(&mut self, piece: &str) -> Pushed {
         let output = self.stop.push(piece);
         self.text.push_str(&output.emit);
-        Pushed { delta: output.emit, stopped: output.matched.is_some() }
+        Pushed { delta: output.emit, stopped_by: output.matched }
     }
 }

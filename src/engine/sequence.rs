@@ -44,6 +44,10 @@ impl Waiting {
         self.reply.is_abandoned()
     }
 
+    pub(crate) fn is_over_budget(&self, now: Instant) -> bool {
+        is_over_budget(&self.job, self.submitted, now)
+    }
+
     /// Ends a job that never ran.
     pub(crate) fn finish(self, reason: FinishReason, now: Instant) -> Ended {
         self.finish_cached(reason, 0, now)
@@ -72,6 +76,10 @@ impl Waiting {
         };
         Ended { reply: self.reply, outcome: Ok(finish) }
     }
+}
+
+fn is_over_budget(job: &Job, submitted: Instant, now: Instant) -> bool {
+    job.time_budget.is_some_and(|budget| now - submitted >= budget)
 }
 
 /// A job with a slot.
@@ -137,7 +145,7 @@ impl Sequence {
     }
 
     pub(crate) fn is_over_budget(&self, now: Instant) -> bool {
-        self.job.time_budget.is_some_and(|budget| now - self.started >= budget)
+        is_over_budget(&self.job, self.submitted, now)
     }
 
     pub(crate) fn n_held(&self) -> usize {
@@ -193,8 +201,8 @@ impl Sequence {
         self.logprobs.extend(logprobs);
         let pushed = self.output.push(token);
         self.reply.delta(pushed.delta);
-        if pushed.stopped {
-            Some(FinishReason::Stop)
+        if let Some(index) = pushed.stopped_by {
+            Some(FinishReason::Stop { index })
         } else if self.n_drawn >= self.job.max_tokens || self.tokens.len() >= context_length {
             Some(FinishReason::Length)
         } else {
@@ -204,11 +212,14 @@ impl Sequence {
 
     /// Ends the job with what there is, text held back included. The slot goes on its own way.
     pub(crate) fn finish(self, reason: FinishReason, now: Instant) -> (Slot, Ended) {
-        let (last, text, stopped) = self.output.finish();
+        let (last, text, stopped_by) = self.output.finish();
         self.reply.delta(last);
         let ended_by_itself = matches!(reason, FinishReason::Eos | FinishReason::Length);
         let finish = Finish {
-            reason: if stopped && ended_by_itself { FinishReason::Stop } else { reason },
+            reason: match stopped_by {
+                Some(index) if ended_by_itself => FinishReason::Stop { index },
+                _ => reason,
+            },
             text,
             tokens: self.tokens[self.n_prompt..].to_vec(),
             logprobs: self.logprobs,

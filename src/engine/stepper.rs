@@ -111,7 +111,9 @@ impl Stepper {
         };
         for idx in (0..self.waiting.len()).rev() {
             let waiting = &self.waiting[idx];
-            if let Some(reason) = cancelled(waiting.id, waiting.is_abandoned()) {
+            let reason = cancelled(waiting.id, waiting.is_abandoned())
+                .or_else(|| waiting.is_over_budget(now).then_some(FinishReason::Budget));
+            if let Some(reason) = reason {
                 self.ended.push(self.waiting.remove(idx).finish(reason, now));
             }
         }

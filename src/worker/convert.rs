@@ -130,7 +130,7 @@ pub(crate) fn message(message: api::Message) -> text::Message {
 
 pub(crate) fn finish_reason(reason: FinishReason) -> api::FinishReason {
     match reason {
-        FinishReason::Stop => api::FinishReason::Stop,
+        FinishReason::Stop { .. } => api::FinishReason::Stop,
         FinishReason::Eos => api::FinishReason::Eos,
         FinishReason::Length => api::FinishReason::Length,
         FinishReason::Budget => api::FinishReason::Budget,

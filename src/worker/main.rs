@@ -42,12 +42,15 @@ fn run() -> i32 {
 fn execute(command: Command) -> anyhow::Result<i32> {
     // One thread: requests are begun in the order in which they were read, and all heavy work is done elsewhere.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         match command {
             Command::Serve(args) => serve::run(args).await,
             Command::Generate(args) => one_shot::generate(args).await.map(|()| 0),
             Command::Chat(args) => one_shot::chat(args).await.map(|()| 0),
             Command::Models(command) => models::run(command).map(|()| 0),
         }
-    })
+    });
+    // Dropping it would wait for the thread that reads stdin, which may never hear anything again.
+    runtime.shutdown_background();
+    result
 }

@@ -1,7 +1,7 @@
 //! A tiny random Llama, written once per test run: the real code path in milliseconds.
 //!
-//! Its tokens are the 256 bytes and the Qwen family's control tokens, so its text is full of broken UTF-8, it fills
-//! in the middle, and it hardly ever ends by itself.
+//! Its tokens are the 256 bytes and the Qwen family's control tokens, so its text is full of broken UTF-8 and it fills
+//! in the middle. The rows of the control tokens are small: decoded greedily, a text never ends by itself.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-pub const CONTEXT_TOKENS: usize = 4096;
+pub(crate) const CONTEXT_TOKENS: usize = 4096;
 
 const HIDDEN: usize = 32;
 const INTERMEDIATE: usize = 64;
@@ -30,23 +30,26 @@ const CONTROL_TOKENS: [&str; 9] = [
     "<|repo_name|>",
     "<|file_sep|>",
 ];
+/// `<|im_end|>`, which ends a turn.
+pub(crate) const END_TOKEN: usize = 258;
 const VOCABULARY: usize = 256 + CONTROL_TOKENS.len();
 
 const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n\
      {{ message['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 /// The model's folder, the same for all tests of a run.
-pub fn folder() -> &'static Path {
+pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tiny-model-{}", std::process::id()));
+        let folder =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tiny-model-{}", std::process::id()));
         write(&folder);
         folder
     })
 }
 
 /// Writes a fresh copy, for tests that damage it.
-pub fn write(folder: &Path) {
+pub(crate) fn write(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("config.json"), config().to_string()).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).unwrap();
@@ -73,7 +76,7 @@ fn config() -> Value {
         "vocab_size": VOCABULARY,
         "max_position_embeddings": CONTEXT_TOKENS,
         "tie_word_embeddings": true,
-        "eos_token_id": [VOCABULARY - 9, VOCABULARY - 7],
+        "eos_token_id": [256, END_TOKEN],
     })
 }
 
@@ -89,7 +92,12 @@ fn tensors() -> HashMap<String, (Vec<usize>, Vec<u8>)> {
         let bytes = (0..shape.iter().product()).flat_map(|_| value().to_le_bytes()).collect();
         tensors.insert(name, (shape.to_vec(), bytes));
     };
-    add("model.embed_tokens.weight".to_owned(), &[VOCABULARY, HIDDEN], Box::new(&mut random));
+    let mut n_drawn = 0;
+    let embedding = || {
+        n_drawn += 1;
+        if n_drawn > 256 * HIDDEN { random() / 100.0 } else { random() }
+    };
+    add("model.embed_tokens.weight".to_owned(), &[VOCABULARY, HIDDEN], Box::new(embedding));
     for i in 0..N_LAYERS {
         let matrices = [
             ("self_attn.q_proj", N_HEADS * HEAD_DIM, HIDDEN),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use runabout_api::{Choice, CompleteParams, CompleteResult, CompletionMode};
-use runabout_engine::{Finish, TextStart};
+use runabout_api::{self as api, Choice, CompleteParams, CompleteResult, CompletionMode};
+use runabout_engine::{Finish, FinishReason, TextStart};
 use runabout_rpc::{Params, RequestContext, params};
 use runabout_text::{CompletionPrompt, ContextFile, Surroundings, Trimmed, continuation_prompt};
 
@@ -12,6 +12,10 @@ use super::work::{Outcome, Prompt, Terms, Work, within};
 use crate::convert;
 use crate::host::{Facts, Model};
 use crate::session::{MAX_CHOICES, Session};
+
+/// The rule of mode `line`, and where it ends a text.
+const LINE_RULE: &str = "line";
+const LINE_END: &str = "\n";
 
 /// At least this part of the context is the prompt's, however long the output may be.
 const MIN_PROMPT_SHARE: usize = 2;
@@ -25,14 +29,19 @@ pub(super) async fn complete(
     let terms = terms(&params)?;
     let document = params.document.clone();
     let work = Work::begin(session, request, document.as_deref());
-    let (n, options) = (params.n, (params.return_tokens, params.logprobs.is_some()));
+    let n = params.n;
+    let wanted = Wanted {
+        tokens: params.return_tokens,
+        logprobs: params.logprobs.is_some(),
+        n_stop_strings: params.stop.len(),
+    };
     let model = match work.model().await? {
         Ok(model) => model,
-        Err(outcome) => return Ok(result(outcome, None, options)),
+        Err(outcome) => return Ok(result(outcome, None, wanted)),
     };
     let facts = model.facts.clone();
     let prompt = in_background(move || prompt(params, &model)).await?;
-    Ok(result(work.run(terms, prompt, n).await?, Some(&facts), options))
+    Ok(result(work.run(terms, prompt, n).await?, Some(&facts), wanted))
 }
 
 /// Encoding a long text takes a while, in which other requests are read.
@@ -48,7 +57,6 @@ pub(super) async fn in_background<T: Send + 'static>(
 
 pub(super) fn terms(params: &CompleteParams) -> Result_<Terms> {
     within("n", params.n, 1, MAX_CHOICES)?;
-    let mut stop = params.stop.clone();
     if params.mode == CompletionMode::Raw {
         for (field, is_given) in
             [("suffix", params.suffix.is_some()), ("context", !params.context.is_empty())]
@@ -59,8 +67,6 @@ pub(super) fn terms(params: &CompleteParams) -> Result_<Terms> {
                 return Err(convert::invalid(field, message));
             }
         }
-    } else if params.mode == CompletionMode::Line {
-        stop.push("\n".to_owned());
     }
     let terms = Terms::new(
         params.max_tokens,
@@ -70,7 +76,7 @@ pub(super) fn terms(params: &CompleteParams) -> Result_<Terms> {
         params.logprobs,
         params.stream,
     )?;
-    Ok(terms.with_stop(stop))
+    Ok(if params.mode == CompletionMode::Line { terms.ending_at(LINE_END) } else { terms })
 }
 
 /// The prompt that the model is given. Blocks for as long as encoding takes.
@@ -110,9 +116,18 @@ pub(super) fn prompt(params: CompleteParams, model: &Model) -> Result_<Prompt> {
     Ok(Prompt { tokens, trimmed, params: sampling, end_tokens, text_start: TextStart::Continuing })
 }
 
-fn result(outcome: Outcome, facts: Option<&Facts>, options: (bool, bool)) -> CompleteResult {
+/// What a result shall tell beside the text.
+#[derive(Clone, Copy)]
+struct Wanted {
+    tokens: bool,
+    logprobs: bool,
+    /// Stop strings that the client gave. A text that ended at a later one ended by a rule.
+    n_stop_strings: usize,
+}
+
+fn result(outcome: Outcome, facts: Option<&Facts>, wanted: Wanted) -> CompleteResult {
     let (usage, timing) = (outcome.usage(), outcome.timing());
-    let mut choices: Vec<_> = outcome.finishes.into_iter().map(|it| choice(it, facts, options)).collect();
+    let mut choices: Vec<_> = outcome.finishes.into_iter().map(|it| choice(it, facts, wanted)).collect();
     let first = if choices.len() > 1 { choices[0].clone() } else { choices.remove(0) };
     CompleteResult {
         text: first.text,
@@ -126,13 +141,14 @@ fn result(outcome: Outcome, facts: Option<&Facts>, options: (bool, bool)) -> Com
     }
 }
 
-fn choice(finish: Finish, facts: Option<&Facts>, (return_tokens, return_logprobs): (bool, bool)) -> Choice {
+fn choice(finish: Finish, facts: Option<&Facts>, wanted: Wanted) -> Choice {
+    let by_rule = matches!(finish.reason, FinishReason::Stop { index } if index >= wanted.n_stop_strings);
     let logprobs = facts.map(|it| convert::logprobs(&finish, &it.tokenizer)).unwrap_or_default();
     Choice {
-        finish_reason: convert::finish_reason(finish.reason),
-        rule: None,
-        logprobs: return_logprobs.then_some(logprobs),
-        tokens: return_tokens.then_some(finish.tokens),
+        finish_reason: if by_rule { api::FinishReason::Rule } else { convert::finish_reason(finish.reason) },
+        rule: by_rule.then(|| LINE_RULE.to_owned()),
+        logprobs: wanted.logprobs.then_some(logprobs),
+        tokens: wanted.tokens.then_some(finish.tokens),
         text: finish.text,
     }
 }

@@ -80,9 +80,9 @@ impl Terms {
         })
     }
 
-    /// With other strings to stop at, which may be more than a client may give.
-    pub(super) fn with_stop(mut self, stop: Vec<String>) -> Self {
-        self.stop = stop;
+    /// One more string to stop at, behind those that the client gave.
+    pub(super) fn ending_at(mut self, stop: &str) -> Self {
+        self.stop.push(stop.to_owned());
         self
     }
 

@@ -34,13 +34,13 @@ fn a_time_budget_ends_a_job_with_what_there_is() {
 }
 
 #[test]
-fn a_time_budget_counts_from_when_the_job_is_taken_up_and_goes_on_while_it_is_overtaken() {
+fn a_time_budget_counts_from_submission_and_goes_on_while_the_job_is_overtaken() {
     let mut model = ScriptedModel::saying("abcdef");
     let gate = model.gate();
     let (engine, clock) = start_with_clock(model);
     let first = submit(&engine, "1", |job| job.max_tokens = 1);
     gate.arrived();
-    let job = submit(&engine, "2", |job| job.time_budget = Some(ms(100)));
+    let job = submit(&engine, "2", |job| job.time_budget = Some(ms(600)));
     clock.advance(ms(500));
     gate.release();
     first.finish();
@@ -56,6 +56,23 @@ fn a_time_budget_counts_from_when_the_job_is_taken_up_and_goes_on_while_it_is_ov
     assert_eq!(finish.timing.queue, ms(500));
     drop(gate);
     interactive.finish();
+}
+
+#[test]
+fn a_job_whose_time_budget_ends_in_the_queue_never_runs() {
+    let mut model = ScriptedModel::saying("abcdef");
+    let gate = model.gate();
+    let (engine, clock) = start_with_clock(model);
+    let first = submit(&engine, "1", |job| job.max_tokens = 2);
+    gate.arrived();
+    let job = submit(&engine, "2", |job| job.time_budget = Some(ms(100)));
+    clock.advance(ms(100));
+    gate.release();
+    let finish = job.finish();
+    assert_eq!((finish.text.as_str(), finish.reason), ("", FinishReason::Budget));
+    assert_eq!((finish.timing.queue, finish.usage.completion_tokens), (ms(100), 0));
+    drop(gate);
+    first.finish();
 }
 
 #[test]

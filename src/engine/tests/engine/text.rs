@@ -57,10 +57,10 @@ fn a_stop_string_across_tokens_ends_generation_at_once() {
     let engine = start(model);
     let finish = submit(&engine, "p", |job| {
         job.max_tokens = 100;
-        job.stop = vec!["STOP".to_owned()];
+        job.stop = vec!["never".to_owned(), "STOP".to_owned()];
     })
     .finish();
-    assert_eq!((finish.text.as_str(), finish.reason), ("one ", FinishReason::Stop));
+    assert_eq!((finish.text.as_str(), finish.reason), ("one ", FinishReason::Stop { index: 1 }));
     // The prompt and seven of the eight tokens up to the stop string's end were fed; the last drawn needed no
     // step.
     assert_eq!(finish.tokens, bytes("one STOP"));

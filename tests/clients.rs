@@ -1,0 +1,76 @@
+//! Clients that nobody here wrote, from outside: they agree with the worker or there is something wrong with it.
+//!
+//! Their packages are installed below `target` from a lock file; the first time that takes a registry.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::{repository, tiny_model};
+
+/// What the script prints, in this order.
+const CHECKS: [&str; 7] = [
+    "initialize",
+    "complete streams the text of its result",
+    "chat streams the message of its result",
+    "a cancelled token ends a request with an error and the text so far",
+    "the cancel method ends a request with a result and the text so far",
+    "an error arrives with its data",
+    "shutdown and exit end the worker",
+];
+
+fn run(command: &mut Command) -> Output {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.output().unwrap_or_else(|e| {
+        panic!("`{program}`, which the tests of outside clients need, does not start: {e}")
+    })
+}
+
+/// A folder with the scripts and the packages that they use.
+fn installed() -> PathBuf {
+    let source = repository().join("tests/clients");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    std::fs::create_dir_all(&folder).unwrap();
+    let copy = |name: &str| std::fs::copy(source.join(name), folder.join(name)).unwrap();
+    copy("vscode_jsonrpc.mjs");
+    copy("package.json");
+    // Written last of all by an installation, so it is there only when all is.
+    let is_fresh = |stamp: &Path| {
+        std::fs::read(stamp).is_ok_and(|it| it == std::fs::read(source.join("package-lock.json")).unwrap())
+    };
+    let stamp = folder.join("installed-lock.json");
+    if !is_fresh(&stamp) {
+        copy("package-lock.json");
+        let output = run(Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(&folder));
+        assert!(output.status.success(), "npm ci: {}", String::from_utf8_lossy(&output.stderr));
+        std::fs::copy(source.join("package-lock.json"), stamp).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_json_rpc_library_of_vs_code_gets_what_it_was_promised() {
+    let script = installed().join("vscode_jsonrpc.mjs");
+    let output = run(Command::new("node")
+        .arg(script)
+        .arg(env!("CARGO_BIN_EXE_runabout"))
+        .arg(tiny_model::folder())
+        .env("RUNABOUT_LOG", "warn"));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let checks: Vec<&str> = stdout.lines().filter_map(|it| it.strip_prefix("ok: ")).collect();
+    assert_eq!(checks, CHECKS, "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_lock_file_names_hashes_and_no_registry() {
+    let lock = std::fs::read_to_string(repository().join("tests/clients/package-lock.json")).unwrap();
+    let lock: serde_json::Value = serde_json::from_str(&lock).unwrap();
+    let packages = lock["packages"].as_object().unwrap().iter().filter(|(name, _)| !name.is_empty());
+    let mut n_packages = 0;
+    for (name, package) in packages {
+        assert!(package["integrity"].is_string(), "{name} has no hash");
+        assert!(package.get("resolved").is_none(), "{name} names a registry");
+        n_packages += 1;
+    }
+    assert!(n_packages > 0);
+}

@@ -1,0 +1,64 @@
+//! The clients in `protocol/examples/`, run as people run them: they print what the worker answers.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::support::{Worker, repository, tiny_model};
+
+/// Text with all that quoting may get wrong.
+const PREFIX: &str = "print(\"a\\tb\")\t# \"50%\" \\n $HOME `x` naïve 🍕\r\n    return ";
+const SUFFIX: &str = "\n\n'end'\\\n";
+
+/// Runs an example with the tiny model.
+fn run(interpreter: &str, example: &str, args: &[&str]) -> Output {
+    run_with(tiny_model::folder(), interpreter, example, args)
+}
+
+fn run_with(model: &Path, interpreter: &str, example: &str, args: &[&str]) -> Output {
+    Command::new(interpreter)
+        .arg(repository().join("protocol/examples").join(example))
+        .args(args)
+        .env("RUNABOUT", env!("CARGO_BIN_EXE_runabout"))
+        .env("RUNABOUT_MODEL", model)
+        .output()
+        .unwrap_or_else(|e| {
+            panic!("`{interpreter}`, which the tests of the examples need, does not start: {e}")
+        })
+}
+
+/// Holds an example to what a direct call answers.
+fn check(interpreter: &str, example: &str) {
+    let mut worker = Worker::tiny();
+    let params = json!({"prefix": PREFIX, "suffix": SUFFIX, "max_tokens": 32});
+    let expected = worker.call("complete", &params)["text"].as_str().unwrap().to_owned();
+    assert!(!expected.is_empty());
+
+    let output = run(interpreter, example, &[PREFIX, SUFFIX]);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{expected}\n"), "{log}");
+    assert!(output.status.success(), "{}: {log}", output.status);
+
+    let output = run(interpreter, example, &[]);
+    assert!(output.status.success() && output.stdout.len() > 1, "without arguments: {output:?}");
+
+    let output = run_with(Path::new("/nowhere"), interpreter, example, &[]);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && log.contains("/nowhere"), "without a model: {output:?}");
+}
+
+#[test]
+fn the_python_example_prints_what_the_worker_answers() {
+    check("python3", "complete.py");
+}
+
+#[test]
+fn the_node_example_prints_what_the_worker_answers() {
+    check("node", "complete.mjs");
+}
+
+#[test]
+fn the_shell_example_prints_what_the_worker_answers() {
+    check("sh", "complete.sh");
+}
