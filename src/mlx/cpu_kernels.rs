@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, Dtype, memory};
 use runabout_kernels::{
-    Activation, Arrangement, Attention, Cpu, CpuOptions, Epilogue, Floats, Input, KernelError, KvShape, KvType,
-    Norm, PATH_VARIABLE, PackedWeights, Weights, argmax, attend, bf16, f16, matmul,
+    Activation, Arrangement, Attention, Cpu, CpuOptions, Epilogue, Floats, Input, KernelError, KvShape,
+    KvType, Norm, PATH_VARIABLE, PackedWeights, Weights, argmax, attend, bf16, f16, matmul,
 };
 
 use crate::LoadError;
@@ -76,7 +76,11 @@ impl Kernels {
     }
 
     /// A packed copy of `matrices`, which have inputs of one length.
-    pub(crate) fn pack(&self, matrices: &[&Matrix], joined: Joined) -> std::result::Result<Packed, LoadError> {
+    pub(crate) fn pack(
+        &self,
+        matrices: &[&Matrix],
+        joined: Joined,
+    ) -> std::result::Result<Packed, LoadError> {
         let matrices = matrices.iter().map(|it| to_kernels(it)).collect::<Result<Vec<_>>>()?;
         let arrangement = match joined {
             Joined::Stacked => Arrangement::Stacked,
@@ -219,33 +223,36 @@ impl PackedAttention {
                 (rows, Arc::clone(&span.caches[layer_idx].in_place_mut().cache))
             })
             .collect();
-        let n_positions = caches.iter().map(|(rows, cache)| lock(cache).len() + rows.len()).max().unwrap_or(0);
+        let n_positions =
+            caches.iter().map(|(rows, cache)| lock(cache).len() + rows.len()).max().unwrap_or(0);
         let (table, pairs) = rope.table(n_positions);
         let cpu = Arc::clone(&self.qkv_proj.packed.cpu);
         let n_in = to_usize((heads.n_heads + 2 * heads.n_kv_heads) * heads.head_dim);
         let n_out = to_usize(heads.n_heads * heads.head_dim);
         let qkv = self.qkv_proj.forward(x, None)?;
-        let output = kernel_op(c"attend", &[&qkv], &[x.dim(0), to_i32(n_out)], move |inputs, out: &mut [f32]| {
-            let qkv: &[f32] = inputs.slice(0)?;
-            for (rows, cache) in &caches {
-                let attention = Attention {
-                    qkv: qkv.get(rows.start * n_in..rows.end * n_in).ok_or("the input is too short")?,
-                    n_heads: to_usize(heads.n_heads),
-                    scale: heads.scale(),
-                    q_norm: None,
-                    k_norm: None,
-                    rope: Some(runabout_kernels::Rope { table: &table, pairs }),
-                    window: None,
-                    sinks: None,
-                };
-                let out = out.get_mut(rows.start * n_out..rows.end * n_out).ok_or("the output is too short")?;
-                let mut cache = lock(cache);
-                let n_tokens = cache.len() + rows.len();
-                cache.reserve(n_tokens.next_multiple_of(CACHE_STEP_TOKENS))?;
-                attend(&cpu, &mut cache, &attention, out)?;
-            }
-            Ok(())
-        })?;
+        let output =
+            kernel_op(c"attend", &[&qkv], &[x.dim(0), to_i32(n_out)], move |inputs, out: &mut [f32]| {
+                let qkv: &[f32] = inputs.slice(0)?;
+                for (rows, cache) in &caches {
+                    let attention = Attention {
+                        qkv: qkv.get(rows.start * n_in..rows.end * n_in).ok_or("the input is too short")?,
+                        n_heads: to_usize(heads.n_heads),
+                        scale: heads.scale(),
+                        q_norm: None,
+                        k_norm: None,
+                        rope: Some(runabout_kernels::Rope { table: &table, pairs }),
+                        window: None,
+                        sinks: None,
+                    };
+                    let out =
+                        out.get_mut(rows.start * n_out..rows.end * n_out).ok_or("the output is too short")?;
+                    let mut cache = lock(cache);
+                    let n_tokens = cache.len() + rows.len();
+                    cache.reserve(n_tokens.next_multiple_of(CACHE_STEP_TOKENS))?;
+                    attend(&cpu, &mut cache, &attention, out)?;
+                }
+                Ok(())
+            })?;
         for span in spans {
             span.caches[layer_idx].in_place_mut().written = Some(output.clone());
         }
@@ -301,11 +308,7 @@ fn lock(cache: &Mutex<runabout_kernels::KvCache>) -> MutexGuard<'_, runabout_ker
 
 fn kv_shape(heads: Heads) -> KvShape {
     // As exact as MLX's own path: float16 would be faster by a little over long contexts, but changes what is said.
-    KvShape {
-        n_heads: to_usize(heads.n_kv_heads),
-        head_dim: to_usize(heads.head_dim),
-        kv_type: KvType::F32,
-    }
+    KvShape { n_heads: to_usize(heads.n_kv_heads), head_dim: to_usize(heads.head_dim), kv_type: KvType::F32 }
 }
 
 /// An evaluated matrix as the kernels see it.

@@ -106,12 +106,7 @@ impl<'a> Inputs<'a> {
 /// The result holds what was left in its memory, so `run` must write all of it. `run` gets row-contiguous inputs or is not called: evaluation fails for one that is not, such as a transposed
 /// array, so pass those through [`Array::contiguous`]. It may be called on any thread, and more than once only if MLX
 /// evaluates the graph more than once.
-pub(crate) fn kernel_op<T, F>(
-    name: &'static CStr,
-    inputs: &[&Array],
-    shape: &[i32],
-    run: F,
-) -> Result<Array>
+pub(crate) fn kernel_op<T, F>(name: &'static CStr, inputs: &[&Array], shape: &[i32], run: F) -> Result<Array>
 where
     T: Element,
     F: Fn(&Inputs<'_>, &mut [T]) -> std::result::Result<(), OpError> + Send + Sync + 'static,
@@ -203,4 +198,106 @@ unsafe extern "C" fn append(to: *mut c_void, text: *const c_char, n_bytes: usize
     let (to, text) =
         unsafe { (&mut *to.cast::<String>(), std::slice::from_raw_parts(text.cast::<u8>(), n_bytes)) };
     to.push_str(&String::from_utf8_lossy(text));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::float_cmp)]
+
+    use super::*;
+    use crate::tests::alone;
+
+    fn matrix() -> Array {
+        Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])
+    }
+
+    fn doubled(x: &Array) -> Array {
+        kernel_op(c"doubled", &[x], x.shape(), |inputs, out: &mut [f32]| {
+            let x: &[f32] = inputs.slice(0)?;
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = 2.0 * x;
+            }
+            Ok(())
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn an_operation_is_part_of_the_graph_like_any_other() {
+        let _alone = alone();
+        let x = matrix().add(Array::from_f32(1.0)).unwrap();
+        let y = doubled(&doubled(&x)).add(&x).unwrap();
+        assert_eq!(y.shape(), [2, 3]);
+        assert_eq!(y.as_slice::<f32>(), [10.0, 15.0, 20.0, 25.0, 30.0, 35.0]);
+    }
+
+    #[test]
+    fn rows_of_an_array_come_with_their_offset_and_an_empty_one_is_empty() {
+        use mlx_rs::ops::indexing::TryIndexOp;
+        let _alone = alone();
+        let row = matrix().try_index(1).unwrap();
+        assert_eq!(doubled(&row).as_slice::<f32>(), [8.0, 10.0, 12.0]);
+        let none = Array::from_slice::<f32>(&[], &[0, 3]);
+        assert_eq!(doubled(&none).shape(), [0, 3]);
+        doubled(&none).eval().unwrap();
+    }
+
+    #[test]
+    fn a_transposed_input_is_refused_until_it_is_made_contiguous() {
+        let _alone = alone();
+        let transposed = matrix().transpose().unwrap();
+        let error = doubled(&transposed).eval().unwrap_err();
+        assert!(error.what().contains("not row-contiguous"), "{}", error.what());
+        let contiguous = transposed.contiguous().unwrap();
+        assert_eq!(doubled(&contiguous).as_slice::<f32>(), [2.0, 8.0, 4.0, 10.0, 6.0, 12.0]);
+    }
+
+    #[test]
+    fn errors_and_panics_fail_the_evaluation_and_the_next_one_works() {
+        let _alone = alone();
+        let x = matrix();
+        let failing =
+            kernel_op(c"failing", &[&x], &[1], |_, _: &mut [f32]| Err("out of luck".into())).unwrap();
+        let error = doubled(&failing).eval().unwrap_err();
+        assert!(error.what().contains("failing: out of luck"), "{}", error.what());
+        assert_eq!(doubled(&x).as_slice::<f32>()[5], 12.0);
+
+        let panicking = kernel_op(c"panicking", &[&x], &[1], |_, out: &mut [f32]| {
+            assert!(out.is_empty(), "this is {}", "wrong");
+            Ok(())
+        });
+        let error = panicking.unwrap().eval().unwrap_err();
+        assert!(error.what().contains("panicking: the kernel panicked: this is wrong"), "{}", error.what());
+        assert_eq!(doubled(&x).as_slice::<f32>()[5], 12.0);
+    }
+
+    #[test]
+    fn an_input_of_another_type_is_refused() {
+        let _alone = alone();
+        for other in [Dtype::Uint32, Dtype::Float16] {
+            let x = matrix().as_dtype(other).unwrap();
+            assert!(doubled(&x).eval().is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_closure_is_dropped_with_its_array_evaluated_or_not() {
+        let _alone = alone();
+        let held = std::sync::Arc::new(());
+        for is_evaluated in [false, true] {
+            let captured = std::sync::Arc::clone(&held);
+            let op = kernel_op(c"holding", &[], &[1], move |_, out: &mut [u32]| {
+                out.fill(u32::try_from(std::sync::Arc::strong_count(&captured))?);
+                Ok(())
+            })
+            .unwrap();
+            if is_evaluated {
+                assert_eq!(op.as_slice::<u32>(), [2]);
+            }
+            drop(op);
+            // MLX's thread lets go of a task after it has said that it is done: the next one says so too.
+            doubled(&matrix()).eval().unwrap();
+            assert_eq!(std::sync::Arc::strong_count(&held), 1);
+        }
+    }
 }
