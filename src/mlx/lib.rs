@@ -16,6 +16,8 @@ mod model;
 mod qwen2;
 mod rope;
 mod sampler;
+#[cfg(test)]
+mod testing;
 mod weights;
 
 use std::path::{Path, PathBuf};

@@ -183,3 +183,6 @@ fn draw_seed(seed: u64, n_generated: u64) -> u64 {
 fn to_i32(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
