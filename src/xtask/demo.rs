@@ -50,7 +50,7 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     figures.push(("start to ready", milliseconds(started.elapsed())));
 
     let status = client.call("status", json!({}))?;
-    let can_fill_in = !status["model"]["fim"].is_null();
+    let can_fill_in = status["model"]["fill_in_the_middle"] == true;
 
     step(if can_fill_in { "Completing code: filling in the middle" } else { "Completing code" });
     let mut params = json!({
