@@ -16,7 +16,7 @@ const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Passed on to `cargo test`, such as `-p runabout-text` or a test's name.
+    /// Passed on to `cargo test --workspace`, such as part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo_args: Vec<String>,
 }
