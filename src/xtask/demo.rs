@@ -42,7 +42,7 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     let mut client = Client::start(worker, model)?;
 
     let id = client
-        .request("initialize", json!({"client": {"name": "demo", "version": env!("CARGO_PKG_VERSION")}}))?;
+        .request("initialize", &json!({"client": {"name": "demo", "version": env!("CARGO_PKG_VERSION")}}))?;
     let initialized = client.result(id)?;
     figures.push(("start to first answer", milliseconds(started.elapsed())));
     println!("<- answered while the model loads: {}", summary(&initialized));
