@@ -159,7 +159,8 @@ fn work_beyond_the_queue_is_refused() {
 
 #[test]
 fn a_damaged_model_is_told_by_file_and_the_process_stays() {
-    let cases: [(&str, fn(&Path), &str); 6] = [
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage, &str); 6] = [
         ("no-weights", |it| fs::remove_file(it.join("model.safetensors")).unwrap(), ".safetensors"),
         ("missing-shard", missing_shard, "model-00002-of-00002.safetensors"),
         ("corrupt-header", corrupt_header, "model.safetensors"),

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use crate::KernelError;
+use crate::memory::Slabs;
 use crate::pool::Pool;
 use crate::simd::portable::Portable;
 use crate::simd::{Kernel, Simd};
@@ -40,6 +41,7 @@ enum Token {
 pub struct Cpu {
     token: Token,
     pool: Pool,
+    slabs: Slabs,
 }
 
 /// How to use the processor; `default()` is the best that it offers.
@@ -63,7 +65,7 @@ impl Cpu {
         let token = path.token().ok_or(KernelError::PathUnavailable { path })?;
         let n_threads = options.n_threads.unwrap_or_else(Pool::physical_cores);
         let pool = Pool::new(n_threads).map_err(|source| KernelError::Threads { source })?;
-        Ok(Cpu { token, pool })
+        Ok(Cpu { token, pool, slabs: Slabs::default() })
     }
 
     pub fn path(&self) -> Path {
@@ -80,6 +82,11 @@ impl Cpu {
 
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Where weights get their memory.
+    pub(crate) fn slabs(&self) -> &Slabs {
+        &self.slabs
     }
 
     /// Runs `kernel` on this thread, with the chosen instructions.

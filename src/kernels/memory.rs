@@ -4,39 +4,65 @@
 //! is kept between calls so that the hot path does not allocate.
 
 use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapRaw};
 
 use crate::KernelError;
 
-/// A zeroed allocation for weights, aligned to a page.
+/// Memory is mapped in pieces of this size: a layer's matrices alone are too small for huge pages.
+const SLAB_BYTES: usize = 64 << 20;
+/// Larger requests get a mapping of their own.
+const LARGE_BYTES: usize = SLAB_BYTES / 4;
+/// Requests begin at multiples of this: two cache lines, which the hardware fetches as a pair.
+const ALIGNMENT: usize = 128;
+
+/// A zeroed stretch of memory for weights.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    map: MmapMut,
+    slab: Arc<MmapRaw>,
+    start: usize,
     len: usize,
 }
 
-impl Arena {
-    pub(crate) fn zeroed(n_bytes: usize) -> Result<Arena, KernelError> {
-        let map =
-            MmapMut::map_anon(n_bytes.max(1)).map_err(|source| KernelError::Memory { n_bytes, source })?;
-        // Weights are read front to back once per token: with 4 KiB pages, half of the time goes into
-        // page walks. Advice only, so a refusal does no harm.
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage);
-        Ok(Arena { map, len: n_bytes })
-    }
+/// The mapping that the next small requests come from, and how much of it is taken; the arenas own it.
+#[derive(Debug, Default)]
+pub(crate) struct Slabs {
+    open: Mutex<(Weak<MmapRaw>, usize)>,
+}
 
+impl Slabs {
+    pub(crate) fn take(&self, n_bytes: usize) -> Result<Arena, KernelError> {
+        if n_bytes > LARGE_BYTES {
+            return Ok(Arena { slab: Arc::new(map(n_bytes)?), start: 0, len: n_bytes });
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let (slab, start) = match open.0.upgrade() {
+            Some(slab) if open.1 + n_bytes <= slab.len() => (slab, open.1),
+            _ => (Arc::new(map(SLAB_BYTES)?), 0),
+        };
+        *open = (Arc::downgrade(&slab), (start + n_bytes).next_multiple_of(ALIGNMENT));
+        Ok(Arena { slab, start, len: n_bytes })
+    }
+}
+
+fn map(n_bytes: usize) -> Result<MmapRaw, KernelError> {
+    let map = MmapMut::map_anon(n_bytes).map_err(|source| KernelError::Memory { n_bytes, source })?;
+    // Weights are read front to back once per token: with small pages, much of that goes into page walks.
+    // Advice only, so a refusal does no harm.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    Ok(map.into())
+}
+
+impl Arena {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn as_ptr(&self) -> *const u8 {
-        self.map.as_ptr()
-    }
-
-    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.map.as_mut_ptr()
+    /// Valid for reads of `len` bytes, and for writes of whoever has just taken the arena.
+    pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
+        self.slab.as_mut_ptr().wrapping_add(self.start)
     }
 }
 
@@ -84,12 +110,19 @@ mod tests {
     }
 
     #[test]
-    fn an_arena_is_zeroed_and_aligned_also_when_empty() {
-        for n_bytes in [0, 1, 5_000_000] {
-            let arena = Arena::zeroed(n_bytes).unwrap();
-            assert_eq!(arena.len(), n_bytes);
-            assert!(arena.as_ptr().addr().is_multiple_of(64));
-            assert!(arena.map.iter().all(|&it| it == 0));
+    fn arenas_are_zeroed_aligned_and_do_not_overlap() {
+        let slabs = Slabs::default();
+        let arenas: Vec<Arena> =
+            [0, 1, 5_000_000, 300, 40_000_000, 16_000_000, 16_000_000, 16_000_000, 16_000_000, 7]
+                .into_iter()
+                .map(|n_bytes| slabs.take(n_bytes).unwrap())
+                .collect();
+        for (i, arena) in arenas.iter().enumerate() {
+            assert!(arena.as_mut_ptr().addr().is_multiple_of(ALIGNMENT));
+            // SAFETY: nobody else has the arena.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(arena.as_mut_ptr(), arena.len()) };
+            assert!(bytes.iter().all(|&it| it == 0), "arena {i}");
+            bytes.fill(1);
         }
     }
 }

@@ -239,7 +239,7 @@ impl PackedWeights {
             }
         }
 
-        let mut arena = Arena::zeroed(n_bytes)?;
+        let arena = cpu.slabs().take(n_bytes)?;
         let base = SendPtr(arena.as_mut_ptr());
         for (matrix, segment) in matrices.iter().zip(&segments) {
             cpu.pool().for_each(segment.n_blocks(), |block| {
@@ -276,7 +276,10 @@ impl PackedWeights {
     /// The first byte of a block.
     pub(crate) fn block(&self, segment: &Segment, block: usize) -> *const u8 {
         debug_assert!(block < segment.n_blocks());
-        self.arena.as_ptr().wrapping_add(segment.offset + block * segment.layout.block_bytes())
+        self.arena
+            .as_mut_ptr()
+            .cast_const()
+            .wrapping_add(segment.offset + block * segment.layout.block_bytes())
     }
 }
 

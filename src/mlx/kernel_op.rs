@@ -205,7 +205,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
     use super::*;
-    use crate::tests::alone;
+    use crate::testing::alone;
 
     fn matrix() -> Array {
         Array::from_slice(&[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])

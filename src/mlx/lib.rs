@@ -27,6 +27,8 @@ mod qwen2;
 mod rope;
 mod sampler;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod weights;
 

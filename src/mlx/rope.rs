@@ -131,8 +131,15 @@ mod tests {
             original_max_position_embeddings: Some(8192.0),
         };
         let freqs = llama3_freqs(64, 500_000.0, 8.0, &scaling);
-        // mlx_lm 0.32.2: Llama3RoPE(64, base=500000, ...)._freqs at 0, 15, 17 and 31.
-        let expected = [(0, 1.0), (15, 469.474_3), (17, 1_831.842), (31, 2_654_557.5)];
+        // mlx_lm 0.32.2: `Llama3RoPE(64, base=500000.0, ...)._freqs`.
+        let expected = [
+            (0, 1.0),
+            (14, 311.386_2),
+            (15, 728.919_56),
+            (16, 1_905.320_4),
+            (17, 5_601.997),
+            (31, 2_654_405.0),
+        ];
         for (i, expected) in expected {
             let got: f32 = freqs[i];
             assert!((got / expected - 1.0).abs() < 1e-4, "frequency {i}: expected {expected}, got {got}");

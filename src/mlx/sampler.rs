@@ -95,6 +95,7 @@ fn top_ids(logprobs: &Array, n: i32) -> Result<Array> {
 }
 
 /// Logit bias and penalties. Only logits of tokens that were seen, or are named by the bias, change.
+#[expect(clippy::float_cmp, reason = "compared with the very values that switch a penalty off")]
 fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Result<Array> {
     let mut logits = logits.clone();
     if !params.logit_bias.is_empty() {
@@ -122,7 +123,7 @@ fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Re
         }
         let seen: Vec<f32> =
             counts.iter().map(|n| params.presence_penalty + params.frequency_penalty * n).collect();
-        selected.subtract(&row(&seen))?.as_dtype(dtype)
+        selected.subtract(row(&seen))?.as_dtype(dtype)
     })
 }
 
@@ -197,3 +198,6 @@ fn draw_seed(seed: u64, n_generated: u64) -> u64 {
 fn to_i32(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

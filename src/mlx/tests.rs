@@ -6,23 +6,14 @@
 
 mod tiny;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use runabout_engine::model::{LanguageModel, SampleRequest, Sampled, SlotId, Span};
 use runabout_text::SamplingParams;
 
 use self::tiny::Tiny;
+use crate::MlxModel;
 use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
-use crate::{DeviceChoice, MlxModel};
-
-/// MLX's counters and defaults are the process's: one test at a time.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    crate::device::select(DeviceChoice::Cpu).unwrap();
-    turn
-}
+use crate::testing::alone;
 
 fn stock(tiny: &Tiny) -> MlxModel {
     crate::load_with(tiny.folder.path(), Compute::Cpu, None, &mut |_, _| {}).unwrap()

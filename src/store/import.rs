@@ -43,7 +43,7 @@ pub fn import_gguf(
     let sources = weights::plan(&gguf, &architecture, float)?;
 
     let total = gguf.tensors.iter().map(|it| (it.row_bytes() * it.n_rows) as u64).sum();
-    let mut records = weights::write(&gguf, &sources, float, folder, &mut |done| progress(done, total))?;
+    let mut records = weights::write(&gguf, &sources, folder, &mut |done| progress(done, total))?;
 
     let bits: Vec<(String, usize)> =
         sources.iter().filter_map(|it| Some((it.module.clone(), it.bits?))).collect();

@@ -149,7 +149,7 @@ pub(crate) fn usage(finishes: &[Finish], trimmed: &Trimmed) -> api::Usage {
         completion_tokens: sum(|it| it.usage.completion_tokens),
         drafted_tokens: sum(|it| it.usage.drafted_tokens),
         accepted_tokens: sum(|it| it.usage.accepted_tokens),
-        trimmed: (*trimmed != Trimmed::default()).then(|| api::Trimmed {
+        trimmed: (*trimmed != Trimmed::default()).then_some(api::Trimmed {
             prefix_chars: trimmed.prefix_chars as u64,
             suffix_chars: trimmed.suffix_chars as u64,
             context_files: trimmed.context_files as u64,

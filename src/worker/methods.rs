@@ -27,7 +27,7 @@ use self::work::Ended;
 use crate::convert;
 use crate::session::Session;
 
-type Result_<T> = std::result::Result<T, ErrorObjectOwned>;
+type MethodResult<T> = std::result::Result<T, ErrorObjectOwned>;
 
 /// All methods, for a connection.
 pub(crate) fn registry(session: Arc<Session>) -> Result<RpcModule<Arc<Session>>> {
@@ -72,7 +72,7 @@ pub(crate) fn notifications(session: Arc<Session>) -> Notifications {
         })
 }
 
-fn initialize(params: &Params<'_>, session: &Session) -> Result_<InitializeResult> {
+fn initialize(params: &Params<'_>, session: &Session) -> MethodResult<InitializeResult> {
     let params: InitializeParams = params::parse(params)?;
     if let Some(client) = &params.client {
         tracing::info!(client = client.name, version = client.version, "initialize");
@@ -105,7 +105,7 @@ fn initialize(params: &Params<'_>, session: &Session) -> Result_<InitializeResul
     })
 }
 
-fn status(params: &Params<'_>, session: &Session) -> Result_<StatusResult> {
+fn status(params: &Params<'_>, session: &Session) -> MethodResult<StatusResult> {
     let NoParams {} = params::parse(params)?;
     let (state, status) = (session.host.engine.state(), session.host.engine.status());
     Ok(StatusResult {
@@ -143,19 +143,19 @@ fn status(params: &Params<'_>, session: &Session) -> Result_<StatusResult> {
     })
 }
 
-fn shutdown(params: &Params<'_>, session: &Session, request: &RequestContext) -> Result_<Value> {
+fn shutdown(params: &Params<'_>, session: &Session, request: &RequestContext) -> MethodResult<Value> {
     let NoParams {} = params::parse(params)?;
     session.shut_down();
     request.connection().refuse_requests(convert::shutting_down());
     Ok(Value::Null)
 }
 
-fn discover(params: &Params<'_>) -> Result_<Value> {
+fn discover(params: &Params<'_>) -> MethodResult<Value> {
     let NoParams {} = params::parse(params)?;
     Ok(runabout_api::openrpc())
 }
 
-async fn cancel(params: &Params<'_>, request: &RequestContext) -> Result_<CancelResult> {
+async fn cancel(params: &Params<'_>, request: &RequestContext) -> MethodResult<CancelResult> {
     let params: CancelParams = params::parse(params)?;
     let Some(id) = RequestId::from_raw(&params.id.0) else {
         return Err(convert::invalid("id", "`id` must be a string or a number"));

@@ -42,15 +42,15 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     let mut client = Client::start(worker, model)?;
 
     let id = client
-        .request("initialize", json!({"client": {"name": "demo", "version": env!("CARGO_PKG_VERSION")}}))?;
+        .request("initialize", &json!({"client": {"name": "demo", "version": env!("CARGO_PKG_VERSION")}}))?;
     let initialized = client.result(id)?;
     figures.push(("start to first answer", milliseconds(started.elapsed())));
     println!("<- answered while the model loads: {}", summary(&initialized));
     client.wait_until_ready()?;
     figures.push(("start to ready", milliseconds(started.elapsed())));
 
-    let status = client.call("status", json!({}))?;
-    let can_fill_in = !status["model"]["fim"].is_null();
+    let status = client.call("status", &json!({}))?;
+    let can_fill_in = status["model"]["fill_in_the_middle"] == true;
 
     step(if can_fill_in { "Completing code: filling in the middle" } else { "Completing code" });
     let mut params = json!({
@@ -86,7 +86,7 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     }
     println!();
     let cancelled = Instant::now();
-    let cancel_id = client.request("cancel", json!({"id": id}))?;
+    let cancel_id = client.request("cancel", &json!({"id": id}))?;
     println!("-> cancel {{\"id\": {id}}}");
     let outcome = client.result(cancel_id)?;
     let cancel_latency = cancelled.elapsed();
@@ -100,7 +100,7 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     ensure!(result["finish_reason"] == "cancelled", "the chat was not cancelled: {result}");
     figures.push(("cancel to its answer", milliseconds(cancel_latency)));
 
-    let status = client.call("status", json!({}))?;
+    let status = client.call("status", &json!({}))?;
     if let Some(bytes) = status["memory"]["peak_bytes"].as_u64() {
         figures.push(("peak memory of MLX", format!("{:.0} MB", bytes as f64 / 1e6)));
     }
@@ -132,7 +132,7 @@ fn streamed(client: &mut Client, method: &str, params: &Value) -> Result<Value> 
 }
 
 fn show_request(client: &mut Client, method: &str, params: &Value) -> Result<i64> {
-    let id = client.request(method, params.clone())?;
+    let id = client.request(method, params)?;
     println!("-> {method} {}", summary(params));
     Ok(id)
 }

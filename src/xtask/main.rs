@@ -35,7 +35,7 @@ enum Command {
     /// then on plain `cargo build` and `cargo test` work. On macOS mlx-sys builds MLX itself, so it only
     /// checks for what that needs.
     Setup(setup::Args),
-    /// Build everything, fetch the smallest model and run all tests.
+    /// Build everything, fetch the models that tests use and run all tests.
     Test(test::Args),
     /// Show a whole session with the worker: completion, chat, a cancel, and measured speeds.
     Demo {

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all tests, on a fresh clone too.
 //!
-//! The set-up, the build, the one model that tests with real weights use, then `cargo test`, whose last line
+//! The set-up, the build, the models that tests with real weights use, then `cargo test`, whose last line
 //! and exit code are this command's. Nothing is fetched once it is there.
 
 use std::path::Path;
@@ -10,13 +10,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::setup;
 
-/// Small enough for every test that wants real weights.
-const MODEL: &str = "smollm2-135m";
+/// One of each architecture, the smallest there are.
+const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Passed on to `cargo test`, such as `-p runabout-text` or a test's name.
+    /// Passed on to `cargo test --workspace`, such as part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo_args: Vec<String>,
 }
@@ -31,19 +31,15 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     ensure!(build.success(), "the workspace does not build");
 
     let program = std::env::current_exe()?.with_file_name("runabout");
-    let pull = Command::new(&program)
-        .args(["models", "pull", MODEL])
-        .status()
-        .with_context(|| format!("starting `{}`", program.display()))?;
-    ensure!(pull.success(), "cannot fetch the model `{MODEL}`, which tests with real weights need");
+    for model in MODELS {
+        let pull = Command::new(&program)
+            .args(["models", "pull", model])
+            .status()
+            .with_context(|| format!("starting `{}`", program.display()))?;
+        ensure!(pull.success(), "cannot fetch the model `{model}`, which tests with real weights need");
+    }
 
-    let test = cargo(root)
-        .args(["test", "--workspace"])
-        .args(&args.cargo_args)
-        // MLX's tests must not share a process with each other, and cargo has no such setting for one
-        // package.
-        .env("RUST_TEST_THREADS", "1")
-        .status()?;
+    let test = cargo(root).args(["test", "--workspace", "--no-fail-fast"]).args(&args.cargo_args).status()?;
     Ok(test.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

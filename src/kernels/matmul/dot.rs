@@ -116,6 +116,15 @@ impl Block<'_> {
     }
 }
 
+/// Independent sums per row: eight or so registers of sums hide the latency of a multiply-add.
+const fn chains<S: Simd>(rows: usize) -> usize {
+    match (rows, S::TILE_BLOCKS) {
+        (1, _) | (2, 2) => 4,
+        (2, _) | (3 | 4, 2) => 2,
+        _ => 1,
+    }
+}
+
 struct Dot<'a, C, const ROWS: usize> {
     block: Block<'a>,
     scales: FloatType,
@@ -126,14 +135,6 @@ struct Dot<'a, C, const ROWS: usize> {
 impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        /// Independent sums per row, so that the latency of a multiply-add is hidden.
-        const fn chains(rows: usize) -> usize {
-            match rows {
-                1 => 4,
-                2 | 3 => 2,
-                _ => 1,
-            }
-        }
         let Dot { block: Block { layout, at: mut group, product, panel }, scales, out, .. } = self;
         let mut x = product.panels.values(panel);
         let mut x_sums = product.panels.sums(panel);
@@ -153,7 +154,7 @@ impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
                     for_columns!(C, |i| {
                         let column = C::column(simd, chunk, i);
                         for (r, sums) in sums.iter_mut().enumerate() {
-                            let sum = &mut sums[i % chains(ROWS)];
+                            let sum = &mut sums[i % chains::<S>(ROWS)];
                             *sum = simd.mul_add(column, simd.splat(*x.add(i * ROWS + r)), *sum);
                         }
                     });
@@ -176,7 +177,7 @@ impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
                 )
             });
             for ((total, sums), group_sum) in totals.iter_mut().zip(sums).zip(group_sums) {
-                let sum = match chains(ROWS) {
+                let sum = match chains::<S>(ROWS) {
                     1 => sums[0],
                     2 => simd.add(sums[0], sums[1]),
                     _ => simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])),

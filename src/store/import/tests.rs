@@ -62,6 +62,11 @@ fn halves(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks(2).map(|it| f16::from_le_bytes(it.try_into().unwrap()).to_f32()).collect()
 }
 
+/// The values of a vector, which stays f32.
+fn singles(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks(4).map(|it| f32::from_le_bytes(it.try_into().unwrap())).collect()
+}
+
 #[test]
 fn a_llama_file_becomes_a_folder_that_opens() {
     let imported = import(&Sample::model("llama")).unwrap();
@@ -109,7 +114,7 @@ fn weights_are_named_shaped_and_aligned_as_mlx_has_them() {
         ("model.embed_tokens.weight", Dtype::U32, vec![11, 8]),
         ("model.embed_tokens.scales", Dtype::F16, vec![11, 1]),
         ("model.embed_tokens.biases", Dtype::F16, vec![11, 1]),
-        ("model.norm.weight", Dtype::F16, vec![32]),
+        ("model.norm.weight", Dtype::F32, vec![32]),
         ("model.layers.0.self_attn.q_proj.weight", Dtype::U32, vec![32, 4]),
         ("model.layers.0.self_attn.v_proj.weight", Dtype::U32, vec![16, 5]),
         ("model.layers.0.mlp.down_proj.weight", Dtype::F16, vec![32, 64]),
@@ -159,7 +164,7 @@ fn rows_of_q_and_k_are_put_back_in_order_for_llama_only() {
     assert_eq!(rows_of(&bytes, "model.layers.0.self_attn.q_proj.weight"), in_order);
     let weights = SafeTensors::deserialize(&bytes).unwrap();
     let bias = weights.tensor("model.layers.0.self_attn.q_proj.bias").unwrap();
-    assert_eq!((halves(bias.data()), bias.shape()), (in_order, &[32][..]));
+    assert_eq!((singles(bias.data()), bias.shape()), (in_order, &[32][..]));
 }
 
 #[test]
@@ -174,15 +179,16 @@ fn biases_of_a_llama_are_put_in_order_with_their_rows() {
     assert_eq!(imported.json("config.json")["attention_bias"], json!(true));
     let bytes = imported.weights();
     let weights = SafeTensors::deserialize(&bytes).unwrap();
-    let bias =
-        |part: &str| halves(weights.tensor(&format!("model.layers.0.self_attn.{part}.bias")).unwrap().data());
+    let bias = |part: &str| {
+        singles(weights.tensor(&format!("model.layers.0.self_attn.{part}.bias")).unwrap().data())
+    };
     assert_eq!(bias("q_proj")[..4], [0.0, 2.0, 4.0, 6.0]);
     assert_eq!(bias("q_proj")[16..20], [16.0, 18.0, 20.0, 22.0]);
     assert_eq!(bias("v_proj")[..4], [0.0, 1.0, 2.0, 3.0]);
 }
 
 #[test]
-fn a_plain_file_keeps_its_float_type_and_has_no_quantization() {
+fn a_plain_file_keeps_its_float_types_and_has_no_quantization() {
     for (ggml_type, name, dtype) in [
         (GgmlType::F32, "float32", Dtype::F32),
         (GgmlType::Bf16, "bfloat16", Dtype::BF16),
@@ -198,7 +204,10 @@ fn a_plain_file_keeps_its_float_type_and_has_no_quantization() {
         assert_eq!((&config["torch_dtype"], config.get("quantization")), (&json!(name), None));
         let bytes = imported.weights();
         let weights = SafeTensors::deserialize(&bytes).unwrap();
-        assert!(weights.tensors().iter().all(|(_, it)| it.dtype() == dtype), "{name}");
+        for (tensor, view) in weights.tensors() {
+            let expected = if view.shape().len() == 1 { Dtype::F32 } else { dtype };
+            assert_eq!(view.dtype(), expected, "{tensor} of a {name} file");
+        }
     }
 }
 
@@ -348,14 +357,14 @@ fn bos_is_put_before_a_text_where_the_file_says_so() {
 
 #[test]
 fn numbers_beyond_half_precision_are_refused() {
-    let mut sample = Sample::model("llama");
-    let norm = sample.tensors.iter_mut().find(|it| it.0 == "output_norm.weight").unwrap();
-    norm.3[..4].copy_from_slice(&1e6_f32.to_le_bytes());
+    let mut sample = with_numbered_rows("llama");
+    let matrix = sample.tensors.iter_mut().find(|it| it.0 == "blk.0.attn_q.weight").unwrap();
+    matrix.3[..4].copy_from_slice(&1e6_f32.to_le_bytes());
     let folder = tempfile::tempdir().unwrap();
     let gguf = folder.path().join("x.gguf");
     fs::write(&gguf, sample.bytes()).unwrap();
     let err = import_gguf(&gguf, Path::new(folder.path()), &mut |_, _| {}).unwrap_err().to_string();
-    assert!(err.contains("`output_norm.weight` has numbers outside half precision"), "{err}");
+    assert!(err.contains("`blk.0.attn_q.weight` has numbers outside half precision"), "{err}");
 }
 
 fn tokenizer_of(imported: &Imported) -> tokenizers::Tokenizer {

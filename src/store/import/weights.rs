@@ -1,8 +1,8 @@
 //! Converts a GGUF file's tensors and writes them as safetensors, a few megabytes at a time.
 //!
 //! The layout is known before a byte is converted, so headers come first and everything after is appended and
-//! hashed as it goes. Rows are converted on all cores; one thread writes. A folder has one float type (see
-//! [`FloatType::of`]): MLX would carry out a step with mixed ones in f32 and copy every scale to get there.
+//! hashed as it goes. Rows are converted on all cores; one thread writes. Matrices have one float type (see
+//! [`FloatType::of`]); vectors of a file, its norms and biases, stay f32 where they are.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -27,7 +27,7 @@ const ALIGNMENT: usize = 64;
 /// Source bytes converted between two writes: large enough to share out, small enough to forget.
 const CHUNK_BYTES: usize = 8 << 20;
 
-/// The one type of all numbers that are not quantized codes.
+/// The type of numbers that are not quantized codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FloatType {
     F16,
@@ -36,8 +36,8 @@ pub(super) enum FloatType {
 }
 
 impl FloatType {
-    /// Half precision as soon as anything is quantized or half, because the scales are; else what the weights are.
-    /// The F32 norms and biases of such files come from bf16 checkpoints, whose 8 bits fit into half's 11.
+    /// That of matrices and scales: half precision as soon as anything is quantized or half, because the scales are;
+    /// else what the weights are.
     pub(super) fn of(gguf: &GgufFile) -> Self {
         let any = |wanted: fn(GgmlType) -> bool| gguf.tensors.iter().any(|it| wanted(it.ggml_type));
         if any(|it| affine_bits(it).is_some() || it == GgmlType::F16) {
@@ -82,6 +82,7 @@ pub(super) struct Source<'a> {
     n_columns: usize,
     /// Set where llama.cpp interleaved the two halves of each head.
     head_dim: Option<usize>,
+    float: FloatType,
     pub(super) module: String,
     /// Of the codes; `None` stays float.
     pub(super) bits: Option<usize>,
@@ -102,6 +103,9 @@ impl<'a> Source<'a> {
             _ => (tensor.n_rows, tensor.n_columns),
         };
         let bits = affine_bits(tensor.ggml_type);
+        // A norm in f32 makes activations f32, which is what a CPU is fast in: MLX computes half precision there one
+        // number at a time, 30 times slower. A loader for a GPU turns these few numbers into half precision.
+        let float = if is_vector && tensor.ggml_type == GgmlType::F32 { FloatType::F32 } else { float };
         let outputs = match bits {
             None => {
                 let shape =
@@ -117,7 +121,7 @@ impl<'a> Source<'a> {
                 ]
             }
         };
-        Self { tensor, n_rows, n_columns, head_dim: permuted, module, bits, outputs }
+        Self { tensor, n_rows, n_columns, head_dim: permuted, float, module, bits, outputs }
     }
 
     fn output_bytes(&self) -> impl Iterator<Item = u64> {
@@ -174,7 +178,6 @@ pub(super) fn plan<'a>(
 pub(super) fn write(
     gguf: &GgufFile,
     sources: &[Source<'_>],
-    float: FloatType,
     folder: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<FileRecord>, StoreError> {
@@ -194,7 +197,7 @@ pub(super) fn write(
         let mut writer = HashingWriter::new(BufWriter::with_capacity(1 << 20, file));
         writer.write_all(&header(shard)?).map_err(io_error("write", &path))?;
         for source in *shard {
-            convert(gguf, source, float, n_threads, &path, &mut writer, &mut |n_bytes| {
+            convert(gguf, source, n_threads, &path, &mut writer, &mut |n_bytes| {
                 done += n_bytes;
                 progress(done);
             })?;
@@ -266,7 +269,6 @@ fn too_large() -> StoreError {
 fn convert(
     gguf: &GgufFile,
     source: &Source<'_>,
-    float: FloatType,
     n_threads: usize,
     path: &Path,
     writer: &mut impl Write,
@@ -278,7 +280,7 @@ fn convert(
     let chunk_rows = (CHUNK_BYTES / row_bytes).next_multiple_of(unit).max(unit);
     let main_row = match source.bits {
         Some(bits) => source.n_columns / 8 * bits,
-        None => source.n_columns * float.n_bytes(),
+        None => source.n_columns * source.float.n_bytes(),
     };
     let groups_row = source.bits.map_or(0, |_| source.n_columns / GROUP * 2);
     let mut raw = Vec::new();
@@ -293,7 +295,7 @@ fn convert(
         gguf.read(source.tensor, first * row_bytes, &mut raw)?;
         main.resize(n_rows * main_row, 0);
         let groups = first * groups_row..(first + n_rows) * groups_row;
-        let chunk = Chunk { source, float, raw: &raw, main_row, groups_row };
+        let chunk = Chunk { source, raw: &raw, main_row, groups_row };
         chunk.convert(n_threads, &mut main, &mut scales[groups.clone()], &mut biases[groups]).map_err(
             |NotFinite| {
                 gguf.bad(format!("tensor `{}` has numbers outside half precision", source.tensor.name))
@@ -308,7 +310,6 @@ fn convert(
 /// Rows in memory, to be shared out over threads.
 struct Chunk<'c> {
     source: &'c Source<'c>,
-    float: FloatType,
     raw: &'c [u8],
     main_row: usize,
     groups_row: usize,
@@ -354,7 +355,7 @@ impl Chunk<'_> {
                 let ggml_type = self.source.tensor.ggml_type;
                 repack_row(ggml_type, raw, main, &mut scales[groups.clone()], &mut biases[groups])?;
             } else {
-                convert_floats(self.source.tensor.ggml_type, raw, self.float, main)?;
+                convert_floats(self.source.tensor.ggml_type, raw, self.source.float, main)?;
             }
         }
         Ok(())

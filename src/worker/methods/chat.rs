@@ -8,7 +8,7 @@ use runabout_rpc::{Params, RequestContext, params};
 use runabout_text::{self as text, ChatRequest, Trimmed};
 use serde_json::{Map, Value};
 
-use super::Result_;
+use super::MethodResult;
 use super::complete::in_background;
 use super::work::{Outcome, Prompt, Terms, Work};
 use crate::convert;
@@ -19,21 +19,21 @@ pub(super) async fn chat(
     params: &Params<'_>,
     session: &Arc<Session>,
     request: &RequestContext,
-) -> Result_<ChatResult> {
+) -> MethodResult<ChatResult> {
     let params: ChatParams = params::parse(params)?;
     let terms = terms(&params)?;
     let work = Work::begin(session, request, None);
     let options = (params.return_tokens, params.logprobs.is_some());
     let model = match work.model().await? {
         Ok(model) => model,
-        Err(outcome) => return Ok(result(outcome, None, options)),
+        Err(outcome) => return Ok(result(&outcome, None, options)),
     };
     let facts = model.facts.clone();
     let prompt = in_background(move || prompt(params, &model)).await?;
-    Ok(result(work.run(terms, prompt, 1).await?, Some(&facts), options))
+    Ok(result(&work.run(terms, prompt, 1).await?, Some(&facts), options))
 }
 
-pub(super) fn terms(params: &ChatParams) -> Result_<Terms> {
+pub(super) fn terms(params: &ChatParams) -> MethodResult<Terms> {
     check_messages(&params.messages)?;
     if !params.tools.is_empty() {
         return Err(convert::unsupported(Some("tools"), "`tools` are not supported by this version"));
@@ -56,7 +56,7 @@ pub(super) fn terms(params: &ChatParams) -> Result_<Terms> {
     )
 }
 
-fn check_messages(messages: &[Message]) -> Result_<()> {
+fn check_messages(messages: &[Message]) -> MethodResult<()> {
     if messages.is_empty() {
         return Err(convert::invalid("messages", "`messages` must have at least one message, got none"));
     }
@@ -69,7 +69,7 @@ fn check_messages(messages: &[Message]) -> Result_<()> {
 }
 
 /// The prompt that the model is given. Blocks for as long as rendering and encoding take.
-pub(super) fn prompt(params: ChatParams, model: &Model) -> Result_<Prompt> {
+pub(super) fn prompt(params: ChatParams, model: &Model) -> MethodResult<Prompt> {
     let sampling = convert::sampling(params.sampling(), model.facts.defaults.for_chat());
     sampling.validate(model.description.vocabulary_size).map_err(|e| convert::text_error(&e))?;
     let tokens = encode(params.messages, &params.chat_template_kwargs, &model.facts)?;
@@ -87,14 +87,14 @@ pub(super) fn encode(
     messages: Vec<Message>,
     kwargs: &Map<String, Value>,
     facts: &Facts,
-) -> Result_<Vec<u32>> {
+) -> MethodResult<Vec<u32>> {
     let messages: Vec<text::Message> = messages.into_iter().map(convert::message).collect();
     let request = ChatRequest { messages: &messages, tools: &[], kwargs, add_generation_prompt: true };
     facts.tokenizer.encode_chat(&request).map_err(|e| convert::text_error(&e))
 }
 
 fn result(
-    outcome: Outcome,
+    outcome: &Outcome,
     facts: Option<&Facts>,
     (return_tokens, return_logprobs): (bool, bool),
 ) -> ChatResult {

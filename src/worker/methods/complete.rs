@@ -7,7 +7,7 @@ use runabout_engine::{Finish, FinishReason, TextStart};
 use runabout_rpc::{Params, RequestContext, params};
 use runabout_text::{CompletionPrompt, ContextFile, Surroundings, Trimmed, continuation_prompt};
 
-use super::Result_;
+use super::MethodResult;
 use super::work::{Outcome, Prompt, Terms, Work, within};
 use crate::convert;
 use crate::host::{Facts, Model};
@@ -24,7 +24,7 @@ pub(super) async fn complete(
     params: &Params<'_>,
     session: &Arc<Session>,
     request: &RequestContext,
-) -> Result_<CompleteResult> {
+) -> MethodResult<CompleteResult> {
     let params: CompleteParams = params::parse(params)?;
     let terms = terms(&params)?;
     let document = params.document.clone();
@@ -40,14 +40,14 @@ pub(super) async fn complete(
         Err(outcome) => return Ok(result(outcome, None, wanted)),
     };
     let facts = model.facts.clone();
-    let prompt = in_background(move || prompt(params, &model)).await?;
+    let prompt = in_background(move || prompt(&params, &model)).await?;
     Ok(result(work.run(terms, prompt, n).await?, Some(&facts), wanted))
 }
 
 /// Encoding a long text takes a while, in which other requests are read.
 pub(super) async fn in_background<T: Send + 'static>(
-    work: impl FnOnce() -> Result_<T> + Send + 'static,
-) -> Result_<T> {
+    work: impl FnOnce() -> MethodResult<T> + Send + 'static,
+) -> MethodResult<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         // The request's own task passes it on as an internal error.
@@ -55,7 +55,7 @@ pub(super) async fn in_background<T: Send + 'static>(
     }
 }
 
-pub(super) fn terms(params: &CompleteParams) -> Result_<Terms> {
+pub(super) fn terms(params: &CompleteParams) -> MethodResult<Terms> {
     within("n", params.n, 1, MAX_CHOICES)?;
     if params.mode == CompletionMode::Raw {
         for (field, is_given) in
@@ -80,7 +80,7 @@ pub(super) fn terms(params: &CompleteParams) -> Result_<Terms> {
 }
 
 /// The prompt that the model is given. Blocks for as long as encoding takes.
-pub(super) fn prompt(params: CompleteParams, model: &Model) -> Result_<Prompt> {
+pub(super) fn prompt(params: &CompleteParams, model: &Model) -> MethodResult<Prompt> {
     let Model { facts, description } = model;
     let tokenizer = &facts.tokenizer;
     let sampling = convert::sampling(params.sampling(), facts.defaults.for_complete());

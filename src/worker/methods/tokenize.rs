@@ -7,7 +7,7 @@ use runabout_rpc::{Params, RequestContext, params};
 
 use super::complete::in_background;
 use super::work::Work;
-use super::{Result_, chat};
+use super::{MethodResult, chat};
 use crate::convert;
 use crate::session::Session;
 
@@ -15,7 +15,7 @@ pub(super) async fn tokenize(
     params: &Params<'_>,
     session: &Arc<Session>,
     request: &RequestContext,
-) -> Result_<TokenizeResult> {
+) -> MethodResult<TokenizeResult> {
     let params: TokenizeParams = params::parse(params)?;
     if params.text.is_some() == params.messages.is_some() {
         return Err(convert::invalid("text", "exactly one of `text` and `messages` must be given"));

@@ -6,23 +6,27 @@ use runabout_api::{ChatParams, CompleteParams, WarmResult};
 use runabout_rpc::{Params, RequestContext, params};
 
 use super::complete::in_background;
-use super::work::Work;
-use super::{Result_, chat, complete};
+use super::work::{Prompt, Terms, Work};
+use super::{MethodResult, chat, complete};
+use crate::host::Model;
 use crate::session::Session;
+
+/// What is left to do once the model is there.
+type MakePrompt = Box<dyn FnOnce(&Model) -> MethodResult<Prompt> + Send>;
 
 pub(super) async fn warm(
     params: &Params<'_>,
     session: &Arc<Session>,
     request: &RequestContext,
-) -> Result_<WarmResult> {
+) -> MethodResult<WarmResult> {
     let is_chat = params::has(params, "messages");
     let work = Work::begin(session, request, None);
-    let (terms, prompt): (_, Box<dyn FnOnce(&_) -> Result_<_> + Send>) = if is_chat {
+    let (terms, prompt): (Terms, MakePrompt) = if is_chat {
         let params: ChatParams = params::parse(params)?;
         (chat::terms(&params)?, Box::new(move |model| chat::prompt(params, model)))
     } else {
         let params: CompleteParams = params::parse(params)?;
-        (complete::terms(&params)?, Box::new(move |model| complete::prompt(params, model)))
+        (complete::terms(&params)?, Box::new(move |model| complete::prompt(&params, model)))
     };
     let outcome = match work.model().await? {
         Ok(model) => {

@@ -17,7 +17,7 @@ use runabout_text::{SamplingParams, TokenId, Trimmed};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::Result_;
+use super::MethodResult;
 use crate::convert;
 use crate::host::Model;
 use crate::session::{MAX_LOGPROBS, MAX_STOP_STRINGS, MAX_TOKENS, Session};
@@ -52,7 +52,7 @@ impl Terms {
         stop: Vec<String>,
         logprobs: Option<u32>,
         is_streamed: bool,
-    ) -> Result_<Self> {
+    ) -> MethodResult<Self> {
         within("max_tokens", max_tokens, 1, MAX_TOKENS)?;
         within("logprobs", logprobs.unwrap_or(0), 0, MAX_LOGPROBS)?;
         if time_budget_ms == Some(0) {
@@ -94,7 +94,7 @@ impl Terms {
     }
 }
 
-pub(super) fn within(field: &str, got: u32, min: u32, max: u32) -> Result_<()> {
+pub(super) fn within(field: &str, got: u32, min: u32, max: u32) -> MethodResult<()> {
     if (min..=max).contains(&got) {
         return Ok(());
     }
@@ -184,7 +184,7 @@ impl<'a> Work<'a> {
     }
 
     /// The model, once it is there; `Ok(None)`: the request ended first, and has this outcome.
-    pub(super) async fn model(&self) -> Result_<std::result::Result<Model, Outcome>> {
+    pub(super) async fn model(&self) -> MethodResult<std::result::Result<Model, Outcome>> {
         tokio::select! {
             model = self.session.host.model() => match model {
                 Ok(model) => Ok(Ok(model)),
@@ -195,7 +195,7 @@ impl<'a> Work<'a> {
     }
 
     /// Runs `n` jobs of one prompt to their ends.
-    pub(super) async fn run(&self, terms: Terms, prompt: Prompt, n: u32) -> Result_<Outcome> {
+    pub(super) async fn run(&self, terms: Terms, prompt: Prompt, n: u32) -> MethodResult<Outcome> {
         let waited = self.arrived.elapsed();
         let Prompt { tokens, trimmed, params, end_tokens, text_start } = prompt;
         let mut jobs: Vec<JobId> = Vec::new();
@@ -272,7 +272,7 @@ impl<'a> Work<'a> {
     }
 
     /// The outcome of a request that ended before it became a job.
-    fn ended_early(&self, reason: CancelReason) -> Result_<Outcome> {
+    fn ended_early(&self, reason: CancelReason) -> MethodResult<Outcome> {
         let waited = self.arrived.elapsed();
         let finish = Finish {
             reason: reason.into(),
@@ -286,7 +286,7 @@ impl<'a> Work<'a> {
     }
 
     /// Notes the end for whoever cancels, and answers `$/cancelRequest` in LSP's way.
-    fn ended(&self, outcome: Outcome) -> Result_<Outcome> {
+    fn ended(&self, outcome: Outcome) -> MethodResult<Outcome> {
         let by_cancel = outcome.finishes.iter().any(|it| it.reason == FinishReason::Cancelled);
         let completion_tokens = outcome.usage().completion_tokens;
         self.request.note(Ended { by_cancel, completion_tokens });

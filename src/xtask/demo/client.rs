@@ -31,7 +31,7 @@ impl Client {
     }
 
     /// Sends a request and gives its id.
-    pub(crate) fn request(&mut self, method: &str, params: Value) -> Result<i64> {
+    pub(crate) fn request(&mut self, method: &str, params: &Value) -> Result<i64> {
         let id = self.next_id;
         self.next_id += 1;
         writeln!(self.stdin, "{}", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
@@ -39,7 +39,7 @@ impl Client {
         Ok(id)
     }
 
-    pub(crate) fn call(&mut self, method: &str, params: Value) -> Result<Value> {
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
         let id = self.request(method, params)?;
         self.result(id)
     }
@@ -71,7 +71,7 @@ impl Client {
 
     /// Ends the session as LSP does, and expects the process to end well.
     pub(crate) fn stop(mut self) -> Result<()> {
-        self.call("shutdown", json!({}))?;
+        self.call("shutdown", &json!({}))?;
         writeln!(self.stdin, "{}", json!({"jsonrpc": "2.0", "method": "exit"}))?;
         self.stdin.flush()?;
         let status = self.child.wait()?;

@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+// Completes code with a local model and prints the text as it comes.
+//
+//     complete.mjs [PREFIX [SUFFIX]]
+//
+// RUNABOUT is the program, RUNABOUT_MODEL the model. Needs Node 18 and nothing else.
+
+import { spawn } from "node:child_process";
+
+const [prefix = "def mean(values):\n    return ", suffix = "\n"] = process.argv.slice(2);
+
+const worker = spawn(process.env.RUNABOUT ?? "runabout", ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
+
+function send(message) {
+  worker.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+}
+
+async function* messages() {
+  let rest = "";
+  // Not node:readline, which also breaks lines at U+2028, and that may stand in a message.
+  for await (const chunk of worker.stdout.setEncoding("utf8")) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop();
+    yield* lines.map((line) => JSON.parse(line));
+  }
+}
+
+send({ id: 1, method: "complete", params: { prefix, suffix, max_tokens: 32 } });
+process.exitCode = 1;
+for await (const message of messages()) {
+  if (message.method === "delta") {
+    process.stdout.write(message.params.text);
+  } else if (message.id === 1) {
+    process.stdout.write("\n");
+    if (message.error) console.error(message.error.message);
+    else process.exitCode = 0;
+    worker.stdin.end(); // The worker ends when its input does.
+  }
+}

@@ -1,0 +1,60 @@
+#!/bin/sh
+# Completes code with a local model and prints the text as it comes.
+#
+#     complete.sh [PREFIX [SUFFIX]]
+#
+# RUNABOUT is the program, RUNABOUT_MODEL the model.
+# Needs the standard tools and nothing else.
+set -eu
+
+prefix=${1-'def mean(values):
+    return '}
+suffix=${2-'
+'}
+
+# Text as the inside of a JSON string.
+encode() {
+    printf '%s\n' "$1" | sed 's/\\/\\\\/g; s/"/\\"/g' |
+        awk '{ gsub(/\t/, "\\t"); gsub(/\r/, "\\r"); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }'
+}
+
+# The inside of a JSON string as text. Of the \u escapes the worker uses those for control characters alone.
+decode() {
+    LC_ALL=C awk '
+        BEGIN { control["n"] = 10; control["t"] = 9; control["r"] = 13; control["b"] = 8; control["f"] = 12 }
+        function hex(digit) { return index("0123456789abcdef", digit) - 1 }
+        {
+            while ((i = index($0, "\\")) > 0) {
+                printf "%s", substr($0, 1, i - 1)
+                c = substr($0, i + 1, 1)
+                if (c == "u") printf "%c", 16 * hex(substr($0, i + 4, 1)) + hex(substr($0, i + 5, 1))
+                else if (c in control) printf "%c", control[c]
+                else printf "%s", c
+                $0 = substr($0, i + (c == "u" ? 6 : 2))
+            }
+            printf "%s", $0
+        }'
+}
+
+pipes=$(mktemp -d)
+trap 'rm -rf "$pipes"' EXIT
+mkfifo "$pipes/to" "$pipes/from"
+"${RUNABOUT:-runabout}" serve <"$pipes/to" >"$pipes/from" &
+worker=$!
+exec 3>"$pipes/to" 4<"$pipes/from"
+
+printf '{"jsonrpc": "2.0", "id": 1, "method": "complete", "params": {"prefix": "%s", "suffix": "%s", "max_tokens": 32}}\n' \
+    "$(encode "$prefix")" "$(encode "$suffix")" >&3
+
+status=1
+while IFS= read -r message <&4; do
+    case $message in
+        *'"method":"delta"'*) printf '%s\n' "$message" | sed 's/.*"text":"\(.*\)"}}$/\1/' | decode ;;
+        *'"id":1,"error":'*) printf '%s\n' "$message" >&2 && break ;;
+        *'"id":1,"result":'*) status=0 && echo && break ;;
+    esac
+done
+
+exec 3>&- # The worker ends when its input does.
+wait "$worker"
+exit "$status"
