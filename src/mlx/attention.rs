@@ -19,6 +19,7 @@ use crate::weights::Weights;
 
 /// Query heads, and the key-value heads that groups of them share.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the words that every model's code has")]
 pub(crate) struct Heads {
     pub(crate) n_heads: i32,
     pub(crate) n_kv_heads: i32,

@@ -28,8 +28,6 @@ mod rope;
 mod sampler;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;
 mod weights;
 
 use std::num::NonZeroUsize;

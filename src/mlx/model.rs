@@ -1,5 +1,8 @@
 //! A loaded model as the engine sees it: slots of KV caches, and steps over ragged batches.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use mlx_rs::ops::indexing::TryIndexOp;

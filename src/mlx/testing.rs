@@ -1,5 +1,7 @@
 //! What this crate's tests share.
 
+pub(crate) mod tiny;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::device::{self, DeviceChoice};

@@ -63,58 +63,51 @@ fn compare(model: &mut MlxModel, expected: &str) -> Result<()> {
 
 /// Feeds tokens and gives the most likely next one.
 fn feed(model: &mut MlxModel, slot: SlotId, tokens: &[u32]) -> Result<u32> {
+    let next = feed_all(model, &[slot], tokens)?;
+    next.first().copied().context("a token was asked for")
+}
+
+/// Feeds the same tokens to several slots at once.
+fn feed_all(model: &mut MlxModel, slots: &[SlotId], tokens: &[u32]) -> Result<Vec<u32>> {
     let params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
     let sample =
         Some(SampleRequest { params: &params, history: &[], n_generated: 0, seed: 0, top_logprobs: None });
-    let sampled = model.step(&[Span { slot, tokens, sample }])?;
-    Ok(sampled.first().cloned().flatten().context("a token was asked for")?.token)
+    let spans: Vec<_> = slots.iter().map(|&slot| Span { slot, tokens, sample }).collect();
+    Ok(model.step(&spans)?.into_iter().flatten().map(|it| it.token).collect())
 }
 
 fn time(model: &mut MlxModel) -> Result<()> {
     let prompt: Vec<u32> = (0..1024).map(|i| 1000 + i * 37 % 5000).collect();
-    let mut best = [0.0_f64; 4];
+    let [mut short, mut long, mut four, mut prefill] = [0.0_f64; 4];
     for _ in 0..N_ROUNDS {
+        short = short.max(decode_rate(model, 1, &prompt[..128])?);
+        long = long.max(decode_rate(model, 1, &prompt)?);
+        four = four.max(decode_rate(model, 4, &prompt[..128])?);
         let slot = model.open_slot();
-        let decode = |model: &mut MlxModel, n_slots: usize| -> Result<f64> {
-            let slots: Vec<_> = (0..n_slots).map(|_| model.open_slot()).collect();
-            let params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
-            let sample = Some(SampleRequest {
-                params: &params,
-                history: &[],
-                n_generated: 0,
-                seed: 0,
-                top_logprobs: None,
-            });
-            for &slot in &slots {
-                feed(model, slot, &prompt[..128])?;
-            }
-            let started = Instant::now();
-            for token in &prompt[..N_DECODED] {
-                let tokens = std::slice::from_ref(token);
-                let spans: Vec<_> = slots.iter().map(|&slot| Span { slot, tokens, sample }).collect();
-                model.step(&spans)?;
-            }
-            let rate = (n_slots * N_DECODED) as f64 / started.elapsed().as_secs_f64();
-            slots.into_iter().for_each(|it| model.close_slot(it));
-            Ok(rate)
-        };
-        best[0] = best[0].max(decode(model, 1)?);
-        best[3] = best[3].max(decode(model, 4)?);
         let started = Instant::now();
         feed(model, slot, &prompt[..512])?;
-        best[1] = best[1].max(512.0 / started.elapsed().as_secs_f64());
-        feed(model, slot, &prompt[512..])?;
-        let started = Instant::now();
-        for token in &prompt[..N_DECODED] {
-            feed(model, slot, std::slice::from_ref(token))?;
-        }
-        best[2] = best[2].max(N_DECODED as f64 / started.elapsed().as_secs_f64());
+        prefill = prefill.max(512.0 / started.elapsed().as_secs_f64());
         model.close_slot(slot);
     }
-    let [short, prefill, long, batch] = best;
-    eprintln!(
-        "decode {short:.1} tok/s at 128, {long:.1} at 1024, {batch:.1} for four at once; prefill of 512 {prefill:.1} tok/s"
-    );
+    eprintln!("decode: {short:.1} tokens/s after 128, {long:.1} after 1024, {four:.1} for four at once");
+    eprintln!("prefill of 512: {prefill:.1} tokens/s");
     eprintln!("{:?}", model.memory());
     Ok(())
+}
+
+/// Tokens per second of all slots together, in the steps that follow `prompt`.
+fn decode_rate(model: &mut MlxModel, n_slots: usize, prompt: &[u32]) -> Result<f64> {
+    let slots: Vec<_> = (0..n_slots).map(|_| model.open_slot()).collect();
+    for &slot in &slots {
+        feed(model, slot, prompt)?;
+    }
+    let started = Instant::now();
+    for token in &prompt[..N_DECODED] {
+        feed_all(model, &slots, std::slice::from_ref(token))?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    for slot in slots {
+        model.close_slot(slot);
+    }
+    Ok((n_slots * N_DECODED) as f64 / seconds)
 }

@@ -1,9 +1,11 @@
 //! Tiny random checkpoints in a temporary folder: every kind of weight that the two paths load differently.
 
+#![allow(clippy::unwrap_used)]
+
 use mlx_rs::{Array, Dtype, ops, random};
 use serde_json::{Value, json};
 
-pub(crate) const VOCABULARY: usize = 250;
+pub(crate) const VOCABULARY: u32 = 250;
 const HIDDEN: i32 = 64;
 const INTERMEDIATE: i32 = 96;
 const N_LAYERS: usize = 2;
@@ -32,28 +34,28 @@ impl Tiny {
         }});
         vec![
             Tiny::llama(),
-            Tiny::new("plain float32", "llama", Weights::Plain(Dtype::Float32), json!({})),
-            Tiny::new("plain bfloat16", "llama", Weights::Plain(Dtype::Bfloat16), json!({})),
-            Tiny::new("qwen2", "qwen2", Weights::Mixed, json!({"tie_word_embeddings": false})),
-            Tiny::new("scaled rope", "llama", Weights::Mixed, scaled),
-            Tiny::new("adjacent pairs", "llama", Weights::Mixed, json!({"rope_traditional": true})),
+            Tiny::new("plain float32", "llama", Weights::Plain(Dtype::Float32), &json!({})),
+            Tiny::new("plain bfloat16", "llama", Weights::Plain(Dtype::Bfloat16), &json!({})),
+            Tiny::new("qwen2", "qwen2", Weights::Mixed, &json!({"tie_word_embeddings": false})),
+            Tiny::new("scaled rope", "llama", Weights::Mixed, &scaled),
+            Tiny::new("adjacent pairs", "llama", Weights::Mixed, &json!({"rope_traditional": true})),
             // What the kernels lack stays with MLX: gates with a bias, heads of 12.
             Tiny::new(
                 "every bias",
                 "llama",
                 Weights::Mixed,
-                json!({"attention_bias": true, "mlp_bias": true}),
+                &json!({"attention_bias": true, "mlp_bias": true}),
             ),
-            Tiny::new("odd heads", "llama", Weights::Mixed, json!({"head_dim": 12})),
+            Tiny::new("odd heads", "llama", Weights::Mixed, &json!({"head_dim": 12})),
         ]
     }
 
     /// Quantized, with tied embeddings.
     pub(crate) fn llama() -> Tiny {
-        Tiny::new("llama", "llama", Weights::Mixed, json!({}))
+        Tiny::new("llama", "llama", Weights::Mixed, &json!({}))
     }
 
-    fn new(name: &'static str, model_type: &str, weights: Weights, more: Value) -> Tiny {
+    fn new(name: &'static str, model_type: &str, weights: Weights, more: &Value) -> Tiny {
         let mut config = json!({
             "model_type": model_type,
             "hidden_size": HIDDEN,

@@ -4,16 +4,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod tiny;
-
 use runabout_engine::model::{LanguageModel, SampleRequest, Sampled, SlotId, Span};
 use runabout_text::SamplingParams;
 
-use self::tiny::Tiny;
 use crate::MlxModel;
 use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
 use crate::testing::alone;
+use crate::testing::tiny::{self, Tiny};
 
 fn stock(tiny: &Tiny) -> MlxModel {
     crate::load_with(tiny.folder.path(), Compute::Cpu, None, &mut |_, _| {}).unwrap()
@@ -25,8 +23,8 @@ fn fast(tiny: &Tiny) -> MlxModel {
     crate::load_with(tiny.folder.path(), Compute::Cpu, kernels, &mut |_, _| {}).unwrap()
 }
 
-fn sample(params: &SamplingParams, top_logprobs: Option<usize>) -> Option<SampleRequest<'_>> {
-    Some(SampleRequest { params, history: &[], n_generated: 0, seed: 0, top_logprobs })
+fn sample(params: &SamplingParams, top_logprobs: Option<usize>) -> SampleRequest<'_> {
+    SampleRequest { params, history: &[], n_generated: 0, seed: 0, top_logprobs }
 }
 
 fn greedy() -> SamplingParams {
@@ -40,17 +38,17 @@ fn step_one(
     top_logprobs: Option<usize>,
 ) -> Option<Sampled> {
     let params = greedy();
-    let span = Span { slot, tokens, sample: sample(&params, top_logprobs) };
+    let span = Span { slot, tokens, sample: Some(sample(&params, top_logprobs)) };
     model.step(&[span]).unwrap().remove(0)
 }
 
 /// Log probabilities of the whole vocabulary, by token, after `tokens`.
 fn logprobs(model: &mut MlxModel, tokens: &[u32]) -> Vec<f32> {
     let slot = model.open_slot();
-    let sampled = step_one(model, slot, tokens, Some(tiny::VOCABULARY)).unwrap();
+    let sampled = step_one(model, slot, tokens, Some(tiny::VOCABULARY as usize)).unwrap();
     model.close_slot(slot);
     let mut top = sampled.logprobs.unwrap().top;
-    assert_eq!(top.len(), tiny::VOCABULARY);
+    assert_eq!(top.len(), tiny::VOCABULARY as usize);
     top.sort_by_key(|it| it.0);
     top.into_iter().map(|it| it.1).collect()
 }
@@ -70,7 +68,7 @@ fn generate(model: &mut MlxModel, slot: SlotId, prompt: &[u32], chunk: usize, n:
 }
 
 fn prompt(n: usize, seed: u32) -> Vec<u32> {
-    (0..n as u32).map(|i| (i * 37 + seed * 11) % tiny::VOCABULARY as u32).collect()
+    (0..tiny::VOCABULARY).cycle().map(|i| (i * 37 + seed * 11) % tiny::VOCABULARY).take(n).collect()
 }
 
 #[test]
@@ -130,7 +128,7 @@ fn tokens_do_not_depend_on_what_else_is_in_the_batch() {
             let spans: Vec<_> = slots
                 .iter()
                 .zip(&feeds)
-                .map(|(&slot, tokens)| Span { slot, tokens, sample: sample(&params, None) })
+                .map(|(&slot, tokens)| Span { slot, tokens, sample: Some(sample(&params, None)) })
                 .collect();
             for (got, sampled) in got.iter_mut().zip(model.step(&spans).unwrap()) {
                 got.push(sampled.unwrap().token);
@@ -148,8 +146,9 @@ fn a_failed_step_closes_its_slot_and_the_next_step_works() {
     let mut model = fast(&tiny);
     let (slot, other) = (model.open_slot(), model.open_slot());
     let expected = generate(&mut model, other, &prompt(9, 6), 9, 4);
-    let beyond = [tiny::VOCABULARY as u32];
-    let error = model.step(&[Span { slot, tokens: &beyond, sample: sample(&greedy(), None) }]).unwrap_err();
+    let beyond = [tiny::VOCABULARY];
+    let error =
+        model.step(&[Span { slot, tokens: &beyond, sample: Some(sample(&greedy(), None)) }]).unwrap_err();
     assert!(error.message.contains("does not exist"), "{}", error.message);
     model.truncate_slot(other, 3);
     assert_eq!(generate(&mut model, other, &prompt(9, 6)[3..], 9, 4), expected);
