@@ -74,7 +74,7 @@ impl Attention {
     pub(crate) fn make_cache(&self) -> KvCache {
         match self {
             Self::Mlx(_) => KvCache::Arrays(ArrayCache::default()),
-            Self::Packed(attention) => KvCache::InPlace(attention.make_cache()),
+            Self::Packed(attention) => attention.make_cache(),
         }
     }
 

@@ -12,6 +12,7 @@ const STEP_TOKENS: i32 = 256;
 
 pub(crate) enum KvCache {
     Arrays(ArrayCache),
+    #[cfg_attr(not(cpu_kernels), expect(dead_code, reason = "only the kernels make one"))]
     InPlace(InPlaceCache),
 }
 
@@ -23,6 +24,7 @@ impl KvCache {
         }
     }
 
+    #[cfg_attr(not(cpu_kernels), expect(dead_code, reason = "only the kernels ask"))]
     pub(crate) fn in_place_mut(&mut self) -> &mut InPlaceCache {
         match self {
             Self::InPlace(cache) => cache,

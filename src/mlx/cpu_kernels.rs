@@ -20,6 +20,7 @@ use runabout_kernels::{
 
 use crate::LoadError;
 use crate::attention::Heads;
+use crate::cache::KvCache;
 use crate::decoder::SpanRows;
 use crate::fused::RmsNorm;
 use crate::kernel_op::kernel_op;
@@ -155,8 +156,8 @@ impl Packed {
     }
 
     /// `norm` and then this, without a bias.
-    pub(crate) fn after(self, norm: &RmsNorm) -> std::result::Result<PackedLinear, LoadError> {
-        Ok(PackedLinear { packed: self, norm: Some(HostNorm::new(norm)?), bias: None })
+    pub(crate) fn after(&self, norm: &RmsNorm) -> std::result::Result<PackedLinear, LoadError> {
+        Ok(PackedLinear { packed: self.clone(), norm: Some(HostNorm::new(norm)?), bias: None })
     }
 }
 
@@ -192,18 +193,22 @@ pub(crate) struct PackedAttention {
 
 impl PackedAttention {
     /// An empty cache for this layer.
-    pub(crate) fn make_cache(&self) -> InPlaceCache {
+    pub(crate) fn make_cache(&self) -> KvCache {
         let cache = runabout_kernels::KvCache::new(kv_shape(self.heads), 0)
             .expect("`Kernels::attention` has made one of this shape");
-        InPlaceCache { cache: Arc::new(Mutex::new(cache)), written: None }
+        KvCache::InPlace(InPlaceCache { cache: Arc::new(Mutex::new(cache)), written: None })
     }
 
     /// Bytes of keys and values that one token takes.
     pub(crate) fn kv_bytes_per_token(&self) -> u64 {
         // A head's values are padded to whole vectors.
         const LANES: usize = 16;
-        let KvShape { n_heads, head_dim, .. } = kv_shape(self.heads);
-        (n_heads * (head_dim + head_dim.next_multiple_of(LANES)) * size_of::<f32>()) as u64
+        let KvShape { n_heads, head_dim, kv_type } = kv_shape(self.heads);
+        let n_bytes = match kv_type {
+            KvType::F16 => size_of::<f16>(),
+            KvType::F32 => size_of::<f32>(),
+        };
+        (n_heads * (head_dim + head_dim.next_multiple_of(LANES)) * n_bytes) as u64
     }
 
     /// `[T, n_in]` to `[T, n_heads * head_dim]`: projects, rotates queries and keys, appends keys and values to the
@@ -307,7 +312,7 @@ fn lock(cache: &Mutex<runabout_kernels::KvCache>) -> MutexGuard<'_, runabout_ker
 }
 
 fn kv_shape(heads: Heads) -> KvShape {
-    // As exact as MLX's own path: float16 would be faster by a little over long contexts, but changes what is said.
+    // As exact as MLX's own path. With float16 a step over a thousand tokens takes a fifth less time.
     KvShape { n_heads: to_usize(heads.n_kv_heads), head_dim: to_usize(heads.head_dim), kv_type: KvType::F32 }
 }
 

@@ -117,7 +117,7 @@ impl Embedding {
     pub(crate) fn as_output(&self, norm: RmsNorm) -> std::result::Result<NormOutput, LoadError> {
         Ok(match self {
             Self::Mlx(matrix) => NormOutput::Mlx { norm, matrix: matrix.clone() },
-            Self::Packed(matrix) => NormOutput::Packed(matrix.clone().after(&norm)?),
+            Self::Packed(matrix) => NormOutput::Packed(matrix.after(&norm)?),
         })
     }
 }

@@ -9,6 +9,7 @@ use mlx_rs::error::Result;
 
 use crate::LoadError;
 use crate::attention::Heads;
+use crate::cache::KvCache;
 use crate::decoder::SpanRows;
 use crate::fused::RmsNorm;
 use crate::linear::{Linear, Matrix};
@@ -33,6 +34,7 @@ pub(crate) enum PackedAttention {}
 pub(crate) enum InPlaceCache {}
 
 impl Kernels {
+    #[expect(clippy::unnecessary_wraps, reason = "where there are kernels, it can fail")]
     pub(crate) fn new(_: Option<NonZeroUsize>) -> std::result::Result<Option<Self>, LoadError> {
         Ok(None)
     }
@@ -73,7 +75,7 @@ impl Kernels {
 }
 
 impl PackedAttention {
-    pub(crate) fn make_cache(&self) -> InPlaceCache {
+    pub(crate) fn make_cache(&self) -> KvCache {
         match *self {}
     }
 
@@ -91,8 +93,8 @@ impl Packed {
         match *self {}
     }
 
-    pub(crate) fn after(self, _: &RmsNorm) -> std::result::Result<PackedLinear, LoadError> {
-        match self {}
+    pub(crate) fn after(&self, _: &RmsNorm) -> std::result::Result<PackedLinear, LoadError> {
+        match *self {}
     }
 }
 
