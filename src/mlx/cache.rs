@@ -1,19 +1,76 @@
 //! The KV cache of one layer of one slot: grows in steps, can be cut back.
+//!
+//! Either arrays of MLX, or the CPU kernels' own buffers; attention knows which it made.
 
 use mlx_rs::ops::indexing::{TryIndexMutOp, TryIndexOp};
 use mlx_rs::{Array, error::Result, ops};
 
+use crate::cpu_kernels::InPlaceCache;
+
 /// Room is made for this many tokens at a time, as in mlx_lm, so that most appends write in place.
 const STEP_TOKENS: i32 = 256;
 
+pub(crate) enum KvCache {
+    Arrays(ArrayCache),
+    InPlace(InPlaceCache),
+}
+
+impl KvCache {
+    pub(crate) fn arrays_mut(&mut self) -> &mut ArrayCache {
+        match self {
+            Self::Arrays(cache) => cache,
+            Self::InPlace(_) => unreachable!("attention gets the caches that it made"),
+        }
+    }
+
+    pub(crate) fn in_place_mut(&mut self) -> &mut InPlaceCache {
+        match self {
+            Self::InPlace(cache) => cache,
+            Self::Arrays(_) => unreachable!("attention gets the caches that it made"),
+        }
+    }
+
+    /// Forgets all but the first `n_tokens`. The memory stays for what comes next.
+    pub(crate) fn truncate(&mut self, n_tokens: usize) {
+        match self {
+            Self::Arrays(cache) => cache.truncate(n_tokens),
+            Self::InPlace(cache) => cache.truncate(n_tokens),
+        }
+    }
+
+    /// What must be evaluated for the cache to hold all that was appended.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Array> {
+        let (arrays, written) = match self {
+            Self::Arrays(cache) => (cache.kv.as_ref(), None),
+            Self::InPlace(cache) => (None, cache.written()),
+        };
+        arrays.into_iter().flat_map(|(k, v)| [k, v]).chain(written)
+    }
+
+    /// What was pending has been evaluated.
+    pub(crate) fn settle(&mut self) {
+        if let Self::InPlace(cache) = self {
+            cache.settle();
+        }
+    }
+
+    /// Bytes beyond those that MLX counts.
+    pub(crate) fn n_own_bytes(&self) -> u64 {
+        match self {
+            Self::Arrays(_) => 0,
+            Self::InPlace(cache) => cache.n_bytes(),
+        }
+    }
+}
+
 #[derive(Default)]
-pub(crate) struct KvCache {
+pub(crate) struct ArrayCache {
     n_tokens: i32,
     /// Keys and values, `[1, n_kv_heads, capacity, head_dim]` each.
     kv: Option<(Array, Array)>,
 }
 
-impl KvCache {
+impl ArrayCache {
     /// Tokens held, which is the position of the next one.
     pub(crate) fn n_tokens(&self) -> i32 {
         self.n_tokens
@@ -37,14 +94,10 @@ impl KvCache {
         Ok((all_keys.try_index((.., .., ..end, ..))?, all_values.try_index((.., .., ..end, ..))?))
     }
 
-    /// Forgets all but the first `n_tokens`. The memory stays for what comes next.
-    pub(crate) fn truncate(&mut self, n_tokens: i32) {
+    fn truncate(&mut self, n_tokens: usize) {
+        let n_tokens = i32::try_from(n_tokens).unwrap_or(i32::MAX);
         debug_assert!(n_tokens <= self.n_tokens);
-        self.n_tokens = n_tokens;
-    }
-
-    pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array> {
-        self.kv.iter().flat_map(|(k, v)| [k, v])
+        self.n_tokens = self.n_tokens.min(n_tokens);
     }
 }
 

@@ -32,6 +32,8 @@ impl Compute {
 
 /// MLX keeps freed buffers for reuse, by size; without a bound each new prompt length adds to them.
 const BUFFER_CACHE_LIMIT_BYTES: usize = 256 << 20;
+/// With the CPU kernels hardly more than the activations of a step lives in MLX's buffers.
+const KERNELS_BUFFER_CACHE_LIMIT_BYTES: usize = 32 << 20;
 
 /// Chooses the device and makes it MLX's default for this thread's operations.
 pub(crate) fn select(choice: DeviceChoice) -> Result<Compute, LoadError> {
@@ -49,8 +51,14 @@ pub(crate) fn select(choice: DeviceChoice) -> Result<Compute, LoadError> {
         Compute::Cpu => Device::new(DeviceType::Cpu, 0),
         Compute::Gpu => Device::new(DeviceType::Gpu, 0),
     });
-    mlx_rs::memory::set_cache_limit(BUFFER_CACHE_LIMIT_BYTES)?;
     Ok(compute)
+}
+
+/// Bounds what MLX keeps of freed buffers.
+pub(crate) fn limit_buffer_cache(has_kernels: bool) -> Result<(), LoadError> {
+    let limit = if has_kernels { KERNELS_BUFFER_CACHE_LIMIT_BYTES } else { BUFFER_CACHE_LIMIT_BYTES };
+    mlx_rs::memory::set_cache_limit(limit)?;
+    Ok(())
 }
 
 fn gpu_is_available() -> bool {

@@ -4,12 +4,22 @@
 //! engine drives through [`runabout_engine::model::LanguageModel`]. MLX's streams belong to threads, so a model is
 //! loaded, used and dropped on one thread. This crate knows tensors; it knows nothing of scheduling or the wire.
 //!
-//! Read [`model`] for a step, [`decoder`] for the network, then one architecture, such as `llama`.
+//! Read [`model`] for a step, [`decoder`] for the network, then one architecture, such as `llama`. MLX's own operations
+//! are slow on a Linux CPU; there [`cpu_kernels`] take their place.
 
+mod attention;
 mod cache;
 mod config;
+#[cfg(cpu_kernels)]
+mod cpu_kernels;
+#[cfg(not(cpu_kernels))]
+#[path = "no_cpu_kernels.rs"]
+mod cpu_kernels;
 mod decoder;
 mod device;
+mod fused;
+#[cfg(cpu_kernels)]
+mod kernel_op;
 mod linear;
 mod llama;
 mod model;
@@ -18,17 +28,25 @@ mod rope;
 mod sampler;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod weights;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use cpu_kernels::Kernels;
+use device::Compute;
 pub use device::DeviceChoice;
 pub use model::MlxModel;
+use weights::Weights;
 
 /// How a model is loaded.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     pub device: DeviceChoice,
+    /// Threads that compute on a CPU; `None` is one per physical core.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Why a model could not be loaded.
@@ -57,6 +75,8 @@ pub enum LoadError {
     UnsupportedQuantization { name: String, message: String },
     #[error("{0}")]
     Device(String),
+    #[error("the CPU kernels failed")]
+    Kernels(#[source] runabout_kernels::KernelError),
     #[error("MLX failed while loading: {0}")]
     Mlx(#[from] mlx_rs::error::Exception),
 }
@@ -69,9 +89,23 @@ pub fn load(
     options: &LoadOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
-    let device = device::select(options.device)?;
+    let compute = device::select(options.device)?;
+    let kernels = match compute {
+        Compute::Cpu => Kernels::new(options.threads)?,
+        Compute::Gpu => None,
+    };
+    load_with(folder, compute, kernels, progress)
+}
+
+fn load_with(
+    folder: &Path,
+    compute: Compute,
+    kernels: Option<Kernels>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<MlxModel, LoadError> {
+    device::limit_buffer_cache(kernels.is_some())?;
     let config = config::read(folder)?;
-    let mut weights = weights::Weights::load(folder, device, progress)?;
+    let mut weights = Weights::open(folder, compute, kernels, progress)?;
     let decoder = match config.model_type.as_str() {
         "llama" | "mistral" => llama::load(&config, &mut weights)?,
         "qwen2" => qwen2::load(&config, &mut weights)?,
@@ -82,7 +116,7 @@ pub fn load(
             });
         }
     };
-    Ok(MlxModel::new(config.model_type, decoder, &weights, device))
+    MlxModel::new(config.model_type, decoder, weights, compute)
 }
 
 /// Ends the process at once, without running destructors of statics.

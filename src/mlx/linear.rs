@@ -1,4 +1,4 @@
-//! Linear layers and embeddings, quantized or plain: one type each, so that a model is written once.
+//! Matrices and linear layers, quantized or plain: one type each, so that a model is written once.
 //!
 //! Whether a layer is quantized, and to how many bits, is read off the shapes of what the checkpoint holds, as
 //! mlx_lm does for layers that its configuration does not name.
@@ -8,7 +8,8 @@ use mlx_rs::{Array, Dtype, error::Result, ops};
 use crate::LoadError;
 use crate::weights::Weights;
 
-/// A matrix `[n_out, n_in]`.
+/// A matrix `[n_out, n_in]`. Clones share it.
+#[derive(Clone)]
 pub(crate) enum Matrix {
     Plain {
         weight: Array, // [n_out, n_in]
@@ -72,7 +73,7 @@ impl Matrix {
     }
 
     /// `x @ weight.T`.
-    fn forward(&self, x: &Array) -> Result<Array> {
+    pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
         match self {
             Self::Plain { weight } => ops::matmul(x, weight.transpose()?),
             Self::Quantized { weight, scales, biases, group_size, bits } => {
@@ -82,7 +83,7 @@ impl Matrix {
     }
 
     /// Rows of the matrix, dequantized.
-    fn rows(&self, idx: &Array) -> Result<Array> {
+    pub(crate) fn rows(&self, idx: &Array) -> Result<Array> {
         match self {
             Self::Plain { weight } => weight.take_axis(idx, 0),
             Self::Quantized { weight, scales, biases, group_size, bits } => ops::dequantize(
@@ -96,7 +97,7 @@ impl Matrix {
     }
 
     /// The type that activations take from this matrix.
-    fn dtype(&self) -> Dtype {
+    pub(crate) fn dtype(&self) -> Dtype {
         match self {
             Self::Plain { weight } => weight.dtype(),
             Self::Quantized { scales, .. } => scales.dtype(),
@@ -106,8 +107,8 @@ impl Matrix {
 
 /// `y = x @ weight.T + bias`.
 pub(crate) struct Linear {
-    matrix: Matrix,
-    bias: Option<Array>, // [n_out]
+    pub(crate) matrix: Matrix,
+    pub(crate) bias: Option<Array>, // [n_out]
 }
 
 impl Linear {
@@ -129,33 +130,5 @@ impl Linear {
             Some(bias) => y.add(bias),
             None => Ok(y),
         }
-    }
-}
-
-/// Token embeddings, which many models also use as their output matrix.
-pub(crate) struct Embedding(Matrix);
-
-impl Embedding {
-    pub(crate) fn load(
-        weights: &mut Weights,
-        name: &str,
-        n_tokens: i32,
-        n_dims: i32,
-    ) -> std::result::Result<Self, LoadError> {
-        Matrix::load(weights, name, n_tokens, n_dims).map(Self)
-    }
-
-    /// `[T]` token ids to `[T, n_dims]`.
-    pub(crate) fn forward(&self, tokens: &Array) -> Result<Array> {
-        self.0.rows(tokens)
-    }
-
-    /// `[T, n_dims]` to logits `[T, n_tokens]`.
-    pub(crate) fn as_linear(&self, x: &Array) -> Result<Array> {
-        self.0.forward(x)
-    }
-
-    pub(crate) fn dtype(&self) -> Dtype {
-        self.0.dtype()
     }
 }

@@ -6,7 +6,9 @@ use mlx_rs::ops::indexing::TryIndexOp;
 use mlx_rs::{Array, error::Result, memory, transforms};
 use runabout_engine::model::{LanguageModel, MemoryUse, ModelDescription, Sampled, SlotId, Span, StepError};
 
+use crate::LoadError;
 use crate::cache::KvCache;
+use crate::cpu_kernels::Kernels;
 use crate::decoder::{Decoder, SpanRows};
 use crate::device::Compute;
 use crate::sampler;
@@ -18,6 +20,8 @@ const STEPS_PER_CLEAR: u32 = 256;
 /// A model on MLX. Built by [`crate::load`]; stays on its thread.
 pub struct MlxModel {
     decoder: Decoder,
+    /// What computes in MLX's place, if anything does.
+    kernels: Option<Kernels>,
     description: ModelDescription,
     slots: HashMap<SlotId, Vec<KvCache>>,
     next_slot: u32,
@@ -25,7 +29,12 @@ pub struct MlxModel {
 }
 
 impl MlxModel {
-    pub(crate) fn new(architecture: String, decoder: Decoder, weights: &Weights, compute: Compute) -> Self {
+    pub(crate) fn new(
+        architecture: String,
+        decoder: Decoder,
+        weights: Weights<'_>,
+        compute: Compute,
+    ) -> std::result::Result<Self, LoadError> {
         let config = decoder.config();
         let description = ModelDescription {
             architecture,
@@ -36,7 +45,23 @@ impl MlxModel {
             quantization_bits: weights.common_bits().map(i32::unsigned_abs),
             device: compute.name().to_owned(),
         };
-        Self { decoder, description, slots: HashMap::new(), next_slot: 0, n_steps_since_clear: 0 }
+        let kernels = weights.kernels().cloned();
+        drop(weights);
+        // Packed weights have left their originals' memory in MLX's hands.
+        memory::clear_cache()?;
+        Ok(Self {
+            decoder,
+            kernels,
+            description,
+            slots: HashMap::new(),
+            next_slot: 0,
+            n_steps_since_clear: 0,
+        })
+    }
+
+    /// Bytes of caches that MLX does not count.
+    fn n_cache_bytes(&self) -> u64 {
+        self.slots.values().flatten().map(KvCache::n_own_bytes).sum()
     }
 
     fn try_step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Option<Sampled>>> {
@@ -65,11 +90,11 @@ impl MlxModel {
         let mut pending = Vec::with_capacity(out_rows.len());
         if let Some(logits) = &logits {
             for (row, request) in spans.iter().filter_map(|it| it.sample.as_ref()).enumerate() {
-                pending.push(sampler::draw(&logits.try_index(to_i32(row))?, request)?);
+                pending.push(sampler::draw(&logits.try_index(to_i32(row))?, request, self.kernels.as_ref())?);
             }
         }
         let drawn = pending.iter().flat_map(sampler::PendingToken::arrays);
-        let held = slots.iter().flatten().flat_map(KvCache::arrays);
+        let held = slots.iter().flatten().flat_map(KvCache::pending);
         transforms::eval(drawn.chain(held))?;
 
         let mut pending = pending.into_iter();
@@ -77,8 +102,12 @@ impl MlxModel {
             .iter()
             .map(|it| it.sample.and_then(|_| pending.next()).map(sampler::PendingToken::finish).transpose())
             .collect::<Result<Vec<_>>>()?;
-        for (span, caches) in spans.iter().zip(slots) {
+        for (span, mut caches) in spans.iter().zip(slots) {
+            caches.iter_mut().for_each(KvCache::settle);
             self.slots.insert(span.slot, caches);
+        }
+        if let Some(kernels) = &self.kernels {
+            kernels.note_peak(self.n_cache_bytes())?;
         }
         self.n_steps_since_clear += 1;
         let is_prefill = spans.iter().any(|it| it.tokens.len() > 1);
@@ -104,7 +133,7 @@ impl LanguageModel for MlxModel {
 
     fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize) {
         for cache in self.slots.get_mut(&slot).into_iter().flatten() {
-            cache.truncate(to_i32(n_tokens));
+            cache.truncate(n_tokens);
         }
     }
 
@@ -118,11 +147,17 @@ impl LanguageModel for MlxModel {
 
     fn memory(&self) -> MemoryUse {
         // These only read counters; a failure would mean that MLX itself is gone.
-        let bytes = |it: Result<usize>| it.map_or(0, |it| it as u64);
+        let counted = |bytes: Result<usize>| bytes.map_or(0, |it| it as u64);
+        let active_bytes = counted(memory::active_memory());
+        let cache_bytes = counted(memory::cache_memory());
+        let Some(kernels) = &self.kernels else {
+            return MemoryUse { active_bytes, peak_bytes: counted(memory::peak_memory()), cache_bytes };
+        };
+        let n_cache_bytes = self.n_cache_bytes();
         MemoryUse {
-            active_bytes: bytes(memory::active_memory()),
-            peak_bytes: bytes(memory::peak_memory()),
-            cache_bytes: bytes(memory::cache_memory()),
+            active_bytes: active_bytes + kernels.n_packed_bytes() + n_cache_bytes,
+            peak_bytes: kernels.note_peak(n_cache_bytes).unwrap_or(0),
+            cache_bytes,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Rotary position embeddings: plain, linear and llama3 scaling, as in mlx_lm's `rope_utils.py`.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use mlx_rs::{Array, error::Result, fast};
+use runabout_kernels::{RopePairs, RopeTable};
 use serde::Deserialize;
 
 /// `rope_scaling` in config.json. Older files say `type`, newer ones `rope_type`.
@@ -14,6 +18,9 @@ pub(crate) struct RopeScaling {
     original_max_position_embeddings: Option<f32>,
 }
 
+/// A table is at least this long: a quarter of a megabyte for heads of 64.
+const MIN_TABLE_POSITIONS: usize = 1024;
+
 /// Rotates queries and keys by their positions.
 pub(crate) struct Rope {
     n_dims: i32,
@@ -22,6 +29,10 @@ pub(crate) struct Rope {
     scale: f32,
     /// Given instead of `base` where the frequencies are not a plain power series.
     freqs: Option<Array>, // [n_dims / 2]
+    /// Radians per position of each pair of dimensions, the same in double precision.
+    angles: Vec<f64>,
+    /// For the CPU kernels; as long as a sequence has been.
+    table: RefCell<Option<Arc<RopeTable>>>,
 }
 
 impl Rope {
@@ -32,15 +43,23 @@ impl Rope {
         is_traditional: bool,
         scaling: Option<&RopeScaling>,
     ) -> std::result::Result<Self, String> {
-        let plain = Self { n_dims, is_traditional, base: Some(base), scale: 1.0, freqs: None };
+        let angles = RopeTable::plain_frequencies(f64::from(base), usize::try_from(n_dims).unwrap_or(0));
+        let table = RefCell::default();
+        let plain = Self { n_dims, is_traditional, base: Some(base), scale: 1.0, freqs: None, angles, table };
         let Some(scaling) = scaling else { return Ok(plain) };
         let factor = || scaling.factor.ok_or_else(|| "`rope_scaling.factor` is missing".to_owned());
         match scaling.rope_type.as_deref().unwrap_or("default") {
             "default" => Ok(plain),
-            "linear" => Ok(Self { scale: 1.0 / factor()?, ..plain }),
+            "linear" => {
+                let scale = 1.0 / factor()?;
+                let angles = plain.angles.iter().map(|it| it * f64::from(scale)).collect();
+                Ok(Self { scale, angles, ..plain })
+            }
             "llama3" => {
                 let freqs = llama3_freqs(n_dims, base, factor()?, scaling);
-                Ok(Self { base: None, freqs: Some(Array::from_slice(&freqs, &[n_dims / 2])), ..plain })
+                let angles = freqs.iter().map(|it| f64::from(*it).recip()).collect();
+                let freqs = Array::from_slice(&freqs, &[n_dims / 2]);
+                Ok(Self { base: None, freqs: Some(freqs), angles, ..plain })
             }
             other => Err(format!(
                 "`rope_scaling` type `{other}` is not supported, expected `default`, `linear` or `llama3`"
@@ -51,6 +70,25 @@ impl Rope {
     /// `x`: `[1, n_heads, L, head_dim]`, its first position being `offset`.
     pub(crate) fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         fast::rope(x, self.n_dims, self.is_traditional, self.base, self.scale, offset, self.freqs.as_ref())
+    }
+}
+
+#[cfg_attr(not(cpu_kernels), expect(dead_code, reason = "only the kernels ask"))]
+impl Rope {
+    /// Sines and cosines of at least `n_positions`, and which dimensions are rotated together.
+    pub(crate) fn table(&self, n_positions: usize) -> (Arc<RopeTable>, RopePairs) {
+        let pairs = if self.is_traditional { RopePairs::Adjacent } else { RopePairs::Halves };
+        let mut kept = self.table.borrow_mut();
+        let table = match kept.take() {
+            Some(table) if table.n_positions() >= n_positions => table,
+            // Doubling, so that a growing sequence makes few tables.
+            _ => {
+                let n_positions = n_positions.next_power_of_two().max(MIN_TABLE_POSITIONS);
+                Arc::new(RopeTable::new(&self.angles, 1.0, n_positions))
+            }
+        };
+        *kept = Some(Arc::clone(&table));
+        (table, pairs)
     }
 }
 

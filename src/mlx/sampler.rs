@@ -12,6 +12,8 @@ use mlx_rs::{Array, Dtype, ops, random};
 use runabout_engine::model::{SampleRequest, Sampled, TokenLogprobs};
 use runabout_text::{SamplingParams, TokenId};
 
+use crate::cpu_kernels::Kernels;
+
 /// A draw that is not evaluated yet, so that the draws of a batch are evaluated together.
 pub(crate) struct PendingToken {
     token: Array, // scalar, u32
@@ -24,16 +26,20 @@ struct PendingLogprobs {
 }
 
 /// Draws the token after `logits` `[vocab_size]`.
-pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<PendingToken> {
+pub(crate) fn draw(
+    logits: &Array,
+    request: &SampleRequest<'_>,
+    kernels: Option<&Kernels>,
+) -> Result<PendingToken> {
     let params = request.params;
     let logits = penalized(logits, params, request.history)?;
     if params.temperature == 0.0 && request.top_logprobs.is_none() {
-        return Ok(PendingToken { token: argmax_axis(&logits, -1, false)?, logprobs: None });
+        return Ok(PendingToken { token: greatest(&logits, kernels)?, logprobs: None });
     }
     let logits = logits.as_dtype(Dtype::Float32)?;
     let logprobs = logits.subtract(logits.logsumexp_axis(-1, true)?)?;
     let token = if params.temperature == 0.0 {
-        argmax_axis(&logprobs, -1, false)?
+        greatest(&logprobs, kernels)?
     } else {
         let (xtc_key, draw_key) =
             random::split(random::key(draw_seed(request.seed, request.n_generated))?, 2)?;
@@ -49,6 +55,14 @@ pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<Pendin
         }
     };
     Ok(PendingToken { token, logprobs })
+}
+
+/// The index of the greatest of `[vocab_size]`, u32.
+fn greatest(logits: &Array, kernels: Option<&Kernels>) -> Result<Array> {
+    match kernels {
+        Some(kernels) => kernels.argmax(logits),
+        None => argmax_axis(logits, -1, false),
+    }
 }
 
 impl PendingToken {

@@ -1,6 +1,7 @@
 //! Weights by checkpoint name, out of one safetensors file or several with an index.
 //!
-//! Names and shapes are checked as they are taken, so a model that loads is a model whose every part is there.
+//! Names and shapes are checked as they are taken, so a model that loads is a model whose every part is there. A
+//! weight is read when it is taken: one that is packed for the CPU kernels and dropped leaves room for the next.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,11 +10,18 @@ use mlx_rs::{Array, Dtype};
 use serde::Deserialize;
 
 use crate::LoadError;
+use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
 
-pub(crate) struct Weights {
-    arrays: HashMap<String, Array>,
+pub(crate) struct Weights<'a> {
+    /// Not read yet; each with its file's place in `shards`.
+    arrays: HashMap<String, (Array, usize)>,
+    shards: Vec<PathBuf>,
+    kernels: Option<Kernels>,
     n_bytes: u64,
+    n_bytes_on_disk: u64,
+    /// Told the bytes read so far and in all.
+    progress: &'a mut dyn FnMut(u64, u64),
     /// How many weights have how many bits; [`Self::common_bits`].
     n_weights_by_bits: HashMap<i32, u64>,
 }
@@ -23,12 +31,14 @@ struct ShardIndex {
     weight_map: HashMap<String, String>,
 }
 
-impl Weights {
-    /// Reads everything into memory.
-    pub(crate) fn load(
+impl<'a> Weights<'a> {
+    /// Reads what the files contain, but not the weights themselves. `kernels` is what will compute with them, if not
+    /// MLX.
+    pub(crate) fn open(
         folder: &Path,
         compute: Compute,
-        progress: &mut dyn FnMut(u64, u64),
+        kernels: Option<Kernels>,
+        progress: &'a mut dyn FnMut(u64, u64),
     ) -> Result<Self, LoadError> {
         let shards = shards(folder)?;
         let mut n_bytes_on_disk = 0;
@@ -39,25 +49,27 @@ impl Weights {
         }
         progress(0, n_bytes_on_disk);
         let mut arrays = HashMap::new();
-        let mut n_bytes = 0;
-        for path in &shards {
-            let failed =
-                |e: &dyn std::fmt::Display| LoadError::Weights { path: path.clone(), message: e.to_string() };
-            let shard = Array::load_safetensors(path).map_err(|e| failed(&e))?;
+        for (shard_idx, path) in shards.iter().enumerate() {
+            let shard = Array::load_safetensors(path)
+                .map_err(|e| LoadError::Weights { path: path.clone(), message: e.to_string() })?;
             let half = shard.values().map(Array::dtype).find(|it| is_half(*it));
             for (name, array) in shard {
-                let array = in_compute_type(&name, array, half, compute)?;
-                // Reading is lazy until here.
-                array.eval().map_err(|e| failed(&e))?;
-                n_bytes += array.nbytes() as u64;
-                progress(n_bytes.min(n_bytes_on_disk), n_bytes_on_disk);
-                arrays.insert(name, array);
+                // The kernels take matrices in any type.
+                let is_packed = kernels.is_some() && array.ndim() == 2;
+                let array = if is_packed { array } else { in_compute_type(&name, array, half, compute)? };
+                arrays.insert(name, (array, shard_idx));
             }
         }
-        progress(n_bytes_on_disk, n_bytes_on_disk);
-        Ok(Self { arrays, n_bytes, n_weights_by_bits: HashMap::new() })
+        let n_weights_by_bits = HashMap::new();
+        Ok(Self { arrays, shards, kernels, n_bytes: 0, n_bytes_on_disk, progress, n_weights_by_bits })
     }
 
+    /// What packs the weights, if MLX does not take them as they are.
+    pub(crate) fn kernels(&self) -> Option<&Kernels> {
+        self.kernels.as_ref()
+    }
+
+    /// Bytes of all that was taken.
     pub(crate) fn n_bytes(&self) -> u64 {
         self.n_bytes
     }
@@ -84,9 +96,17 @@ impl Weights {
         })
     }
 
-    /// Takes a weight out, whatever its shape.
+    /// Takes a weight out, whatever its shape, and reads it.
     pub(crate) fn take_any(&mut self, name: &str) -> Result<Array, LoadError> {
-        self.arrays.remove(name).ok_or_else(|| LoadError::MissingWeight { name: name.to_owned() })
+        let (array, shard_idx) =
+            self.arrays.remove(name).ok_or_else(|| LoadError::MissingWeight { name: name.to_owned() })?;
+        array.eval().map_err(|e| {
+            let path = self.shards.get(shard_idx).cloned().unwrap_or_default();
+            LoadError::Weights { path, message: e.to_string() }
+        })?;
+        self.n_bytes += array.nbytes() as u64;
+        (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
+        Ok(array)
     }
 
     pub(crate) fn count_quantized(&mut self, bits: i32, n_weights: u64) {

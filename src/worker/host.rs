@@ -94,7 +94,7 @@ fn load(
     let tokenizer = Arc::clone(&known.tokenizer);
     // Fails only if it is set, and nobody else sets it.
     let _ = facts.set(known);
-    let model = runabout_mlx::load(&folder.path, &LoadOptions { device }, &mut |done, total| {
+    let model = runabout_mlx::load(&folder.path, &LoadOptions { device, ..LoadOptions::default() }, &mut |done, total| {
         progress(LoadProgress { stage: LoadStage::Load, done, total });
     })?;
     Ok(Loaded { model: Box::new(model), tokenizer })

@@ -26,7 +26,7 @@ fn sampled() -> SamplingParams {
 
 fn draw_one(params: &SamplingParams, seed: u64, n_generated: u64, top_logprobs: Option<usize>) -> Sampled {
     let request = SampleRequest { params, history: &[1], n_generated, seed, top_logprobs };
-    draw(&logits(), &request).unwrap().finish().unwrap()
+    draw(&logits(), &request, None).unwrap().finish().unwrap()
 }
 
 #[test]

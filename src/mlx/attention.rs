@@ -1,0 +1,141 @@
+//! Grouped-query attention with rope, of the spans of a ragged batch.
+//!
+//! Projections run over all rows at once; each span attends on its own slot's cache. Names are those of the
+//! checkpoints.
+
+use std::ops::Range;
+
+use mlx_rs::ops::indexing::TryIndexOp;
+use mlx_rs::{Array, Dtype, error::Result, fast, ops};
+
+use crate::LoadError;
+use crate::cache::{ArrayCache, KvCache};
+use crate::cpu_kernels::PackedAttention;
+use crate::decoder::{DecoderConfig, SpanRows};
+use crate::fused::RmsNorm;
+use crate::linear::Linear;
+use crate::rope::Rope;
+use crate::weights::Weights;
+
+/// Query heads, and the key-value heads that groups of them share.
+#[derive(Clone, Copy)]
+pub(crate) struct Heads {
+    pub(crate) n_heads: i32,
+    pub(crate) n_kv_heads: i32,
+    pub(crate) head_dim: i32,
+}
+
+impl Heads {
+    /// What scores are multiplied by.
+    pub(crate) fn scale(self) -> f32 {
+        (self.head_dim as f32).powf(-0.5)
+    }
+}
+
+/// From the layer's input to what `o_proj` takes.
+pub(crate) enum Attention {
+    Mlx(MlxAttention),
+    Packed(PackedAttention),
+}
+
+pub(crate) struct MlxAttention {
+    norm: RmsNorm,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    heads: Heads,
+}
+
+impl Attention {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        name: &str,
+        norm: RmsNorm,
+        config: &DecoderConfig,
+    ) -> std::result::Result<Self, LoadError> {
+        let heads = config.heads();
+        let n_in = config.hidden_size;
+        let n_q = heads.n_heads * heads.head_dim;
+        let n_kv = heads.n_kv_heads * heads.head_dim;
+        let bias = config.qkv_bias;
+        let q_proj = Linear::load(weights, &format!("{name}.q_proj"), n_q, n_in, bias)?;
+        let k_proj = Linear::load(weights, &format!("{name}.k_proj"), n_kv, n_in, bias)?;
+        let v_proj = Linear::load(weights, &format!("{name}.v_proj"), n_kv, n_in, bias)?;
+        if let Some(kernels) = weights.kernels()
+            && let Some(packed) = kernels.attention(&norm, [&q_proj, &k_proj, &v_proj], heads)?
+        {
+            return Ok(Self::Packed(packed));
+        }
+        Ok(Self::Mlx(MlxAttention { norm, q_proj, k_proj, v_proj, heads }))
+    }
+
+    /// An empty cache for this layer.
+    pub(crate) fn make_cache(&self) -> KvCache {
+        match self {
+            Self::Mlx(_) => KvCache::Arrays(ArrayCache::default()),
+            Self::Packed(attention) => KvCache::InPlace(attention.make_cache()),
+        }
+    }
+
+    /// Bytes of keys and values that one token takes, in activations of type `dtype`.
+    pub(crate) fn kv_bytes_per_token(&self, dtype: Dtype) -> u64 {
+        match self {
+            Self::Mlx(it) => {
+                let n_values = 2 * it.heads.n_kv_heads * it.heads.head_dim;
+                u64::from(n_values.unsigned_abs()) * if dtype == Dtype::Float32 { 4 } else { 2 }
+            }
+            Self::Packed(it) => it.kv_bytes_per_token(),
+        }
+    }
+
+    /// `[T, hidden_size]` to `[T, n_heads * head_dim]`; keys and values go to the spans' caches of this layer.
+    pub(crate) fn forward(
+        &self,
+        x: &Array,
+        rope: &Rope,
+        layer_idx: usize,
+        spans: &mut [SpanRows<'_>],
+    ) -> Result<Array> {
+        match self {
+            Self::Mlx(attention) => attention.forward(x, rope, layer_idx, spans),
+            Self::Packed(attention) => attention.forward(x, rope, layer_idx, spans),
+        }
+    }
+}
+
+impl MlxAttention {
+    fn forward(&self, x: &Array, rope: &Rope, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
+        let Heads { n_heads, n_kv_heads, head_dim } = self.heads;
+        let x = self.norm.forward(x)?;
+        let queries = self.q_proj.forward(&x)?; // [T, n_heads * head_dim]
+        let keys = self.k_proj.forward(&x)?; // [T, n_kv_heads * head_dim]
+        let values = self.v_proj.forward(&x)?;
+        let mut outputs = Vec::with_capacity(spans.len());
+        for span in spans {
+            let queries = self.split_heads(&queries, &span.rows, n_heads)?; // [1, n_heads, L, head_dim]
+            let keys = self.split_heads(&keys, &span.rows, n_kv_heads)?;
+            let values = self.split_heads(&values, &span.rows, n_kv_heads)?;
+            let cache = span.caches[layer_idx].arrays_mut();
+            let offset = cache.n_tokens();
+            let queries = rope.forward(&queries, offset)?;
+            let keys = rope.forward(&keys, offset)?;
+            let (keys, values) = cache.update_and_fetch(&keys, &values)?;
+            let n_rows = span.rows.end - span.rows.start;
+            let mask = (n_rows > 1).then_some(fast::ScaledDotProductAttentionMask::Causal);
+            let scale = self.heads.scale();
+            let output = fast::scaled_dot_product_attention(&queries, &keys, &values, scale, mask, None)?;
+            outputs.push(output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[n_rows, n_heads * head_dim])?);
+        }
+        match outputs.as_slice() {
+            [output] => Ok(output.clone()),
+            _ => ops::concatenate(&outputs, 0),
+        }
+    }
+
+    /// A span's rows of `[T, n_heads * head_dim]` as `[1, n_heads, L, head_dim]`.
+    fn split_heads(&self, x: &Array, rows: &Range<i32>, n_heads: i32) -> Result<Array> {
+        let n_rows = rows.end - rows.start;
+        let x = if n_rows == x.dim(0) { x.clone() } else { x.try_index((rows.clone(), ..))? };
+        x.reshape(&[1, n_rows, n_heads, self.heads.head_dim])?.transpose_axes(&[0, 2, 1, 3])
+    }
+}

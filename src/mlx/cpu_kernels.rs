@@ -1,0 +1,364 @@
+//! The fused operations of a model on a CPU: MLX operations whose bodies are our kernels.
+//!
+//! [`Kernels`] packs weights at load; what it gives back builds lazy arrays like MLX's own operations, on float32
+//! activations. Keys and values do not live in arrays here but in buffers that attention writes in place. That is
+//! sound because operations that touch a cache depend on one another through their arrays, a step is evaluated
+//! whole before the next one is built, and a lock guards what the stream's thread and the model's share.
+//!
+//! Where there is no bridge to MLX, `no_cpu_kernels.rs` stands in.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mlx_rs::error::{Exception, Result};
+use mlx_rs::{Array, Dtype, memory};
+use runabout_kernels::{
+    Activation, Arrangement, Attention, Cpu, CpuOptions, Epilogue, Floats, Input, KernelError, KvShape,
+    KvType, Norm, PATH_VARIABLE, PackedWeights, Weights, argmax, attend, bf16, f16, matmul,
+};
+
+use crate::LoadError;
+use crate::attention::Heads;
+use crate::decoder::SpanRows;
+use crate::fused::RmsNorm;
+use crate::kernel_op::kernel_op;
+use crate::linear::{Linear, Matrix};
+use crate::rope::Rope;
+
+/// The value of [`PATH_VARIABLE`] that leaves everything to MLX's own operations.
+const OFF: &str = "off";
+
+/// Room is made for this many tokens at a time. A cache that grows is copied, but only one layer's at once.
+const CACHE_STEP_TOKENS: usize = 256;
+
+/// The kernels of this machine, with their threads. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Kernels {
+    cpu: Arc<Cpu>,
+    n_packed_bytes: Arc<AtomicU64>,
+    n_peak_bytes: Arc<AtomicU64>,
+}
+
+/// How the matrices of [`Kernels::linear`] become one.
+#[derive(Clone, Copy)]
+pub(crate) enum Joined {
+    /// Their outputs follow each other.
+    Stacked,
+    /// Of gate and up: `silu(gate) * up`.
+    SiluGated,
+}
+
+impl Kernels {
+    /// `None` where [`PATH_VARIABLE`] turns them off. `n_threads` is one per physical core if not given.
+    pub(crate) fn new(n_threads: Option<NonZeroUsize>) -> std::result::Result<Option<Self>, LoadError> {
+        if std::env::var(PATH_VARIABLE).is_ok_and(|it| it == OFF) {
+            return Ok(None);
+        }
+        let cpu = Cpu::new(CpuOptions { path: None, n_threads })?;
+        tracing::info!(path = %cpu.path(), n_threads = cpu.pool().n_threads(), "CPU kernels");
+        Ok(Some(Self { cpu: Arc::new(cpu), n_packed_bytes: Arc::default(), n_peak_bytes: Arc::default() }))
+    }
+
+    /// Bytes of the weights packed so far, which MLX does not count.
+    pub(crate) fn n_packed_bytes(&self) -> u64 {
+        self.n_packed_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes in use at once so far, MLX's among them, with `n_cache_bytes` in caches now.
+    ///
+    /// Starts MLX's own count of its peak afresh. What MLX does not count only grows between two calls, so MLX's peak
+    /// since the last call and what else there is now were there together.
+    pub(crate) fn note_peak(&self, n_cache_bytes: u64) -> Result<u64> {
+        let n_bytes = memory::peak_memory()? as u64 + self.n_packed_bytes() + n_cache_bytes;
+        memory::reset_peak_memory()?;
+        Ok(self.n_peak_bytes.fetch_max(n_bytes, Ordering::Relaxed).max(n_bytes))
+    }
+
+    /// A packed copy of `matrices`, which have inputs of one length.
+    pub(crate) fn pack(
+        &self,
+        matrices: &[&Matrix],
+        joined: Joined,
+    ) -> std::result::Result<Packed, LoadError> {
+        let matrices = matrices.iter().map(|it| to_kernels(it)).collect::<Result<Vec<_>>>()?;
+        let arrangement = match joined {
+            Joined::Stacked => Arrangement::Stacked,
+            Joined::SiluGated => Arrangement::Gated(Activation::Silu),
+        };
+        let weights = PackedWeights::pack(&self.cpu, &matrices, arrangement)?;
+        self.n_packed_bytes.fetch_add(weights.n_bytes() as u64, Ordering::Relaxed);
+        self.note_peak(0)?;
+        Ok(Packed { cpu: Arc::clone(&self.cpu), weights: Arc::new(weights) })
+    }
+
+    /// `norm`, if any, and then `linears`, as one operation.
+    pub(crate) fn linear(
+        &self,
+        norm: Option<&RmsNorm>,
+        linears: &[&Linear],
+        joined: Joined,
+    ) -> std::result::Result<PackedLinear, LoadError> {
+        let matrices: Vec<_> = linears.iter().map(|it| &it.matrix).collect();
+        let mut bias = Vec::new();
+        for linear in linears {
+            if let Some(it) = &linear.bias {
+                bias.extend(floats(it)?);
+            }
+        }
+        let packed = self.pack(&matrices, joined)?;
+        let bias = (!bias.is_empty()).then(|| bias.into());
+        Ok(PackedLinear { packed, norm: norm.map(HostNorm::new).transpose()?, bias })
+    }
+
+    /// `norm`, the three projections and attention over caches; `None` where the kernels lack this shape of heads.
+    pub(crate) fn attention(
+        &self,
+        norm: &RmsNorm,
+        projections: [&Linear; 3],
+        heads: Heads,
+    ) -> std::result::Result<Option<PackedAttention>, LoadError> {
+        let is_grouped = heads.n_heads % heads.n_kv_heads == 0;
+        if !is_grouped || runabout_kernels::KvCache::new(kv_shape(heads), 0).is_err() {
+            return Ok(None);
+        }
+        let qkv_proj = self.linear(Some(norm), &projections, Joined::Stacked)?;
+        Ok(Some(PackedAttention { qkv_proj, heads }))
+    }
+
+    /// The index, u32, of the greatest of `values` `[n]`, float32.
+    pub(crate) fn argmax(&self, values: &Array) -> Result<Array> {
+        let cpu = Arc::clone(&self.cpu);
+        kernel_op(c"argmax", &[values], &[], move |inputs, out: &mut [u32]| {
+            let greatest = argmax(&cpu, inputs.slice(0)?).ok_or("the model gave no number")?;
+            out.fill(u32::try_from(greatest)?);
+            Ok(())
+        })
+    }
+}
+
+/// Matrices over one input in the kernels' own layout. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Packed {
+    cpu: Arc<Cpu>,
+    weights: Arc<PackedWeights>,
+}
+
+impl Packed {
+    /// Rows of the matrix, `[T]` to `[T, n_in]`.
+    pub(crate) fn rows(&self, idx: &Array) -> Result<Array> {
+        let Self { cpu, weights } = self.clone();
+        let shape = [idx.dim(0), to_i32(weights.n_inputs())];
+        kernel_op(c"rows", &[idx], &shape, move |inputs, out: &mut [f32]| {
+            Ok(weights.read_rows(&cpu, inputs.slice(0)?, out)?)
+        })
+    }
+
+    /// `norm` and then this, without a bias.
+    pub(crate) fn after(self, norm: &RmsNorm) -> std::result::Result<PackedLinear, LoadError> {
+        Ok(PackedLinear { packed: self, norm: Some(HostNorm::new(norm)?), bias: None })
+    }
+}
+
+/// `norm(x) @ weights.T + bias`, where there are a norm and a bias.
+pub(crate) struct PackedLinear {
+    packed: Packed,
+    norm: Option<HostNorm>,
+    bias: Option<Arc<[f32]>>,
+}
+
+impl PackedLinear {
+    /// `[T, n_in]` to `[T, n_out]`, plus `residual` if one is given.
+    pub(crate) fn forward(&self, x: &Array, residual: Option<&Array>) -> Result<Array> {
+        let Packed { cpu, weights } = self.packed.clone();
+        let (norm, bias) = (self.norm.clone(), self.bias.clone());
+        let shape = [x.dim(0), to_i32(weights.n_outputs())];
+        let inputs: Vec<_> = std::iter::once(x).chain(residual).collect();
+        let has_residual = residual.is_some();
+        kernel_op(c"linear", &inputs, &shape, move |inputs, out: &mut [f32]| {
+            let norm = norm.as_ref().map(|it| Norm { weight: &it.weight, eps: it.eps });
+            let input = Input { x: inputs.slice(0)?, norm, bias: bias.as_deref() };
+            let epilogue = if has_residual { Epilogue::Add(inputs.slice(1)?) } else { Epilogue::Store };
+            Ok(matmul(&cpu, &weights, input, epilogue, out)?)
+        })
+    }
+}
+
+/// Query, key and value projections, and attention over caches that are written in place.
+pub(crate) struct PackedAttention {
+    qkv_proj: PackedLinear,
+    heads: Heads,
+}
+
+impl PackedAttention {
+    /// An empty cache for this layer.
+    pub(crate) fn make_cache(&self) -> InPlaceCache {
+        let cache = runabout_kernels::KvCache::new(kv_shape(self.heads), 0)
+            .expect("`Kernels::attention` has made one of this shape");
+        InPlaceCache { cache: Arc::new(Mutex::new(cache)), written: None }
+    }
+
+    /// Bytes of keys and values that one token takes.
+    pub(crate) fn kv_bytes_per_token(&self) -> u64 {
+        // A head's values are padded to whole vectors.
+        const LANES: usize = 16;
+        let KvShape { n_heads, head_dim, .. } = kv_shape(self.heads);
+        (n_heads * (head_dim + head_dim.next_multiple_of(LANES)) * size_of::<f32>()) as u64
+    }
+
+    /// `[T, n_in]` to `[T, n_heads * head_dim]`: projects, rotates queries and keys, appends keys and values to the
+    /// spans' caches of this layer, and attends.
+    pub(crate) fn forward(
+        &self,
+        x: &Array,
+        rope: &Rope,
+        layer_idx: usize,
+        spans: &mut [SpanRows<'_>],
+    ) -> Result<Array> {
+        let heads = self.heads;
+        let caches: Vec<_> = spans
+            .iter_mut()
+            .map(|span| {
+                let rows = to_usize(span.rows.start)..to_usize(span.rows.end);
+                (rows, Arc::clone(&span.caches[layer_idx].in_place_mut().cache))
+            })
+            .collect();
+        let n_positions =
+            caches.iter().map(|(rows, cache)| lock(cache).len() + rows.len()).max().unwrap_or(0);
+        let (table, pairs) = rope.table(n_positions);
+        let cpu = Arc::clone(&self.qkv_proj.packed.cpu);
+        let n_in = to_usize((heads.n_heads + 2 * heads.n_kv_heads) * heads.head_dim);
+        let n_out = to_usize(heads.n_heads * heads.head_dim);
+        let qkv = self.qkv_proj.forward(x, None)?;
+        let output =
+            kernel_op(c"attend", &[&qkv], &[x.dim(0), to_i32(n_out)], move |inputs, out: &mut [f32]| {
+                let qkv: &[f32] = inputs.slice(0)?;
+                for (rows, cache) in &caches {
+                    let attention = Attention {
+                        qkv: qkv.get(rows.start * n_in..rows.end * n_in).ok_or("the input is too short")?,
+                        n_heads: to_usize(heads.n_heads),
+                        scale: heads.scale(),
+                        q_norm: None,
+                        k_norm: None,
+                        rope: Some(runabout_kernels::Rope { table: &table, pairs }),
+                        window: None,
+                        sinks: None,
+                    };
+                    let out =
+                        out.get_mut(rows.start * n_out..rows.end * n_out).ok_or("the output is too short")?;
+                    let mut cache = lock(cache);
+                    let n_tokens = cache.len() + rows.len();
+                    cache.reserve(n_tokens.next_multiple_of(CACHE_STEP_TOKENS))?;
+                    attend(&cpu, &mut cache, &attention, out)?;
+                }
+                Ok(())
+            })?;
+        for span in spans {
+            span.caches[layer_idx].in_place_mut().written = Some(output.clone());
+        }
+        Ok(output)
+    }
+}
+
+/// A norm whose weight is at hand, so that it need not be an input of each operation.
+#[derive(Clone)]
+struct HostNorm {
+    weight: Arc<[f32]>,
+    eps: f32,
+}
+
+impl HostNorm {
+    fn new(norm: &RmsNorm) -> Result<Self> {
+        Ok(Self { weight: floats(&norm.weight)?.into(), eps: norm.eps })
+    }
+}
+
+/// The keys and values of one layer of one slot, written in place by [`PackedAttention::forward`].
+pub(crate) struct InPlaceCache {
+    /// Locked by the stream's thread while a step writes it, by the model's between steps.
+    cache: Arc<Mutex<runabout_kernels::KvCache>>,
+    /// The result of the attention that appends to the cache, until [`Self::settle`]: evaluating it is what writes.
+    written: Option<Array>,
+}
+
+impl InPlaceCache {
+    pub(crate) fn n_bytes(&self) -> u64 {
+        lock(&self.cache).n_bytes() as u64
+    }
+
+    pub(crate) fn truncate(&mut self, n_tokens: usize) {
+        lock(&self.cache).truncate(n_tokens);
+    }
+
+    /// What must be evaluated for the cache to hold all that was appended.
+    pub(crate) fn written(&self) -> Option<&Array> {
+        self.written.as_ref()
+    }
+
+    /// The step has been evaluated; its arrays may go.
+    pub(crate) fn settle(&mut self) {
+        self.written = None;
+    }
+}
+
+/// A panic under the lock has failed the step, which closes the slot, so nobody reads what it may have left.
+fn lock(cache: &Mutex<runabout_kernels::KvCache>) -> MutexGuard<'_, runabout_kernels::KvCache> {
+    cache.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn kv_shape(heads: Heads) -> KvShape {
+    // As exact as MLX's own path: float16 would be faster by a little over long contexts, but changes what is said.
+    KvShape { n_heads: to_usize(heads.n_kv_heads), head_dim: to_usize(heads.head_dim), kv_type: KvType::F32 }
+}
+
+/// An evaluated matrix as the kernels see it.
+fn to_kernels(matrix: &Matrix) -> Result<runabout_kernels::Matrix<'_>> {
+    let (weights, n_cols) = match matrix {
+        Matrix::Plain { weight } => (Weights::Plain(to_floats(weight)?), weight.dim(1)),
+        Matrix::Quantized { weight, scales, biases, group_size, bits } => {
+            let weights = Weights::Affine {
+                words: slice(weight)?,
+                scales: to_floats(scales)?,
+                biases: to_floats(biases)?,
+                bits: to_usize(*bits),
+                group_size: to_usize(*group_size),
+            };
+            (weights, scales.dim(1) * group_size)
+        }
+    };
+    let (Matrix::Plain { weight } | Matrix::Quantized { weight, .. }) = matrix;
+    Ok(runabout_kernels::Matrix { n_rows: to_usize(weight.dim(0)), n_cols: to_usize(n_cols), weights })
+}
+
+fn to_floats(array: &Array) -> Result<Floats<'_>> {
+    match array.dtype() {
+        Dtype::Float16 => slice::<f16>(array).map(Floats::F16),
+        Dtype::Bfloat16 => slice::<bf16>(array).map(Floats::Bf16),
+        _ => slice(array).map(Floats::F32),
+    }
+}
+
+/// A small array as float32 numbers.
+fn floats(array: &Array) -> Result<Vec<f32>> {
+    slice(&array.as_dtype(Dtype::Float32)?).map(<[f32]>::to_vec)
+}
+
+fn slice<T: mlx_rs::ArrayElement>(array: &Array) -> Result<&[T]> {
+    array.try_as_slice().map_err(|e| Exception::custom(e.to_string()))
+}
+
+/// Shapes are not negative.
+fn to_usize(n: i32) -> usize {
+    n.unsigned_abs() as usize
+}
+
+/// Shapes came from MLX, which has them as `i32`.
+fn to_i32(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+impl From<KernelError> for LoadError {
+    fn from(error: KernelError) -> Self {
+        LoadError::Kernels(error)
+    }
+}

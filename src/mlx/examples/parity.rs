@@ -1,0 +1,120 @@
+//! Compares greedy tokens with those that mlx_lm gave, and times steps: `parity FOLDER [EXPECTED.json]`.
+//!
+//! `tests/parity` has the expectations. It goes around engine and worker, so it says what the model itself costs; set
+//! `RUNABOUT_KERNELS` to compare the paths.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use runabout_engine::model::{LanguageModel, SampleRequest, SlotId, Span};
+use runabout_mlx::{LoadOptions, MlxModel};
+use runabout_text::SamplingParams;
+use serde::Deserialize;
+
+/// Logits nearer than this are a matter of the order of summation.
+const MIN_GAP: f64 = 1e-3;
+/// Timings are the best of this many.
+const N_ROUNDS: usize = 3;
+const N_DECODED: usize = 48;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    prompt_tokens: Vec<u32>,
+    tokens: Vec<u32>,
+    gaps: Vec<f64>,
+}
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let folder = args.next().context("usage: parity FOLDER [EXPECTED.json]")?;
+    let started = Instant::now();
+    let mut model = runabout_mlx::load(Path::new(&folder), &LoadOptions::default(), &mut |_, _| {})?;
+    eprintln!("loaded in {:.2?}, {:?}", started.elapsed(), model.memory());
+    if let Some(expected) = args.next() {
+        compare(&mut model, &std::fs::read_to_string(expected)?)?;
+    }
+    time(&mut model)
+}
+
+fn compare(model: &mut MlxModel, expected: &str) -> Result<()> {
+    let cases: Vec<Case> = serde_json::from_str(expected)?;
+    let (mut n_equal, mut n_expected) = (0, 0);
+    for case in &cases {
+        let slot = model.open_slot();
+        let mut got = vec![feed(model, slot, &case.prompt_tokens)?];
+        while got.len() < case.tokens.len() {
+            got.push(feed(model, slot, &got[got.len() - 1..])?);
+        }
+        model.close_slot(slot);
+        let difference = got.iter().zip(&case.tokens).position(|(a, b)| a != b);
+        n_expected += case.tokens.len();
+        n_equal += difference.unwrap_or(case.tokens.len());
+        if let Some(i) = difference {
+            let gap = case.gaps.get(i).copied().unwrap_or(f64::MAX);
+            ensure!(gap <= MIN_GAP, "`{}` differs at token {i}, with a gap of {gap}", case.name);
+            eprintln!("`{}` differs at token {i}, with a gap of {gap}", case.name);
+        }
+    }
+    eprintln!("{n_equal} of {n_expected} tokens are equal");
+    Ok(())
+}
+
+/// Feeds tokens and gives the most likely next one.
+fn feed(model: &mut MlxModel, slot: SlotId, tokens: &[u32]) -> Result<u32> {
+    let params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
+    let sample =
+        Some(SampleRequest { params: &params, history: &[], n_generated: 0, seed: 0, top_logprobs: None });
+    let sampled = model.step(&[Span { slot, tokens, sample }])?;
+    Ok(sampled.first().cloned().flatten().context("a token was asked for")?.token)
+}
+
+fn time(model: &mut MlxModel) -> Result<()> {
+    let prompt: Vec<u32> = (0..1024).map(|i| 1000 + i * 37 % 5000).collect();
+    let mut best = [0.0_f64; 4];
+    for _ in 0..N_ROUNDS {
+        let slot = model.open_slot();
+        let decode = |model: &mut MlxModel, n_slots: usize| -> Result<f64> {
+            let slots: Vec<_> = (0..n_slots).map(|_| model.open_slot()).collect();
+            let params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
+            let sample = Some(SampleRequest {
+                params: &params,
+                history: &[],
+                n_generated: 0,
+                seed: 0,
+                top_logprobs: None,
+            });
+            for &slot in &slots {
+                feed(model, slot, &prompt[..128])?;
+            }
+            let started = Instant::now();
+            for token in &prompt[..N_DECODED] {
+                let tokens = std::slice::from_ref(token);
+                let spans: Vec<_> = slots.iter().map(|&slot| Span { slot, tokens, sample }).collect();
+                model.step(&spans)?;
+            }
+            let rate = (n_slots * N_DECODED) as f64 / started.elapsed().as_secs_f64();
+            slots.into_iter().for_each(|it| model.close_slot(it));
+            Ok(rate)
+        };
+        best[0] = best[0].max(decode(model, 1)?);
+        best[3] = best[3].max(decode(model, 4)?);
+        let started = Instant::now();
+        feed(model, slot, &prompt[..512])?;
+        best[1] = best[1].max(512.0 / started.elapsed().as_secs_f64());
+        feed(model, slot, &prompt[512..])?;
+        let started = Instant::now();
+        for token in &prompt[..N_DECODED] {
+            feed(model, slot, std::slice::from_ref(token))?;
+        }
+        best[2] = best[2].max(N_DECODED as f64 / started.elapsed().as_secs_f64());
+        model.close_slot(slot);
+    }
+    let [short, prefill, long, batch] = best;
+    eprintln!(
+        "decode {short:.1} tok/s at 128, {long:.1} at 1024, {batch:.1} for four at once; prefill of 512 {prefill:.1} tok/s"
+    );
+    eprintln!("{:?}", model.memory());
+    Ok(())
+}
