@@ -131,7 +131,9 @@ impl Bench<'_> {
         let tasks = tasks(args, with_mlx_lm);
         let launches = self.launches(&gguf, &tasks, args.threads.get(), with_mlx_lm)?;
 
-        let mut prompts = self.prompt_maker(&launches)?;
+        // A worker of its own counts the tokens: the measured ones do nothing but what is measured.
+        let worker = launches.first().context("the worker is the first of the programs")?;
+        let mut prompts = PromptMaker::new(worker.start_worker()?);
         let mut results = ModelResults::new(model, &gguf, tasks.clone(), &launches)?;
         // mlx_lm fills a context of its own once, so it lives on from round to round.
         let mut programs: Vec<Option<Program>> = launches.iter().map(|_| None).collect();
@@ -146,7 +148,7 @@ impl Bench<'_> {
                     programs[i] = Some(started);
                 }
             }
-            self.round(&mut programs, &launches, &tasks, &mut prompts, &mut results)?;
+            round_of(&mut programs, &launches, &tasks, &mut prompts, &mut results)?;
             for (i, (launch, slot)) in launches.iter().zip(&mut programs).enumerate() {
                 if round == args.rounds.get() || !launch.is_slow() {
                     let program = slot.take().context("every program was started in this round")?;
@@ -156,31 +158,6 @@ impl Bench<'_> {
             }
         }
         Ok(results)
-    }
-
-    /// All tasks, each by each program in turn.
-    fn round(
-        &self,
-        programs: &mut [Option<Program>],
-        launches: &[Launch],
-        tasks: &[Task],
-        prompts: &mut PromptMaker,
-        results: &mut ModelResults,
-    ) -> Result<()> {
-        for (task_idx, task) in std::iter::once(&WARM_UP).chain(tasks).enumerate() {
-            let prompt: Prompt = prompts.make(task.n_prompt_tokens())?;
-            for (i, (program, launch)) in programs.iter_mut().zip(launches).enumerate() {
-                let (Some(program), Some(task)) = (program, launch.share_of(*task)) else { continue };
-                thread::sleep(SETTLE);
-                let sample = program
-                    .measure(task, &prompt)
-                    .with_context(|| format!("{} failed at {task}", launch.name()))?;
-                if let Some(measured_idx) = task_idx.checked_sub(1) {
-                    results.push_sample(i, measured_idx, sample);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The programs, the worker first and llama.cpp on the same file second.
@@ -219,12 +196,30 @@ impl Bench<'_> {
         }
         Ok(launches)
     }
+}
 
-    /// A worker of its own counts the tokens: the measured ones do nothing but what is measured.
-    fn prompt_maker(&self, launches: &[Launch]) -> Result<PromptMaker> {
-        let launch = launches.first().context("the worker is the first of the programs")?;
-        Ok(PromptMaker::new(launch.start_worker()?))
+/// All tasks, each by each program in turn.
+fn round_of(
+    programs: &mut [Option<Program>],
+    launches: &[Launch],
+    tasks: &[Task],
+    prompts: &mut PromptMaker,
+    results: &mut ModelResults,
+) -> Result<()> {
+    for (task_idx, task) in std::iter::once(&WARM_UP).chain(tasks).enumerate() {
+        let prompt: Prompt = prompts.make(task.n_prompt_tokens())?;
+        for (i, (program, launch)) in programs.iter_mut().zip(launches).enumerate() {
+            let (Some(program), Some(task)) = (program, launch.share_of(*task)) else { continue };
+            thread::sleep(SETTLE);
+            let sample = program
+                .measure(task, &prompt)
+                .with_context(|| format!("{} failed at {task}", launch.name()))?;
+            if let Some(measured_idx) = task_idx.checked_sub(1) {
+                results.push_sample(i, measured_idx, sample);
+            }
+        }
     }
+    Ok(())
 }
 
 /// What is measured, in the table's order.

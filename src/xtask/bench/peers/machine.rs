@@ -37,7 +37,9 @@ impl Machine {
             cpus.len()
         );
         let mut set = CpuSet::new();
-        cpus.iter().for_each(|it| set.set(*it));
+        for cpu in &cpus {
+            set.set(*cpu);
+        }
         sched_setaffinity(None, &set).context("cannot choose this process's CPUs")?;
         let load = fs::read_to_string("/proc/loadavg").context("cannot read `/proc/loadavg`")?;
         Ok(Self {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::child::Child;
@@ -102,8 +102,8 @@ impl Launch {
     }
 
     pub(super) fn mlx_lm(python: &Path, model: &Path, folder: &Path) -> Result<Self> {
-        let driver = folder.join("mlx.py");
-        fs::write(&driver, include_str!("mlx.py"))?;
+        let driver = folder.join("mlx_driver.py");
+        fs::write(&driver, include_str!("mlx_driver.py"))?;
         let arguments = [&driver, model].map(|it| it.display().to_string()).into();
         let log = folder.join("mlx_lm.log");
         Ok(Self { name: "mlx_lm", kind: Kind::SlowDriver, program: python.to_owned(), arguments, log })
@@ -134,10 +134,8 @@ impl Launch {
         let start = Instant::now();
         let (face, about) = if self.kind == Kind::Worker {
             let mut worker = self.start_worker()?;
-            let ready_in = start.elapsed();
-            // Only asked for its name, after the clock has stopped.
-            let server = worker.call("initialize", &json!({}))?["server"].take();
-            return Ok(Program { face: Face::Worker(worker), ready_in, about: server });
+            let about = std::mem::take(&mut worker.about);
+            (Face::Worker(worker), about)
         } else {
             let mut child = self.child()?;
             let about = child.receive().with_context(|| format!("{} does not start", self.name))?;
@@ -148,9 +146,7 @@ impl Launch {
 
     /// The worker, ready.
     pub(super) fn start_worker(&self) -> Result<Worker> {
-        let mut worker = Worker { child: self.child()?, n_requests: 0 };
-        worker.wait_until_ready()?;
-        Ok(worker)
+        Worker::open(self.child()?).with_context(|| format!("{} does not start", self.name))
     }
 
     fn child(&self) -> Result<Child> {
@@ -215,9 +211,29 @@ fn drive(child: &mut Child, task: Task, prompt: &Prompt) -> Result<Sample> {
 pub(super) struct Worker {
     child: Child,
     n_requests: u64,
+    /// Its name and version.
+    about: Value,
 }
 
 impl Worker {
+    /// Waits until the model is loaded. The worker says so once it knows the client's framing, hence the request.
+    fn open(mut child: Child) -> Result<Self> {
+        child.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}))?;
+        let (mut about, mut is_ready) = (None, false);
+        loop {
+            let mut message = child.receive()?;
+            match message["params"]["state"].as_str() {
+                Some("ready") => is_ready = true,
+                Some("failed") => bail!("the model does not load: {}", message["params"]),
+                _ if message["id"] == 0 => about = Some(message["result"]["server"].take()),
+                _ => {}
+            }
+            if is_ready && let Some(about) = about.take() {
+                return Ok(Self { child, n_requests: 0, about });
+            }
+        }
+    }
+
     pub(super) fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.n_requests += 1;
         let id = self.n_requests;
@@ -227,17 +243,6 @@ impl Worker {
             if message["id"] == id {
                 ensure!(message.get("error").is_none(), "`{method}` failed: {}", message["error"]);
                 return Ok(message["result"].take());
-            }
-        }
-    }
-
-    fn wait_until_ready(&mut self) -> Result<()> {
-        loop {
-            let message = self.child.receive().context("the worker does not start")?;
-            match message["params"]["state"].as_str() {
-                Some("ready") if message["method"] == "status" => return Ok(()),
-                Some("failed") => anyhow::bail!("the model does not load: {}", message["params"]),
-                _ => {}
             }
         }
     }

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use super::machine::Machine;
 use super::program::{Launch, Program, Sample, Task};
 
+/// What a machine that waits for this run has done in the minute before; the builds leave more than nothing.
+const MAX_IDLE_LOAD: f64 = 1.5;
 /// Width of a program's column, and of the names of rows.
 const COLUMN: usize = 24;
 const ROW: usize = 32;
@@ -58,6 +60,9 @@ impl Results {
             self.date,
             self.n_rounds
         );
+        if *load_before > MAX_IDLE_LOAD {
+            text += "The machine was not idle: these figures show that everything works, not how fast.\n";
+        }
         text += "In brackets: runabout's figure by this one.\n\
             runabout is timed at the client's end of the pipe, llama.cpp and mlx_lm inside their process \
             around evaluation.\n\
@@ -243,7 +248,9 @@ fn row(text: &mut String, name: &str, figures: &[Option<f64>], n_decimals: usize
 
 fn row_of(text: &mut String, name: &str, figures: &[Option<f64>], show: impl Fn(f64) -> String) {
     let _ = write!(text, "\n{name:<ROW$}");
-    figures.iter().for_each(|it| push(text, &it.map_or_else(|| "-".to_owned(), &show)));
+    for figure in figures {
+        push(text, &figure.map_or_else(|| "-".to_owned(), &show));
+    }
 }
 
 fn push(text: &mut String, cell: &str) {
