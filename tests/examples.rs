@@ -7,8 +7,12 @@ use serde_json::json;
 
 use crate::support::{Worker, repository, tiny_model};
 
-/// Text with all that quoting may get wrong.
-const PREFIX: &str = "print(\"a\\tb\")\t# \"50%\" \\n $HOME `x` naïve 🍕\r\n    return ";
+/// Texts with all that quoting may get wrong. The model's answers have quotes, backslashes, line ends and control
+/// characters: few prefixes lead to many of them.
+const PREFIXES: [&str; 2] = [
+    "print(\"a\\tb\")\t# \"434%\" \\n $HOME `x` naïve 🍕\r\n    return ",
+    "print(\"a\\tb\")\t# \"648%\" \\n $HOME `x` naïve 🍕\r\n    return ",
+];
 const SUFFIX: &str = "\n\n'end'\\\n";
 
 /// Runs an example with the tiny model.
@@ -31,14 +35,15 @@ fn run_with(model: &Path, interpreter: &str, example: &str, args: &[&str]) -> Ou
 /// Holds an example to what a direct call answers.
 fn check(interpreter: &str, example: &str) {
     let mut worker = Worker::tiny();
-    let params = json!({"prefix": PREFIX, "suffix": SUFFIX, "max_tokens": 32});
-    let expected = worker.call("complete", &params)["text"].as_str().unwrap().to_owned();
-    assert!(!expected.is_empty());
-
-    let output = run(interpreter, example, &[PREFIX, SUFFIX]);
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{expected}\n"), "{log}");
-    assert!(output.status.success(), "{}: {log}", output.status);
+    for prefix in PREFIXES {
+        let params = json!({"prefix": prefix, "suffix": SUFFIX, "stop": ["\n\n"], "max_tokens": 64});
+        let expected = worker.call("complete", &params)["text"].as_str().unwrap().to_owned();
+        assert!(!expected.is_empty());
+        let output = run(interpreter, example, &[prefix, SUFFIX]);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{expected}\n"), "{log}");
+        assert!(output.status.success(), "{}: {log}", output.status);
+    }
 
     let output = run(interpreter, example, &[]);
     assert!(output.status.success() && output.stdout.len() > 1, "without arguments: {output:?}");

@@ -5,6 +5,8 @@
 
 mod contract;
 mod matching;
+mod message;
+mod promises;
 mod readme;
 mod replay;
 

@@ -7,7 +7,15 @@
 
 import { spawn } from "node:child_process";
 
-const [prefix = "def mean(values):\n    return ", suffix = "\n"] = process.argv.slice(2);
+const PREFIX = `\
+def fibonacci(n):
+    """Return the first n Fibonacci numbers."""
+    `;
+const SUFFIX = `
+
+print(fibonacci(10))
+`;
+const [prefix = PREFIX, suffix = SUFFIX] = process.argv.slice(2);
 
 const worker = spawn(process.env.RUNABOUT ?? "runabout", ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
 
@@ -25,7 +33,8 @@ async function* messages() {
   }
 }
 
-send({ id: 1, method: "complete", params: { prefix, suffix, max_tokens: 32 } });
+// Up to the first blank line.
+send({ id: 1, method: "complete", params: { prefix, suffix, stop: ["\n\n"], max_tokens: 64 } });
 process.exitCode = 1;
 for await (const message of messages()) {
   if (message.method === "delta") {

@@ -12,6 +12,15 @@ import os
 import subprocess
 import sys
 
+PREFIX = '''\
+def fibonacci(n):
+    """Return the first n Fibonacci numbers."""
+    '''
+SUFFIX = """
+
+print(fibonacci(10))
+"""
+
 
 def complete(worker, params):
     """Yields the text between `prefix` and `suffix`, piece by piece."""
@@ -29,13 +38,15 @@ def complete(worker, params):
 
 
 def main():
-    prefix = sys.argv[1] if len(sys.argv) > 1 else "def mean(values):\n    return "
-    suffix = sys.argv[2] if len(sys.argv) > 2 else "\n"
+    prefix = sys.argv[1] if len(sys.argv) > 1 else PREFIX
+    suffix = sys.argv[2] if len(sys.argv) > 2 else SUFFIX
     program = os.environ.get("RUNABOUT", "runabout")
     with subprocess.Popen(
         [program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     ) as worker:
-        for text in complete(worker, {"prefix": prefix, "suffix": suffix, "max_tokens": 32}):
+        # Up to the first blank line.
+        params = {"prefix": prefix, "suffix": suffix, "stop": ["\n\n"], "max_tokens": 64}
+        for text in complete(worker, params):
             print(text, end="", flush=True)
         print()
         worker.stdin.close()  # The worker ends when its input does.

@@ -7,9 +7,12 @@
 # Needs the standard tools and nothing else.
 set -eu
 
-prefix=${1-'def mean(values):
-    return '}
+prefix=${1-'def fibonacci(n):
+    """Return the first n Fibonacci numbers."""
+    '}
 suffix=${2-'
+
+print(fibonacci(10))
 '}
 
 # Text as the inside of a JSON string.
@@ -43,7 +46,9 @@ mkfifo "$pipes/to" "$pipes/from"
 worker=$!
 exec 3>"$pipes/to" 4<"$pipes/from"
 
-printf '{"jsonrpc": "2.0", "id": 1, "method": "complete", "params": {"prefix": "%s", "suffix": "%s", "max_tokens": 32}}\n' \
+# Up to the first blank line.
+params='{"prefix": "%s", "suffix": "%s", "stop": ["\\n\\n"], "max_tokens": 64}'
+printf '{"jsonrpc": "2.0", "id": 1, "method": "complete", "params": '"$params"'}\n' \
     "$(encode "$prefix")" "$(encode "$suffix")" >&3
 
 status=1

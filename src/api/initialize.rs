@@ -85,7 +85,7 @@ pub struct Limits {
 /// The model, as far as it is known. While it loads, that may be its name alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelSummary {
-    /// As the worker was told to load it.
+    /// As the worker was told to load it, until it is known by a shorter name.
     pub name: String,
     /// Its family, such as `qwen2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -174,7 +174,7 @@ impl EngineThread {
     }
 
     fn fail(&self, error: JobError) {
-        tracing::error!(%error, "the engine is out of work");
+        tracing::error!(%error, "there is no model to work with");
         self.state.send_replace(State::Failed(error.clone()));
         self.inbox.close(error);
     }

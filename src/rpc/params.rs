@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use error::ParamError;
-pub(crate) use error::nearest;
+pub(crate) use error::meant;
 use node::{Members, Node};
 
 mod error;

@@ -20,7 +20,7 @@ use crate::handle::{Handle, RequestContext};
 use crate::id::RequestId;
 use crate::in_flight::Ticket;
 use crate::message::Malformed;
-use crate::params::nearest;
+use crate::params::meant;
 
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -78,8 +78,8 @@ impl Service {
 
     fn unknown_method(&self, method: &str) -> ErrorObjectOwned {
         const MAX_CHARS: usize = 60;
-        let hint = nearest(method, self.methods.method_names())
-            .map(|nearest| format!("\nhint: the nearest known one is `{nearest}`"));
+        let hint = meant(method, self.methods.method_names())
+            .map(|meant| format!("\nhint: did you mean `{meant}`?"));
         let method: String = method.chars().take(MAX_CHARS).collect();
         let message = format!("unknown method `{method}`{}", hint.unwrap_or_default());
         ErrorObject::owned(METHOD_NOT_FOUND_CODE, message, None::<()>)

@@ -159,9 +159,10 @@ pub(crate) fn usage(finishes: &[Finish], trimmed: &Trimmed) -> api::Usage {
 
 /// `waited`: from when the request was read until its job was submitted, which the engine cannot know.
 pub(crate) fn timing(finish: &Finish, waited: Duration) -> api::Timing {
-    let ms = |it: Duration| it.as_secs_f64() * 1e3;
+    // To the microsecond, and rates to the thousandth: what is behind that is noise.
+    let ms = |it: Duration| (it.as_secs_f64() * 1e6).round() / 1e3;
     let per_second = |n_tokens: usize, it: Duration| {
-        (n_tokens > 0 && !it.is_zero()).then(|| n_tokens as f64 / it.as_secs_f64())
+        (n_tokens > 0 && !it.is_zero()).then(|| (n_tokens as f64 / it.as_secs_f64() * 1e3).round() / 1e3)
     };
     let (usage, timing) = (finish.usage, finish.timing);
     api::Timing {

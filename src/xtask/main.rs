@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod demo;
 mod setup;
 mod test;
@@ -43,6 +44,9 @@ enum Command {
         #[arg(long, default_value = "smollm2-135m")]
         model: String,
     },
+    /// Measure speed: of the kernels beside the machine, of the worker beside its peers.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run bindgen; `setup` calls this.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Demo { model } => setup::run(root, &setup::Args::default())
             .and_then(|()| demo::run(root, &model))
             .map(|()| ExitCode::SUCCESS),
+        Command::Bench(bench) => bench::run(root, &bench).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Command::Bindings(args) => setup::bindings::run(&args).map(|()| ExitCode::SUCCESS),
     };

@@ -41,9 +41,20 @@ const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message
 pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tiny-model-{}", std::process::id()));
-        write(&folder);
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let made = scratch.join(format!("tiny-model-{}", std::process::id()));
+        write(&made);
+        let folder = scratch.join("tiny-model");
+        // The same bytes in every run; another run may be reading them, so they are replaced whole or not at all.
+        let is_current = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+            .iter()
+            .all(|it| fs::read(folder.join(it)).ok() == fs::read(made.join(it)).ok());
+        if is_current {
+            fs::remove_dir_all(&made).unwrap();
+        } else {
+            let _ = fs::remove_dir_all(&folder);
+            fs::rename(&made, &folder).unwrap();
+        }
         folder
     })
 }

@@ -1,10 +1,7 @@
 //! Plays a transcript to the real worker.
 //!
-//! Beside what the transcript says, it holds the worker to what every client is promised: one response per request,
-//! deltas numbered from 0 and none after the response, all deltas together the text of the result, results of the
-//! documented types.
+//! Beside what the transcript says, the worker is held to its [`promises`](super::promises).
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -12,7 +9,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{contract, matching};
+use super::matching;
+use super::message::{entries, ids, is_notification, value};
+use super::promises::Requests;
 use crate::support::{Framing, Worker, tiny_model};
 
 /// A conversation, read from a file.
@@ -105,20 +104,20 @@ impl Transcript {
     /// All messages that the client sends, entries of batches one by one.
     pub(super) fn sent(&self) -> Vec<Value> {
         let whole = self.steps.iter().filter_map(|(_, step)| match step {
-            Step::To(message) => Some(value(message)),
+            Step::To(message) => Some(message),
             _ => None,
         });
-        whole.flat_map(entries).collect()
+        whole.flat_map(|it| entries(it)).collect()
     }
 
     /// All messages that the worker is to send, entries of batches one by one.
     pub(super) fn expected(&self) -> Vec<Value> {
         let whole = self.steps.iter().flat_map(|(_, step)| match step {
-            Step::From(message) => vec![value(message)],
-            Step::FromAnyOrder(messages) => messages.iter().map(|it| value(it)).collect(),
-            _ => Vec::new(),
+            Step::From(message) => std::slice::from_ref(message),
+            Step::FromAnyOrder(messages) => messages,
+            _ => &[],
         });
-        whole.flat_map(entries).collect()
+        whole.flat_map(|it| entries(it)).collect()
     }
 
     /// Plays it. The error says at which line the worker did something else.
@@ -131,7 +130,7 @@ impl Transcript {
         let edited = self.head.model.folder();
         let model = edited.as_ref().map_or_else(|| tiny_model::folder(), TempDir::path);
         let mut conversation =
-            Conversation { worker: Worker::start(model, &args, framing), requests: HashMap::new() };
+            Conversation { worker: Worker::start(model, &args, framing), requests: Requests::default() };
         let mut ends = false;
         for (n, step) in &self.steps {
             ends = matches!(step, Step::Exit(_));
@@ -148,19 +147,7 @@ impl Transcript {
 /// A transcript in the course of being played.
 struct Conversation {
     worker: Worker,
-    /// By the text of their ids.
-    requests: HashMap<String, Request>,
-}
-
-/// What came for a request so far.
-#[derive(Default)]
-struct Request {
-    method: String,
-    is_streamed: bool,
-    n_deltas: u64,
-    /// The deltas put together, by choice.
-    texts: HashMap<u64, String>,
-    is_answered: bool,
+    requests: Requests,
 }
 
 impl Conversation {
@@ -168,7 +155,7 @@ impl Conversation {
         match step {
             Step::Note(_) => Ok(()),
             Step::To(message) => {
-                entries(value(message)).iter().zip(ids(message)).for_each(|(it, id)| self.note(it, id));
+                self.requests.note(message);
                 self.worker.send_text(message.get());
                 Ok(())
             }
@@ -176,8 +163,8 @@ impl Conversation {
                 self.worker.send_text(text);
                 Ok(())
             }
-            Step::From(expected) => self.expect_all(&[expected]),
-            Step::FromAnyOrder(expected) => self.expect_all(&expected.iter().collect::<Vec<_>>()),
+            Step::From(expected) => self.expect_all(std::slice::from_ref(expected)),
+            Step::FromAnyOrder(expected) => self.expect_all(expected),
             Step::Close(End::Stdin) => {
                 self.worker.close_stdin();
                 Ok(())
@@ -186,43 +173,32 @@ impl Conversation {
         }
     }
 
-    /// Remembers what is asked.
-    fn note(&mut self, sent: &Value, id: Option<String>) {
-        // An id that is in use is refused, and the request that has it goes on.
-        if let Some(id) = id.filter(|it| self.requests.get(it).is_none_or(|it| it.is_answered)) {
-            let method = sent["method"].as_str().unwrap_or_default().to_owned();
-            let is_streamed = sent["params"]["stream"] != json!(false);
-            self.requests.insert(id, Request { method, is_streamed, ..Request::default() });
-        }
-    }
-
     /// Reads on until all of these have come. Notifications that are none of them are passed over.
-    fn expect_all(&mut self, expected: &[&Box<RawValue>]) -> Result<(), String> {
-        let mut missing = expected.to_vec();
+    fn expect_all(&mut self, expected: &[Box<RawValue>]) -> Result<(), String> {
+        let mut missing: Vec<&RawValue> = expected.iter().map(|it| &**it).collect();
         while !missing.is_empty() {
-            let Some(text) = self.worker.next_message() else {
+            let Some(got) = self.next()? else {
                 let missing: Vec<&str> = missing.iter().map(|it| it.get()).collect();
                 return Err(format!("the worker ended before {}", missing.join(" and ")));
             };
-            self.check(&text)?;
-            let outcomes: Vec<_> = missing.iter().map(|it| is_expected(it, &text)).collect();
+            let outcomes: Vec<_> = missing.iter().map(|it| is_expected(it, &got)).collect();
             if let Some(i) = outcomes.iter().position(Result::is_ok) {
                 missing.remove(i);
-            } else if !is_notification(&text) {
+            } else if !is_notification(&got) {
                 let reasons: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
-                return Err(format!("{}\nthe worker sent {text}", reasons.join("\n")));
+                return Err(format!("{}\nthe worker sent {got}", reasons.join("\n")));
             }
         }
         Ok(())
     }
 
     fn exit(&mut self, code: i32) -> Result<(), String> {
-        while let Some(text) = self.worker.next_message() {
-            self.check(&text)?;
-            if !is_notification(&text) {
-                return Err(format!("nothing more was expected, got {text}"));
+        while let Some(got) = self.next()? {
+            if !is_notification(&got) {
+                return Err(format!("nothing more was expected, got {got}"));
             }
         }
+        self.requests.check_end()?;
         let status = self.worker.wait_for_exit();
         if status.code() == Some(code) {
             Ok(())
@@ -231,113 +207,18 @@ impl Conversation {
         }
     }
 
-    /// What holds for every message.
-    fn check(&mut self, text: &str) -> Result<(), String> {
-        let raw: &RawValue = serde_json::from_str(text).map_err(|e| format!("no message: {e}: {text}"))?;
-        let messages = entries(value(raw));
-        messages.iter().zip(ids(raw)).try_for_each(|(message, id)| {
-            if message.get("method").is_some() {
-                contract::check_notification(message)?;
-                return if message["method"] == "delta" { self.check_delta(message, raw) } else { Ok(()) };
-            }
-            match id.map(|it| self.requests.get_mut(&it)) {
-                Some(Some(request)) => request.check_response(message),
-                Some(None) => Err(format!("a response to no request: {message}")),
-                None => contract::check_error(&message["error"]),
-            }
-        })
-    }
-
-    fn check_delta(&mut self, delta: &Value, raw: &RawValue) -> Result<(), String> {
-        #[derive(Deserialize)]
-        struct Delta<'a> {
-            #[serde(borrow)]
-            params: WithId<'a>,
-        }
-        let Delta { params } = serde_json::from_str(raw.get()).map_err(|e| e.to_string())?;
-        let request = params.id.and_then(|id| self.requests.get_mut(id.get()));
-        let request = request.ok_or_else(|| format!("a delta of no request: {delta}"))?;
-        if request.is_answered {
-            return Err(format!("a delta after the response: {delta}"));
-        }
-        if delta["params"]["seq"] != request.n_deltas {
-            return Err(format!("expected delta {}, got {delta}", request.n_deltas));
-        }
-        request.n_deltas += 1;
-        let choice = delta["params"]["choice"].as_u64().unwrap_or(0);
-        let piece = delta["params"]["text"].as_str().unwrap_or_default();
-        request.texts.entry(choice).or_default().push_str(piece);
-        Ok(())
+    /// The next message, which keeps what was promised.
+    fn next(&mut self) -> Result<Option<Box<RawValue>>, String> {
+        let Some(text) = self.worker.next_message() else { return Ok(None) };
+        let message =
+            RawValue::from_string(text.trim_end().to_owned()).map_err(|e| format!("{e}: {text}"))?;
+        self.requests.check(&message)?;
+        Ok(Some(message))
     }
 }
 
-impl Request {
-    fn check_response(&mut self, response: &Value) -> Result<(), String> {
-        if std::mem::replace(&mut self.is_answered, true) {
-            return Err(format!("a second response: {response}"));
-        }
-        let Some(result) = response.get("result") else {
-            contract::check_error(&response["error"])?;
-            let partial = response["error"]["data"].get("partial");
-            return partial.map_or(Ok(()), |partial| self.check_text(0, partial));
-        };
-        contract::check_result(&self.method, result)?;
-        match self.method.as_str() {
-            "complete" => {
-                self.check_text(0, &result["text"])?;
-                let choices = result["choices"].as_array().into_iter().flatten();
-                choices.zip(0..).try_for_each(|(it, choice)| self.check_text(choice, &it["text"]))
-            }
-            "chat" => self.check_text(0, &result["message"]["content"]),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_text(&self, choice: u64, text: &Value) -> Result<(), String> {
-        let streamed = self.texts.get(&choice).map_or("", String::as_str);
-        let expected = if self.is_streamed { text.as_str() } else { Some("") };
-        if expected == Some(streamed) {
-            Ok(())
-        } else {
-            Err(format!("the deltas of choice {choice} together are {streamed:?}, and the text is {text}"))
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct WithId<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-}
-
-fn value(raw: &RawValue) -> Value {
-    serde_json::from_str(raw.get()).expect("raw values are JSON")
-}
-
-/// The entries of a batch, or the one message.
-fn entries(message: Value) -> Vec<Value> {
-    match message {
-        Value::Array(entries) => entries,
-        message => vec![message],
-    }
-}
-
-/// The ids of the entries of a batch, or of the one message, exactly as written.
-fn ids(message: &RawValue) -> Vec<Option<String>> {
-    let entries = serde_json::from_str(message.get()).unwrap_or_else(|_| vec![message]);
-    let id =
-        |it: &RawValue| serde_json::from_str::<WithId<'_>>(it.get()).ok()?.id.map(|id| id.get().to_owned());
-    entries.into_iter().map(id).collect()
-}
-
-fn is_notification(text: &str) -> bool {
-    let message: Value = serde_json::from_str(text).expect("checked to be a message");
-    message.get("method").is_some() && message.get("id").is_none()
-}
-
-/// Ids must be the same to the letter: as values `1e2` and `100.0` are equal.
-fn is_expected(expected: &RawValue, text: &str) -> Result<(), String> {
-    let got: &RawValue = serde_json::from_str(text).expect("checked to be a message");
+/// Ids must be the same to the letter.
+fn is_expected(expected: &RawValue, got: &RawValue) -> Result<(), String> {
     matching::matches(&value(expected), &value(got))?;
     let (expected, got) = (ids(expected), ids(got));
     if expected == got { Ok(()) } else { Err(format!("ids must be written {expected:?}, got {got:?}")) }

@@ -153,6 +153,11 @@ pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
     known.into_iter().max_by(|a, b| similarity(name, a).total_cmp(&similarity(name, b)))
 }
 
+/// The one of `known` that `name` may have been meant for.
+pub(crate) fn meant<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    nearest(name, known).filter(|nearest| similarity(name, nearest) >= MIN_SIMILARITY)
+}
+
 /// From 0 to 1. `maxTokens` and `max_tokens` are as good as equal.
 fn similarity(a: &str, b: &str) -> f64 {
     let plain = |name: &str| -> String {

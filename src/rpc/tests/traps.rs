@@ -114,7 +114,7 @@ async fn an_unknown_method_is_told_its_nearest_neighbour() {
     peer.call(1, "strem", json!({})).await;
     let answer = peer.next().await;
     assert_eq!(error_code(&answer), -32601);
-    assert_eq!(answer["error"]["message"], "unknown method `strem`\nhint: the nearest known one is `stream`");
+    assert_eq!(answer["error"]["message"], "unknown method `strem`\nhint: did you mean `stream`?");
     // As LSP has it: an unknown `$/` request is an error, an unknown `$/` notification is nothing.
     peer.call(2, "$/unknown", json!({})).await;
     assert_eq!(error_code(&peer.next().await), -32601);

@@ -1,0 +1,53 @@
+//! `cargo xtask bench`: how fast, beside what.
+//!
+//! `kernels` holds each kernel against the machine's own limits, `peers` the whole worker against llama.cpp and
+//! mlx_lm on the same weights. Both build what they measure in release mode; neither is part of
+//! `cargo xtask test`.
+
+#[cfg(target_os = "linux")]
+pub(crate) mod peers;
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Bench {
+    /// Measure each kernel on the shapes of real models, beside the machine's bandwidth and peak.
+    Kernels {
+        /// Passed on: names of paths such as `avx2`, a number of threads, parts of lines to keep.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Measure the worker, llama.cpp and mlx_lm in turns, on the same weights.
+    ///
+    /// Fetches the peers and the models into target/bench when they are not there yet: llama.cpp from npm as
+    /// node-llama-cpp with its prebuilt binary, mlx_lm from the package index that pip is configured for. The
+    /// samples go to target/bench/peers.json. The figures are worth what the machine is idle.
+    #[cfg(target_os = "linux")]
+    Peers(peers::Args),
+}
+
+pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Kernels { args } => kernels(root, args),
+        #[cfg(target_os = "linux")]
+        Bench::Peers(args) => peers::run(root, args),
+    }
+}
+
+const KERNELS_EXAMPLE: [&str; 5] = ["--release", "--package", "runabout-kernels", "--example", "bench"];
+
+fn kernels(root: &Path, args: &[String]) -> Result<()> {
+    let mut command = cargo(root);
+    command.arg("run").args(KERNELS_EXAMPLE).arg("--").args(args);
+    ensure!(command.status().context("cannot run cargo")?.success(), "the kernels' benchmark failed");
+    Ok(())
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}

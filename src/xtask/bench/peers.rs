@@ -1,0 +1,232 @@
+//! `cargo xtask bench peers`: the worker beside llama.cpp and mlx_lm, measured in turns.
+//!
+//! A round starts every program afresh and gives them the same tasks, task by task, so that what else the
+//! machine does hits all alike; the figures are medians over rounds. All programs are held to the same CPUs.
+//! Each task's prompt is new in each round, hence in nobody's cache.
+
+mod child;
+mod fetch;
+mod machine;
+mod program;
+mod prompt;
+mod results;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use runabout_store::{NamedModel, named_models};
+
+use self::machine::Machine;
+use self::program::{Launch, Program, Task};
+use self::prompt::{Prompt, PromptMaker};
+use self::results::{ModelResults, Results};
+use crate::setup;
+
+/// Between two programs' turns: threads that spin for a while after their work are then asleep.
+const SETTLE: Duration = Duration::from_millis(100);
+/// What each program may do before it is measured: pages come in, buffers are made.
+const WARM_UP: Task = Task::Decode { context: 32, n_tokens: 4 };
+/// mlx_lm on a CPU takes minutes for what the others do in a second: a prefill that it can take part in,
+const SMALL_PREFILL: usize = 32;
+/// as many tokens as it decodes,
+const SMALL_DECODE: usize = 8;
+/// and the largest model that it is given.
+const MLX_LM_MAX_BYTES: u64 = 200_000_000;
+
+/// Arguments of `cargo xtask bench peers`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Named models.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAMES",
+        default_value = "smollm2-135m,qwen2.5-coder-0.5b"
+    )]
+    models: Vec<String>,
+    #[arg(long, value_name = "N", default_value = "5")]
+    rounds: NonZeroUsize,
+    /// CPUs that the programs get, each of a core of its own.
+    #[arg(long, value_name = "N", default_value = "2")]
+    threads: NonZeroUsize,
+    /// Tokens in the cache before decoding.
+    #[arg(long, value_delimiter = ',', value_name = "LENGTHS", default_value = "128,1024")]
+    contexts: Vec<NonZeroUsize>,
+    /// Tokens decoded after each context.
+    #[arg(long, value_name = "N", default_value = "64")]
+    decode: NonZeroUsize,
+    /// Tokens of the prompts that prefill is measured with.
+    #[arg(long, value_delimiter = ',', value_name = "LENGTHS", default_value = "128,512,2048")]
+    prompts: Vec<NonZeroUsize>,
+    /// A worker that is built already, instead of building one.
+    #[arg(long, value_name = "PATH")]
+    runabout: Option<PathBuf>,
+    /// Leave mlx_lm out.
+    #[arg(long)]
+    without_mlx_lm: bool,
+}
+
+pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
+    let models = args.models.iter().map(|it| named(it)).collect::<Result<Vec<_>>>()?;
+    setup::run(root, &setup::Args::default())?;
+    let worker = match &args.runabout {
+        Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?,
+        None => build(root, &["--package", "runabout"], "runabout")?,
+    };
+    let limits = build(root, &["--package", "runabout-kernels", "--example", "bench"], "examples/bench")?;
+
+    let folder = root.join("target/bench");
+    let node = fetch::node(&folder)?;
+    let python = fetch::python(&folder)?;
+    // What was built and fetched could use all CPUs; what is started from now on inherits these.
+    let machine = Machine::confine(args.threads)?;
+    let mut results = Results::new(machine, args.rounds.get());
+    for model in models {
+        let bench = Bench { folder: &folder, worker: &worker, limits: &limits, node: &node, python: &python };
+        let measured = bench.measure(model, args)?;
+        print!("{}", measured.table());
+        results.push(measured);
+        results.write(&folder.join("peers.json"))?;
+    }
+    println!("\n{}", results.closing());
+    Ok(())
+}
+
+fn named(name: &str) -> Result<&'static NamedModel> {
+    let known = || named_models().iter().map(|it| format!("`{}`", it.name)).collect::<Vec<_>>().join(", ");
+    named_models()
+        .iter()
+        .find(|it| it.name == name)
+        .with_context(|| format!("expected the name of a model ({}), got `{name}`", known()))
+}
+
+/// Builds in release mode and gives the program's path.
+fn build(root: &Path, args: &[&str], program: &str) -> Result<PathBuf> {
+    let status =
+        super::cargo(root).args(["build", "--release"]).args(args).status().context("cannot run cargo")?;
+    ensure!(status.success(), "`{program}` does not build");
+    // This tool lies in the dev profile's folder of the same target folder.
+    let tool = std::env::current_exe()?;
+    let target = tool.ancestors().nth(2).context("cargo builds into `target/debug`")?;
+    Ok(target.join("release").join(program))
+}
+
+/// What takes part.
+struct Bench<'a> {
+    folder: &'a Path,
+    worker: &'a Path,
+    limits: &'a Path,
+    node: &'a Path,
+    python: &'a Path,
+}
+
+impl Bench<'_> {
+    fn measure(&self, model: &'static NamedModel, args: &Args) -> Result<ModelResults> {
+        let gguf = fetch::model(self.folder, model)?;
+        let with_mlx_lm = !args.without_mlx_lm && model.n_bytes <= MLX_LM_MAX_BYTES;
+        let tasks = tasks(args, with_mlx_lm);
+        let launches = self.launches(&gguf, &tasks, args.threads.get(), with_mlx_lm)?;
+
+        // A worker of its own counts the tokens: the measured ones do nothing but what is measured.
+        let worker = launches.first().context("the worker is the first of the programs")?;
+        let mut prompts = PromptMaker::new(worker.start_worker()?);
+        let mut results = ModelResults::new(model, &gguf, tasks.clone(), &launches)?;
+        // mlx_lm fills a context of its own once, so it lives on from round to round.
+        let mut programs: Vec<Option<Program>> = launches.iter().map(|_| None).collect();
+        for round in 1..=args.rounds.get() {
+            eprintln!("bench: {}, round {round} of {}", model.name, args.rounds);
+            results.push_bandwidth(machine::bandwidth(self.limits, args.threads)?);
+            for (i, launch) in launches.iter().enumerate() {
+                if programs[i].is_none() {
+                    thread::sleep(SETTLE);
+                    let started = launch.start()?;
+                    results.push_start(i, &started);
+                    programs[i] = Some(started);
+                }
+            }
+            round_of(&mut programs, &launches, &tasks, &mut prompts, &mut results)?;
+            for (i, (launch, slot)) in launches.iter().zip(&mut programs).enumerate() {
+                if round == args.rounds.get() || !launch.is_slow() {
+                    let program = slot.take().context("every program was started in this round")?;
+                    results.push_peak_bytes(i, program.peak_bytes()?);
+                    program.stop()?;
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// The programs, the worker first and llama.cpp on the same file second.
+    fn launches(
+        &self,
+        gguf: &Path,
+        tasks: &[Task],
+        n_threads: usize,
+        with_mlx_lm: bool,
+    ) -> Result<Vec<Launch>> {
+        // Converts the file; prints the folder.
+        let home = self.folder.join("home");
+        let output = Command::new(self.worker)
+            .args(["models", "pull"])
+            .arg(gguf)
+            .env("RUNABOUT_HOME", &home)
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot start `{}`", self.worker.display()))?;
+        ensure!(output.status.success(), "the worker cannot convert `{}`", gguf.display());
+        let converted = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+
+        let n_context = tasks.iter().map(|it| it.n_tokens_in_all()).max().unwrap_or_default();
+        let llama = |gguf: &Path, name| {
+            Launch::llama(self.node, gguf, n_threads, n_context, name, self.folder.join("llama.log"))
+        };
+        let mut launches = vec![
+            Launch::runabout(self.worker, &converted, self.folder.join("runabout.log")),
+            llama(gguf, "llama.cpp"),
+        ];
+        if let Some(requantized) = fetch::requantized(self.folder, self.python, gguf)? {
+            launches.push(llama(&requantized, "llama.cpp, Q4_0"));
+        }
+        if with_mlx_lm {
+            launches.push(Launch::mlx_lm(self.python, &converted, self.folder)?);
+        }
+        Ok(launches)
+    }
+}
+
+/// All tasks, each by each program in turn.
+fn round_of(
+    programs: &mut [Option<Program>],
+    launches: &[Launch],
+    tasks: &[Task],
+    prompts: &mut PromptMaker,
+    results: &mut ModelResults,
+) -> Result<()> {
+    for (task_idx, task) in std::iter::once(&WARM_UP).chain(tasks).enumerate() {
+        let prompt: Prompt = prompts.make(task.n_prompt_tokens())?;
+        for (i, (program, launch)) in programs.iter_mut().zip(launches).enumerate() {
+            let (Some(program), Some(task)) = (program, launch.share_of(*task)) else { continue };
+            thread::sleep(SETTLE);
+            let sample = program
+                .measure(task, &prompt)
+                .with_context(|| format!("{} failed at {task}", launch.name()))?;
+            if let Some(measured_idx) = task_idx.checked_sub(1) {
+                results.push_sample(i, measured_idx, sample);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is measured, in the table's order.
+fn tasks(args: &Args, with_mlx_lm: bool) -> Vec<Task> {
+    let decode =
+        args.contexts.iter().map(|it| Task::Decode { context: it.get(), n_tokens: args.decode.get() });
+    let small = with_mlx_lm.then_some(Task::Prefill { n_tokens: SMALL_PREFILL });
+    let prefill = args.prompts.iter().map(|it| Task::Prefill { n_tokens: it.get() });
+    decode.chain(small).chain(prefill).collect()
+}

@@ -1,0 +1,119 @@
+//! A program on the other end of two pipes, one JSON value a line each way.
+//!
+//! What it says on stderr goes to a log file, which errors name. Dropping it kills the process, so that a failed run
+//! leaves nothing behind. What the lines mean is not known here.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+pub(super) struct Child {
+    process: std::process::Child,
+    /// `None` once it was closed, which ends the program.
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    log: PathBuf,
+}
+
+impl Child {
+    pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self> {
+        let stderr = File::create(log).with_context(|| format!("cannot create `{}`", log.display()))?;
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .with_context(|| format!("cannot start `{}`", command.get_program().display()))?;
+        let stdin = process.stdin.take();
+        let stdout = BufReader::new(process.stdout.take().context("stdout is piped")?);
+        Ok(Self { process, stdin, stdout, log: log.to_owned() })
+    }
+
+    pub(super) fn send(&mut self, message: &Value) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("a program takes input until it is stopped")?;
+        writeln!(stdin, "{message}").and_then(|()| stdin.flush()).with_context(|| self.ended())
+    }
+
+    pub(super) fn receive(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        if self.stdout.read_line(&mut line)? == 0 {
+            bail!(self.ended());
+        }
+        serde_json::from_str(&line).with_context(|| format!("expected JSON, got `{}`", line.trim_end()))
+    }
+
+    /// The most memory that the process ever had resident, files it maps included.
+    pub(super) fn peak_bytes(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+        peak_bytes(&status).with_context(|| format!("no `VmHWM` in `{path}`"))
+    }
+
+    /// Closes its input and waits for its end.
+    pub(super) fn stop(mut self) -> Result<()> {
+        drop(self.stdin.take());
+        let status = self.process.wait()?;
+        anyhow::ensure!(status.success(), "it ended with {status}\nhint: see `{}`", self.log.display());
+        Ok(())
+    }
+
+    fn ended(&self) -> String {
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        let last = said.lines().last().unwrap_or("it said nothing");
+        format!("the program has ended: {last}\nhint: see `{}`", self.log.display())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended, which is what is wanted.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn peak_bytes(status: &str) -> Option<u64> {
+    let kibibytes = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
+    Some(kibibytes.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_peak_is_read_in_bytes() {
+        let status = "Name:\tcat\nVmPeak:\t    9000 kB\nVmHWM:\t    1234 kB\nVmRSS:\t     100 kB\n";
+        assert_eq!(peak_bytes(status), Some(1234 * 1024));
+        assert_eq!(peak_bytes("Name:\tcat\n"), None);
+    }
+
+    #[test]
+    fn lines_go_both_ways_and_closing_its_input_ends_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut echo = Child::start(&mut Command::new("cat"), &scratch.path().join("log")).unwrap();
+        echo.send(&json!({"a": 1})).unwrap();
+        assert_eq!(echo.receive().unwrap(), json!({"a": 1}));
+        assert!(echo.peak_bytes().unwrap() > 0);
+        echo.stop().unwrap();
+    }
+
+    #[test]
+    fn a_program_that_dies_is_quoted() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such model >&2; exit 3"]);
+        let mut child = Child::start(&mut command, &scratch.path().join("log")).unwrap();
+        let error = child.receive().unwrap_err().to_string();
+        assert!(error.starts_with("the program has ended: no such model\nhint: see `"), "{error}");
+        assert!(child.stop().unwrap_err().to_string().contains("exit status: 3"));
+    }
+}

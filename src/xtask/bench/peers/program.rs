@@ -1,0 +1,356 @@
+//! The three programs of a comparison behind one face: start, measure, stop.
+//!
+//! The worker speaks JSON-RPC, as with any client, and its times are wall-clock times at the client's end: what the pipe,
+//! the tokenizer and the server cost is in them. llama.cpp and mlx_lm have drivers, which time evaluation alone.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use super::child::Child;
+use super::prompt::Prompt;
+use super::{SMALL_DECODE, SMALL_PREFILL};
+
+/// Of a prompt that begins anew, the worker may have cached what all texts begin with.
+const MAX_CACHED: u64 = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    Decode { context: usize, n_tokens: usize },
+    Prefill { n_tokens: usize },
+}
+
+impl Task {
+    pub(super) fn n_prompt_tokens(self) -> usize {
+        match self {
+            Self::Decode { context: n_tokens, .. } | Self::Prefill { n_tokens } => n_tokens,
+        }
+    }
+
+    /// What a context must hold; the first token drawn is not counted among the decoded ones.
+    pub(super) fn n_tokens_in_all(self) -> usize {
+        match self {
+            Self::Decode { context, n_tokens } => context + n_tokens + 1,
+            Self::Prefill { n_tokens } => n_tokens + 1,
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decode { context, .. } => write!(f, "decode at {context}"),
+            Self::Prefill { n_tokens } => write!(f, "prefill of {n_tokens}"),
+        }
+    }
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    pub(super) n_tokens: usize,
+    pub(super) seconds: f64,
+    /// The worker's own figure for the same, from its `timing`.
+    pub(super) own_seconds: Option<f64>,
+}
+
+impl Sample {
+    pub(super) fn tokens_per_second(self) -> f64 {
+        self.n_tokens as f64 / self.seconds
+    }
+}
+
+/// How to start a program.
+pub(super) struct Launch {
+    name: &'static str,
+    kind: Kind,
+    program: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Worker,
+    Driver,
+    SlowDriver,
+}
+
+impl Launch {
+    pub(super) fn runabout(worker: &Path, model: &Path, log: PathBuf) -> Self {
+        let arguments = ["serve", "--offline", "--model"].map(str::to_owned).into_iter();
+        let arguments = arguments.chain([model.display().to_string()]).collect();
+        Self { name: "runabout", kind: Kind::Worker, program: worker.to_owned(), arguments, log }
+    }
+
+    pub(super) fn llama(
+        driver: &Path,
+        gguf: &Path,
+        n_threads: usize,
+        n_context: usize,
+        name: &'static str,
+        log: PathBuf,
+    ) -> Self {
+        let paths = [driver, gguf].map(|it| it.display().to_string());
+        let arguments = paths.into_iter().chain([n_threads, n_context].map(|it| it.to_string())).collect();
+        Self { name, kind: Kind::Driver, program: "node".into(), arguments, log }
+    }
+
+    pub(super) fn mlx_lm(python: &Path, model: &Path, folder: &Path) -> Result<Self> {
+        let driver = folder.join("mlx_driver.py");
+        fs::write(&driver, include_str!("mlx_driver.py"))?;
+        let arguments = [&driver, model].map(|it| it.display().to_string()).into();
+        let log = folder.join("mlx_lm.log");
+        Ok(Self { name: "mlx_lm", kind: Kind::SlowDriver, program: python.to_owned(), arguments, log })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn is_slow(&self) -> bool {
+        self.kind == Kind::SlowDriver
+    }
+
+    /// What this program does of a task: the slow one a smaller form of it, or nothing.
+    pub(super) fn share_of(&self, task: Task) -> Option<Task> {
+        match task {
+            _ if !self.is_slow() => Some(task),
+            Task::Decode { context, n_tokens } if context <= 128 => {
+                Some(Task::Decode { context, n_tokens: n_tokens.min(SMALL_DECODE) })
+            }
+            Task::Prefill { n_tokens } if n_tokens <= SMALL_PREFILL => Some(task),
+            _ => None,
+        }
+    }
+
+    /// Returns once the program could take work.
+    pub(super) fn start(&self) -> Result<Program> {
+        let start = Instant::now();
+        let (face, about) = if self.kind == Kind::Worker {
+            let mut worker = self.start_worker()?;
+            let about = std::mem::take(&mut worker.about);
+            (Face::Worker(worker), about)
+        } else {
+            let mut child = self.child()?;
+            let about = child.receive().with_context(|| format!("{} does not start", self.name))?;
+            (Face::Driver(child), about)
+        };
+        Ok(Program { face, ready_in: start.elapsed(), about })
+    }
+
+    /// The worker, ready.
+    pub(super) fn start_worker(&self) -> Result<Worker> {
+        Worker::open(self.child()?).with_context(|| format!("{} does not start", self.name))
+    }
+
+    fn child(&self) -> Result<Child> {
+        Child::start(Command::new(&self.program).args(&self.arguments), &self.log)
+    }
+}
+
+/// A program that can take work.
+pub(super) struct Program {
+    face: Face,
+    pub(super) ready_in: Duration,
+    /// What it says about itself.
+    pub(super) about: Value,
+}
+
+enum Face {
+    Worker(Worker),
+    Driver(Child),
+}
+
+impl Program {
+    pub(super) fn measure(&mut self, task: Task, prompt: &Prompt) -> Result<Sample> {
+        match &mut self.face {
+            Face::Worker(worker) => worker.measure(task, prompt),
+            Face::Driver(child) => drive(child, task, prompt),
+        }
+    }
+
+    pub(super) fn peak_bytes(&self) -> Result<u64> {
+        match &self.face {
+            Face::Worker(worker) => worker.child.peak_bytes(),
+            Face::Driver(child) => child.peak_bytes(),
+        }
+    }
+
+    pub(super) fn stop(self) -> Result<()> {
+        match self.face {
+            Face::Worker(worker) => worker.child.stop(),
+            Face::Driver(child) => child.stop(),
+        }
+    }
+}
+
+fn drive(child: &mut Child, task: Task, prompt: &Prompt) -> Result<Sample> {
+    let (op, n_tokens) = match task {
+        Task::Decode { n_tokens, .. } => ("decode", n_tokens),
+        Task::Prefill { n_tokens } => ("prefill", n_tokens),
+    };
+    child.send(&json!({"op": op, "text": prompt.text, "n_tokens": n_tokens}))?;
+    let answer = child.receive()?;
+    let count = |key: &str| answer[key].as_u64().and_then(|it| usize::try_from(it).ok());
+    ensure!(
+        count("n_prompt_tokens") == Some(prompt.n_tokens),
+        "expected a prompt of {} tokens, got {answer}",
+        prompt.n_tokens
+    );
+    let seconds = answer["seconds"].as_f64().context("a driver answers with seconds")?;
+    Ok(Sample { n_tokens: count("n_tokens").unwrap_or_default(), seconds, own_seconds: None })
+}
+
+/// The worker, on the other end of its JSON-RPC.
+pub(super) struct Worker {
+    child: Child,
+    n_requests: u64,
+    /// Its name and version.
+    about: Value,
+}
+
+impl Worker {
+    /// Waits until the model is loaded. The worker says so once it knows the client's framing, hence the request.
+    fn open(mut child: Child) -> Result<Self> {
+        child.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}))?;
+        let (mut about, mut is_ready) = (None, false);
+        loop {
+            let mut message = child.receive()?;
+            match message["params"]["state"].as_str() {
+                Some("ready") => is_ready = true,
+                Some("failed") => bail!("the model does not load: {}", message["params"]),
+                _ if message["id"] == 0 => about = Some(message["result"]["server"].take()),
+                _ => {}
+            }
+            if is_ready && let Some(about) = about.take() {
+                return Ok(Self { child, n_requests: 0, about });
+            }
+        }
+    }
+
+    pub(super) fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
+        self.n_requests += 1;
+        let id = self.n_requests;
+        self.child.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
+        loop {
+            let mut message = self.child.receive()?;
+            if message["id"] == id {
+                ensure!(message.get("error").is_none(), "`{method}` failed: {}", message["error"]);
+                return Ok(message["result"].take());
+            }
+        }
+    }
+
+    fn measure(&mut self, task: Task, prompt: &Prompt) -> Result<Sample> {
+        let max_tokens = task.n_tokens_in_all() - prompt.n_tokens;
+        let params = json!({
+            "prefix": prompt.text, "mode": "raw", "max_tokens": max_tokens, "temperature": 0,
+            "stream": false, "speculation": "off",
+        });
+        let start = Instant::now();
+        let result = self.call("complete", &params)?;
+        let seconds = start.elapsed().as_secs_f64();
+        sample(task, prompt, seconds, &result)
+    }
+}
+
+/// What a `complete` that took `seconds` says about `task`.
+fn sample(task: Task, prompt: &Prompt, seconds: f64, result: &Value) -> Result<Sample> {
+    let count = |key: &str| result["usage"][key].as_u64().with_context(|| format!("no `usage.{key}`"));
+    let timing = |key: &str| {
+        let milliseconds = result["timing"][key].as_f64().with_context(|| format!("no `timing.{key}`"))?;
+        Ok::<f64, anyhow::Error>(milliseconds / 1e3)
+    };
+    let (n_prompt, n_cached) = (count("prompt_tokens")?, count("cached_tokens")?);
+    ensure!(
+        n_prompt == prompt.n_tokens as u64,
+        "expected a prompt of {} tokens, got {n_prompt}",
+        prompt.n_tokens
+    );
+    ensure!(
+        n_cached <= MAX_CACHED,
+        "expected a prompt that is not in the cache, got {n_cached} tokens of it"
+    );
+    Ok(match task {
+        Task::Prefill { .. } => Sample {
+            n_tokens: usize::try_from(n_prompt - n_cached)?,
+            seconds,
+            own_seconds: Some(timing("prefill_ms")?),
+        },
+        Task::Decode { n_tokens, .. } => {
+            let n_drawn = usize::try_from(count("completion_tokens")?)?;
+            // Rounds are few: one that ended early still counts, by what it drew.
+            ensure!(
+                n_drawn > n_tokens / 4 + 1,
+                "expected {n_tokens} tokens, got {n_drawn}: the model ended the text"
+            );
+            Sample {
+                n_tokens: n_drawn - 1,
+                seconds: seconds - timing("first_token_ms")?,
+                own_seconds: Some(timing("decode_ms")?),
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn result(n_cached: u64, n_drawn: u64) -> Value {
+        json!({
+            "usage": {"prompt_tokens": 128, "cached_tokens": n_cached, "completion_tokens": n_drawn},
+            "timing": {"prefill_ms": 400.0, "first_token_ms": 500.0, "decode_ms": 950.0},
+        })
+    }
+
+    fn prompt() -> Prompt {
+        Prompt { text: String::new(), n_tokens: 128 }
+    }
+
+    #[test]
+    fn decoding_is_timed_from_the_first_token_to_the_answer() {
+        let task = Task::Decode { context: 128, n_tokens: 64 };
+        let sample = sample(task, &prompt(), 1.5, &result(0, 65)).unwrap();
+        assert_eq!((sample.n_tokens, sample.seconds, sample.own_seconds), (64, 1.0, Some(0.95)));
+        assert!((sample.tokens_per_second() - 64.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn prefill_is_timed_from_the_request_to_the_answer_and_leaves_out_what_was_cached() {
+        let task = Task::Prefill { n_tokens: 128 };
+        let sample = sample(task, &prompt(), 0.5, &result(3, 1)).unwrap();
+        assert_eq!((sample.n_tokens, sample.seconds, sample.own_seconds), (125, 0.5, Some(0.4)));
+    }
+
+    #[test]
+    fn a_cached_prompt_another_length_and_a_short_text_are_refused() {
+        let task = Task::Decode { context: 128, n_tokens: 64 };
+        let refusal =
+            |prompt: &Prompt, result: &Value| sample(task, prompt, 1.5, result).unwrap_err().to_string();
+        assert!(refusal(&prompt(), &result(100, 65)).contains("got 100 tokens of it"));
+        assert!(refusal(&prompt(), &result(0, 3)).contains("the model ended the text"));
+        let longer = Prompt { n_tokens: 129, ..prompt() };
+        assert_eq!(refusal(&longer, &result(0, 65)), "expected a prompt of 129 tokens, got 128");
+    }
+
+    #[test]
+    fn the_slow_program_gets_small_tasks_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let slow = Launch::mlx_lm(Path::new("python"), Path::new("model"), folder.path()).unwrap();
+        let decode = |context, n_tokens| Task::Decode { context, n_tokens };
+        assert_eq!(slow.share_of(decode(128, 64)), Some(decode(128, 8)));
+        assert_eq!(slow.share_of(decode(1_024, 64)), None);
+        assert_eq!(slow.share_of(Task::Prefill { n_tokens: 512 }), None);
+        let small = Task::Prefill { n_tokens: 32 };
+        assert_eq!(slow.share_of(small), Some(small));
+    }
+}
