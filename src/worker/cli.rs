@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runabout_mlx::DeviceChoice;
 
@@ -36,6 +38,9 @@ pub(crate) struct ModelArgs {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: Device,
+    /// Threads that compute on a CPU; one per physical core if not given
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
     /// Use only what is on this machine already
     #[arg(long)]
     pub(crate) offline: bool,

@@ -10,7 +10,7 @@ use anyhow::Context;
 use runabout_engine::{
     Engine, EngineOptions, JobError, LoadError, LoadProgress, LoadStage, Loaded, ModelDescription, State,
 };
-use runabout_mlx::{DeviceChoice, LoadOptions};
+use runabout_mlx::LoadOptions;
 use runabout_store::{ModelRef, Options, Stage, Store};
 use runabout_text::{FimFormat, Tokenizer};
 
@@ -44,11 +44,12 @@ impl Host {
     /// Starts to load, and returns at once.
     pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<Self> {
         let reference: ModelRef = args.model.parse()?;
-        let (device, is_offline) = (args.device.into(), args.offline);
+        let load_options = LoadOptions { device: args.device.into(), threads: args.threads };
+        let is_offline = args.offline;
         let facts = Arc::new(OnceLock::new());
         let known = Arc::clone(&facts);
         let engine = Engine::spawn(options, move |progress| {
-            load(&reference, device, is_offline, &known, progress)
+            load(&reference, &load_options, is_offline, &known, progress)
                 // The chain of causes in one line, as all that is left of it is text.
                 .map_err(|e| LoadError { message: format!("{e:#}") })
         })
@@ -78,7 +79,7 @@ impl Host {
 
 fn load(
     reference: &ModelRef,
-    device: DeviceChoice,
+    options: &LoadOptions,
     is_offline: bool,
     facts: &OnceLock<Facts>,
     progress: &mut dyn FnMut(LoadProgress),
@@ -94,7 +95,7 @@ fn load(
     let tokenizer = Arc::clone(&known.tokenizer);
     // Fails only if it is set, and nobody else sets it.
     let _ = facts.set(known);
-    let model = runabout_mlx::load(&folder.path, &LoadOptions { device, ..LoadOptions::default() }, &mut |done, total| {
+    let model = runabout_mlx::load(&folder.path, options, &mut |done, total| {
         progress(LoadProgress { stage: LoadStage::Load, done, total });
     })?;
     Ok(Loaded { model: Box::new(model), tokenizer })
