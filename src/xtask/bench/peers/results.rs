@@ -200,9 +200,9 @@ impl ModelResults {
         text
     }
 
-    /// What memory gives at best: other processes only ever take from it.
+    /// The median as everywhere: each reading is the best of many already, and a large cache makes some too good.
     fn bandwidth(&self) -> Option<f64> {
-        self.bandwidths.iter().copied().reduce(f64::max)
+        median(self.bandwidths.iter().copied())
     }
 
     /// Tokens per second if reading the weights were all.
@@ -301,7 +301,7 @@ mod tests {
             file: "m.gguf",
             sha256: "00",
             weight_bytes: 100_000_000,
-            bandwidths: vec![15e9, 20e9],
+            bandwidths: vec![15e9, 20e9, 40e9],
             tasks,
             programs,
         }
@@ -335,6 +335,6 @@ mod tests {
         assert_eq!(json["programs"][0]["tasks"][0]["samples"].as_array().unwrap().len(), 3);
         assert_eq!(json["programs"][0]["tasks"][0]["tokens_per_second"], 100.0);
         assert_eq!(json["programs"][2]["tasks"].as_array().unwrap().len(), 1, "mlx_lm was given one task");
-        assert_eq!(json["bandwidth_bytes_per_second"], json!([15e9, 20e9]));
+        assert_eq!(json["bandwidth_bytes_per_second"], json!([15e9, 20e9, 40e9]));
     }
 }
