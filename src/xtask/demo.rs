@@ -54,12 +54,13 @@ fn session(worker: &Path, model: &str) -> Result<()> {
 
     step(if can_fill_in { "Completing code: filling in the middle" } else { "Completing code" });
     let mut params = json!({
-        "prefix": "def is_palindrome(text):\n    \"\"\"Return whether text reads the same backwards.\"\"\"\n    ",
-        "path": "words.py",
+        "prefix": "def mean(values):\n    \"\"\"The arithmetic mean of a list of numbers.\"\"\"\n    return",
+        "path": "statistics.py",
+        "mode": "line",
         "max_tokens": 32,
     });
     if can_fill_in {
-        params["suffix"] = json!("\n\n\nprint(is_palindrome(\"level\"))\n");
+        params["suffix"] = json!("\n\n\nprint(mean([1, 2, 3]))\n");
     }
     let result = streamed(&mut client, "complete", &params)?;
     push_speed(&mut figures, ["complete: first token", "complete: prompt", "complete: generation"], &result);
