@@ -104,7 +104,7 @@ fn session(worker: &Path, model: &str) -> Result<()> {
 
     let status = client.call("status", &json!({}))?;
     if let Some(bytes) = status["memory"]["peak_bytes"].as_u64() {
-        figures.push(("peak memory of MLX", format!("{:.0} MB", bytes as f64 / 1e6)));
+        figures.push(("peak memory", format!("{:.0} MB", bytes as f64 / 1e6)));
     }
     let stopped = Instant::now();
     client.stop()?;
