@@ -32,6 +32,6 @@ pub use job::{
 };
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
-    TokenLogprobs,
+    TokenLogprobs, n_right,
 };
 pub use status::{CacheStatus, LoadError, LoadProgress, LoadStage, Speed, State, Status};

@@ -16,7 +16,10 @@ pub struct SlotId(pub u32);
 pub struct Span<'a> {
     pub slot: SlotId,
     pub tokens: &'a [TokenId],
-    /// Whether, and how, the token after the last one fed is drawn. `None` for a prefill chunk that is not the last.
+    /// How many of the last `tokens` are guesses at what the model draws after those before them; fewer than there are
+    /// tokens, and 0 without a `sample`.
+    pub n_drafted: usize,
+    /// Whether, and how, the token after the last known one is drawn. `None` for a prefill chunk that is not the last.
     pub sample: Option<SampleRequest<'a>>,
 }
 
@@ -24,15 +27,17 @@ pub struct Span<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct SampleRequest<'a> {
     pub params: &'a SamplingParams,
-    /// The prompt and all that was generated, this span's tokens included. Penalties look at its end.
+    /// The prompt and all that was generated, this span's tokens included, drafts too. Penalties look at its end.
     pub history: &'a [TokenId],
-    /// How many tokens the sequence has generated so far. With the seed it names the random draw, so a seeded
-    /// text does not depend on what else runs.
+    /// How many tokens the sequence has generated so far, drafts not counted. With the seed it names the random draw,
+    /// so a seeded text depends neither on what else runs nor on guesses.
     pub n_generated: u64,
     /// The seed of this sequence: `params.seed`, or one the engine drew.
     pub seed: u64,
     /// How many of the most likely tokens to report; `None`: no log probabilities at all.
     pub top_logprobs: Option<usize>,
+    /// The only tokens that may be drawn, at least one; `None`: any. Not together with drafts.
+    pub allowed: Option<&'a [TokenId]>,
 }
 
 /// A drawn token.
@@ -98,9 +103,32 @@ pub trait LanguageModel {
     /// Frees a slot. Its id is not used again.
     fn close_slot(&mut self, slot: SlotId);
 
-    /// Feeds each span to its slot and draws the tokens asked for: one entry per span, in order, `Some` exactly
-    /// where the span had a `sample`. The result does not depend on how tokens were cut into spans or steps.
-    fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Option<Sampled>>, StepError>;
+    /// Opens a slot that holds the first `n_tokens` of another, which must hold as many.
+    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotId, StepError>;
+
+    /// Feeds each span to its slot and draws the tokens asked for: one entry per span, in order. An entry is empty
+    /// where the span had no `sample`; else it has as many drawn tokens as there were drafts that proved right, and one
+    /// more. A draft is right when it is the very token that is drawn in its place; the slot then holds the span up to
+    /// the last right draft. The result does not depend on how tokens were cut into spans or steps, nor on drafts.
+    fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError>;
 
     fn memory(&self) -> MemoryUse;
+}
+
+impl<'a> SampleRequest<'a> {
+    /// The draw after the first `n` of `n_drafted` drafts, taken as right.
+    #[must_use]
+    pub fn after_drafts(&self, n: usize, n_drafted: usize) -> SampleRequest<'a> {
+        let n_history = (self.history.len() + n).saturating_sub(n_drafted);
+        SampleRequest {
+            history: self.history.get(..n_history).unwrap_or(self.history),
+            n_generated: self.n_generated + n as u64,
+            ..*self
+        }
+    }
+}
+
+/// How many of `drafts` proved right, given what was drawn in the place of each and after the last.
+pub fn n_right(drafts: &[TokenId], drawn: impl IntoIterator<Item = TokenId>) -> usize {
+    drafts.iter().zip(drawn).take_while(|(draft, drawn)| *draft == drawn).count()
 }

@@ -22,7 +22,7 @@ use crate::{
     engine::Loaded,
     model::{
         LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
-        TokenLogprobs,
+        TokenLogprobs, n_right,
     },
 };
 
@@ -165,11 +165,27 @@ impl ScriptedModel {
         self.slots.values().map(Vec::len).sum()
     }
 
-    fn draw(&self, slot: SlotId, request: &SampleRequest<'_>) -> Sampled {
-        let held = self.slots.get(&slot).map_or(&[][..], Vec::as_slice);
-        assert_eq!(held, request.history, "the history is not what the slot holds");
+    /// Draws after a span that was fed, and takes its wrong drafts out of the slot again.
+    fn verify(&mut self, span: &Span<'_>) -> Vec<Sampled> {
+        let Some(request) = span.sample else { return Vec::new() };
+        assert_eq!(self.held(span.slot), request.history, "the history is not what the slot holds");
+        let n_drafted = span.n_drafted;
+        let mut drawn: Vec<Sampled> =
+            (0..=n_drafted).map(|n| self.draw(&request.after_drafts(n, n_drafted))).collect();
+        let drafts = &span.tokens[span.tokens.len() - n_drafted..];
+        let n_right = n_right(drafts, drawn.iter().map(|it| it.token));
+        drawn.truncate(n_right + 1);
+        let n_held = request.history.len() - n_drafted + n_right;
+        self.truncate_slot(span.slot, n_held);
+        drawn
+    }
+
+    fn draw(&self, request: &SampleRequest<'_>) -> Sampled {
+        let held = request.history;
         let n_generated = usize::try_from(request.n_generated).unwrap_or(usize::MAX);
-        let token = (self.next)(held, n_generated);
+        let wanted = (self.next)(held, n_generated);
+        let is_allowed = |token| request.allowed.is_none_or(|allowed| allowed.contains(&token));
+        let token = if is_allowed(wanted) { wanted } else { request.allowed.map_or(wanted, |it| it[0]) };
         let logprobs = request
             .top_logprobs
             .map(|n_top| TokenLogprobs { logprob: 0.0, top: vec![(token, 0.0); n_top.min(1)] });
@@ -199,14 +215,24 @@ impl LanguageModel for ScriptedModel {
         assert!(self.slots.remove(&slot).is_some(), "slot {} is not open", slot.0);
     }
 
-    fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Option<Sampled>>, StepError> {
+    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotId, StepError> {
+        let held = self.held(from);
+        assert!(n_tokens <= held.len(), "slot {} holds {} tokens, not {n_tokens}", from.0, held.len());
+        let copied = held[..n_tokens].to_vec();
+        let slot = self.open_slot();
+        self.slots.insert(slot, copied);
+        Ok(slot)
+    }
+
+    fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
         assert!(!spans.is_empty(), "a step without spans");
         let slots: BTreeSet<SlotId> = spans.iter().map(|span| span.slot).collect();
         assert_eq!(slots.len(), spans.len(), "two spans for one slot");
         let fed: Vec<FedSpan> = spans
             .iter()
             .map(|span| {
-                assert!(!span.tokens.is_empty(), "an empty span");
+                assert!(span.n_drafted < span.tokens.len(), "a span without a token that is known");
+                assert!(span.n_drafted == 0 || span.sample.is_some(), "drafts without a sample");
                 let start = self.held(span.slot).len();
                 FedSpan {
                     slot: span.slot,
@@ -222,7 +248,7 @@ impl LanguageModel for ScriptedModel {
         }
         self.n_peak = self.n_peak.max(self.n_held());
         self.pass(fed)?;
-        Ok(spans.iter().map(|span| span.sample.map(|request| self.draw(span.slot, &request))).collect())
+        Ok(spans.iter().map(|span| self.verify(span)).collect())
     }
 
     fn memory(&self) -> MemoryUse {

@@ -165,8 +165,9 @@ impl Sequence {
             n_generated: self.n_drawn as u64,
             seed: self.seed,
             top_logprobs: self.job.top_logprobs,
+            allowed: None,
         });
-        Span { slot: self.slot.id, tokens: &self.tokens[range], sample }
+        Span { slot: self.slot.id, tokens: &self.tokens[range], n_drafted: 0, sample }
     }
 
     /// Notes that the slot holds these tokens now. Says whether the job ends with that: prefill only, and

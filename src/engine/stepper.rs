@@ -197,7 +197,7 @@ impl Stepper {
     }
 
     /// Runs the model once. Its answer has an entry for each span, filled exactly where one was asked for.
-    fn feed(&mut self, plan: &Plan) -> Result<Vec<Option<Sampled>>, StepError> {
+    fn feed(&mut self, plan: &Plan) -> Result<Vec<Vec<Sampled>>, StepError> {
         let by_id = |id| self.running.iter().find(move |sequence| sequence.id == id);
         let spans: Vec<Span<'_>> = plan
             .spans
@@ -206,7 +206,7 @@ impl Stepper {
             .collect();
         let sampled = self.model.step(&spans)?;
         let as_asked = sampled.len() == spans.len()
-            && spans.iter().zip(&sampled).all(|(span, sampled)| span.sample.is_some() == sampled.is_some());
+            && spans.iter().zip(&sampled).all(|(span, sampled)| span.sample.is_some() != sampled.is_empty());
         if as_asked {
             Ok(sampled)
         } else {
@@ -234,7 +234,7 @@ impl Stepper {
         }
     }
 
-    fn hand_out(&mut self, plan: &Plan, sampled: Vec<Option<Sampled>>, now: Instant) {
+    fn hand_out(&mut self, plan: &Plan, sampled: Vec<Vec<Sampled>>, now: Instant) {
         let context_length = self.model.description().context_length;
         for (planned, sampled) in plan.spans.iter().zip(sampled) {
             let Some(idx) = self.running.iter().position(|sequence| sequence.id == planned.job) else {
@@ -242,7 +242,7 @@ impl Stepper {
             };
             let sequence = &mut self.running[idx];
             let prefilled = sequence.fed(planned.range.clone(), now);
-            let drawn = sampled.and_then(|sampled| sequence.push(sampled, context_length, now));
+            let drawn = sampled.into_iter().find_map(|it| sequence.push(it, context_length, now));
             if let Some(reason) = drawn.or(prefilled) {
                 self.end(idx, reason, now);
             }

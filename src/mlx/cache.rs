@@ -2,8 +2,9 @@
 //!
 //! Either arrays of MLX, or the CPU kernels' own buffers; attention knows which it made.
 
+use mlx_rs::error::Result;
 use mlx_rs::ops::indexing::{TryIndexMutOp, TryIndexOp};
-use mlx_rs::{Array, error::Result, ops};
+use mlx_rs::{Array, ops};
 
 use crate::cpu_kernels::InPlaceCache;
 
@@ -37,6 +38,28 @@ impl KvCache {
         match self {
             Self::Arrays(cache) => cache.truncate(n_tokens),
             Self::InPlace(cache) => cache.truncate(n_tokens),
+        }
+    }
+
+    /// Forgets the last `n_tokens`.
+    pub(crate) fn forget(&mut self, n_tokens: usize) {
+        if n_tokens > 0 {
+            self.truncate(self.n_tokens().saturating_sub(n_tokens));
+        }
+    }
+
+    fn n_tokens(&self) -> usize {
+        match self {
+            Self::Arrays(cache) => usize::try_from(cache.n_tokens).unwrap_or(0),
+            Self::InPlace(cache) => cache.n_tokens(),
+        }
+    }
+
+    /// A cache of its own that begins with this one's first `n_tokens`. All that was appended has been evaluated.
+    pub(crate) fn copy_prefix(&self, n_tokens: usize) -> Result<Self> {
+        match self {
+            Self::Arrays(cache) => Ok(Self::Arrays(cache.copy_prefix(n_tokens))),
+            Self::InPlace(cache) => cache.copy_prefix(n_tokens).map(Self::InPlace),
         }
     }
 
@@ -94,6 +117,13 @@ impl ArrayCache {
         all_values.try_index_mut((.., .., start..end, ..), values)?;
         self.n_tokens = end;
         Ok((all_keys.try_index((.., .., ..end, ..))?, all_values.try_index((.., .., ..end, ..))?))
+    }
+
+    /// MLX's arrays are values: both caches share them until one appends.
+    fn copy_prefix(&self, n_tokens: usize) -> Self {
+        let mut copy = Self { n_tokens: self.n_tokens, kv: self.kv.clone() };
+        copy.truncate(n_tokens);
+        copy
     }
 
     fn truncate(&mut self, n_tokens: usize) {

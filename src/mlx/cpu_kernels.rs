@@ -295,6 +295,19 @@ impl InPlaceCache {
         lock(&self.cache).truncate(n_tokens);
     }
 
+    pub(crate) fn n_tokens(&self) -> usize {
+        lock(&self.cache).len()
+    }
+
+    /// A copy of the first `n_tokens`.
+    pub(crate) fn copy_prefix(&self, n_tokens: usize) -> Result<Self> {
+        let capacity = n_tokens.next_multiple_of(CACHE_STEP_TOKENS);
+        let copy = lock(&self.cache)
+            .copy_prefix(n_tokens, capacity)
+            .map_err(|e| Exception::custom(e.to_string()))?;
+        Ok(Self { cache: Arc::new(Mutex::new(copy)), written: None })
+    }
+
     /// What must be evaluated for the cache to hold all that was appended.
     pub(crate) fn written(&self) -> Option<&Array> {
         self.written.as_ref()

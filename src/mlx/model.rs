@@ -5,16 +5,19 @@ mod tests;
 
 use std::collections::HashMap;
 
+use mlx_rs::error::{Exception, Result};
 use mlx_rs::ops::indexing::TryIndexOp;
-use mlx_rs::{Array, error::Result, memory, transforms};
-use runabout_engine::model::{LanguageModel, MemoryUse, ModelDescription, Sampled, SlotId, Span, StepError};
+use mlx_rs::{Array, memory, transforms};
+use runabout_engine::model::{
+    LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError, n_right,
+};
 
 use crate::LoadError;
 use crate::cache::KvCache;
 use crate::cpu_kernels::Kernels;
 use crate::decoder::{Decoder, SpanRows};
 use crate::device::Compute;
-use crate::sampler;
+use crate::sampler::{self, PendingToken};
 use crate::weights::Weights;
 
 /// Freed buffers go back to the system this often while tokens are generated, as in mlx_lm.
@@ -67,7 +70,7 @@ impl MlxModel {
         self.slots.values().flatten().map(KvCache::n_own_bytes).sum()
     }
 
-    fn try_step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Option<Sampled>>> {
+    fn try_step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>> {
         let tokens: Vec<u32> = spans.iter().flat_map(|it| it.tokens).copied().collect();
         // Each slot is taken out for the step and put back after it; a failed step leaves it out, hence closed.
         let mut slots: Vec<Vec<KvCache>> = spans
@@ -82,7 +85,7 @@ impl MlxModel {
         for (span, caches) in spans.iter().zip(&mut slots) {
             let end = start + to_i32(span.tokens.len());
             if span.sample.is_some() {
-                out_rows.push(end - 1);
+                out_rows.extend(end - 1 - to_i32(span.n_drafted)..end);
             }
             span_rows.push(SpanRows { rows: start..end, caches });
             start = end;
@@ -92,22 +95,33 @@ impl MlxModel {
 
         let mut pending = Vec::with_capacity(out_rows.len());
         if let Some(logits) = &logits {
-            for (row, request) in spans.iter().filter_map(|it| it.sample.as_ref()).enumerate() {
-                pending.push(sampler::draw(&logits.try_index(to_i32(row))?, request, self.kernels.as_ref())?);
+            for (row, request) in spans.iter().flat_map(draws).enumerate() {
+                pending.push(sampler::draw(
+                    &logits.try_index(to_i32(row))?,
+                    &request,
+                    self.kernels.as_ref(),
+                )?);
             }
         }
-        let drawn = pending.iter().flat_map(sampler::PendingToken::arrays);
+        let drawn = pending.iter().flat_map(PendingToken::arrays);
         let held = slots.iter().flatten().flat_map(KvCache::pending);
         transforms::eval(drawn.chain(held))?;
 
         let mut pending = pending.into_iter();
-        let sampled = spans
-            .iter()
-            .map(|it| it.sample.and_then(|_| pending.next()).map(sampler::PendingToken::finish).transpose())
-            .collect::<Result<Vec<_>>>()?;
+        let mut sampled = Vec::with_capacity(spans.len());
         for (span, mut caches) in spans.iter().zip(slots) {
             caches.iter_mut().for_each(KvCache::settle);
+            let n_draws = draws(span).count();
+            let mut drawn =
+                pending.by_ref().take(n_draws).map(PendingToken::finish).collect::<Result<Vec<_>>>()?;
+            let (_, drafts) = span.tokens.split_at(span.tokens.len() - span.n_drafted);
+            let n_right = n_right(drafts, drawn.iter().map(|it| it.token));
+            drawn.truncate(n_right + 1);
+            for cache in &mut caches {
+                cache.forget(span.n_drafted - n_right);
+            }
             self.slots.insert(span.slot, caches);
+            sampled.push(drawn);
         }
         if let Some(kernels) = &self.kernels {
             kernels.note_peak(self.n_cache_bytes())?;
@@ -144,8 +158,16 @@ impl LanguageModel for MlxModel {
         self.slots.remove(&slot);
     }
 
-    fn step(&mut self, spans: &[Span<'_>]) -> std::result::Result<Vec<Option<Sampled>>, StepError> {
-        self.try_step(spans).map_err(|e| StepError { message: e.what().to_owned() })
+    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> std::result::Result<SlotId, StepError> {
+        let caches = self.slots.get(&from).expect("the engine names open slots");
+        let copies = caches.iter().map(|it| it.copy_prefix(n_tokens)).collect::<Result<_>>();
+        let slot = self.open_slot();
+        self.slots.insert(slot, copies.map_err(|e| step_error(&e))?);
+        Ok(slot)
+    }
+
+    fn step(&mut self, spans: &[Span<'_>]) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {
+        self.try_step(spans).map_err(|e| step_error(&e))
     }
 
     fn memory(&self) -> MemoryUse {
@@ -163,6 +185,16 @@ impl LanguageModel for MlxModel {
             cache_bytes,
         }
     }
+}
+
+/// The draws after a span: after its last known token, and after each draft.
+fn draws<'a>(span: &Span<'a>) -> impl Iterator<Item = SampleRequest<'a>> {
+    let n_drafted = span.n_drafted;
+    span.sample.into_iter().flat_map(move |it| (0..=n_drafted).map(move |n| it.after_drafts(n, n_drafted)))
+}
+
+fn step_error(error: &Exception) -> StepError {
+    StepError { message: error.what().to_owned() }
 }
 
 /// Token counts are bounded by the context.

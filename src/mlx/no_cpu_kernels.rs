@@ -113,6 +113,14 @@ impl InPlaceCache {
         match *self {}
     }
 
+    pub(crate) fn n_tokens(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn copy_prefix(&self, _: usize) -> Result<Self> {
+        match *self {}
+    }
+
     pub(crate) fn written(&self) -> Option<&Array> {
         match *self {}
     }

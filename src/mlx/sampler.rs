@@ -32,7 +32,10 @@ pub(crate) fn draw(
     kernels: Option<&Kernels>,
 ) -> Result<PendingToken> {
     let params = request.params;
-    let logits = penalized(logits, params, request.history)?;
+    let mut logits = penalized(logits, params, request.history)?;
+    if let Some(allowed) = request.allowed {
+        logits = only(&logits, allowed)?;
+    }
     if params.temperature == 0.0 && request.top_logprobs.is_none() {
         return Ok(PendingToken { token: greatest(&logits, kernels)?, logprobs: None });
     }
@@ -125,6 +128,14 @@ fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Re
             counts.iter().map(|n| params.presence_penalty + params.frequency_penalty * n).collect();
         selected.subtract(row(&seen))?.as_dtype(dtype)
     })
+}
+
+/// `logits` with all but those of `ids`, which are distinct, set to minus infinity.
+fn only(logits: &Array, ids: &[TokenId]) -> Result<Array> {
+    let ids = Array::from_slice(ids, &[to_i32(ids.len())]);
+    let never = Array::from_f32(f32::NEG_INFINITY).as_dtype(logits.dtype())?;
+    let none = ops::broadcast_to(&never, logits.shape())?;
+    none.put_along_axis(&ids, take_along_axis(logits, &ids, 0)?, 0)
 }
 
 /// `logits` with `edit` applied to those of `ids`, which are distinct.

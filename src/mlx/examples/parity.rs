@@ -70,9 +70,15 @@ fn feed(model: &mut MlxModel, slot: SlotId, tokens: &[u32]) -> Result<u32> {
 /// Feeds the same tokens to several slots at once.
 fn feed_all(model: &mut MlxModel, slots: &[SlotId], tokens: &[u32]) -> Result<Vec<u32>> {
     let params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
-    let sample =
-        Some(SampleRequest { params: &params, history: &[], n_generated: 0, seed: 0, top_logprobs: None });
-    let spans: Vec<_> = slots.iter().map(|&slot| Span { slot, tokens, sample }).collect();
+    let sample = Some(SampleRequest {
+        params: &params,
+        history: &[],
+        n_generated: 0,
+        seed: 0,
+        top_logprobs: None,
+        allowed: None,
+    });
+    let spans: Vec<_> = slots.iter().map(|&slot| Span { slot, tokens, n_drafted: 0, sample }).collect();
     Ok(model.step(&spans)?.into_iter().flatten().map(|it| it.token).collect())
 }
 

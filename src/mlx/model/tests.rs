@@ -24,28 +24,23 @@ fn fast(tiny: &Tiny) -> MlxModel {
 }
 
 fn sample(params: &SamplingParams, top_logprobs: Option<usize>) -> SampleRequest<'_> {
-    SampleRequest { params, history: &[], n_generated: 0, seed: 0, top_logprobs }
+    SampleRequest { params, history: &[], n_generated: 0, seed: 0, top_logprobs, allowed: None }
 }
 
 fn greedy() -> SamplingParams {
     SamplingParams { temperature: 0.0, ..SamplingParams::default() }
 }
 
-fn step_one(
-    model: &mut MlxModel,
-    slot: SlotId,
-    tokens: &[u32],
-    top_logprobs: Option<usize>,
-) -> Option<Sampled> {
+fn step_one(model: &mut MlxModel, slot: SlotId, tokens: &[u32], top_logprobs: Option<usize>) -> Sampled {
     let params = greedy();
-    let span = Span { slot, tokens, sample: Some(sample(&params, top_logprobs)) };
-    model.step(&[span]).unwrap().remove(0)
+    let span = Span { slot, tokens, n_drafted: 0, sample: Some(sample(&params, top_logprobs)) };
+    model.step(&[span]).unwrap().remove(0).remove(0)
 }
 
 /// Log probabilities of the whole vocabulary, by token, after `tokens`.
 fn logprobs(model: &mut MlxModel, tokens: &[u32]) -> Vec<f32> {
     let slot = model.open_slot();
-    let sampled = step_one(model, slot, tokens, Some(tiny::VOCABULARY as usize)).unwrap();
+    let sampled = step_one(model, slot, tokens, Some(tiny::VOCABULARY as usize));
     model.close_slot(slot);
     let mut top = sampled.logprobs.unwrap().top;
     assert_eq!(top.len(), tiny::VOCABULARY as usize);
@@ -58,11 +53,11 @@ fn generate(model: &mut MlxModel, slot: SlotId, prompt: &[u32], chunk: usize, n:
     let mut chunks: Vec<_> = prompt.chunks(chunk).collect();
     let last = chunks.pop().unwrap();
     for tokens in chunks {
-        assert_eq!(model.step(&[Span { slot, tokens, sample: None }]).unwrap(), [None]);
+        assert_eq!(model.step(&[Span { slot, tokens, n_drafted: 0, sample: None }]).unwrap(), [[]]);
     }
-    let mut out = vec![step_one(model, slot, last, None).unwrap().token];
+    let mut out = vec![step_one(model, slot, last, None).token];
     while out.len() < n {
-        out.push(step_one(model, slot, &out[out.len() - 1..], None).unwrap().token);
+        out.push(step_one(model, slot, &out[out.len() - 1..], None).token);
     }
     out
 }
@@ -128,13 +123,98 @@ fn tokens_do_not_depend_on_what_else_is_in_the_batch() {
             let spans: Vec<_> = slots
                 .iter()
                 .zip(&feeds)
-                .map(|(&slot, tokens)| Span { slot, tokens, sample: Some(sample(&params, None)) })
+                .map(|(&slot, tokens)| Span {
+                    slot,
+                    tokens,
+                    n_drafted: 0,
+                    sample: Some(sample(&params, None)),
+                })
                 .collect();
             for (got, sampled) in got.iter_mut().zip(model.step(&spans).unwrap()) {
-                got.push(sampled.unwrap().token);
+                got.extend(sampled.into_iter().map(|it| it.token));
             }
         }
         assert_eq!(got, expected, "{}", tiny.name);
+    }
+}
+
+/// At least `N_GUESSED` tokens after `prompt`, with four drafts a step of which the first `n_right(step)` are those of
+/// `expected`, and how many steps that took.
+fn guess(
+    model: &mut MlxModel,
+    params: &SamplingParams,
+    prompt: &[u32],
+    expected: &[u32],
+    n_right: fn(usize) -> usize,
+) -> (Vec<u32>, usize) {
+    let slot = model.open_slot();
+    let mut known = prompt.to_vec();
+    let (mut n_fed, mut n_steps) = (0, 0);
+    while known.len() < prompt.len() + N_GUESSED {
+        let n_generated = known.len() - prompt.len();
+        let drafts: Vec<u32> = expected
+            .iter()
+            .skip(n_generated)
+            .take(4)
+            .enumerate()
+            .map(|(i, &it)| if i < n_right(n_steps) { it } else { (it + 1) % tiny::VOCABULARY })
+            .collect();
+        let history = [known.as_slice(), &drafts].concat();
+        let request = SampleRequest {
+            params,
+            history: &history,
+            n_generated: n_generated as u64,
+            seed: 3,
+            top_logprobs: None,
+            allowed: None,
+        };
+        let span = Span { slot, tokens: &history[n_fed..], n_drafted: drafts.len(), sample: Some(request) };
+        let drawn = model.step(&[span]).unwrap().remove(0);
+        let n_right = n_right(n_steps).min(drafts.len());
+        assert_eq!(drawn.len(), n_right + 1, "{} drafts, {n_right} of them right", drafts.len());
+        n_fed = known.len() + n_right;
+        known.extend(drawn.iter().map(|it| it.token));
+        n_steps += 1;
+    }
+    (known.split_off(prompt.len()), n_steps)
+}
+
+const N_GUESSED: usize = 16;
+
+#[test]
+fn drafts_change_nothing_but_the_number_of_steps() {
+    let _alone = alone();
+    // Penalties look at the history, which holds the drafts; draws have a number each.
+    let sampled = SamplingParams { temperature: 0.8, frequency_penalty: 0.5, ..SamplingParams::default() };
+    for (tiny, params) in Tiny::all().iter().flat_map(|it| [(it, greedy()), (it, sampled.clone())]) {
+        let mut model = fast(tiny);
+        let prompt = prompt(20, 8);
+        let (expected, _) = guess(&mut model, &params, &prompt, &[], |_| 0);
+        for (n_right, n_steps) in
+            [(|_| 0) as fn(usize) -> usize, |step| step % 3, |_| 4].into_iter().zip([16, 9, 4])
+        {
+            let (got, n_taken) = guess(&mut model, &params, &prompt, &expected, n_right);
+            assert_eq!((&got[..N_GUESSED], n_taken), (&expected[..], n_steps), "{}", tiny.name);
+        }
+    }
+}
+
+#[test]
+fn a_copied_slot_goes_its_own_way() {
+    let _alone = alone();
+    for tiny in Tiny::all() {
+        let mut model = fast(&tiny);
+        let (one, other) = (prompt(300, 2), prompt(300, 9));
+        let slot = model.open_slot();
+        let expected_other = {
+            let slot = model.open_slot();
+            generate(&mut model, slot, &[&one[..100], &other[100..]].concat(), 300, 8)
+        };
+        let expected = generate(&mut model, slot, &one, 300, 8);
+        let copy = model.copy_slot(slot, 100).unwrap();
+        model.truncate_slot(slot, 200);
+        assert_eq!(generate(&mut model, copy, &other[100..], 300, 8), expected_other, "{}", tiny.name);
+        assert_eq!(generate(&mut model, slot, &one[200..], 300, 8), expected, "{}", tiny.name);
     }
 }
 
@@ -147,8 +227,9 @@ fn a_failed_step_closes_its_slot_and_the_next_step_works() {
     let (slot, other) = (model.open_slot(), model.open_slot());
     let expected = generate(&mut model, other, &prompt(9, 6), 9, 4);
     let beyond = [tiny::VOCABULARY];
-    let error =
-        model.step(&[Span { slot, tokens: &beyond, sample: Some(sample(&greedy(), None)) }]).unwrap_err();
+    let error = model
+        .step(&[Span { slot, tokens: &beyond, n_drafted: 0, sample: Some(sample(&greedy(), None)) }])
+        .unwrap_err();
     assert!(error.message.contains("does not exist"), "{}", error.message);
     model.truncate_slot(other, 3);
     assert_eq!(generate(&mut model, other, &prompt(9, 6)[3..], 9, 4), expected);

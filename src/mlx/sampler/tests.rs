@@ -25,7 +25,7 @@ fn sampled() -> SamplingParams {
 }
 
 fn draw_one(params: &SamplingParams, seed: u64, n_generated: u64, top_logprobs: Option<usize>) -> Sampled {
-    let request = SampleRequest { params, history: &[1], n_generated, seed, top_logprobs };
+    let request = SampleRequest { params, history: &[1], n_generated, seed, top_logprobs, allowed: None };
     draw(&logits(), &request, None).unwrap().finish().unwrap()
 }
 
@@ -118,6 +118,31 @@ fn penalties_and_bias_change_logits_as_mlx_lm_changes_them() {
         let got = penalized(&Array::from_slice(&[-1.0_f32, -2.0], &[2]), &params, &[0]).unwrap();
         got.eval().unwrap();
         assert_eq!(got.as_slice::<f32>(), [-1.5, -2.0]);
+    });
+}
+
+#[test]
+fn only_what_is_allowed_is_drawn() {
+    on_cpu(|| {
+        for params in [SamplingParams::default(), sampled()] {
+            let allowed = [6, 3, 1];
+            let tokens: Vec<TokenId> = (0..50)
+                .map(|n_generated| {
+                    let request = SampleRequest {
+                        params: &params,
+                        history: &[1],
+                        n_generated,
+                        seed: 1,
+                        top_logprobs: None,
+                        allowed: Some(&allowed),
+                    };
+                    draw(&logits(), &request, None).unwrap().finish().unwrap().token
+                })
+                .collect();
+            assert!(tokens.iter().all(|it| allowed.contains(it)), "{tokens:?}");
+            // The most likely of them.
+            assert!(tokens.contains(&1));
+        }
     });
 }
 

@@ -161,10 +161,17 @@ impl runabout_engine::LanguageModel for SeedListener {
     fn close_slot(&mut self, slot: runabout_engine::SlotId) {
         self.inner.close_slot(slot);
     }
+    fn copy_slot(
+        &mut self,
+        from: runabout_engine::SlotId,
+        n_tokens: usize,
+    ) -> Result<runabout_engine::SlotId, runabout_engine::StepError> {
+        self.inner.copy_slot(from, n_tokens)
+    }
     fn step(
         &mut self,
         spans: &[runabout_engine::Span<'_>],
-    ) -> Result<Vec<Option<runabout_engine::Sampled>>, runabout_engine::StepError> {
+    ) -> Result<Vec<Vec<runabout_engine::Sampled>>, runabout_engine::StepError> {
         self.seen
             .lock()
             .unwrap()
