@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runabout_mlx::DeviceChoice;
 
-/// The model that is used when none is named: small enough to try anywhere.
-const DEFAULT_MODEL: &str = "smollm2-135m";
+/// The model that is used when none is named: one for code, that fills in the middle, and small enough to try anywhere.
+const DEFAULT_MODEL: &str = "qwen2.5-coder-0.5b";
 
 /// A local language model for everyday coding errands.
 #[derive(Parser, Debug)]

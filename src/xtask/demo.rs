@@ -18,6 +18,29 @@ use self::client::Client;
 /// The session's figures, printed at the end.
 type Figures = Vec<(&'static str, String)>;
 
+/// Real code, of which the rest of one line is taken out.
+const HOLE_FILE: &str = include_str!("../../protocol/examples/complete.py");
+const HOLE_PATH: &str = "protocol/examples/complete.py";
+const HOLE_STARTS_AFTER: &str = "suffix = ";
+
+/// A text without the part between the cursor and the end of its line.
+struct Hole {
+    before: &'static str,
+    inside: &'static str,
+    after: &'static str,
+}
+
+impl Hole {
+    fn cut() -> Result<Self> {
+        let (before, rest) = HOLE_FILE
+            .find(HOLE_STARTS_AFTER)
+            .and_then(|idx| HOLE_FILE.split_at_checked(idx + HOLE_STARTS_AFTER.len()))
+            .with_context(|| format!("`{HOLE_PATH}` has no `{HOLE_STARTS_AFTER}`"))?;
+        let (inside, after) = rest.split_at(rest.find('\n').unwrap_or(rest.len()));
+        Ok(Self { before, inside, after })
+    }
+}
+
 pub(crate) fn run(root: &Path, model: &str) -> Result<()> {
     step("Building the worker");
     let status = Command::new(env!("CARGO"))
@@ -52,17 +75,16 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     let status = client.call("status", &json!({}))?;
     let can_fill_in = status["model"]["fill_in_the_middle"] == true;
 
-    step(if can_fill_in { "Completing code: filling in the middle" } else { "Completing code" });
-    let mut params = json!({
-        "prefix": "def mean(values):\n    \"\"\"The arithmetic mean of a list of numbers.\"\"\"\n    return",
-        "path": "statistics.py",
-        "mode": "line",
-        "max_tokens": 32,
-    });
+    let hole = Hole::cut()?;
+    let mut params = json!({"prefix": hole.before, "path": HOLE_PATH, "mode": "line", "max_tokens": 48});
     if can_fill_in {
-        params["suffix"] = json!("\n\n\nprint(mean([1, 2, 3]))\n");
+        step(&format!("Filling in the middle of `{HOLE_PATH}`, behind `{}`", HOLE_STARTS_AFTER.trim_end()));
+        params["suffix"] = json!(hole.after);
+    } else {
+        step(&format!("Continuing `{HOLE_PATH}` behind `{}`", HOLE_STARTS_AFTER.trim_end()));
     }
     let result = streamed(&mut client, "complete", &params)?;
+    println!("   the file has `{}`", hole.inside);
     push_speed(&mut figures, ["complete: first token", "complete: prompt", "complete: generation"], &result);
 
     step("Chatting");

@@ -41,7 +41,7 @@ enum Command {
     /// Show a whole session with the worker: completion, chat, a cancel, and measured speeds.
     Demo {
         /// A named model, or whatever else `runabout serve --model` takes.
-        #[arg(long, default_value = "smollm2-135m")]
+        #[arg(long, default_value = "qwen2.5-coder-0.5b")]
         model: String,
     },
     /// Measure speed: of the kernels beside the machine, of the worker beside its peers.
