@@ -10,6 +10,7 @@ mod folder;
 mod sample;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
@@ -22,6 +23,7 @@ pub(crate) use self::sample::byte_parts;
 
 use self::bytes::TokenBytes;
 use crate::chat::ChatTemplates;
+use crate::healing::TokensByBytes;
 use crate::{TextError, TokenId};
 
 /// A model's tokenizer, chat template and end tokens. Immutable; share it in an `Arc`.
@@ -38,6 +40,8 @@ pub struct Tokenizer {
     bos: Option<TokenId>,
     templates: ChatTemplates,
     end_tokens: Vec<TokenId>,
+    /// Made when it is first wanted.
+    by_bytes: OnceLock<TokensByBytes>,
 }
 
 impl Tokenizer {
@@ -66,8 +70,16 @@ impl Tokenizer {
         let control = ControlTokens::new(added.filter(|(_, token)| control::is_control(token)));
         let inner_later = later_variant(&inner);
         let templates = ChatTemplates::new(parts)?;
-        let mut tokenizer =
-            Self { inner, inner_later, control, bytes, bos: None, templates, end_tokens: Vec::new() };
+        let mut tokenizer = Self {
+            inner,
+            inner_later,
+            control,
+            bytes,
+            bos: None,
+            templates,
+            end_tokens: Vec::new(),
+            by_bytes: OnceLock::new(),
+        };
         tokenizer.bos = tokenizer.missing_bos(parts);
         tokenizer.end_tokens = ends::find(&tokenizer, parts);
         Ok(tokenizer)
@@ -129,6 +141,14 @@ impl Tokenizer {
 
     pub(crate) fn templates(&self) -> &ChatTemplates {
         &self.templates
+    }
+
+    pub(crate) fn is_control(&self, token: TokenId) -> bool {
+        self.control.contains(token)
+    }
+
+    pub(crate) fn tokens_by_bytes(&self) -> &TokensByBytes {
+        self.by_bytes.get_or_init(|| TokensByBytes::new(self))
     }
 
     pub(crate) fn token_bytes(&self, token: TokenId) -> &[u8] {

@@ -92,6 +92,10 @@ impl ControlTokens {
         self.at_start_of(text).is_some()
     }
 
+    pub(crate) fn contains(&self, id: TokenId) -> bool {
+        self.tokens.iter().any(|it| it.id == id)
+    }
+
     pub(crate) fn named(&self, text: &str) -> Option<TokenId> {
         self.tokens.iter().find(|it| it.text == text).map(|it| it.id)
     }

@@ -1,0 +1,156 @@
+//! Tokens across the cursor.
+//!
+//! Who types stops inside a word, and a prompt that ends there shows the model tokens that it never saw before such a
+//! text: after `ret` and `u` comes nothing, where `return` would be one token. So the last piece of the prefix is
+//! taken back from the prompt, and the first tokens that are drawn are held to those that spell it again; what they
+//! say beyond it is the text. Greedy text is then what the model says after the shortened prompt, if that goes on with the
+//! piece at all, and else the likeliest that does, token by token.
+
+use std::sync::Arc;
+
+use crate::{TokenId, Tokenizer};
+
+/// All tokens that stand for bytes, in the order of their bytes: those that begin alike stand together.
+#[derive(Debug)]
+pub(crate) struct TokensByBytes {
+    ids: Vec<TokenId>,
+}
+
+impl TokensByBytes {
+    pub(crate) fn new(tokenizer: &Tokenizer) -> Self {
+        let n_tokens = TokenId::try_from(tokenizer.vocabulary_size()).unwrap_or(TokenId::MAX);
+        let mut ids: Vec<TokenId> = (0..n_tokens)
+            .filter(|&it| !tokenizer.token_bytes(it).is_empty() && !tokenizer.is_control(it))
+            .collect();
+        ids.sort_by_key(|&it| tokenizer.token_bytes(it));
+        Self { ids }
+    }
+
+    /// Tokens whose bytes begin with `start`.
+    fn beginning_with(&self, tokenizer: &Tokenizer, start: &[u8]) -> &[TokenId] {
+        let from = self.ids.partition_point(|&it| tokenizer.token_bytes(it) < start);
+        let n = self.ids[from..].partition_point(|&it| tokenizer.token_bytes(it).starts_with(start));
+        &self.ids[from..from + n]
+    }
+
+    /// Tokens whose bytes `text` begins with, itself left out.
+    fn beginning(&self, tokenizer: &Tokenizer, text: &[u8]) -> Vec<TokenId> {
+        let shorter = (1..text.len()).flat_map(|n| {
+            let start = &text[..n];
+            let same = self.beginning_with(tokenizer, start).iter();
+            same.take_while(move |&&it| tokenizer.token_bytes(it) == start)
+        });
+        shorter.copied().collect()
+    }
+}
+
+/// Holds the first tokens of a text to what was taken back from its prompt.
+#[derive(Clone, Debug)]
+pub struct Healing {
+    tokenizer: Arc<Tokenizer>,
+    text: String,
+    /// How much of `text` was drawn again.
+    n_drawn: usize,
+    /// The tokens that may come next; none once all of `text` was drawn.
+    allowed: Vec<TokenId>,
+}
+
+impl Healing {
+    /// Holds a text to begin with `text`. `None` for no text, and where no token begins so.
+    pub fn new(tokenizer: Arc<Tokenizer>, text: &str) -> Option<Self> {
+        let mut healing = Self { tokenizer, text: text.to_owned(), n_drawn: 0, allowed: Vec::new() };
+        healing.allow();
+        (!healing.allowed.is_empty()).then_some(healing)
+    }
+
+    /// What was taken back, and comes again before the text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The only tokens that may be drawn next; `None` once all of it was drawn.
+    pub fn allowed(&self) -> Option<&[TokenId]> {
+        (!self.allowed.is_empty()).then_some(self.allowed.as_slice())
+    }
+
+    /// Takes a drawn token, which was one of the allowed.
+    pub fn push(&mut self, token: TokenId) {
+        self.n_drawn += self.tokenizer.token_bytes(token).len();
+        self.allow();
+    }
+
+    fn allow(&mut self) {
+        let left = self.text.as_bytes().get(self.n_drawn..).unwrap_or_default();
+        if left.is_empty() {
+            self.allowed = Vec::new();
+            return;
+        }
+        let by_bytes = self.tokenizer.tokens_by_bytes();
+        let mut allowed = by_bytes.beginning_with(&self.tokenizer, left).to_vec();
+        allowed.extend(by_bytes.beginning(&self.tokenizer, left));
+        self.allowed = allowed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::tokenizer::byte_parts;
+
+    /// Bytes, and from 300 on the words.
+    fn with_words(words: &[&str]) -> Arc<Tokenizer> {
+        let mut parts = byte_parts();
+        let mut json: serde_json::Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
+        for (word, id) in words.iter().zip(300..) {
+            json["model"]["vocab"][*word] = json!(id);
+        }
+        parts.tokenizer_json = json.to_string().into_bytes();
+        Arc::new(Tokenizer::from_parts(&parts).unwrap())
+    }
+
+    fn allowed(healing: &Healing) -> Vec<TokenId> {
+        let mut tokens = healing.allowed().unwrap_or_default().to_vec();
+        tokens.sort_unstable();
+        tokens
+    }
+
+    #[test]
+    fn the_first_token_begins_with_the_text_or_the_text_with_it() {
+        let tokenizer = with_words(&["return", "re", "retu", "ret", "returned", "rex", "turn"]);
+        let healing = Healing::new(tokenizer, "retu").unwrap();
+        assert_eq!(allowed(&healing), [u32::from(b'r'), 300, 301, 302, 303, 304]);
+    }
+
+    #[test]
+    fn it_goes_on_until_all_of_the_text_was_drawn() {
+        let tokenizer = with_words(&["return", "re", "tu", "turn"]);
+        let mut healing = Healing::new(tokenizer, "retu").unwrap();
+        healing.push(301);
+        assert_eq!(allowed(&healing), [u32::from(b't'), 302, 303]);
+        healing.push(u32::from(b't'));
+        assert_eq!(allowed(&healing), [u32::from(b'u')]);
+        healing.push(u32::from(b'u'));
+        assert_eq!(healing.allowed(), None);
+        healing.push(300);
+        assert_eq!(healing.allowed(), None);
+    }
+
+    #[test]
+    fn a_character_may_come_byte_by_byte() {
+        let mut healing = Healing::new(with_words(&[]), "é").unwrap();
+        assert_eq!(allowed(&healing), [0xC3]);
+        healing.push(0xC3);
+        assert_eq!(allowed(&healing), [0xA9]);
+    }
+
+    #[test]
+    fn control_tokens_never_spell_a_text() {
+        let healing = Healing::new(with_words(&[]), "<").unwrap();
+        assert_eq!(allowed(&healing), [u32::from(b'<')]);
+        assert!(Healing::new(with_words(&[]), "").is_none());
+    }
+}

@@ -1,0 +1,395 @@
+//! Rules that end a completion where a person would end it, while it is drawn.
+//!
+//! A rule judges the text after each character: it may hold text back that could still prove wrong, and it may cut the
+//! text at a place that is still held. So what is given out is never taken back, what a rule cuts is never given
+//! out, and the result does not depend on how the text was cut into pieces. Rules are pure: they know the text around
+//! the cursor and nothing of tokens or models.
+
+mod blank;
+mod brackets;
+mod extent;
+mod language;
+mod lexer;
+mod lines;
+mod repetition;
+mod scope;
+mod suffix;
+
+use self::blank::Blank;
+use self::brackets::Brackets;
+use self::extent::Extent;
+use self::language::Language;
+use self::lexer::Lexer;
+use self::repetition::Repetition;
+use self::scope::Scope;
+use self::suffix::Suffix;
+
+/// What may end a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rule {
+    /// The line is complete.
+    Line,
+    /// The statement is complete: the line's end, with every bracket closed that the text opened.
+    Statement,
+    /// The block is complete: its closing line, or an empty line between blocks of the outermost level.
+    Block,
+    /// A line is less indented than the block that the cursor is in.
+    Indentation,
+    /// A bracket closes what the text behind the cursor closes already, or what nobody opened.
+    Bracket,
+    /// The text begins to repeat what stands behind the cursor, word by word or nearly so.
+    Suffix,
+    /// The text repeats itself, or the lines before it.
+    Repetition,
+    /// There is nothing but white space.
+    Blank,
+}
+
+impl Rule {
+    pub const ALL: [Self; 8] = [
+        Self::Line,
+        Self::Statement,
+        Self::Block,
+        Self::Indentation,
+        Self::Bracket,
+        Self::Suffix,
+        Self::Repetition,
+        Self::Blank,
+    ];
+
+    /// As clients know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Statement => "statement",
+            Self::Block => "block",
+            Self::Indentation => "indentation",
+            Self::Bracket => "bracket",
+            Self::Suffix => "suffix",
+            Self::Repetition => "repetition",
+            Self::Blank => "blank",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+}
+
+/// How far a completion should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// As far as the place suggests.
+    Auto,
+    Line,
+    Block,
+}
+
+/// Where a completion goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor<'a> {
+    pub prefix: &'a str,
+    pub suffix: &'a str,
+    /// As the client names it.
+    pub language: Option<&'a str>,
+    pub path: Option<&'a str>,
+}
+
+/// What one piece of text led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleOutput {
+    /// Text that no rule can cut any more.
+    pub emit: String,
+    /// The rule that ended the text.
+    pub stopped: Option<Rule>,
+}
+
+/// The rules for one completion.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    seen: Seen,
+    judges: Vec<Judge>,
+    trims: Option<Blank>,
+    /// How much of the text was given out.
+    n_emitted: usize,
+    is_over: bool,
+}
+
+/// The text so far, and what all rules want to know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) text: String,
+    /// Where the last line begins.
+    pub(crate) line_start: usize,
+    /// Ends of lines so far.
+    pub(crate) n_newlines: usize,
+    lexer: Lexer,
+    /// Whether the last character is neither in a string nor in a comment.
+    pub(crate) is_code: bool,
+    /// Brackets that the text opened and has not closed.
+    pub(crate) opened: Vec<char>,
+    /// The last line's code, without its comment.
+    pub(crate) code: String,
+    /// The same of the line before the last character, which is a newline.
+    pub(crate) ended_code: String,
+    /// Brackets of the prefix that the text has closed.
+    pub(crate) n_closed_outer: usize,
+}
+
+/// What a rule thinks of the text so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Clear,
+    /// What begins here may still be cut.
+    Hold(usize),
+    Cut(usize, Rule),
+}
+
+#[derive(Clone, Debug)]
+enum Judge {
+    Brackets(Brackets),
+    Suffix(Suffix),
+    Repetition(Repetition),
+    Scope(Scope),
+    Blank,
+}
+
+impl Rules {
+    /// The rules for a completion at `cursor`, less those that are `off`.
+    pub fn new(cursor: &Cursor<'_>, goal: Goal, off: &[Rule]) -> Self {
+        let language = Language::find(cursor.language, cursor.path);
+        let mut lexer = Lexer::new(language);
+        let brackets = Brackets::read(&mut lexer, cursor);
+        let is_on = |rule: Rule| !off.contains(&rule);
+        let extent = Extent::choose(cursor, goal, language, lexer.place(), &brackets);
+        let scope = Scope::new(cursor, brackets.code(), extent, language, off);
+        let mut judges = Vec::new();
+        if is_on(Rule::Bracket) {
+            judges.push(Judge::Brackets(brackets));
+        }
+        if is_on(Rule::Suffix) {
+            judges.push(Judge::Suffix(Suffix::new(cursor, lexer.place())));
+        }
+        if is_on(Rule::Repetition) {
+            judges.push(Judge::Repetition(Repetition::new(cursor.prefix)));
+        }
+        judges.push(Judge::Scope(scope));
+        let trims = is_on(Rule::Blank).then(|| Blank::new(cursor));
+        if trims.is_some() {
+            judges.push(Judge::Blank);
+        }
+        let seen = Seen {
+            text: String::new(),
+            line_start: 0,
+            n_newlines: 0,
+            is_code: true,
+            lexer,
+            opened: Vec::new(),
+            code: String::new(),
+            ended_code: String::new(),
+            n_closed_outer: 0,
+        };
+        Self { seen, judges, trims, n_emitted: 0, is_over: false }
+    }
+
+    /// Takes the next piece of text. After a rule ended it, all further text is dropped.
+    pub fn push(&mut self, text: &str) -> RuleOutput {
+        let mut output = RuleOutput::default();
+        for next in text.chars() {
+            if self.is_over {
+                break;
+            }
+            self.seen.push(next);
+            let (end, rule) = self.judge();
+            self.is_over = rule.is_some();
+            output.stopped = rule;
+            self.emit_to(end, &mut output.emit);
+        }
+        output
+    }
+
+    /// No more text comes: what was held back belongs to the text, unless a rule cuts it at its end.
+    pub fn flush(&mut self) -> String {
+        let mut emit = String::new();
+        if !self.is_over {
+            self.is_over = true;
+            let ends = self.judges.iter().filter_map(|it| it.at_end(&self.seen));
+            let end = ends.min().unwrap_or(self.seen.text.len());
+            let end = self.trims.as_ref().map_or(end, |it| it.trim_at_end(&self.seen.text[..end]));
+            self.emit_to(end, &mut emit);
+        }
+        emit
+    }
+
+    /// How far the text may be given out, and the rule that ended it there.
+    fn judge(&mut self) -> (usize, Option<Rule>) {
+        let mut end = self.seen.text.len();
+        let mut cut: Option<(usize, Rule)> = None;
+        for judge in &mut self.judges {
+            match judge.judge(&self.seen) {
+                Verdict::Clear => {}
+                Verdict::Hold(from) => end = end.min(from),
+                // The first of two that cut at the same place names it.
+                Verdict::Cut(at, rule) => cut = cut.filter(|it| it.0 <= at).or(Some((at, rule))),
+            }
+        }
+        let (end, rule) = cut.map_or((end, None), |(at, rule)| (at, Some(rule)));
+        let trims = self.trims.as_ref();
+        let held = &self.seen.text[..end];
+        let end = match rule {
+            Some(_) => trims.map_or(end, |it| it.trim_at_end(held)),
+            None => trims.map_or(end, |_| blank::without_trailing(held)),
+        };
+        (end, rule)
+    }
+
+    /// A cut before what was given out would be a rule's mistake; the text then stays as it is.
+    fn emit_to(&mut self, end: usize, emit: &mut String) {
+        if let Some(text) = self.seen.text.get(self.n_emitted..end) {
+            emit.push_str(text);
+            self.n_emitted = self.n_emitted.max(end);
+        }
+    }
+}
+
+impl Seen {
+    fn push(&mut self, next: char) {
+        if self.text.ends_with('\n') {
+            self.line_start = self.text.len();
+        }
+        self.text.push(next);
+        self.is_code = self.lexer.push(next);
+        if next == '\n' {
+            self.n_newlines += 1;
+            self.ended_code = std::mem::take(&mut self.code);
+        } else if self.is_code {
+            self.code.push(next);
+        } else if !matches!(self.lexer.place(), lexer::Place::LineComment | lexer::Place::BlockComment) {
+            // A string stands for something that is there.
+            self.code.push('"');
+        }
+        if !self.is_code {
+            return;
+        }
+        match next {
+            '(' | '[' | '{' => self.opened.push(next),
+            ')' | ']' | '}' => {
+                if self.opened.pop().is_none() {
+                    self.n_closed_outer += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the text ends in the string that `place` is.
+    pub(crate) fn is_string_at(&self, place: lexer::Place) -> bool {
+        self.lexer.place() == place
+    }
+
+    /// Whether the text ends in code or in a string or comment of one line.
+    pub(crate) fn is_line_over(&self) -> bool {
+        !matches!(self.lexer.place(), lexer::Place::LongString(_) | lexer::Place::BlockComment)
+    }
+
+    /// The last character.
+    pub(crate) fn last(&self) -> Option<char> {
+        self.text.chars().next_back()
+    }
+
+    /// The line that the last character, a newline, ended; without its `\r`.
+    pub(crate) fn ended_line(&self) -> &str {
+        let line = self.text[self.line_start..].strip_suffix('\n').unwrap_or_default();
+        line.strip_suffix('\r').unwrap_or(line)
+    }
+
+    /// The last line.
+    pub(crate) fn line(&self) -> &str {
+        &self.text[self.line_start..]
+    }
+}
+
+impl Judge {
+    fn judge(&mut self, seen: &Seen) -> Verdict {
+        match self {
+            Self::Brackets(it) => it.judge(seen),
+            Self::Suffix(it) => it.judge(seen),
+            Self::Repetition(it) => it.judge(seen),
+            Self::Scope(it) => it.judge(seen),
+            Self::Blank => Blank::judge(seen),
+        }
+    }
+
+    /// Where the text is to be cut when no more of it comes.
+    fn at_end(&self, seen: &Seen) -> Option<usize> {
+        match self {
+            Self::Suffix(it) => it.at_end(seen),
+            Self::Repetition(it) => it.at_end(seen),
+            Self::Scope(it) => it.at_end(seen),
+            Self::Brackets(_) | Self::Blank => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod testing;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::testing::run;
+    use super::*;
+
+    #[test]
+    fn a_rule_has_one_name() {
+        for rule in Rule::ALL {
+            assert_eq!(Rule::named(rule.name()), Some(rule));
+        }
+        assert_eq!(Rule::named("lines"), None);
+    }
+
+    #[test]
+    fn each_rule_can_be_switched_off() {
+        // (prefix, suffix, text, the rule that ends it)
+        let table = [
+            ("x = ", "\n", "1\ny = 2\n", Rule::Line),
+            ("x = [", "", "\n    1,\n]\ny = 2\n", Rule::Statement),
+            ("", "", "def f():\n    pass\n\n\ndef g():\n    pass", Rule::Block),
+            ("def f():\n    ", "", "pass\nx = 1\n", Rule::Indentation),
+            ("f(", ")\n", "x), g()", Rule::Bracket),
+            ("x = a", " + b.cde\n", " + b.cde + d", Rule::Suffix),
+            ("if x:\n    ", "", "a.b()\n    a.b()\n    a.b()\n    a.b()\n    c", Rule::Repetition),
+            ("if x:\n    ", "", "a.b()\n\n\n\n    c()", Rule::Blank),
+        ];
+        for (prefix, suffix, text, rule) in table {
+            let cursor = Cursor { prefix, suffix, language: Some("python"), path: None };
+            let (short, stopped) = run(&cursor, Goal::Auto, &[], &[text]);
+            assert_eq!(stopped, Some(rule), "{text}");
+            let (long, stopped) = run(&cursor, Goal::Auto, &[rule], &[text]);
+            assert_ne!(stopped, Some(rule), "{text}");
+            assert!(long.len() > short.len() && long.starts_with(&short), "{long}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_chunking_gives_the_same_text(
+            prefix in "([ab (){}:\n\"]|    ){0,12}",
+            suffix in "([ab (){}:\n\"]|    ){0,12}",
+            pieces in prop::collection::vec("([ab (){}:\r\n\"é]|    |\n    ab){0,5}", 0..10),
+            goal in prop_oneof![Just(Goal::Auto), Just(Goal::Line), Just(Goal::Block)],
+            off in prop::sample::subsequence(Rule::ALL.to_vec(), 0..3),
+            language in prop_oneof![Just("python"), Just("rust"), Just("ruby")],
+        ) {
+            let cursor = Cursor { prefix: &prefix, suffix: &suffix, language: Some(language), path: None };
+            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+            let whole = pieces.concat();
+            let got = run(&cursor, goal, &off, &pieces);
+            prop_assert_eq!(&got, &run(&cursor, goal, &off, &[&whole]));
+            prop_assert!(whole.starts_with(&got.0), "a completion is the beginning of what was drawn");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! How far a completion should go: a line, a statement, or a block.
+//!
+//! Where nothing is asked for, the place decides, as in the plugins that do it best: in the middle of a line, in
+//! strings and in comments the line; in an empty line, and behind what opens a block, the block; else the statement,
+//! which is a line unless brackets are open.
+
+use super::brackets::Brackets;
+use super::language::Language;
+use super::lexer::Place;
+use super::lines::{indentation, left_of, lines_below, right_of};
+use super::{Cursor, Goal};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Line,
+    Statement {
+        /// Brackets that it should leave open: the suffix closes them.
+        n_left_open: usize,
+        /// Brackets of the cursor's line that it should close.
+        n_to_close: usize,
+    },
+    Block(Block),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Where its lines are indented. `None`: as its first line will be.
+    pub(super) indentation: Option<usize>,
+    /// A line that closes it is indented at least so.
+    pub(super) outer: Option<usize>,
+    /// Whether an empty line ends it, before a line that is not indented deeper than its first.
+    pub(super) ends_at_gap: bool,
+}
+
+impl Extent {
+    pub(super) fn choose(
+        cursor: &Cursor<'_>,
+        goal: Goal,
+        language: &Language,
+        place: Place,
+        brackets: &Brackets,
+    ) -> Self {
+        let (left, right) = (left_of(cursor.prefix), right_of(cursor.suffix));
+        let is_auto = match goal {
+            Goal::Line => return Self::Line,
+            Goal::Block => false,
+            Goal::Auto => true,
+        };
+        if is_auto && (place != Place::Code || !right.is_empty()) {
+            return Self::Line;
+        }
+        let code = brackets.code();
+        let of_line = indentation(left);
+        if left.trim().is_empty() {
+            // Some editors leave the indentation of an empty line to whoever writes into it.
+            let indentation = (of_line > 0).then_some(of_line);
+            let outer = (brackets.n_closable() > 0).then_some(0);
+            return Self::Block(Block { indentation, outer, ends_at_gap: is_auto || of_line == 0 });
+        }
+        if code.trim_end().ends_with('{') || language.opens_block(code) {
+            return Self::Block(Block { indentation: None, outer: Some(of_line), ends_at_gap: is_auto });
+        }
+        if is_auto {
+            let n_to_close = n_open(code).min(brackets.n_closable());
+            return Self::Statement { n_left_open: brackets.n_missing_openers(), n_to_close };
+        }
+        Self::Block(Block { indentation: Some(of_line), outer: None, ends_at_gap: false })
+    }
+}
+
+/// The block that a line of the text opens, if the suffix does not have it already.
+pub(super) fn block_below(
+    code: &str,
+    line_indentation: usize,
+    language: &Language,
+    below: Option<usize>,
+) -> Option<Block> {
+    let is_there = below.is_some_and(|it| it > line_indentation);
+    (language.opens_block(code) && !is_there).then_some(Block {
+        indentation: None,
+        outer: Some(line_indentation),
+        ends_at_gap: true,
+    })
+}
+
+/// The indentation of the next line that is not blank.
+pub(super) fn indentation_below(suffix: &str) -> Option<usize> {
+    lines_below(suffix).next().map(indentation)
+}
+
+/// Brackets that a line opens and does not close.
+fn n_open(code: &str) -> usize {
+    code.chars().fold(0_usize, |n_open, next| match next {
+        '(' | '[' | '{' => n_open + 1,
+        ')' | ']' | '}' => n_open.saturating_sub(1),
+        _ => n_open,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(path: &str, prefix: &str, suffix: &str, goal: Goal) -> Extent {
+        let cursor = Cursor { prefix, suffix, language: None, path: Some(path) };
+        let language = Language::find(None, Some(path));
+        let mut lexer = super::super::lexer::Lexer::new(language);
+        let brackets = Brackets::read(&mut lexer, &cursor);
+        Extent::choose(&cursor, goal, language, lexer.place(), &brackets)
+    }
+
+    #[test]
+    fn the_place_decides() {
+        let statement = |n_left_open, n_to_close| Extent::Statement { n_left_open, n_to_close };
+        let block = |indentation, outer| Extent::Block(Block { indentation, outer, ends_at_gap: true });
+        let table = [
+            ("a.py", "x = foo(", ")\n", Extent::Line),
+            ("a.py", "x = ", " + 1\n", Extent::Line),
+            ("a.py", "x = 'ab", "\n", Extent::Line),
+            ("a.py", "# the ", "\n", Extent::Line),
+            ("a.py", "\"\"\"Gives\n", "\n", Extent::Line),
+            ("a.py", "x = ", "\ny = 2\n", statement(0, 0)),
+            ("a.py", "x = f(1, ", "\ny = 2\n", statement(0, 1)),
+            ("a.js", "items.forEach", "\n  x();\n});\n", statement(2, 0)),
+            ("a.py", "def f(x):\n    ", "\n", block(Some(4), None)),
+            ("a.py", "def f(x):\n", "\n", block(None, None)),
+            ("a.py", "def f(x):  # why", "\n", Extent::Line),
+            ("a.py", "def f(x):", "\n", block(None, Some(0))),
+            ("a.rs", "    if x {", "\n    }\n", block(None, Some(4))),
+            ("a.rs", "fn f() {\n\t", "", block(Some(4), Some(0))),
+            ("a.rs", "fn f() {\n\t", "\n}\n", block(Some(4), None)),
+        ];
+        for (path, prefix, suffix, expected) in table {
+            assert_eq!(choose(path, prefix, suffix, Goal::Auto), expected, "{prefix:?}|{suffix:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_client_asks_for_goes_before_what_the_place_suggests() {
+        assert_eq!(choose("a.rs", "fn f() {", "\n}\n", Goal::Line), Extent::Line);
+        let block = Block { indentation: Some(2), outer: None, ends_at_gap: false };
+        assert_eq!(choose("a.rs", "  let x", " = 1;\n", Goal::Block), Extent::Block(block));
+    }
+}

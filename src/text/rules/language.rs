@@ -1,0 +1,261 @@
+//! What a rule must know of a programming language: how it writes comments and strings, and what opens a block.
+//!
+//! One table. A language is found by the name that the client gives, else by the extension of the path; an unknown
+//! one has strings in double quotes and no comments, so that rules err on the side of letting text through.
+
+/// How a language writes what is not code.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Language {
+    /// Names and extensions, in lower case. Both stand in one list: no language's name is another one's extension.
+    names: &'static [&'static str],
+    pub(crate) line_comments: &'static [&'static str],
+    pub(crate) block_comment: Option<(&'static str, &'static str)>,
+    /// Quotes of strings that end at the end of their line.
+    pub(crate) quotes: &'static [char],
+    /// Quotes of strings that go on over lines.
+    pub(crate) long_quotes: &'static [char],
+    /// Whether a quote written three times begins a string that goes on over lines.
+    pub(crate) has_triple_quotes: bool,
+    /// Whether `'` stands before one character, or before the name of a lifetime.
+    pub(crate) has_char_quotes: bool,
+    /// What the line before a deeper one ends with, besides an open bracket.
+    pub(crate) openers: &'static [&'static str],
+    /// Words that a line of the outer indentation may begin with and still belong to the block.
+    pub(crate) continuations: &'static [&'static str],
+}
+
+const PLAIN: Language = Language {
+    names: &[],
+    line_comments: &[],
+    block_comment: None,
+    quotes: &['"'],
+    long_quotes: &[],
+    has_triple_quotes: false,
+    has_char_quotes: false,
+    openers: &[],
+    continuations: &[],
+};
+
+const C_LIKE: Language =
+    Language { line_comments: &["//"], block_comment: Some(("/*", "*/")), quotes: &['"', '\''], ..PLAIN };
+
+const LANGUAGES: [Language; 19] = [
+    Language { names: &["rust", "rs"], quotes: &[], long_quotes: &['"'], has_char_quotes: true, ..C_LIKE },
+    Language {
+        names: &["python", "py", "pyi", "pyx", "starlark", "bzl"],
+        line_comments: &["#"],
+        quotes: &['"', '\''],
+        has_triple_quotes: true,
+        openers: &[":"],
+        continuations: &["elif", "else", "except", "finally"],
+        ..PLAIN
+    },
+    Language {
+        names: &[
+            "javascript",
+            "javascriptreact",
+            "js",
+            "jsx",
+            "mjs",
+            "cjs",
+            "typescript",
+            "typescriptreact",
+            "ts",
+            "tsx",
+            "mts",
+            "cts",
+        ],
+        long_quotes: &['`'],
+        openers: &["=>"],
+        ..C_LIKE
+    },
+    Language { names: &["go", "golang"], long_quotes: &['`'], ..C_LIKE },
+    Language {
+        names: &[
+            "c",
+            "h",
+            "cpp",
+            "c++",
+            "cc",
+            "cxx",
+            "hpp",
+            "hh",
+            "hxx",
+            "cuda",
+            "cu",
+            "objective-c",
+            "objc",
+            "m",
+            "mm",
+        ],
+        ..C_LIKE
+    },
+    Language {
+        names: &["java", "csharp", "cs", "groovy", "gradle", "dart", "zig", "solidity", "sol", "proto"],
+        ..C_LIKE
+    },
+    Language { names: &["kotlin", "kt", "kts", "swift", "scala", "sbt"], has_triple_quotes: true, ..C_LIKE },
+    Language { names: &["css", "scss", "less"], ..C_LIKE },
+    Language { names: &["php"], line_comments: &["//", "#"], ..C_LIKE },
+    Language {
+        names: &["ruby", "rb", "rake", "gemspec", "crystal"],
+        line_comments: &["#"],
+        quotes: &['"', '\''],
+        openers: &["do", "then", "begin", "else"],
+        continuations: &["end", "else", "elsif", "rescue", "ensure", "when"],
+        ..PLAIN
+    },
+    Language {
+        names: &["elixir", "ex", "exs"],
+        line_comments: &["#"],
+        has_triple_quotes: true,
+        openers: &["do", "->", "else"],
+        continuations: &["end", "else", "rescue", "after"],
+        ..PLAIN
+    },
+    Language {
+        names: &["lua"],
+        line_comments: &["--"],
+        block_comment: Some(("--[[", "]]")),
+        quotes: &['"', '\''],
+        openers: &["do", "then", "else", "repeat"],
+        continuations: &["end", "else", "elseif", "until"],
+        ..PLAIN
+    },
+    Language {
+        names: &["shellscript", "shell", "bash", "sh", "zsh", "fish"],
+        line_comments: &["#"],
+        long_quotes: &['"', '\''],
+        quotes: &[],
+        openers: &["do", "then", "else", "in"],
+        continuations: &["done", "fi", "else", "elif", "esac", "end"],
+        ..PLAIN
+    },
+    Language {
+        names: &[
+            "perl",
+            "pl",
+            "pm",
+            "r",
+            "julia",
+            "jl",
+            "make",
+            "makefile",
+            "mk",
+            "cmake",
+            "dockerfile",
+            "nix",
+        ],
+        line_comments: &["#"],
+        ..PLAIN
+    },
+    Language {
+        names: &["toml", "yaml", "yml", "ini", "properties", "conf"],
+        line_comments: &["#"],
+        openers: &[":"],
+        ..PLAIN
+    },
+    Language { names: &["sql", "haskell", "hs", "ada", "elm"], line_comments: &["--"], ..PLAIN },
+    Language {
+        names: &["lisp", "clojure", "clj", "scheme", "scm", "el", "racket"],
+        line_comments: &[";"],
+        ..PLAIN
+    },
+    Language {
+        names: &["html", "xml", "svg", "vue", "svelte", "markdown", "md"],
+        quotes: &[],
+        block_comment: Some(("<!--", "-->")),
+        ..PLAIN
+    },
+    Language { names: &["json", "jsonc", "json5"], line_comments: &["//"], ..PLAIN },
+];
+
+impl Language {
+    /// The language of this name, else the one of the path's extension or file name.
+    pub(crate) fn find(name: Option<&str>, path: Option<&str>) -> &'static Self {
+        let by_name = |name: &str| {
+            let name = name.to_lowercase();
+            LANGUAGES.iter().find(|it| it.names.contains(&name.as_str()))
+        };
+        let file = path.map(|it| it.rsplit(['/', '\\']).next().unwrap_or(it));
+        let extension = file.map(|it| it.rsplit('.').next().unwrap_or(it));
+        name.and_then(by_name).or_else(|| extension.and_then(by_name)).unwrap_or(&PLAIN)
+    }
+
+    /// Whether a line of code, less its comment, opens a block by its last word.
+    pub(crate) fn opens_block(&self, code: &str) -> bool {
+        let code = code.trim_end();
+        self.openers.iter().any(|opener| {
+            let is_word = opener.ends_with(char::is_alphabetic);
+            code.strip_suffix(opener).is_some_and(|before| {
+                !is_word || !before.ends_with(|it: char| it.is_alphanumeric() || it == '_' || it == '.')
+            })
+        })
+    }
+
+    /// Whether a line of one word so far may come to begin with a word such as `else`.
+    pub(crate) fn may_continue_block(&self, line: &str) -> bool {
+        self.continuations.iter().any(|word| word.starts_with(line.trim_start()))
+    }
+
+    /// Whether a line begins with a word such as `else`.
+    pub(crate) fn continues_block(&self, line: &str) -> bool {
+        let line = line.trim_start();
+        self.continuations.iter().any(|word| {
+            line.strip_prefix(word)
+                .is_some_and(|rest| !rest.starts_with(|it: char| it.is_alphanumeric() || it == '_'))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_is_found_by_name_then_by_extension_and_else_is_plain() {
+        let python = Language::find(Some("Python"), None);
+        assert!(python.has_triple_quotes);
+        assert_eq!(Language::find(None, Some("src/a.b/x.PY")), python);
+        assert_eq!(Language::find(Some("python"), Some("x.rs")), python);
+        assert_eq!(Language::find(Some("brainfuck"), Some("x.rs")), Language::find(None, Some("lib.rs")));
+        assert_eq!(Language::find(None, Some("C:\\code\\Makefile")).line_comments, ["#"]);
+        assert_eq!(Language::find(None, Some("notes.unknown")), &PLAIN);
+        assert_eq!(Language::find(None, None), &PLAIN);
+    }
+
+    #[test]
+    fn no_name_stands_in_two_rows() {
+        let mut names: Vec<_> = LANGUAGES.iter().flat_map(|it| it.names).collect();
+        let n_names = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), n_names);
+        assert!(names.iter().all(|it| **it == it.to_lowercase()));
+    }
+
+    #[test]
+    fn a_block_is_opened_by_a_word_and_not_by_the_end_of_one() {
+        let table: [(&str, &str, bool); 8] = [
+            ("python", "if x:", true),
+            ("python", "x = d[1", false),
+            ("ruby", "items.each do", true),
+            ("ruby", "undo", false),
+            ("ruby", "self.do", false),
+            ("typescript", "const f = () => ", true),
+            ("rust", "match x", false),
+            ("lua", "if x then", true),
+        ];
+        for (language, code, expected) in table {
+            assert_eq!(Language::find(Some(language), None).opens_block(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_block_goes_on_with_a_whole_word() {
+        let python = Language::find(Some("python"), None);
+        assert!(python.continues_block("    else:"));
+        assert!(!python.continues_block("else_value = 1"));
+        assert!(!Language::find(Some("rust"), None).continues_block("else"));
+    }
+}

@@ -1,0 +1,271 @@
+//! Where the line, the statement or the block ends that is to be completed.
+
+use super::blank::without_trailing;
+use super::extent::{Block, Extent, block_below, indentation_below};
+use super::language::Language;
+use super::lines::{indentation, left_of};
+use super::{Cursor, Rule, Seen, Verdict};
+
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    language: &'static Language,
+    off: Vec<Rule>,
+    extent: Extent,
+    /// The cursor's line before the cursor: all of it, and its code alone.
+    left: String,
+    left_code: String,
+    /// Indentation of the next line behind the cursor's.
+    below: Option<usize>,
+    /// The block's closing line has begun.
+    is_closing: bool,
+    /// The line may begin with a word such as `else`.
+    is_word_pending: bool,
+}
+
+impl Scope {
+    pub(super) fn new(
+        cursor: &Cursor<'_>,
+        left_code: &str,
+        extent: Extent,
+        language: &'static Language,
+        off: &[Rule],
+    ) -> Self {
+        Self {
+            language,
+            off: off.to_vec(),
+            extent,
+            left: left_of(cursor.prefix).to_owned(),
+            left_code: left_code.to_owned(),
+            below: indentation_below(cursor.suffix),
+            is_closing: false,
+            is_word_pending: false,
+        }
+    }
+
+    pub(super) fn judge(&mut self, seen: &Seen) -> Verdict {
+        match (self.extent, seen.last()) {
+            (Extent::Line, Some('\n')) => self.cut(seen, Rule::Line),
+            (Extent::Line, _) => Verdict::Clear,
+            (Extent::Statement { n_left_open, n_to_close }, Some('\n')) => {
+                let is_open = seen.opened.len() > n_left_open || seen.n_closed_outer < n_to_close;
+                if is_open || !seen.is_line_over() {
+                    return Verdict::Clear;
+                }
+                self.end_statement(seen)
+            }
+            (Extent::Statement { .. }, _) => {
+                let is_out = is_first_of_line(seen)
+                    && seen.line_start > 0
+                    && seen.is_line_over()
+                    && indentation(seen.line()) < indentation(&self.left);
+                if is_out { self.cut(seen, Rule::Indentation) } else { Verdict::Clear }
+            }
+            (Extent::Block(_), Some('\n')) => self.end_line(seen),
+            (Extent::Block(block), _) if is_first_of_line(seen) => self.begin_line(block, seen),
+            (Extent::Block(_), _) if self.is_word_pending => self.judge_word(seen),
+            (Extent::Block(_), _) => Verdict::Clear,
+        }
+    }
+
+    /// A word that began as `else` does and did not become one.
+    pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
+        let is_out = self.is_word_pending && !self.language.continues_block(seen.line());
+        is_out.then(|| without_trailing(&seen.text[..seen.line_start]))
+    }
+
+    /// The end of the line that completes the statement, or opens a block below it.
+    fn end_statement(&mut self, seen: &Seen) -> Verdict {
+        let is_first = seen.line_start == 0;
+        let (line, code) = if is_first {
+            (self.left.as_str(), format!("{}{}", self.left_code, seen.ended_code))
+        } else {
+            (seen.ended_line(), seen.ended_code.clone())
+        };
+        if let Some(block) = block_below(&code, indentation(line), self.language, self.below) {
+            self.extent = Extent::Block(block);
+            return Verdict::Hold(without_trailing(&seen.text));
+        }
+        self.cut(seen, if is_first { Rule::Line } else { Rule::Statement })
+    }
+
+    /// The end of a line in a block.
+    fn end_line(&mut self, seen: &Seen) -> Verdict {
+        if self.is_word_pending {
+            let verdict = self.judge_word(seen);
+            if verdict != Verdict::Clear {
+                return verdict;
+            }
+        }
+        if std::mem::take(&mut self.is_closing)
+            && seen.opened.is_empty()
+            && !self.language.opens_block(&seen.ended_code)
+        {
+            return self.cut(seen, Rule::Block);
+        }
+        Verdict::Hold(without_trailing(&seen.text))
+    }
+
+    /// The first character of a line that is not white space.
+    fn begin_line(&mut self, block: Block, seen: &Seen) -> Verdict {
+        if !seen.is_line_over() {
+            return Verdict::Clear;
+        }
+        let before = without_trailing(&seen.text[..seen.line_start]);
+        let of_cursor = if seen.line_start == 0 { indentation(&self.left) } else { 0 };
+        if seen.line_start == 0 && !self.left.trim().is_empty() {
+            return Verdict::Clear;
+        }
+        let of_line = of_cursor + indentation(seen.line());
+        let first = seen.last().unwrap_or_default();
+        let is_outermost = seen.opened.len() <= usize::from("([{".contains(first));
+
+        let Some(inner) = block.indentation else {
+            if block.outer.is_none_or(|outer| of_line > outer) {
+                self.extent = Extent::Block(Block { indentation: Some(of_line), ..block });
+                return Verdict::Clear;
+            }
+            return self.begin_outer_line(block, of_line, first, seen);
+        };
+        let is_gap = before > 0 && seen.text[before..seen.line_start].matches('\n').count() > 1;
+        if block.ends_at_gap && is_gap && is_outermost && of_line <= inner && self.is_on(Rule::Block) {
+            return Verdict::Cut(before, Rule::Block);
+        }
+        if of_line < inner { self.begin_outer_line(block, of_line, first, seen) } else { Verdict::Clear }
+    }
+
+    /// A line that is indented less than the block: it closes it, goes on with it, or is none of it.
+    fn begin_outer_line(&mut self, block: Block, of_line: usize, first: char, seen: &Seen) -> Verdict {
+        if ")]}".contains(first)
+            && (block.outer.is_some_and(|outer| of_line >= outer) || !seen.opened.is_empty())
+        {
+            self.is_closing = true;
+            return Verdict::Clear;
+        }
+        if block.outer.is_some_and(|outer| of_line == outer) && self.language.may_continue_block(seen.line())
+        {
+            self.is_word_pending = true;
+            return Verdict::Hold(without_trailing(&seen.text[..seen.line_start]));
+        }
+        self.cut(seen, Rule::Indentation)
+    }
+
+    /// Whether the line's first word, once it is complete, goes on with the block.
+    fn judge_word(&mut self, seen: &Seen) -> Verdict {
+        let line = seen.line();
+        let is_complete = !line.ends_with(|it: char| it.is_alphanumeric() || it == '_');
+        if is_complete && self.language.continues_block(line) {
+            self.is_word_pending = false;
+            self.is_closing = true;
+            return Verdict::Clear;
+        }
+        if !is_complete && self.language.may_continue_block(line) {
+            return Verdict::Hold(without_trailing(&seen.text[..seen.line_start]));
+        }
+        self.is_word_pending = false;
+        self.cut(seen, Rule::Indentation)
+    }
+
+    /// Ends the text before the last line, or before the newline that the text ends with.
+    fn cut(&self, seen: &Seen, rule: Rule) -> Verdict {
+        if !self.is_on(rule) {
+            return Verdict::Clear;
+        }
+        let end = match rule {
+            Rule::Indentation => seen.line_start,
+            _ => seen.text.len() - 1,
+        };
+        // Without the rule for white space the newline goes all the same, and its `\r` with it.
+        let kept = seen.text[..end].trim_end_matches(['\r', '\n']).len();
+        Verdict::Cut(kept, rule)
+    }
+
+    fn is_on(&self, rule: Rule) -> bool {
+        !self.off.contains(&rule)
+    }
+}
+
+/// Whether the last character is the first one in its line that is not white space.
+fn is_first_of_line(seen: &Seen) -> bool {
+    let line = seen.line().trim_start();
+    let mut rest = line.chars();
+    rest.next().is_some() && rest.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_whole};
+    use super::*;
+
+    #[test]
+    fn a_line_ends_at_its_end_whatever_its_ending() {
+        check("a.py", "x = foo(", ")\n", "1\ny", "1", Some(Rule::Line));
+        check("a.py", "x = foo(", ")\r\n", "1\r\ny", "1", Some(Rule::Line));
+        check("a.py", "x = 1", "\n", "\ny = 2\n", "", Some(Rule::Line));
+    }
+
+    #[test]
+    fn a_statement_goes_on_until_its_brackets_are_closed() {
+        let statement = Some(Rule::Statement);
+        check("a.py", "x = ", "\n", "f(\n    a,\n)\ny = 1\n", "f(\n    a,\n)", statement);
+        check("a.py", "x = f(", "\n", "\n    a,\n)\ny = 1\n", "\n    a,\n)", statement);
+        check("a.rs", "    let x", "\n", " = 1;\n    let", " = 1;", Some(Rule::Line));
+        check("a.js", "if ", "\n", "(a) {\n  b();\n}\nc();", "(a) {\n  b();\n}", statement);
+        check("a.py", "x = ", "\n", "\"\"\"a\nb\"\"\"\ny", "\"\"\"a\nb\"\"\"", statement);
+    }
+
+    #[test]
+    fn a_bracket_that_the_suffix_closes_stays_open() {
+        check("a.js", "items.each", "\n  x();\n});\n", "((it) => {\n  y();", "((it) => {", Some(Rule::Line));
+    }
+
+    #[test]
+    fn a_line_that_opens_a_block_goes_on_with_it_unless_it_is_there() {
+        let indentation = Some(Rule::Indentation);
+        check("a.py", "for x in", "\ny = 2\n", " xs:\n    f(x)\ny = 1\n", " xs:\n    f(x)", indentation);
+        check("a.py", "for x in", "\n    f(x)\n", " xs:\n    g(x)\n", " xs:", Some(Rule::Line));
+    }
+
+    #[test]
+    fn a_line_of_less_indentation_ends_a_block() {
+        let indentation = Some(Rule::Indentation);
+        check("a.py", "def f():\n    ", "", "x = 1\n    y = 2\nz = 3", "x = 1\n    y = 2", indentation);
+        check("a.py", "def f():\n", "", "    x = 1\nz = 3", "    x = 1", indentation);
+        check("a.py", "def f():", "", "\n    x = 1\nz = 3", "\n    x = 1", indentation);
+        check("a.py", "if a:\n\t", "", "b()\n\telse_(c)\nd", "b()\n\telse_(c)", indentation);
+        check("a.go", "func f() {\n\t", "\n}\n", "x()\n}\n", "x()", indentation);
+    }
+
+    #[test]
+    fn a_block_ends_with_its_closing_line() {
+        let block = Some(Rule::Block);
+        check("a.rs", "fn f() {", "", "\n    x();\n}\n\nfn g", "\n    x();\n}", block);
+        check("a.rs", "fn f() {\n    ", "", "x();\n}\n\nfn g", "x();\n}", block);
+        check(
+            "a.js",
+            "if (a) {",
+            "",
+            "\n  b();\n} else {\n  c();\n}\nd",
+            "\n  b();\n} else {\n  c();\n}",
+            block,
+        );
+        check("a.rb", "def f", "", "\n  x\nend\n", "", Some(Rule::Line));
+        check("a.rb", "if a then", "", "\n  b\nelse\n  c\nend\nd", "\n  b\nelse\n  c\nend", block);
+        check(
+            "a.py",
+            "if a:",
+            "",
+            "\n    b\nelif c:\n    d\nelsewhere()",
+            "\n    b\nelif c:\n    d",
+            Some(Rule::Indentation),
+        );
+        check_whole("a.py", "if a:", "", "\n    b\nels", "\n    b");
+    }
+
+    #[test]
+    fn an_empty_line_ends_a_block_before_one_of_its_own_level() {
+        let block = Some(Rule::Block);
+        check("a.py", "", "", "def f():\n    x\n\n    y\n\n\nz", "def f():\n    x\n\n    y", block);
+        check("a.py", "def f():\n    ", "", "x()\n\n    y()", "x()", block);
+        check_whole("a.py", "def f():\n    ", "", "x(\n\n    y)", "x(\n\n    y)");
+    }
+}
