@@ -13,6 +13,8 @@ pub struct Surroundings<'a> {
     pub suffix: &'a str,
     /// Of the file that is edited.
     pub path: Option<&'a str>,
+    /// Its language, as the client names it.
+    pub language: Option<&'a str>,
     /// Other files, the most relevant last.
     pub context: &'a [ContextFile<'a>],
 }
@@ -167,6 +169,7 @@ mod tests {
         prefix: "one\ntwo\nthr",
         suffix: "ee\nfour\nfive\n",
         path: Some("d"),
+        language: None,
         context: &FILES,
     };
 
@@ -237,7 +240,7 @@ mod tests {
             limit in 0_usize..120,
         ) {
             let context: Vec<_> = texts.iter().map(|text| ContextFile { path: "p", text }).collect();
-            let whole = Surroundings { prefix: &prefix, suffix: &suffix, path: None, context: &context };
+            let whole = Surroundings { prefix: &prefix, suffix: &suffix, context: &context, ..Surroundings::default() };
             let (kept, trimmed) = fit_chars(&whole, limit);
             let chars = |text: &str| text.chars().count();
             let n_files: usize = kept.context.iter().map(|file| 1 + chars(file.text)).sum();

@@ -18,7 +18,7 @@ mod tokenizer;
 pub use chat::{ChatRequest, Message, ToolCall};
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
-pub use fim::{CompletionPrompt, FimFormat, continuation_prompt};
+pub use fim::{CompletionPrompt, FimFormat, Order, continuation_prompt};
 pub use fit::{Budget, ContextFile, Surroundings, Trimmed, fit};
 pub use healing::Healing;
 pub use rules::{Cursor, Goal, Rule, RuleOutput, Rules};

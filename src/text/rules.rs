@@ -273,11 +273,7 @@ impl Seen {
         }
         match next {
             '(' | '[' | '{' => self.opened.push(next),
-            ')' | ']' | '}' => {
-                if self.opened.pop().is_none() {
-                    self.n_closed_outer += 1;
-                }
-            }
+            ')' | ']' | '}' if self.opened.pop().is_none() => self.n_closed_outer += 1,
             _ => {}
         }
     }

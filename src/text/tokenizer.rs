@@ -12,6 +12,7 @@ mod sample;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 
@@ -34,6 +35,9 @@ pub struct Tokenizer {
     /// The same for text that does not begin a prompt, where that makes a difference: SentencePiece tokenizers
     /// of the `first` scheme put a space before the first word of the prompt only.
     inner_later: Option<tokenizers::Tokenizer>,
+    /// The same for text that goes on in the middle of a word, where that makes a difference: some SentencePiece
+    /// tokenizers put a space before the first word of whatever they encode.
+    inner_inside: Option<tokenizers::Tokenizer>,
     control: ControlTokens,
     bytes: TokenBytes,
     /// Put before a raw prompt, on top of what `inner` adds by itself.
@@ -69,10 +73,12 @@ impl Tokenizer {
         let added = inner.get_added_tokens_decoder().into_iter();
         let control = ControlTokens::new(added.filter(|(_, token)| control::is_control(token)));
         let inner_later = later_variant(&inner);
+        let inner_inside = inside_variant(&inner)?;
         let templates = ChatTemplates::new(parts)?;
         let mut tokenizer = Self {
             inner,
             inner_later,
+            inner_inside,
             control,
             bytes,
             bos: None,
@@ -113,6 +119,14 @@ impl Tokenizer {
     /// Tokens of a text from a user that does not begin its prompt.
     pub(crate) fn encode_later(&self, text: &str) -> Vec<TokenId> {
         encode(self.inner_later.as_ref().unwrap_or(&self.inner), text, false)
+    }
+
+    /// Tokens of a text from a user that does not begin with a word, whatever it begins with.
+    pub(crate) fn encode_inside(&self, text: &str) -> Vec<TokenId> {
+        match &self.inner_inside {
+            Some(inside) => encode(inside, text, false),
+            None => self.encode_later(text),
+        }
     }
 
     /// The id of a control token; `None` for text, even if it is in the vocabulary.
@@ -186,6 +200,32 @@ fn later_variant(inner: &tokenizers::Tokenizer) -> Option<tokenizers::Tokenizer>
     let mut later = inner.clone();
     later.with_pre_tokenizer(Some(metaspace));
     Some(later)
+}
+
+/// The tokenizer for text in the middle of a word; `None` where it is none but [`later_variant`]'s.
+fn inside_variant(inner: &tokenizers::Tokenizer) -> Result<Option<tokenizers::Tokenizer>, TextError> {
+    let refused = |err: &dyn std::fmt::Display| TextError::BadTokenizer { reason: err.to_string() };
+    let mut changed = inner.clone();
+    let mut is_changed = false;
+    if let Some(PreTokenizerWrapper::Metaspace(metaspace)) = inner.get_pre_tokenizer()
+        && metaspace.prepend_scheme == PrependScheme::Always
+    {
+        let mut metaspace = metaspace.clone();
+        metaspace.set_prepend_scheme(PrependScheme::Never);
+        changed.with_pre_tokenizer(Some(metaspace));
+        is_changed = true;
+    }
+    let normalizer = serde_json::to_value(inner.get_normalizer()).map_err(|e| refused(&e))?;
+    let is_prepend = |it: &serde_json::Value| it["type"] == "Prepend";
+    let parts = normalizer["normalizers"].as_array().cloned().unwrap_or_else(|| vec![normalizer]);
+    if parts.iter().any(is_prepend) {
+        let kept: Vec<_> = parts.into_iter().filter(|it| !is_prepend(it)).collect();
+        let kept = serde_json::json!({"type": "Sequence", "normalizers": kept});
+        let normalizer: NormalizerWrapper = serde_json::from_value(kept).map_err(|e| refused(&e))?;
+        changed.with_normalizer(Some(normalizer)).map_err(|e| refused(&e))?;
+        is_changed = true;
+    }
+    Ok(is_changed.then_some(changed))
 }
 
 #[cfg(test)]

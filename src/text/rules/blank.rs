@@ -37,11 +37,7 @@ impl Blank {
     /// Where a text that ends here should end.
     pub(super) fn trim_at_end(&self, text: &str) -> usize {
         let kept = without_trailing(text);
-        match text[kept..].find(['\r', '\n']) {
-            Some(_) => kept,
-            None if self.is_followed => text.len(),
-            None => kept,
-        }
+        if self.is_followed && !text[kept..].contains(['\r', '\n']) { text.len() } else { kept }
     }
 }
 

@@ -45,7 +45,6 @@ impl Scope {
     pub(super) fn judge(&mut self, seen: &Seen) -> Verdict {
         match (self.extent, seen.last()) {
             (Extent::Line, Some('\n')) => self.cut(seen, Rule::Line),
-            (Extent::Line, _) => Verdict::Clear,
             (Extent::Statement { n_left_open, n_to_close }, Some('\n')) => {
                 let is_open = seen.opened.len() > n_left_open || seen.n_closed_outer < n_to_close;
                 if is_open || !seen.is_line_over() {
@@ -63,7 +62,7 @@ impl Scope {
             (Extent::Block(_), Some('\n')) => self.end_line(seen),
             (Extent::Block(block), _) if is_first_of_line(seen) => self.begin_line(block, seen),
             (Extent::Block(_), _) if self.is_word_pending => self.judge_word(seen),
-            (Extent::Block(_), _) => Verdict::Clear,
+            (Extent::Line | Extent::Block(_), _) => Verdict::Clear,
         }
     }
 

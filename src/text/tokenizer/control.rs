@@ -9,7 +9,7 @@ use tokenizers::AddedToken;
 use crate::TokenId;
 
 /// Fill-in-the-middle tokens whose names do not have the `<|...|>` form.
-const FIM_NAMES: [&str; 16] = [
+const FIM_NAMES: [&str; 28] = [
     "<fim_prefix>",
     "<fim_middle>",
     "<fim_suffix>",
@@ -26,6 +26,18 @@ const FIM_NAMES: [&str; 16] = [
     "[PREFIX]",
     "[SUFFIX]",
     "[MIDDLE]",
+    "<[fim-prefix]>",
+    "<[fim-suffix]>",
+    "<[fim-middle]>",
+    "<PRE>",
+    "<SUF>",
+    "<MID>",
+    "<EOT>",
+    "▁<PRE>",
+    "▁<SUF>",
+    "▁<MID>",
+    "▁<EOT>",
+    "<[end▁of▁sentence]>",
 ];
 
 /// Whether an added token is control by our rule.

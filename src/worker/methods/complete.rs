@@ -95,6 +95,7 @@ pub(super) fn prompt(params: &CompleteParams, model: &Model) -> MethodResult<Pro
             prefix: &params.prefix,
             suffix: params.suffix.as_deref().unwrap_or_default(),
             path: params.path.as_deref(),
+            language: params.language.as_deref(),
             context: &context,
         };
         let max_output = (params.max_tokens as usize).min(description.context_length / MIN_PROMPT_SHARE);

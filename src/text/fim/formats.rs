@@ -1,0 +1,289 @@
+//! Prompts of every family, token by token, as model cards and the families' own code write them.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::families::{FAMILIES, Family};
+use super::*;
+use crate::tokenizer::byte_parts;
+
+/// A tokenizer of bytes with these control tokens, from 256 on.
+fn with_tokens(tokens: &[&str]) -> Tokenizer {
+    let mut parts = byte_parts();
+    let mut json: Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
+    let vocabulary = json["model"]["vocab"].as_object_mut().unwrap();
+    vocabulary.retain(|_, id| id.as_u64().unwrap() < 256);
+    vocabulary.extend(tokens.iter().zip(256..).map(|(it, id)| ((*it).to_owned(), json!(id))));
+    let added = tokens.iter().zip(256..).map(|(it, id)| {
+        json!({
+            "id": id, "content": it, "special": true, "normalized": false,
+            "single_word": false, "lstrip": false, "rstrip": false,
+        })
+    });
+    json["added_tokens"] = added.collect();
+    parts.tokenizer_json = json.to_string().into_bytes();
+    parts.tokenizer_config = None;
+    Tokenizer::from_parts(&parts).unwrap()
+}
+
+/// All tokens that a model of the family has, as far as formats know them.
+fn tokenizer_of(family: &Family) -> Tokenizer {
+    // It thinks, which tells it from CodeGeeX4.
+    let more: &[&str] = if family.name == "glm" { &["<think>"] } else { &[] };
+    let tokens: BTreeSet<_> = family.needs.iter().chain(family.stop).chain(more).copied().collect();
+    with_tokens(&tokens.into_iter().collect::<Vec<_>>())
+}
+
+const CONTEXT: [ContextFile<'static>; 2] =
+    [ContextFile { path: "a.py", text: "A = 1\n" }, ContextFile { path: "b.py", text: "B = 2" }];
+
+const ALONE: Surroundings<'static> =
+    Surroundings { prefix: "x = A", suffix: "\ny\n", path: None, language: None, context: &[] };
+
+const AMONG_OTHERS: Surroundings<'static> =
+    Surroundings { path: Some("c.py"), language: Some("Python"), context: &CONTEXT, ..ALONE };
+
+use Order::{Psm, Spm};
+
+/// Family, order, the prompt of one file, and the prompt among other files where the family has a form for that.
+const CARDS: [(&str, Order, &str, Option<&str>); 19] = [
+    (
+        "qwen",
+        Psm,
+        "<|fim_prefix|>x = A<|fim_suffix|>\ny\n<|fim_middle|>",
+        Some(
+            "<|repo_name|>project\n<|file_sep|>a.py\nA = 1\n\n<|file_sep|>b.py\nB = 2\n<|file_sep|>c.py\n\
+             <|fim_prefix|>x = A<|fim_suffix|>\ny\n<|fim_middle|>",
+        ),
+    ),
+    (
+        "codegemma",
+        Psm,
+        "<|fim_prefix|>x = A<|fim_suffix|>\ny\n<|fim_middle|>",
+        Some(
+            "a.py\nA = 1\n<|file_separator|>b.py\nB = 2<|file_separator|>c.py\n\
+             <|fim_prefix|>x = A<|fim_suffix|>\ny\n<|fim_middle|>",
+        ),
+    ),
+    ("granite", Psm, "<|fim_prefix|>x = A<|fim_suffix|>\ny\n<|fim_middle|>", None),
+    ("pipes", Psm, "<|fim_prefix|>x = A<|fim_suffix|>\ny\n<|fim_middle|>", None),
+    (
+        "mellum",
+        Spm,
+        "<fim_suffix>\ny\n<fim_prefix>x = A<fim_middle>",
+        Some(
+            "<filename>a.py\nA = 1\n\n<filename>b.py\nB = 2\n<filename>c.py\n\
+             <fim_suffix>\ny\n<fim_prefix>x = A<fim_middle>",
+        ),
+    ),
+    (
+        "starcoder2",
+        Psm,
+        "<fim_prefix>x = A<fim_suffix>\ny\n<fim_middle>",
+        Some(
+            "<repo_name>project<file_sep>a.py\nA = 1\n<file_sep>b.py\nB = 2<file_sep>\
+             <fim_prefix>c.py\nx = A<fim_suffix>\ny\n<fim_middle>",
+        ),
+    ),
+    (
+        "starcoder2",
+        Spm,
+        "<fim_prefix><fim_suffix>\ny\n<fim_middle>x = A",
+        Some(
+            "<repo_name>project<file_sep>a.py\nA = 1\n<file_sep>b.py\nB = 2<file_sep>\
+             <fim_prefix><fim_suffix>\ny\n<fim_middle>c.py\nx = A",
+        ),
+    ),
+    ("starcoder", Psm, "<fim_prefix>x = A<fim_suffix>\ny\n<fim_middle>", None),
+    ("starcoder", Spm, "<fim_prefix><fim_suffix>\ny\n<fim_middle>x = A", None),
+    ("santacoder", Psm, "<fim-prefix>x = A<fim-suffix>\ny\n<fim-middle>", None),
+    ("santacoder", Spm, "<fim-prefix><fim-suffix>\ny\n<fim-middle>x = A", None),
+    (
+        "deepseek",
+        Psm,
+        "<｜fim▁begin｜>x = A<｜fim▁hole｜>\ny\n<｜fim▁end｜>",
+        Some("<｜fim▁begin｜>#a.py\nA = 1\n\n#b.py\nB = 2\n#c.py\nx = A<｜fim▁hole｜>\ny\n<｜fim▁end｜>"),
+    ),
+    ("codellama", Psm, "▁<PRE>x = A▁<SUF>\ny\n▁<MID>", None),
+    ("codellama", Spm, "▁<PRE>▁<SUF>\ny\n▁<MID>x = A", None),
+    (
+        "codestral",
+        Spm,
+        "[SUFFIX]\ny\n[PREFIX]x = A",
+        Some("[SUFFIX]\ny\n[PREFIX]+++++ a.py\nA = 1\n\n+++++ b.py\nB = 2\n+++++ c.py\nx = A"),
+    ),
+    ("seed-coder", Spm, "<[fim-suffix]>\ny\n<[fim-prefix]>x = A<[fim-middle]>", None),
+    (
+        "codegeex4",
+        Spm,
+        "<|user|>\n###PATH:untitled\n###LANGUAGE:\n###MODE:BLOCK\n\
+         <|code_suffix|>\ny\n<|code_prefix|>x = A<|code_middle|><|assistant|>\n",
+        Some(
+            "<|user|>\n###REFERENCE:\n###PATH:a.py\nA = 1\n\n###REFERENCE:\n###PATH:b.py\nB = 2\n\
+             ###PATH:c.py\n###LANGUAGE:Python\n###MODE:BLOCK\n\
+             <|code_suffix|>\ny\n<|code_prefix|>x = A<|code_middle|><|assistant|>\n",
+        ),
+    ),
+    ("glm", Psm, "<|code_prefix|>x = A<|code_suffix|>\ny\n<|code_middle|>", None),
+    ("falcon", Psm, "<|prefix|>x = A<|suffix|>\ny\n<|middle|>", None),
+];
+
+fn family(name: &str) -> &'static Family {
+    FAMILIES.iter().find(|it| it.name == name).unwrap()
+}
+
+/// The prompt as a card writes it, its control tokens in their places.
+fn card(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
+    tokenizer.encode_rendered(text, str::to_owned)
+}
+
+#[test]
+fn every_family_is_told_from_its_vocabulary_and_asks_as_its_card_says() {
+    for (name, order, alone, among_others) in CARDS {
+        let tokenizer = tokenizer_of(family(name));
+        let format = FimFormat::detect(&tokenizer).unwrap();
+        assert_eq!(format.name(), name);
+        let format = format.in_order(order).unwrap();
+        let prompt = format.prompt(&tokenizer, &ALONE, 1000);
+        assert_eq!(prompt.tokens, card(&tokenizer, alone), "{name}, {order:?}");
+        let prompt = format.prompt(&tokenizer, &AMONG_OTHERS, 1000);
+        assert_eq!(prompt.tokens, card(&tokenizer, among_others.unwrap_or(alone)), "{name}, {order:?}");
+        let n_left_out = if among_others.is_some() { 0 } else { CONTEXT.len() };
+        assert_eq!(prompt.trimmed, Trimmed { context_files: n_left_out, ..Trimmed::default() });
+    }
+}
+
+#[test]
+fn every_row_of_the_table_has_a_card_in_each_of_its_orders() {
+    for family in &FAMILIES {
+        for order in [Psm, Spm].into_iter().filter(|it| family.pieces(*it).is_some()) {
+            assert!(CARDS.iter().any(|(name, of, ..)| *name == family.name && *of == order), "{family:?}");
+        }
+        assert!(family.pieces(family.order()).is_some());
+    }
+}
+
+#[test]
+fn a_completion_is_over_at_every_control_token_of_its_prompt() {
+    for family in &FAMILIES {
+        let tokenizer = tokenizer_of(family);
+        let format = FimFormat::detect(&tokenizer).unwrap();
+        for control in format.prompt(&tokenizer, &AMONG_OTHERS, 1000).tokens.iter().filter(|&&it| it > 255) {
+            let is_turn = tokenizer.control_token("<|assistant|>") == Some(*control);
+            assert!(format.stop_tokens().contains(control) || is_turn, "{}: {control}", family.name);
+        }
+    }
+}
+
+#[test]
+fn families_that_share_tokens_are_told_apart_by_what_else_they_have() {
+    let detected = |tokens: &[&str]| FimFormat::detect(&with_tokens(tokens)).map(|it| it.name());
+    let star = ["<fim_prefix>", "<fim_suffix>", "<fim_middle>"];
+    let with = |more: &[&'static str]| [&star[..], more].concat();
+    assert_eq!(detected(&with(&["<filename>", "<reponame>", "<gh_stars>"])), Some("starcoder"));
+    assert_eq!(detected(&with(&["<filename>", "<|im_start|>"])), Some("mellum"));
+    assert_eq!(
+        detected(&with(&["<repo_name>", "<file_sep>", "<filename>", "<|im_start|>"])),
+        Some("starcoder2")
+    );
+    let glm = ["<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>", "<|user|>", "<|assistant|>"];
+    assert_eq!(detected(&glm), Some("codegeex4"));
+    assert_eq!(detected(&[&glm[..], &["<think>"]].concat()), Some("glm"));
+    assert_eq!(detected(&["<PRE>", "<SUF>", "<MID>", "<EOT>"]), Some("codellama"));
+    // SmolLM2 has tokens of files, and nothing to fill in with.
+    assert_eq!(detected(&["<repo_name>", "<file_sep>", "<filename>", "<|im_start|>"]), None);
+}
+
+#[test]
+fn where_a_model_knows_both_orders_typing_keeps_the_cache() {
+    let shared = |order: Order| {
+        let tokenizer = tokenizer_of(family("starcoder2"));
+        let format = FimFormat::detect(&tokenizer).unwrap().in_order(order).unwrap();
+        let suffix = "z\n".repeat(50);
+        let prompt = |prefix| {
+            let whole = Surroundings { prefix, suffix: &suffix, ..AMONG_OTHERS };
+            format.prompt(&tokenizer, &whole, 1000).tokens
+        };
+        let (before, after) = (prompt("x = A"), prompt("x = A.b"));
+        let n_shared = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
+        (before.len(), n_shared)
+    };
+    let (n_prompt, n_shared) = shared(Spm);
+    assert_eq!(n_shared, n_prompt, "all of the old prompt is the beginning of the new one");
+    let (n_prompt, n_shared) = shared(Psm);
+    assert!(n_prompt - n_shared > 100, "the suffix is computed again");
+    assert_eq!(family("starcoder2").order(), Spm);
+}
+
+/// Sentence pieces as in Code Llama: `▁` before whatever is encoded, words with and without it.
+fn sentence_pieces() -> Tokenizer {
+    let words = ["<unk>", "<s>", "</s>", "▁", "▁def", "def", "▁x", "x", "\n"];
+    let control = ["▁<PRE>", "▁<MID>", "▁<SUF>", "▁<EOT>"];
+    let vocabulary: serde_json::Map<String, Value> =
+        words.iter().chain(&control).zip(0..).map(|(it, id)| ((*it).to_owned(), json!(id))).collect();
+    let added: Vec<Value> = ["<s>", "</s>"]
+        .iter()
+        .chain(&control)
+        .map(|it| {
+            json!({
+                "id": vocabulary[*it], "content": it, "special": true, "normalized": false,
+                "single_word": false, "lstrip": false, "rstrip": false,
+            })
+        })
+        .collect();
+    let merges = [["▁", "d"], ["▁d", "e"]];
+    let mut vocabulary = vocabulary;
+    for (it, id) in ["d", "e", "f", "▁d", "▁de", "de"].iter().zip(20..) {
+        vocabulary.insert((*it).to_owned(), json!(id));
+    }
+    let merges: Vec<Value> = merges
+        .iter()
+        .map(|it| json!(it))
+        .chain([json!(["▁de", "f"]), json!(["d", "e"]), json!(["de", "f"]), json!(["▁", "x"])])
+        .collect();
+    let json = json!({
+        "version": "1.0",
+        "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        ]},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
+        },
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        ]},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": merges, "unk_token": "<unk>"},
+    });
+    let parts = crate::TokenizerParts {
+        tokenizer_json: json.to_string().into_bytes(),
+        ..crate::TokenizerParts::default()
+    };
+    Tokenizer::from_parts(&parts).unwrap()
+}
+
+#[test]
+fn sentence_pieces_put_a_space_before_the_prefix_and_none_before_the_suffix() {
+    let tokenizer = sentence_pieces();
+    let format = FimFormat::detect(&tokenizer).unwrap();
+    let id = |it: &str| tokenizer.token_to_id(it).unwrap();
+    let whole = Surroundings { prefix: "def x", suffix: "x\n", ..Surroundings::default() };
+    let prompt = |order| format.in_order(order).unwrap().prompt(&tokenizer, &whole, 100).tokens;
+    let (bos, prefix, suffix) = (id("<s>"), [id("▁def"), id("▁x")], [id("x"), id("\n")]);
+    assert_eq!(
+        prompt(Psm),
+        [&[bos, id("▁<PRE>")][..], &prefix, &[id("▁<SUF>")], &suffix, &[id("▁<MID>")]].concat()
+    );
+    assert_eq!(
+        prompt(Spm),
+        [&[bos, id("▁<PRE>"), id("▁<SUF>")][..], &suffix, &[id("▁<MID>")], &prefix].concat()
+    );
+}
