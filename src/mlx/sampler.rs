@@ -32,21 +32,22 @@ pub(crate) fn draw(
     kernels: Option<&Kernels>,
 ) -> Result<PendingToken> {
     let params = request.params;
-    let mut logits = penalized(logits, params, request.history)?;
-    if let Some(allowed) = request.allowed {
-        logits = only(&logits, allowed)?;
-    }
+    let logits = penalized(logits, params, request.history)?;
+    let allowed = |scores: &Array| match request.allowed {
+        Some(allowed) => only(scores, allowed),
+        None => Ok(scores.clone()),
+    };
     if params.temperature == 0.0 && request.top_logprobs.is_none() {
-        return Ok(PendingToken { token: greatest(&logits, kernels)?, logprobs: None });
+        return Ok(PendingToken { token: greatest(&allowed(&logits)?, kernels)?, logprobs: None });
     }
     let logits = logits.as_dtype(Dtype::Float32)?;
     let logprobs = logits.subtract(logits.logsumexp_axis(-1, true)?)?;
     let token = if params.temperature == 0.0 {
-        greatest(&logprobs, kernels)?
+        greatest(&allowed(&logprobs)?, kernels)?
     } else {
         let (xtc_key, draw_key) =
             random::split(random::key(draw_seed(request.seed, request.n_generated))?, 2)?;
-        let kept = truncated(&logprobs, params, &xtc_key)?;
+        let kept = truncated(&allowed(&logprobs)?, params, &xtc_key)?;
         random::categorical(kept.multiply(Array::from_f32(1.0 / params.temperature))?, -1, None, &draw_key)?
     };
     let logprobs = match request.top_logprobs {

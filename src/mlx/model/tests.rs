@@ -75,7 +75,8 @@ fn both_paths_give_the_same_probabilities() {
             let (expected, got) = (logprobs(&mut stock, &prompt(n, 1)), logprobs(&mut fast, &prompt(n, 1)));
             let size = expected.iter().fold(0.0_f32, |size, it| size.max(it.abs()));
             let error = expected.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(error < 1e-4 * size, "{}, {n} tokens: {error} of {size}", tiny.name);
+            // Keys and values in float16 are most of it.
+            assert!(error < 5e-4 * size, "{}, {n} tokens: {error} of {size}", tiny.name);
         }
     }
 }

@@ -133,10 +133,14 @@ fn only_what_is_allowed_is_drawn() {
                         history: &[1],
                         n_generated,
                         seed: 1,
-                        top_logprobs: None,
+                        top_logprobs: Some(0),
                         allowed: Some(&allowed),
                     };
-                    draw(&logits(), &request, None).unwrap().finish().unwrap().token
+                    let sampled = draw(&logits(), &request, None).unwrap().finish().unwrap();
+                    // Of the model's own distribution, in which other tokens have their share.
+                    let expected = [0.0, 0.118_48, 0.0, 0.043_59, 0.0, 0.0, 0.003_58][sampled.token as usize];
+                    assert!((sampled.logprobs.unwrap().logprob.exp() - expected).abs() < 1e-4);
+                    sampled.token
                 })
                 .collect();
             assert!(tokens.iter().all(|it| allowed.contains(it)), "{tokens:?}");

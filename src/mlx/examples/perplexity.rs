@@ -1,0 +1,53 @@
+//! Perplexity of a model on a text: `perplexity FOLDER TEXT_FILE [N_TOKENS]`.
+//!
+//! Feeds the text token by token, as decoding does, and takes the probability of each next one. Windows of
+//! `WINDOW` tokens begin anew.
+
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use runabout_engine::model::{LanguageModel, SampleRequest, Span};
+use runabout_mlx::LoadOptions;
+use runabout_text::{SamplingParams, Tokenizer};
+
+/// Tokens that a window holds at most, short enough for every model.
+const WINDOW: usize = 1024;
+const N_TOKENS: usize = 4000;
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let usage = "usage: perplexity FOLDER TEXT_FILE [N_TOKENS]";
+    let (folder, text) = (args.next().context(usage)?, args.next().context(usage)?);
+    let n_tokens = args.next().map_or(Ok(N_TOKENS), |it| it.parse())?;
+    let folder = Path::new(&folder);
+    let tokenizer = Tokenizer::from_folder(folder)?;
+    let mut tokens = tokenizer.encode_prompt(&std::fs::read_to_string(text)?);
+    ensure!(tokens.len() >= n_tokens, "expected {n_tokens} tokens, got {}", tokens.len());
+    tokens.truncate(n_tokens);
+
+    let mut model = runabout_mlx::load(folder, &LoadOptions::default(), &mut |_, _| {})?;
+    let params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
+    let (mut sum, mut n) = (0.0, 0);
+    for window in tokens.chunks(WINDOW) {
+        let slot = model.open_slot();
+        for pair in window.windows(2) {
+            let [fed, next] = pair else { continue };
+            let sample = SampleRequest {
+                params: &params,
+                history: &[],
+                n_generated: 0,
+                seed: 0,
+                top_logprobs: Some(0),
+                allowed: Some(std::slice::from_ref(next)),
+            };
+            let span = Span { slot, tokens: std::slice::from_ref(fed), n_drafted: 0, sample: Some(sample) };
+            let drawn = model.step(&[span])?.remove(0).remove(0);
+            sum += f64::from(drawn.logprobs.context("log probabilities were asked for")?.logprob);
+            n += 1;
+        }
+        model.close_slot(slot);
+    }
+    println!("perplexity {:.4} over {n} tokens", (-sum / f64::from(n)).exp());
+    Ok(())
+}
