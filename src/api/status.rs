@@ -50,6 +50,12 @@ pub struct MemoryStatus {
     pub peak_bytes: u64,
     /// Freed, and kept for the next time.
     pub cache_bytes: u64,
+    /// Of what is in use, the model's weights; absent until it is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_bytes: Option<u64>,
+    /// Of what is in use, the keys and values of requests, running and past.
+    #[serde(default)]
+    pub kv_bytes: u64,
     /// What the worker was told not to exceed; absent when it was told nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_bytes: Option<u64>,
@@ -73,6 +79,18 @@ pub struct CacheStatus {
     pub tokens: u64,
     /// Memory that they take.
     pub bytes: u64,
+    /// Prompts that were looked up since the start.
+    #[serde(default)]
+    pub lookups: u64,
+    /// Those of which something was found.
+    #[serde(default)]
+    pub hits: u64,
+    /// Tokens of all these prompts.
+    #[serde(default)]
+    pub prompt_tokens: u64,
+    /// Those that were found.
+    #[serde(default)]
+    pub cached_tokens: u64,
 }
 
 /// Speed, measured over the last requests. Absent until there were any.

@@ -1,11 +1,13 @@
 //! The prefix cache: slots whose sequences have ended, kept for the next prompt that begins alike.
 //!
 //! A [`Slot`] is owned either by the cache (idle) or by the one sequence that checked it out, so that no two
-//! can write to it. Its ledger says which tokens its KV really holds, whatever became of the sequence:
-//! finished, cancelled in prefill or superseded. What to reuse and what to evict is decided by the pure
-//! functions of [`policy`]; this file applies the decisions to the model.
+//! can write to it; what a running sequence holds can be copied. A ledger says which tokens a slot's KV really
+//! holds, whatever became of the sequence: finished, cancelled in prefill or superseded. What to reuse and
+//! what to evict is decided by the pure functions of [`policy`]; this file applies the decisions to the model.
 
-mod policy;
+pub(crate) mod policy;
+
+use std::{mem, sync::Arc};
 
 use runabout_text::TokenId;
 
@@ -13,13 +15,25 @@ use crate::{
     model::{LanguageModel, SlotId},
     status::CacheStatus,
 };
-use policy::{Choice, IdleSlot};
+use policy::{Choice, Fate, Kept, Owner, Source};
 
 /// A KV cache inside the model, with what it holds.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
     pub(crate) ledger: Vec<TokenId>,
+    /// The document of the last prompt, if it had one.
+    document: Option<Arc<str>>,
+    /// The longest beginning that another sequence copied.
+    n_shared: usize,
+}
+
+/// What a sequence looks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// Never empty.
+    pub(crate) prompt: &'a [TokenId],
+    pub(crate) document: Option<&'a Arc<str>>,
 }
 
 /// Bounds of what is kept. Slots in use count, but only idle ones are evicted.
@@ -30,7 +44,7 @@ pub(crate) struct CacheLimits {
 }
 
 /// What running sequences hold.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InUse {
     pub(crate) n_slots: usize,
     pub(crate) n_tokens: usize,
@@ -48,6 +62,36 @@ pub(crate) struct PrefixCache {
     n_tokens_found: u64,
 }
 
+impl Slot {
+    pub(crate) fn fresh(id: SlotId) -> Self {
+        Self { id, ledger: Vec::new(), document: None, n_shared: 0 }
+    }
+
+    fn cut(&mut self, model: &mut dyn LanguageModel, n_keep: usize) {
+        if n_keep < self.ledger.len() {
+            model.truncate_slot(self.id, n_keep);
+            self.ledger.truncate(n_keep);
+            self.n_shared = self.n_shared.min(n_keep);
+        }
+    }
+
+    /// Notes that its first `n_keep` tokens are the beginning of this prompt too, if that is another one.
+    fn lend(&mut self, n_keep: usize, prompt: &[TokenId]) {
+        if n_keep + 1 < prompt.len() {
+            self.n_shared = self.n_shared.max(n_keep);
+        }
+    }
+
+    /// A slot with a copy of the first `n_keep` tokens; `None` if the model cannot.
+    fn copy(&self, model: &mut dyn LanguageModel, n_keep: usize) -> Option<Self> {
+        let id = model
+            .copy_slot(self.id, n_keep)
+            .inspect_err(|error| tracing::warn!(%error, "a slot could not be copied"))
+            .ok()?;
+        Some(Self { ledger: self.ledger[..n_keep].to_vec(), ..Self::fresh(id) })
+    }
+}
+
 impl PrefixCache {
     pub(crate) fn new(limits: CacheLimits, bytes_per_token: u64) -> Self {
         Self {
@@ -61,40 +105,85 @@ impl PrefixCache {
         }
     }
 
-    /// Whether all of `prompt` is held by an idle slot, which then counts as just used. So warming a warm
-    /// prefix costs nothing and cuts nothing off.
-    pub(crate) fn covers(&mut self, prompt: &[TokenId]) -> bool {
-        let Some(idx) = self.idle.iter().rposition(|slot| slot.ledger.starts_with(prompt)) else {
+    /// Whether all of `prompt` is held, by an idle slot, which then counts as just used, or by one in use. So
+    /// warming a warm prefix costs nothing and cuts nothing off.
+    pub(crate) fn covers(&mut self, prompt: &[TokenId], running: &[&mut Slot]) -> bool {
+        if let Some(idx) = self.idle.iter().rposition(|slot| slot.ledger.starts_with(prompt)) {
+            let slot = self.idle.remove(idx);
+            self.idle.push(slot);
+        } else if !running.iter().any(|slot| slot.ledger.starts_with(prompt)) {
             return false;
-        };
-        let slot = self.idle.remove(idx);
-        self.idle.push(slot);
+        }
         self.count_lookup(prompt.len(), prompt.len());
         true
     }
 
-    /// A slot that holds as much of the beginning of `prompt` as is worth taking, and nothing else; all of it
-    /// but the last token at most, which is fed in any case, since the next token is drawn from what it
-    /// yields.
-    pub(crate) fn checkout(&mut self, model: &mut dyn LanguageModel, prompt: &[TokenId]) -> Slot {
-        let idle: Vec<IdleSlot> =
-            self.idle.iter().map(|slot| IdleSlot::measure(slot.id, &slot.ledger, prompt)).collect();
-        let reused = match policy::choose(&idle) {
-            Choice::Reuse { slot, n_keep } => self.take(slot).map(|slot| (slot, n_keep)),
+    /// How much of `prompt` could be had from an idle slot.
+    pub(crate) fn n_usable(&self, prompt: &[TokenId]) -> usize {
+        self.idle.iter().map(|slot| policy::n_usable(&slot.ledger, prompt)).max().unwrap_or(0)
+    }
+
+    /// A slot that holds as much of the beginning of the prompt as is to be had, and nothing else; all of it
+    /// but the last token at most. `running` are the slots in use.
+    pub(crate) fn checkout(
+        &mut self,
+        model: &mut dyn LanguageModel,
+        wanted: Wanted<'_>,
+        running: &mut [&mut Slot],
+    ) -> Slot {
+        let Wanted { prompt, document } = wanted;
+        let of_idle = self.idle.iter().map(|slot| {
+            let is_same = document.is_some() && slot.document.as_ref() == document;
+            let owner = if is_same { Owner::SameDocument } else { Owner::Idle };
+            Source::measure(slot.id, owner, &slot.ledger, prompt)
+        });
+        let of_running =
+            running.iter().map(|slot| Source::measure(slot.id, Owner::Running, &slot.ledger, prompt));
+        let sources: Vec<Source> = of_idle.chain(of_running).collect();
+        let found = match policy::choose(&sources) {
+            Choice::Take { slot, n_keep } => self.take(slot).map(|mut slot| {
+                slot.cut(model, n_keep);
+                slot
+            }),
+            Choice::Copy { slot, n_keep } => {
+                let in_use = in_use(running.iter().map(|it| &**it));
+                match running.iter_mut().find(|it| it.id == slot) {
+                    Some(lender) => {
+                        self.trim(model, in_use.and(n_keep));
+                        lender.lend(n_keep, prompt);
+                        lender.copy(model, n_keep)
+                    }
+                    None => self.copy_idle(model, slot, (n_keep, prompt), in_use),
+                }
+            }
             Choice::Fresh => None,
         };
-        let slot = match reused {
-            Some((mut slot, n_keep)) => {
-                if n_keep < slot.ledger.len() {
-                    model.truncate_slot(slot.id, n_keep);
-                    slot.ledger.truncate(n_keep);
-                }
-                slot
-            }
-            None => Slot { id: model.open_slot(), ledger: Vec::new() },
-        };
+        let mut slot = found.unwrap_or_else(|| Slot::fresh(model.open_slot()));
+        slot.document = document.cloned();
         self.count_lookup(prompt.len(), slot.ledger.len());
         slot
+    }
+
+    /// Copies an idle slot, or takes it where there is no room for both.
+    fn copy_idle(
+        &mut self,
+        model: &mut dyn LanguageModel,
+        id: SlotId,
+        (n_keep, prompt): (usize, &[TokenId]),
+        in_use: InUse,
+    ) -> Option<Slot> {
+        let mut lender = self.take(id)?;
+        let with_both = in_use.and(lender.ledger.len()).and(n_keep);
+        self.trim(model, with_both);
+        if !self.is_within_limits(with_both) {
+            lender.cut(model, n_keep);
+            return Some(lender);
+        }
+        lender.lend(n_keep, prompt);
+        let copy = lender.copy(model, n_keep);
+        // It was of use, if not to its own.
+        self.idle.push(lender);
+        copy
     }
 
     /// Takes back a slot whose sequence has ended.
@@ -108,11 +197,28 @@ impl PrefixCache {
 
     /// Evicts idle slots until the limits hold, with what is `in_use` counted in.
     pub(crate) fn trim(&mut self, model: &mut dyn LanguageModel, in_use: InUse) {
-        let sizes: Vec<usize> = self.idle.iter().map(|slot| slot.ledger.len()).collect();
-        let n_evicted = policy::n_evictions(&sizes, in_use, self.limits, self.bytes_per_token);
-        for slot in self.idle.drain(..n_evicted) {
-            tracing::debug!(slot = slot.id.0, n_tokens = slot.ledger.len(), "evicting a slot");
-            model.close_slot(slot.id);
+        let kept: Vec<Kept> = self
+            .idle
+            .iter()
+            .map(|slot| Kept { n_tokens: slot.ledger.len(), n_shared: slot.n_shared })
+            .collect();
+        let fates = policy::fates(&kept, in_use, self.limits, self.bytes_per_token);
+        for (slot, fate) in mem::take(&mut self.idle).into_iter().zip(fates) {
+            let left = match fate {
+                Fate::Kept => Some(slot),
+                // A slot that is cut keeps its memory; a copy has just what it needs.
+                Fate::CutTo(n_keep) => {
+                    let copy = slot.copy(model, n_keep).map(|it| Slot { n_shared: n_keep, ..it });
+                    model.close_slot(slot.id);
+                    copy
+                }
+                Fate::Evicted => {
+                    tracing::debug!(slot = slot.id.0, n_tokens = slot.ledger.len(), "evicting a slot");
+                    model.close_slot(slot.id);
+                    None
+                }
+            };
+            self.idle.extend(left);
         }
     }
 
@@ -129,6 +235,11 @@ impl PrefixCache {
         }
     }
 
+    fn is_within_limits(&self, in_use: InUse) -> bool {
+        in_use.n_slots <= self.limits.n_slots
+            && self.bytes_per_token.saturating_mul(in_use.n_tokens as u64) <= self.limits.bytes
+    }
+
     fn take(&mut self, id: SlotId) -> Option<Slot> {
         let idx = self.idle.iter().position(|slot| slot.id == id)?;
         Some(self.idle.remove(idx))
@@ -140,4 +251,16 @@ impl PrefixCache {
         self.n_tokens_asked += n_asked as u64;
         self.n_tokens_found += n_found as u64;
     }
+}
+
+impl InUse {
+    /// With one more slot of so many tokens.
+    fn and(self, n_tokens: usize) -> Self {
+        Self { n_slots: self.n_slots + 1, n_tokens: self.n_tokens + n_tokens }
+    }
+}
+
+/// What these slots hold together.
+pub(crate) fn in_use<'a>(slots: impl Iterator<Item = &'a Slot>) -> InUse {
+    slots.fold(InUse::default(), |in_use, slot| in_use.and(slot.ledger.len()))
 }

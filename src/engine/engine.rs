@@ -31,10 +31,15 @@ pub struct EngineOptions {
     pub prefill_chunk: usize,
     /// What a step should take at most, since cancels and interactive jobs wait for its end.
     pub step_target: Duration,
-    /// KV that is kept, slots in use included. Running jobs are not refused over it.
+    /// What the engine may use of memory: weights, keys and values, and what a step needs. `None`: no limit.
+    pub memory_limit_bytes: Option<u64>,
+    /// Keys and values that are kept, slots in use included. Running jobs are not refused over it, but over
+    /// `memory_limit_bytes`.
     pub cache_limit_bytes: u64,
     /// Slots that are kept, those in use included.
     pub max_slots: usize,
+    /// Jobs of each priority that may run at a time; at least one.
+    pub max_running: usize,
     /// Jobs that may wait for a slot; at least one.
     pub max_queued: usize,
     pub clock: Arc<dyn Clock>,
@@ -45,8 +50,11 @@ impl Default for EngineOptions {
         Self {
             prefill_chunk: 512,
             step_target: Duration::from_millis(50),
+            memory_limit_bytes: None,
             cache_limit_bytes: 1 << 30,
-            max_slots: 16,
+            max_slots: 64,
+            // Eight rows take three and a half times the time of one on a CPU; more would gain little.
+            max_running: 8,
             max_queued: 64,
             clock: Arc::new(SystemClock),
         }
@@ -70,6 +78,7 @@ struct Handle {
     inbox: Arc<Inbox>,
     status: Arc<Mutex<Status>>,
     state: watch::Receiver<State>,
+    memory_is_short: watch::Receiver<bool>,
     clock: Arc<dyn Clock>,
 }
 
@@ -85,10 +94,15 @@ impl Engine {
         let (publish_state, state) =
             watch::channel(State::Loading(LoadProgress { stage: LoadStage::Load, done: 0, total: 0 }));
         let clock = Arc::clone(&options.clock);
-        let thread =
-            EngineThread { inbox: Arc::clone(&inbox), status: Arc::clone(&status), state: publish_state };
+        let (publish_memory, memory_is_short) = watch::channel(false);
+        let thread = EngineThread {
+            inbox: Arc::clone(&inbox),
+            status: Arc::clone(&status),
+            state: publish_state,
+            memory_is_short: publish_memory,
+        };
         thread::Builder::new().name("engine".to_owned()).spawn(move || thread.run(options, load))?;
-        Ok(Self { handle: Arc::new(Handle { inbox, status, state, clock }) })
+        Ok(Self { handle: Arc::new(Handle { inbox, status, state, memory_is_short, clock }) })
     }
 
     /// Takes a job, while the model loads too. Whatever becomes of it, refusal included, is told on its own
@@ -110,6 +124,11 @@ impl Engine {
     /// For waiting on changes. The channel closes when the thread has ended and the model is gone.
     pub fn watch_state(&self) -> watch::Receiver<State> {
         self.handle.state.clone()
+    }
+
+    /// For waiting on the moment when memory gets short; see [`Status::memory_is_short`].
+    pub fn watch_memory(&self) -> watch::Receiver<bool> {
+        self.handle.memory_is_short.clone()
     }
 
     pub fn status(&self) -> Status {
@@ -143,6 +162,7 @@ struct EngineThread {
     inbox: Arc<Inbox>,
     status: Arc<Mutex<Status>>,
     state: watch::Sender<State>,
+    memory_is_short: watch::Sender<bool>,
 }
 
 impl EngineThread {
@@ -157,12 +177,15 @@ impl EngineThread {
         // only the jobs, which get their last answer.
         let loaded = match catch_unwind(AssertUnwindSafe(|| load(&mut report))) {
             Ok(Ok(loaded)) => loaded,
-            Ok(Err(error)) => return self.fail(JobError::LoadFailed { message: error.message }),
+            Ok(Err(error)) => return self.fail(error.into()),
             Err(panic) => return self.fail(died(panic.as_ref())),
         };
         self.state.send_replace(State::Ready(loaded.model.description().clone()));
         let mut stepper = Stepper::new(loaded, options);
-        let publish = |status| *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        let publish = |status: Status| {
+            self.memory_is_short.send_if_modified(|it| std::mem::replace(it, status.memory_is_short) != *it);
+            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stepper.run(&self.inbox, publish))) {
             let error = died(panic.as_ref());
             self.fail(error.clone());
@@ -177,6 +200,17 @@ impl EngineThread {
         tracing::error!(%error, "there is no model to work with");
         self.state.send_replace(State::Failed(error.clone()));
         self.inbox.close(error);
+    }
+}
+
+impl From<LoadError> for JobError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Failed { message } => Self::LoadFailed { message },
+            LoadError::OutOfMemory { needed_bytes, available_bytes } => {
+                Self::OutOfMemory { needed_bytes, available_bytes }
+            }
+        }
     }
 }
 

@@ -54,7 +54,11 @@ impl Inbox {
             None => (n_queued >= self.max_waiting).then_some(JobError::Overloaded { n_queued }),
         };
         if let Some(error) = refusal {
+            // It would have ended an older job, which is of no use any more.
+            let older = waiting.job.supersedes.as_ref().filter(|_| left.closed.is_none());
+            left.cancels.extend(older.map(|it| (it.job, CancelReason::Superseded)));
             waiting.fail(error).tell();
+            self.something_came.notify_one();
         } else {
             left.jobs.push(waiting);
             self.something_came.notify_one();
@@ -138,11 +142,16 @@ mod tests {
             params: SamplingParams::default(),
             end_tokens: Vec::new(),
             stop: Vec::new(),
+            rules: None,
+            healing: None,
             text_start: TextStart::Fresh,
             max_tokens: 1,
             time_budget: None,
             priority: Priority::Background,
             top_logprobs: None,
+            speculate: false,
+            document: None,
+            supersedes: None,
             events: sender,
         };
         inbox.submit(job, &ManualClock::new());

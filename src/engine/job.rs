@@ -3,9 +3,9 @@
 //! A [`Job`] is already checked: prompts are token ids, bounds hold. Everything that happens to it arrives as
 //! [`Event`]s on its own channel; the last one is always [`Event::Finished`] or [`Event::Failed`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use runabout_text::{SamplingParams, TokenId};
+use runabout_text::{Healing, Rule, Rules, SamplingParams, TokenId};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::model::TokenLogprobs;
@@ -40,6 +40,10 @@ pub struct Job {
     pub end_tokens: Vec<TokenId>,
     /// Strings that end the text and are not part of it.
     pub stop: Vec<String>,
+    /// Rules that end the text, and cut it.
+    pub rules: Option<Rules>,
+    /// What the first tokens must spell, of which nothing is part of the text.
+    pub healing: Option<Healing>,
     pub text_start: TextStart,
     /// 0: prefill only, as `warm` does.
     pub max_tokens: usize,
@@ -48,8 +52,26 @@ pub struct Job {
     pub priority: Priority,
     /// `Some(n)`: log probabilities of each token and of the `n` most likely ones.
     pub top_logprobs: Option<usize>,
+    /// Whether tokens may be guessed from the text itself and checked several at a time. The text is the same.
+    pub speculate: bool,
+    /// What is typed in. Its prompts replace one another in the cache.
+    pub document: Option<Arc<str>>,
+    /// An earlier job that this one takes the place of.
+    pub supersedes: Option<Supersede>,
     /// Unbounded, since the engine never waits for a client; bounded in fact by `max_tokens`.
     pub events: UnboundedSender<Event>,
+}
+
+/// Takes the place of an earlier job, which ends as [`FinishReason::Superseded`] when this one is taken in.
+///
+/// The prompt of the new job is that of the old one with `typed` put in where the text begins; all else about
+/// the jobs must be alike. If the old job has said just that, then its sequence goes on as the new job's,
+/// which begins with what was said beyond it: somebody who types what was suggested keeps the suggestion. If
+/// it has said something else, the new job starts anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supersede {
+    pub job: JobId,
+    pub typed: String,
 }
 
 /// What happens to a job, in order.
@@ -74,6 +96,10 @@ pub enum FinishReason {
     /// A stop string: `Job::stop[index]`.
     Stop {
         index: usize,
+    },
+    /// One of `Job::rules`.
+    Rule {
+        rule: Rule,
     },
     /// An end token.
     Eos,
@@ -137,6 +163,11 @@ pub enum JobError {
     PromptTooLong { n_tokens: usize, limit: usize },
     #[error("{n_queued} jobs are waiting already")]
     Overloaded { n_queued: usize },
+    /// Nothing was allocated. `needed_bytes` are those of the longest text that the job may come to.
+    #[error(
+        "at most {available_bytes} bytes of memory are there, got work that may need {needed_bytes}\nhint: ask for fewer tokens, or raise the memory limit"
+    )]
+    OutOfMemory { needed_bytes: u64, available_bytes: u64 },
     #[error("generation failed: {message}")]
     StepFailed { message: String },
     #[error("the engine is shutting down")]

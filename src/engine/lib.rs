@@ -16,6 +16,8 @@ mod cache;
 mod clock;
 mod engine;
 mod inbox;
+mod lookup;
+mod memory;
 mod output;
 mod pace;
 mod reply;
@@ -28,7 +30,8 @@ mod stepper;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, EngineOptions, Loaded};
 pub use job::{
-    CancelReason, Event, Finish, FinishReason, Job, JobError, JobId, Priority, TextStart, Timing, Usage,
+    CancelReason, Event, Finish, FinishReason, Job, JobError, JobId, Priority, Supersede, TextStart, Timing,
+    Usage,
 };
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,

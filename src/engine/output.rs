@@ -1,19 +1,24 @@
-//! Drawn tokens to final text: detokenizer, then stop strings.
+//! Drawn tokens to final text: detokenizer, then stop strings, then rules.
 //!
-//! What comes out is never taken back: an incomplete character and the possible beginning of a stop string
-//! are held until they are decided. Deltas concatenated are the text.
+//! What comes out is never taken back: an incomplete character, the possible beginning of a stop string and what a rule
+//! may still cut are held until they are decided. What was drawn again of the prompt's end is no part of
+//! it. Deltas concatenated are the text.
 
 use std::sync::Arc;
 
-use runabout_text::{Detokenizer, StopMatcher, TokenId, Tokenizer};
+use runabout_text::{Detokenizer, Healing, Rules, StopMatcher, TokenId, Tokenizer};
 
-use crate::job::TextStart;
+use crate::job::{FinishReason, Job, TextStart};
 
 /// The text of one sequence.
 #[derive(Debug)]
 pub(crate) struct Output {
     detokenizer: Detokenizer,
+    healing: Option<Healing>,
+    /// What is to come again of the prompt's end, before the text begins.
+    healed: String,
     stop: StopMatcher,
+    rules: Option<Rules>,
     text: String,
 }
 
@@ -21,37 +26,84 @@ pub(crate) struct Output {
 #[derive(Debug)]
 pub(crate) struct Pushed {
     pub(crate) delta: String,
-    /// The stop string that ended the text; nothing may be pushed after it.
-    pub(crate) stopped_by: Option<usize>,
+    /// The stop string or rule that ended the text; nothing may be pushed after it.
+    pub(crate) stopped_by: Option<FinishReason>,
 }
 
 impl Output {
-    pub(crate) fn new(tokenizer: Arc<Tokenizer>, start: TextStart, stop: &[String]) -> Self {
-        let detokenizer = match start {
+    /// Takes the job's rules and healing.
+    pub(crate) fn new(tokenizer: Arc<Tokenizer>, job: &mut Job) -> Self {
+        let detokenizer = match job.text_start {
             TextStart::Fresh => Detokenizer::new(tokenizer),
             TextStart::Continuing => Detokenizer::continuing(tokenizer),
         };
-        Self { detokenizer, stop: StopMatcher::new(stop), text: String::new() }
+        let healing = job.healing.take();
+        let healed = healing.as_ref().map_or("", Healing::text).to_owned();
+        let stop = StopMatcher::new(&job.stop);
+        Self { detokenizer, healing, healed, stop, rules: job.rules.take(), text: String::new() }
+    }
+
+    /// The text that is out.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The only tokens that may be pushed next; `None`: any.
+    pub(crate) fn allowed(&self) -> Option<&[TokenId]> {
+        self.healing.as_ref()?.allowed()
     }
 
     pub(crate) fn push(&mut self, token: TokenId) -> Pushed {
+        if let Some(healing) = &mut self.healing {
+            healing.push(token);
+        }
         let piece = self.detokenizer.push(token);
         self.push_text(&piece)
     }
 
-    /// The last delta, the whole text, and the stop string that the end of an incomplete character completed.
-    pub(crate) fn finish(mut self) -> (String, String, Option<usize>) {
+    /// The last delta, the whole text, and what the end of an incomplete character completed.
+    pub(crate) fn finish(mut self) -> (String, String, Option<FinishReason>) {
         let piece = self.detokenizer.flush();
         let Pushed { mut delta, stopped_by } = self.push_text(&piece);
         let held = self.stop.flush();
-        self.text.push_str(&held);
-        delta.push_str(&held);
-        (delta, self.text, stopped_by)
+        let last = self.push_ruled(&held);
+        delta.push_str(&last.delta);
+        if let Some(rules) = &mut self.rules {
+            let held = rules.flush();
+            self.text.push_str(&held);
+            delta.push_str(&held);
+        }
+        (delta, self.text, stopped_by.or(last.stopped_by))
     }
 
     fn push_text(&mut self, piece: &str) -> Pushed {
-        let output = self.stop.push(piece);
-        self.text.push_str(&output.emit);
-        Pushed { delta: output.emit, stopped_by: output.matched }
+        let output = self.stop.push(after_healed(&mut self.healed, piece));
+        let pushed = self.push_ruled(&output.emit);
+        let stopped_by = pushed.stopped_by.or(output.matched.map(|index| FinishReason::Stop { index }));
+        Pushed { stopped_by, ..pushed }
     }
+
+    fn push_ruled(&mut self, piece: &str) -> Pushed {
+        let Some(rules) = &mut self.rules else {
+            self.text.push_str(piece);
+            return Pushed { delta: piece.to_owned(), stopped_by: None };
+        };
+        let output = rules.push(piece);
+        self.text.push_str(&output.emit);
+        let stopped_by = output.stopped.map(|rule| FinishReason::Rule { rule });
+        Pushed { delta: output.emit, stopped_by }
+    }
+}
+
+/// What of `piece` is text: what stands behind all that is still to be healed.
+fn after_healed<'a>(healed: &mut String, piece: &'a str) -> &'a str {
+    let same = healed.chars().zip(piece.chars()).take_while(|(a, b)| a == b);
+    let n_same: usize = same.map(|(it, _)| it.len_utf8()).sum();
+    if n_same < piece.len() {
+        // All of it was there, or a character of it cannot be said.
+        healed.clear();
+    } else {
+        healed.drain(..n_same);
+    }
+    &piece[n_same..]
 }

@@ -1,10 +1,10 @@
-//! How fast the model has been lately, and how long a prefill chunk may be.
+//! How fast the model has been lately, how many tokens a step may have, and what one more costs.
 //!
 //! While a step runs, nobody can cancel or overtake; so a step should take no longer than a target. A step's
-//! time is taken to be `fixed + per_token * n`: reading the weights, then the arithmetic. Decode steps show
-//! the fixed part, prefill steps the other. Where the fixed part alone passes the target (a slow CPU), the
-//! target cannot be met, and tiny chunks would only multiply that part; the chunk then grows until a step
-//! takes twice a decode step.
+//! time is taken to be `fixed + per_token * n`: reading the weights, then the arithmetic. Steps of a single
+//! token show the fixed part, wider ones the other. Where the fixed part alone passes the target (a slow CPU),
+//! the target cannot be met, and tiny chunks would only multiply that part; the chunk then grows until a step
+//! takes twice a single token's.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -21,28 +21,46 @@ const MIN_CHUNK: usize = 8;
 /// From the first chunk to 512 tokens takes three steps.
 const MAX_GROWTH: usize = 4;
 
+/// What a row more costs in a step of one, as a part of it, while nothing is measured: 2 rows take 1.35 times
+/// as long as one on the CPUs seen so far, and next to nothing more on GPUs.
+const TYPICAL_ROW: f64 = 0.35;
+
+/// A guess must promise this many times what it costs: so a wrong estimate costs little, and the guesses that
+/// hardly pay are left.
+const MARGIN: f64 = 1.25;
+
 /// Durations of the last steps.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
+    /// With tokens of prompts.
     prefill: VecDeque<StepCost>,
+    /// Of a single token, generated.
+    single: VecDeque<StepCost>,
+    /// Of several tokens, generated or guessed.
+    wide: VecDeque<StepCost>,
+    /// Without tokens of prompts; for their speed.
     decode: VecDeque<StepCost>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct StepCost {
     n_tokens: usize,
+    /// Those of them that got somebody on: of prompts, or drawn.
+    n_useful: usize,
     elapsed: Duration,
 }
 
 impl Pace {
-    /// A step that fed tokens of prompts.
-    pub(crate) fn record_prefill(&mut self, n_tokens: usize, elapsed: Duration) {
-        remember(&mut self.prefill, StepCost { n_tokens, elapsed });
+    /// A step of `n_tokens`, of which `n_prompt` belonged to prompts.
+    pub(crate) fn record_prefill(&mut self, n_tokens: usize, n_prompt: usize, elapsed: Duration) {
+        remember(&mut self.prefill, StepCost { n_tokens, n_useful: n_prompt, elapsed });
     }
 
-    /// A step that fed only generated tokens.
-    pub(crate) fn record_decode(&mut self, n_tokens: usize, elapsed: Duration) {
-        remember(&mut self.decode, StepCost { n_tokens, elapsed });
+    /// A step of `n_tokens` that were generated or guessed, and yielded `n_drawn`.
+    pub(crate) fn record_decode(&mut self, n_tokens: usize, n_drawn: usize, elapsed: Duration) {
+        let cost = StepCost { n_tokens, n_useful: n_drawn, elapsed };
+        remember(if n_tokens == 1 { &mut self.single } else { &mut self.wide }, cost);
+        remember(&mut self.decode, cost);
     }
 
     pub(crate) fn speed(&self) -> Speed {
@@ -52,23 +70,21 @@ impl Pace {
         }
     }
 
-    /// How many tokens the next prefill step may feed, `max` at most, for it to take about `target`.
-    pub(crate) fn prefill_chunk(&self, target: Duration, max: usize) -> usize {
+    /// How many tokens the next step may feed, `max` at most, for it to take about `target`.
+    pub(crate) fn step_tokens(&self, target: Duration, max: usize) -> usize {
         let min = MIN_CHUNK.min(max).max(1);
         // Shorter steps tell the fixed part, not the cost of a token.
         let measured = || self.prefill.iter().filter(|cost| cost.n_tokens >= min);
         let Some(longest) = measured().map(|cost| cost.n_tokens).max() else {
             return min;
         };
-        let decode_step = self.decode_step();
-        // A decode step is the fixed part with one token.
-        let n_free = usize::from(decode_step.is_some());
-        let fixed = decode_step.unwrap_or_default().as_secs_f64();
-        let (excess, n_more) = measured().fold((0.0, 0), |(excess, n_more), cost| {
-            (excess + (cost.elapsed.as_secs_f64() - fixed).max(0.0), n_more + cost.n_tokens - n_free)
-        });
+        let single = self.single_step();
+        // A single token's step is the fixed part with one token.
+        let n_free = usize::from(single.is_some());
+        let fixed = single.unwrap_or_default();
+        let (excess, n_more) = excess(measured(), fixed, n_free);
         let budget = target.as_secs_f64().max(2.0 * fixed) - fixed;
-        let affordable = n_free as f64 + budget * n_more as f64 / excess;
+        let affordable = n_free as f64 + budget * n_more / excess;
         let cap = max.min(longest.saturating_mul(MAX_GROWTH));
         if affordable >= cap as f64 {
             cap
@@ -78,12 +94,38 @@ impl Pace {
         }
     }
 
-    /// The median, since the first steps after a pause are slow.
-    fn decode_step(&self) -> Option<Duration> {
-        let mut steps: Vec<Duration> = self.decode.iter().map(|cost| cost.elapsed).collect();
-        steps.sort_unstable();
-        steps.get(steps.len() / 2).copied()
+    /// How likely a guess must be right to be worth a row in a step that serves `n_rows` sequences: what the
+    /// row costs, by what a token of such a step costs. 1 and more: no guess pays.
+    pub(crate) fn guess_threshold(&self, n_rows: usize) -> f64 {
+        let n_rows = n_rows.max(1) as f64;
+        let (single, row) = match self.single_step() {
+            Some(single) if single > 0.0 => (single, self.row(single).unwrap_or(TYPICAL_ROW * single)),
+            _ => (1.0, TYPICAL_ROW),
+        };
+        let token = (single + row * (n_rows - 1.0)) / n_rows;
+        MARGIN * row / token
     }
+
+    /// What one more row costs, in seconds.
+    fn row(&self, single: f64) -> Option<f64> {
+        let (excess, n_more) = excess(self.wide.iter(), single, 1);
+        (n_more > 0.0).then(|| excess / n_more)
+    }
+
+    /// Seconds that a step of one token takes: the median, since the first steps after a pause are slow.
+    fn single_step(&self) -> Option<f64> {
+        let mut steps: Vec<Duration> = self.single.iter().map(|cost| cost.elapsed).collect();
+        steps.sort_unstable();
+        steps.get(steps.len() / 2).map(Duration::as_secs_f64)
+    }
+}
+
+/// Seconds beyond the fixed part, and tokens beyond those that it covers, of these steps together.
+fn excess<'a>(steps: impl Iterator<Item = &'a StepCost>, fixed: f64, n_free: usize) -> (f64, f64) {
+    steps.fold((0.0, 0.0), |(excess, n_more), cost| {
+        let n_tokens = cost.n_tokens.saturating_sub(n_free) as f64;
+        (excess + (cost.elapsed.as_secs_f64() - fixed).max(0.0), n_more + n_tokens)
+    })
 }
 
 fn remember(steps: &mut VecDeque<StepCost>, cost: StepCost) {
@@ -95,7 +137,7 @@ fn remember(steps: &mut VecDeque<StepCost>, cost: StepCost) {
 
 fn tokens_per_second(steps: &VecDeque<StepCost>) -> Option<f64> {
     let elapsed: Duration = steps.iter().map(|cost| cost.elapsed).sum();
-    let n_tokens: usize = steps.iter().map(|cost| cost.n_tokens).sum();
+    let n_tokens: usize = steps.iter().map(|cost| cost.n_useful).sum();
     (!elapsed.is_zero()).then(|| n_tokens as f64 / elapsed.as_secs_f64())
 }
 
@@ -121,13 +163,13 @@ mod tests {
         let mut pace = Pace::default();
         let step = |n: usize| fixed + per_token * u32::try_from(n).unwrap_or(u32::MAX);
         if decode_first {
-            pace.record_decode(1, step(1));
+            pace.record_decode(1, 1, step(1));
         }
         for _ in 0..40 {
-            let chunk = pace.prefill_chunk(TARGET, MAX);
-            pace.record_prefill(chunk, step(chunk));
+            let chunk = pace.step_tokens(TARGET, MAX);
+            pace.record_prefill(chunk, chunk, step(chunk));
         }
-        pace.prefill_chunk(TARGET, MAX)
+        pace.step_tokens(TARGET, MAX)
     }
 
     #[test]
@@ -159,36 +201,36 @@ mod tests {
 
     #[test]
     fn the_first_chunk_is_a_careful_one_and_never_above_the_largest_allowed() {
-        assert_eq!(Pace::default().prefill_chunk(TARGET, MAX), MIN_CHUNK);
-        assert_eq!(Pace::default().prefill_chunk(TARGET, 4), 4);
-        assert_eq!(Pace::default().prefill_chunk(TARGET, 0), 1);
+        assert_eq!(Pace::default().step_tokens(TARGET, MAX), MIN_CHUNK);
+        assert_eq!(Pace::default().step_tokens(TARGET, 4), 4);
+        assert_eq!(Pace::default().step_tokens(TARGET, 0), 1);
     }
 
     #[test]
     fn a_chunk_grows_by_steps_and_not_at_once() {
         let mut pace = Pace::default();
-        pace.record_prefill(32, Duration::from_nanos(1));
-        assert_eq!(pace.prefill_chunk(TARGET, 4096), 32 * MAX_GROWTH);
+        pace.record_prefill(32, 32, Duration::from_nanos(1));
+        assert_eq!(pace.step_tokens(TARGET, 4096), 32 * MAX_GROWTH);
     }
 
     #[test]
     fn short_prefills_of_somebody_typing_do_not_shrink_the_next_long_one() {
         let mut pace = Pace::default();
-        pace.record_decode(1, Duration::from_millis(15));
-        pace.record_prefill(160, Duration::from_millis(47));
-        let before = pace.prefill_chunk(TARGET, MAX);
+        pace.record_decode(1, 1, Duration::from_millis(15));
+        pace.record_prefill(160, 160, Duration::from_millis(47));
+        let before = pace.step_tokens(TARGET, MAX);
         for _ in 0..4 {
-            pace.record_prefill(2, Duration::from_millis(15));
+            pace.record_prefill(2, 2, Duration::from_millis(15));
         }
-        assert_eq!(pace.prefill_chunk(TARGET, MAX), before);
+        assert_eq!(pace.step_tokens(TARGET, MAX), before);
     }
 
     #[test]
     fn a_clock_that_stands_still_asks_for_no_absurd_chunk() {
         let mut pace = Pace::default();
-        pace.record_prefill(32, Duration::ZERO);
-        assert_eq!(pace.prefill_chunk(TARGET, MAX), 32 * MAX_GROWTH);
-        assert_eq!(pace.prefill_chunk(Duration::ZERO, MAX), MIN_CHUNK);
+        pace.record_prefill(32, 32, Duration::ZERO);
+        assert_eq!(pace.step_tokens(TARGET, MAX), 32 * MAX_GROWTH);
+        assert_eq!(pace.step_tokens(Duration::ZERO, MAX), MIN_CHUNK);
         assert!(pace.speed().prefill_tokens_per_second.is_none());
     }
 
@@ -196,10 +238,30 @@ mod tests {
     fn speed_is_that_of_the_last_steps_only() {
         let mut pace = Pace::default();
         assert!(pace.speed().decode_tokens_per_second.is_none());
-        pace.record_decode(1, Duration::from_secs(100));
+        pace.record_decode(1, 1, Duration::from_secs(100));
         for _ in 0..WINDOW {
-            pace.record_decode(1, Duration::from_millis(100));
+            pace.record_decode(1, 1, Duration::from_millis(100));
         }
         assert!(pace.speed().decode_tokens_per_second.is_some_and(|speed| (speed - 10.0).abs() < 1e-9));
+    }
+
+    #[test]
+    fn a_guess_must_be_worth_its_row() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::default();
+        // Nothing is measured: what is typical.
+        assert!((pace.guess_threshold(1) - MARGIN * TYPICAL_ROW).abs() < 1e-9);
+        // 10 ms, and 3 for each row more.
+        pace.record_decode(1, 1, ms(10));
+        pace.record_decode(5, 2, ms(22));
+        pace.record_decode(2, 1, ms(13));
+        assert!((pace.guess_threshold(1) - MARGIN * 0.3).abs() < 1e-9);
+        // Four sequences share a step of 19 ms; each token costs less, and so a guess must be better.
+        assert!((pace.guess_threshold(4) - MARGIN * 3.0 * 4.0 / 19.0).abs() < 1e-9);
+        // Where rows cost nothing, any guess is worth it.
+        let mut gpu = Pace::default();
+        gpu.record_decode(1, 1, ms(10));
+        gpu.record_decode(9, 1, ms(10));
+        assert!(gpu.guess_threshold(1) < 1e-9);
     }
 }

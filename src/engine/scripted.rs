@@ -61,6 +61,8 @@ pub struct FedSpan {
     /// How many tokens the slot held before.
     pub start: usize,
     pub tokens: Vec<TokenId>,
+    /// How many of the last tokens are guesses.
+    pub n_drafted: usize,
     pub sampled: bool,
 }
 
@@ -238,6 +240,7 @@ impl LanguageModel for ScriptedModel {
                     slot: span.slot,
                     start,
                     tokens: span.tokens.to_vec(),
+                    n_drafted: span.n_drafted,
                     sampled: span.sample.is_some(),
                 }
             })

@@ -1,11 +1,11 @@
 //! One job inside the engine, before and while it has a slot.
 //!
 //! [`Waiting`] is a job as it was submitted; [`Sequence`] is the same job with a slot, its tokens and its
-//! text. Both end by being consumed into an [`Ended`], so a job cannot end twice. A sequence does not know
-//! the model, other sequences, or why it is run now.
+//! text. Both end by being consumed into an [`Ended`], so a job cannot end twice; a sequence can also be
+//! [handed over](Sequence::hand_over) to a job whose user typed what it had said. A sequence does not know the
+//! model, other sequences, or why it is run now.
 
 use std::{
-    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,11 +14,12 @@ use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
     cache::Slot,
-    job::{Finish, FinishReason, Job, JobError, JobId, Timing, Usage},
+    job::{Finish, FinishReason, Job, JobError, JobId, Priority, Timing, Usage},
+    lookup::{Lookup, MAX_DRAFT},
     model::{SampleRequest, Sampled, Span, TokenLogprobs},
     output::Output,
     reply::{Ended, Reply},
-    scheduler::{Candidate, Stage},
+    scheduler::{Applicant, Candidate, Occupant, PlannedSpan},
 };
 
 /// A job without a slot.
@@ -36,8 +37,9 @@ impl Waiting {
         Self { id, job, reply, submitted: now }
     }
 
-    pub(crate) fn candidate(&self) -> Candidate {
-        Candidate { id: self.id, priority: self.job.priority, stage: Stage::Waiting }
+    pub(crate) fn applicant(&self, context_length: usize, follows: bool) -> Applicant {
+        let n_reserved = n_reserved(self.job.prompt.len(), &self.job, context_length);
+        Applicant { id: self.id, priority: self.job.priority, n_reserved, follows }
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
@@ -82,27 +84,55 @@ fn is_over_budget(job: &Job, submitted: Instant, now: Instant) -> bool {
     job.time_budget.is_some_and(|budget| now - submitted >= budget)
 }
 
+/// The most that a job comes to hold.
+fn n_reserved(n_prompt: usize, job: &Job, context_length: usize) -> usize {
+    // Guesses are held for the length of a step.
+    let n_guesses = if job.speculate { MAX_DRAFT } else { 0 };
+    n_prompt.saturating_add(job.max_tokens).saturating_add(n_guesses).min(context_length)
+}
+
 /// A job with a slot.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     pub(crate) id: JobId,
     job: Job,
     reply: Reply,
-    /// Its ledger is always the beginning of `tokens`.
-    slot: Slot,
-    /// The prompt and what was generated.
+    pub(crate) slot: Slot,
+    /// The prompt and what was generated; during a step also the guesses that it checks.
     tokens: Vec<TokenId>,
     n_prompt: usize,
-    n_cached: usize,
-    /// Tokens drawn, an end token counted.
+    /// Tokens drawn, an end token counted. Those drawn for whoever had the sequence before, too.
     n_drawn: usize,
     seed: u64,
     output: Output,
+    /// Of each generated token.
     logprobs: Vec<TokenLogprobs>,
+    /// Bytes of text after each generated token.
+    text_lengths: Vec<usize>,
+    lookup: Option<Lookup>,
+    guesses: Vec<TokenId>,
+    claim: Claim,
     submitted: Instant,
     started: Instant,
     prefilled: Option<Instant>,
     first_token: Option<Instant>,
+    last_step: u64,
+    /// Whether a step failed that it shared with others.
+    is_suspect: bool,
+}
+
+/// What of a sequence belongs to the job that has it now.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    prompt_tokens: usize,
+    cached_tokens: usize,
+    drafted_tokens: usize,
+    accepted_tokens: usize,
+    /// Tokens that were drawn before.
+    n_drawn_before: usize,
+    /// Bytes of text, and tokens that lie wholly in them, which the prompt has now.
+    n_typed_bytes: usize,
+    n_typed_tokens: usize,
 }
 
 impl Sequence {
@@ -114,30 +144,51 @@ impl Sequence {
         reply.prefill(n_cached, tokens.len(), n_cached);
         Self {
             id,
-            output: Output::new(tokenizer, job.text_start, &job.stop),
+            output: Output::new(tokenizer, &mut job),
             seed: job.params.seed.unwrap_or_else(|| fastrand::u64(..)),
+            lookup: (job.speculate && job.max_tokens > 1).then(|| Lookup::new(&tokens)),
             job,
             reply,
             slot,
             n_prompt: tokens.len(),
+            claim: Claim::new(tokens.len(), n_cached),
             tokens,
-            n_cached,
             n_drawn: 0,
             logprobs: Vec::new(),
+            text_lengths: Vec::new(),
+            guesses: Vec::new(),
             submitted,
             started: now,
             prefilled: None,
             first_token: None,
+            last_step: 0,
+            is_suspect: false,
         }
     }
 
     pub(crate) fn candidate(&self) -> Candidate {
-        let stage = Stage::Running {
+        Candidate {
+            id: self.id,
+            priority: self.job.priority,
             n_fed: self.slot.ledger.len(),
             n_known: self.tokens.len(),
             draws: self.job.max_tokens > 0,
-        };
-        Candidate { id: self.id, priority: self.job.priority, stage }
+            n_drafted: self.guesses.len(),
+            last_step: self.last_step,
+        }
+    }
+
+    pub(crate) fn occupant(&self, context_length: usize) -> Occupant {
+        // A sequence that was handed over is as long as its new job's prompt, give or take a token.
+        let n_prompt = self.n_prompt.max(self.claim.prompt_tokens);
+        Occupant {
+            priority: self.job.priority,
+            n_reserved: n_reserved(n_prompt, &self.job, context_length).max(self.tokens.len()),
+        }
+    }
+
+    pub(crate) fn priority(&self) -> Priority {
+        self.job.priority
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
@@ -148,50 +199,110 @@ impl Sequence {
         is_over_budget(&self.job, self.submitted, now)
     }
 
-    pub(crate) fn n_held(&self) -> usize {
-        self.slot.ledger.len()
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.is_suspect
+    }
+
+    /// Begins again with an empty slot, and gives back the one that a failed step left. No text is lost.
+    pub(crate) fn begin_again(&mut self, slot: Slot) -> Slot {
+        self.is_suspect = true;
+        self.tokens.truncate(self.n_prompt + self.text_lengths.len());
+        std::mem::replace(&mut self.slot, slot)
+    }
+
+    /// Whether its next step draws a token.
+    pub(crate) fn generates(&self) -> bool {
+        self.slot.ledger.len() + 1 == self.tokens.len() && self.job.max_tokens > 0
+    }
+
+    /// The prompt that is being computed; `None` once it is.
+    pub(crate) fn prompt_under_way(&self) -> Option<&[TokenId]> {
+        (self.slot.ledger.len() < self.n_prompt).then(|| &self.tokens[..self.n_prompt])
     }
 
     /// How many of the planned tokens belong to the prompt.
-    pub(crate) fn n_prompt_tokens_in(&self, range: &Range<usize>) -> usize {
-        range.end.min(self.n_prompt).saturating_sub(range.start)
+    pub(crate) fn n_prompt_tokens_in(&self, planned: &PlannedSpan) -> usize {
+        planned.range.end.min(self.n_prompt).saturating_sub(planned.range.start)
     }
 
-    /// The span of a planned range, which is a part of what is known.
-    pub(crate) fn span(&self, range: Range<usize>, sample: bool) -> Span<'_> {
-        let sample = sample.then(|| SampleRequest {
+    /// Guesses what comes, as long as a guess is likelier right than `threshold`; see
+    /// [`Lookup::draft`].
+    pub(crate) fn guess(&mut self, threshold: f64, context_length: usize) {
+        let n_left = self.n_tokens_left().min(context_length.saturating_sub(self.tokens.len()));
+        self.guesses = match &self.lookup {
+            // The last token that may be drawn needs no guess: it is drawn in any case.
+            Some(lookup) if self.generates() && n_left > 1 && self.output.allowed().is_none() => {
+                lookup.draft(&self.tokens, threshold, n_left - 1)
+            }
+            _ => Vec::new(),
+        };
+    }
+
+    /// Lines the planned guesses up behind what is known.
+    pub(crate) fn prepare(&mut self, planned: &PlannedSpan) {
+        self.tokens.extend(self.guesses.iter().take(planned.n_drafted));
+    }
+
+    /// The span of what was planned, and prepared.
+    pub(crate) fn span(&self, planned: &PlannedSpan) -> Span<'_> {
+        let end = planned.range.end + planned.n_drafted;
+        let sample = planned.sample.then(|| SampleRequest {
             params: &self.job.params,
-            history: &self.tokens[..range.end],
+            history: &self.tokens[..end],
             n_generated: self.n_drawn as u64,
             seed: self.seed,
             top_logprobs: self.job.top_logprobs,
-            allowed: None,
+            allowed: self.output.allowed(),
         });
-        Span { slot: self.slot.id, tokens: &self.tokens[range], n_drafted: 0, sample }
+        Span {
+            slot: self.slot.id,
+            tokens: &self.tokens[planned.range.start..end],
+            n_drafted: planned.n_drafted,
+            sample,
+        }
     }
 
-    /// Notes that the slot holds these tokens now. Says whether the job ends with that: prefill only, and
-    /// done.
-    pub(crate) fn fed(&mut self, range: Range<usize>, now: Instant) -> Option<FinishReason> {
-        let in_prompt = range.start < self.n_prompt;
-        self.slot.ledger.extend_from_slice(&self.tokens[range]);
+    /// Takes what a step yielded: the slot holds the span now, with the guesses that proved right; drawn
+    /// tokens become text. Says whether, and why, the job ends with that.
+    pub(crate) fn fed(
+        &mut self,
+        planned: &PlannedSpan,
+        drawn: Vec<Sampled>,
+        context_length: usize,
+        (step, now): (u64, Instant),
+    ) -> Option<FinishReason> {
+        let n_right = drawn.len().saturating_sub(1);
+        self.last_step = step;
+        // What was lost is there again.
+        self.is_suspect &= drawn.is_empty();
+        self.slot.ledger.extend_from_slice(&self.tokens[planned.range.start..planned.range.end + n_right]);
+        self.tokens.truncate(self.tokens.len() - planned.n_drafted);
         let n_held = self.slot.ledger.len();
-        if in_prompt {
-            self.reply.prefill(n_held.min(self.n_prompt), self.n_prompt, self.n_cached);
+        if planned.range.start < self.n_prompt {
+            self.reply.prefill(n_held.min(self.n_prompt), self.n_prompt, self.claim.cached_tokens);
         }
         if n_held >= self.n_prompt {
             self.prefilled.get_or_insert(now);
         }
-        (self.job.max_tokens == 0 && n_held == self.n_prompt).then_some(FinishReason::Length)
+        self.claim.drafted_tokens += planned.n_drafted;
+        let n_before = self.tokens.len();
+        let mut end = None;
+        for (idx, sampled) in drawn.into_iter().enumerate() {
+            self.claim.accepted_tokens += usize::from(idx < n_right);
+            end = self.push(sampled, context_length, now);
+            if end.is_some() {
+                break;
+            }
+        }
+        if let Some(lookup) = &mut self.lookup {
+            lookup.observe(&self.tokens, self.tokens.len() - n_before);
+        }
+        let is_warm = self.job.max_tokens == 0 && n_held == self.n_prompt;
+        end.or(is_warm.then_some(FinishReason::Length))
     }
 
-    /// Takes a drawn token: into the text, and out as a delta. Says whether, and why, the job ends with it.
-    pub(crate) fn push(
-        &mut self,
-        sampled: Sampled,
-        context_length: usize,
-        now: Instant,
-    ) -> Option<FinishReason> {
+    /// Takes a drawn token: into the text, and out as a delta.
+    fn push(&mut self, sampled: Sampled, context_length: usize, now: Instant) -> Option<FinishReason> {
         let Sampled { token, logprobs } = sampled;
         self.n_drawn += 1;
         self.first_token.get_or_insert(now);
@@ -201,34 +312,86 @@ impl Sequence {
         self.tokens.push(token);
         self.logprobs.extend(logprobs);
         let pushed = self.output.push(token);
+        self.text_lengths.push(self.output.text().len());
         self.reply.delta(pushed.delta);
-        if let Some(index) = pushed.stopped_by {
-            Some(FinishReason::Stop { index })
-        } else if self.n_drawn >= self.job.max_tokens || self.tokens.len() >= context_length {
+        if pushed.stopped_by.is_some() {
+            pushed.stopped_by
+        } else if self.n_tokens_left() == 0 || self.tokens.len() >= context_length {
             Some(FinishReason::Length)
         } else {
             None
         }
     }
 
+    /// How many tokens the job may still have. What was typed is not of its text any more.
+    fn n_tokens_left(&self) -> usize {
+        let n_generated = self.tokens.len().saturating_sub(self.n_prompt + self.claim.n_typed_tokens);
+        self.job.max_tokens.saturating_sub(n_generated)
+    }
+
+    /// Whether the text so far begins with what was typed.
+    pub(crate) fn has_said(&self, typed: &str) -> bool {
+        self.output.text()[self.claim.n_typed_bytes..].starts_with(typed)
+    }
+
+    /// Goes on as the sequence of `waiting`, whose prompt is this job's with `typed` behind it, which this job
+    /// [has said](Self::has_said). What it has said beyond that goes out as the first delta of the new job;
+    /// the old one ends as superseded, with all of it.
+    pub(crate) fn hand_over(&mut self, waiting: Waiting, typed: &str, now: Instant) -> Ended {
+        let Waiting { id, mut job, reply, submitted } = waiting;
+        let finish = self.finish_so_far(FinishReason::Superseded, now);
+        let n_prompt = std::mem::take(&mut job.prompt).len();
+        let n_typed_bytes = self.claim.n_typed_bytes + typed.len();
+        self.claim = Claim {
+            n_typed_bytes,
+            n_typed_tokens: self.text_lengths.iter().take_while(|it| **it <= n_typed_bytes).count(),
+            n_drawn_before: self.n_drawn,
+            ..Claim::new(n_prompt, n_prompt)
+        };
+        let rest = self.output.text()[n_typed_bytes..].to_owned();
+        reply.prefill(n_prompt, n_prompt, n_prompt);
+        (self.submitted, self.started) = (submitted, now);
+        self.prefilled = self.prefilled.map(|_| now);
+        self.first_token = (!rest.is_empty()).then_some(now);
+        reply.delta(rest);
+        (self.id, self.job) = (id, job);
+        Ended { reply: std::mem::replace(&mut self.reply, reply), outcome: Ok(finish) }
+    }
+
     /// Ends the job with what there is, text held back included. The slot goes on its own way.
     pub(crate) fn finish(self, reason: FinishReason, now: Instant) -> (Slot, Ended) {
-        let (last, text, stopped_by) = self.output.finish();
-        self.reply.delta(last);
+        let mut finish = self.finish_so_far(reason, now);
+        let Self { output, reply, slot, claim, .. } = self;
+        let (last, text, stopped_by) = output.finish();
+        reply.delta(last);
+        text[claim.n_typed_bytes..].clone_into(&mut finish.text);
         let ended_by_itself = matches!(reason, FinishReason::Eos | FinishReason::Length);
-        let finish = Finish {
-            reason: match stopped_by {
-                Some(index) if ended_by_itself => FinishReason::Stop { index },
-                _ => reason,
-            },
-            text,
-            tokens: self.tokens[self.n_prompt..].to_vec(),
-            logprobs: self.logprobs,
+        if let Some(reason) = stopped_by.filter(|_| ended_by_itself) {
+            finish.reason = reason;
+        }
+        (slot, Ended { reply, outcome: Ok(finish) })
+    }
+
+    /// Ends the job with an error. What the slot holds is for the caller to judge.
+    pub(crate) fn fail(self, error: JobError) -> (Slot, Ended) {
+        (self.slot, Ended { reply: self.reply, outcome: Err(error) })
+    }
+
+    /// The job's end if it were now, with the text that is out.
+    fn finish_so_far(&self, reason: FinishReason, now: Instant) -> Finish {
+        let claim = &self.claim;
+        let n_before = claim.n_typed_tokens;
+        Finish {
+            reason,
+            text: self.output.text()[claim.n_typed_bytes..].to_owned(),
+            tokens: self.tokens.get(self.n_prompt + n_before..).unwrap_or_default().to_vec(),
+            logprobs: self.logprobs.get(n_before..).unwrap_or_default().to_vec(),
             usage: Usage {
-                prompt_tokens: self.n_prompt,
-                cached_tokens: self.n_cached,
-                completion_tokens: self.n_drawn,
-                ..Usage::default()
+                prompt_tokens: claim.prompt_tokens,
+                cached_tokens: claim.cached_tokens,
+                completion_tokens: self.n_drawn - claim.n_drawn_before,
+                drafted_tokens: claim.drafted_tokens,
+                accepted_tokens: claim.accepted_tokens,
             },
             timing: Timing {
                 queue: self.started - self.submitted,
@@ -237,12 +400,21 @@ impl Sequence {
                 decode: self.first_token.map_or(Duration::ZERO, |first| now - first),
                 total: now - self.submitted,
             },
-        };
-        (self.slot, Ended { reply: self.reply, outcome: Ok(finish) })
+        }
     }
+}
 
-    /// Ends the job with an error. What the slot holds is for the caller to judge.
-    pub(crate) fn fail(self, error: JobError) -> (Slot, Ended) {
-        (self.slot, Ended { reply: self.reply, outcome: Err(error) })
+impl Claim {
+    /// Of a job that has a sequence from its beginning.
+    fn new(prompt_tokens: usize, cached_tokens: usize) -> Self {
+        Self {
+            prompt_tokens,
+            cached_tokens,
+            drafted_tokens: 0,
+            accepted_tokens: 0,
+            n_drawn_before: 0,
+            n_typed_bytes: 0,
+            n_typed_tokens: 0,
+        }
     }
 }

@@ -11,8 +11,8 @@ pub enum State {
     /// Jobs are taken and wait.
     Loading(LoadProgress),
     Ready(ModelDescription),
-    /// There will never be one: [`JobError::LoadFailed`] or [`JobError::EngineDied`], which is also the
-    /// answer to every job.
+    /// There will never be one: [`JobError::LoadFailed`], [`JobError::OutOfMemory`] or
+    /// [`JobError::EngineDied`], which is also the answer to every job.
     Failed(JobError),
 }
 
@@ -31,11 +31,15 @@ pub enum LoadStage {
     Load,
 }
 
-/// Why there is no model, for people: the whole chain of causes in one text, a remedy on a line of its own.
+/// Why there is no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct LoadError {
-    pub message: String,
+pub enum LoadError {
+    /// For people: the whole chain of causes in one text, a remedy on a line of its own.
+    #[error("{message}")]
+    Failed { message: String },
+    /// It would not fit, so it was not tried.
+    #[error("at most {available_bytes} bytes of memory may be used, got a model of {needed_bytes}")]
+    OutOfMemory { needed_bytes: u64, available_bytes: u64 },
 }
 
 /// How the engine is doing, as of its last step.
@@ -47,6 +51,8 @@ pub struct Status {
     pub n_running: usize,
     pub cache: CacheStatus,
     pub memory: MemoryUse,
+    /// Whether work waits for memory, or little is left of what may be used.
+    pub memory_is_short: bool,
     pub speed: Speed,
 }
 

@@ -5,19 +5,20 @@
 //! cancels, budgets and listeners that left are seen before the next step whatever a job is doing. The ends
 //! of jobs are told only after the status is published: who asks after an end sees it counted.
 
-use std::{sync::Arc, time::Instant};
+use std::{cmp::Reverse, sync::Arc, time::Instant};
 
-use runabout_text::Tokenizer;
+use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
-    cache::{CacheLimits, InUse, PrefixCache},
+    cache::{CacheLimits, InUse, PrefixCache, Slot, Wanted, in_use, policy},
     engine::{EngineOptions, Loaded},
     inbox::{Arrivals, Inbox},
-    job::{CancelReason, FinishReason, JobError, JobId},
+    job::{CancelReason, FinishReason, JobError, JobId, Priority},
+    memory::Allowance,
     model::{LanguageModel, Sampled, Span, StepError},
     pace::Pace,
     reply::Ended,
-    scheduler::{self, Candidate, Plan},
+    scheduler::{self, Applicant, Budget, Candidate, Occupant, Plan, Ration, Room},
     sequence::{Sequence, Waiting},
     status::Status,
 };
@@ -26,10 +27,15 @@ pub(crate) struct Stepper {
     model: Box<dyn LanguageModel>,
     tokenizer: Arc<Tokenizer>,
     options: EngineOptions,
+    allowance: Allowance,
     cache: PrefixCache,
     pace: Pace,
+    ration: Ration,
     waiting: Vec<Waiting>,
     running: Vec<Sequence>,
+    /// Whether somebody has a place and no memory for it.
+    waits_for_memory: bool,
+    n_steps: u64,
     /// Decided in this round, told at its end.
     ended: Vec<Ended>,
 }
@@ -37,15 +43,25 @@ pub(crate) struct Stepper {
 impl Stepper {
     pub(crate) fn new(loaded: Loaded, options: EngineOptions) -> Self {
         let Loaded { model, tokenizer } = loaded;
-        let limits = CacheLimits { bytes: options.cache_limit_bytes, n_slots: options.max_slots };
+        let bytes_per_token = model.description().kv_bytes_per_token;
+        let allowance =
+            Allowance::new(options.memory_limit_bytes, model.memory().active_bytes, bytes_per_token);
+        let limits = CacheLimits {
+            bytes: options.cache_limit_bytes.min(allowance.kv_bytes()),
+            n_slots: options.max_slots,
+        };
         Self {
-            cache: PrefixCache::new(limits, model.description().kv_bytes_per_token),
+            cache: PrefixCache::new(limits, bytes_per_token),
+            allowance,
             model,
             tokenizer,
             options,
             pace: Pace::default(),
+            ration: Ration::default(),
             waiting: Vec::new(),
             running: Vec::new(),
+            waits_for_memory: false,
+            n_steps: 0,
             ended: Vec::new(),
         }
     }
@@ -100,10 +116,7 @@ impl Stepper {
         let Arrivals { jobs, cancels } = arrivals;
         let now = self.options.clock.now();
         for waiting in jobs {
-            match self.check(&waiting) {
-                Ok(()) => self.waiting.push(waiting),
-                Err(error) => self.ended.push(waiting.fail(error)),
-            }
+            self.file(waiting, now);
         }
         let cancelled = |id: JobId, is_abandoned: bool| {
             let named = cancels.iter().find(|(cancelled, _)| *cancelled == id).map(|(_, reason)| *reason);
@@ -126,10 +139,33 @@ impl Stepper {
         );
     }
 
+    /// Puts a job where it belongs: among those that wait, in the place of one that has said what it begins
+    /// with, or, if it cannot be done at all, out.
+    fn file(&mut self, mut waiting: Waiting, now: Instant) {
+        let checked = self.check(&waiting);
+        if let Some(supersede) = waiting.job.supersedes.take() {
+            if let Some(idx) = self.running.iter().position(|it| it.id == supersede.job) {
+                if checked.is_ok() && self.running[idx].has_said(&supersede.typed) {
+                    let ended = self.running[idx].hand_over(waiting, &supersede.typed, now);
+                    self.ended.push(ended);
+                    return;
+                }
+                self.end(idx, FinishReason::Superseded, now);
+            } else if let Some(idx) = self.waiting.iter().position(|it| it.id == supersede.job) {
+                self.ended.push(self.waiting.remove(idx).finish(FinishReason::Superseded, now));
+            }
+        }
+        match checked {
+            Ok(()) => self.waiting.push(waiting),
+            Err(error) => self.ended.push(waiting.fail(error)),
+        }
+    }
+
     /// Whether a job can be done at all.
     fn check(&self, waiting: &Waiting) -> Result<(), JobError> {
         let n_tokens = waiting.job.prompt.len();
-        let limit = self.model.description().context_length.saturating_sub(waiting.job.max_tokens.min(1));
+        let context_length = self.context_length();
+        let limit = context_length.saturating_sub(waiting.job.max_tokens.min(1));
         if n_tokens > limit {
             return Err(JobError::PromptTooLong { n_tokens, limit });
         }
@@ -137,15 +173,13 @@ impl Stepper {
             // A promise that was not kept; without this it would wait for ever.
             return Err(JobError::StepFailed { message: "the prompt has no tokens".to_owned() });
         }
-        Ok(())
+        self.allowance.check(waiting.applicant(context_length, false).n_reserved)
     }
 
     /// One step: plans, runs the model, and hands out what it yielded.
     fn step(&mut self) {
         let started = self.options.clock.now();
-        let candidates: Vec<Candidate> = self.running.iter().map(Sequence::candidate).collect();
-        let chunk = self.pace.prefill_chunk(self.options.step_target, self.options.prefill_chunk);
-        let plan = scheduler::plan(&candidates, chunk);
+        let plan = self.plan();
         if plan.spans.is_empty() {
             // Jobs that are there and never run would turn this loop into a silent spin.
             assert!(self.is_idle(), "expected a plan for the jobs there are, got an empty one");
@@ -154,112 +188,178 @@ impl Stepper {
         self.make_room(&plan);
         let result = self.feed(&plan);
         let now = self.options.clock.now();
+        self.n_steps += 1;
         match result {
-            Ok(sampled) => {
-                self.measure(&plan, started, now);
-                self.hand_out(&plan, sampled, now);
+            Ok(drawn) => {
+                self.measure(&plan, &drawn, started, now);
+                self.hand_out(&plan, drawn, now);
             }
             Err(error) => self.drop_failed(&plan, &error),
         }
     }
 
-    /// Gives slots to jobs until the next in line has one.
+    fn plan(&mut self) -> Plan {
+        let context_length = self.context_length();
+        // Interactive work has its steps almost to itself; guesses are made for those who share one.
+        let class = self.running.iter().map(Sequence::priority).max().unwrap_or(Priority::Background);
+        let in_class = |it: &&Sequence| it.priority() == class && it.generates();
+        let threshold = self.pace.guess_threshold(self.running.iter().filter(in_class).count());
+        for sequence in &mut self.running {
+            sequence.guess(threshold, context_length);
+        }
+        let mut candidates: Vec<Candidate> = self.running.iter().map(Sequence::candidate).collect();
+        if let Some(suspect) =
+            self.running.iter().filter(|it| it.is_suspect()).max_by_key(|it| (it.priority(), Reverse(it.id)))
+        {
+            candidates.retain(|it| it.id == suspect.id);
+        }
+        let budget = Budget {
+            n_tokens: self.pace.step_tokens(self.options.step_target, self.options.prefill_chunk),
+            n_background: self.ration.n_tokens(),
+        };
+        let plan = scheduler::plan(&candidates, budget);
+        self.ration.count(plan.n_tokens_of(Priority::Interactive), plan.n_tokens_of(Priority::Background));
+        plan
+    }
+
+    /// Gives slots to jobs as long as there are places, and room.
     fn admit(&mut self) {
         let now = self.options.clock.now();
-        loop {
-            let waiting = self.waiting.iter().map(Waiting::candidate);
-            let candidates: Vec<Candidate> =
-                waiting.chain(self.running.iter().map(Sequence::candidate)).collect();
-            let next = scheduler::admit(&candidates);
-            let Some(idx) = self.waiting.iter().position(|waiting| Some(waiting.id) == next) else { return };
+        let context_length = self.context_length();
+        self.waits_for_memory = false;
+        while !self.waiting.is_empty() {
+            let applicants: Vec<Applicant> =
+                self.waiting.iter().map(|it| it.applicant(context_length, self.follows(it))).collect();
+            let occupants: Vec<Occupant> =
+                self.running.iter().map(|it| it.occupant(context_length)).collect();
+            let room = Room { n_places: self.options.max_running, n_tokens: self.allowance.n_tokens() };
+            let next = scheduler::admit(&applicants, &occupants, room);
+            let Some(idx) = self.waiting.iter().position(|waiting| Some(waiting.id) == next) else {
+                let boundless = Room { n_tokens: usize::MAX, ..room };
+                self.waits_for_memory = scheduler::admit(&applicants, &occupants, boundless).is_some();
+                return;
+            };
             let waiting = self.waiting.remove(idx);
-            if waiting.job.max_tokens == 0 && self.cache.covers(&waiting.job.prompt) {
-                self.ended.push(waiting.finish_warm(now));
-                continue;
-            }
-            let slot = self.cache.checkout(self.model.as_mut(), &waiting.job.prompt);
-            tracing::debug!(
-                job = waiting.id.0,
-                n_prompt = waiting.job.prompt.len(),
-                n_cached = slot.ledger.len(),
-                "taking up a job"
-            );
-            self.running.push(Sequence::start(waiting, slot, Arc::clone(&self.tokenizer), now));
+            self.take_up(waiting, now);
         }
+    }
+
+    fn take_up(&mut self, waiting: Waiting, now: Instant) {
+        let prompt = &waiting.job.prompt;
+        let mut running: Vec<&mut Slot> = self.running.iter_mut().map(|it| &mut it.slot).collect();
+        if waiting.job.max_tokens == 0 && self.cache.covers(prompt, &running) {
+            self.ended.push(waiting.finish_warm(now));
+            return;
+        }
+        let wanted = Wanted { prompt, document: waiting.job.document.as_ref() };
+        let slot = self.cache.checkout(self.model.as_mut(), wanted, &mut running);
+        tracing::debug!(
+            job = waiting.id.0,
+            n_prompt = prompt.len(),
+            n_cached = slot.ledger.len(),
+            "taking up a job"
+        );
+        self.running.push(Sequence::start(waiting, slot, Arc::clone(&self.tokenizer), now));
+    }
+
+    /// Whether a prompt that begins alike is being computed, for somebody who does not go after this one, and
+    /// waiting for that saves computing it twice. So the choices of one request share their prompt.
+    fn follows(&self, waiting: &Waiting) -> bool {
+        let prompt: &[TokenId] = &waiting.job.prompt;
+        let under_way = self.running.iter().filter(|it| it.priority() >= waiting.job.priority);
+        let n_soon = under_way.filter_map(|it| Some(policy::n_usable(it.prompt_under_way()?, prompt))).max();
+        let Some(n_soon) = n_soon.filter(|it| *it >= policy::MIN_COPY) else { return false };
+        let of_running = self.running.iter().map(|it| policy::n_usable(&it.slot.ledger, prompt));
+        let n_now = of_running.chain([self.cache.n_usable(prompt)]).max().unwrap_or(0);
+        n_soon >= n_now + policy::MIN_COPY
     }
 
     /// Evicts before the step what would be over the limit after it.
     fn make_room(&mut self, plan: &Plan) {
-        let n_growing: usize = plan.spans.iter().map(|span| span.range.len()).sum();
         let mut in_use = self.in_use();
-        in_use.n_tokens += n_growing;
+        in_use.n_tokens += plan.n_tokens();
         self.cache.trim(self.model.as_mut(), in_use);
     }
 
-    /// Runs the model once. Its answer has an entry for each span, filled exactly where one was asked for.
+    /// Runs the model once. Its answer has an entry for each span, with tokens exactly where some were asked
+    /// for, and no more of them than could be.
     fn feed(&mut self, plan: &Plan) -> Result<Vec<Vec<Sampled>>, StepError> {
+        for planned in &plan.spans {
+            if let Some(sequence) = self.running.iter_mut().find(|it| it.id == planned.job) {
+                sequence.prepare(planned);
+            }
+        }
         let by_id = |id| self.running.iter().find(move |sequence| sequence.id == id);
         let spans: Vec<Span<'_>> = plan
             .spans
             .iter()
-            .filter_map(|planned| by_id(planned.job).map(|it| it.span(planned.range.clone(), planned.sample)))
+            .filter_map(|planned| by_id(planned.job).map(|sequence| sequence.span(planned)))
             .collect();
-        let sampled = self.model.step(&spans)?;
-        let as_asked = sampled.len() == spans.len()
-            && spans.iter().zip(&sampled).all(|(span, sampled)| span.sample.is_some() != sampled.is_empty());
-        if as_asked {
-            Ok(sampled)
+        let drawn = self.model.step(&spans)?;
+        let is_as_asked = |(span, drawn): (&Span<'_>, &Vec<Sampled>)| {
+            if span.sample.is_some() {
+                (1..=span.n_drafted + 1).contains(&drawn.len())
+            } else {
+                drawn.is_empty()
+            }
+        };
+        if drawn.len() == spans.len() && spans.iter().zip(&drawn).all(is_as_asked) {
+            Ok(drawn)
         } else {
-            let (n_expected, n_got) = (spans.len(), sampled.len());
+            let (n_expected, n_got) = (spans.len(), drawn.len());
             Err(StepError {
-                message: format!("expected {n_expected} drawn or empty entries as asked for, got {n_got}"),
+                message: format!("expected {n_expected} entries of drawn tokens as asked for, got {n_got}"),
             })
         }
     }
 
-    fn measure(&mut self, plan: &Plan, started: Instant, now: Instant) {
-        let n_tokens: usize = plan.spans.iter().map(|planned| planned.range.len()).sum();
+    fn measure(&mut self, plan: &Plan, drawn: &[Vec<Sampled>], started: Instant, now: Instant) {
+        let by_id = |id| self.running.iter().find(move |sequence| sequence.id == id);
         let n_prompt: usize = plan
             .spans
             .iter()
-            .filter_map(|planned| {
-                let sequence = self.running.iter().find(|sequence| sequence.id == planned.job)?;
-                Some(sequence.n_prompt_tokens_in(&planned.range))
-            })
+            .filter_map(|planned| by_id(planned.job).map(|it| it.n_prompt_tokens_in(planned)))
             .sum();
         if n_prompt > 0 {
-            self.pace.record_prefill(n_prompt, now - started);
+            self.pace.record_prefill(plan.n_tokens(), n_prompt, now - started);
         } else {
-            self.pace.record_decode(n_tokens, now - started);
+            let n_drawn = drawn.iter().map(Vec::len).sum();
+            self.pace.record_decode(plan.n_tokens(), n_drawn, now - started);
         }
     }
 
-    fn hand_out(&mut self, plan: &Plan, sampled: Vec<Vec<Sampled>>, now: Instant) {
-        let context_length = self.model.description().context_length;
-        for (planned, sampled) in plan.spans.iter().zip(sampled) {
+    fn hand_out(&mut self, plan: &Plan, drawn: Vec<Vec<Sampled>>, now: Instant) {
+        let context_length = self.context_length();
+        let moment = (self.n_steps, now);
+        for (planned, drawn) in plan.spans.iter().zip(drawn) {
             let Some(idx) = self.running.iter().position(|sequence| sequence.id == planned.job) else {
                 continue;
             };
-            let sequence = &mut self.running[idx];
-            let prefilled = sequence.fed(planned.range.clone(), now);
-            let drawn = sampled.into_iter().find_map(|it| sequence.push(it, context_length, now));
-            if let Some(reason) = drawn.or(prefilled) {
+            if let Some(reason) = self.running[idx].fed(planned, drawn, context_length, moment) {
                 self.end(idx, reason, now);
             }
         }
     }
 
-    /// The slots of a failed step hold nothing that can be trusted; other jobs go on.
+    /// The slots of a failed step hold nothing that can be trusted; other jobs go on. Of several that shared the
+    /// step, each begins again and has its steps to itself until it has drawn a token: the one whose step then
+    /// fails is the one that fails.
     fn drop_failed(&mut self, plan: &Plan, error: &StepError) {
-        tracing::warn!(%error, "a step failed");
+        tracing::warn!(%error, n_spans = plan.spans.len(), "a step failed");
         for planned in &plan.spans {
             let Some(idx) = self.running.iter().position(|sequence| sequence.id == planned.job) else {
                 continue;
             };
-            let error = JobError::StepFailed { message: error.message.clone() };
-            let (slot, ended) = self.running.remove(idx).fail(error);
-            self.model.close_slot(slot.id);
-            self.ended.push(ended);
+            let failed = if plan.spans.len() > 1 {
+                let fresh = Slot::fresh(self.model.open_slot());
+                self.running[idx].begin_again(fresh)
+            } else {
+                let error = JobError::StepFailed { message: error.message.clone() };
+                let (slot, ended) = self.running.remove(idx).fail(error);
+                self.ended.push(ended);
+                slot
+            };
+            self.model.close_slot(failed.id);
         }
     }
 
@@ -282,16 +382,22 @@ impl Stepper {
     }
 
     fn in_use(&self) -> InUse {
-        InUse { n_slots: self.running.len(), n_tokens: self.running.iter().map(Sequence::n_held).sum() }
+        in_use(self.running.iter().map(|it| &it.slot))
+    }
+
+    fn context_length(&self) -> usize {
+        self.model.description().context_length
     }
 
     /// Who waits is counted in the inbox, at the moment of asking.
     fn status(&self) -> Status {
+        let memory = self.model.memory();
         Status {
             n_waiting: 0,
             n_running: self.running.len(),
             cache: self.cache.status(self.in_use()),
-            memory: self.model.memory(),
+            memory,
+            memory_is_short: self.waits_for_memory || self.allowance.is_short(memory.active_bytes),
             speed: self.pace.speed(),
         }
     }

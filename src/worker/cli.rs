@@ -78,9 +78,16 @@ pub(crate) struct ServeArgs {
     /// How long one step may take: bounds how soon a cancel or a more urgent request takes effect
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub(crate) step_target_ms: u64,
-    /// Memory for the keys and values of past requests, so that their prompts need not be read again
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
-    pub(crate) cache_limit_mib: u64,
+    /// How many jobs of each priority may run at a time; what comes beyond that waits
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) max_running: usize,
+    /// Memory for all that the worker does; three quarters of the machine's if not given
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory_limit: Option<u64>,
+    /// Memory for the keys and values of past requests, so that their prompts need not be read again; an eighth
+    /// of the memory limit if not given
+    #[arg(long, value_name = "MIB")]
+    pub(crate) cache_limit_mib: Option<u64>,
 }
 
 #[derive(Args, Debug)]

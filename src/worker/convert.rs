@@ -44,6 +44,9 @@ pub(crate) fn error_data(error: &JobError) -> ErrorData {
             ErrorData::PromptTooLong { prompt_tokens: *n_tokens as u64, limit: *limit as u64 }
         }
         JobError::Overloaded { n_queued } => ErrorData::Overloaded { queued: *n_queued as u64 },
+        JobError::OutOfMemory { needed_bytes, available_bytes } => {
+            ErrorData::OutOfMemory { needed_bytes: *needed_bytes, available_bytes: *available_bytes }
+        }
         JobError::StepFailed { .. } | JobError::EngineDied { .. } => ErrorData::GenerationFailed {},
         JobError::ShuttingDown => ErrorData::ShuttingDown {},
         JobError::LoadFailed { message } => match message.split_once("\nhint: ") {
@@ -131,6 +134,7 @@ pub(crate) fn message(message: api::Message) -> text::Message {
 pub(crate) fn finish_reason(reason: FinishReason) -> api::FinishReason {
     match reason {
         FinishReason::Stop { .. } => api::FinishReason::Stop,
+        FinishReason::Rule { .. } => api::FinishReason::Rule,
         FinishReason::Eos => api::FinishReason::Eos,
         FinishReason::Length => api::FinishReason::Length,
         FinishReason::Budget => api::FinishReason::Budget,

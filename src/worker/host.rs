@@ -16,6 +16,7 @@ use runabout_text::{FimFormat, Tokenizer};
 
 use crate::cli::ModelArgs;
 use crate::defaults::SamplingDefaults;
+use crate::memory;
 
 /// A model that is being loaded, or is there, or will never be. Clones share it.
 #[derive(Clone)]
@@ -46,12 +47,18 @@ impl Host {
         let reference: ModelRef = args.model.parse()?;
         let load_options = LoadOptions { device: args.device.into(), threads: args.threads };
         let is_offline = args.offline;
+        let memory_limit_bytes = options.memory_limit_bytes;
         let facts = Arc::new(OnceLock::new());
         let known = Arc::clone(&facts);
         let engine = Engine::spawn(options, move |progress| {
-            load(&reference, &load_options, is_offline, &known, progress)
-                // The chain of causes in one line, as all that is left of it is text.
-                .map_err(|e| LoadError { message: format!("{e:#}") })
+            let wanted =
+                Wanted { reference: &reference, options: &load_options, is_offline, memory_limit_bytes };
+            load(&wanted, &known, progress).map_err(|error| {
+                error.downcast().unwrap_or_else(|error| {
+                    // The chain of causes in one line, as all that is left of it is text.
+                    LoadError::Failed { message: format!("{error:#}") }
+                })
+            })
         })
         .context("cannot start the engine's thread")?;
         Ok(Self { engine, facts })
@@ -77,25 +84,32 @@ impl Host {
     }
 }
 
-fn load(
-    reference: &ModelRef,
-    options: &LoadOptions,
+/// What is to be loaded, and how.
+struct Wanted<'a> {
+    reference: &'a ModelRef,
+    options: &'a LoadOptions,
     is_offline: bool,
+    memory_limit_bytes: Option<u64>,
+}
+
+fn load(
+    wanted: &Wanted<'_>,
     facts: &OnceLock<Facts>,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> anyhow::Result<Loaded> {
-    let folder = open_store()?.resolve(reference, &store_options(is_offline), &mut |it| {
+    let folder = open_store()?.resolve(wanted.reference, &store_options(wanted.is_offline), &mut |it| {
         let stage = match it.stage {
             Stage::Download => LoadStage::Download,
             Stage::Import | Stage::Verify => LoadStage::Load,
         };
         progress(LoadProgress { stage, done: it.done, total: it.total.unwrap_or(0) });
     })?;
+    memory::check_weights(&folder.path, wanted.memory_limit_bytes)?;
     let known = read_facts(&folder.path, folder.name)?;
     let tokenizer = Arc::clone(&known.tokenizer);
     // Fails only if it is set, and nobody else sets it.
     let _ = facts.set(known);
-    let model = runabout_mlx::load(&folder.path, options, &mut |done, total| {
+    let model = runabout_mlx::load(&folder.path, wanted.options, &mut |done, total| {
         progress(LoadProgress { stage: LoadStage::Load, done, total });
     })?;
     Ok(Loaded { model: Box::new(model), tokenizer })

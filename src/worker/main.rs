@@ -6,8 +6,10 @@
 mod cli;
 mod convert;
 mod defaults;
+mod documents;
 mod host;
 mod log;
+mod memory;
 mod methods;
 mod models;
 mod one_shot;

@@ -98,7 +98,7 @@ fn initialize(params: &Params<'_>, session: &Session) -> MethodResult<Initialize
             notifications: [names::DELTA, names::PROGRESS, names::STATUS].map(str::to_owned).to_vec(),
             response_formats: vec!["text".to_owned()],
             choices: true,
-            speculation: false,
+            speculation: true,
         },
         limits: session.limits(),
         model: session.model_summary(),
@@ -113,12 +113,7 @@ fn status(params: &Params<'_>, session: &Session) -> MethodResult<StatusResult> 
         server: Session::server_info(),
         uptime_ms: session.uptime_ms(),
         model: session.model_summary(),
-        memory: runabout_api::MemoryStatus {
-            active_bytes: status.memory.active_bytes,
-            peak_bytes: status.memory.peak_bytes,
-            cache_bytes: status.memory.cache_bytes,
-            limit_bytes: None,
-        },
+        memory: session.memory(),
         queue: runabout_api::QueueStatus {
             running: status.n_running as u64,
             waiting: status.n_waiting as u64,
@@ -127,6 +122,10 @@ fn status(params: &Params<'_>, session: &Session) -> MethodResult<StatusResult> 
             slots: status.cache.n_slots as u64,
             tokens: status.cache.n_tokens as u64,
             bytes: status.cache.bytes,
+            lookups: status.cache.n_lookups,
+            hits: status.cache.n_hits,
+            prompt_tokens: status.cache.n_tokens_asked,
+            cached_tokens: status.cache.n_tokens_found,
         },
         speed: runabout_api::SpeedStatus {
             prompt_tokens_per_second: status.speed.prefill_tokens_per_second,

@@ -97,11 +97,16 @@ async fn run(
         params,
         end_tokens: model.facts.tokenizer.end_tokens().to_vec(),
         stop: Vec::new(),
+        rules: None,
+        healing: None,
         text_start,
         max_tokens: args.max_tokens,
         time_budget: None,
         priority: Priority::Interactive,
         top_logprobs: None,
+        speculate: true,
+        document: None,
+        supersedes: None,
         events,
     });
     let mut stdout = std::io::stdout();

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use crate::cli::ServeArgs;
 use crate::convert;
 use crate::host::Host;
+use crate::memory;
 use crate::methods;
 use crate::output;
 use crate::session::Session;
@@ -36,16 +37,23 @@ const NOT_SHUT_DOWN: i32 = 1;
 pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
     let stdout = output::take_stdout().context("cannot take stdout")?;
     let options = Options { max_frame_bytes: args.max_frame_bytes, ..Options::default() };
+    let bytes = |mib: u64| mib.saturating_mul(1 << 20);
+    let memory_limit_bytes = args.memory_limit.map(bytes).or_else(memory::default_limit_bytes);
+    let cache_limit_bytes =
+        args.cache_limit_mib.map_or_else(|| memory::default_cache_bytes(memory_limit_bytes), bytes);
     let host = Host::start(
         &args.model,
         EngineOptions {
             step_target: Duration::from_millis(args.step_target_ms),
-            cache_limit_bytes: args.cache_limit_mib << 20,
+            memory_limit_bytes,
+            cache_limit_bytes,
+            max_running: args.max_running,
             max_queued: args.max_queued,
             ..EngineOptions::default()
         },
     )?;
-    let session = Arc::new(Session::new(host, args.model.model, &options, args.max_queued));
+    let session =
+        Arc::new(Session::new(host, args.model.model, &options, args.max_queued, memory_limit_bytes));
     let connection = Connection::new(
         methods::registry(Arc::clone(&session))?,
         methods::notifications(Arc::clone(&session)),
@@ -53,6 +61,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
     );
     let handle = connection.handle();
     tokio::spawn(announce(Arc::clone(&session), handle.clone()));
+    tokio::spawn(warn_of_memory(Arc::clone(&session), handle.clone()));
     tokio::spawn(stop_on_signal(handle)?);
     let end = connection.serve(tokio::io::stdin(), tokio::fs::File::from_std(stdout)).await;
     tracing::info!(?end, "the connection has ended");
@@ -115,6 +124,23 @@ async fn announce(session: Arc<Session>, handle: Handle) {
         };
         if changed.is_err() {
             return;
+        }
+    }
+}
+
+/// Tells the client each time memory gets short.
+async fn warn_of_memory(session: Arc<Session>, handle: Handle) {
+    let mut is_short = session.host.engine.watch_memory();
+    while is_short.changed().await.is_ok() {
+        if *is_short.borrow_and_update() {
+            let params = StatusParams {
+                state: convert::worker_state(&session.host.engine.state()),
+                model: None,
+                error: None,
+                memory: Some(session.memory()),
+            };
+            // News that lose their worth.
+            let _ = handle.try_notify(names::STATUS, &params);
         }
     }
 }

@@ -1,15 +1,13 @@
 //! What the methods of one connection share.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use runabout_api::{Limits, ModelSummary, ServerInfo};
+use runabout_api::{Limits, MemoryStatus, ModelSummary, ServerInfo};
 use runabout_engine::State;
 use runabout_rpc::Options;
-use tokio::sync::Notify;
 
+use crate::documents::Documents;
 use crate::host::Host;
 
 /// More tokens than anybody reads.
@@ -27,12 +25,18 @@ pub(crate) struct Session {
     started: Instant,
     is_shut_down: AtomicBool,
     has_exited: AtomicBool,
-    /// The newest completion of each document.
-    documents: Mutex<HashMap<String, Arc<Notify>>>,
+    pub(crate) documents: Documents,
+    memory_limit_bytes: Option<u64>,
 }
 
 impl Session {
-    pub(crate) fn new(host: Host, reference: String, options: &Options, max_queued: usize) -> Self {
+    pub(crate) fn new(
+        host: Host,
+        reference: String,
+        options: &Options,
+        max_queued: usize,
+        memory_limit_bytes: Option<u64>,
+    ) -> Self {
         let limits = Limits {
             max_frame_bytes: options.max_frame_bytes as u64,
             max_batch_entries: options.max_batch_entries as u64,
@@ -50,7 +54,8 @@ impl Session {
             started: Instant::now(),
             is_shut_down: AtomicBool::new(false),
             has_exited: AtomicBool::new(false),
-            documents: Mutex::default(),
+            documents: Documents::default(),
+            memory_limit_bytes,
         }
     }
 
@@ -84,6 +89,23 @@ impl Session {
         summary
     }
 
+    /// What memory is used for, of how much.
+    pub(crate) fn memory(&self) -> MemoryStatus {
+        let status = self.host.engine.status();
+        let weights_bytes = match self.host.engine.state() {
+            State::Ready(description) => Some(description.weights_bytes),
+            State::Loading(_) | State::Failed(_) => None,
+        };
+        MemoryStatus {
+            active_bytes: status.memory.active_bytes,
+            peak_bytes: status.memory.peak_bytes,
+            cache_bytes: status.memory.cache_bytes,
+            weights_bytes,
+            kv_bytes: status.cache.bytes,
+            limit_bytes: self.memory_limit_bytes,
+        }
+    }
+
     pub(crate) fn shut_down(&self) {
         self.is_shut_down.store(true, Ordering::Relaxed);
     }
@@ -96,29 +118,5 @@ impl Session {
     /// overtakes the request before it.
     pub(crate) fn has_exited_unasked(&self) -> bool {
         self.has_exited.load(Ordering::Relaxed) && !self.is_shut_down.load(Ordering::Relaxed)
-    }
-
-    /// Makes this the newest completion of a document: the one before is told to end, and so is this one when the
-    /// next comes.
-    pub(crate) fn take_document(&self, document: &str) -> Arc<Notify> {
-        let superseded = Arc::new(Notify::new());
-        let older = self.documents().insert(document.to_owned(), Arc::clone(&superseded));
-        if let Some(older) = older {
-            older.notify_one();
-        }
-        superseded
-    }
-
-    /// The completion has ended; the document is forgotten unless a newer one has taken it.
-    pub(crate) fn leave_document(&self, document: &str, superseded: &Arc<Notify>) {
-        let mut documents = self.documents();
-        if documents.get(document).is_some_and(|it| Arc::ptr_eq(it, superseded)) {
-            documents.remove(document);
-        }
-    }
-
-    fn documents(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Notify>>> {
-        // No code can panic in the middle of a change to the table.
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

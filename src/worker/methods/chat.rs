@@ -54,6 +54,7 @@ pub(super) fn terms(params: &ChatParams) -> MethodResult<Terms> {
         params.logprobs,
         params.stream,
     )
+    .map(|it| it.speculating(params.speculation))
 }
 
 fn check_messages(messages: &[Message]) -> MethodResult<()> {

@@ -27,8 +27,7 @@ pub(super) async fn complete(
 ) -> MethodResult<CompleteResult> {
     let params: CompleteParams = params::parse(params)?;
     let terms = terms(&params)?;
-    let document = params.document.clone();
-    let work = Work::begin(session, request, document.as_deref());
+    let work = Work::begin(session, request, Some(&params));
     let n = params.n;
     let wanted = Wanted {
         tokens: params.return_tokens,
@@ -76,6 +75,9 @@ pub(super) fn terms(params: &CompleteParams) -> MethodResult<Terms> {
         params.logprobs,
         params.stream,
     )?;
+    // Who types in a file without a key for it types in one file at a time.
+    let unnamed = (params.mode != CompletionMode::Raw).then(|| params.path.as_deref().unwrap_or_default());
+    let terms = terms.speculating(params.speculation).in_document(params.document.as_deref().or(unnamed));
     Ok(if params.mode == CompletionMode::Line { terms.ending_at(LINE_END) } else { terms })
 }
 

@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, unfold};
-use runabout_api::{self as api, DeltaParams, ProgressParams, ProgressStage, ProgressUnit, methods as names};
+use runabout_api::{
+    self as api, CompleteParams, DeltaParams, ProgressParams, ProgressStage, ProgressUnit, methods as names,
+};
 use runabout_engine::{
     CancelReason, Event, Finish, FinishReason, Job, JobId, Priority, TextStart, Timing, Usage,
 };
 use runabout_rpc::{CancelledBy, ErrorObjectOwned, NotifyError, RequestContext};
 use runabout_text::{SamplingParams, TokenId, Trimmed};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::MethodResult;
 use crate::convert;
+use crate::documents::{Follow, Place, Said};
 use crate::host::Model;
 use crate::session::{MAX_LOGPROBS, MAX_STOP_STRINGS, MAX_TOKENS, Session};
 
@@ -42,6 +44,8 @@ pub(super) struct Terms {
     stop: Vec<String>,
     top_logprobs: Option<usize>,
     is_streamed: bool,
+    speculate: bool,
+    document: Option<Arc<str>>,
 }
 
 impl Terms {
@@ -77,7 +81,21 @@ impl Terms {
             stop,
             top_logprobs: logprobs.map(|it| it as usize),
             is_streamed,
+            speculate: false,
+            document: None,
         })
+    }
+
+    /// Whether tokens may be guessed.
+    pub(super) fn speculating(mut self, speculation: api::Speculation) -> Self {
+        self.speculate = speculation == api::Speculation::Auto;
+        self
+    }
+
+    /// What is typed in: its prompts replace one another in the cache.
+    pub(super) fn in_document(mut self, document: Option<&str>) -> Self {
+        self.document = document.map(Arc::from);
+        self
     }
 
     /// One more string to stop at, behind those that the client gave.
@@ -138,20 +156,7 @@ pub(super) struct Work<'a> {
     session: &'a Arc<Session>,
     request: &'a RequestContext,
     arrived: Instant,
-    superseded: Option<Superseded<'a>>,
-}
-
-/// A place in the table of documents, given up when dropped.
-struct Superseded<'a> {
-    session: &'a Session,
-    document: &'a str,
-    by_newer: Arc<Notify>,
-}
-
-impl Drop for Superseded<'_> {
-    fn drop(&mut self) {
-        self.session.leave_document(self.document, &self.by_newer);
-    }
+    place: Option<Place<'a>>,
 }
 
 impl<'a> Work<'a> {
@@ -159,21 +164,17 @@ impl<'a> Work<'a> {
     pub(super) fn begin(
         session: &'a Arc<Session>,
         request: &'a RequestContext,
-        document: Option<&'a str>,
+        completion: Option<&CompleteParams>,
     ) -> Self {
-        let superseded = document.map(|document| Superseded {
-            session,
-            document,
-            by_newer: session.take_document(document),
-        });
-        Self { session, request, arrived: Instant::now(), superseded }
+        let place = completion.and_then(|it| session.documents.take(it));
+        Self { session, request, arrived: Instant::now(), place }
     }
 
     /// Resolves when the request is to end before its time.
     async fn interrupted(&self) -> CancelReason {
         let superseded = async {
-            match &self.superseded {
-                Some(it) => it.by_newer.notified().await,
+            match &self.place {
+                Some(it) => it.superseded().await,
                 None => std::future::pending().await,
             }
         };
@@ -195,8 +196,13 @@ impl<'a> Work<'a> {
     }
 
     /// Runs `n` jobs of one prompt to their ends.
-    pub(super) async fn run(&self, terms: Terms, prompt: Prompt, n: u32) -> MethodResult<Outcome> {
+    pub(super) async fn run(mut self, terms: Terms, prompt: Prompt, n: u32) -> MethodResult<Outcome> {
         let waited = self.arrived.elapsed();
+        let supersedes = match self.place.as_ref().map_or(Follow::Nothing, Place::follow) {
+            Follow::Nothing => None,
+            Follow::Running(supersede) => Some(supersede),
+            Follow::Said(said) => return self.say_the_rest(said, &terms, prompt).await,
+        };
         let Prompt { tokens, trimmed, params, end_tokens, text_start } = prompt;
         let mut jobs: Vec<JobId> = Vec::new();
         let mut events = SelectAll::new();
@@ -209,17 +215,26 @@ impl<'a> Work<'a> {
                 params,
                 end_tokens: end_tokens.clone(),
                 stop: terms.stop.clone(),
+                rules: None,
+                healing: None,
                 text_start,
                 max_tokens: terms.max_tokens,
                 // Waiting is part of the budget; what is left may be nothing.
                 time_budget: terms.time_budget.map(|it| it.saturating_sub(waited)),
                 priority: terms.priority,
                 top_logprobs: terms.top_logprobs,
+                speculate: terms.speculate,
+                document: terms.document.clone(),
+                // Only requests for one text follow another.
+                supersedes: supersedes.clone().filter(|_| choice == 0),
                 events: sender,
             }));
             events.push(Box::pin(unfold(receiver, move |mut receiver| async move {
                 receiver.recv().await.map(|event| ((choice, event), receiver))
             })));
+        }
+        if let (Some(place), Some(job)) = (&mut self.place, jobs.first()) {
+            place.runs(*job);
         }
 
         let mut finishes: Vec<Option<Finish>> = vec![None; jobs.len()];
@@ -268,7 +283,33 @@ impl<'a> Work<'a> {
         if finishes.len() != jobs.len() {
             return Err(convert::shutting_down());
         }
+        if let (Some(place), Some(finish)) = (&mut self.place, finishes.first()) {
+            place.ended(&finish.text, finish.reason);
+        }
         self.ended(Outcome { finishes, trimmed, waited })
+    }
+
+    /// Answers with what the completion before has said beyond what was typed since; nothing is computed.
+    async fn say_the_rest(mut self, said: Said, terms: &Terms, prompt: Prompt) -> MethodResult<Outcome> {
+        let waited = self.arrived.elapsed();
+        if terms.is_streamed {
+            let mut deltas = Deltas { request: self.request, n_sent: 0, n_choices: 1 };
+            // Closed: nobody is there to hear it.
+            let _ = deltas.send(0, said.text.clone()).await;
+        }
+        if let Some(place) = &mut self.place {
+            place.ended(&said.text, said.reason);
+        }
+        let n_prompt = prompt.tokens.len();
+        let finish = Finish {
+            reason: said.reason,
+            text: said.text,
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            usage: Usage { prompt_tokens: n_prompt, cached_tokens: n_prompt, ..Usage::default() },
+            timing: Timing { first_token: Some(Duration::ZERO), ..Timing::default() },
+        };
+        self.ended(Outcome { finishes: vec![finish], trimmed: prompt.trimmed, waited })
     }
 
     /// The outcome of a request that ended before it became a job.

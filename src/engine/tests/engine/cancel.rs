@@ -87,7 +87,7 @@ fn cancel_of_a_waiting_job_does_not_wait_for_the_running_step() {
 fn cancel_of_a_waiting_job_that_was_taken_in_already_comes_within_a_step() {
     let mut model = ScriptedModel::hashing();
     let (recording, gate) = (model.recording(), model.gate());
-    let engine = start(model);
+    let engine = start_with(model, one_at_a_time());
     let running = submit(&engine, "runs", |job| job.max_tokens = 3);
     gate.arrived();
     let waiting = submit(&engine, "waits", |_| {});

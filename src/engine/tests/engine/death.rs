@@ -14,9 +14,13 @@ fn a_failed_step_fails_its_own_job_drops_its_slot_and_others_go_on() {
     gate.arrived();
     let failing = submit(&engine, "interactive", |job| job.priority = Priority::Interactive);
     gate.release();
-    // Its first chunk goes well, so that there is something in the slot to mistrust.
+    // Its first chunk goes well, so that there is something in the slot to mistrust. It shares the next step, and
+    // then has one to itself.
     gate.pass();
-    gate.arrived();
+    assert_eq!(gate.arrived().len(), 2);
+    gate.fail("one of you");
+    let fed = gate.arrived();
+    assert_eq!((fed.len(), fed[0].tokens[0]), (1, bytes("i")[0]));
     gate.fail("out of luck");
     drop(gate);
     let error = failing.error();
@@ -27,6 +31,31 @@ fn a_failed_step_fails_its_own_job_drops_its_slot_and_others_go_on() {
     let finish = submit(&engine, "interactive", |_| {}).finish();
     assert_eq!(finish.usage.cached_tokens, 0);
     assert_eq!(finish.text, alone("interactive", 4));
+}
+
+#[test]
+fn of_the_jobs_that_share_a_failed_step_only_the_one_that_fails_alone_fails() {
+    let mut model = ScriptedModel::hashing();
+    let gate = model.gate();
+    let engine = start(model);
+    let prompts = ["one", "two", "three"];
+    let jobs = prompts.map(|prompt| submit(&engine, prompt, |job| job.max_tokens = 10));
+    while gate.pass().len() < 3 {}
+    gate.arrived();
+    gate.fail("one of you");
+    // Each begins again on its own, until it has drawn a token.
+    let fed = gate.pass();
+    assert_eq!((fed.len(), fed[0].start), (1, 0));
+    assert_eq!(fed[0].tokens[..3], bytes("one"));
+    let fed = gate.arrived();
+    assert_eq!((fed.len(), fed[0].start), (1, 0));
+    assert_eq!(fed[0].tokens[..3], bytes("two"));
+    gate.fail("you it is");
+    drop(gate);
+    let [one, two, three] = jobs;
+    assert!(matches!(two.error(), JobError::StepFailed { message } if message == "you it is"));
+    assert_eq!(one.finish().text, alone("one", 10));
+    assert_eq!(three.finish().text, alone("three", 10));
 }
 
 #[test]
@@ -56,7 +85,7 @@ fn a_model_that_does_not_load_is_the_answer_to_every_job() {
     let (go_on, wait_here) = std::sync::mpsc::channel::<()>();
     let engine = Engine::spawn(options(), move |_| {
         wait_here.recv().unwrap();
-        Err(LoadError { message: "no such folder".to_owned() })
+        Err(LoadError::Failed { message: "no such folder".to_owned() })
     })
     .unwrap();
     let early = submit(&engine, "early", |_| {});

@@ -6,12 +6,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod batch;
 mod budget;
 mod cancel;
 mod death;
+mod memory;
 mod order;
 mod prefix;
 mod queue;
+mod share;
+mod speculation;
+mod supersede;
 mod text;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -39,6 +44,10 @@ fn options() -> EngineOptions {
     EngineOptions { clock: Arc::new(ManualClock::new()), ..EngineOptions::default() }
 }
 
+fn one_at_a_time() -> EngineOptions {
+    EngineOptions { max_running: 1, ..options() }
+}
+
 /// A submitted job and what is heard of it.
 struct Submitted {
     id: JobId,
@@ -62,11 +71,16 @@ fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submi
         params: SamplingParams::default(),
         end_tokens: vec![END],
         stop: Vec::new(),
+        rules: None,
+        healing: None,
         text_start: TextStart::Fresh,
         max_tokens: 4,
         time_budget: None,
         priority: Priority::Background,
         top_logprobs: None,
+        speculate: false,
+        document: None,
+        supersedes: None,
         events: sender,
     };
     change(&mut job);

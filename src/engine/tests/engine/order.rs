@@ -53,11 +53,11 @@ fn an_interactive_job_overtakes_a_prefill_between_two_chunks() {
 }
 
 #[test]
-fn within_a_class_jobs_run_in_order_of_arrival() {
+fn within_a_class_jobs_are_taken_up_in_order_of_arrival() {
     let mut model = ScriptedModel::saying("");
     let (recording, gate) = (model.recording(), model.gate());
-    let engine = start(model);
-    let first = submit(&engine, "0", |_| {});
+    let engine = start_with(model, one_at_a_time());
+    let first = submit(&engine, "0", |job| job.priority = Priority::Interactive);
     gate.arrived();
     let jobs: Vec<Submitted> = [
         ("third", Priority::Background),
@@ -73,8 +73,10 @@ fn within_a_class_jobs_run_in_order_of_arrival() {
     for job in jobs {
         job.finish();
     }
-    let order: Vec<_> = recording.spans().into_iter().map(|span| span.tokens).collect();
-    assert_eq!(order, ["0", "ahead", "second", "third", "last"].map(bytes));
+    // A ration of the third's prompt may come while the others run, so only where each begins counts.
+    let spans = recording.spans();
+    let order: Vec<u32> = spans.iter().filter(|it| it.start == 0).map(|it| it.tokens[0]).collect();
+    assert_eq!(order, bytes("0astl"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::*;
 fn more_jobs_than_may_wait_are_refused_and_the_others_are_done() {
     let mut model = ScriptedModel::saying("ok");
     let gate = model.gate();
-    let engine = start_with(model, EngineOptions { max_queued: 2, ..options() });
+    let engine = start_with(model, EngineOptions { max_queued: 2, ..one_at_a_time() });
     let running = submit(&engine, "runs", |_| {});
     gate.arrived();
     gate.release();
@@ -88,7 +88,7 @@ fn shutdown_ends_running_work_with_what_it_has_and_refuses_the_rest() {
 fn jobs_inside_the_engine_that_wait_at_shutdown_are_told() {
     let mut model = ScriptedModel::saying("abcdef");
     let gate = model.gate();
-    let engine = start(model);
+    let engine = start_with(model, one_at_a_time());
     let running = submit(&engine, "runs", |job| job.max_tokens = 100);
     gate.arrived();
     let waiting = submit(&engine, "waits", |_| {});

@@ -1,0 +1,288 @@
+//! Drafts without a second model: what followed the last time that the text went like this.
+//!
+//! The last tokens of a sequence are looked up in all that came before them, the prompt included; what stood
+//! behind the longest match is guessed to come again. That pays in edits, which copy most of their prompt, and
+//! costs a little in every other text; so each guess is also kept as a *prediction* that the next drawn token
+//! proves right or wrong, whether it was drafted or not. From those, per length of the match, comes the chance
+//! that a guess is right, and a draft goes on only while the chance that all of it is right is above what a
+//! token more in the step costs. On text with nothing to copy, nothing is drafted.
+//!
+//! Pure: knows tokens alone, neither the model nor time.
+
+use std::{collections::HashMap, iter};
+
+use runabout_text::TokenId;
+
+/// A match is found by its last tokens, so many.
+const KEY: usize = 3;
+
+/// How many places with the same key are compared, the latest first.
+const MAX_PLACES: usize = 16;
+
+/// How far back a match is measured.
+const MAX_MATCH: usize = 32;
+
+/// After a copy was left (a name was changed, a line put in), its thread is looked for this far on, and for
+/// as many tokens. One token alike is then enough to take it up again.
+const THREAD: usize = 16;
+
+/// Drafts are at most this long: at 24 tokens a step does two and a half times as much in its time as a single
+/// token's step on a CPU, and more would gain little.
+pub(crate) const MAX_DRAFT: usize = 24;
+
+/// Looks drafts up for one sequence.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    /// Where each key was last seen: the place behind it.
+    last: HashMap<[TokenId; KEY], usize>,
+    /// For each place, the place before with the same key.
+    before: Vec<Option<usize>>,
+    /// Where the text is being copied from.
+    source: Option<Source>,
+    /// Where a copy was left, and how many tokens ago.
+    left: Option<(usize, usize)>,
+    chances: [Chance; Bucket::N],
+}
+
+/// The text goes on like the one at `next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Source {
+    next: usize,
+    /// Tokens before it that are alike.
+    n_alike: usize,
+}
+
+/// How often a guess was right lately.
+#[derive(Clone, Copy, Debug)]
+struct Chance {
+    n_right: f64,
+    n_all: f64,
+}
+
+/// Matches of about the same length.
+#[derive(Clone, Copy, Debug)]
+struct Bucket(usize);
+
+impl Bucket {
+    const N: usize = 5;
+
+    fn of(n_alike: usize) -> Self {
+        Self(match n_alike {
+            ..KEY => 0,
+            KEY..6 => 1,
+            6..12 => 2,
+            12..MAX_MATCH => 3,
+            MAX_MATCH.. => 4,
+        })
+    }
+}
+
+impl Chance {
+    /// Older guesses count less: what happened twenty guesses ago counts a third.
+    const FADE: f64 = 0.95;
+
+    /// As if `n_right` of 4 guesses had been right already.
+    const fn of_four(n_right: f64) -> Self {
+        Self { n_right, n_all: 4.0 }
+    }
+
+    fn note(&mut self, is_right: bool) {
+        self.n_right = self.n_right * Self::FADE + f64::from(u8::from(is_right));
+        self.n_all = self.n_all * Self::FADE + 1.0;
+    }
+
+    fn value(self) -> f64 {
+        self.n_right / self.n_all
+    }
+}
+
+impl Lookup {
+    /// For a sequence that begins with `prompt`.
+    pub(crate) fn new(prompt: &[TokenId]) -> Self {
+        let mut lookup = Self {
+            last: HashMap::new(),
+            before: Vec::with_capacity(prompt.len() + 1),
+            source: None,
+            left: None,
+            // A long match is its own evidence; a short one has to prove itself.
+            chances: [1.0, 1.0, 2.0, 3.2, 3.7].map(Chance::of_four),
+        };
+        for n in 0..=prompt.len() {
+            lookup.index(&prompt[..n]);
+        }
+        lookup.find(prompt);
+        lookup
+    }
+
+    /// Takes in the last `n_new` of `tokens`, which were drawn since the last time.
+    pub(crate) fn observe(&mut self, tokens: &[TokenId], n_new: usize) {
+        for n in tokens.len() - n_new + 1..=tokens.len() {
+            self.observe_last(&tokens[..n]);
+        }
+    }
+
+    /// What may come after `tokens`: at most `max` guesses, as long as the chance of all of them together is
+    /// above `threshold`.
+    pub(crate) fn draft(&self, tokens: &[TokenId], threshold: f64, max: usize) -> Vec<TokenId> {
+        let Some(source) = self.source else { return Vec::new() };
+        let mut drafts: Vec<TokenId> = Vec::new();
+        let mut chance = 1.0;
+        for n in 0..max.min(MAX_DRAFT) {
+            chance *= self.chance(source.n_alike + n);
+            // A text that repeats itself is copied from the draft's own beginning.
+            let place = source.next + n;
+            let guess = tokens.get(place).or_else(|| drafts.get(place - tokens.len())).copied();
+            let Some(guess) = guess.filter(|_| chance > threshold) else { break };
+            drafts.push(guess);
+        }
+        drafts
+    }
+
+    fn chance(&self, n_alike: usize) -> f64 {
+        self.chances[Bucket::of(n_alike).0].value()
+    }
+
+    fn observe_last(&mut self, tokens: &[TokenId]) {
+        let drawn = tokens.last().copied();
+        self.left = self.left.map(|(place, age)| (place, age + 1)).filter(|(_, age)| *age <= THREAD);
+        if let Some(source) = self.source {
+            let is_right = tokens.get(source.next).copied() == drawn;
+            self.chances[Bucket::of(source.n_alike).0].note(is_right);
+            self.source = is_right.then_some(Source { next: source.next + 1, n_alike: source.n_alike + 1 });
+            if !is_right && source.n_alike >= KEY {
+                self.left = Some((source.next, 0));
+            }
+        }
+        self.index(tokens);
+        if self.source.is_none() {
+            self.find(tokens);
+        }
+    }
+
+    /// Notes the place behind `tokens`.
+    fn index(&mut self, tokens: &[TokenId]) {
+        let before = tokens.last_chunk::<KEY>().and_then(|key| self.last.insert(*key, tokens.len()));
+        self.before.push(before);
+    }
+
+    /// The longest match of the end of `tokens`, of equals the latest; where a copy was left a moment ago and
+    /// nothing better is found, the nearest place behind that where a token is alike.
+    fn find(&mut self, tokens: &[TokenId]) {
+        let newest = self.before.last().copied().flatten();
+        let places = iter::successors(newest, |place| self.before.get(*place).copied().flatten());
+        let longest = places
+            .take(MAX_PLACES)
+            .map(|next| Source { next, n_alike: n_alike(tokens, next) })
+            // Of equals `max_by_key` takes the last.
+            .max_by_key(|it| (it.n_alike, it.next));
+        let thread = self.left.and_then(|(place, _)| {
+            let mut places = (place + 1..=place + THREAD).take_while(|it| *it < tokens.len());
+            let next = places.find(|it| tokens.get(it - 1) == tokens.last())?;
+            Some(Source { next, n_alike: n_alike(tokens, next) })
+        });
+        self.source = longest.filter(|it| it.n_alike >= 2 * KEY).or(thread).or(longest);
+    }
+}
+
+/// How many tokens before `place` are those at the end.
+fn n_alike(tokens: &[TokenId], place: usize) -> usize {
+    let before = tokens[..place].iter().rev();
+    tokens.iter().rev().zip(before).take(MAX_MATCH).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THRESHOLD: f64 = 0.35;
+
+    fn tokens(text: &str) -> Vec<TokenId> {
+        text.bytes().map(TokenId::from).collect()
+    }
+
+    fn text(tokens: &[TokenId]) -> String {
+        tokens.iter().filter_map(|it| char::from_u32(*it)).collect()
+    }
+
+    /// Generates `answer` after `prompt` with drafts; steps and rows that it took.
+    fn run(prompt: &str, answer: &str, threshold: f64) -> (usize, usize) {
+        let mut held = tokens(prompt);
+        let answer = tokens(answer);
+        let mut lookup = Lookup::new(&held);
+        let (mut n_done, mut n_steps, mut n_rows) = (0, 0, 0);
+        while n_done < answer.len() {
+            let drafts = lookup.draft(&held, threshold, MAX_DRAFT);
+            let n_right = drafts.iter().zip(&answer[n_done..]).take_while(|(a, b)| a == b).count();
+            let n_new = (n_right + 1).min(answer.len() - n_done);
+            held.extend_from_slice(&answer[n_done..n_done + n_new]);
+            lookup.observe(&held, n_new);
+            n_done += n_new;
+            n_steps += 1;
+            n_rows += 1 + drafts.len();
+        }
+        (n_steps, n_rows)
+    }
+
+    const CODE: &str = "fn total(items: &[Item]) -> f64 {\n    let mut sum = 0.0;\n    for item in items {\n        \
+        sum += item.price * item.quantity;\n        if item.is_taxed {\n            sum += item.tax();\n        }\n    \
+        }\n    sum\n}\n";
+
+    #[test]
+    fn what_followed_the_longest_match_is_the_draft() {
+        let held = tokens("let value = first; let other = 1; let value = ");
+        let lookup = Lookup::new(&held);
+        assert_eq!(text(&lookup.draft(&held, 0.1, 5)), "first");
+        // The longest match wins over a later one.
+        let held = tokens("xx abcdefg1 yy cdefg2 zz abcdefg");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, 0.1, 1)), "1");
+        // Of equals the latest.
+        let held = tokens("1abcdefg1 2abcdefg2 3abcdefg");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, 0.1, 1)), "2");
+        let held = tokens("nothing of the kind");
+        assert!(Lookup::new(&held).draft(&held, 0.0, 5).is_empty());
+    }
+
+    #[test]
+    fn a_text_that_repeats_itself_is_drafted_beyond_its_end() {
+        let held = tokens("abcabcabc");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, 0.01, 7)), "abcabca");
+    }
+
+    #[test]
+    fn a_copy_takes_a_fraction_of_the_steps() {
+        let (n_steps, n_rows) = run(&format!("Repeat this:\n{CODE}\nHere it is:\n"), CODE, THRESHOLD);
+        assert!(n_steps * 4 < CODE.len(), "{n_steps} steps for {} tokens", CODE.len());
+        assert!(n_rows < CODE.len() * 3 / 2, "{n_rows} rows");
+    }
+
+    #[test]
+    fn a_renamed_variable_is_stepped_over() {
+        let renamed = CODE.replace("sum", "subtotal");
+        let (n_steps, _) = run(&format!("Rename `sum`:\n{CODE}\nHere it is:\n"), &renamed, THRESHOLD);
+        assert!(n_steps * 2 < renamed.len(), "{n_steps} steps for {} tokens", renamed.len());
+    }
+
+    #[test]
+    fn text_with_nothing_to_copy_is_left_alone() {
+        // Few letters, so that short matches abound and mean nothing.
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut noise =
+            |n| (0..n).map(|_| random.choice(['a', 'b', 'c', 'd']).unwrap_or('a')).collect::<String>();
+        let (prompt, answer) = (noise(400), noise(400));
+        let (n_steps, n_rows) = run(&prompt, &answer, THRESHOLD);
+        let n_wasted = n_rows - answer.len().max(n_steps);
+        assert!(n_wasted < 20, "{n_wasted} guesses for nothing in {n_steps} steps");
+    }
+
+    #[test]
+    fn a_dear_token_is_guessed_less_often() {
+        let prompt = format!("Repeat this:\n{CODE}\nHere it is:\n{}", &CODE[..40]);
+        let held = tokens(&prompt);
+        let lookup = Lookup::new(&held);
+        let length = |threshold| lookup.draft(&held, threshold, MAX_DRAFT).len();
+        assert_eq!(length(1.0), 0);
+        assert!(length(0.8) < length(0.3));
+        assert_eq!(length(0.01), MAX_DRAFT);
+        assert_eq!(lookup.draft(&held, 0.01, 3).len(), 3);
+    }
+}

@@ -1,0 +1,73 @@
+//! The memory limit: what is refused, what waits, and who says so.
+
+use runabout_engine::{LoadError, scripted::ScriptedModel};
+
+use super::*;
+
+/// Room for 1000 tokens of 1 MiB, beside what a step needs.
+const LIMIT_BYTES: u64 = (1000 + 128) << 20;
+
+fn start_limited(mut model: ScriptedModel) -> Engine {
+    model.description.kv_bytes_per_token = 1 << 20;
+    start_with(
+        model,
+        EngineOptions { memory_limit_bytes: Some(LIMIT_BYTES), cache_limit_bytes: u64::MAX, ..options() },
+    )
+}
+
+#[test]
+fn a_job_that_can_never_fit_is_refused_and_told_what_it_needs() {
+    let engine = start_limited(ScriptedModel::saying("ok"));
+    let error = submit(&engine, "0123456789", |job| job.max_tokens = 1000).error();
+    let JobError::OutOfMemory { needed_bytes, available_bytes } = error else { panic!("{error}") };
+    assert_eq!((needed_bytes >> 20, available_bytes >> 20), (1010, 1000));
+    assert_eq!(submit(&engine, "0123456789", |job| job.max_tokens = 990).finish().text, "ok");
+}
+
+#[test]
+fn a_job_that_does_not_fit_now_waits_until_it_does_and_memory_is_said_to_be_short() {
+    let mut model = ScriptedModel::hashing();
+    let gate = model.gate();
+    let engine = start_limited(model);
+    let mut is_short = engine.watch_memory();
+    let first = submit(&engine, "first", |job| job.max_tokens = 500);
+    gate.arrived();
+    let second = submit(&engine, "second", |job| job.max_tokens = 500);
+    gate.release();
+    gate.arrived();
+    assert!(engine.status().memory_is_short);
+    assert!(*is_short.borrow_and_update());
+    assert_eq!(engine.status().n_running, 1);
+    drop(gate);
+    assert_eq!(first.finish().text, alone("first", 500));
+    assert_eq!(second.finish().text, alone("second", 500));
+    assert!(!engine.status().memory_is_short);
+}
+
+#[test]
+fn what_runs_and_what_is_kept_stay_within_the_limit_together() {
+    let engine = start_limited(ScriptedModel::hashing());
+    let mut jobs = Vec::new();
+    for idx in 0..20_u8 {
+        let prompt = char::from(b'a' + idx).to_string().repeat(100 + usize::from(idx));
+        jobs.push(submit(&engine, &prompt, |job| {
+            job.max_tokens = 100;
+            job.speculate = true;
+        }));
+    }
+    for job in jobs {
+        job.finish();
+    }
+    let status = engine.status();
+    assert!(status.memory.peak_bytes <= 1000 << 20, "{status:?}");
+    assert!(status.cache.bytes > 500 << 20, "what fits is kept");
+}
+
+#[test]
+fn a_model_that_does_not_fit_is_the_answer_to_every_job() {
+    let refusal = LoadError::OutOfMemory { needed_bytes: 9, available_bytes: 5 };
+    let engine = Engine::spawn(options(), move |_| Err(refusal)).unwrap();
+    wait_for(&engine, |state| matches!(state, State::Failed(_)));
+    let error = submit(&engine, "p", |_| {}).error();
+    assert!(matches!(error, JobError::OutOfMemory { needed_bytes: 9, available_bytes: 5 }));
+}

@@ -1,0 +1,113 @@
+//! Guesses: they save steps, and nothing else can be told from them.
+
+use runabout_engine::{FinishReason, scripted::ScriptedModel};
+
+use super::*;
+
+const TEXT: &str =
+    "fn total(items: &[Item]) -> f64 { items.iter().map(|item| item.price * item.count).sum() }";
+
+fn prompt() -> String {
+    format!("Repeat this: {TEXT} Here it is: ")
+}
+
+fn speculative(job: &mut Job) {
+    job.speculate = true;
+    job.max_tokens = 200;
+}
+
+#[test]
+fn a_copied_text_takes_a_fraction_of_the_steps_and_says_so() {
+    let model = ScriptedModel::saying(TEXT);
+    let recording = model.recording();
+    let engine = start(model);
+    submit(&engine, &prompt(), |job| job.max_tokens = 0).finish();
+    recording.take();
+    let heard = submit(&engine, &prompt(), speculative).hear();
+    let finish = heard.end.unwrap();
+    assert_eq!((finish.text.as_str(), finish.reason), (TEXT, FinishReason::Eos));
+    assert_eq!(finish.tokens, bytes(TEXT));
+    // The prompt's last token, and for the text a step for every three tokens at most.
+    let n_steps = recording.spans().len();
+    assert!(n_steps * 3 < TEXT.len(), "{n_steps} steps");
+    let usage = finish.usage;
+    assert_eq!(usage.completion_tokens, TEXT.len() + 1);
+    assert_eq!(usage.accepted_tokens, usage.completion_tokens - n_steps);
+    let n_drafted: usize = recording.spans().iter().map(|it| it.n_drafted).sum();
+    assert_eq!(usage.drafted_tokens, n_drafted);
+}
+
+#[test]
+fn without_leave_nothing_is_guessed() {
+    let model = ScriptedModel::saying(TEXT);
+    let recording = model.recording();
+    let engine = start(model);
+    let finish = submit(&engine, &prompt(), |job| job.max_tokens = 200).finish();
+    assert_eq!((finish.usage.drafted_tokens, finish.usage.accepted_tokens), (0, 0));
+    assert!(recording.spans().iter().all(|it| it.n_drafted == 0));
+}
+
+#[test]
+fn a_guess_beyond_the_token_limit_is_not_made() {
+    let engine = start(ScriptedModel::saying(TEXT));
+    for max_tokens in 1..60 {
+        let finish = submit(&engine, &prompt(), |job| {
+            job.speculate = true;
+            job.max_tokens = max_tokens;
+        })
+        .finish();
+        assert_eq!((finish.text.as_str(), finish.reason), (&TEXT[..max_tokens], FinishReason::Length));
+        assert_eq!(finish.usage.completion_tokens, max_tokens);
+    }
+}
+
+#[test]
+fn the_end_of_the_context_is_respected_by_guesses() {
+    let mut model = ScriptedModel::saying(TEXT);
+    let n_prompt = prompt().len();
+    model.description.context_length = n_prompt + 40;
+    let engine = start(model);
+    let finish = submit(&engine, &prompt(), speculative).finish();
+    assert_eq!((finish.text.as_str(), finish.reason), (&TEXT[..40], FinishReason::Length));
+}
+
+#[test]
+fn a_stop_string_among_guesses_ends_the_text_and_the_slot_tells_the_truth() {
+    let model = ScriptedModel::saying(TEXT);
+    let engine = start(model);
+    let finish = submit(&engine, &prompt(), |job| {
+        speculative(job);
+        job.stop = vec!["item.price".to_owned()];
+    })
+    .finish();
+    let expected = TEXT.split("item.price").next().unwrap();
+    assert_eq!((finish.text.as_str(), finish.reason), (expected, FinishReason::Stop { index: 0 }));
+    assert_eq!(finish.usage.completion_tokens, expected.len() + "item.price".len());
+    // The scripted model checks that a slot holds what the engine takes it to hold.
+    let again = submit(&engine, &format!("{}{}", prompt(), &TEXT[..70]), speculative).finish();
+    assert!(again.usage.cached_tokens > prompt().len());
+}
+
+#[test]
+fn log_probabilities_come_one_per_token_with_guesses_too() {
+    let engine = start(ScriptedModel::saying(TEXT));
+    let finish = submit(&engine, &prompt(), |job| {
+        speculative(job);
+        job.top_logprobs = Some(1);
+    })
+    .finish();
+    let top: Vec<u32> = finish.logprobs.iter().map(|it| it.top[0].0).collect();
+    assert_eq!(top, finish.tokens);
+    assert!(finish.usage.accepted_tokens > 0);
+}
+
+#[test]
+fn text_with_nothing_to_copy_costs_no_steps_and_hardly_a_row() {
+    let model = ScriptedModel::hashing();
+    let recording = model.recording();
+    let engine = start(model);
+    let finish = submit(&engine, "something new, if you please", speculative).finish();
+    assert_eq!(finish.text, alone("something new, if you please", 200));
+    assert!(finish.usage.drafted_tokens < 10, "{:?}", finish.usage);
+    assert!(recording.spans().len() <= 200 + 1);
+}

@@ -1,0 +1,74 @@
+//! How much memory the worker may use, and what a model takes of it before it is loaded.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use runabout_engine::LoadError;
+use sysinfo::System;
+
+/// The default limit, as a part of the machine's memory: the rest is for the editor, the compiler and the system.
+const SHARE: (u64, u64) = (3, 4);
+
+/// Of the limit, so much may be kept of past requests if nothing else is said.
+const CACHE_PARTS: u64 = 8;
+
+/// And so much without a limit.
+const CACHE_BYTES: u64 = 1 << 30;
+
+/// Three quarters of what this machine has, or the container that the worker runs in; `None` where that cannot be
+/// told.
+pub(crate) fn default_limit_bytes() -> Option<u64> {
+    let mut system = System::new().inspect_err(|error| tracing::warn!(%error, "no memory limit")).ok()?;
+    system.refresh_memory();
+    let machine = system.total_memory();
+    let there_is = system.cgroup_limits().map_or(machine, |it| it.total_memory.min(machine));
+    Some(there_is / SHARE.1 * SHARE.0)
+}
+
+pub(crate) fn default_cache_bytes(limit_bytes: Option<u64>) -> u64 {
+    limit_bytes.map_or(CACHE_BYTES, |it| it / CACHE_PARTS)
+}
+
+/// Refuses a model whose weights alone are over the limit. Nothing of them has been read.
+pub(crate) fn check_weights(folder: &Path, limit_bytes: Option<u64>) -> Result<()> {
+    let Some(available_bytes) = limit_bytes else { return Ok(()) };
+    let mut needed_bytes = 0;
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|it| it == "safetensors") {
+            // The files behind links count, not the links.
+            needed_bytes += std::fs::metadata(entry.path())?.len();
+        }
+    }
+    if needed_bytes > available_bytes {
+        return Err(LoadError::OutOfMemory { needed_bytes, available_bytes }.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_limit_is_less_than_the_machine_has_and_more_than_nothing() {
+        let mut system = System::new().unwrap();
+        system.refresh_memory();
+        let limit = default_limit_bytes().unwrap();
+        assert!(limit > 0 && limit < system.total_memory(), "{limit}");
+    }
+
+    #[test]
+    fn a_model_over_the_limit_is_refused_by_the_size_of_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("model-1.safetensors"), [0; 600]).unwrap();
+        std::fs::write(folder.path().join("model-2.safetensors"), [0; 500]).unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), [0; 5000]).unwrap();
+        assert!(check_weights(folder.path(), None).is_ok());
+        assert!(check_weights(folder.path(), Some(1100)).is_ok());
+        let refused = check_weights(folder.path(), Some(1099)).unwrap_err().downcast::<LoadError>().unwrap();
+        assert_eq!(refused, LoadError::OutOfMemory { needed_bytes: 1100, available_bytes: 1099 });
+    }
+}
