@@ -4,6 +4,8 @@
 //! stream whatever the number of rows. For quantized weights it carries the sum of each chunk of 32
 //! columns per row, which the group's bias multiplies.
 
+pub(crate) mod whole;
+
 use crate::memory::with_scratch;
 use crate::packed::{CHUNK, SendPtr};
 use crate::simd::{Kernel, LANES, Simd};

@@ -30,16 +30,34 @@ enum Token {
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::simd::avx512::Avx512),
     #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(crate::simd::avx512::Avx512, crate::simd::avx512::Avx512<true>),
+    #[cfg(target_arch = "x86_64")]
     Avx2(crate::simd::avx2::Avx2),
     #[cfg(target_arch = "aarch64")]
     Neon(crate::simd::neon::Neon),
     Portable(Portable),
 }
 
+/// How exactly products with quantized weights are computed.
+///
+/// In every precision but [`Precision::F32`], a row of results does not depend, bit for bit, on the rows beside
+/// it. Matrices that are not quantized are always multiplied in f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Everything in f32: about 1e-7 of the root mean square of a result is lost.
+    #[default]
+    F32,
+    /// Input rows are rounded to 16 bits per 32 columns, finer than f16: about 3e-5 is lost.
+    Int16,
+    /// Input rows are rounded to 8 bits per 32 columns: about 5e-3 is lost. The fastest.
+    Int8,
+}
+
 /// The processor as the kernels use it: instructions and threads.
 #[derive(Debug)]
 pub struct Cpu {
     token: Token,
+    precision: Precision,
     pool: Pool,
     slabs: Slabs,
 }
@@ -51,6 +69,8 @@ pub struct CpuOptions {
     pub path: Option<Path>,
     /// Threads that compute, the caller included; `None` is one per physical core.
     pub n_threads: Option<NonZeroUsize>,
+    /// Weights are packed for it: those packed by one `Cpu` keep its precision on any other.
+    pub precision: Precision,
 }
 
 impl Cpu {
@@ -65,19 +85,23 @@ impl Cpu {
         let token = path.token().ok_or(KernelError::PathUnavailable { path })?;
         let n_threads = options.n_threads.unwrap_or_else(Pool::physical_cores);
         let pool = Pool::new(n_threads).map_err(|source| KernelError::Threads { source })?;
-        Ok(Cpu { token, pool, slabs: Slabs::default() })
+        Ok(Cpu { token, precision: options.precision, pool, slabs: Slabs::default() })
     }
 
     pub fn path(&self) -> Path {
         match self.token {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => Path::Avx512,
+            Token::Avx512(_) | Token::Avx512Vnni(..) => Path::Avx512,
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => Path::Avx2,
             #[cfg(target_arch = "aarch64")]
             Token::Neon(_) => Path::Neon,
             Token::Portable(_) => Path::Portable,
         }
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     pub fn pool(&self) -> &Pool {
@@ -93,13 +117,37 @@ impl Cpu {
     pub(crate) fn run<K: Kernel>(&self, kernel: K) {
         match self.token {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(simd) => simd.run(kernel),
+            Token::Avx512(simd) | Token::Avx512Vnni(simd, _) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(simd) => simd.run(kernel),
             #[cfg(target_arch = "aarch64")]
             Token::Neon(simd) => simd.run(kernel),
             Token::Portable(simd) => simd.run(kernel),
         }
+    }
+
+    /// Runs `kernel` on this thread, also with instructions that only products of whole numbers gain from.
+    pub(crate) fn run_whole<K: Kernel>(&self, kernel: K) {
+        match self.token {
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512Vnni(_, simd) => simd.run(kernel),
+            _ => self.run(kernel),
+        }
+    }
+
+    /// The same without what `run_whole` adds, as on a machine that lacks it.
+    #[cfg(test)]
+    pub(crate) fn without_whole(mut self) -> Cpu {
+        #[cfg(target_arch = "x86_64")]
+        if let Token::Avx512Vnni(simd, _) = self.token {
+            self.token = Token::Avx512(simd);
+        }
+        self
+    }
+
+    /// Rows of the largest register tile of whole numbers.
+    pub(crate) fn whole_rows(&self) -> usize {
+        self.constant(|it| it.whole_rows)
     }
 
     /// Rows of the largest register tile.
@@ -114,11 +162,11 @@ impl Cpu {
 
     fn constant(&self, pick: fn(Constants) -> usize) -> usize {
         fn of<S: Simd>(_: S) -> Constants {
-            Constants { tile_rows: S::TILE_ROWS, few_rows: S::FEW_ROWS }
+            Constants { tile_rows: S::TILE_ROWS, few_rows: S::FEW_ROWS, whole_rows: S::WHOLE_ROWS }
         }
         pick(match self.token {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(simd) => of(simd),
+            Token::Avx512(simd) | Token::Avx512Vnni(simd, _) => of(simd),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(simd) => of(simd),
             #[cfg(target_arch = "aarch64")]
@@ -128,9 +176,11 @@ impl Cpu {
     }
 }
 
+#[allow(clippy::struct_field_names, reason = "named as in `Simd`")]
 struct Constants {
     tile_rows: usize,
     few_rows: usize,
+    whole_rows: usize,
 }
 
 impl Path {
@@ -150,7 +200,11 @@ impl Path {
     fn token(self) -> Option<Token> {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Path::Avx512 => crate::simd::avx512::Avx512::detect().map(Token::Avx512),
+            Path::Avx512 => {
+                let simd = crate::simd::avx512::Avx512::detect()?;
+                let vnni = crate::simd::avx512::Avx512::detect_vnni();
+                Some(vnni.map_or(Token::Avx512(simd), |vnni| Token::Avx512Vnni(simd, vnni)))
+            }
             #[cfg(target_arch = "x86_64")]
             Path::Avx2 => crate::simd::avx2::Avx2::detect().map(Token::Avx2),
             #[cfg(target_arch = "aarch64")]
@@ -173,6 +227,32 @@ impl fmt::Display for Path {
     }
 }
 
+impl Precision {
+    /// From the most exact to the fastest.
+    pub const ALL: [Precision; 3] = [Precision::F32, Precision::Int16, Precision::Int8];
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Precision::F32 => "f32",
+            Precision::Int16 => "int16",
+            Precision::Int8 => "int8",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = KernelError;
+
+    fn from_str(name: &str) -> Result<Precision, KernelError> {
+        Precision::ALL
+            .into_iter()
+            .find(|it| it.to_string() == name)
+            .ok_or_else(|| KernelError::PrecisionName { got: name.to_owned() })
+    }
+}
+
 impl FromStr for Path {
     type Err = KernelError;
 
@@ -191,17 +271,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_path_has_a_name_that_parses_back() {
+    fn every_path_and_precision_has_a_name_that_parses_back() {
         for path in Path::ALL {
             assert_eq!(path.to_string().parse::<Path>().unwrap(), path);
         }
+        for precision in Precision::ALL {
+            assert_eq!(precision.to_string().parse::<Precision>().unwrap(), precision);
+        }
+        assert!("int4".parse::<Precision>().unwrap_err().to_string().contains("`int4`"));
         assert!("sse9".parse::<Path>().unwrap_err().to_string().contains("`sse9`"));
     }
 
     #[test]
     fn a_path_that_the_machine_lacks_is_refused() {
         for path in Path::ALL {
-            let made = Cpu::new(CpuOptions { path: Some(path), n_threads: NonZeroUsize::new(1) });
+            let n_threads = NonZeroUsize::new(1);
+            let made = Cpu::new(CpuOptions { path: Some(path), n_threads, ..CpuOptions::default() });
             assert_eq!(made.is_ok(), path.is_available(), "{path}");
         }
         assert!(Path::Portable.is_available());

@@ -42,6 +42,8 @@ pub enum KernelError {
     Threads { source: std::io::Error },
     #[error("expected `RUNABOUT_KERNELS` to be `avx512`, `avx2`, `neon` or `portable`, got `{got}`")]
     PathName { got: String },
+    #[error("expected a precision of `f32`, `int16` or `int8`, got `{got}`")]
+    PrecisionName { got: String },
     #[error("this machine cannot run the `{path}` kernels\nhint: unset `RUNABOUT_KERNELS`")]
     PathUnavailable { path: crate::Path },
 }

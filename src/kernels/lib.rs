@@ -33,7 +33,7 @@ mod testing;
 mod tile;
 
 pub use attention::{Attention, KvCache, KvShape, KvType, Window, attend};
-pub use cpu::{Cpu, CpuOptions, PATH_VARIABLE, Path};
+pub use cpu::{Cpu, CpuOptions, PATH_VARIABLE, Path, Precision};
 pub use error::KernelError;
 pub use half::{bf16, f16};
 pub use math::Activation;

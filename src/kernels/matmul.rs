@@ -3,6 +3,7 @@
 //! One entry, [`matmul`]; the number of rows decides how. A few rows are bound by reading the weights, so
 //! those are unpacked in registers and used for all rows at once (`dot.rs`). Many rows are bound by
 //! arithmetic, so blocks of weights are unpacked into the cache and multiplied tile by tile (`tiled.rs`).
+//! In the precisions other than f32, both go through whole numbers (`whole.rs`).
 //! Before: an RMS norm of the input. After: a bias, a residual, or the gate of a feed-forward layer.
 
 mod coding;
@@ -10,13 +11,14 @@ mod dot;
 #[cfg(test)]
 mod tests;
 mod tiled;
+mod whole;
 
 use crate::activations::{Panels, with_panels};
 use crate::error::{expect_len, product};
 use crate::math::activate;
 use crate::packed::{Arrangement, Segment, SendPtr};
 use crate::simd::{LANES, Simd};
-use crate::{Cpu, KernelError, Norm, PackedWeights};
+use crate::{Cpu, KernelError, Norm, PackedWeights, Precision};
 
 /// What is multiplied.
 #[derive(Clone, Copy, Debug)]
@@ -67,20 +69,31 @@ pub fn matmul(
     }
 
     let output = Output { values: SendPtr(out.as_mut_ptr()), n_outputs, bias: input.bias, epilogue };
+    match weights.precision {
+        Precision::F32 => multiply(cpu, weights, input, output),
+        Precision::Int16 => whole::multiply::<2>(cpu, weights, input, output),
+        Precision::Int8 => whole::multiply::<1>(cpu, weights, input, output),
+    }
+    Ok(())
+}
+
+/// A checked product in f32.
+fn multiply(cpu: &Cpu, weights: &PackedWeights, input: Input, output: Output) {
+    let n_inputs = weights.n_inputs();
+    let n_rows = input.x.len() / n_inputs;
     let few = dot::width(n_rows, cpu.few_rows());
     let width = few.unwrap_or_else(|| tiled::width(n_rows, cpu.tile_rows()));
     with_panels(cpu, input.x, n_inputs, weights.n_padded_inputs(), input.norm, width, |panels| {
         let product = Product { weights, panels, output };
         if few.is_some() { dot::multiply(cpu, product) } else { tiled::multiply(cpu, product) }
     });
-    Ok(())
 }
 
 /// A product that has been checked and whose input is ready.
 #[derive(Clone, Copy)]
-struct Product<'a> {
+struct Product<'a, P = Panels> {
     weights: &'a PackedWeights,
-    panels: Panels,
+    panels: P,
     output: Output<'a>,
 }
 

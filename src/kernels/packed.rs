@@ -6,9 +6,11 @@
 //! word of each row: a lane is a row, and no sum across lanes is ever needed. MLX's packed bits are one
 //! little-endian stream per row for every width, 3, 5 and 6 bits too, so the words are moved as they are.
 //! Plain matrices have the same form without scales: 32 columns of sixteen values.
+//! For products of whole numbers, a chunk's words are arranged anew (`packed/quads.rs`).
 //!
 //! Rows beyond the last are zero, as are columns beyond the last of a plain matrix.
 
+pub(crate) mod quads;
 mod rows;
 
 use half::{bf16, f16};
@@ -16,7 +18,7 @@ use half::{bf16, f16};
 use crate::error::{expect_len, product};
 use crate::memory::Arena;
 use crate::simd::LANES;
-use crate::{Activation, Cpu, KernelError};
+use crate::{Activation, Cpu, KernelError, Precision};
 
 /// Columns that are unpacked together: `bits` words of 32 bits hold 32 values exactly.
 pub(crate) const CHUNK: usize = 32;
@@ -75,6 +77,8 @@ pub struct PackedWeights {
     pub(crate) arena: Arena,
     pub(crate) segments: Vec<Segment>,
     pub(crate) arrangement: Arrangement,
+    /// `F32` if any matrix is plain; otherwise quantized values are quads.
+    pub(crate) precision: Precision,
     n_cols: usize,
 }
 
@@ -239,15 +243,17 @@ impl PackedWeights {
             }
         }
 
+        let all_affine = segments.iter().all(|it| matches!(it.layout.coding, Coding::Affine { .. }));
+        let precision = if all_affine { cpu.precision() } else { Precision::F32 };
         let arena = cpu.slabs().take(n_bytes)?;
         let base = SendPtr(arena.as_mut_ptr());
         for (matrix, segment) in matrices.iter().zip(&segments) {
             cpu.pool().for_each(segment.n_blocks(), |block| {
                 // SAFETY: the arena has room for every block of every segment, and each job has its own.
-                unsafe { pack_block(matrix, segment, block, base.get()) };
+                unsafe { pack_block(matrix, segment, block, precision, base.get()) };
             });
         }
-        Ok(PackedWeights { arena, segments, arrangement, n_cols })
+        Ok(PackedWeights { arena, segments, arrangement, precision, n_cols })
     }
 
     /// The length of an input row.
@@ -300,7 +306,7 @@ impl<T> SendPtr<T> {
 
 /// # Safety
 /// `matrix` has been checked by `layout()`, which gave `segment`; the block's bytes at `base` are writable.
-unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, base: *mut u8) {
+unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, precision: Precision, base: *mut u8) {
     let layout = &segment.layout;
     let first_row = block * LANES;
     let n_rows = LANES.min(segment.n_rows - first_row);
@@ -332,7 +338,12 @@ unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, base: *mu
                     to = to.add(layout.header_bytes() / 2);
                     let row_words = n_groups * words_per_group;
                     let first = first_row * row_words + group * words_per_group;
-                    columns::<u32>(words.as_ptr().cast(), first, row_words, words_per_group, n_rows, to);
+                    if precision == Precision::F32 {
+                        columns::<u32>(words.as_ptr().cast(), first, row_words, words_per_group, n_rows, to);
+                    } else {
+                        let words = words.as_ptr().add(first);
+                        quads::pack(words, row_words, words_per_group, bits, n_rows, to.cast());
+                    }
                     to = to.add(words_per_group * LANES * size_of::<u32>());
                 }
             }

@@ -39,6 +39,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const TILE_BLOCKS: usize;
     /// Up to this many rows the weights are unpacked in registers; beyond, through a panel in memory.
     const FEW_ROWS: usize;
+    /// Rows of the largest tile of whole numbers, which keeps two registers for each row and block.
+    const WHOLE_ROWS: usize;
 
     /// Runs `kernel` compiled for this instruction set, as a function of its own: a kernel that runs another
     /// one must not swallow it, since the optimizer's time grows faster than the size of a function.
@@ -71,8 +73,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn shl(self, a: Self::U, n: u32) -> Self::U;
     fn shr(self, a: Self::U, n: u32) -> Self::U;
     fn or(self, a: Self::U, b: Self::U) -> Self::U;
+    /// `a & mask` in every lane.
+    fn and(self, a: Self::U, mask: u32) -> Self::U;
     /// `(a & mask) | 1.0f32.to_bits()`: a number in `1.0..2.0` whose mantissa holds bits of `a`.
     fn mantissa(self, a: Self::U, mask: u32) -> Self::V;
+
+    fn zero_u32(self) -> Self::U;
+    fn add_u32(self, a: Self::U, b: Self::U) -> Self::U;
+    /// `acc` plus, in every lane, the products of the four bytes of `w`, which are unsigned, with those of
+    /// `x`, which are signed; exact.
+    fn dot(self, acc: Self::U, w: Self::U, x: u32) -> Self::U;
+    /// The lanes as signed numbers.
+    fn to_f32(self, a: Self::U) -> Self::V;
 
     /// # Safety
     /// Sixteen values at `p` are readable.
@@ -100,6 +112,14 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// Sixteen values at `p` are readable.
     unsafe fn load_u32(self, p: *const u32) -> Self::U;
+    /// # Safety
+    /// Sixteen values at `p` are writable.
+    unsafe fn store_u32(self, p: *mut u32, a: Self::U);
+    /// Stores whole numbers in -128..=127.
+    ///
+    /// # Safety
+    /// Sixteen values at `p` are writable.
+    unsafe fn store_i8(self, p: *mut i8, a: Self::V);
     /// Asks for the cache line at `p`, which need not be a valid address.
     fn prefetch(self, p: *const u8);
 

@@ -6,15 +6,25 @@ use std::num::NonZeroUsize;
 
 use half::{bf16, f16};
 
-use crate::{Cpu, CpuOptions, FloatType, Floats, Matrix, Path, Weights};
+use crate::{Cpu, CpuOptions, FloatType, Floats, Matrix, Path, Precision, Weights};
 
 /// A context for each path that this machine can run, with two threads.
 pub(crate) fn cpus() -> Vec<Cpu> {
+    Path::ALL.into_iter().filter(|it| it.is_available()).map(|it| cpu(it, Precision::F32)).collect()
+}
+
+/// The same in another precision, and without the instructions that only this precision uses.
+pub(crate) fn cpus_in(precision: Precision) -> Vec<Cpu> {
     Path::ALL
         .into_iter()
         .filter(|it| it.is_available())
-        .map(|path| Cpu::new(CpuOptions { path: Some(path), n_threads: NonZeroUsize::new(2) }).unwrap())
+        .flat_map(|it| [cpu(it, precision), cpu(it, precision).without_whole()])
         .collect()
+}
+
+fn cpu(path: Path, precision: Precision) -> Cpu {
+    let n_threads = NonZeroUsize::new(2);
+    Cpu::new(CpuOptions { path: Some(path), n_threads, precision }).unwrap()
 }
 
 /// Numbers of a roughly normal distribution.

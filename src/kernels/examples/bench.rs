@@ -1,9 +1,11 @@
 //! Speed of each kernel on the shapes of real models, beside what the machine can do.
 //!
-//! `cargo run --release -p runabout-kernels --example bench -- [path...] [threads] [filter...]`: a path is a name
-//! such as `avx2`; a filter keeps the lines that contain it. Memory bandwidth and the peak of fused
-//! multiply-adds are measured in the same run, best of several, as is everything else: other processes
-//! only ever add time. Weights rotate through copies that no cache holds, as they do in a model.
+//! `cargo run --release -p runabout-kernels --example bench -- [path...] [precision...] [threads] [filter...]`: a path
+//! is a name such as `avx2`, a precision one such as `int8`; a filter keeps the lines that contain it, such as
+//! `"gate/up 4 matmul 512 rows"`. Memory
+//! bandwidth and the peaks of multiply-adds, of f32 and of bytes, are measured in the same run, best of several, as
+//! is everything else: other processes only ever add time. Weights rotate through copies that no cache holds, as
+//! they do in a model.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
@@ -15,11 +17,11 @@ use std::time::Instant;
 
 use runabout_kernels::{
     Activation, Arrangement, Attention, Cpu, CpuOptions, Epilogue, Floats, Input, KvCache, KvShape, KvType,
-    Matrix, Norm, PackedWeights, Path, Rope, RopePairs, RopeTable, Weights, attend, f16, matmul,
+    Matrix, Norm, PackedWeights, Path, Precision, Rope, RopePairs, RopeTable, Weights, attend, f16, matmul,
 };
 
-/// Copies of a matrix together take this much, several times a last-level cache.
-const ROTATION_BYTES: usize = 160 << 20;
+/// Copies of a matrix together take this much: of a last-level cache that keeps what it can, a few percent.
+const ROTATION_BYTES: usize = 512 << 20;
 /// A measurement is the best of this many.
 const ROUNDS: usize = 50;
 /// As short as gives a clear reading: on a shared machine, few long stretches go undisturbed.
@@ -62,6 +64,9 @@ const SHAPES: [Shape; 14] = [
     shape("qwen2.5-1.5b", "down 6", &[(1_536, 6)], 8_960, false),
 ];
 
+/// Input rows of each product.
+const ROWS: [usize; 9] = [1, 2, 3, 4, 8, 12, 16, 64, 512];
+
 /// Model, query heads, key-value heads, head size.
 type Heads = (&'static str, usize, usize, usize);
 
@@ -73,6 +78,13 @@ fn main() {
     let (n_threads, filters): (Vec<_>, Vec<_>) =
         rest.into_iter().partition(|it| it.parse::<NonZeroUsize>().is_ok());
     let n_threads = n_threads.first().map(|it| it.parse().unwrap());
+    let (precisions, filters): (Vec<_>, Vec<_>) =
+        filters.into_iter().partition(|it| it.parse::<Precision>().is_ok());
+    let precisions: Vec<Precision> = if precisions.is_empty() {
+        Precision::ALL.to_vec()
+    } else {
+        precisions.iter().map(|it| it.parse().unwrap()).collect()
+    };
     let paths: Vec<Path> = if paths.is_empty() {
         vec![Path::best()]
     } else {
@@ -80,18 +92,20 @@ fn main() {
     };
     let wanted = |line: &str| filters.iter().all(|it| line.contains(it.as_str()));
     for path in paths {
-        let cpu = Cpu::new(CpuOptions { path: Some(path), n_threads }).unwrap();
+        let with = |precision| Cpu::new(CpuOptions { path: Some(path), n_threads, precision }).unwrap();
+        let cpu = with(Precision::F32);
         let limits = machine::Limits::measure(&cpu);
         println!(
-            "\n{path}, {} threads: memory {:.1} GB/s, peak {:.0} GFLOP/s, fork and join {:.2} us",
+            "\n{path}, {} threads: memory {:.1} GB/s, peak {:.0} GFLOP/s, of bytes {:.0} GOP/s, fork and join {:.2} us",
             cpu.pool().n_threads(),
             limits.bytes_per_s / 1e9,
             limits.flops / 1e9,
+            limits.byte_ops / 1e9,
             limits.fork_join_s * 1e6,
         );
         println!(
-            "{:<13} {:<12} {:>5} {:>10} {:>7} {:>5} {:>8} {:>5}",
-            "model", "product", "rows", "us", "GB/s", "of", "GFLOP/s", "of"
+            "{:<13} {:<13} {:<6} {:>5} {:>10} {:>7} {:>5} {:>8} {:>5}",
+            "model", "product", "in", "rows", "us", "GB/s", "of", "GOP/s", "of"
         );
         for heads in HEADS {
             if wanted(&format!("{} attention", heads.0)) {
@@ -99,14 +113,20 @@ fn main() {
             }
         }
         for shape in &SHAPES {
-            if wanted(&format!("{} {} matmul", shape.model, shape.name)) {
-                bench_matmul(&cpu, shape, &limits);
+            let n_rows = ROWS.into_iter().filter(|it| *it <= 64 || shape.outputs[0].0 < 40_000);
+            let n_rows: Vec<_> = n_rows
+                .filter(|it| wanted(&format!("{} {} matmul {it} rows", shape.model, shape.name)))
+                .collect();
+            if !n_rows.is_empty() {
+                for precision in &precisions {
+                    bench_matmul(&with(*precision), shape, &n_rows, &limits);
+                }
             }
         }
     }
 }
 
-fn bench_matmul(cpu: &Cpu, shape: &Shape, limits: &machine::Limits) {
+fn bench_matmul(cpu: &Cpu, shape: &Shape, n_rows: &[usize], limits: &machine::Limits) {
     let n_in = shape.n_inputs;
     let mut rng = fastrand::Rng::with_seed(1);
     let mut copies = vec![pack(cpu, shape, &mut rng)];
@@ -123,10 +143,7 @@ fn bench_matmul(cpu: &Cpu, shape: &Shape, limits: &machine::Limits) {
     let n_weights: usize = shape.outputs.iter().map(|it| it.0 * n_in).sum();
     let norm_weight = vec![1.0; n_in];
     let mut turn = 0;
-    for n_rows in [1, 2, 3, 4, 8, 12, 16, 64, 512] {
-        if n_rows > 64 && n_out > 40_000 {
-            continue;
-        }
+    for &n_rows in n_rows {
         let x: Vec<f32> = (0..n_rows * n_in).map(|_| rng.f32() - 0.5).collect();
         let mut out = vec![0.0; n_rows * n_out];
         let norm = Some(Norm { weight: &norm_weight, eps: 1e-5 });
@@ -137,22 +154,29 @@ fn bench_matmul(cpu: &Cpu, shape: &Shape, limits: &machine::Limits) {
             matmul(cpu, &copies[turn % copies.len()], input, Epilogue::Store, &mut out).unwrap();
         });
         let (bytes, flops) = (n_bytes as f64 / seconds, flops / seconds);
+        let peak = match cpu.precision() {
+            Precision::F32 => limits.flops,
+            Precision::Int16 => limits.byte_ops / 2.0,
+            Precision::Int8 => limits.byte_ops,
+        };
         println!(
-            "{:<13} {:<12} {:>5} {:>10.1} {:>7.1} {:>4.0}% {:>8.1} {:>4.0}%",
+            "{:<13} {:<13} {:<6} {:>5} {:>10.1} {:>7.1} {:>4.0}% {:>8.1} {:>4.0}%",
             shape.model,
             shape.name,
+            cpu.precision(),
             n_rows,
             seconds * 1e6,
             bytes / 1e9,
             100.0 * bytes / limits.bytes_per_s,
             flops / 1e9,
-            100.0 * flops / limits.flops,
+            100.0 * flops / peak,
         );
     }
     println!(
-        "{:<13} {:<12}  pack {:>10.1} us {:>7.2} GB/s",
+        "{:<13} {:<13} {:<7} pack {:>10.1} us {:>7.2} GB/s",
         "",
         "",
+        cpu.precision(),
         pack_s * 1e6,
         n_bytes as f64 / pack_s / 1e9
     );
@@ -194,9 +218,10 @@ fn bench_attention(cpu: &Cpu, (model, n_heads, n_kv_heads, head_dim): Heads, lim
         let flops = (4 * n_keys * n_heads * head_dim) as f64 / seconds;
         let bytes = ((context + n_tokens) * n_kv_heads * head_dim * 4) as f64 / seconds;
         println!(
-            "{:<13} {:<12} {:>5} {:>10.1} {:>7.1} {:>4.0}% {:>8.1} {:>4.0}%",
+            "{:<13} {:<13} {:<6} {:>5} {:>10.1} {:>7.1} {:>4.0}% {:>8.1} {:>4.0}%",
             model,
             format!("attend@{context}"),
+            "f16",
             n_tokens,
             seconds * 1e6,
             bytes / 1e9,

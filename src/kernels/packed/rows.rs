@@ -2,10 +2,10 @@
 
 use half::{bf16, f16};
 
-use super::{CHUNK, Coding, FloatType, PackedWeights, SendPtr};
+use super::{CHUNK, Coding, FloatType, PackedWeights, SendPtr, quads};
 use crate::error::{expect_len, product};
 use crate::simd::LANES;
-use crate::{Cpu, KernelError};
+use crate::{Cpu, KernelError, Precision};
 
 /// Rows below which the calling thread does the work alone.
 const ROWS_FOR_THREADS: usize = 8;
@@ -63,14 +63,12 @@ impl PackedWeights {
                             let scale = read(group, lane, scales);
                             let bias = read(group.add(layout.header_bytes() / 2), lane, scales);
                             let words = chunk.cast::<u32>().add(lane);
+                            let value = match self.precision {
+                                Precision::F32 => value,
+                                Precision::Int16 | Precision::Int8 => quads::value,
+                            };
                             for (i, out) in out.iter_mut().enumerate() {
-                                let (word, bit) = (i * bits / 32, i * bits % 32);
-                                let mut two = u64::from(*words.add(word * LANES));
-                                if bit + bits > 32 {
-                                    two |= u64::from(*words.add((word + 1) * LANES)) << 32;
-                                }
-                                let q = (two >> bit) & ((1 << bits) - 1);
-                                *out = (q as f32).mul_add(scale, bias);
+                                *out = (value(words, i, bits) as f32).mul_add(scale, bias);
                             }
                         }
                     }
@@ -79,6 +77,22 @@ impl PackedWeights {
                 group = group.add(layout.group_bytes());
             }
         }
+    }
+}
+
+/// Column `i` of a chunk in the order of the checkpoint; `words` begins with the first word of the row.
+///
+/// # Safety
+/// The chunk is readable.
+unsafe fn value(words: *const u32, i: usize, bits: usize) -> u32 {
+    let (word, bit) = (i * bits / 32, i * bits % 32);
+    // SAFETY: as promised by the caller; a second word is read only if the value reaches into it.
+    unsafe {
+        let mut two = u64::from(*words.add(word * LANES));
+        if bit + bits > 32 {
+            two |= u64::from(*words.add((word + 1) * LANES)) << 32;
+        }
+        ((two >> bit) & ((1 << bits) - 1)) as u32
     }
 }
 

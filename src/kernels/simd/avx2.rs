@@ -55,6 +55,7 @@ impl Simd for Avx2 {
     const TILE_ROWS: usize = 6;
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 4;
+    const WHOLE_ROWS: usize = 3;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -182,6 +183,42 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn and(self, a: U, mask: u32) -> U {
+        let mask = op!(x::_mm256_set1_epi32(mask.cast_signed()));
+        op!(U(x::_mm256_and_si256(a.0, mask), x::_mm256_and_si256(a.1, mask)))
+    }
+    #[inline(always)]
+    fn zero_u32(self) -> U {
+        op!(U(x::_mm256_setzero_si256(), x::_mm256_setzero_si256()))
+    }
+    #[inline(always)]
+    fn add_u32(self, a: U, b: U) -> U {
+        op!(U(x::_mm256_add_epi32(a.0, b.0), x::_mm256_add_epi32(a.1, b.1)))
+    }
+    #[inline(always)]
+    fn dot(self, acc: U, w: U, x: u32) -> U {
+        /// Pairs of 16 bits: sums of products of bytes in pairs would saturate.
+        #[inline(always)]
+        fn half(acc: x::__m256i, w: x::__m256i, x_even: x::__m256i, x_odd: x::__m256i) -> x::__m256i {
+            // SAFETY: called by methods of a token only, which proves AVX2.
+            unsafe {
+                let w_even = x::_mm256_and_si256(w, x::_mm256_set1_epi32(0x00ff_00ff));
+                let w_odd = x::_mm256_srli_epi16::<8>(w);
+                let acc = x::_mm256_add_epi32(acc, x::_mm256_madd_epi16(w_even, x_even));
+                x::_mm256_add_epi32(acc, x::_mm256_madd_epi16(w_odd, x_odd))
+            }
+        }
+        let x = op!(x::_mm256_set1_epi32(x.cast_signed()));
+        let x_even = op!(x::_mm256_srai_epi16::<8>(x::_mm256_slli_epi16::<8>(x)));
+        let x_odd = op!(x::_mm256_srai_epi16::<8>(x));
+        U(half(acc.0, w.0, x_even, x_odd), half(acc.1, w.1, x_even, x_odd))
+    }
+    #[inline(always)]
+    fn to_f32(self, a: U) -> V {
+        op!(V(x::_mm256_cvtepi32_ps(a.0), x::_mm256_cvtepi32_ps(a.1)))
+    }
+
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
         op!(V(x::_mm256_loadu_ps(p), x::_mm256_loadu_ps(p.add(8))))
     }
@@ -234,6 +271,24 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn load_u32(self, p: *const u32) -> U {
         op!(U(x::_mm256_loadu_si256(p.cast()), x::_mm256_loadu_si256(p.add(8).cast())))
+    }
+    #[inline(always)]
+    unsafe fn store_u32(self, p: *mut u32, a: U) {
+        op!({
+            x::_mm256_storeu_si256(p.cast(), a.0);
+            x::_mm256_storeu_si256(p.add(8).cast(), a.1);
+        });
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, p: *mut i8, a: V) {
+        op!({
+            let (low, high) = (x::_mm256_cvtps_epi32(a.0), x::_mm256_cvtps_epi32(a.1));
+            let low =
+                x::_mm_packs_epi32(x::_mm256_castsi256_si128(low), x::_mm256_extracti128_si256::<1>(low));
+            let high =
+                x::_mm_packs_epi32(x::_mm256_castsi256_si128(high), x::_mm256_extracti128_si256::<1>(high));
+            x::_mm_storeu_si128(p.cast(), x::_mm_packs_epi16(low, high));
+        });
     }
     #[inline(always)]
     fn prefetch(self, p: *const u8) {

@@ -1,7 +1,7 @@
 //! AVX-512 (F, BW, DQ, VL): a vector is one register.
 //!
 //! Everything here is a thin name for an instruction. What Skylake-X and every later AVX-512 machine
-//! has is enough; nothing newer is asked for.
+//! has is enough; a token of its own proves VNNI, which multiplies bytes four times as fast as floats.
 
 use std::arch::x86_64 as x;
 
@@ -9,9 +9,9 @@ use half::{bf16, f16};
 
 use super::{Kernel, Simd};
 
-/// Proof that the machine has AVX-512 F, BW, DQ and VL.
+/// Proof that the machine has AVX-512 F, BW, DQ and VL, and VNNI if so said.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const VNNI: bool = false>(());
 
 impl Avx512 {
     pub(crate) fn detect() -> Option<Avx512> {
@@ -23,6 +23,12 @@ impl Avx512 {
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
         has.then_some(Avx512(()))
+    }
+}
+
+impl Avx512<true> {
+    pub(crate) fn detect_vnni() -> Option<Avx512<true>> {
+        (Avx512::detect().is_some() && is_x86_feature_detected!("avx512vnni")).then_some(Avx512(()))
     }
 }
 
@@ -40,27 +46,32 @@ fn first(n: usize) -> u16 {
     ((1u32 << n) - 1) as u16
 }
 
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type V = x::__m512;
     type U = x::__m512i;
 
     const TILE_ROWS: usize = 12;
     const TILE_BLOCKS: usize = 2;
     const FEW_ROWS: usize = 8;
+    const WHOLE_ROWS: usize = 6;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-        fn compiled<K: Kernel>(simd: Avx512, kernel: K) {
-            kernel.run(simd);
+        fn compiled<K: Kernel>(kernel: K) {
+            kernel.run(Avx512::<false>(()));
+        }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+        fn compiled_with_vnni<K: Kernel>(kernel: K) {
+            kernel.run(Avx512::<true>(()));
         }
         // The compiler forgets `inline(never)` on a function with `target_feature`.
         #[inline(never)]
-        fn outlined<K: Kernel>(simd: Avx512, kernel: K) {
+        fn outlined<K: Kernel, const VNNI: bool>(kernel: K) {
             // SAFETY: the token proves the features.
-            unsafe { compiled(simd, kernel) };
+            unsafe { if VNNI { compiled_with_vnni(kernel) } else { compiled(kernel) } };
         }
-        outlined(self, kernel);
+        outlined::<K, VNNI>(kernel);
     }
 
     #[inline(always)]
@@ -147,6 +158,39 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn and(self, a: Self::U, mask: u32) -> Self::U {
+        op!(x::_mm512_and_si512(a, x::_mm512_set1_epi32(mask.cast_signed())))
+    }
+    #[inline(always)]
+    fn zero_u32(self) -> Self::U {
+        op!(x::_mm512_setzero_si512())
+    }
+    #[inline(always)]
+    fn add_u32(self, a: Self::U, b: Self::U) -> Self::U {
+        op!(x::_mm512_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn dot(self, acc: Self::U, w: Self::U, x: u32) -> Self::U {
+        let x = op!(x::_mm512_set1_epi32(x.cast_signed()));
+        if VNNI {
+            return op!(x::_mm512_dpbusd_epi32(acc, w, x));
+        }
+        // Pairs of 16 bits: sums of products of bytes in pairs would saturate.
+        op!({
+            let w_even = x::_mm512_and_si512(w, x::_mm512_set1_epi32(0x00ff_00ff));
+            let w_odd = x::_mm512_srli_epi16::<8>(w);
+            let x_even = x::_mm512_srai_epi16::<8>(x::_mm512_slli_epi16::<8>(x));
+            let x_odd = x::_mm512_srai_epi16::<8>(x);
+            let acc = x::_mm512_add_epi32(acc, x::_mm512_madd_epi16(w_even, x_even));
+            x::_mm512_add_epi32(acc, x::_mm512_madd_epi16(w_odd, x_odd))
+        })
+    }
+    #[inline(always)]
+    fn to_f32(self, a: Self::U) -> Self::V {
+        op!(x::_mm512_cvtepi32_ps(a))
+    }
+
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Self::V {
         op!(x::_mm512_loadu_ps(p))
     }
@@ -178,6 +222,14 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn load_u32(self, p: *const u32) -> Self::U {
         op!(x::_mm512_loadu_si512(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn store_u32(self, p: *mut u32, a: Self::U) {
+        op!(x::_mm512_storeu_si512(p.cast(), a));
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, p: *mut i8, a: Self::V) {
+        op!(x::_mm_storeu_si128(p.cast(), x::_mm512_cvtsepi32_epi8(x::_mm512_cvtps_epi32(a))));
     }
     #[inline(always)]
     fn prefetch(self, p: *const u8) {

@@ -50,6 +50,7 @@ impl Simd for Neon {
     const TILE_ROWS: usize = 6;
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 3;
+    const WHOLE_ROWS: usize = 2;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -165,6 +166,39 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn and(self, x: U, mask: u32) -> U {
+        op!(each!(I => a::vandq_u32(x[I], a::vdupq_n_u32(mask))))
+    }
+    #[inline(always)]
+    fn zero_u32(self) -> U {
+        [op!(a::vdupq_n_u32(0)); 4]
+    }
+    #[inline(always)]
+    fn add_u32(self, x: U, y: U) -> U {
+        op!(each!(I => a::vaddq_u32(x[I], y[I])))
+    }
+    #[inline(always)]
+    fn dot(self, acc: U, w: U, x: u32) -> U {
+        // A product of an unsigned and a signed byte fits in 16 bits, the sum of two does not.
+        op!({
+            let x = a::vreinterpretq_s16_u32(a::vdupq_n_u32(x));
+            let (x_even, x_odd) = (a::vshrq_n_s16::<8>(a::vshlq_n_s16::<8>(x)), a::vshrq_n_s16::<8>(x));
+            each!(I => {
+                let w_even = a::vandq_u32(w[I], a::vdupq_n_u32(0x00ff_00ff));
+                let w_odd = a::vshrq_n_u16::<8>(a::vreinterpretq_u16_u32(w[I]));
+                let even = a::vmulq_s16(a::vreinterpretq_s16_u32(w_even), x_even);
+                let odd = a::vmulq_s16(a::vreinterpretq_s16_u16(w_odd), x_odd);
+                let acc = a::vpadalq_s16(a::vreinterpretq_s32_u32(acc[I]), even);
+                a::vreinterpretq_u32_s32(a::vpadalq_s16(acc, odd))
+            })
+        })
+    }
+    #[inline(always)]
+    fn to_f32(self, x: U) -> V {
+        op!(each!(I => a::vcvtq_f32_s32(a::vreinterpretq_s32_u32(x[I]))))
+    }
+
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
         op!(each!(I => a::vld1q_f32(p.add(4 * I))))
     }
@@ -209,6 +243,19 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn load_u32(self, p: *const u32) -> U {
         op!(each!(I => a::vld1q_u32(p.add(4 * I))))
+    }
+    #[inline(always)]
+    unsafe fn store_u32(self, p: *mut u32, x: U) {
+        op!(each!(I => a::vst1q_u32(p.add(4 * I), x[I])));
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, p: *mut i8, x: V) {
+        op!({
+            let x = each!(I => a::vqmovn_s32(a::vcvtnq_s32_f32(x[I])));
+            let low = a::vqmovn_s16(a::vcombine_s16(x[0], x[1]));
+            let high = a::vqmovn_s16(a::vcombine_s16(x[2], x[3]));
+            a::vst1q_s8(p, a::vcombine_s8(low, high));
+        });
     }
     #[inline(always)]
     fn prefetch(self, p: *const u8) {

@@ -4,7 +4,7 @@
 //! with an add: without the instruction that is a call into the C library for every lane.
 
 use half::{bf16, f16};
-use wide::{f32x4, i32x4, u32x4};
+use wide::{f32x4, i16x8, i32x4, u32x4};
 
 use super::{Kernel, LANES, Simd};
 
@@ -28,6 +28,7 @@ impl Simd for Portable {
     const TILE_ROWS: usize = 2;
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 2;
+    const WHOLE_ROWS: usize = 2;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -131,6 +132,36 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn and(self, a: U, mask: u32) -> U {
+        each!(I => a[I] & u32x4::splat(mask))
+    }
+    #[inline(always)]
+    fn zero_u32(self) -> U {
+        [u32x4::splat(0); 4]
+    }
+    #[inline(always)]
+    fn add_u32(self, a: U, b: U) -> U {
+        each!(I => a[I] + b[I])
+    }
+    #[inline(always)]
+    fn dot(self, acc: U, w: U, x: u32) -> U {
+        // Pairs of 16 bits, as every baseline multiplies and adds them.
+        let bytes = x.to_le_bytes().map(|it| i16::from(it.cast_signed()));
+        let pairs = |a: i16, b: i16| i16x8::new([a, b, a, b, a, b, a, b]);
+        let (x_even, x_odd) = (pairs(bytes[0], bytes[2]), pairs(bytes[1], bytes[3]));
+        let low = u32x4::splat(0x00ff_00ff);
+        each!(I => {
+            let even = as_i16(w[I] & low).dot(x_even);
+            let odd = as_i16((w[I] >> 8) & low).dot(x_odd);
+            acc[I] + as_u32(even + odd)
+        })
+    }
+    #[inline(always)]
+    fn to_f32(self, a: U) -> V {
+        each!(I => as_i32(a[I]).round_float())
+    }
+
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
         // SAFETY: as promised by the caller; four lanes of f32 lie in memory as an array of four.
         unsafe { p.cast::<V>().read_unaligned() }
@@ -173,7 +204,36 @@ impl Simd for Portable {
         unsafe { p.cast::<U>().read_unaligned() }
     }
     #[inline(always)]
+    unsafe fn store_u32(self, p: *mut u32, a: U) {
+        // SAFETY: as above.
+        unsafe { p.cast::<U>().write_unaligned(a) };
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, p: *mut i8, a: V) {
+        // SAFETY: as promised by the caller.
+        unsafe { p.cast::<[i8; LANES]>().write_unaligned(lanes(a).map(|it| it as i8)) };
+    }
+    #[inline(always)]
     fn prefetch(self, _: *const u8) {}
+}
+
+/// Lanes as pairs; the sum over a pair does not depend on which half comes first in memory.
+#[inline(always)]
+fn as_i16(a: u32x4) -> i16x8 {
+    // SAFETY: both are sixteen bytes without invalid patterns.
+    unsafe { std::mem::transmute(a) }
+}
+
+#[inline(always)]
+fn as_i32(a: u32x4) -> i32x4 {
+    // SAFETY: as above.
+    unsafe { std::mem::transmute(a) }
+}
+
+#[inline(always)]
+fn as_u32(a: i32x4) -> u32x4 {
+    // SAFETY: as above.
+    unsafe { std::mem::transmute(a) }
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use runabout_kernels::{Cpu, Path};
 
 /// Read slice after slice, well beyond any cache.
-const READ_BYTES: usize = 160 << 20;
+const READ_BYTES: usize = 512 << 20;
 const SLICE_BYTES: usize = 16 << 20;
 const CHUNK_BYTES: usize = 64 << 10;
 /// Steps of multiply-adds per measurement.
@@ -15,6 +15,8 @@ pub(crate) struct Limits {
     pub(crate) bytes_per_s: f64,
     /// Of the path that is measured.
     pub(crate) flops: f64,
+    /// The same of bytes, added up in 32 bits; `flops` where the machine has no such instruction.
+    pub(crate) byte_ops: f64,
     pub(crate) fork_join_s: f64,
 }
 
@@ -33,12 +35,15 @@ impl Limits {
         let n_jobs = cpu.pool().n_threads();
         let peak = super::best(|| cpu.pool().for_each(n_jobs, |_| spin(cpu.path(), STEPS)));
         let flops_per_step = (2 * ACCUMULATORS * lanes(cpu.path())) as f64;
+        let byte_ops = if has_byte_products(cpu.path()) {
+            let peak = super::best(|| cpu.pool().for_each(n_jobs, |_| spin_bytes(STEPS)));
+            (2 * ACCUMULATORS * 64 * STEPS * n_jobs) as f64 / peak
+        } else {
+            0.0
+        };
         let fork_join_s = super::best(|| cpu.pool().for_each(n_jobs, |i| _ = black_box(i)));
-        Limits {
-            bytes_per_s: SLICE_BYTES as f64 / read,
-            flops: flops_per_step * (STEPS * n_jobs) as f64 / peak,
-            fork_join_s,
-        }
+        let flops = flops_per_step * (STEPS * n_jobs) as f64 / peak;
+        Limits { bytes_per_s: SLICE_BYTES as f64 / read, flops, byte_ops: byte_ops.max(flops), fork_join_s }
     }
 }
 
@@ -52,6 +57,40 @@ fn lanes(path: Path) -> usize {
         Path::Neon | Path::Portable => 4,
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+fn has_byte_products(path: Path) -> bool {
+    path == Path::Avx512 && is_x86_feature_detected!("avx512vnni")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_byte_products(_: Path) -> bool {
+    false
+}
+
+/// `ACCUMULATORS` multiply-adds of 64 bytes, `steps` times, where the machine has them.
+#[cfg(target_arch = "x86_64")]
+fn spin_bytes(steps: usize) {
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn run(steps: usize) {
+        use std::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi32};
+        let (a, b) = (_mm512_set1_epi32(black_box(0x0102_0304)), _mm512_set1_epi32(black_box(0x0403_0201)));
+        let mut acc = [b; ACCUMULATORS];
+        for _ in 0..steps {
+            for it in &mut acc {
+                *it = _mm512_dpbusd_epi32(*it, a, b);
+            }
+        }
+        black_box(acc);
+    }
+    if is_x86_feature_detected!("avx512vnni") {
+        // SAFETY: the machine has the instructions.
+        unsafe { run(steps) };
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn spin_bytes(_: usize) {}
 
 /// `ACCUMULATORS` multiply-adds of a register, `steps` times.
 fn spin(path: Path, steps: usize) {

@@ -1,0 +1,252 @@
+//! Products of whole numbers: quantized weights, as they are, with input rows rounded to one byte or two.
+//!
+//! A job takes blocks of sixteen outputs, two at a time, and a stretch of input rows. For every stretch of
+//! columns it spreads the blocks' values into bytes, which stay in the first-level cache, and runs the
+//! register tile over all panels of input rows. A chunk of 32 columns is added up exactly, in 32 bits; then
+//!
+//! ```text
+//! y += scale * (x_scale * sum(q * x)) + bias * (x_scale * sum(x))
+//! ```
+//!
+//! in f32, chunk after chunk. Every number of rows goes this way, in this order, so a row's results do not
+//! depend on the rows beside it.
+
+mod dot;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+use unpack::{Unpack, with_bits};
+
+use super::tiled::width;
+use super::{Input, Output, Product};
+use crate::activations::whole::{WholePanels, with_whole_panels};
+use crate::memory::with_scratch;
+use crate::packed::quads::QUADS;
+use crate::packed::{CHUNK, Layout};
+use crate::simd::{Kernel, LANES, Simd};
+use crate::tile::{self, with_rows};
+use crate::{Cpu, PackedWeights};
+
+/// Chunks spread at a time: two blocks of them (16 KiB, and 4 KiB of scales) share the first-level cache with a panel.
+const STRETCH: usize = 16;
+/// Blocks of sixteen outputs in a tile.
+const BLOCKS: usize = 2;
+/// Rows per job at most: their sums (64 KiB) stay in the second-level cache.
+const MAX_ROWS: usize = 512;
+/// Jobs per thread that even out the threads well enough.
+const JOBS_PER_THREAD: usize = 8;
+
+const SUM_FLOATS: usize = BLOCKS * LANES;
+const WORD_FLOATS: usize = STRETCH * QUADS * BLOCKS * LANES;
+const HEADER_FLOATS: usize = STRETCH * BLOCKS * 2 * LANES;
+
+/// `output = norm(x) * weights^T`, with inputs in `PLANES` bytes.
+pub(super) fn multiply<const PLANES: usize>(
+    cpu: &Cpu,
+    weights: &PackedWeights,
+    input: Input,
+    output: Output,
+) {
+    let n_inputs = weights.n_inputs();
+    let n_rows = input.x.len() / n_inputs;
+    let few = dot::width(n_rows);
+    let width = few.unwrap_or_else(|| width(n_rows, cpu.whole_rows()));
+    with_whole_panels::<PLANES, _>(cpu, input.x, n_inputs, input.norm, width, |panels| {
+        let product = Product { weights, panels, output };
+        if few.is_some() {
+            return dot::multiply::<PLANES>(cpu, product);
+        }
+        let units_per_step = BLOCKS / weights.blocks_per_unit();
+        let n_steps = weights.n_units().div_ceil(units_per_step);
+        let n_panels = panels.n_panels();
+        let n_jobs_wanted = cpu.pool().n_threads() * JOBS_PER_THREAD;
+        let panels_per_job =
+            n_panels.div_ceil(n_jobs_wanted.div_ceil(n_steps)).clamp(1, (MAX_ROWS / width).max(1));
+        let n_panel_jobs = n_panels.div_ceil(panels_per_job);
+        cpu.pool().for_each(n_steps * n_panel_jobs, |job| {
+            let first_panel = job / n_steps * panels_per_job;
+            let panels = first_panel..(first_panel + panels_per_job).min(n_panels);
+            let first_unit = job % n_steps * units_per_step;
+            let units = first_unit..(first_unit + units_per_step).min(weights.n_units());
+            let n_sums = panels.len() * width * SUM_FLOATS;
+            with_scratch(n_sums + WORD_FLOATS + HEADER_FLOATS, |scratch| {
+                let (sums, rest) = scratch.split_at_mut(n_sums);
+                let (words, headers) = rest.split_at_mut(WORD_FLOATS);
+                let (sums, words, headers) =
+                    (sums.as_mut_ptr(), words.as_mut_ptr().cast(), headers.as_mut_ptr());
+                cpu.run_whole(Job::<PLANES> { product, panels, units, sums, words, headers });
+            });
+        });
+    });
+}
+
+/// One or two blocks for a range of panels.
+struct Job<'a, const PLANES: usize> {
+    product: Product<'a, WholePanels>,
+    panels: std::ops::Range<usize>,
+    units: std::ops::Range<usize>,
+    /// `[rows][BLOCKS][16]`.
+    sums: *mut f32,
+    /// `[STRETCH][QUADS][BLOCKS][16]`.
+    words: *mut u32,
+    /// `[STRETCH][BLOCKS][2][16]`.
+    headers: *mut f32,
+}
+
+/// A block of sixteen rows of weights.
+#[derive(Clone, Copy)]
+struct Block {
+    layout: Layout,
+    at: *const u8,
+}
+
+impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Job { product, panels, units, sums, words, headers } = self;
+        let weights = product.weights;
+        let width = product.panels.width;
+        let mut blocks = [None; BLOCKS];
+        let mut n_blocks = 0;
+        for number in units.clone() {
+            let unit = weights.unit(number);
+            for segment in weights.segments.iter().skip(unit.segment).take(weights.blocks_per_unit()) {
+                blocks[n_blocks] =
+                    Some(Block { layout: segment.layout, at: weights.block(segment, unit.block) });
+                n_blocks += 1;
+            }
+        }
+
+        for first_chunk in (0..product.panels.n_chunks).step_by(STRETCH) {
+            let n_chunks = STRETCH.min(product.panels.n_chunks - first_chunk);
+            for (b, block) in blocks.into_iter().flatten().enumerate() {
+                let (words, headers) = (words.wrapping_add(b * LANES), headers.wrapping_add(b * 2 * LANES));
+                with_bits!(block.layout.coding, |BITS, scales| {
+                    simd.run(Unpack::<BITS> { block, scales, first_chunk, n_chunks, words, headers });
+                });
+            }
+            for (i, panel) in panels.clone().enumerate() {
+                let x = product.panels.values(panel, first_chunk).cast_const();
+                let x_scales = product.panels.scales(panel, first_chunk).cast_const();
+                let x_sums = product.panels.sums(panel, first_chunk).cast_const();
+                let sums = sums.wrapping_add(i * width * SUM_FLOATS);
+                let fresh = first_chunk == 0;
+                let operands = Operands { x, x_scales, x_sums, words, headers, n_chunks, fresh, sums };
+                with_rows!(width, |ROWS| if ROWS <= S::WHOLE_ROWS {
+                    if n_blocks == 2 {
+                        simd.run(Tile::<ROWS, 2, PLANES>(operands));
+                    } else {
+                        simd.run(Tile::<ROWS, 1, PLANES>(operands));
+                    }
+                });
+            }
+        }
+
+        for (i, number) in units.enumerate() {
+            let unit = weights.unit(number);
+            let first_row = panels.start * width;
+            for row in first_row..(panels.end * width).min(product.panels.n_rows) {
+                // SAFETY: the sums of the unit's one or two blocks follow each other; this job alone has the
+                // pair of unit and row.
+                unsafe {
+                    let at = sums.add((row - first_row) * SUM_FLOATS + i * LANES);
+                    let first = simd.load(at);
+                    let second =
+                        if weights.blocks_per_unit() == 2 { simd.load(at.add(LANES)) } else { first };
+                    product.output.finish(simd, weights.arrangement, unit, row, [first, second]);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Operands {
+    /// `[n_chunks][ROWS][PLANES][32]`.
+    x: *const i8,
+    /// `[n_chunks][ROWS]`.
+    x_scales: *const f32,
+    x_sums: *const f32,
+    /// As a job has them.
+    words: *const u32,
+    headers: *const f32,
+    n_chunks: usize,
+    /// Whether the sums start at zero.
+    fresh: bool,
+    sums: *mut f32,
+}
+
+/// Adds the products of a panel with `N` blocks to their sums.
+struct Tile<const ROWS: usize, const N: usize, const PLANES: usize>(Operands);
+
+impl<const ROWS: usize, const N: usize, const PLANES: usize> Kernel for Tile<ROWS, N, PLANES> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Operands { x, mut x_scales, mut x_sums, mut words, mut headers, n_chunks, fresh, sums } = self.0;
+        let mut x: *const u32 = x.cast();
+        // SAFETY: the panel has `n_chunks` records of `ROWS` rows, words and headers as many chunks of `BLOCKS`
+        // blocks, and the sums `ROWS` rows.
+        unsafe {
+            let mut totals =
+                if fresh { [[simd.zero(); N]; ROWS] } else { tile::load(simd, sums, SUM_FLOATS) };
+            for _ in 0..n_chunks {
+                let mut dots = [[simd.zero_u32(); N]; ROWS];
+                add_plane::<S, ROWS, N, PLANES>(simd, x, words, &mut dots);
+                if PLANES == 2 {
+                    for dot in dots.iter_mut().flatten() {
+                        *dot = simd.shl(*dot, 8);
+                    }
+                    add_plane::<S, ROWS, N, PLANES>(simd, x.add(QUADS), words, &mut dots);
+                }
+                for (r, (row, dots)) in totals.iter_mut().zip(dots).enumerate() {
+                    let (x_scale, x_sum) = (simd.splat(*x_scales.add(r)), simd.splat(*x_sums.add(r)));
+                    for (b, (total, dot)) in row.iter_mut().zip(dots).enumerate() {
+                        let scale = simd.load(headers.add(b * 2 * LANES));
+                        let bias = simd.load(headers.add((b * 2 + 1) * LANES));
+                        let scaled = simd.mul(simd.to_f32(dot), x_scale);
+                        *total = simd.mul_add(scaled, scale, *total);
+                        *total = simd.mul_add(bias, x_sum, *total);
+                    }
+                }
+                x = x.add(ROWS * PLANES * QUADS);
+                x_scales = x_scales.add(ROWS);
+                x_sums = x_sums.add(ROWS);
+                words = words.add(QUADS * BLOCKS * LANES);
+                headers = headers.add(BLOCKS * 2 * LANES);
+            }
+            tile::store(simd, sums, SUM_FLOATS, &totals);
+        }
+    }
+}
+
+/// Adds to each of `dots` the products of one plane of a chunk.
+///
+/// # Safety
+/// As for the tile.
+#[inline(always)]
+unsafe fn add_plane<S: Simd, const ROWS: usize, const N: usize, const PLANES: usize>(
+    simd: S,
+    x: *const u32,
+    words: *const u32,
+    dots: &mut [[S::U; N]; ROWS],
+) {
+    let mut sums = *dots;
+    for quad in 0..QUADS {
+        let mut columns = [simd.zero_u32(); N];
+        for (b, column) in columns.iter_mut().enumerate() {
+            // SAFETY: as promised by the caller.
+            *column = unsafe { simd.load_u32(words.add((quad * BLOCKS + b) * LANES)) };
+        }
+        for (r, row) in sums.iter_mut().enumerate() {
+            // SAFETY: as promised by the caller.
+            let value = unsafe { *x.add(r * PLANES * QUADS + quad) };
+            for (sum, column) in row.iter_mut().zip(columns) {
+                *sum = simd.dot(*sum, column, value);
+            }
+        }
+    }
+    *dots = sums;
+}
+
+const _: () = assert!(CHUNK == 4 * QUADS);

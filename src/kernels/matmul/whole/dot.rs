@@ -1,0 +1,149 @@
+//! A few rows: the weights are read once, unpacked in registers, and used for every row of a panel.
+//!
+//! Bound by memory up to about six rows, so a panel is padded to the next width that there is a kernel for.
+
+use super::Block;
+use super::unpack::{PREFETCH_BYTES, load_quad, with_bits};
+use crate::Cpu;
+use crate::activations::whole::WholePanels;
+use crate::matmul::Product;
+use crate::matmul::coding::load_scales;
+use crate::packed::FloatType;
+use crate::packed::quads::QUADS;
+use crate::simd::{Kernel, LANES, Simd};
+
+/// Rows of the widest kernel here.
+const MAX_ROWS: usize = 8;
+/// Panels of rows up to which unpacking the weights again for each beats unpacking them into memory.
+const MAX_PANELS: usize = 2;
+/// Jobs per thread: enough to even out the threads, few enough that drawing one costs nothing.
+const JOBS_PER_THREAD: usize = 8;
+
+/// Rows per panel if `n_rows` are few.
+pub(super) fn width(n_rows: usize) -> Option<usize> {
+    let n_panels = n_rows.div_ceil(MAX_ROWS);
+    (n_panels <= MAX_PANELS).then(|| match n_rows.div_ceil(n_panels) {
+        3 => 4,
+        5 => 6,
+        7.. => 8,
+        width => width,
+    })
+}
+
+pub(super) fn multiply<const PLANES: usize>(cpu: &Cpu, product: Product<WholePanels>) {
+    let n_units = product.weights.n_units();
+    let units_per_job = (n_units / (cpu.pool().n_threads() * JOBS_PER_THREAD)).max(1);
+    cpu.pool().for_each(n_units.div_ceil(units_per_job), |job| {
+        let first = job * units_per_job;
+        let end = (first + units_per_job).min(n_units);
+        cpu.run_whole(Units::<PLANES> { product, first, end });
+    });
+}
+
+/// Units `first..end` for all rows.
+struct Units<'a, const PLANES: usize> {
+    product: Product<'a, WholePanels>,
+    first: usize,
+    end: usize,
+}
+
+impl<const PLANES: usize> Kernel for Units<'_, PLANES> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Units { product, first, end } = self;
+        let Product { weights, panels, output } = product;
+        let mut sums = [[[0.0; LANES]; MAX_ROWS]; 2];
+        for number in first..end {
+            let unit = weights.unit(number);
+            for panel in 0..panels.n_panels() {
+                let segments = weights.segments.iter().skip(unit.segment).take(weights.blocks_per_unit());
+                for (segment, out) in segments.zip(&mut sums) {
+                    let block = Block { layout: segment.layout, at: weights.block(segment, unit.block) };
+                    with_bits!(block.layout.coding, |BITS, scales| {
+                        match panels.width {
+                            1 => simd.run(Dot::<BITS, 1, PLANES> { block, scales, panels, panel, out }),
+                            2 => simd.run(Dot::<BITS, 2, PLANES> { block, scales, panels, panel, out }),
+                            4 => simd.run(Dot::<BITS, 4, PLANES> { block, scales, panels, panel, out }),
+                            6 => simd.run(Dot::<BITS, 6, PLANES> { block, scales, panels, panel, out }),
+                            _ => simd.run(Dot::<BITS, 8, PLANES> { block, scales, panels, panel, out }),
+                        }
+                    });
+                }
+                let first_row = panel * panels.width;
+                let rows = first_row..(first_row + panels.width).min(panels.n_rows);
+                for ((row, first), second) in rows.zip(&sums[0]).zip(&sums[1]) {
+                    // SAFETY: the sums are whole vectors; this job alone has the unit.
+                    unsafe {
+                        let pair = [simd.load(first.as_ptr()), simd.load(second.as_ptr())];
+                        output.finish(simd, weights.arrangement, unit, row, pair);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The products of a block with the rows of a panel, to the first `ROWS` of `out`.
+struct Dot<'a, const BITS: usize, const ROWS: usize, const PLANES: usize> {
+    block: Block,
+    scales: FloatType,
+    panels: WholePanels,
+    panel: usize,
+    out: &'a mut [[f32; LANES]; MAX_ROWS],
+}
+
+impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'_, BITS, ROWS, PLANES> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Dot { block: Block { layout, at: mut group }, scales, panels, panel, out } = self;
+        let mut x: *const u32 = panels.values(panel, 0).cast_const().cast();
+        let mut x_scales = panels.scales(panel, 0).cast_const();
+        let mut x_sums = panels.sums(panel, 0).cast_const();
+        let header_bytes = layout.header_bytes();
+        let group_bytes = layout.group_bytes();
+        let mut totals = [simd.zero(); ROWS];
+        for _ in 0..layout.n_groups {
+            for line in (0..group_bytes).step_by(64) {
+                simd.prefetch(group.wrapping_add(PREFETCH_BYTES + line));
+            }
+            // SAFETY: the group and its chunks are within the block, their columns within the panel.
+            unsafe {
+                let scale = load_scales(simd, group, scales);
+                let bias = load_scales(simd, group.add(header_bytes / 2), scales);
+                let mut chunk: *const u32 = group.add(header_bytes).cast();
+                for _ in 0..layout.chunks_per_group {
+                    let mut dots = [[simd.zero_u32(); PLANES]; ROWS];
+                    for quad in 0..QUADS {
+                        let columns = load_quad::<S, BITS>(simd, chunk, quad);
+                        for (r, dots) in dots.iter_mut().enumerate() {
+                            for (plane, dot) in dots.iter_mut().enumerate() {
+                                let value = *x.add((r * PLANES + plane) * QUADS + quad);
+                                *dot = simd.dot(*dot, columns, value);
+                            }
+                        }
+                    }
+                    for (r, (total, dots)) in totals.iter_mut().zip(dots).enumerate() {
+                        let dot = if PLANES == 2 {
+                            simd.add_u32(simd.shl(dots[0], 8), dots[PLANES - 1])
+                        } else {
+                            dots[0]
+                        };
+                        // In the order of the tile: a row's results must not depend on the rows beside it.
+                        let scaled = simd.mul(simd.to_f32(dot), simd.splat(*x_scales.add(r)));
+                        *total = simd.mul_add(scaled, scale, *total);
+                        *total = simd.mul_add(bias, simd.splat(*x_sums.add(r)), *total);
+                    }
+                    chunk = chunk.wrapping_add(BITS * LANES);
+                    x = x.wrapping_add(ROWS * PLANES * QUADS);
+                    x_scales = x_scales.wrapping_add(ROWS);
+                    x_sums = x_sums.wrapping_add(ROWS);
+                }
+            }
+            group = group.wrapping_add(group_bytes);
+        }
+        for (total, out) in totals.into_iter().zip(out) {
+            // SAFETY: sixteen values each.
+            unsafe { simd.store(out.as_mut_ptr(), total) };
+        }
+    }
+}
