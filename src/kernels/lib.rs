@@ -28,6 +28,7 @@ mod pool;
 mod rope;
 mod select;
 mod simd;
+mod softmax;
 #[cfg(test)]
 mod testing;
 mod tile;
@@ -43,3 +44,4 @@ pub use packed::{Arrangement, FloatType, Floats, Matrix, PackedWeights, Weights}
 pub use pool::Pool;
 pub use rope::{Rope, RopePairs, RopeTable, rope};
 pub use select::{argmax, top_k};
+pub use softmax::{EXP_SUMS_CHUNK, exp_sums};

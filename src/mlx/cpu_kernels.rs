@@ -15,7 +15,7 @@ use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, Dtype, memory};
 use runabout_kernels::{
     Activation, Arrangement, Attention, Cpu, CpuOptions, Epilogue, Floats, Input, KernelError, KvShape,
-    KvType, Norm, PATH_VARIABLE, PackedWeights, Weights, argmax, attend, bf16, f16, matmul,
+    KvType, Norm, PATH_VARIABLE, PackedWeights, Weights, attend, bf16, f16, matmul,
 };
 
 use crate::LoadError;
@@ -127,14 +127,9 @@ impl Kernels {
         Ok(Some(PackedAttention { qkv_proj, heads }))
     }
 
-    /// The index, u32, of the greatest of `values` `[n]`, float32.
-    pub(crate) fn argmax(&self, values: &Array) -> Result<Array> {
-        let cpu = Arc::clone(&self.cpu);
-        kernel_op(c"argmax", &[values], &[], move |inputs, out: &mut [u32]| {
-            let greatest = argmax(&cpu, inputs.slice(0)?).ok_or("the model gave no number")?;
-            out.fill(u32::try_from(greatest)?);
-            Ok(())
-        })
+    /// For what works on memory and needs no operation.
+    pub(crate) fn cpu(&self) -> &Cpu {
+        &self.cpu
     }
 }
 

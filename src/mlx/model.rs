@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::ops::indexing::TryIndexOp;
-use mlx_rs::{Array, memory, transforms};
+use mlx_rs::{Array, Dtype, memory, transforms};
 use runabout_engine::model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError, n_right,
 };
@@ -93,27 +93,13 @@ impl MlxModel {
         let tokens = Array::from_slice(&tokens, &[start]);
         let logits = self.decoder.forward(&tokens, &mut span_rows, &out_rows)?; // [n_out, vocab_size]
 
-        let mut pending = Vec::with_capacity(out_rows.len());
-        if let Some(logits) = &logits {
-            for (row, request) in spans.iter().flat_map(draws).enumerate() {
-                pending.push(sampler::draw(
-                    &logits.try_index(to_i32(row))?,
-                    &request,
-                    self.kernels.as_ref(),
-                )?);
-            }
-        }
-        let drawn = pending.iter().flat_map(PendingToken::arrays);
-        let held = slots.iter().flatten().flat_map(KvCache::pending);
-        transforms::eval(drawn.chain(held))?;
-
-        let mut pending = pending.into_iter();
+        let held: Vec<_> = slots.iter().flatten().flat_map(KvCache::pending).collect();
+        let mut drawn = self.draw(logits.as_ref(), spans, &held)?.into_iter();
         let mut sampled = Vec::with_capacity(spans.len());
         for (span, mut caches) in spans.iter().zip(slots) {
             caches.iter_mut().for_each(KvCache::settle);
             let n_draws = draws(span).count();
-            let mut drawn =
-                pending.by_ref().take(n_draws).map(PendingToken::finish).collect::<Result<Vec<_>>>()?;
+            let mut drawn: Vec<_> = drawn.by_ref().take(n_draws).collect();
             let (_, drafts) = span.tokens.split_at(span.tokens.len() - span.n_drafted);
             let n_right = n_right(drafts, drawn.iter().map(|it| it.token));
             drawn.truncate(n_right + 1);
@@ -133,6 +119,33 @@ impl MlxModel {
             memory::clear_cache()?;
         }
         Ok(sampled)
+    }
+
+    /// Evaluates a step, `held` by its caches included, and draws the tokens that the spans ask for from `logits`
+    /// `[n_out, vocab_size]`.
+    fn draw(&self, logits: Option<&Array>, spans: &[Span<'_>], held: &[&Array]) -> Result<Vec<Sampled>> {
+        let requests = spans.iter().flat_map(draws);
+        let held = held.iter().copied();
+        let Some(logits) = logits else {
+            transforms::eval(held)?;
+            return Ok(Vec::new());
+        };
+        if let Some(kernels) = &self.kernels {
+            let logits = logits.as_dtype(Dtype::Float32)?;
+            transforms::eval(held.chain([&logits]))?;
+            let all = logits.try_as_slice::<f32>().map_err(|e| Exception::custom(e.to_string()))?;
+            let rows = all.chunks_exact(self.description.vocabulary_size);
+            return rows
+                .zip(requests)
+                .map(|(row, it)| sampler::host::draw(kernels.cpu(), row, &it))
+                .collect();
+        }
+        let pending = requests
+            .enumerate()
+            .map(|(row, it)| sampler::draw(&logits.try_index(to_i32(row))?, &it))
+            .collect::<Result<Vec<_>>>()?;
+        transforms::eval(pending.iter().flat_map(PendingToken::arrays).chain(held))?;
+        pending.into_iter().map(PendingToken::finish).collect()
     }
 }
 

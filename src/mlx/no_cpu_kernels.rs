@@ -69,7 +69,7 @@ impl Kernels {
         match *self {}
     }
 
-    pub(crate) fn argmax(&self, _: &Array) -> Result<Array> {
+    pub(crate) fn cpu(&self) -> &runabout_kernels::Cpu {
         match *self {}
     }
 }

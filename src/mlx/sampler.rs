@@ -1,8 +1,10 @@
-//! Drawing a token from logits, on the device.
+//! Drawing a token from logits, on the device; [`host`] does it where the logits are in memory.
 //!
 //! Order and meaning as in mlx_lm's `sample_utils.py`: logit bias, then repetition, presence and frequency penalties
 //! on the logits; log probabilities; then top-p, min-p, xtc, top-k and one draw. Each draw has a key of its own, made
 //! from the sequence's seed and the number of the token: the same seed gives the same text whatever else runs.
+
+pub(crate) mod host;
 
 use std::collections::HashMap;
 
@@ -11,8 +13,6 @@ use mlx_rs::ops::indexing::{argmax_axis, take_along_axis};
 use mlx_rs::{Array, Dtype, ops, random};
 use runabout_engine::model::{SampleRequest, Sampled, TokenLogprobs};
 use runabout_text::{SamplingParams, TokenId};
-
-use crate::cpu_kernels::Kernels;
 
 /// A draw that is not evaluated yet, so that the draws of a batch are evaluated together.
 pub(crate) struct PendingToken {
@@ -26,11 +26,7 @@ struct PendingLogprobs {
 }
 
 /// Draws the token after `logits` `[vocab_size]`.
-pub(crate) fn draw(
-    logits: &Array,
-    request: &SampleRequest<'_>,
-    kernels: Option<&Kernels>,
-) -> Result<PendingToken> {
+pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<PendingToken> {
     let params = request.params;
     let logits = penalized(logits, params, request.history)?;
     let allowed = |scores: &Array| match request.allowed {
@@ -38,12 +34,12 @@ pub(crate) fn draw(
         None => Ok(scores.clone()),
     };
     if params.temperature == 0.0 && request.top_logprobs.is_none() {
-        return Ok(PendingToken { token: greatest(&allowed(&logits)?, kernels)?, logprobs: None });
+        return Ok(PendingToken { token: argmax_axis(&allowed(&logits)?, -1, false)?, logprobs: None });
     }
     let logits = logits.as_dtype(Dtype::Float32)?;
     let logprobs = logits.subtract(logits.logsumexp_axis(-1, true)?)?;
     let token = if params.temperature == 0.0 {
-        greatest(&allowed(&logprobs)?, kernels)?
+        argmax_axis(&allowed(&logprobs)?, -1, false)?
     } else {
         let (xtc_key, draw_key) =
             random::split(random::key(draw_seed(request.seed, request.n_generated))?, 2)?;
@@ -59,14 +55,6 @@ pub(crate) fn draw(
         }
     };
     Ok(PendingToken { token, logprobs })
-}
-
-/// The index of the greatest of `[vocab_size]`, u32.
-fn greatest(logits: &Array, kernels: Option<&Kernels>) -> Result<Array> {
-    match kernels {
-        Some(kernels) => kernels.argmax(logits),
-        None => argmax_axis(logits, -1, false),
-    }
 }
 
 impl PendingToken {
@@ -99,28 +87,23 @@ fn top_ids(logprobs: &Array, n: i32) -> Result<Array> {
 }
 
 /// Logit bias and penalties. Only logits of tokens that were seen, or are named by the bias, change.
-#[expect(clippy::float_cmp, reason = "compared with the very values that switch a penalty off")]
 fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Result<Array> {
     let mut logits = logits.clone();
     if !params.logit_bias.is_empty() {
         let (ids, bias): (Vec<u32>, Vec<f32>) = params.logit_bias.iter().copied().unzip();
         logits = edited(&logits, &ids, |selected| selected.add(&row(&bias).as_dtype(selected.dtype())?))?;
     }
-    let has_penalty =
-        params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0;
-    let recent = &history[history.len().saturating_sub(params.repetition_context_size)..];
-    if !has_penalty || recent.is_empty() {
+    let counts = token_counts(params, history);
+    if counts.is_empty() {
         return Ok(logits);
     }
-    let mut counts: HashMap<TokenId, f32> = HashMap::new();
-    for &token in recent {
-        *counts.entry(token).or_default() += 1.0;
-    }
+    #[expect(clippy::float_cmp, reason = "1 switches it off")]
+    let has_repetition_penalty = params.repetition_penalty != 1.0;
     let (ids, counts): (Vec<u32>, Vec<f32>) = counts.into_iter().unzip();
     edited(&logits, &ids, |selected| {
         let dtype = selected.dtype();
         let mut selected = selected.as_dtype(Dtype::Float32)?;
-        if params.repetition_penalty != 1.0 {
+        if has_repetition_penalty {
             let penalty = Array::from_f32(params.repetition_penalty);
             let is_negative = selected.lt(Array::from_f32(0.0))?;
             selected = ops::select(&is_negative, &selected.multiply(&penalty)?, &selected.divide(&penalty)?)?;
@@ -196,6 +179,19 @@ fn truncated(logprobs: &Array, params: &SamplingParams, xtc_key: &Array) -> Resu
         logprobs = logprobs.put_along_axis(&dropped, &never, 0)?;
     }
     Ok(logprobs)
+}
+
+/// The tokens that the penalties change, and how often each was seen; empty where no penalty is on.
+#[expect(clippy::float_cmp, reason = "compared with the very values that switch a penalty off")]
+fn token_counts(params: &SamplingParams, history: &[TokenId]) -> HashMap<TokenId, f32> {
+    let has_penalty =
+        params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0;
+    let n_recent = if has_penalty { params.repetition_context_size } else { 0 };
+    let mut counts = HashMap::new();
+    for &token in &history[history.len().saturating_sub(n_recent)..] {
+        *counts.entry(token).or_default() += 1.0;
+    }
+    counts
 }
 
 /// A seed for one draw: splitmix64 over seed and token number, so that neighbouring seeds share nothing.

@@ -3,7 +3,6 @@
 //! Feeds the text token by token, as decoding does, and takes the probability of each next one. Windows of
 //! `WINDOW` tokens begin anew.
 
-
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -48,6 +47,6 @@ fn main() -> Result<()> {
         }
         model.close_slot(slot);
     }
-    println!("perplexity {:.4} over {n} tokens", (-sum / f64::from(n)).exp());
+    eprintln!("perplexity {:.4} over {n} tokens", (-sum / f64::from(n)).exp());
     Ok(())
 }

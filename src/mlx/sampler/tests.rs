@@ -1,7 +1,12 @@
-//! Expected values are mlx_lm 0.32.2's (`sample_utils.py`) for the same logits.
+//! Expected values are mlx_lm 0.32.2's (`sample_utils.py`) for the same logits, on the device and in memory alike.
 
 #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
+use std::sync::OnceLock;
+
+use runabout_kernels::{Cpu, CpuOptions};
+
+use super::host::{Kept, Scores};
 use super::*;
 use crate::testing::on_cpu;
 
@@ -11,22 +16,45 @@ fn logits() -> Array {
     Array::from_slice(&LOGITS, &[8])
 }
 
-/// Tokens that may still be drawn.
-fn kept(params: &SamplingParams) -> Vec<usize> {
-    let logprobs = logits().subtract(logits().logsumexp_axis(-1, true).unwrap()).unwrap();
-    let key = random::key(0).unwrap();
-    let truncated = truncated(&logprobs, params, &key).unwrap();
-    truncated.eval().unwrap();
-    (0..8).filter(|&i| truncated.as_slice::<f32>()[i].is_finite()).collect()
+fn cpu() -> &'static Cpu {
+    static CPU: OnceLock<Cpu> = OnceLock::new();
+    CPU.get_or_init(|| Cpu::new(CpuOptions::default()).unwrap())
+}
+
+/// Tokens that may still be drawn after `logits`, of which both forms must have the same idea.
+fn kept(logits: &[f32], params: &SamplingParams) -> Vec<usize> {
+    let n = logits.len();
+    let on_device = {
+        let logits = Array::from_slice(logits, &[to_i32(n)]);
+        let logprobs = logits.subtract(logits.logsumexp_axis(-1, true).unwrap()).unwrap();
+        let truncated = truncated(&logprobs, params, &random::key(0).unwrap()).unwrap();
+        truncated.eval().unwrap();
+        let truncated = truncated.as_slice::<f32>();
+        (0..n).filter(|&i| truncated[i].is_finite()).collect::<Vec<_>>()
+    };
+    let scores = Scores::new(cpu(), logits, None).unwrap();
+    let in_memory = match scores.kept(params, params.xtc_probability == 1.0) {
+        Kept::Listed(list) => (0..n).filter(|i| list.iter().any(|it| it.0 == *i)).collect::<Vec<_>>(),
+        Kept::AllBut(excluded) => (0..n).filter(|i| !excluded.contains(i)).collect(),
+    };
+    assert_eq!(in_memory, on_device, "{params:?}");
+    on_device
 }
 
 fn sampled() -> SamplingParams {
     SamplingParams { temperature: 1.0, ..SamplingParams::default() }
 }
 
-fn draw_one(params: &SamplingParams, seed: u64, n_generated: u64, top_logprobs: Option<usize>) -> Sampled {
-    let request = SampleRequest { params, history: &[1], n_generated, seed, top_logprobs, allowed: None };
-    draw(&logits(), &request, None).unwrap().finish().unwrap()
+type Draw = fn(&SampleRequest<'_>) -> Sampled;
+
+/// A draw from `LOGITS` in each form.
+const DRAWS: [Draw; 2] = [
+    |request| draw(&logits(), request).unwrap().finish().unwrap(),
+    |request| host::draw(cpu(), &LOGITS, request).unwrap(),
+];
+
+fn request(params: &SamplingParams, n_generated: u64, top_logprobs: Option<usize>) -> SampleRequest<'_> {
+    SampleRequest { params, history: &[1], n_generated, seed: 42, top_logprobs, allowed: None }
 }
 
 #[test]
@@ -68,7 +96,7 @@ fn each_truncation_keeps_what_mlx_lm_keeps() {
             ),
         ];
         for (params, expected) in cases {
-            assert_eq!(kept(&params), expected, "{params:?}");
+            assert_eq!(kept(&LOGITS, &params), expected, "{params:?}");
         }
     });
 }
@@ -112,31 +140,89 @@ fn penalties_and_bias_change_logits_as_mlx_lm_changes_them() {
             for (got, expected) in got.as_slice::<f32>().iter().zip(expected) {
                 assert!((got - expected).abs() < 1e-4, "{params:?}: {got} is not {expected}");
             }
+            for (got, expected) in host::penalized(&LOGITS, &params, &history).iter().zip(expected) {
+                assert!((got - expected).abs() < 1e-4, "{params:?}: {got} is not {expected}");
+            }
         }
         // A negative logit is multiplied.
         let params = SamplingParams { repetition_penalty: 1.5, ..seen_last_six };
         let got = penalized(&Array::from_slice(&[-1.0_f32, -2.0], &[2]), &params, &[0]).unwrap();
         got.eval().unwrap();
         assert_eq!(got.as_slice::<f32>(), [-1.5, -2.0]);
+        assert_eq!(host::penalized(&[-1.0, -2.0], &params, &[0])[..], [-1.5, -2.0]);
     });
+}
+
+#[test]
+fn a_large_vocabulary_is_cut_as_if_it_were_sorted() {
+    on_cpu(|| {
+        let mut rng = fastrand::Rng::with_seed(7);
+        // Flat ones need more than a first look, steep ones less.
+        for spread in [0.5, 4.0, 20.0] {
+            // No equals: which of them a sort puts last is nobody's business.
+            let mut logits: Vec<f32> = (0..3_000).map(|i| spread * i as f32 / 3_000.0).collect();
+            rng.shuffle(&mut logits);
+            for (top_p, min_p, top_k, xtc_threshold) in [
+                (0.3, 0.0, 0, 0.0),
+                (0.9, 0.0, 0, 0.0),
+                (0.999, 0.0, 2_000, 0.0),
+                (0.95, 0.3, 0, 0.0),
+                (1.0, 0.05, 0, 0.0),
+                (1.0, 0.9, 100, 0.001),
+                (1.0, 0.0, 50, 0.0),
+                (1.0, 0.0, 0, 0.0004),
+                (1.0, 0.0, 100, 0.0005),
+                (0.8, 0.0, 20, 0.002),
+            ] {
+                let xtc_probability = if xtc_threshold > 0.0 { 1.0 } else { 0.0 };
+                let params =
+                    SamplingParams { top_p, min_p, top_k, xtc_threshold, xtc_probability, ..sampled() };
+                assert!(!kept(&logits, &params).is_empty());
+            }
+        }
+    });
+}
+
+#[test]
+fn draws_from_a_whole_vocabulary_follow_its_distribution() {
+    // Two humps in different chunks of the sums, the second of three times the weight; the token between them is the
+    // likeliest and is excluded by xtc.
+    let mut logits = vec![-20.0_f32; 5_000];
+    logits[100..200].fill(1.0);
+    logits[4_000..4_300].fill(1.0);
+    logits[2_000] = 7.0;
+    logits[2_001] = 6.0;
+    let params = SamplingParams { xtc_probability: 1.0, xtc_threshold: 0.05, ..sampled() };
+    let mut counts = [0_i32; 4];
+    for n_generated in 0..2_000 {
+        match host::draw(cpu(), &logits, &request(&params, n_generated, None)).unwrap().token {
+            100..200 => counts[0] += 1,
+            4_000..4_300 => counts[1] += 1,
+            2_001 => counts[2] += 1,
+            _ => counts[3] += 1,
+        }
+    }
+    // e^1 * 100, e^1 * 300 and e^6 are 18, 55 and 27 %.
+    for (count, expected) in counts.into_iter().zip([369, 1_107, 548, 0]) {
+        // Five standard deviations.
+        assert!((count - expected).abs() <= 112, "{counts:?}");
+    }
+    assert_eq!(counts[3], 0);
 }
 
 #[test]
 fn only_what_is_allowed_is_drawn() {
     on_cpu(|| {
-        for params in [SamplingParams::default(), sampled()] {
-            let allowed = [6, 3, 1];
+        let allowed = [6, 3, 1];
+        let nucleus = SamplingParams { top_p: 0.9, ..sampled() };
+        for (draw, params) in DRAWS
+            .iter()
+            .flat_map(|it| [SamplingParams::default(), sampled(), nucleus.clone()].map(|params| (it, params)))
+        {
             let tokens: Vec<TokenId> = (0..50)
-                .map(|n_generated| {
-                    let request = SampleRequest {
-                        params: &params,
-                        history: &[1],
-                        n_generated,
-                        seed: 1,
-                        top_logprobs: Some(0),
-                        allowed: Some(&allowed),
-                    };
-                    let sampled = draw(&logits(), &request, None).unwrap().finish().unwrap();
+                .map(|n| {
+                    let sampled =
+                        draw(&SampleRequest { allowed: Some(&allowed), ..request(&params, n, Some(0)) });
                     // Of the model's own distribution, in which other tokens have their share.
                     let expected = [0.0, 0.118_48, 0.0, 0.043_59, 0.0, 0.0, 0.003_58][sampled.token as usize];
                     assert!((sampled.logprobs.unwrap().logprob.exp() - expected).abs() < 1e-4);
@@ -144,8 +230,10 @@ fn only_what_is_allowed_is_drawn() {
                 })
                 .collect();
             assert!(tokens.iter().all(|it| allowed.contains(it)), "{tokens:?}");
-            // The most likely of them.
+            // The likeliest of them, and where there is a choice another one too.
             assert!(tokens.contains(&1));
+            assert_eq!(tokens.contains(&3), params.temperature > 0.0);
+            assert!(params != nucleus || !tokens.contains(&6));
         }
     });
 }
@@ -154,16 +242,18 @@ fn only_what_is_allowed_is_drawn() {
 fn draws_follow_the_distribution_and_the_seed_alone() {
     on_cpu(|| {
         let params = sampled();
-        let tokens: Vec<TokenId> = (0..2000).map(|n| draw_one(&params, 42, n, None).token).collect();
-        let again: Vec<TokenId> = (0..100).map(|n| draw_one(&params, 42, n, None).token).collect();
-        assert_eq!(tokens[..100], again);
-        // Five standard deviations of 2,000 draws are below 0.06.
-        for (token, expected) in [(7, 0.531), (0, 0.195), (1, 0.118), (6, 0.0036)] {
-            let share = tokens.iter().filter(|&&it| it == token).count() as f64 / 2000.0;
-            assert!(
-                (share - expected).abs() < 0.06,
-                "token {token} came {share} of the time, not {expected}"
-            );
+        for draw in DRAWS {
+            let draw_some = |n| (0..n).map(|n| draw(&request(&params, n, None)).token).collect::<Vec<_>>();
+            let tokens = draw_some(2000);
+            assert_eq!(tokens[..100], draw_some(100));
+            // Five standard deviations of 2,000 draws are below 0.06.
+            for (token, expected) in [(7, 0.531), (0, 0.195), (1, 0.118), (6, 0.0036)] {
+                let share = tokens.iter().filter(|&&it| it == token).count() as f64 / 2000.0;
+                assert!(
+                    (share - expected).abs() < 0.06,
+                    "token {token} came {share} of the time, not {expected}"
+                );
+            }
         }
     });
 }
@@ -172,17 +262,21 @@ fn draws_follow_the_distribution_and_the_seed_alone() {
 fn a_temperature_of_zero_takes_the_most_likely_token_and_can_tell_how_likely() {
     on_cpu(|| {
         let greedy = SamplingParams::default();
-        assert_eq!(draw_one(&greedy, 0, 0, None), Sampled { token: 7, logprobs: None });
-        let sampled = draw_one(&greedy, 0, 0, Some(3));
-        let logprobs = sampled.logprobs.unwrap();
-        assert_eq!(
-            (sampled.token, logprobs.top.iter().map(|it| it.0).collect::<Vec<_>>()),
-            (7, vec![7, 0, 1])
-        );
-        for (got, expected) in logprobs.top.iter().map(|it| it.1.exp()).zip([0.530_99, 0.195_34, 0.118_48]) {
-            assert!((got - expected).abs() < 1e-4);
+        for draw in DRAWS {
+            assert_eq!(draw(&request(&greedy, 0, None)), Sampled { token: 7, logprobs: None });
+            let sampled = draw(&request(&greedy, 0, Some(3)));
+            let logprobs = sampled.logprobs.unwrap();
+            assert_eq!(
+                (sampled.token, logprobs.top.iter().map(|it| it.0).collect::<Vec<_>>()),
+                (7, vec![7, 0, 1])
+            );
+            for (got, expected) in
+                logprobs.top.iter().map(|it| it.1.exp()).zip([0.530_99, 0.195_34, 0.118_48])
+            {
+                assert!((got - expected).abs() < 1e-4);
+            }
+            assert_eq!(logprobs.logprob, logprobs.top[0].1);
+            assert_eq!(draw(&request(&greedy, 0, Some(0))).logprobs.unwrap().top, []);
         }
-        assert_eq!(logprobs.logprob, logprobs.top[0].1);
-        assert_eq!(draw_one(&greedy, 0, 0, Some(0)).logprobs.unwrap().top, []);
     });
 }

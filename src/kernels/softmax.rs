@@ -1,0 +1,75 @@
+//! Sums of exponentials: what turns logits into probabilities, a pass at the speed of the cache.
+
+use crate::Cpu;
+use crate::math::exp;
+use crate::simd::{Kernel, LANES, Simd};
+
+/// Values that [`exp_sums`] adds up together.
+pub const EXP_SUMS_CHUNK: usize = 1024;
+
+/// `exp((x - shift) * scale)` summed over each chunk of [`EXP_SUMS_CHUNK`] values, the last of which may be shorter.
+///
+/// With the greatest value as `shift` nothing overflows. What is not a number makes its chunk's sum none.
+pub fn exp_sums(cpu: &Cpu, values: &[f32], shift: f32, scale: f32) -> Vec<f32> {
+    let mut sums = vec![0.0; values.len().div_ceil(EXP_SUMS_CHUNK)];
+    cpu.run(ExpSums { values, shift, scale, sums: &mut sums });
+    sums
+}
+
+struct ExpSums<'a> {
+    values: &'a [f32],
+    shift: f32,
+    scale: f32,
+    sums: &'a mut [f32],
+}
+
+impl Kernel for ExpSums<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (shift, scale) = (simd.splat(self.shift), simd.splat(self.scale));
+        for (chunk, sum) in self.values.chunks(EXP_SUMS_CHUNK).zip(self.sums) {
+            let mut total = simd.zero();
+            let vectors = chunk.chunks_exact(LANES);
+            let rest = vectors.remainder();
+            for vector in vectors {
+                // SAFETY: sixteen values.
+                let x = unsafe { simd.load(vector.as_ptr()) };
+                total = simd.add(total, exp(simd, simd.mul(simd.sub(x, shift), scale)));
+            }
+            // SAFETY: as many values as there are.
+            let x = unsafe { simd.load_first(rest.as_ptr(), rest.len()) };
+            let last = exp(simd, simd.mul(simd.sub(x, shift), scale));
+            *sum = simd.reduce_add(simd.add(total, simd.keep(last, 0, rest.len(), simd.zero())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cpus, normal};
+
+    #[test]
+    fn sums_agree_with_double_precision_whatever_the_length() {
+        for cpu in cpus() {
+            for n in [0, 1, 15, 16, 17, 1_023, 1_024, 1_025, 5_000] {
+                let values: Vec<f32> = normal(n, 3).iter().map(|it| it * 4.0).collect();
+                let sums = exp_sums(&cpu, &values, 9.0, 1.5);
+                assert_eq!(sums.len(), n.div_ceil(EXP_SUMS_CHUNK));
+                for (chunk, &sum) in values.chunks(EXP_SUMS_CHUNK).zip(&sums) {
+                    let expected: f64 = chunk.iter().map(|&it| ((f64::from(it) - 9.0) * 1.5).exp()).sum();
+                    let error = (f64::from(sum) - expected).abs() / expected;
+                    assert!(error < 1e-5, "{} {n}: {sum} is not {expected}", cpu.path());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_adds_nothing() {
+        for cpu in cpus() {
+            let values = [0.0, f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY];
+            assert_eq!(exp_sums(&cpu, &values, 0.0, 1.0), [2.0]);
+        }
+    }
+}

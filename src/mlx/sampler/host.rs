@@ -1,0 +1,250 @@
+//! Drawing a token from logits in memory, for the CPU kernels.
+//!
+//! The same parameters in the same order as on a device. There a draw is a dozen operations over the whole vocabulary,
+//! of which MLX takes tens of milliseconds on a CPU to sort one; here only the most likely tokens are looked at, as
+//! many as the parameters turn out to need.
+
+use std::borrow::Cow;
+
+use mlx_rs::error::{Exception, Result};
+use runabout_engine::model::{SampleRequest, Sampled, TokenLogprobs};
+use runabout_kernels::{Cpu, EXP_SUMS_CHUNK, argmax, exp_sums, top_k};
+use runabout_text::{SamplingParams, TokenId};
+
+use super::{draw_seed, token_counts};
+
+/// Tokens that are looked at first where the parameters do not say how many they need;
+const FIRST_LOOK: usize = 64;
+/// and how many times more where those were too few.
+const NEXT_LOOK: usize = 8;
+
+/// Draws the token after `logits` `[vocab_size]`.
+pub(crate) fn draw(cpu: &Cpu, logits: &[f32], request: &SampleRequest<'_>) -> Result<Sampled> {
+    let params = request.params;
+    let logits = penalized(logits, params, request.history);
+    if params.temperature == 0.0 && request.top_logprobs.is_none() && request.allowed.is_none() {
+        let greatest = argmax(cpu, &logits).ok_or_else(no_number)?;
+        return Ok(Sampled { token: to_token(greatest), logprobs: None });
+    }
+    let scores = Scores::new(cpu, &logits, request.allowed)?;
+    let idx = if params.temperature == 0.0 {
+        scores.best(1).0.first().ok_or_else(no_number)?.0
+    } else {
+        let mut rng = fastrand::Rng::with_seed(draw_seed(request.seed, request.n_generated));
+        let is_xtc_on = rng.f32() < params.xtc_probability;
+        scores
+            .pick(&scores.kept(params, is_xtc_on), 1.0 / params.temperature, rng.f64())
+            .ok_or_else(no_number)?
+    };
+    let logprobs = request.top_logprobs.map(|n| TokenLogprobs {
+        logprob: scores.logprob(logits[idx]),
+        top: top_k(cpu, &logits, n).into_iter().map(|(i, it)| (to_token(i), scores.logprob(it))).collect(),
+    });
+    Ok(Sampled { token: to_token(idx), logprobs })
+}
+
+/// Logit bias and penalties.
+pub(super) fn penalized<'a>(
+    logits: &'a [f32],
+    params: &SamplingParams,
+    history: &[TokenId],
+) -> Cow<'a, [f32]> {
+    let mut logits = Cow::Borrowed(logits);
+    let mut edit = |token: TokenId, edit: &dyn Fn(f32) -> f32| {
+        if let Some(logit) = logits.to_mut().get_mut(token as usize) {
+            *logit = edit(*logit);
+        }
+    };
+    for &(token, bias) in &params.logit_bias {
+        edit(token, &|it| it + bias);
+    }
+    for (token, n) in token_counts(params, history) {
+        edit(token, &|it| {
+            let it = match params.repetition_penalty {
+                1.0 => it,
+                penalty if it < 0.0 => it * penalty,
+                penalty => it / penalty,
+            };
+            it - (params.presence_penalty + params.frequency_penalty * n)
+        });
+    }
+    logits
+}
+
+/// The distribution over tokens, before any truncation.
+pub(super) struct Scores<'a> {
+    cpu: &'a Cpu,
+    logits: &'a [f32],
+    /// What may be drawn, if not everything: indices and log probabilities, most likely first.
+    allowed: Option<Vec<(usize, f32)>>,
+    greatest: f32,
+    /// The logarithm of the sum of all exponentials.
+    log_sum: f32,
+}
+
+/// What truncation leaves.
+#[derive(Debug, PartialEq)]
+pub(super) enum Kept {
+    /// These tokens, with their log probabilities.
+    Listed(Vec<(usize, f32)>),
+    /// All but these.
+    AllBut(Vec<usize>),
+}
+
+impl<'a> Scores<'a> {
+    pub(super) fn new(cpu: &'a Cpu, logits: &'a [f32], allowed: Option<&[TokenId]>) -> Result<Self> {
+        let greatest = argmax(cpu, logits).map(|it| logits[it]).ok_or_else(no_number)?;
+        let sum: f32 = exp_sums(cpu, logits, greatest, 1.0).into_iter().sum();
+        let log_sum = greatest + sum.ln();
+        let mut scores = Self { cpu, logits, allowed: None, greatest, log_sum };
+        scores.allowed = allowed.map(|ids| {
+            let with_logprob =
+                |&id: &TokenId| logits.get(id as usize).map(|&it| (id as usize, scores.logprob(it)));
+            let mut list: Vec<_> = ids.iter().filter_map(with_logprob).collect();
+            list.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            list
+        });
+        Ok(scores)
+    }
+
+    fn logprob(&self, logit: f32) -> f32 {
+        logit - self.log_sum
+    }
+
+    /// The `n` most likely tokens that may be drawn, or all of them if that is no work, and whether these are all.
+    /// Most likely first, with their log probabilities.
+    fn best(&self, n: usize) -> (Vec<(usize, f32)>, bool) {
+        if let Some(allowed) = &self.allowed {
+            return (allowed.clone(), true);
+        }
+        let best = top_k(self.cpu, self.logits, n);
+        let is_all = best.len() < n;
+        (best.into_iter().map(|(idx, logit)| (idx, self.logprob(logit))).collect(), is_all)
+    }
+
+    /// What `params` leave to be drawn from.
+    pub(super) fn kept(&self, params: &SamplingParams, is_xtc_on: bool) -> Kept {
+        let mut n = FIRST_LOOK.max(params.top_k);
+        loop {
+            let (list, is_all) = self.best(n);
+            if let Some(kept) = truncate(list, is_all, params, is_xtc_on) {
+                return kept;
+            }
+            n *= NEXT_LOOK;
+        }
+    }
+
+    /// The token at `share` of the probability of all that is kept, at a temperature of `1 / sharpness`.
+    fn pick(&self, kept: &Kept, sharpness: f32, share: f64) -> Option<usize> {
+        match kept {
+            Kept::Listed(list) => {
+                let best = list.first()?.1;
+                let weight = |logprob: f32| f64::from((logprob - best) * sharpness).exp();
+                let total: f64 = list.iter().map(|it| weight(it.1)).sum();
+                at_share(list.iter().map(|it| (it.0, weight(it.1))), share * total)
+            }
+            Kept::AllBut(excluded) => {
+                let weight = |idx: usize| f64::from((self.logits[idx] - self.greatest) * sharpness).exp();
+                let sums = exp_sums(self.cpu, self.logits, self.greatest, sharpness);
+                let mut sums: Vec<f64> = sums.into_iter().map(f64::from).collect();
+                for &idx in excluded {
+                    sums[idx / EXP_SUMS_CHUNK] -= weight(idx);
+                }
+                let target = share * sums.iter().sum::<f64>();
+                let chunk = at_share(sums.iter().copied().enumerate(), target)?;
+                let before: f64 = sums[..chunk].iter().sum();
+                let start = chunk * EXP_SUMS_CHUNK;
+                let end = self.logits.len().min(start + EXP_SUMS_CHUNK);
+                let weights =
+                    (start..end).filter(|idx| !excluded.contains(idx)).map(|idx| (idx, weight(idx)));
+                at_share(weights, target - before)
+            }
+        }
+    }
+}
+
+/// The first whose weight, added to those before it, exceeds `target`; rounding may leave only the last that has any.
+fn at_share(weights: impl Iterator<Item = (usize, f64)>, target: f64) -> Option<usize> {
+    let mut sum = 0.0;
+    let mut last = None;
+    for (idx, weight) in weights.filter(|it| it.1 > 0.0) {
+        sum += weight;
+        last = Some(idx);
+        if sum > target {
+            break;
+        }
+    }
+    last
+}
+
+/// Top-p, min-p, xtc and top-k on the most likely tokens, `list`, which may be all there are. `None` where it takes more
+/// of them to tell.
+fn truncate(
+    mut list: Vec<(usize, f32)>,
+    is_all: bool,
+    params: &SamplingParams,
+    is_xtc_on: bool,
+) -> Option<Kept> {
+    let mass = |list: &[(usize, f32)]| list.iter().map(|it| f64::from(it.1).exp()).sum::<f64>();
+    // Whether nothing beyond the list is kept.
+    let mut is_closed = is_all;
+    if params.top_p > 0.0 && params.top_p < 1.0 {
+        // Where only some tokens are allowed, theirs is all the mass there is.
+        let target = f64::from(params.top_p) * if is_all { mass(&list) } else { 1.0 };
+        let mut n = 0;
+        let mut above = 0.0;
+        while n < list.len() && above < target {
+            above += f64::from(list[n].1).exp();
+            n += 1;
+        }
+        // Equals of the last stay with it.
+        let last = list[..n].last().map(|it| it.1);
+        n += list[n..].iter().take_while(|it| Some(it.1) == last).count();
+        is_closed |= n < list.len();
+        list.truncate(n);
+    }
+    if params.min_p > 0.0
+        && let Some(&(_, best)) = list.first()
+    {
+        let threshold = best + params.min_p.ln();
+        let n = list.partition_point(|it| it.1 >= threshold).max(params.min_tokens_to_keep);
+        is_closed |= n < list.len();
+        list.truncate(n);
+    }
+    let cuts = params.min_p > 0.0 || (params.top_p > 0.0 && params.top_p < 1.0);
+    if cuts && !is_closed {
+        return None;
+    }
+    let mut excluded = Vec::new();
+    if is_xtc_on {
+        let total = if is_closed { mass(&list) } else { 1.0 };
+        let n_above = list.partition_point(|it| f64::from(it.1).exp() / total > params.xtc_threshold.into());
+        if n_above == list.len() && !is_closed {
+            return None;
+        }
+        if let Some(&(_, least)) = list[..n_above].last() {
+            let is_excluded = |&&(idx, logprob): &&(usize, f32)| {
+                logprob > least && !params.xtc_special_tokens.contains(&to_token(idx))
+            };
+            excluded = list[..n_above].iter().filter(is_excluded).map(|it| it.0).collect();
+            list.retain(|it| !excluded.contains(&it.0));
+        }
+    }
+    if params.top_k > 0 {
+        if list.len() < params.top_k && !is_closed {
+            return None;
+        }
+        list.truncate(params.top_k);
+        is_closed = true;
+    }
+    Some(if is_closed { Kept::Listed(list) } else { Kept::AllBut(excluded) })
+}
+
+fn no_number() -> Exception {
+    Exception::custom("the model gave no number")
+}
+
+/// Vocabularies have fewer tokens than ids have values.
+fn to_token(idx: usize) -> TokenId {
+    TokenId::try_from(idx).unwrap_or(TokenId::MAX)
+}
