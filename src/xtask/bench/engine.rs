@@ -1,0 +1,112 @@
+//! `cargo xtask bench engine`: many requests, one model.
+//!
+//! Each scene is a client that does what editors and agents do, against the built worker over its pipes; times are
+//! wall-clock times at the client's end. What is measured: how long an interactive request waits for a background one,
+//! what a key costs somebody who types, how soon a cancel is answered, what several jobs together yield, what guesses
+//! are worth, and whether memory stays where it is. The figures are worth what the machine is idle.
+
+mod client;
+mod figures;
+mod scenes;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use self::client::Client;
+use self::figures::Figures;
+use crate::setup;
+
+/// Arguments of `cargo xtask bench engine`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Named models, or whatever else `runabout serve --model` takes.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAMES",
+        default_value = "smollm2-135m,qwen2.5-coder-0.5b"
+    )]
+    models: Vec<String>,
+    /// Scenes to play; all if not given.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    scenes: Vec<String>,
+    /// A tenth of everything: enough to see that all works.
+    #[arg(long)]
+    quick: bool,
+    /// A worker that is built already, instead of building one.
+    #[arg(long, value_name = "PATH")]
+    runabout: Option<PathBuf>,
+}
+
+/// What a scene needs.
+struct Stage<'a> {
+    worker: &'a Path,
+    model: &'a str,
+    is_quick: bool,
+}
+
+impl Stage<'_> {
+    /// A worker of its own, that has done nothing yet.
+    fn worker(&self, args: &[&str]) -> Result<Client> {
+        Client::start(self.worker, self.model, args)
+    }
+
+    /// So many in earnest, a tenth for a quick look.
+    fn n(&self, n: usize) -> usize {
+        if self.is_quick { (n / 10).max(1) } else { n }
+    }
+}
+
+/// A scene by its name.
+type Scene = (&'static str, fn(&Stage<'_>) -> Result<Figures>);
+
+pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
+    let is_wanted = |name: &str| args.scenes.is_empty() || args.scenes.iter().any(|it| it == name);
+    let known = scenes::ALL.map(|(name, _)| name);
+    if let Some(unknown) = args.scenes.iter().find(|it| !known.contains(&it.as_str())) {
+        anyhow::bail!("expected scenes ({}), got `{unknown}`", known.join(", "));
+    }
+    let worker = match &args.runabout {
+        Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?,
+        None => build(root)?,
+    };
+    let mut report: Vec<Value> = Vec::new();
+    for model in &args.models {
+        println!("\n{model}, load {}", load().as_deref().unwrap_or("unknown"));
+        let stage = Stage { worker: &worker, model, is_quick: args.quick };
+        for (name, scene) in scenes::ALL.into_iter().filter(|(name, _)| is_wanted(name)) {
+            eprintln!("bench: {model}, {name}");
+            let figures = scene(&stage).with_context(|| format!("the scene `{name}` failed"))?;
+            print!("{}", figures.table(name));
+            report.push(json!({"model": model, "scene": name, "quick": args.quick, "load": load(),
+                               "figures": figures.json()}));
+            let folder = root.join("target/bench");
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join("engine.json"), serde_json::to_string_pretty(&report)?)?;
+        }
+    }
+    println!("\nsamples: target/bench/engine.json");
+    Ok(())
+}
+
+/// Builds the worker in release mode and gives its path.
+fn build(root: &Path) -> Result<PathBuf> {
+    setup::run(root, &setup::Args::default())?;
+    let status = super::cargo(root)
+        .args(["build", "--release", "--package", "runabout"])
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "the worker does not build");
+    // This tool lies in the dev profile's folder of the same target folder.
+    let tool = std::env::current_exe()?;
+    let target = tool.ancestors().nth(2).context("cargo builds into `target/debug`")?;
+    Ok(target.join("release/runabout"))
+}
+
+/// Processes that ran or waited in the last minute, this benchmark's own included.
+fn load() -> Option<String> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next().map(str::to_owned)
+}

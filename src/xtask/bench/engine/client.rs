@@ -1,0 +1,175 @@
+//! A client that times what it hears: each message is stamped when its line has been read, on a thread of its own.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+/// A worker that says nothing for so long is broken.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// The worker, on the other end of two pipes.
+pub(super) struct Client {
+    process: Child,
+    stdin: ChildStdin,
+    heard: Receiver<Heard>,
+    unread: VecDeque<Heard>,
+    n_requests: u64,
+}
+
+struct Heard {
+    at: Instant,
+    message: Value,
+}
+
+/// A request that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) id: u64,
+    pub(super) at: Instant,
+}
+
+/// A request's answer, and when things came.
+pub(super) struct Answer {
+    pub(super) result: Value,
+    /// From the request until its first delta; until the response where there was none.
+    pub(super) first: Duration,
+    pub(super) all: Duration,
+    pub(super) ended: Instant,
+}
+
+impl Client {
+    /// Starts the worker and waits until its model is loaded.
+    pub(super) fn start(worker: &Path, model: &str, args: &[&str]) -> Result<Self> {
+        let mut process = Command::new(worker)
+            .args(["serve", "--offline", "--model", model])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start `{}`", worker.display()))?;
+        let stdin = process.stdin.take().context("stdin is piped")?;
+        let stdout = BufReader::new(process.stdout.take().context("stdout is piped")?);
+        let (hear, heard) = channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let at = Instant::now();
+                let message = serde_json::from_str(&line).unwrap_or(Value::Null);
+                if hear.send(Heard { at, message }).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut client = Self { process, stdin, heard, unread: VecDeque::new(), n_requests: 0 };
+        client.call("initialize", &json!({}))?;
+        let state = client.wait_for(|it| {
+            it["method"] == "status" && matches!(it["params"]["state"].as_str(), Some("ready" | "failed"))
+        })?;
+        ensure!(state.message["params"]["state"] == "ready", "the model does not load: {}", state.message);
+        Ok(client)
+    }
+
+    pub(super) fn request(&mut self, method: &str, params: &Value) -> Result<Sent> {
+        self.n_requests += 1;
+        let id = self.n_requests;
+        let at = Instant::now();
+        self.write(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
+        Ok(Sent { id, at })
+    }
+
+    pub(super) fn cancel(&mut self, request: Sent) -> Result<()> {
+        self.write(&json!({"jsonrpc": "2.0", "method": "cancel", "params": {"id": request.id}}))
+    }
+
+    pub(super) fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
+        let request = self.request(method, params)?;
+        Ok(self.answer(request)?.result)
+    }
+
+    /// Waits for the answer. Deltas of others stay unread.
+    pub(super) fn answer(&mut self, request: Sent) -> Result<Answer> {
+        let id = request.id;
+        let mut first = None;
+        loop {
+            let mut heard = self.wait_for(|it| is_answer(it, id) || is_delta(it, id))?;
+            let since = heard.at - request.at;
+            let first = *first.get_or_insert(since);
+            if is_answer(&heard.message, id) {
+                ensure!(
+                    heard.message.get("error").is_none(),
+                    "request {id} failed: {}",
+                    heard.message["error"]
+                );
+                let result = heard.message["result"].take();
+                return Ok(Answer { result, first, all: since, ended: heard.at });
+            }
+        }
+    }
+
+    /// Waits for a piece of text of a request, and leaves it unread.
+    pub(super) fn wait_for_text(&mut self, request: Sent) -> Result<()> {
+        let heard = self.wait_for(|it| is_delta(it, request.id) || is_answer(it, request.id))?;
+        self.unread.push_front(heard);
+        Ok(())
+    }
+
+    /// Whether the answer has come.
+    pub(super) fn is_answered(&mut self, request: Sent) -> bool {
+        self.unread.extend(self.heard.try_iter());
+        self.unread.iter().any(|it| is_answer(&it.message, request.id))
+    }
+
+    /// Forgets the pieces of text that came for requests that are answered.
+    pub(super) fn forget_text(&mut self) {
+        self.unread.retain(|it| it.message["method"] != "delta");
+    }
+
+    /// What the process has resident, files it maps included; `None` where the system does not tell.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let kibibytes =
+            status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+        Some(kibibytes.parse::<u64>().ok()? * 1024)
+    }
+
+    fn write(&mut self, message: &Value) -> Result<()> {
+        writeln!(self.stdin, "{message}").and_then(|()| self.stdin.flush()).context("the worker has ended")
+    }
+
+    fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool) -> Result<Heard> {
+        if let Some(i) = self.unread.iter().position(|it| is_it(&it.message)) {
+            return self.unread.remove(i).context("the position was just found");
+        }
+        loop {
+            let Ok(heard) = self.heard.recv_timeout(PATIENCE) else {
+                bail!("the worker says nothing any more")
+            };
+            if is_it(&heard.message) {
+                return Ok(heard);
+            }
+            self.unread.push_back(heard);
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended, which is what is wanted.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn is_answer(message: &Value, id: u64) -> bool {
+    message["id"] == id && message.get("method").is_none()
+}
+
+fn is_delta(message: &Value, id: u64) -> bool {
+    message["method"] == "delta" && message["params"]["id"] == id
+}

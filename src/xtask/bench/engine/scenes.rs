@@ -1,0 +1,307 @@
+//! The scenes: what clients do, and what is told of it.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::client::{Client, Sent};
+use super::figures::{Figures, percentile};
+use super::{Scene, Stage};
+
+/// A source file to type in and to read from.
+const FILE: &str = include_str!("../../../text/stop.rs");
+/// A function of sixty lines, in which a variable is renamed.
+const FUNCTION: &str = include_str!("edit.py");
+/// Somebody who types fast.
+const KEY_INTERVAL: Duration = Duration::from_millis(100);
+/// Cancels come at moments up to so long after their requests.
+const CANCEL_WITHIN_MS: u64 = 400;
+/// About so many characters are a token of source code, a little less than in either model.
+const CHARS_PER_TOKEN: usize = 3;
+
+pub(super) const ALL: [Scene; 6] = [
+    ("beside", beside),
+    ("typing", typing),
+    ("cancel", cancel),
+    ("parallel", parallel),
+    ("guesses", guesses),
+    ("memory", memory),
+];
+
+/// An interactive completion while a long background text is generated.
+fn beside(stage: &Stage<'_>) -> Result<Figures> {
+    let n_tokens = stage.n(1000);
+    let long = json!({"prefix": "# A long list of short stories\n\n1.", "mode": "raw", "max_tokens": n_tokens,
+        "priority": "background", "speculation": "off"});
+    let mut worker = stage.worker(&[])?;
+    let alone = worker.request("complete", &long)?;
+    let alone = worker.answer(alone)?;
+    // The first prompt tells the engine how fast the machine is.
+    let mut idle = Vec::new();
+    for idx in 0..stage.n(40).max(8) {
+        let quick = worker.request("complete", &quick(idx))?;
+        idle.push(worker.answer(quick)?.first);
+    }
+
+    let background = worker.request("complete", &long)?;
+    worker.wait_for_text(background)?;
+    let (mut beside, mut idx) = (Vec::new(), 1000);
+    while !worker.is_answered(background) {
+        let quick = worker.request("complete", &quick(idx))?;
+        beside.push(worker.answer(quick)?.first);
+        idx += 1;
+        thread::sleep(Duration::from_millis(150));
+    }
+    let background = worker.answer(background)?;
+    ensure!(background.result["text"] == alone.result["text"], "the background text is another one");
+
+    let step = 1e3 / figure(&alone.result, "timing", "generation_tokens_per_second")?;
+    let mut figures = Figures::default();
+    figures.push("background step", step, "ms");
+    figures.push_times("first token, nothing else runs", &idle);
+    figures.push_times("first token beside it", &beside);
+    figures.push("completions beside it", beside.len() as f64, "");
+    figures.push("background alone", alone.all.as_secs_f64(), "s");
+    figures.push("background with them", background.all.as_secs_f64(), "s");
+    Ok(figures)
+}
+
+/// A completion with a prompt of its own, of about 60 tokens.
+fn quick(idx: usize) -> Value {
+    let start = FILE.char_indices().map(|(at, _)| at).nth(idx * 37 % (FILE.len() / 2)).unwrap_or_default();
+    let excerpt: String = FILE[start..].chars().take(60 * CHARS_PER_TOKEN).collect();
+    json!({"prefix": format!("// {idx}\n{excerpt}"), "mode": "raw", "max_tokens": 8})
+}
+
+/// One request per key, each taking the place of the one before.
+fn typing(stage: &Stage<'_>) -> Result<Figures> {
+    let n_keys = stage.n(200).max(30);
+    let start = FILE.find("\n    pub").context("a place to type at")?;
+    let typed: Vec<usize> = FILE[start..].char_indices().map(|(at, _)| start + at).take(n_keys + 1).collect();
+    let suffix = &FILE[*typed.last().context("keys")?..];
+    let mut worker = stage.worker(&[])?;
+    // The editor opens the file.
+    worker.call("warm", &json!({"prefix": &FILE[..start], "suffix": suffix, "path": "src/stop.rs"}))?;
+    let mut sent: Vec<Sent> = Vec::new();
+    let began = Instant::now();
+    for (idx, at) in typed[1..].iter().enumerate() {
+        let key_comes = began + KEY_INTERVAL * u32::try_from(idx)?;
+        thread::sleep(key_comes.saturating_duration_since(Instant::now()));
+        sent.push(worker.request(
+            "complete",
+            &json!({"prefix": &FILE[..*at], "suffix": suffix, "path": "src/stop.rs",
+                "document": "file:///src/stop.rs", "max_tokens": 32}),
+        )?);
+    }
+    let (mut firsts, mut n_shown) = (Vec::new(), 0);
+    let (mut n_prompt, mut n_cached, mut n_drawn, mut n_free) = (0.0, 0.0, 0.0, 0);
+    for request in sent {
+        let answer = worker.answer(request)?;
+        let usage = |key| figure(&answer.result, "usage", key);
+        n_prompt += usage("prompt_tokens")?;
+        n_cached += usage("cached_tokens")?;
+        n_drawn += usage("completion_tokens")?;
+        n_free += usize::from(usage("completion_tokens")? == 0.0);
+        if answer.result["text"] != "" {
+            n_shown += 1;
+            firsts.push(answer.first);
+        }
+    }
+    let n_keys = n_keys as f64;
+    let mut figures = Figures::default();
+    figures.push_times("key to first text", &firsts);
+    figures.push("keys with text", 100.0 * f64::from(n_shown) / n_keys, "%");
+    figures.push("keys without a token drawn", 100.0 * n_free as f64 / n_keys, "%");
+    figures.push("prompt tokens from the cache", 100.0 * n_cached / n_prompt, "%");
+    figures.push("prompt tokens computed per key", (n_prompt - n_cached) / n_keys, "");
+    figures.push("tokens drawn per key", n_drawn / n_keys, "");
+    Ok(figures)
+}
+
+/// Cancels at random moments, of long prompts and of texts under way.
+fn cancel(stage: &Stage<'_>) -> Result<Figures> {
+    let long: String = FILE.chars().cycle().take(4000 * CHARS_PER_TOKEN).collect();
+    let mut worker = stage.worker(&[])?;
+    worker.call("complete", &json!({"prefix": &long[..3000], "mode": "raw", "max_tokens": 32}))?;
+    let mut random = fastrand::Rng::with_seed(1);
+    let (mut in_prompt, mut in_text) = (Vec::new(), Vec::new());
+    for idx in 0..stage.n(500) {
+        let is_long = idx % 2 == 0;
+        let prompt = if is_long { &long } else { &long[..100] };
+        let params = json!({"prefix": format!("// {idx}\n{prompt}"), "mode": "raw", "max_tokens": 2000,
+            "speculation": "off", "stream": idx % 4 < 2});
+        let request = worker.request("complete", &params)?;
+        thread::sleep(Duration::from_millis(random.u64(0..CANCEL_WITHIN_MS)));
+        let cancelled = Instant::now();
+        worker.cancel(request)?;
+        let answer = worker.answer(request)?;
+        worker.forget_text();
+        if answer.result["finish_reason"] == "cancelled" {
+            let times = if is_long { &mut in_prompt } else { &mut in_text };
+            times.push(answer.ended.saturating_duration_since(cancelled));
+        }
+    }
+    let all: Vec<Duration> = in_prompt.iter().chain(&in_text).copied().collect();
+    let mut figures = Figures::default();
+    figures.push("cancels", all.len() as f64, "");
+    figures.push_times("to the answer", &all);
+    figures.push_times("of prompts of 4000 tokens", &in_prompt);
+    figures.push_times("of texts under way", &in_text);
+    Ok(figures)
+}
+
+/// Background jobs together.
+fn parallel(stage: &Stage<'_>) -> Result<Figures> {
+    let mut worker = stage.worker(&[])?;
+    worker.call("complete", &quick(0))?;
+    let mut figures = Figures::default();
+    for n_jobs in [1, 2, 4, 8] {
+        let mut rates = Vec::new();
+        for round in 0..3 {
+            let start = Instant::now();
+            let jobs = (0..n_jobs)
+                .map(|idx| {
+                    let mut params = quick(round * 100 + n_jobs * 10 + idx + 1);
+                    params["max_tokens"] = json!(stage.n(100).max(32));
+                    params["priority"] = json!("background");
+                    params["speculation"] = json!("off");
+                    worker.request("complete", &params)
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let (mut n_drawn, mut last, mut decoding) = (0.0, start, start);
+            for job in jobs {
+                let answer = worker.answer(job)?;
+                n_drawn += figure(&answer.result, "usage", "completion_tokens")? - 1.0;
+                last = last.max(answer.ended);
+                decoding = decoding.max(job.at + answer.first);
+            }
+            // From when all of them generate; those that began earlier have a few tokens more than that.
+            rates.push(n_drawn / (last - decoding).as_secs_f64());
+        }
+        figures.push(format!("{n_jobs} at once"), percentile(&rates, 50).unwrap_or_default(), "tok/s");
+    }
+    Ok(figures)
+}
+
+/// The same text with guesses and without, in turns.
+fn guesses(stage: &Stage<'_>) -> Result<Figures> {
+    let rename = format!(
+        "Rename the variable `result` to `records` in this function. Answer with the whole function and nothing else.\n\n```python\n{FUNCTION}```"
+    );
+    let chat = |content: &str, max_tokens: usize| json!({"messages": [{"role": "user", "content": content}], "max_tokens": max_tokens, "temperature": 0});
+    let edit = chat(&rename, stage.n(6000).max(600));
+    let copy = json!({"mode": "raw", "max_tokens": 400, "prefix":
+        format!("# before\n{FUNCTION}\n# after: `result` is called `records`\n{}", FUNCTION.lines().take(2).collect::<Vec<_>>().join("\n"))});
+    let new = chat("Tell me about the history of lighthouses.", stage.n(2000).max(200));
+    let mut figures = Figures::default();
+    for (name, method, params) in [
+        ("edit in a chat", "chat", edit),
+        ("edit as a completion", "complete", copy),
+        ("new text", "chat", new),
+    ] {
+        let mut worker = stage.worker(&[])?;
+        worker.call(method, &params)?;
+        let (mut speedups, mut usage) = (Vec::new(), Value::Null);
+        for _ in 0..3 {
+            let (with, accepted) = generate(&mut worker, method, &params, "auto")?;
+            let (without, _) = generate(&mut worker, method, &params, "off")?;
+            ensure!(with.text == without.text, "guesses change the text of `{name}`");
+            speedups.push(without.seconds / with.seconds);
+            usage = accepted;
+        }
+        figures.push(format!("{name}, speed-up"), percentile(&speedups, 50).unwrap_or_default(), "x");
+        figures.push(format!("{name}, tokens"), usage["completion_tokens"].as_f64().unwrap_or_default(), "");
+        figures.push(format!("{name}, guessed"), usage["drafted_tokens"].as_f64().unwrap_or_default(), "");
+        figures.push(format!("{name}, right"), usage["accepted_tokens"].as_f64().unwrap_or_default(), "");
+    }
+    Ok(figures)
+}
+
+struct Generated {
+    text: Value,
+    seconds: f64,
+}
+
+fn generate(
+    worker: &mut Client,
+    method: &str,
+    params: &Value,
+    speculation: &str,
+) -> Result<(Generated, Value)> {
+    let mut params = params.clone();
+    params["speculation"] = json!(speculation);
+    let mut result = worker.call(method, &params)?;
+    worker.forget_text();
+    let seconds = figure(&result, "timing", "decode_ms")? / 1e3;
+    let text = if method == "chat" { result["message"]["content"].take() } else { result["text"].take() };
+    Ok((Generated { text, seconds }, result["usage"].take()))
+}
+
+/// Many requests of all kinds, some of them cancelled, four at a time.
+fn memory(stage: &Stage<'_>) -> Result<Figures> {
+    let n_requests = stage.n(2000);
+    // Small, so that it is full soon.
+    let mut worker = stage.worker(&["--cache-limit-mib", "64"])?;
+    let mut random = fastrand::Rng::with_seed(1);
+    let (mut resident, mut active) = (Vec::new(), Vec::new());
+    let mut in_flight: Vec<Sent> = Vec::new();
+    for idx in 0..n_requests {
+        let n_chars = random.usize(20..1500);
+        let start = random.usize(0..FILE.len() / 2);
+        let text: String = FILE.chars().skip(start).take(n_chars).collect();
+        let max_tokens = random.usize(1..24);
+        let request = if random.bool() {
+            let params = json!({"prefix": text, "suffix": "\n}\n", "max_tokens": max_tokens, "n": random.u8(1..3),
+                "document": if random.bool() { json!(format!("file:///{}", random.u8(0..4))) } else { Value::Null }});
+            worker.request("complete", &without_nulls(params))?
+        } else {
+            worker.request(
+                "chat",
+                &json!({"messages": [{"role": "user", "content": text}], "max_tokens": max_tokens}),
+            )?
+        };
+        if random.u8(0..5) == 0 {
+            worker.cancel(request)?;
+        }
+        in_flight.push(request);
+        if in_flight.len() == 4 || idx + 1 == n_requests {
+            for request in in_flight.drain(..) {
+                worker.answer(request)?;
+            }
+            worker.forget_text();
+        }
+        if idx % (n_requests / 40).max(1) == 0 && in_flight.is_empty() {
+            let status = worker.call("status", &json!({}))?;
+            active.push(figure(&status, "memory", "active_bytes")?);
+            resident.extend(worker.resident_bytes().map(|it| it as f64));
+        }
+    }
+    let mut figures = Figures::default();
+    figures.push("requests", n_requests as f64, "");
+    for (name, samples) in [("active", active), ("resident", resident)] {
+        // The first quarter fills the cache.
+        let settled = &samples[samples.len() / 4..];
+        let (early, late) = settled.split_at(settled.len() / 2);
+        let mean = |it: &[f64]| it.iter().sum::<f64>() / it.len().max(1) as f64;
+        figures.push(format!("{name}, mean of the second half"), mean(late) / 1e6, "MB");
+        figures.push(
+            format!("{name}, change from the first half"),
+            100.0 * (mean(late) / mean(early) - 1.0),
+            "%",
+        );
+    }
+    Ok(figures)
+}
+
+fn without_nulls(mut params: Value) -> Value {
+    if let Some(params) = params.as_object_mut() {
+        params.retain(|_, it| !it.is_null());
+    }
+    params
+}
+
+fn figure(result: &Value, group: &str, key: &str) -> Result<f64> {
+    result[group][key].as_f64().with_context(|| format!("no `{group}.{key}` in {result}"))
+}
