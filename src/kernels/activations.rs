@@ -121,16 +121,23 @@ impl Kernel for Fill<'_> {
 /// One over the root mean square of `row`; harmless for an empty one.
 #[inline(always)]
 pub(crate) fn inverse_rms<S: Simd>(simd: S, row: &[f32], eps: f32) -> f32 {
-    let mut squares = [simd.zero(); 2];
-    let mut at = 0;
-    while at < row.len() {
-        let n = (row.len() - at).min(LANES);
-        // SAFETY: `n` values are left.
-        let v = unsafe { simd.load_first(row.as_ptr().add(at), n) };
-        squares[at / LANES % 2] = simd.mul_add(v, v, squares[at / LANES % 2]);
-        at += n;
+    let mut squares = [simd.zero(); 4];
+    let steps = row.chunks_exact(4 * LANES);
+    let rest = steps.remainder();
+    for step in steps {
+        for (square, vector) in squares.iter_mut().zip(step.chunks_exact(LANES)) {
+            // SAFETY: sixteen values.
+            let v = unsafe { simd.load(vector.as_ptr()) };
+            *square = simd.mul_add(v, v, *square);
+        }
     }
-    let sum = simd.reduce_add(simd.add(squares[0], squares[1]));
+    for (square, vector) in squares.iter_mut().zip(rest.chunks(LANES)) {
+        // SAFETY: as many values as the chunk has.
+        let v = unsafe { simd.load_first(vector.as_ptr(), vector.len()) };
+        *square = simd.mul_add(v, v, *square);
+    }
+    let squares = simd.add(simd.add(squares[0], squares[1]), simd.add(squares[2], squares[3]));
+    let sum = simd.reduce_add(squares);
     1.0 / (sum / row.len().max(1) as f32 + eps).sqrt()
 }
 

@@ -3,7 +3,8 @@
 //! A [`Cpu`] says which instructions and threads to use. Weights are [`PackedWeights`], rearranged once at
 //! load. A layer is then a few fused calls: [`matmul`] with a norm before and a residual or gate after,
 //! [`attend`] over a [`KvCache`], and at the ends of a model [`PackedWeights::read_rows`], [`argmax`] and
-//! [`top_k`]. Everything computes in float32; lengths are checked at the boundary and nothing panics.
+//! [`top_k`]. Everything computes in float32, but for products in another [`Precision`]; lengths are
+//! checked at the boundary and nothing panics.
 //!
 //! Reading order: `simd.rs` (one interface, several instruction sets), `packed.rs`, `matmul.rs`,
 //! `attention.rs`. Knows no MLX, no model and no file.
