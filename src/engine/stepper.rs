@@ -266,12 +266,19 @@ impl Stepper {
     /// waiting for that saves computing it twice. So the choices of one request share their prompt.
     fn follows(&self, waiting: &Waiting) -> bool {
         let prompt: &[TokenId] = &waiting.job.prompt;
-        let under_way = self.running.iter().filter(|it| it.priority() >= waiting.job.priority);
-        let n_soon = under_way.filter_map(|it| Some(policy::n_usable(it.prompt_under_way()?, prompt))).max();
-        let Some(n_soon) = n_soon.filter(|it| *it >= policy::MIN_COPY) else { return false };
-        let of_running = self.running.iter().map(|it| policy::n_usable(&it.slot.ledger, prompt));
-        let n_now = of_running.chain([self.cache.n_usable(prompt)]).max().unwrap_or(0);
-        n_soon >= n_now + policy::MIN_COPY
+        let n_held = |it: &Sequence| policy::n_usable(&it.slot.ledger, prompt);
+        let leads = |it: &&Sequence| it.priority() >= waiting.job.priority;
+        let n_soon = |it: &Sequence| Some(policy::n_usable(it.prompt_under_way()?, prompt));
+        let longest =
+            self.running.iter().filter(leads).filter_map(|it| Some((n_soon(it)?, n_held(it)))).max();
+        // Of those that share as much, the one that has come farthest.
+        let Some((n_soon, n_there)) = longest else { return false };
+        if n_there == n_soon {
+            return false;
+        }
+        let done = self.running.iter().filter(|it| it.prompt_under_way().is_none());
+        let n_else = done.map(n_held).chain([self.cache.n_usable(prompt)]).max().unwrap_or(0);
+        n_soon >= n_else + policy::MIN_COPY
     }
 
     /// Evicts before the step what would be over the limit after it.

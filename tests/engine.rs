@@ -1,0 +1,201 @@
+//! What the engine promises of many requests at once, with a real model: no text depends on company, on how a prompt was
+//! cut, on what was cached, or on guesses; typing on goes on; memory has a limit.
+//!
+//! The texts are greedy, and each is compared with what a worker says that is asked nothing else.
+
+use serde_json::{Value, json};
+
+use crate::support::{Worker, named_model};
+
+/// The tests' real model.
+const MODEL: &str = "smollm2-135m";
+
+const SOURCE: &str = "\
+def read_lines(path):\n    with open(path) as file:\n        return [line.rstrip() for line in file]\n\n\n\
+def count_words(lines):\n    counts = {}\n    for line in lines:\n        for word in line.split():\n            \
+counts[word] = counts.get(word, 0) + 1\n    return counts\n\n\n\
+def most_common(counts, n):\n    return sorted(counts.items(), key=lambda item: -item[1])[:n]\n\n\n";
+
+fn serve(args: &[&str]) -> Worker {
+    Worker::serving(&named_model(MODEL), args)
+}
+
+fn chat(question: &str, max_tokens: u32) -> Value {
+    let messages = json!([{"role": "user", "content": question}]);
+    json!({"messages": messages, "max_tokens": max_tokens, "temperature": 0, "speculation": "off"})
+}
+
+fn completion(prefix: &str) -> Value {
+    json!({"prefix": prefix, "mode": "raw", "max_tokens": 24})
+}
+
+fn text(result: &Value) -> String {
+    let content = if result["text"].is_string() { &result["text"] } else { &result["message"]["content"] };
+    content.as_str().unwrap().to_owned()
+}
+
+/// What a worker says to each of these that has done nothing else, and to which guesses are forbidden.
+fn alone(requests: &[(&str, Value)]) -> Vec<String> {
+    requests
+        .iter()
+        .map(|(method, params)| {
+            let mut params = params.clone();
+            params["speculation"] = json!("off");
+            text(&serve(&[]).call(method, &params))
+        })
+        .collect()
+}
+
+#[test]
+fn a_long_chat_and_the_completions_that_overtake_it_say_what_they_say_alone() {
+    let slow = chat("Tell me a long story about a lighthouse keeper and a storm.", 400);
+    let prefixes = [SOURCE.to_owned() + "def main():\n", "import os\nimport sys\n\ndef ".to_owned()];
+    let mut requests = vec![("chat", slow.clone())];
+    requests.extend(prefixes.iter().map(|it| ("complete", completion(it))));
+    let expected = alone(&requests);
+
+    let mut worker = serve(&[]);
+    let slow = worker.request("chat", &slow);
+    worker.wait_for_delta(slow);
+    for round in 0..4 {
+        for (prefix, expected) in prefixes.iter().zip(&expected[1..]) {
+            let quick = worker.request("complete", &completion(prefix));
+            assert_eq!(&text(&worker.result(quick)), expected, "round {round}");
+        }
+    }
+    worker.assert_unanswered(slow);
+    let result = worker.result(slow);
+    assert_eq!(text(&result), expected[0]);
+    assert!(
+        result["usage"]["completion_tokens"].as_u64().unwrap() > 100,
+        "a chat worth overtaking: {result}"
+    );
+}
+
+#[test]
+fn chats_that_run_together_say_what_each_says_alone() {
+    let questions = [
+        "What is a compiler?",
+        "Name three rivers.",
+        "Why is the sky blue?",
+        "Write a function that adds numbers.",
+    ];
+    let requests = questions.map(|it| ("chat", chat(it, 60)));
+    let expected = alone(&requests);
+    let mut worker = serve(&[]);
+    let ids = requests.map(|(method, params)| worker.request(method, &params));
+    for (id, expected) in ids.into_iter().zip(expected) {
+        assert_eq!(text(&worker.result(id)), expected);
+    }
+}
+
+#[test]
+fn text_does_not_depend_on_chunks_or_on_what_was_cached() {
+    let longer = SOURCE.repeat(3) + "def main():\n";
+    let (first, second) = (completion(SOURCE), completion(&longer));
+    let expected = alone(&[("complete", first.clone()), ("complete", second.clone())]);
+    // Steps as short as can be.
+    let mut worker = serve(&["--step-target-ms", "1"]);
+    assert_eq!(text(&worker.call("complete", &second)), expected[1]);
+    assert_eq!(text(&worker.call("complete", &first)), expected[0]);
+    // From the cache: all of it, then the beginning of a longer one, then the longer one cut short.
+    let mut worker = serve(&[]);
+    for (params, expected) in
+        [(&first, 0), (&first, 0), (&second, 1), (&first, 0)].map(|(it, i)| (it, &expected[i]))
+    {
+        assert_eq!(&text(&worker.call("complete", params)), expected);
+    }
+    let status = worker.call("status", &json!({}));
+    assert_eq!((&status["cache"]["lookups"], &status["cache"]["hits"]), (&json!(4), &json!(3)));
+}
+
+#[test]
+fn guesses_change_how_fast_a_copy_comes_and_not_what_it_says() {
+    // A model this small copies what it has seen more than once.
+    let prefix = SOURCE.repeat(3) + &SOURCE[..90];
+    let params = json!({"prefix": prefix, "mode": "raw", "max_tokens": 100});
+    let expected = alone(&[("complete", params.clone())]);
+    let mut worker = serve(&[]);
+    let result = worker.call("complete", &params);
+    assert_eq!(text(&result), expected[0]);
+    let usage = &result["usage"];
+    let count = |key: &str| usage[key].as_u64().unwrap();
+    assert!(count("accepted_tokens") * 2 > count("completion_tokens"), "{usage}");
+    assert!(count("accepted_tokens") <= count("drafted_tokens"), "{usage}");
+    // Seeded sampling too: a token is drawn in its place, guessed or not.
+    let mut sampled = params.clone();
+    (sampled["temperature"], sampled["seed"]) = (json!(0.5), json!(7));
+    let with = text(&worker.call("complete", &sampled));
+    sampled["speculation"] = json!("off");
+    assert_eq!(with, text(&worker.call("complete", &sampled)));
+}
+
+#[test]
+fn choices_share_their_prompt_and_the_first_of_them_is_the_one_alone() {
+    let mut worker = serve(&[]);
+    let mut params = completion(SOURCE);
+    (params["temperature"], params["seed"]) = (json!(0.8), json!(3));
+    let single = text(&worker.call("complete", &params));
+    let mut worker = serve(&[]);
+    params["n"] = json!(3);
+    let result = worker.call("complete", &params);
+    assert_eq!(text(&result), single);
+    let status = worker.call("status", &json!({}));
+    let n_prompt = result["usage"]["prompt_tokens"].as_u64().unwrap();
+    // The second and third found all but the last token.
+    assert_eq!(status["cache"]["cached_tokens"], 2 * (n_prompt - 1));
+}
+
+/// A completion that says `A` for ever, to somebody who types.
+fn typing(prefix: &str, max_tokens: u32) -> Value {
+    json!({"prefix": prefix, "max_tokens": max_tokens, "document": "file:///a", "mode": "raw",
+           "logit_bias": {"65": 100}})
+}
+
+#[test]
+fn who_types_what_was_suggested_keeps_the_suggestion() {
+    let mut worker = Worker::tiny();
+    let older = worker.request("complete", &typing("x", 3000));
+    worker.wait_for_delta(older);
+    let newer = worker.request("complete", &typing("xA", 3000));
+    let superseded = worker.result(older);
+    assert_eq!(superseded["finish_reason"], "superseded");
+    assert_eq!(superseded["text"], worker.streamed_text(older));
+    let result = worker.result(newer);
+    assert_eq!(result["text"], worker.streamed_text(newer));
+    assert_eq!((&result["text"], &result["finish_reason"]), (&json!("A".repeat(3000)), &json!("length")));
+    let usage = &result["usage"];
+    assert_eq!((&usage["prompt_tokens"], &usage["cached_tokens"]), (&json!(2), &json!(2)));
+    // One token was typed; all others but that were drawn once.
+    let count = |result: &Value| result["usage"]["completion_tokens"].as_u64().unwrap();
+    assert_eq!(count(&superseded) + count(&result), 3001);
+}
+
+#[test]
+fn a_suggestion_that_has_ended_is_typed_through_and_nothing_is_computed() {
+    let mut worker = Worker::tiny();
+    assert_eq!(worker.call("complete", &typing("x", 4))["text"], "AAAA");
+    for (prefix, rest) in [("xA", "AAA"), ("xAA", "AA"), ("xAAA", "A")] {
+        let id = worker.request("complete", &typing(prefix, 4));
+        let result = worker.result(id);
+        assert_eq!((&result["text"], &result["finish_reason"]), (&json!(rest), &json!("length")));
+        assert_eq!(worker.streamed_text(id), rest);
+        assert_eq!(result["usage"]["completion_tokens"], 0);
+    }
+    // Typed to its end, or something else: a new one.
+    let result = worker.call("complete", &typing("xAAAA", 4));
+    assert_eq!((&result["text"], &result["usage"]["completion_tokens"]), (&json!("AAAA"), &json!(4)));
+    let result = worker.call("complete", &typing("xAAAAb", 4));
+    assert_eq!(result["usage"]["completion_tokens"], 4);
+}
+
+#[test]
+fn a_model_over_the_memory_limit_is_refused_before_it_is_read() {
+    let mut worker = serve(&["--memory-limit", "10"]);
+    let error = worker.call_error("complete", &completion("x"));
+    assert_eq!((&error["code"], &error["data"]["kind"]), (&json!(1007), &json!("out_of_memory")));
+    assert_eq!(error["data"]["available_bytes"], 10 << 20);
+    assert!(error["data"]["needed_bytes"].as_u64().unwrap() > 50_000_000, "{error}");
+    let status = worker.call("status", &json!({}));
+    assert_eq!((&status["state"], &status["error"]["kind"]), (&json!("failed"), &json!("out_of_memory")));
+}
