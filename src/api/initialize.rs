@@ -99,6 +99,9 @@ pub struct ModelSummary {
     /// Bits per weight; absent for plain weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization_bits: Option<u32>,
+    /// What products with quantized weights are computed in, where that can be chosen: `f32`, `int16`, `int8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
     /// Whether `complete` uses `suffix` and `context`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill_in_the_middle: Option<bool>,

@@ -73,6 +73,8 @@ pub struct ModelDescription {
     pub quantization_bits: Option<u32>,
     /// Where it runs, for people: `cpu`, `gpu`.
     pub device: String,
+    /// What products with quantized weights are computed in, for people, where that can be chosen: `f32`, `int8`.
+    pub precision: Option<String>,
 }
 
 /// Memory in bytes, as the device's allocator counts it.

@@ -98,6 +98,7 @@ impl ScriptedModel {
                 kv_bytes_per_token: 1,
                 quantization_bits: None,
                 device: "script".to_owned(),
+                precision: None,
             },
             next: Box::new(next),
             slots: BTreeMap::new(),

@@ -15,7 +15,7 @@ use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, Dtype, memory};
 use runabout_kernels::{
     Activation, Arrangement, Attention, Cpu, CpuOptions, Epilogue, Floats, Input, KernelError, KvShape,
-    KvType, Norm, PATH_VARIABLE, PackedWeights, Weights, attend, bf16, f16, matmul,
+    KvType, Norm, PATH_VARIABLE, PackedWeights, Precision, Weights, attend, bf16, f16, matmul,
 };
 
 use crate::LoadError;
@@ -52,12 +52,15 @@ pub(crate) enum Joined {
 
 impl Kernels {
     /// `None` where [`PATH_VARIABLE`] turns them off. `n_threads` is one per physical core if not given.
-    pub(crate) fn new(n_threads: Option<NonZeroUsize>) -> std::result::Result<Option<Self>, LoadError> {
+    pub(crate) fn new(
+        n_threads: Option<NonZeroUsize>,
+        precision: Precision,
+    ) -> std::result::Result<Option<Self>, LoadError> {
         if std::env::var(PATH_VARIABLE).is_ok_and(|it| it == OFF) {
             return Ok(None);
         }
-        let cpu = Cpu::new(CpuOptions { path: None, n_threads, ..CpuOptions::default() })?;
-        tracing::info!(path = %cpu.path(), n_threads = cpu.pool().n_threads(), "CPU kernels");
+        let cpu = Cpu::new(CpuOptions { path: None, n_threads, precision })?;
+        tracing::info!(path = %cpu.path(), n_threads = cpu.pool().n_threads(), %precision, "CPU kernels");
         Ok(Some(Self { cpu: Arc::new(cpu), n_packed_bytes: Arc::default(), n_peak_bytes: Arc::default() }))
     }
 

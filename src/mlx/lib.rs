@@ -37,6 +37,7 @@ use cpu_kernels::Kernels;
 use device::Compute;
 pub use device::DeviceChoice;
 pub use model::MlxModel;
+pub use runabout_kernels::Precision;
 use weights::Weights;
 
 /// How a model is loaded.
@@ -45,6 +46,9 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     /// Threads that compute on a CPU; `None` is one per physical core.
     pub threads: Option<NonZeroUsize>,
+    /// What the CPU kernels compute products with quantized weights in. Where MLX itself computes, only the default
+    /// can be had.
+    pub precision: Precision,
 }
 
 /// Why a model could not be loaded.
@@ -73,6 +77,10 @@ pub enum LoadError {
     UnsupportedQuantization { name: String, message: String },
     #[error("{0}")]
     Device(String),
+    #[error(
+        "precision `{0}` needs the CPU kernels, which are not in use here\nhint: leave the precision as it is"
+    )]
+    Precision(Precision),
     #[error("the CPU kernels failed")]
     Kernels(#[source] runabout_kernels::KernelError),
     #[error("MLX failed while loading: {0}")]
@@ -89,9 +97,12 @@ pub fn load(
 ) -> Result<MlxModel, LoadError> {
     let compute = device::select(options.device)?;
     let kernels = match compute {
-        Compute::Cpu => Kernels::new(options.threads)?,
+        Compute::Cpu => Kernels::new(options.threads, options.precision)?,
         Compute::Gpu => None,
     };
+    if kernels.is_none() && options.precision != Precision::default() {
+        return Err(LoadError::Precision(options.precision));
+    }
     load_with(folder, compute, kernels, progress)
 }
 

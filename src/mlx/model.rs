@@ -42,6 +42,7 @@ impl MlxModel {
         compute: Compute,
     ) -> std::result::Result<Self, LoadError> {
         let config = decoder.config();
+        let kernels = weights.kernels().cloned();
         let description = ModelDescription {
             architecture,
             context_length: config.max_position_embeddings,
@@ -50,8 +51,8 @@ impl MlxModel {
             kv_bytes_per_token: decoder.kv_bytes_per_token(),
             quantization_bits: weights.common_bits().map(i32::unsigned_abs),
             device: compute.name().to_owned(),
+            precision: kernels.as_ref().map(|it| it.cpu().precision().to_string()),
         };
-        let kernels = weights.kernels().cloned();
         drop(weights);
         // Packed weights have left their originals' memory in MLX's hands.
         memory::clear_cache()?;

@@ -35,7 +35,10 @@ pub(crate) enum InPlaceCache {}
 
 impl Kernels {
     #[expect(clippy::unnecessary_wraps, reason = "where there are kernels, it can fail")]
-    pub(crate) fn new(_: Option<NonZeroUsize>) -> std::result::Result<Option<Self>, LoadError> {
+    pub(crate) fn new(
+        _: Option<NonZeroUsize>,
+        _: runabout_kernels::Precision,
+    ) -> std::result::Result<Option<Self>, LoadError> {
         Ok(None)
     }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use runabout_mlx::DeviceChoice;
+use runabout_mlx::{DeviceChoice, Precision};
 
 /// The model that is used when none is named: one for code, that fills in the middle, and small enough to try anywhere.
 const DEFAULT_MODEL: &str = "qwen2.5-coder-0.5b";
@@ -41,6 +41,9 @@ pub(crate) struct ModelArgs {
     /// Threads that compute on a CPU; one per physical core if not given
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
+    /// What a CPU computes products with quantized weights in: `int16` and `int8` are faster and less exact
+    #[arg(long, value_name = "f32|int16|int8", default_value_t)]
+    pub(crate) precision: Precision,
     /// Use only what is on this machine already
     #[arg(long)]
     pub(crate) offline: bool,

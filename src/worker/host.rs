@@ -45,7 +45,8 @@ impl Host {
     /// Starts to load, and returns at once.
     pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<Self> {
         let reference: ModelRef = args.model.parse()?;
-        let load_options = LoadOptions { device: args.device.into(), threads: args.threads };
+        let load_options =
+            LoadOptions { device: args.device.into(), threads: args.threads, precision: args.precision };
         let is_offline = args.offline;
         let memory_limit_bytes = options.memory_limit_bytes;
         let facts = Arc::new(OnceLock::new());

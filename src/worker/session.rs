@@ -85,6 +85,7 @@ impl Session {
             summary.weights_bytes = Some(description.weights_bytes);
             summary.quantization_bits = description.quantization_bits;
             summary.architecture = Some(description.architecture);
+            summary.precision = description.precision;
         }
         summary
     }

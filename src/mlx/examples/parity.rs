@@ -1,4 +1,6 @@
-//! Compares greedy tokens with those that mlx_lm gave, and times steps: `parity FOLDER [EXPECTED.json]`.
+//! Compares greedy tokens with those that mlx_lm gave, and times steps.
+//!
+//! `parity FOLDER [EXPECTED.json [PRECISION]]`.
 //!
 //! `tests/parity` has the expectations. It goes around engine and worker, so it says what the model itself costs; set
 //! `RUNABOUT_KERNELS` to compare the paths.
@@ -8,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use runabout_engine::model::{LanguageModel, SampleRequest, SlotId, Span};
-use runabout_mlx::{LoadOptions, MlxModel};
+use runabout_mlx::{LoadOptions, MlxModel, Precision};
 use runabout_text::SamplingParams;
 use serde::Deserialize;
 
@@ -28,11 +30,17 @@ struct Case {
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let folder = args.next().context("usage: parity FOLDER [EXPECTED.json]")?;
+    let folder = args.next().context("usage: parity FOLDER [EXPECTED.json [PRECISION]]")?;
+    let expected = args.next();
+    let precision = args.next().map_or(Ok(Precision::default()), |it| it.parse())?;
     let started = Instant::now();
-    let mut model = runabout_mlx::load(Path::new(&folder), &LoadOptions::default(), &mut |_, _| {})?;
+    let mut model = runabout_mlx::load(
+        Path::new(&folder),
+        &LoadOptions { precision, ..LoadOptions::default() },
+        &mut |_, _| {},
+    )?;
     eprintln!("loaded in {:.2?}, {:?}", started.elapsed(), model.memory());
-    if let Some(expected) = args.next() {
+    if let Some(expected) = expected {
         compare(&mut model, &std::fs::read_to_string(expected)?)?;
     }
     time(&mut model)

@@ -1,4 +1,4 @@
-//! Perplexity of a model on a text: `perplexity FOLDER TEXT_FILE [N_TOKENS]`.
+//! Perplexity of a model on a text: `perplexity FOLDER TEXT_FILE [PRECISION]`.
 //!
 //! Feeds the text token by token, as decoding does, and takes the probability of each next one. Windows of
 //! `WINDOW` tokens begin anew.
@@ -7,25 +7,27 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use runabout_engine::model::{LanguageModel, SampleRequest, Span};
-use runabout_mlx::LoadOptions;
+use runabout_mlx::{LoadOptions, Precision};
 use runabout_text::{SamplingParams, Tokenizer};
 
 /// Tokens that a window holds at most, short enough for every model.
 const WINDOW: usize = 1024;
+/// Tokens of the text that count.
 const N_TOKENS: usize = 4000;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let usage = "usage: perplexity FOLDER TEXT_FILE [N_TOKENS]";
+    let usage = "usage: perplexity FOLDER TEXT_FILE [PRECISION]";
     let (folder, text) = (args.next().context(usage)?, args.next().context(usage)?);
-    let n_tokens = args.next().map_or(Ok(N_TOKENS), |it| it.parse())?;
+    let precision = args.next().map_or(Ok(Precision::default()), |it| it.parse())?;
     let folder = Path::new(&folder);
     let tokenizer = Tokenizer::from_folder(folder)?;
     let mut tokens = tokenizer.encode_prompt(&std::fs::read_to_string(text)?);
-    ensure!(tokens.len() >= n_tokens, "expected {n_tokens} tokens, got {}", tokens.len());
-    tokens.truncate(n_tokens);
+    ensure!(tokens.len() >= N_TOKENS, "expected {N_TOKENS} tokens, got {}", tokens.len());
+    tokens.truncate(N_TOKENS);
 
-    let mut model = runabout_mlx::load(folder, &LoadOptions::default(), &mut |_, _| {})?;
+    let mut model =
+        runabout_mlx::load(folder, &LoadOptions { precision, ..LoadOptions::default() }, &mut |_, _| {})?;
     let params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
     let (mut sum, mut n) = (0.0, 0);
     for window in tokens.chunks(WINDOW) {

@@ -7,11 +7,11 @@
 use runabout_engine::model::{LanguageModel, SampleRequest, Sampled, SlotId, Span};
 use runabout_text::SamplingParams;
 
-use crate::MlxModel;
 use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
 use crate::testing::alone;
 use crate::testing::tiny::{self, Tiny};
+use crate::{MlxModel, Precision};
 
 fn stock(tiny: &Tiny) -> MlxModel {
     crate::load_with(tiny.folder.path(), Compute::Cpu, None, &mut |_, _| {}).unwrap()
@@ -19,7 +19,7 @@ fn stock(tiny: &Tiny) -> MlxModel {
 
 /// With the kernels, where they are built.
 fn fast(tiny: &Tiny) -> MlxModel {
-    let kernels = Kernels::new(None).unwrap();
+    let kernels = Kernels::new(None, Precision::F32).unwrap();
     crate::load_with(tiny.folder.path(), Compute::Cpu, kernels, &mut |_, _| {}).unwrap()
 }
 
