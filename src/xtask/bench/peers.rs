@@ -30,6 +30,8 @@ use crate::setup;
 const SETTLE: Duration = Duration::from_millis(100);
 /// What each program may do before it is measured: pages come in, buffers are made.
 const WARM_UP: Task = Task::Decode { context: 32, n_tokens: 4 };
+/// Texts that are decoded together.
+const N_TOGETHER: usize = 4;
 /// mlx_lm on a CPU takes minutes for what the others do in a second: a prefill that it can take part in,
 const SMALL_PREFILL: usize = 32;
 /// as many tokens as it decodes,
@@ -65,6 +67,9 @@ pub(crate) struct Args {
     /// A worker that is built already, instead of building one.
     #[arg(long, value_name = "PATH")]
     runabout: Option<PathBuf>,
+    /// Precisions that the worker is measured in beside its default.
+    #[arg(long, value_delimiter = ',', value_name = "PRECISIONS", default_value = "int8")]
+    precisions: Vec<String>,
     /// Leave mlx_lm out.
     #[arg(long)]
     without_mlx_lm: bool,
@@ -129,7 +134,7 @@ impl Bench<'_> {
         let gguf = fetch::model(self.folder, model)?;
         let with_mlx_lm = !args.without_mlx_lm && model.n_bytes <= MLX_LM_MAX_BYTES;
         let tasks = tasks(args, with_mlx_lm);
-        let launches = self.launches(&gguf, &tasks, args.threads.get(), with_mlx_lm)?;
+        let launches = self.launches(&gguf, &tasks, args, with_mlx_lm)?;
 
         // A worker of its own counts the tokens: the measured ones do nothing but what is measured.
         let worker = launches.first().context("the worker is the first of the programs")?;
@@ -160,14 +165,8 @@ impl Bench<'_> {
         Ok(results)
     }
 
-    /// The programs, the worker first and llama.cpp on the same file second.
-    fn launches(
-        &self,
-        gguf: &Path,
-        tasks: &[Task],
-        n_threads: usize,
-        with_mlx_lm: bool,
-    ) -> Result<Vec<Launch>> {
+    /// The programs: the worker in each precision, then llama.cpp on the same file, then the others.
+    fn launches(&self, gguf: &Path, tasks: &[Task], args: &Args, with_mlx_lm: bool) -> Result<Vec<Launch>> {
         // Converts the file; prints the folder.
         let home = self.folder.join("home");
         let output = Command::new(self.worker)
@@ -182,12 +181,14 @@ impl Bench<'_> {
 
         let n_context = tasks.iter().map(|it| it.n_tokens_in_all()).max().unwrap_or_default();
         let llama = |gguf: &Path, name| {
-            Launch::llama(self.node, gguf, n_threads, n_context, name, self.folder.join("llama.log"))
+            let log = self.folder.join("llama.log");
+            Launch::llama(self.node, gguf, args.threads.get(), n_context, name, log)
         };
-        let mut launches = vec![
-            Launch::runabout(self.worker, &converted, self.folder.join("runabout.log")),
-            llama(gguf, "llama.cpp"),
-        ];
+        let precisions = std::iter::once(None).chain(args.precisions.iter().map(|it| Some(it.as_str())));
+        let mut launches: Vec<_> = precisions
+            .map(|it| Launch::runabout(self.worker, &converted, it, self.folder.join("runabout.log")))
+            .collect();
+        launches.push(llama(gguf, "llama.cpp"));
         if let Some(requantized) = fetch::requantized(self.folder, self.python, gguf)? {
             launches.push(llama(&requantized, "llama.cpp, Q4_0"));
         }
@@ -227,6 +228,11 @@ fn tasks(args: &Args, with_mlx_lm: bool) -> Vec<Task> {
     let decode =
         args.contexts.iter().map(|it| Task::Decode { context: it.get(), n_tokens: args.decode.get() });
     let small = with_mlx_lm.then_some(Task::Prefill { n_tokens: SMALL_PREFILL });
+    let together = args.contexts.first().map(|it| Task::DecodeTogether {
+        n_texts: N_TOGETHER,
+        context: it.get(),
+        n_tokens: args.decode.get(),
+    });
     let prefill = args.prompts.iter().map(|it| Task::Prefill { n_tokens: it.get() });
-    decode.chain(small).chain(prefill).collect()
+    decode.chain(together).chain(small).chain(prefill).collect()
 }

@@ -21,21 +21,36 @@ const MAX_CACHED: u64 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
-    Decode { context: usize, n_tokens: usize },
-    Prefill { n_tokens: usize },
+    Decode {
+        context: usize,
+        n_tokens: usize,
+    },
+    /// Several texts from one context at once; the worker's alone.
+    DecodeTogether {
+        n_texts: usize,
+        context: usize,
+        n_tokens: usize,
+    },
+    Prefill {
+        n_tokens: usize,
+    },
 }
 
 impl Task {
     pub(super) fn n_prompt_tokens(self) -> usize {
         match self {
-            Self::Decode { context: n_tokens, .. } | Self::Prefill { n_tokens } => n_tokens,
+            Self::Decode { context: n_tokens, .. }
+            | Self::DecodeTogether { context: n_tokens, .. }
+            | Self::Prefill { n_tokens } => n_tokens,
         }
     }
 
     /// What a context must hold; the first token drawn is not counted among the decoded ones.
     pub(super) fn n_tokens_in_all(self) -> usize {
         match self {
-            Self::Decode { context, n_tokens } => context + n_tokens + 1,
+            Self::Decode { context, n_tokens } | Self::DecodeTogether { context, n_tokens, .. } => {
+                context + n_tokens + 1
+            }
             Self::Prefill { n_tokens } => n_tokens + 1,
         }
     }
@@ -45,6 +60,7 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Decode { context, .. } => write!(f, "decode at {context}"),
+            Self::DecodeTogether { n_texts, context, .. } => write!(f, "{n_texts} decodes at {context}"),
             Self::Prefill { n_tokens } => write!(f, "prefill of {n_tokens}"),
         }
     }
@@ -67,7 +83,7 @@ impl Sample {
 
 /// How to start a program.
 pub(super) struct Launch {
-    name: &'static str,
+    name: String,
     kind: Kind,
     program: PathBuf,
     arguments: Vec<String>,
@@ -82,10 +98,13 @@ enum Kind {
 }
 
 impl Launch {
-    pub(super) fn runabout(worker: &Path, model: &Path, log: PathBuf) -> Self {
+    /// With no `precision` the worker's own default.
+    pub(super) fn runabout(worker: &Path, model: &Path, precision: Option<&str>, log: PathBuf) -> Self {
         let arguments = ["serve", "--offline", "--model"].map(str::to_owned).into_iter();
-        let arguments = arguments.chain([model.display().to_string()]).collect();
-        Self { name: "runabout", kind: Kind::Worker, program: worker.to_owned(), arguments, log }
+        let precision_option = precision.into_iter().flat_map(|it| ["--precision".to_owned(), it.to_owned()]);
+        let arguments = arguments.chain([model.display().to_string()]).chain(precision_option).collect();
+        let name = precision.map_or_else(|| "runabout".to_owned(), |it| format!("runabout, {it}"));
+        Self { name, kind: Kind::Worker, program: worker.to_owned(), arguments, log }
     }
 
     pub(super) fn llama(
@@ -93,12 +112,12 @@ impl Launch {
         gguf: &Path,
         n_threads: usize,
         n_context: usize,
-        name: &'static str,
+        name: &str,
         log: PathBuf,
     ) -> Self {
         let paths = [driver, gguf].map(|it| it.display().to_string());
         let arguments = paths.into_iter().chain([n_threads, n_context].map(|it| it.to_string())).collect();
-        Self { name, kind: Kind::Driver, program: "node".into(), arguments, log }
+        Self { name: name.to_owned(), kind: Kind::Driver, program: "node".into(), arguments, log }
     }
 
     pub(super) fn mlx_lm(python: &Path, model: &Path, folder: &Path) -> Result<Self> {
@@ -106,11 +125,21 @@ impl Launch {
         fs::write(&driver, include_str!("mlx_driver.py"))?;
         let arguments = [&driver, model].map(|it| it.display().to_string()).into();
         let log = folder.join("mlx_lm.log");
-        Ok(Self { name: "mlx_lm", kind: Kind::SlowDriver, program: python.to_owned(), arguments, log })
+        Ok(Self {
+            name: "mlx_lm".to_owned(),
+            kind: Kind::SlowDriver,
+            program: python.to_owned(),
+            arguments,
+            log,
+        })
     }
 
-    pub(super) fn name(&self) -> &'static str {
-        self.name
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn is_runabout(&self) -> bool {
+        self.kind == Kind::Worker
     }
 
     pub(super) fn is_slow(&self) -> bool {
@@ -120,6 +149,7 @@ impl Launch {
     /// What this program does of a task: the slow one a smaller form of it, or nothing.
     pub(super) fn share_of(&self, task: Task) -> Option<Task> {
         match task {
+            Task::DecodeTogether { .. } => self.is_runabout().then_some(task),
             _ if !self.is_slow() => Some(task),
             Task::Decode { context, n_tokens } if context <= 128 => {
                 Some(Task::Decode { context, n_tokens: n_tokens.min(SMALL_DECODE) })
@@ -192,7 +222,7 @@ impl Program {
 
 fn drive(child: &mut Child, task: Task, prompt: &Prompt) -> Result<Sample> {
     let (op, n_tokens) = match task {
-        Task::Decode { n_tokens, .. } => ("decode", n_tokens),
+        Task::Decode { n_tokens, .. } | Task::DecodeTogether { n_tokens, .. } => ("decode", n_tokens),
         Task::Prefill { n_tokens } => ("prefill", n_tokens),
     };
     child.send(&json!({"op": op, "text": prompt.text, "n_tokens": n_tokens}))?;
@@ -249,8 +279,9 @@ impl Worker {
 
     fn measure(&mut self, task: Task, prompt: &Prompt) -> Result<Sample> {
         let max_tokens = task.n_tokens_in_all() - prompt.n_tokens;
+        let n = if let Task::DecodeTogether { n_texts, .. } = task { n_texts } else { 1 };
         let params = json!({
-            "prefix": prompt.text, "mode": "raw", "max_tokens": max_tokens, "temperature": 0,
+            "prefix": prompt.text, "mode": "raw", "max_tokens": max_tokens, "temperature": 0, "n": n,
             "stream": false, "speculation": "off",
         });
         let start = Instant::now();
@@ -283,15 +314,16 @@ fn sample(task: Task, prompt: &Prompt, seconds: f64, result: &Value) -> Result<S
             seconds,
             own_seconds: Some(timing("prefill_ms")?),
         },
-        Task::Decode { n_tokens, .. } => {
+        Task::Decode { n_tokens, .. } | Task::DecodeTogether { n_tokens, .. } => {
+            let n_texts = if let Task::DecodeTogether { n_texts, .. } = task { n_texts } else { 1 };
             let n_drawn = usize::try_from(count("completion_tokens")?)?;
             // Rounds are few: one that ended early still counts, by what it drew.
             ensure!(
-                n_drawn > n_tokens / 4 + 1,
+                n_drawn > n_texts * (n_tokens / 4 + 1),
                 "expected {n_tokens} tokens, got {n_drawn}: the model ended the text"
             );
             Sample {
-                n_tokens: n_drawn - 1,
+                n_tokens: n_drawn - n_texts,
                 seconds: seconds - timing("first_token_ms")?,
                 own_seconds: Some(timing("decode_ms")?),
             }

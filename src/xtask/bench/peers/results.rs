@@ -1,7 +1,8 @@
 //! What was measured: all samples as JSON, their medians as a table for people.
 //!
-//! Every figure comes from this run. Below each peer's figure stands how many times it the worker's is; the floor of
-//! decoding is the time in which the weights could be read from memory, at the bandwidth measured in between.
+//! Every figure comes from this run. Behind each peer's figure stands how many times it the worker's is, in each of the
+//! precisions; the floor of decoding is the time in which the weights could be read from memory, at the bandwidth
+//! measured in between.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +19,7 @@ use super::program::{Launch, Program, Sample, Task};
 /// What a machine that waits for this run has done in the minute before; the builds leave more than nothing.
 const MAX_IDLE_LOAD: f64 = 1.5;
 /// Width of a program's column, and of the names of rows.
-const COLUMN: usize = 24;
+const COLUMN: usize = 26;
 const ROW: usize = 32;
 
 /// A whole run.
@@ -63,7 +64,7 @@ impl Results {
         if *load_before > MAX_IDLE_LOAD {
             text += "The machine was not idle: these figures show that everything works, not how fast.\n";
         }
-        text += "In brackets: runabout's figure by this one.\n\
+        text += "In brackets: runabout's figures, from left to right, by this one.\n\
             runabout is timed at the client's end of the pipe, llama.cpp and mlx_lm inside their process \
             around evaluation.\n\
             Start to ready and peak memory (resident, mapped files included) are those of the whole process: \
@@ -87,7 +88,8 @@ pub(super) struct ModelResults {
 }
 
 struct ProgramResults {
-    name: &'static str,
+    name: String,
+    is_runabout: bool,
     about: Value,
     starts_s: Vec<f64>,
     peaks_bytes: Vec<f64>,
@@ -102,7 +104,8 @@ impl ModelResults {
         tasks: Vec<Task>,
         launches: &[Launch],
     ) -> Result<Self> {
-        let programs = launches.iter().map(|it| ProgramResults::new(it.name(), tasks.len())).collect();
+        let programs =
+            launches.iter().map(|it| ProgramResults::new(it.name(), it.is_runabout(), tasks.len())).collect();
         let weight_bytes = weight_bytes(&GgufFile::open(gguf)?);
         Ok(Self {
             name: model.name,
@@ -171,19 +174,19 @@ impl ModelResults {
     pub(super) fn table(&self) -> String {
         let mut text = format!("\n{} ({})\n{:<ROW$}", self.name, self.file, "");
         for program in &self.programs {
-            push(&mut text, program.name);
+            push(&mut text, &program.name);
         }
         for (i, task) in self.tasks.iter().enumerate() {
             let rates = self.programs.iter().map(|it| it.rate(i)).collect::<Vec<_>>();
-            row(&mut text, &format!("{task}, tokens/s"), &rates, 1);
+            self.row(&mut text, &format!("{task}, tokens/s"), &rates, 1);
             if let (Task::Decode { .. }, Some(floor)) = (task, self.floor_rate()) {
                 row_of(&mut text, "  of the floor", &rates, |rate| format!("{:.0} %", 100.0 * rate / floor));
             }
         }
         let starts = self.programs.iter().map(|it| median(it.starts_s.iter().copied())).collect::<Vec<_>>();
-        row(&mut text, "start to ready, s", &starts, 2);
+        self.row(&mut text, "start to ready, s", &starts, 2);
         let peaks = self.programs.iter().map(|it| median(it.peaks_bytes.iter().map(|it| it / 1e6)));
-        row(&mut text, "peak memory, MB", &peaks.collect::<Vec<_>>(), 0);
+        self.row(&mut text, "peak memory, MB", &peaks.collect::<Vec<_>>(), 0);
         if let (Some(bandwidth), Some(floor)) = (self.bandwidth(), self.floor_rate()) {
             let _ = write!(
                 text,
@@ -200,6 +203,26 @@ impl ModelResults {
         text
     }
 
+    /// Figures, each peer's with the ratio to it of the worker's.
+    fn row(&self, text: &mut String, name: &str, figures: &[Option<f64>], n_decimals: usize) {
+        let own = || self.programs.iter().zip(figures).filter(|(it, _)| it.is_runabout).map(|(_, it)| *it);
+        let _ = write!(text, "\n{name:<ROW$}");
+        for (program, figure) in self.programs.iter().zip(figures) {
+            let Some(figure) = figure else {
+                push(text, "-");
+                continue;
+            };
+            let ratios: Vec<String> = own()
+                .flatten()
+                .map(|it| format!("{:.2}", it / figure))
+                .filter(|_| !program.is_runabout)
+                .collect();
+            let ratios =
+                if ratios.is_empty() { String::new() } else { format!(" ({} x)", ratios.join(", ")) };
+            push(text, &format!("{figure:.n_decimals$}{ratios}"));
+        }
+    }
+
     /// The median as everywhere: each reading is the best of many already, and a large cache makes some too good.
     fn bandwidth(&self) -> Option<f64> {
         median(self.bandwidths.iter().copied())
@@ -212,9 +235,10 @@ impl ModelResults {
 }
 
 impl ProgramResults {
-    fn new(name: &'static str, n_tasks: usize) -> Self {
+    fn new(name: &str, is_runabout: bool, n_tasks: usize) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
+            is_runabout,
             about: Value::Null,
             starts_s: Vec::new(),
             peaks_bytes: Vec::new(),
@@ -229,21 +253,6 @@ impl ProgramResults {
 
 fn sample_json(sample: &Sample) -> Value {
     json!({"n_tokens": sample.n_tokens, "seconds": sample.seconds, "own_seconds": sample.own_seconds})
-}
-
-/// Figures with the first one's ratio to each other one.
-fn row(text: &mut String, name: &str, figures: &[Option<f64>], n_decimals: usize) {
-    let first = figures.first().copied().flatten();
-    let is_first = std::iter::once(true).chain(std::iter::repeat(false));
-    let cells = figures.iter().zip(is_first).map(|(figure, is_first)| match (*figure, first) {
-        (None, _) => "-".to_owned(),
-        (Some(figure), Some(first)) if !is_first => {
-            format!("{figure:.n_decimals$} ({:.2} x)", first / figure)
-        }
-        (Some(figure), _) => format!("{figure:.n_decimals$}"),
-    });
-    let _ = write!(text, "\n{name:<ROW$}");
-    cells.for_each(|it| push(text, &it));
 }
 
 fn row_of(text: &mut String, name: &str, figures: &[Option<f64>], show: impl Fn(f64) -> String) {
@@ -285,8 +294,9 @@ mod tests {
 
     fn results() -> ModelResults {
         let tasks = vec![Task::Decode { context: 128, n_tokens: 64 }, Task::Prefill { n_tokens: 512 }];
-        let mut programs: Vec<_> =
-            ["runabout", "llama.cpp", "mlx_lm"].map(|it| ProgramResults::new(it, 2)).into();
+        let mut programs: Vec<_> = [("runabout", true), ("llama.cpp", false), ("mlx_lm", false)]
+            .map(|(name, is_runabout)| ProgramResults::new(name, is_runabout, 2))
+            .into();
         let sample = |n_tokens, seconds| Sample { n_tokens, seconds, own_seconds: None };
         programs[0].samples[0] = vec![sample(64, 0.5), sample(64, 1.0), sample(64, 0.64)];
         programs[0].samples[1] = vec![sample(512, 1.0)];
@@ -327,6 +337,20 @@ mod tests {
         assert_eq!(cells("start to ready"), ["0.30", "0.60 (0.50 x)", "-"]);
         assert_eq!(cells("peak memory"), ["-", "200", "-"]);
         assert!(table.contains("100.0 MB of weights at 20.0 GB/s are 5.00 ms, 200 tokens/s"), "{table}");
+    }
+
+    #[test]
+    fn a_peer_is_compared_with_the_worker_in_each_precision() {
+        let mut results = results();
+        let mut int8 = ProgramResults::new("runabout, int8", true, 2);
+        int8.samples[1] = vec![Sample { n_tokens: 512, seconds: 0.25, own_seconds: None }];
+        results.programs.insert(1, int8);
+        let table = results.table();
+        let line = table.lines().find(|it| it.starts_with("prefill of 512")).unwrap();
+        assert_eq!(
+            line.split_whitespace().skip(4).collect::<Vec<_>>(),
+            ["512.0", "2048.0", "128.0", "(4.00,", "16.00", "x)", "-"]
+        );
     }
 
     #[test]
