@@ -47,7 +47,7 @@ pub enum Precision {
     /// Everything in f32: about 1e-7 of the root mean square of a result is lost.
     #[default]
     F32,
-    /// Input rows are rounded to 16 bits per 32 columns, finer than f16: about 3e-5 is lost.
+    /// Input rows are rounded to 16 bits per 32 columns, finer than f16: about 2e-5 is lost.
     Int16,
     /// Input rows are rounded to 8 bits per 32 columns: about 5e-3 is lost. The fastest.
     Int8,
