@@ -112,7 +112,9 @@ pub(crate) fn plan(candidates: &[Candidate], budget: Budget) -> Plan {
         serve(&mut plan, of(Priority::Background), budget.n_tokens);
     } else {
         serve(&mut plan, of(Priority::Interactive), budget.n_tokens);
-        ration(&mut plan, of(Priority::Background), budget.n_background);
+        // What was saved up comes bit by bit: a step stays short for whoever is first.
+        let n_at_once = (plan.n_tokens() / Ration::N_INTERACTIVE_PER_TOKEN).max(MIN_CHUNK);
+        ration(&mut plan, of(Priority::Background), budget.n_background.min(n_at_once));
     }
     plan
 }
@@ -228,6 +230,14 @@ mod tests {
             6,
             &[(4, 7, 8, 0, true), (3, 0, 15, 0, false), (1, 9, 10, 0, true), (2, 0, 5, 0, false)],
         );
+    }
+
+    #[test]
+    fn what_background_work_saved_up_comes_bit_by_bit() {
+        let reading = running(1, Background, 0, 100);
+        check(&[reading, running(2, Interactive, 7, 8)], 16, 30, &[(2, 7, 8, 0, true), (1, 0, 8, 0, false)]);
+        let prompt = running(2, Interactive, 0, 300);
+        check(&[reading, prompt], 210, 40, &[(2, 0, 210, 0, false), (1, 0, 30, 0, false)]);
     }
 
     #[test]

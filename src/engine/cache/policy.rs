@@ -18,6 +18,10 @@ pub(crate) const MIN_COPY: usize = 16;
 /// So many tokens may always be lost: a short text with its prompt, which is quickly computed again.
 const TRIFLE: usize = 32;
 
+/// Of a document's own slot so many times more may be lost than is kept: a long suffix behind a cursor near the
+/// top. Where less than that is kept, the cursor is somewhere else altogether, and may come back.
+const MAX_LOSS_OF_DOCUMENT: usize = 256;
+
 /// A slot as a prompt sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Source {
@@ -72,7 +76,7 @@ impl Source {
         self.n_usable > 0
             && match self.owner {
                 Owner::Running => false,
-                Owner::SameDocument => true,
+                Owner::SameDocument => self.n_lost <= self.n_usable.saturating_mul(MAX_LOSS_OF_DOCUMENT),
                 Owner::Idle => self.n_lost <= self.n_usable.max(TRIFLE),
             }
     }
@@ -217,10 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn whoever_types_takes_their_own_documents_slot_whatever_is_lost() {
+    fn whoever_types_takes_their_own_documents_slot_though_much_of_it_is_lost() {
         check(1000, &[(SAME, 900, 100)], Take(0, 100));
         check(1000, &[(IDLE, 900, 100)], Copy(0, 100));
         check(1000, &[(IDLE, 900, 110), (SAME, 900, 100)], Take(1, 100));
+        // All they share is a token that begins every prompt.
+        check(1000, &[(SAME, 900, 1)], Fresh);
     }
 
     #[test]

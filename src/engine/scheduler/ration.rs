@@ -1,13 +1,10 @@
 //! The share of background work while interactive work runs.
 //!
 //! Counted in tokens, which cost about the same whoever they are for: of all that is computed while there is
-//! interactive work, one token in [`PARTS`] is for the background. A token that rides along in a step costs
+//! interactive work, one token in eight is for the background. A token that rides along in a step costs
 //! about a third of a step (measured: 1.3 times the time for 2 rows), so somebody who completes beside a chat
 //! waits about 4 % longer for each token, and a chat beside somebody who never stops typing goes on at an
 //! eighth of the pace. Nothing here stands still.
-
-/// Background work gets one token of so many.
-const PARTS: usize = 8;
 
 /// A share that was not taken up is kept for so many tokens at most: enough for a round of all that generate.
 const MAX_TOKENS: usize = 32;
@@ -15,14 +12,17 @@ const MAX_TOKENS: usize = 32;
 /// What is owed to background work. Starts at nothing, so that an interactive job's first step is its own.
 #[derive(Debug, Default)]
 pub(crate) struct Ration {
-    /// In parts of a token: an interactive token is one part, a background token all but one.
+    /// In parts of a background token: each interactive token is one part.
     n_parts: usize,
 }
 
 impl Ration {
+    /// For so many interactive tokens there is one of the background.
+    pub(crate) const N_INTERACTIVE_PER_TOKEN: usize = 7;
+
     /// Tokens that background work may have of the next step.
     pub(crate) fn n_tokens(&self) -> usize {
-        self.n_parts / (PARTS - 1)
+        self.n_parts / Self::N_INTERACTIVE_PER_TOKEN
     }
 
     /// Counts a step. One without interactive work settles everything.
@@ -30,8 +30,8 @@ impl Ration {
         if n_interactive == 0 {
             self.n_parts = 0;
         } else {
-            let n_parts = (self.n_parts + n_interactive).min(MAX_TOKENS * (PARTS - 1));
-            self.n_parts = n_parts.saturating_sub(n_background * (PARTS - 1));
+            let n_parts = (self.n_parts + n_interactive).min(MAX_TOKENS * Self::N_INTERACTIVE_PER_TOKEN);
+            self.n_parts = n_parts.saturating_sub(n_background * Self::N_INTERACTIVE_PER_TOKEN);
         }
     }
 }

@@ -75,9 +75,8 @@ pub(super) fn terms(params: &CompleteParams) -> MethodResult<Terms> {
         params.logprobs,
         params.stream,
     )?;
-    // Who types in a file without a key for it types in one file at a time.
-    let unnamed = (params.mode != CompletionMode::Raw).then(|| params.path.as_deref().unwrap_or_default());
-    let terms = terms.speculating(params.speculation).in_document(params.document.as_deref().or(unnamed));
+    let document = params.document.as_deref().or(params.path.as_deref());
+    let terms = terms.speculating(params.speculation).in_document(document);
     Ok(if params.mode == CompletionMode::Line { terms.ending_at(LINE_END) } else { terms })
 }
 
