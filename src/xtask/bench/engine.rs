@@ -7,6 +7,9 @@
 
 mod client;
 mod figures;
+mod keys;
+#[cfg(target_os = "linux")]
+mod peer;
 mod scenes;
 
 use std::fs;
@@ -17,6 +20,7 @@ use serde_json::{Value, json};
 
 use self::client::Client;
 use self::figures::Figures;
+use self::keys::Keys;
 use crate::setup;
 
 /// Arguments of `cargo xtask bench engine`.
@@ -36,6 +40,10 @@ pub(crate) struct Args {
     /// A tenth of everything: enough to see that all works.
     #[arg(long)]
     quick: bool,
+    /// Let llama.cpp type the same keys. Fetches it, and the models, into target/bench when they are not there yet.
+    #[cfg(target_os = "linux")]
+    #[arg(long)]
+    peers: bool,
     /// A worker that is built already, instead of building one.
     #[arg(long, value_name = "PATH")]
     runabout: Option<PathBuf>,
@@ -52,6 +60,10 @@ impl Stage<'_> {
     /// A worker of its own, that has done nothing yet.
     fn worker(&self, args: &[&str]) -> Result<Client> {
         Client::start(self.worker, self.model, args)
+    }
+
+    fn keys(&self) -> Result<Keys> {
+        Keys::new(self.n(200).max(30))
     }
 
     /// So many in earnest, a tenth for a quick look.
@@ -73,19 +85,27 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?,
         None => build(root)?,
     };
+    let folder = root.join("target/bench");
+    fs::create_dir_all(&folder)?;
     let mut report: Vec<Value> = Vec::new();
+    let mut tell = |model: &str, scene: &str, figures: &Figures| -> Result<()> {
+        print!("{}", figures.table(scene));
+        report.push(json!({"model": model, "scene": scene, "quick": args.quick, "load": load(),
+                           "figures": figures.json()}));
+        Ok(fs::write(folder.join("engine.json"), serde_json::to_string_pretty(&report)?)?)
+    };
     for model in &args.models {
         println!("\n{model}, load {}", load().as_deref().unwrap_or("unknown"));
         let stage = Stage { worker: &worker, model, is_quick: args.quick };
         for (name, scene) in scenes::ALL.into_iter().filter(|(name, _)| is_wanted(name)) {
             eprintln!("bench: {model}, {name}");
             let figures = scene(&stage).with_context(|| format!("the scene `{name}` failed"))?;
-            print!("{}", figures.table(name));
-            report.push(json!({"model": model, "scene": name, "quick": args.quick, "load": load(),
-                               "figures": figures.json()}));
-            let folder = root.join("target/bench");
-            fs::create_dir_all(&folder)?;
-            fs::write(folder.join("engine.json"), serde_json::to_string_pretty(&report)?)?;
+            tell(model, name, &figures)?;
+            #[cfg(target_os = "linux")]
+            if name == "typing" && args.peers {
+                let figures = peer::Peer::fetch(&folder, model)?.type_in(&stage.keys()?)?;
+                tell(model, "typing, llama.cpp", &figures)?;
+            }
         }
     }
     println!("\nsamples: target/bench/engine.json");

@@ -4,8 +4,8 @@
 //! machine does hits all alike; the figures are medians over rounds. All programs are held to the same CPUs.
 //! Each task's prompt is new in each round, hence in nobody's cache.
 
-mod child;
-mod fetch;
+pub(super) mod child;
+pub(super) mod fetch;
 mod machine;
 mod program;
 mod prompt;
@@ -101,7 +101,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn named(name: &str) -> Result<&'static NamedModel> {
+pub(super) fn named(name: &str) -> Result<&'static NamedModel> {
     let known = || named_models().iter().map(|it| format!("`{}`", it.name)).collect::<Vec<_>>().join(", ");
     named_models()
         .iter()

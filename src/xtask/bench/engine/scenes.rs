@@ -10,12 +10,10 @@ use super::client::{Client, Sent};
 use super::figures::{Figures, percentile};
 use super::{Scene, Stage};
 
-/// A source file to type in and to read from.
+/// A source file to read from.
 const FILE: &str = include_str!("../../../text/stop.rs");
 /// A function of sixty lines, in which a variable is renamed.
 const FUNCTION: &str = include_str!("edit.py");
-/// Somebody who types fast.
-const KEY_INTERVAL: Duration = Duration::from_millis(100);
 /// Cancels come at moments up to so long after their requests.
 const CANCEL_WITHIN_MS: u64 = 400;
 /// About so many characters are a token of source code, a little less than in either model.
@@ -77,26 +75,21 @@ fn quick(idx: usize) -> Value {
 
 /// One request per key, each taking the place of the one before.
 fn typing(stage: &Stage<'_>) -> Result<Figures> {
-    let n_keys = stage.n(200).max(30);
-    let start = FILE.find("\n    pub").context("a place to type at")?;
-    let typed: Vec<usize> = FILE[start..].char_indices().map(|(at, _)| start + at).take(n_keys + 1).collect();
-    let suffix = &FILE[*typed.last().context("keys")?..];
+    let keys = stage.keys()?;
     let mut worker = stage.worker(&[])?;
+    let file = json!({"suffix": keys.suffix, "path": "src/stop.rs", "document": "file:///src/stop.rs",
+        "max_tokens": keys.max_tokens});
+    let at = |prefix: &str| {
+        let mut params = file.clone();
+        params["prefix"] = json!(prefix);
+        params
+    };
     // The editor opens the file.
-    worker.call("warm", &json!({"prefix": &FILE[..start], "suffix": suffix, "path": "src/stop.rs"}))?;
-    let mut sent: Vec<Sent> = Vec::new();
-    let began = Instant::now();
-    for (idx, at) in typed[1..].iter().enumerate() {
-        let key_comes = began + KEY_INTERVAL * u32::try_from(idx)?;
-        thread::sleep(key_comes.saturating_duration_since(Instant::now()));
-        sent.push(worker.request(
-            "complete",
-            &json!({"prefix": &FILE[..*at], "suffix": suffix, "path": "src/stop.rs",
-                "document": "file:///src/stop.rs", "max_tokens": 32}),
-        )?);
-    }
-    let (mut firsts, mut n_shown) = (Vec::new(), 0);
-    let (mut n_prompt, mut n_cached, mut n_drawn, mut n_free) = (0.0, 0.0, 0.0, 0);
+    worker.call("warm", &at(keys.before))?;
+    let sent =
+        keys.paced().map(|prefix| worker.request("complete", &at(prefix))).collect::<Result<Vec<Sent>>>()?;
+    let (mut firsts, mut n_shown, mut n_free) = (Vec::new(), 0, 0);
+    let (mut n_prompt, mut n_cached, mut n_drawn) = (0.0, 0.0, 0.0);
     for request in sent {
         let answer = worker.answer(request)?;
         let usage = |key| figure(&answer.result, "usage", key);
@@ -109,7 +102,7 @@ fn typing(stage: &Stage<'_>) -> Result<Figures> {
             firsts.push(answer.first);
         }
     }
-    let n_keys = n_keys as f64;
+    let n_keys = keys.len() as f64;
     let mut figures = Figures::default();
     figures.push_times("key to first text", &firsts);
     figures.push("keys with text", 100.0 * f64::from(n_shown) / n_keys, "%");

@@ -11,7 +11,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-pub(super) struct Child {
+pub(in crate::bench) struct Child {
     process: std::process::Child,
     /// `None` once it was closed, which ends the program.
     stdin: Option<ChildStdin>,
@@ -20,7 +20,7 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self> {
+    pub(in crate::bench) fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let stderr = File::create(log).with_context(|| format!("cannot create `{}`", log.display()))?;
         let mut process = command
             .stdin(Stdio::piped())
@@ -33,12 +33,12 @@ impl Child {
         Ok(Self { process, stdin, stdout, log: log.to_owned() })
     }
 
-    pub(super) fn send(&mut self, message: &Value) -> Result<()> {
+    pub(in crate::bench) fn send(&mut self, message: &Value) -> Result<()> {
         let stdin = self.stdin.as_mut().context("a program takes input until it is stopped")?;
         writeln!(stdin, "{message}").and_then(|()| stdin.flush()).with_context(|| self.ended())
     }
 
-    pub(super) fn receive(&mut self) -> Result<Value> {
+    pub(in crate::bench) fn receive(&mut self) -> Result<Value> {
         let mut line = String::new();
         if self.stdout.read_line(&mut line)? == 0 {
             bail!(self.ended());
@@ -54,7 +54,7 @@ impl Child {
     }
 
     /// Closes its input and waits for its end.
-    pub(super) fn stop(mut self) -> Result<()> {
+    pub(in crate::bench) fn stop(mut self) -> Result<()> {
         drop(self.stdin.take());
         let status = self.process.wait()?;
         anyhow::ensure!(status.success(), "it ended with {status}\nhint: see `{}`", self.log.display());

@@ -21,7 +21,7 @@ const PYTHON_PACKAGES: [&str; 3] = ["mlx-lm==0.32.2", "mlx[cpu]==0.32.2", "gguf=
 const MADE_OF: &str = "made-of";
 
 /// The Node driver of llama.cpp, beside the packages that it imports.
-pub(super) fn node(folder: &Path) -> Result<PathBuf> {
+pub(in crate::bench) fn node(folder: &Path) -> Result<PathBuf> {
     let (folder, driver) = (folder.join("node"), folder.join("node/llama.mjs"));
     let prebuilt = match std::env::consts::ARCH {
         "x86_64" => "linux-x64",
@@ -64,7 +64,7 @@ pub(super) fn python(folder: &Path) -> Result<PathBuf> {
 }
 
 /// The GGUF file of a named model, with the bytes that the worker's own import takes.
-pub(super) fn model(folder: &Path, model: &NamedModel) -> Result<PathBuf> {
+pub(in crate::bench) fn model(folder: &Path, model: &NamedModel) -> Result<PathBuf> {
     let path = folder.join("models").join(model.file);
     if path.is_file() && sha256(&path)? == model.sha256 {
         return Ok(path);
