@@ -42,10 +42,9 @@ enum Token {
 ///
 /// In every precision but [`Precision::F32`], a row of results does not depend, bit for bit, on the rows beside
 /// it. Matrices that are not quantized are always multiplied in f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Everything in f32: about 1e-7 of the root mean square of a result is lost.
-    #[default]
     F32,
     /// Input rows are rounded to 16 bits per 32 columns, finer than f16: about 2e-5 is lost.
     Int16,
@@ -69,8 +68,9 @@ pub struct CpuOptions {
     pub path: Option<Path>,
     /// Threads that compute, the caller included; `None` is one per physical core.
     pub n_threads: Option<NonZeroUsize>,
-    /// Weights are packed for it: those packed by one `Cpu` keep its precision on any other.
-    pub precision: Precision,
+    /// Weights are packed for it: those packed by one `Cpu` keep its precision on any other. `None` is [`Precision::Int16`]
+    /// where there are instructions for it, which are then faster than f32's, and f32 elsewhere.
+    pub precision: Option<Precision>,
 }
 
 impl Cpu {
@@ -85,7 +85,8 @@ impl Cpu {
         let token = path.token().ok_or(KernelError::PathUnavailable { path })?;
         let n_threads = options.n_threads.unwrap_or_else(Pool::physical_cores);
         let pool = Pool::new(n_threads).map_err(|source| KernelError::Threads { source })?;
-        Ok(Cpu { token, precision: options.precision, pool, slabs: Slabs::default() })
+        let precision = options.precision.unwrap_or_else(|| token.precision());
+        Ok(Cpu { token, precision, pool, slabs: Slabs::default() })
     }
 
     pub fn path(&self) -> Path {
@@ -173,6 +174,17 @@ impl Cpu {
             Token::Neon(simd) => of(simd),
             Token::Portable(simd) => of(simd),
         })
+    }
+}
+
+impl Token {
+    /// The fastest precision that changes no text.
+    fn precision(self) -> Precision {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512Vnni(..) => Precision::Int16,
+            _ => Precision::F32,
+        }
     }
 }
 

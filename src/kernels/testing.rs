@@ -24,7 +24,7 @@ pub(crate) fn cpus_in(precision: Precision) -> Vec<Cpu> {
 
 fn cpu(path: Path, precision: Precision) -> Cpu {
     let n_threads = NonZeroUsize::new(2);
-    Cpu::new(CpuOptions { path: Some(path), n_threads, precision }).unwrap()
+    Cpu::new(CpuOptions { path: Some(path), n_threads, precision: Some(precision) }).unwrap()
 }
 
 /// Numbers of a roughly normal distribution.

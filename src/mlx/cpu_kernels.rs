@@ -51,16 +51,16 @@ pub(crate) enum Joined {
 }
 
 impl Kernels {
-    /// `None` where [`PATH_VARIABLE`] turns them off. `n_threads` is one per physical core if not given.
+    /// `None` where [`PATH_VARIABLE`] turns them off. What is not given is chosen as [`CpuOptions`] says.
     pub(crate) fn new(
         n_threads: Option<NonZeroUsize>,
-        precision: Precision,
+        precision: Option<Precision>,
     ) -> std::result::Result<Option<Self>, LoadError> {
         if std::env::var(PATH_VARIABLE).is_ok_and(|it| it == OFF) {
             return Ok(None);
         }
         let cpu = Cpu::new(CpuOptions { path: None, n_threads, precision })?;
-        tracing::info!(path = %cpu.path(), n_threads = cpu.pool().n_threads(), %precision, "CPU kernels");
+        tracing::info!(path = %cpu.path(), n_threads = cpu.pool().n_threads(), precision = %cpu.precision(), "CPU kernels");
         Ok(Some(Self { cpu: Arc::new(cpu), n_packed_bytes: Arc::default(), n_peak_bytes: Arc::default() }))
     }
 

@@ -37,7 +37,7 @@ impl Kernels {
     #[expect(clippy::unnecessary_wraps, reason = "where there are kernels, it can fail")]
     pub(crate) fn new(
         _: Option<NonZeroUsize>,
-        _: runabout_kernels::Precision,
+        _: Option<runabout_kernels::Precision>,
     ) -> std::result::Result<Option<Self>, LoadError> {
         Ok(None)
     }

@@ -92,7 +92,9 @@ fn main() {
     };
     let wanted = |line: &str| filters.iter().all(|it| line.contains(it.as_str()));
     for path in paths {
-        let with = |precision| Cpu::new(CpuOptions { path: Some(path), n_threads, precision }).unwrap();
+        let with = |precision| {
+            Cpu::new(CpuOptions { path: Some(path), n_threads, precision: Some(precision) }).unwrap()
+        };
         let cpu = with(Precision::F32);
         let limits = machine::Limits::measure(&cpu);
         println!(

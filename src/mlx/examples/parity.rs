@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let folder = args.next().context("usage: parity FOLDER [EXPECTED.json [PRECISION]]")?;
     let expected = args.next();
-    let precision = args.next().map_or(Ok(Precision::default()), |it| it.parse())?;
+    let precision = args.next().map(|it| it.parse::<Precision>()).transpose()?;
     let started = Instant::now();
     let mut model = runabout_mlx::load(
         Path::new(&folder),

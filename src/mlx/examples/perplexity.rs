@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let usage = "usage: perplexity FOLDER TEXT_FILE [PRECISION]";
     let (folder, text) = (args.next().context(usage)?, args.next().context(usage)?);
-    let precision = args.next().map_or(Ok(Precision::default()), |it| it.parse())?;
+    let precision = args.next().map(|it| it.parse::<Precision>()).transpose()?;
     let folder = Path::new(&folder);
     let tokenizer = Tokenizer::from_folder(folder)?;
     let mut tokens = tokenizer.encode_prompt(&std::fs::read_to_string(text)?);
