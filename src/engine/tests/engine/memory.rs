@@ -5,7 +5,7 @@ use runabout_engine::{LoadError, scripted::ScriptedModel};
 use super::*;
 
 /// Room for 1000 tokens of 1 MiB, beside what a step needs.
-const LIMIT_BYTES: u64 = (1000 + 128) << 20;
+const LIMIT_BYTES: u64 = (1000 + 320) << 20;
 
 fn start_limited(mut model: ScriptedModel) -> Engine {
     model.description.kv_bytes_per_token = 1 << 20;
