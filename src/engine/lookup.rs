@@ -26,8 +26,8 @@ const MAX_MATCH: usize = 32;
 /// as many tokens. One token alike is then enough to take it up again.
 const THREAD: usize = 16;
 
-/// Drafts are at most this long: at 24 tokens a step does two and a half times as much in its time as a single
-/// token's step on a CPU, and more would gain little.
+/// Drafts are at most this long. On the CPUs seen so far 8 rows take 3.6 times as long as one; going on like that,
+/// 24 right guesses make a step worth two and a half, and more of them hardly more.
 pub(crate) const MAX_DRAFT: usize = 24;
 
 /// Looks drafts up for one sequence.

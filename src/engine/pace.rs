@@ -25,6 +25,13 @@ const MAX_GROWTH: usize = 4;
 /// as long as one on the CPUs seen so far, and next to nothing more on GPUs.
 const TYPICAL_ROW: f64 = 0.35;
 
+/// So many steps of several tokens tell what a row costs; fewer may have been slow for reasons of their own.
+const MIN_WIDE: usize = 3;
+
+/// After so many steps without one of several tokens, what was measured of those is old: it may be the very reason
+/// why there were none. They are tried again.
+const WIDE_KEEPS: usize = 256;
+
 /// A guess must promise this many times what it costs: so a wrong estimate costs little, and the guesses that
 /// hardly pay are left.
 const MARGIN: f64 = 1.25;
@@ -38,6 +45,8 @@ pub(crate) struct Pace {
     single: VecDeque<StepCost>,
     /// Of several tokens, generated or guessed.
     wide: VecDeque<StepCost>,
+    /// Since the last of those.
+    n_steps_since_wide: usize,
     /// Without tokens of prompts; for their speed.
     decode: VecDeque<StepCost>,
 }
@@ -59,8 +68,17 @@ impl Pace {
     /// A step of `n_tokens` that were generated or guessed, and yielded `n_drawn`.
     pub(crate) fn record_decode(&mut self, n_tokens: usize, n_drawn: usize, elapsed: Duration) {
         let cost = StepCost { n_tokens, n_useful: n_drawn, elapsed };
-        remember(if n_tokens == 1 { &mut self.single } else { &mut self.wide }, cost);
         remember(&mut self.decode, cost);
+        if n_tokens > 1 {
+            remember(&mut self.wide, cost);
+            self.n_steps_since_wide = 0;
+            return;
+        }
+        remember(&mut self.single, cost);
+        self.n_steps_since_wide += 1;
+        if self.n_steps_since_wide > WIDE_KEEPS {
+            self.wide.clear();
+        }
     }
 
     pub(crate) fn speed(&self) -> Speed {
@@ -106,10 +124,18 @@ impl Pace {
         MARGIN * row / token
     }
 
-    /// What one more row costs, in seconds.
+    /// What one more row costs, in seconds: the median, since some steps wait for what else the machine does.
     fn row(&self, single: f64) -> Option<f64> {
-        let (excess, n_more) = excess(self.wide.iter(), single, 1);
-        (n_more > 0.0).then(|| excess / n_more)
+        if self.wide.len() < MIN_WIDE {
+            return None;
+        }
+        let row = |cost: &StepCost| {
+            let (excess, n_more) = excess(std::iter::once(cost), single, 1);
+            excess / n_more
+        };
+        let mut rows: Vec<f64> = self.wide.iter().map(row).collect();
+        rows.sort_by(f64::total_cmp);
+        rows.get(rows.len() / 2).copied()
     }
 
     /// Seconds that a step of one token takes: the median, since the first steps after a pause are slow.
@@ -255,13 +281,32 @@ mod tests {
         pace.record_decode(1, 1, ms(10));
         pace.record_decode(5, 2, ms(22));
         pace.record_decode(2, 1, ms(13));
+        // One step had to wait for something else.
+        pace.record_decode(3, 1, ms(400));
         assert!((pace.guess_threshold(1) - MARGIN * 0.3).abs() < 1e-9);
         // Four sequences share a step of 19 ms; each token costs less, and so a guess must be better.
         assert!((pace.guess_threshold(4) - MARGIN * 3.0 * 4.0 / 19.0).abs() < 1e-9);
         // Where rows cost nothing, any guess is worth it.
         let mut gpu = Pace::default();
         gpu.record_decode(1, 1, ms(10));
-        gpu.record_decode(9, 1, ms(10));
+        for _ in 0..MIN_WIDE {
+            gpu.record_decode(9, 1, ms(10));
+        }
         assert!(gpu.guess_threshold(1) < 1e-9);
+    }
+
+    #[test]
+    fn a_machine_that_was_busy_for_a_while_does_not_end_guessing_for_ever() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::default();
+        pace.record_decode(1, 1, ms(10));
+        for _ in 0..WINDOW {
+            pace.record_decode(4, 1, ms(500));
+        }
+        assert!(pace.guess_threshold(1) > 1.0);
+        for _ in 0..=WIDE_KEEPS {
+            pace.record_decode(1, 1, ms(10));
+        }
+        assert!((pace.guess_threshold(1) - MARGIN * TYPICAL_ROW).abs() < 1e-9);
     }
 }

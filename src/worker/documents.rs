@@ -11,8 +11,10 @@ use runabout_api::CompleteParams;
 use runabout_engine::{FinishReason, JobId, Supersede};
 use tokio::sync::Notify;
 
-/// Texts of so many documents are remembered after their end.
+/// Texts of so many documents are remembered after their end,
 const MAX_DOCUMENTS: usize = 64;
+/// as long as what was asked for them has no more bytes than this, all together.
+const MAX_BYTES: usize = 16 << 20;
 
 /// The newest completions by document.
 #[derive(Debug, Default)]
@@ -106,14 +108,14 @@ impl Documents {
 }
 
 impl Table {
-    /// Texts are forgotten beyond a number; what runs is not.
+    /// Texts are forgotten beyond a number and a size; what runs is not.
     fn forget_oldest(&mut self) {
-        if self.newest.len() <= MAX_DOCUMENTS {
-            return;
-        }
-        let said = self.newest.iter().filter(|(_, it)| matches!(*it.progress(), Progress::Said(_)));
-        let oldest = said.min_by_key(|(_, it)| it.order).map(|(document, _)| document.clone());
-        if let Some(document) = oldest {
+        while self.newest.len() > MAX_DOCUMENTS
+            || self.newest.values().map(|it| it.n_bytes()).sum::<usize>() > MAX_BYTES
+        {
+            let said = self.newest.iter().filter(|(_, it)| matches!(*it.progress(), Progress::Said(_)));
+            let oldest = said.min_by_key(|(_, it)| it.order).map(|(document, _)| document.clone());
+            let Some(document) = oldest else { return };
             self.newest.remove(&document);
         }
     }
@@ -132,6 +134,13 @@ impl Completion {
             ..newer.clone()
         };
         (is_plain && as_older == self.request).then_some(typed)
+    }
+
+    /// Of the texts that it holds.
+    fn n_bytes(&self) -> usize {
+        let CompleteParams { prefix, suffix, context, .. } = &self.request;
+        let context: usize = context.iter().map(|it| it.path.len() + it.text.len()).sum();
+        prefix.len() + suffix.as_ref().map_or(0, String::len) + context
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -301,14 +310,26 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_texts_are_remembered() {
+    fn only_so_many_texts_of_so_many_bytes_are_remembered() {
         let documents = Documents::default();
         for idx in 0..3 * MAX_DOCUMENTS {
             let request = CompleteParams { document: Some(idx.to_string()), ..request("x") };
             documents.take(&request).unwrap().ended("y", FinishReason::Eos);
         }
         assert!(documents.table().newest.len() <= MAX_DOCUMENTS);
+        let large = "x".repeat(MAX_BYTES / 4);
+        for idx in 0..8 {
+            let request = CompleteParams { document: Some(format!("large {idx}")), ..request(&large) };
+            documents.take(&request).unwrap().ended("y", FinishReason::Eos);
+        }
+        assert!(documents.table().newest.values().map(|it| it.n_bytes()).sum::<usize>() <= MAX_BYTES);
         let newest = CompleteParams { document: Some((3 * MAX_DOCUMENTS - 1).to_string()), ..request("x") };
+        assert_eq!(
+            documents.take(&newest).unwrap().follow(),
+            Follow::Nothing,
+            "the large ones came after it"
+        );
+        let newest = CompleteParams { document: Some("large 7".to_owned()), ..request(&large) };
         assert_eq!(documents.take(&newest).unwrap().follow(), Follow::Said(said("y")));
     }
 }
