@@ -1,12 +1,13 @@
 //! Attention over a cache: queries, keys and values of new tokens in, their heads' outputs out.
 //!
 //! Two stages. `append.rs` rotates the new tokens' queries and keys and writes keys and values into the
-//! cache. Then each tile of query rows, the heads that share a key-value head over a few tokens, goes over
-//! its keys in stretches with a running softmax (`tile.rs`). Where there are fewer tiles than threads, as in
+//! cache. Then tiles of query rows, the heads that share a key-value head over a few tokens, go over
+//! their keys in stretches with a running softmax (`tile.rs`, `stretch.rs`). Where there are fewer tiles than threads, as in
 //! decode, the keys are split and the parts merged by their weights.
 
 mod append;
 mod cache;
+mod stretch;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -129,6 +130,8 @@ struct Plan {
     n_rows: usize,
     rows_per_tile: usize,
     n_tiles: usize,
+    /// One if the keys are split.
+    tiles_per_job: usize,
     n_splits: usize,
 }
 
@@ -136,7 +139,7 @@ impl Step<'_> {
     fn run<T: Stored>(self, cpu: &Cpu) {
         append::append::<T>(cpu, self);
         let plan = self.plan(cpu);
-        let n_jobs = plan.n_tiles * self.shape.n_heads * plan.n_splits;
+        let n_jobs = plan.n_tiles.div_ceil(plan.tiles_per_job) * self.shape.n_heads * plan.n_splits;
         let rows = plan.rows_per_tile;
         if plan.n_splits == 1 {
             // The last tiles have the most keys: begun first, they leave no thread alone at the end.
@@ -165,12 +168,15 @@ impl Step<'_> {
         let n_threads = cpu.pool().n_threads();
         let n_jobs = n_tiles * self.shape.n_heads;
         let n_blocks = (self.first_position + self.n_tokens).div_ceil(LANES);
-        let n_splits = if n_threads == 1 || n_jobs >= n_threads * JOBS_PER_THREAD {
+        let n_jobs_wanted = n_threads * JOBS_PER_THREAD;
+        let n_splits = if n_threads == 1 || n_jobs >= n_jobs_wanted {
             1
         } else {
-            (n_threads * JOBS_PER_THREAD).div_ceil(n_jobs).min(n_blocks / BLOCKS_PER_SPLIT).max(1)
+            n_jobs_wanted.div_ceil(n_jobs).min(n_blocks / BLOCKS_PER_SPLIT).max(1)
         };
-        Plan { n_rows, rows_per_tile, n_tiles, n_splits }
+        let tiles_per_job =
+            if n_splits > 1 { 1 } else { (n_jobs / (2 * n_jobs_wanted)).clamp(1, tile::MAX_TILES) };
+        Plan { n_rows, rows_per_tile, n_tiles, tiles_per_job, n_splits }
     }
 
     /// Query heads that share a key-value head.
@@ -202,7 +208,8 @@ impl Kernel for Merge<'_> {
         let Merge { step, plan, tile, parts } = self;
         let dim = step.shape.padded_dim();
         let rows = plan.rows_per_tile;
-        let (kv_head, first_row) = tile::place(step, plan, tile);
+        let (kv_head, tiles) = tile::place(step, plan, tile);
+        let first_row = tiles.start * rows;
         let per_part = rows * (dim + LANES);
         for r in 0..rows.min(plan.n_rows - first_row) {
             let (token, head) = step.token_and_head(kv_head, first_row + r);

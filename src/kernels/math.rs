@@ -34,7 +34,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
     }
     let p = simd.mul_add(p, simd.mul(r, r), simd.add(r, simd.splat(1.0)));
     // Not a tiny number instead of 0: products with it would be subnormal, which is slow.
-    simd.where_greater(given, lowest, simd.mul(p, simd.pow2(n)))
+    simd.where_greater(given, lowest, simd.times_pow2(p, n))
 }
 
 /// `1 / (1 + exp(-x))`.

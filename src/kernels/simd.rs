@@ -60,6 +60,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn round(self, a: Self::V) -> Self::V;
     /// `2^n` for whole `n` in -126..=127.
     fn pow2(self, n: Self::V) -> Self::V;
+    /// `a * 2^n` for whole `n` in -126..=127.
+    #[inline(always)]
+    fn times_pow2(self, a: Self::V, n: Self::V) -> Self::V {
+        self.mul(a, self.pow2(n))
+    }
     fn reduce_add(self, a: Self::V) -> f32;
     /// The greatest lane; unspecified where a lane is not a number.
     fn reduce_max(self, a: Self::V) -> f32;

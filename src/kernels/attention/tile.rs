@@ -1,80 +1,98 @@
-//! One tile of query rows over its keys: scores, running softmax, weighted sums of values.
+//! Tiles of query rows over their keys, from the queries to the outputs.
 //!
-//! The softmax is taken stretch by stretch. When a stretch brings a greater maximum, what was summed up
-//! so far is scaled down; so scores never take more room than one stretch, which stays in the first-level cache.
+//! A job has a few tiles of one key-value head that follow each other. They go over the keys together,
+//! stretch by stretch (`stretch.rs`): so what is stored in f16 is converted once for all of them, into
+//! the second-level cache. A tile that is alone, as in decode, converts in registers.
 
+use super::stretch::{Pass, QUERY_PART, QUERY_ROW, SCORE_ROW, Stretch};
 use super::{Plan, Step, Window};
 use crate::Cpu;
 use crate::memory::with_scratch;
 use crate::simd::{Kernel, LANES, Simd, Stored};
-use crate::tile::{self, Operands, with_rows};
+use crate::tile::with_rows;
 
 /// Blocks of sixteen keys in a stretch: twelve rows of scores take 12 KiB.
-const STRETCH: usize = 16;
-/// Scores of a row, with padding so that rows do not fall into the same sets of the cache.
-const SCORE_ROW: usize = STRETCH * LANES + LANES;
+pub(super) const STRETCH: usize = 16;
+/// Tiles of a job at most: converting takes the time of a quarter of a tile.
+pub(super) const MAX_TILES: usize = 8;
 /// Stands for minus infinity without making a difference of two of them undefined.
-const HIDDEN: f32 = -1e30;
+pub(super) const HIDDEN: f32 = -1e30;
+/// Rows of the largest tile on any path.
+const MAX_ROWS: usize = 12;
 
-/// The key-value head and first row of a tile.
-pub(super) fn place(step: Step, plan: Plan, tile: usize) -> (usize, usize) {
-    (tile % step.shape.n_heads, tile / step.shape.n_heads * plan.rows_per_tile)
+/// The key-value head and the tiles of a unit of the plan, which is a job or the parts of one.
+pub(super) fn place(step: Step, plan: Plan, unit: usize) -> (usize, std::ops::Range<usize>) {
+    let first = unit / step.shape.n_heads * plan.tiles_per_job;
+    (unit % step.shape.n_heads, first..(first + plan.tiles_per_job).min(plan.n_tiles))
 }
 
 /// Does one job of the plan: writes outputs, or to `part` its sums and statistics.
 pub(super) fn attend<T: Stored>(cpu: &Cpu, step: Step, plan: Plan, job: usize, part: Option<&mut [f32]>) {
-    let (tile, split) = (job / plan.n_splits, job % plan.n_splits);
-    let (kv_head, first_row) = place(step, plan, tile);
-    let rows = plan.rows_per_tile;
-    let dim = step.shape.padded_dim();
-    with_scratch(rows * (dim + SCORE_ROW + dim), |scratch| {
-        let (queries, scratch) = scratch.split_at_mut(rows * dim);
-        let (scores, sums) = scratch.split_at_mut(rows * SCORE_ROW);
+    let (unit, split) = (job / plan.n_splits, job % plan.n_splits);
+    let (kv_head, tiles) = place(step, plan, unit);
+    let shape = step.shape;
+    let n_queries = plan.rows_per_tile * QUERY_ROW * shape.head_dim.div_ceil(QUERY_PART);
+    let n_sums = plan.rows_per_tile * shape.padded_dim();
+    let n_scores = plan.rows_per_tile * SCORE_ROW;
+    let n_converted = if is_converted::<T>(tiles.len()) {
+        STRETCH * (shape.keys_per_block() + shape.values_per_block())
+    } else {
+        0
+    };
+    with_scratch(tiles.len() * (n_queries + n_sums) + n_scores + n_converted, |scratch| {
+        let (queries, scratch) = scratch.split_at_mut(tiles.len() * n_queries);
+        let (sums, scratch) = scratch.split_at_mut(tiles.len() * n_sums);
+        let (scores, converted) = scratch.split_at_mut(n_scores);
+        let stored = std::marker::PhantomData;
         cpu.run(Job::<T> {
             step,
             plan,
             kv_head,
-            first_row,
+            tiles,
             split,
             queries,
-            scores,
             sums,
+            scores,
+            converted,
             part,
-            stored: std::marker::PhantomData,
+            stored,
         });
     });
+}
+
+/// Whether `n_tiles` tiles are worth a copy of their keys and values in f32.
+fn is_converted<T>(n_tiles: usize) -> bool {
+    n_tiles > 1 && size_of::<T>() < size_of::<f32>()
 }
 
 struct Job<'a, T> {
     step: Step<'a>,
     plan: Plan,
     kv_head: usize,
-    first_row: usize,
+    tiles: std::ops::Range<usize>,
     split: usize,
-    /// `[head_dim][rows]`.
+    /// For each tile, for each part of a head's dimensions, `[rows][QUERY_ROW]`.
     queries: &'a mut [f32],
+    /// For each tile `[rows][padded_dim]`.
+    sums: &'a mut [f32],
     /// `[rows][SCORE_ROW]`.
     scores: &'a mut [f32],
-    /// `[rows][padded_dim]`.
-    sums: &'a mut [f32],
+    /// Keys, then values of a stretch, in f32; empty if there is no need.
+    converted: &'a mut [f32],
     part: Option<&'a mut [f32]>,
     stored: std::marker::PhantomData<T>,
 }
 
-impl<T: Stored> Kernel for Job<'_, T> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        with_rows!(self.plan.rows_per_tile, |ROWS| if ROWS <= S::TILE_ROWS {
-            simd.run(Tile::<T, ROWS> { job: self });
-        });
-    }
+/// Rows of queries, and how far they have come.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    first_row: usize,
+    pub(super) positions: [usize; MAX_ROWS],
+    pub(super) maxima: [f32; MAX_ROWS],
+    pub(super) totals: [f32; MAX_ROWS],
 }
 
-struct Tile<'a, T, const ROWS: usize> {
-    job: Job<'a, T>,
-}
-
-/// The blocks of keys that a tile sees: `0..n_kept`, then from `first` on.
+/// The blocks of keys that tiles see: `0..n_kept`, then from `first` on.
 #[derive(Clone, Copy)]
 struct Blocks {
     n_kept: usize,
@@ -83,7 +101,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// Of a tile whose first and last tokens are at the given positions.
+    /// Of tiles whose first and last tokens are at the given positions.
     #[inline(always)]
     fn of(window: Option<Window>, first_position: usize, last_position: usize) -> Blocks {
         let end = last_position / LANES + 1;
@@ -100,260 +118,123 @@ impl Blocks {
     }
 }
 
-impl<T: Stored, const ROWS: usize> Kernel for Tile<'_, T, ROWS> {
+impl Tile {
+    const EMPTY: Tile =
+        Tile { first_row: 0, positions: [0; MAX_ROWS], maxima: [HIDDEN; MAX_ROWS], totals: [0.0; MAX_ROWS] };
+
+    /// The tile that begins with row `first_row`; rows beyond the last repeat it, and are not written.
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Job { step, plan, kv_head, first_row, split, queries, scores, sums, part, .. } = self.job;
-        let shape = step.shape;
-        let dim = shape.padded_dim();
-        let n_heads = step.attention.n_heads;
-        // Rows beyond the last repeat it, and are not written.
-        let row = |r: usize| step.token_and_head(kv_head, (first_row + r).min(plan.n_rows - 1));
-        let mut positions = [0; ROWS];
-        for (r, position) in positions.iter_mut().enumerate() {
-            let (token, head) = row(r);
-            *position = step.first_position + token;
-            // SAFETY: `queries` of the step holds `[n_tokens, n_heads, head_dim]`, written by the first stage.
-            unsafe {
-                let from = step.queries.get().add((token * n_heads + head) * shape.head_dim);
-                for d in 0..shape.head_dim {
-                    *queries.as_mut_ptr().add(d * ROWS + r) = *from.add(d);
+    fn begin(step: Step, plan: Plan, kv_head: usize, first_row: usize, queries: *mut f32) -> Tile {
+        let mut tile = Tile { first_row, ..Tile::EMPTY };
+        let (rows, dim) = (plan.rows_per_tile, step.shape.head_dim);
+        for r in 0..rows.min(MAX_ROWS) {
+            let (token, head) = step.token_and_head(kv_head, (first_row + r).min(plan.n_rows - 1));
+            tile.positions[r] = step.first_position + token;
+            for d in (0..dim).step_by(QUERY_PART) {
+                // SAFETY: `queries` of the step holds `[n_tokens, n_heads, head_dim]`, written by the first stage;
+                // those of the tile are as a job says.
+                unsafe {
+                    let from = step.queries.get().add((token * step.attention.n_heads + head) * dim + d);
+                    let to = queries.add((d / QUERY_PART * rows + r) * QUERY_ROW);
+                    from.copy_to_nonoverlapping(to, QUERY_PART.min(dim - d));
                 }
             }
         }
+        tile
+    }
 
-        let blocks = Blocks::of(step.attention.window, positions[0], positions[ROWS - 1]);
+    fn last_position(&self, plan: Plan) -> usize {
+        self.positions[plan.rows_per_tile.clamp(1, MAX_ROWS) - 1]
+    }
+
+    /// Writes the outputs.
+    #[inline(always)]
+    fn finish<S: Simd>(&self, simd: S, step: Step, plan: Plan, kv_head: usize, sums: *const f32) {
+        let dim = step.shape.padded_dim();
+        for r in 0..plan.rows_per_tile.min(plan.n_rows - self.first_row).min(MAX_ROWS) {
+            let (token, head) = step.token_and_head(kv_head, self.first_row + r);
+            let mut total = self.totals[r];
+            let mut weight = 1.0;
+            if let Some(sink) = step.attention.sinks.and_then(|it| it.get(head)) {
+                let greatest = sink.max(self.maxima[r]);
+                weight = (self.maxima[r] - greatest).exp();
+                total = total * weight + (sink - greatest).exp();
+            }
+            let factor = simd.splat(weight / total);
+            for d in (0..step.shape.head_dim).step_by(LANES) {
+                // SAFETY: the sums of row `r` are `dim` long; the head's output is this job's alone.
+                unsafe {
+                    let value = simd.mul(simd.load(sums.add(r * dim + d)), factor);
+                    let at = (token * step.attention.n_heads + head) * step.shape.head_dim + d;
+                    simd.store_first(step.out.get().add(at), value, LANES.min(step.shape.head_dim - d));
+                }
+            }
+        }
+    }
+}
+
+impl<T: Stored> Kernel for Job<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Job { step, plan, kv_head, tiles, split, queries, sums, scores, converted, part, .. } = self;
+        let shape = step.shape;
+        let (rows, dim) = (plan.rows_per_tile, shape.padded_dim());
+        let (n_queries, n_sums) = (queries.len() / tiles.len().max(1), rows * dim);
+        let mut states = [Tile::EMPTY; MAX_TILES];
+        let n_tiles = tiles.len().min(MAX_TILES);
+        let states = &mut states[..n_tiles];
+        for ((state, tile), queries) in states.iter_mut().zip(tiles).zip(queries.chunks_exact_mut(n_queries))
+        {
+            *state = Tile::begin(step, plan, kv_head, tile * rows, queries.as_mut_ptr());
+        }
+        let (Some(first), Some(last)) = (states.first(), states.last()) else { return };
+        let blocks = Blocks::of(step.attention.window, first.positions[0], last.last_position(plan));
         let end = blocks.n * (split + 1) / plan.n_splits;
         let mut at = blocks.n * split / plan.n_splits;
-        let mut maxima = [HIDDEN; ROWS];
-        let mut totals = [0.0; ROWS];
         sums.fill(0.0);
         while at < end {
             let (block, n_following) = blocks.at(at);
             let n = n_following.min(STRETCH).min(end - at);
-            let stretch = Stretch { step, kv_head, block, n };
-            // SAFETY: the blocks hold tokens up to the tile's last, written by the first stage; the scratch
-            // memory has the sizes that its comments in `Job` say.
-            unsafe {
-                stretch.score::<S, T, ROWS>(simd, queries.as_ptr(), scores.as_mut_ptr());
-                let scales = stretch.soften(simd, &positions, scores, &mut maxima, &mut totals);
-                stretch.sum_up::<S, T, ROWS>(simd, scores.as_ptr(), scales, sums.as_mut_ptr());
+            // SAFETY: the cache holds the blocks.
+            let stored = unsafe { Stretch::<T>::stored(step, kv_head, block, n) };
+            let in_f32 = is_converted::<T>(n_tiles).then(|| {
+                // SAFETY: there is room for a stretch.
+                unsafe { stored.convert(simd, converted.as_mut_ptr()) }
+            });
+            for (i, tile) in states.iter_mut().enumerate() {
+                // What comes after a tile's last token is for the later tiles.
+                let n = n.min((tile.last_position(plan) / LANES + 1).saturating_sub(block));
+                if n == 0 {
+                    continue;
+                }
+                let queries = queries.as_ptr().wrapping_add(i * n_queries);
+                let sums = sums.as_mut_ptr().wrapping_add(i * n_sums);
+                let scores = scores.as_mut_ptr();
+                with_rows!(rows, |ROWS| if ROWS <= S::TILE_ROWS {
+                    if let Some(stretch) = in_f32 {
+                        let stretch = Stretch { n, ..stretch };
+                        simd.run(Pass::<f32, ROWS> { stretch, tile, queries, scores, sums });
+                    } else {
+                        let stretch = Stretch { n, ..stored };
+                        simd.run(Pass::<T, ROWS> { stretch, tile, queries, scores, sums });
+                    }
+                });
             }
             at += n;
         }
 
         if let Some(part) = part {
-            let (part_sums, statistics) = part.split_at_mut(ROWS * dim);
-            part_sums.copy_from_slice(sums);
+            let (part_sums, statistics) = part.split_at_mut(n_sums);
+            part_sums.copy_from_slice(&sums[..n_sums]);
+            let Tile { maxima, totals, .. } = states[0];
             for ((row, maximum), total) in statistics.chunks_exact_mut(LANES).zip(maxima).zip(totals) {
                 row[0] = maximum;
                 row[1] = total;
             }
             return;
         }
-        for r in 0..ROWS.min(plan.n_rows - first_row) {
-            let (token, head) = row(r);
-            let mut total = totals[r];
-            let mut weight = 1.0;
-            if let Some(sink) = step.attention.sinks.and_then(|it| it.get(head)) {
-                let greatest = sink.max(maxima[r]);
-                weight = (maxima[r] - greatest).exp();
-                total = total * weight + (sink - greatest).exp();
-            }
-            let factor = simd.splat(weight / total);
-            for d in (0..shape.head_dim).step_by(LANES) {
-                // SAFETY: the sums of row `r` are `dim` long; the head's output is this job's alone.
-                unsafe {
-                    let value = simd.mul(simd.load(sums.as_ptr().add(r * dim + d)), factor);
-                    let to = step.out.get().add((token * n_heads + head) * shape.head_dim + d);
-                    simd.store_first(to, value, LANES.min(shape.head_dim - d));
-                }
-            }
-        }
-    }
-}
-
-/// Blocks of keys that follow each other.
-#[derive(Clone, Copy)]
-struct Stretch<'a> {
-    step: Step<'a>,
-    kv_head: usize,
-    block: usize,
-    n: usize,
-}
-
-impl Stretch<'_> {
-    /// The products of queries and keys.
-    ///
-    /// # Safety
-    /// `queries` are `[head_dim][ROWS]`, `scores` `[ROWS][SCORE_ROW]`; the blocks exist.
-    #[inline(always)]
-    unsafe fn score<S: Simd, T: Stored, const ROWS: usize>(
-        self,
-        simd: S,
-        queries: *const f32,
-        scores: *mut f32,
-    ) {
-        let shape = self.step.shape;
-        let block_len = shape.n_heads * shape.keys_per_block();
-        let mut operands = Operands {
-            n_steps: shape.head_dim,
-            w: self.step.keys.get().cast::<T>().cast_const(),
-            w_step: LANES,
-            w_block: block_len,
-            // The next blocks': a head's keys in a block are too few for the hardware to see a stream.
-            w_ahead: S::TILE_BLOCKS * block_len,
-            x: queries,
-        };
-        // SAFETY: as promised by the caller.
-        unsafe {
-            operands.w = operands.w.add(self.block * block_len + self.kv_head * shape.keys_per_block());
-            let mut b = 0;
-            while b + S::TILE_BLOCKS <= self.n && S::TILE_BLOCKS == 2 {
-                let mut tile = [[simd.zero(); 2]; ROWS];
-                tile::multiply_add::<S, T, ROWS, 2, ROWS, 1>(simd, operands, &mut tile);
-                tile::store(simd, scores.add(b * LANES), SCORE_ROW, &tile);
-                operands.w = operands.w.wrapping_add(2 * block_len);
-                b += 2;
-            }
-            while b < self.n {
-                let mut tile = [[simd.zero(); 1]; ROWS];
-                tile::multiply_add::<S, T, ROWS, 1, ROWS, 1>(simd, operands, &mut tile);
-                tile::store(simd, scores.add(b * LANES), SCORE_ROW, &tile);
-                operands.w = operands.w.wrapping_add(block_len);
-                b += 1;
-            }
-        }
-    }
-
-    /// Scores to weights; what sums so far must be multiplied by.
-    ///
-    /// # Safety
-    /// `scores` are `[ROWS][SCORE_ROW]`.
-    #[inline(always)]
-    unsafe fn soften<S: Simd, const ROWS: usize>(
-        self,
-        simd: S,
-        positions: &[usize; ROWS],
-        scores: &mut [f32],
-        maxima: &mut [f32; ROWS],
-        totals: &mut [f32; ROWS],
-    ) -> [f32; ROWS] {
-        let window = self.step.attention.window;
-        let end = (self.block + self.n) * LANES;
-        let mut scales = [1.0; ROWS];
-        for r in 0..ROWS {
-            let position = positions[r];
-            let first_seen = window.map_or(0, |it| (position + 1).saturating_sub(it.size));
-            let row = scores.as_mut_ptr().wrapping_add(r * SCORE_ROW);
-            // SAFETY: as promised by the caller.
-            unsafe {
-                if end > position + 1 || self.block * LANES < first_seen {
-                    let n_kept = window.map_or(0, |it| it.n_kept);
-                    for b in 0..self.n {
-                        let start = (self.block + b) * LANES;
-                        let upto = |limit: usize| limit.saturating_sub(start).min(LANES);
-                        let seen_end = upto(position + 1);
-                        let p = row.add(b * LANES);
-                        let all = simd.load(p);
-                        let recent =
-                            simd.keep(all, upto(first_seen).min(seen_end), seen_end, simd.splat(HIDDEN));
-                        simd.store(p, simd.keep(all, 0, upto(n_kept).min(seen_end), recent));
-                    }
-                }
-                let mut greatest = simd.splat(HIDDEN);
-                for b in 0..self.n {
-                    greatest = simd.max(simd.load(row.add(b * LANES)), greatest);
-                }
-                let greatest = simd.reduce_max(greatest);
-                if greatest > maxima[r] {
-                    scales[r] = (maxima[r] - greatest).exp();
-                    totals[r] *= scales[r];
-                    maxima[r] = greatest;
-                }
-                let maximum = simd.splat(maxima[r]);
-                let mut total = simd.zero();
-                for b in 0..self.n {
-                    let p = row.add(b * LANES);
-                    let weight = crate::math::exp(simd, simd.sub(simd.load(p), maximum));
-                    total = simd.add(total, weight);
-                    simd.store(p, weight);
-                }
-                totals[r] += simd.reduce_add(total);
-            }
-        }
-        scales
-    }
-
-    /// Scales the sums and adds the weighted values.
-    ///
-    /// # Safety
-    /// `scores` are `[ROWS][SCORE_ROW]`, `sums` `[ROWS][padded_dim]`; the blocks exist.
-    #[inline(always)]
-    unsafe fn sum_up<S: Simd, T: Stored, const ROWS: usize>(
-        self,
-        simd: S,
-        scores: *const f32,
-        scales: [f32; ROWS],
-        sums: *mut f32,
-    ) {
-        let n_vectors = self.step.shape.padded_dim() / LANES;
-        let mut v = 0;
-        // SAFETY: as promised by the caller; `v` stays below the vectors of a head.
-        unsafe {
-            while v + S::TILE_BLOCKS <= n_vectors && S::TILE_BLOCKS == 2 {
-                self.sum_up_vectors::<S, T, ROWS, 2>(simd, scores, scales, sums, v);
-                v += 2;
-            }
-            while v < n_vectors {
-                self.sum_up_vectors::<S, T, ROWS, 1>(simd, scores, scales, sums, v);
-                v += 1;
-            }
-        }
-    }
-
-    /// `N` vectors of the head's dimensions, from vector `v` on.
-    ///
-    /// # Safety
-    /// As for `sum_up`; `v + N` vectors exist.
-    #[inline(always)]
-    unsafe fn sum_up_vectors<S: Simd, T: Stored, const ROWS: usize, const N: usize>(
-        self,
-        simd: S,
-        scores: *const f32,
-        scales: [f32; ROWS],
-        sums: *mut f32,
-        v: usize,
-    ) {
-        let shape = self.step.shape;
-        let dim = shape.padded_dim();
-        let block_len = shape.n_heads * shape.values_per_block();
-        let n_tokens = self.step.first_position + self.step.n_tokens;
-        // SAFETY: as promised by the caller. Only tokens that were written take part: what is left in a
-        // block from before might not be finite.
-        unsafe {
-            let sums = sums.add(v * LANES);
-            let mut tile = tile::load::<S, ROWS, N>(simd, sums, dim);
-            for (row, scale) in tile.iter_mut().zip(scales) {
-                for sum in row {
-                    *sum = simd.mul(*sum, simd.splat(scale));
-                }
-            }
-            let values = self.step.values.get().cast::<T>().cast_const();
-            let values =
-                values.add(self.block * block_len + self.kv_head * shape.values_per_block() + v * LANES);
-            for b in 0..self.n {
-                let operands = Operands {
-                    n_steps: LANES.min(n_tokens - (self.block + b) * LANES),
-                    w: values.add(b * block_len),
-                    w_step: dim,
-                    w_block: LANES,
-                    w_ahead: block_len,
-                    x: scores.add(b * LANES),
-                };
-                tile::multiply_add::<S, T, ROWS, N, 1, SCORE_ROW>(simd, operands, &mut tile);
-            }
-            tile::store(simd, sums, dim, &tile);
+        for (tile, sums) in states.iter().zip(sums.chunks_exact(n_sums)) {
+            tile.finish(simd, step, plan, kv_head, sums.as_ptr());
         }
     }
 }

@@ -73,6 +73,10 @@ type Heads = (&'static str, usize, usize, usize);
 const HEADS: [Heads; 3] =
     [("smollm2-135m", 9, 3, 64), ("qwen2.5-0.5b", 14, 2, 64), ("qwen2.5-1.5b", 12, 2, 128)];
 
+/// Tokens in the cache, and new ones.
+const ATTENTION: [(usize, usize); 7] =
+    [(128, 1), (1_024, 1), (1_024, 4), (0, 128), (0, 512), (0, 2_048), (1_024, 512)];
+
 fn main() {
     let (paths, rest): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|it| it.parse::<Path>().is_ok());
     let (n_threads, filters): (Vec<_>, Vec<_>) =
@@ -110,8 +114,12 @@ fn main() {
             "model", "product", "in", "rows", "us", "GB/s", "of", "GOP/s", "of"
         );
         for heads in HEADS {
-            if wanted(&format!("{} attention", heads.0)) {
-                bench_attention(&cpu, heads, &limits);
+            let cases: Vec<_> = ATTENTION
+                .into_iter()
+                .filter(|it| wanted(&format!("{} attention {} rows", heads.0, it.1)))
+                .collect();
+            if !cases.is_empty() {
+                bench_attention(&cpu, heads, &cases, &limits);
             }
         }
         for shape in &SHAPES {
@@ -185,16 +193,19 @@ fn bench_matmul(cpu: &Cpu, shape: &Shape, n_rows: &[usize], limits: &machine::Li
 }
 
 /// New tokens after a context, with rotation, on as many caches as a model has layers.
-fn bench_attention(cpu: &Cpu, (model, n_heads, n_kv_heads, head_dim): Heads, limits: &machine::Limits) {
+fn bench_attention(
+    cpu: &Cpu,
+    (model, n_heads, n_kv_heads, head_dim): Heads,
+    cases: &[(usize, usize)],
+    limits: &machine::Limits,
+) {
     let table = RopeTable::new(&RopeTable::plain_frequencies(1e4, head_dim), 1.0, 4_096);
     let shape = KvShape { n_heads: n_kv_heads, head_dim, kv_type: KvType::F16 };
     let n_per_token = (n_heads + 2 * n_kv_heads) * head_dim;
     let mut rng = fastrand::Rng::with_seed(1);
     let qkv: Vec<f32> = (0..2_048 * n_per_token).map(|_| rng.f32() - 0.5).collect();
     let mut out = vec![0.0; 2_048 * n_heads * head_dim];
-    for (context, n_tokens) in
-        [(128, 1), (1_024, 1), (1_024, 4), (0, 128), (0, 512), (0, 2_048), (1_024, 512)]
-    {
+    for &(context, n_tokens) in cases {
         let attention = |n: usize| Attention {
             qkv: &qkv[..n * n_per_token],
             n_heads,

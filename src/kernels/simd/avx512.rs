@@ -116,6 +116,10 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         op!(x::_mm512_castsi512_ps(x::_mm512_slli_epi32::<23>(biased)))
     }
     #[inline(always)]
+    fn times_pow2(self, a: Self::V, n: Self::V) -> Self::V {
+        op!(x::_mm512_scalef_ps(a, n))
+    }
+    #[inline(always)]
     fn reduce_add(self, a: Self::V) -> f32 {
         op!(x::_mm512_reduce_add_ps(a))
     }
@@ -204,7 +208,12 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
     #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, a: Self::V, n: usize) {
-        op!(x::_mm512_mask_storeu_ps(p, first(n), a));
+        // What a masked store writes cannot be forwarded to a load, which then waits.
+        if n == 16 {
+            op!(x::_mm512_storeu_ps(p, a));
+        } else {
+            op!(x::_mm512_mask_storeu_ps(p, first(n), a));
+        }
     }
     #[inline(always)]
     unsafe fn load_f16(self, p: *const f16) -> Self::V {

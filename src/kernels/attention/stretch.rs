@@ -1,0 +1,300 @@
+//! A stretch of keys for one tile of query rows: scores, weights, weighted sums of values.
+//!
+//! The softmax is taken stretch by stretch. When a stretch brings a greater maximum, what was summed up
+//! so far is scaled down; so scores never take more room than one stretch, which stays in the first-level cache.
+
+use super::Step;
+use super::tile::{HIDDEN, STRETCH, Tile};
+use crate::simd::{Element, Kernel, LANES, Simd};
+use crate::tile::{self, Operands};
+
+/// Scores of a row, with padding so that rows do not fall into the same sets of the cache.
+pub(super) const SCORE_ROW: usize = STRETCH * LANES + LANES;
+/// Dimensions of a head that are multiplied together, of all heads but the largest all; queries have room for
+/// as many in a row, with padding as scores have.
+pub(super) const QUERY_PART: usize = 256;
+pub(super) const QUERY_ROW: usize = QUERY_PART + LANES;
+
+/// Blocks of keys and values that follow each other, of one head.
+#[derive(Clone, Copy)]
+pub(super) struct Stretch<'a, T> {
+    pub(super) step: Step<'a>,
+    /// The first block's number, and how many there are.
+    pub(super) block: usize,
+    pub(super) n: usize,
+    /// `[head_dim][16]` for each block.
+    pub(super) keys: *const T,
+    pub(super) keys_step: usize,
+    /// `[16][padded_dim]` for each block.
+    pub(super) values: *const T,
+    pub(super) values_step: usize,
+}
+
+/// The scores of `N` blocks, or what more dimensions add to them.
+///
+/// # Safety
+/// The operands are readable; `scores` are `[ROWS][SCORE_ROW]`.
+#[inline(always)]
+unsafe fn score_blocks<S: Simd, T: Element, const ROWS: usize, const N: usize>(
+    simd: S,
+    operands: Operands<T>,
+    scores: *mut f32,
+    fresh: bool,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut tile = if fresh { [[simd.zero(); N]; ROWS] } else { tile::load(simd, scores, SCORE_ROW) };
+        tile::multiply_add::<S, T, ROWS, N, 1, QUERY_ROW>(simd, operands, &mut tile);
+        tile::store(simd, scores, SCORE_ROW, &tile);
+    }
+}
+
+/// # Safety
+/// `n` values, whole vectors, are readable and writable.
+#[inline(always)]
+unsafe fn convert<S: Simd, T: Element>(simd: S, from: *const T, n: usize, to: *mut f32) {
+    for i in (0..n).step_by(LANES) {
+        // SAFETY: as promised by the caller.
+        unsafe { simd.store(to.add(i), T::load(simd, from.add(i))) };
+    }
+}
+
+/// A tile of `ROWS` rows over a stretch.
+pub(super) struct Pass<'a, T, const ROWS: usize> {
+    pub(super) stretch: Stretch<'a, T>,
+    pub(super) tile: &'a mut Tile,
+    /// For each part of a head's dimensions `[ROWS][QUERY_ROW]`.
+    pub(super) queries: *const f32,
+    /// `[ROWS][SCORE_ROW]`.
+    pub(super) scores: *mut f32,
+    /// `[ROWS][padded_dim]`.
+    pub(super) sums: *mut f32,
+}
+
+impl<T: Element, const ROWS: usize> Kernel for Pass<'_, T, ROWS> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Pass { stretch, tile, queries, scores, sums } = self;
+        // SAFETY: the blocks hold tokens up to the tile's last, written by the first stage; the scratch memory has
+        // the sizes that the comments say.
+        unsafe {
+            stretch.score::<S, ROWS>(simd, queries, scores);
+            let scales = stretch.soften::<S, ROWS>(simd, tile, scores);
+            let n_tokens = (tile.positions[ROWS - 1] + 1 - stretch.block * LANES).min(stretch.n * LANES);
+            stretch.sum_up::<S, ROWS>(simd, scores, scales, sums, n_tokens);
+        }
+    }
+}
+
+impl<'a, T: Element> Stretch<'a, T> {
+    /// `n` blocks of the cache from `block` on.
+    ///
+    /// # Safety
+    /// The blocks exist.
+    #[inline(always)]
+    pub(super) unsafe fn stored(step: Step<'a>, kv_head: usize, block: usize, n: usize) -> Stretch<'a, T> {
+        let shape = step.shape;
+        let (keys_step, values_step) =
+            (shape.n_heads * shape.keys_per_block(), shape.n_heads * shape.values_per_block());
+        let keys = step.keys.get().cast::<T>().cast_const();
+        let values = step.values.get().cast::<T>().cast_const();
+        // SAFETY: as promised by the caller.
+        unsafe {
+            Stretch {
+                step,
+                block,
+                n,
+                keys: keys.add(block * keys_step + kv_head * shape.keys_per_block()),
+                keys_step,
+                values: values.add(block * values_step + kv_head * shape.values_per_block()),
+                values_step,
+            }
+        }
+    }
+
+    /// A copy in f32 at `to`.
+    ///
+    /// # Safety
+    /// There is room for `n` blocks of keys and of values.
+    #[inline(always)]
+    pub(super) unsafe fn convert<S: Simd>(self, simd: S, to: *mut f32) -> Stretch<'a, f32> {
+        let Stretch { step, block, n, .. } = self;
+        let (keys_step, values_step) = (step.shape.keys_per_block(), step.shape.values_per_block());
+        // SAFETY: as promised by the caller; blocks of both are whole vectors.
+        unsafe {
+            let keys = to;
+            let values = to.add(n * keys_step);
+            for b in 0..n {
+                convert(simd, self.keys.add(b * self.keys_step), keys_step, keys.add(b * keys_step));
+                convert(
+                    simd,
+                    self.values.add(b * self.values_step),
+                    values_step,
+                    values.add(b * values_step),
+                );
+            }
+            Stretch { step, block, n, keys, keys_step, values, values_step }
+        }
+    }
+
+    /// The products of queries and keys.
+    ///
+    /// # Safety
+    /// `queries` and `scores` are as a pass has them; the blocks exist.
+    #[inline(always)]
+    unsafe fn score<S: Simd, const ROWS: usize>(self, simd: S, queries: *const f32, scores: *mut f32) {
+        let dim = self.step.shape.head_dim;
+        for d in (0..dim).step_by(QUERY_PART) {
+            let mut operands = Operands {
+                n_steps: QUERY_PART.min(dim - d),
+                w: self.keys.wrapping_add(d * LANES),
+                w_step: LANES,
+                w_block: self.keys_step,
+                // The next blocks': a head's keys in a block are too few for the hardware to see a stream.
+                w_ahead: S::TILE_BLOCKS * self.keys_step,
+                x: queries.wrapping_add(d / QUERY_PART * ROWS * QUERY_ROW),
+            };
+            // SAFETY: as promised by the caller.
+            unsafe {
+                let mut b = 0;
+                while b + S::TILE_BLOCKS <= self.n && S::TILE_BLOCKS == 2 {
+                    score_blocks::<S, T, ROWS, 2>(simd, operands, scores.add(b * LANES), d == 0);
+                    operands.w = operands.w.wrapping_add(2 * self.keys_step);
+                    b += 2;
+                }
+                while b < self.n {
+                    score_blocks::<S, T, ROWS, 1>(simd, operands, scores.add(b * LANES), d == 0);
+                    operands.w = operands.w.wrapping_add(self.keys_step);
+                    b += 1;
+                }
+            }
+        }
+    }
+
+    /// Scores to weights; what sums so far must be multiplied by.
+    ///
+    /// # Safety
+    /// `scores` are `[ROWS][SCORE_ROW]`.
+    #[inline(always)]
+    unsafe fn soften<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+        tile: &mut Tile,
+        scores: *mut f32,
+    ) -> [f32; ROWS] {
+        let window = self.step.attention.window;
+        let n_kept = window.map_or(0, |it| it.n_kept);
+        let Tile { positions, maxima, totals, .. } = tile;
+        let mut scales = [1.0; ROWS];
+        for r in 0..ROWS {
+            let position = positions[r];
+            let first_seen = window.map_or(0, |it| (position + 1).saturating_sub(it.size));
+            let row = scores.wrapping_add(r * SCORE_ROW);
+            // SAFETY: as promised by the caller.
+            unsafe {
+                // Most blocks are seen whole.
+                let n_past = (position + 1).saturating_sub(self.block * LANES) / LANES;
+                let first = if self.block * LANES < first_seen { 0 } else { n_past };
+                for b in first..self.n {
+                    let start = (self.block + b) * LANES;
+                    let upto = |limit: usize| limit.saturating_sub(start).min(LANES);
+                    let seen_end = upto(position + 1);
+                    let p = row.add(b * LANES);
+                    let all = simd.load(p);
+                    let recent = simd.keep(all, upto(first_seen).min(seen_end), seen_end, simd.splat(HIDDEN));
+                    simd.store(p, simd.keep(all, 0, upto(n_kept).min(seen_end), recent));
+                }
+                let mut greatest = simd.splat(HIDDEN);
+                for b in 0..self.n {
+                    greatest = simd.max(simd.load(row.add(b * LANES)), greatest);
+                }
+                let greatest = simd.reduce_max(greatest);
+                if greatest > maxima[r] {
+                    scales[r] = (maxima[r] - greatest).exp();
+                    totals[r] *= scales[r];
+                    maxima[r] = greatest;
+                }
+                let maximum = simd.splat(maxima[r]);
+                let mut total = simd.zero();
+                for b in 0..self.n {
+                    let p = row.add(b * LANES);
+                    let weight = crate::math::exp(simd, simd.sub(simd.load(p), maximum));
+                    total = simd.add(total, weight);
+                    simd.store(p, weight);
+                }
+                totals[r] += simd.reduce_add(total);
+            }
+        }
+        scales
+    }
+
+    /// Scales the sums and adds the weighted values of the first `n_tokens` tokens, all that the tile sees.
+    ///
+    /// # Safety
+    /// `scores` are `[ROWS][SCORE_ROW]`, `sums` `[ROWS][padded_dim]`; the blocks exist.
+    #[inline(always)]
+    unsafe fn sum_up<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+        scores: *const f32,
+        scales: [f32; ROWS],
+        sums: *mut f32,
+        n_tokens: usize,
+    ) {
+        let n_vectors = self.step.shape.padded_dim() / LANES;
+        let mut v = 0;
+        // SAFETY: as promised by the caller; `v` stays below the vectors of a head.
+        unsafe {
+            while v + S::TILE_BLOCKS <= n_vectors && S::TILE_BLOCKS == 2 {
+                self.sum_up_vectors::<S, ROWS, 2>(simd, scores, scales, sums, n_tokens, v);
+                v += 2;
+            }
+            while v < n_vectors {
+                self.sum_up_vectors::<S, ROWS, 1>(simd, scores, scales, sums, n_tokens, v);
+                v += 1;
+            }
+        }
+    }
+
+    /// `N` vectors of the head's dimensions, from vector `v` on.
+    ///
+    /// # Safety
+    /// As for `sum_up`; `v + N` vectors exist.
+    #[inline(always)]
+    unsafe fn sum_up_vectors<S: Simd, const ROWS: usize, const N: usize>(
+        self,
+        simd: S,
+        scores: *const f32,
+        scales: [f32; ROWS],
+        sums: *mut f32,
+        n_tokens: usize,
+        v: usize,
+    ) {
+        let dim = self.step.shape.padded_dim();
+        // SAFETY: as promised by the caller. Only tokens that are seen take part: what is left in
+        // a block from before might not be finite.
+        unsafe {
+            let sums = sums.add(v * LANES);
+            let mut tile = tile::load::<S, ROWS, N>(simd, sums, dim);
+            for (row, scale) in tile.iter_mut().zip(scales) {
+                for sum in row {
+                    *sum = simd.mul(*sum, simd.splat(scale));
+                }
+            }
+            let values = self.values.add(v * LANES);
+            let at_once = if self.values_step == LANES * dim { n_tokens } else { LANES };
+            for first in (0..n_tokens).step_by(at_once) {
+                let operands = Operands {
+                    n_steps: at_once.min(n_tokens - first),
+                    w: values.add(first / LANES * self.values_step),
+                    w_step: dim,
+                    w_block: LANES,
+                    w_ahead: self.values_step,
+                    x: scores.add(first),
+                };
+                tile::multiply_add::<S, T, ROWS, N, 1, SCORE_ROW>(simd, operands, &mut tile);
+            }
+            tile::store(simd, sums, dim, &tile);
+        }
+    }
+}
