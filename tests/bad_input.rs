@@ -106,7 +106,7 @@ fn an_unknown_method_is_named_with_the_nearest_known_one() {
 #[test]
 fn an_id_that_is_in_flight_is_refused_and_the_first_request_goes_on() {
     let mut worker = Worker::tiny();
-    let id = worker.request("complete", &json!({"prefix": "a", "max_tokens": 500}));
+    let id = worker.request("complete", &json!({"prefix": "a", "mode": "raw", "max_tokens": 500}));
     worker.send(&json!({"jsonrpc": "2.0", "id": id, "method": "status"}));
     assert_eq!(error_without_id(&mut worker)["code"], -32600);
     assert_eq!(worker.result(id)["usage"]["completion_tokens"], 500);

@@ -14,7 +14,7 @@ fn the_deltas_together_are_the_text_of_the_result() {
     let mut worker = Worker::tiny();
     for prefix in PROMPTS {
         for temperature in [0.0, 1.0] {
-            let params = json!({"prefix": prefix, "max_tokens": 60, "temperature": temperature, "seed": 7,
+            let params = json!({"prefix": prefix, "mode": "raw", "max_tokens": 60, "temperature": temperature, "seed": 7,
                                 "logit_bias": endless()});
             let id = worker.request("complete", &params);
             let result = worker.result(id);
@@ -252,7 +252,7 @@ fn cancelling_tells_what_became_of_the_request() {
     let unknown = worker.call("cancel", &json!({"id": "never"}));
     assert_eq!(unknown, json!({"outcome": "unknown", "completion_tokens": 0}));
     // LSP's way ends in an error that holds the text.
-    let id = worker.request("complete", &json!({"prefix": "b", "max_tokens": 3000}));
+    let id = worker.request("complete", &json!({"prefix": "b", "mode": "raw", "max_tokens": 3000}));
     worker.wait_for_delta(id);
     worker.notify("$/cancelRequest", &json!({"id": id}));
     let error = worker.error(id);
@@ -263,7 +263,7 @@ fn cancelling_tells_what_became_of_the_request() {
 #[test]
 fn a_time_budget_ends_with_what_there_is() {
     let mut worker = Worker::tiny();
-    let params = json!({"prefix": "slow", "max_tokens": 4000, "time_budget_ms": 100});
+    let params = json!({"prefix": "slow", "mode": "raw", "max_tokens": 4000, "time_budget_ms": 100});
     let id = worker.request("complete", &params);
     let result = worker.result(id);
     assert_eq!(result["finish_reason"], "budget");

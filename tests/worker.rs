@@ -7,6 +7,7 @@
 mod bad_input;
 mod clients;
 mod command_line;
+mod completion;
 mod ending;
 mod engine;
 mod examples;

@@ -31,6 +31,13 @@ params_with_sampling! {
         /// Where the completion should end.
         #[serde(default)]
         pub mode: CompletionMode,
+        /// Which rules hold. Mode `raw` has none.
+        #[serde(default, skip_serializing_if = "RuleSwitches::is_default")]
+        pub rules: RuleSwitches,
+        /// Whether the word that the cursor stands behind is drawn again from its beginning, as part of tokens that
+        /// may go on beyond the cursor. It is not part of the text. Mode `raw` leaves the prompt as it is.
+        #[serde(default = "default_healing")]
+        pub healing: bool,
         /// At most so many tokens are drawn.
         #[serde(default = "default_max_tokens")]
         #[schemars(range(min = 1))]
@@ -76,6 +83,8 @@ impl CompleteParams {
             context: Vec::new(),
             document: None,
             mode: CompletionMode::default(),
+            rules: RuleSwitches::default(),
+            healing: default_healing(),
             max_tokens: default_max_tokens(),
             time_budget_ms: None,
             n: default_n(),
@@ -106,6 +115,10 @@ fn default_max_tokens() -> u32 {
     128
 }
 
+fn default_healing() -> bool {
+    true
+}
+
 fn default_n() -> u32 {
     1
 }
@@ -130,7 +143,7 @@ pub struct ContextFile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompletionMode {
-    /// At the end of the line or of the block, as the place suggests.
+    /// At the end of the line, the statement or the block, as the place suggests.
     #[default]
     Auto,
     /// At the end of the line.
@@ -141,24 +154,61 @@ pub enum CompletionMode {
     Raw,
 }
 
+/// Which of the rules for completions hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleSwitches {
+    /// These do not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub off: Vec<CompletionRule>,
+}
+
+impl RuleSwitches {
+    fn is_default(&self) -> bool {
+        self.off.is_empty()
+    }
+}
+
+/// What may end a completion before the model does. What a rule cuts is never given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CompletionRule {
+    /// The line is complete.
+    Line,
+    /// The statement is complete: its line, with every bracket closed that it opened.
+    Statement,
+    /// The block is complete: its closing line, or an empty line before one of the same level.
+    Block,
+    /// A line is less indented than the block that the cursor is in.
+    Indentation,
+    /// A bracket closes what `suffix` closes already, or what nobody opened.
+    Bracket,
+    /// The text begins to repeat `suffix`, word by word or nearly so.
+    Suffix,
+    /// The text repeats itself, or the lines before it.
+    Repetition,
+    /// There is nothing but white space.
+    Blank,
+}
+
 /// The text at the cursor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CompleteResult {
     /// The text of the first choice; all `delta`s of it put together.
     pub text: String,
     pub finish_reason: FinishReason,
-    /// The rule that ended the text, when `finish_reason` is `rule`.
+    /// The rule that ended the text, when `finish_reason` is `rule`. Clients must be ready for one that they do not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// All texts, the first one included, when `n` was above 1.
+    pub rule: Option<CompletionRule>,
+    /// All texts that differ, the first one included, when `n` was above 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<Choice>>,
     pub usage: Usage,
     pub timing: Timing,
-    /// The token ids of `text`, with `return_tokens`. The token that ended the text is not among them.
+    /// The token ids that were drawn, with `return_tokens`: those of `text`, and what healing drew again before it and
+    /// rules cut behind it. An end token is not among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,
-    /// One entry per token of `text`, with `logprobs`.
+    /// One entry per token that was drawn, with `logprobs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobs>>,
 }
@@ -166,16 +216,18 @@ pub struct CompleteResult {
 /// One of several texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
+    /// The `choice` of its `delta`s. Indices are missing where a text came a second time.
+    pub index: u32,
     /// All `delta`s with this choice's index put together.
     pub text: String,
     pub finish_reason: FinishReason,
-    /// The rule that ended the text, when `finish_reason` is `rule`.
+    /// The rule that ended the text, when `finish_reason` is `rule`. Clients must be ready for one that they do not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// The token ids of `text`, with `return_tokens`.
+    pub rule: Option<CompletionRule>,
+    /// The token ids that were drawn, with `return_tokens`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,
-    /// One entry per token of `text`, with `logprobs`.
+    /// One entry per token that was drawn, with `logprobs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobs>>,
 }

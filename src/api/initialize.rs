@@ -105,6 +105,10 @@ pub struct ModelSummary {
     /// Whether `complete` uses `suffix` and `context`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill_in_the_middle: Option<bool>,
+    /// How `complete` asks the model: the family of its fill-in-the-middle format, such as `qwen`, or `continuation`
+    /// for one that goes on after `prefix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_format: Option<String>,
     /// Whether the model has a chat template, without which `chat` is `unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<bool>,

@@ -27,7 +27,9 @@ pub use chat::{
     ChatParams, ChatResult, FunctionCall, FunctionDefinition, Message, ResponseFormat, Role, Tool, ToolCall,
     ToolType,
 };
-pub use complete::{Choice, CompleteParams, CompleteResult, CompletionMode, ContextFile};
+pub use complete::{
+    Choice, CompleteParams, CompleteResult, CompletionMode, CompletionRule, ContextFile, RuleSwitches,
+};
 pub use error::{CancelledData, ErrorData, InvalidParamsData, codes};
 pub use id::RequestId;
 pub use initialize::{

@@ -44,6 +44,22 @@ impl TokensByBytes {
     }
 }
 
+/// Of a longer word, nobody stops in the middle; it may be data.
+const MAX_WORD_BYTES: usize = 48;
+
+/// Where the piece begins that is to be taken back of a prefix: the word that the cursor stands behind, with the space
+/// before it, which belongs to the word's token. The end of the prefix where there is no word.
+pub fn healing_start(prefix: &str) -> usize {
+    let before = prefix.trim_end_matches(|it: char| it.is_alphanumeric() || it == '_');
+    let n_word = prefix.len() - before.len();
+    if n_word == 0 || n_word > MAX_WORD_BYTES {
+        return prefix.len();
+    }
+    // Of an indentation, the last space does not belong to the word alone.
+    let is_one_space = before.ends_with(' ') && !before.ends_with("  ") && !before.ends_with("\n ");
+    before.len() - usize::from(is_one_space)
+}
+
 /// Holds the first tokens of a text to what was taken back from its prompt.
 #[derive(Clone, Debug)]
 pub struct Healing {
@@ -145,6 +161,26 @@ mod tests {
         assert_eq!(allowed(&healing), [0xC3]);
         healing.push(0xC3);
         assert_eq!(allowed(&healing), [0xA9]);
+    }
+
+    #[test]
+    fn the_word_at_the_cursor_is_taken_back_with_its_space() {
+        let table = [
+            ("x = retu", "x ="),
+            ("x.retu", "x."),
+            ("    retu", "    "),
+            ("\n retu", "\n "),
+            ("x = ", "x = "),
+            ("x = f(", "x = f("),
+            ("é été", "é"),
+            ("", ""),
+            ("ab", ""),
+        ];
+        for (prefix, kept) in table {
+            assert_eq!(&prefix[..healing_start(prefix)], kept);
+        }
+        let data = "a".repeat(49);
+        assert_eq!(healing_start(&data), 49);
     }
 
     #[test]

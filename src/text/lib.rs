@@ -20,7 +20,7 @@ pub use detokenizer::Detokenizer;
 pub use error::TextError;
 pub use fim::{CompletionPrompt, FimFormat, Order, continuation_prompt};
 pub use fit::{Budget, ContextFile, Surroundings, Trimmed, fit};
-pub use healing::Healing;
+pub use healing::{Healing, healing_start};
 pub use rules::{Cursor, Goal, Rule, RuleOutput, Rules};
 pub use sampling::SamplingParams;
 pub use stop::{StopMatcher, StopOutput};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use runabout_api::{self as api, ErrorData, WorkerState};
 use runabout_engine::{Finish, FinishReason, JobError, Priority, State};
 use runabout_rpc::{ErrorObject, ErrorObjectOwned};
-use runabout_text::{self as text, SamplingParams, TextError, Tokenizer, Trimmed};
+use runabout_text::{self as text, Rule, SamplingParams, TextError, Tokenizer, Trimmed};
 use serde_json::Value;
 
 /// An error with the worker's own code.
@@ -140,6 +140,32 @@ pub(crate) fn finish_reason(reason: FinishReason) -> api::FinishReason {
         FinishReason::Budget => api::FinishReason::Budget,
         FinishReason::Cancelled => api::FinishReason::Cancelled,
         FinishReason::Superseded => api::FinishReason::Superseded,
+    }
+}
+
+pub(crate) fn rule(rule: api::CompletionRule) -> Rule {
+    match rule {
+        api::CompletionRule::Line => Rule::Line,
+        api::CompletionRule::Statement => Rule::Statement,
+        api::CompletionRule::Block => Rule::Block,
+        api::CompletionRule::Indentation => Rule::Indentation,
+        api::CompletionRule::Bracket => Rule::Bracket,
+        api::CompletionRule::Suffix => Rule::Suffix,
+        api::CompletionRule::Repetition => Rule::Repetition,
+        api::CompletionRule::Blank => Rule::Blank,
+    }
+}
+
+pub(crate) fn completion_rule(rule: Rule) -> api::CompletionRule {
+    match rule {
+        Rule::Line => api::CompletionRule::Line,
+        Rule::Statement => api::CompletionRule::Statement,
+        Rule::Block => api::CompletionRule::Block,
+        Rule::Indentation => api::CompletionRule::Indentation,
+        Rule::Bracket => api::CompletionRule::Bracket,
+        Rule::Suffix => api::CompletionRule::Suffix,
+        Rule::Repetition => api::CompletionRule::Repetition,
+        Rule::Blank => api::CompletionRule::Blank,
     }
 }
 

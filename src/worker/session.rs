@@ -6,6 +6,7 @@ use std::time::Instant;
 use runabout_api::{Limits, MemoryStatus, ModelSummary, ServerInfo};
 use runabout_engine::State;
 use runabout_rpc::Options;
+use runabout_text::FimFormat;
 
 use crate::documents::Documents;
 use crate::host::Host;
@@ -77,6 +78,8 @@ impl Session {
         let mut summary = ModelSummary {
             name: facts.map_or_else(|| self.reference.clone(), |it| it.name.clone()),
             fill_in_the_middle: facts.map(|it| it.fim.is_some()),
+            completion_format: facts
+                .map(|it| it.fim.as_ref().map_or("continuation", FimFormat::name).to_owned()),
             chat: facts.map(|it| it.tokenizer.has_chat_template()),
             ..ModelSummary::default()
         };

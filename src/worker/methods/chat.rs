@@ -78,6 +78,8 @@ pub(super) fn prompt(params: ChatParams, model: &Model) -> MethodResult<Prompt> 
         tokens,
         trimmed: Trimmed::default(),
         params: sampling,
+        rules: None,
+        healing: None,
         end_tokens: model.facts.tokenizer.end_tokens().to_vec(),
         text_start: TextStart::Fresh,
     })

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use runabout_api::{self as api, Choice, CompleteParams, CompleteResult, CompletionMode};
+use runabout_api::{Choice, CompleteParams, CompleteResult, CompletionMode};
 use runabout_engine::{Finish, FinishReason, TextStart};
 use runabout_rpc::{Params, RequestContext, params};
-use runabout_text::{CompletionPrompt, ContextFile, Surroundings, Trimmed, continuation_prompt};
+use runabout_text::{
+    CompletionPrompt, ContextFile, Cursor, Goal, Healing, Rule, Rules, Surroundings, Tokenizer, Trimmed,
+    continuation_prompt, healing_start,
+};
 
 use super::MethodResult;
 use super::work::{Outcome, Prompt, Terms, Work, within};
 use crate::convert;
 use crate::host::{Facts, Model};
 use crate::session::{MAX_CHOICES, Session};
-
-/// The rule of mode `line`, and where it ends a text.
-const LINE_RULE: &str = "line";
-const LINE_END: &str = "\n";
 
 /// At least this part of the context is the prompt's, however long the output may be.
 const MIN_PROMPT_SHARE: usize = 2;
@@ -29,11 +28,7 @@ pub(super) async fn complete(
     let terms = terms(&params)?;
     let work = Work::begin(session, request, Some(&params));
     let n = params.n;
-    let wanted = Wanted {
-        tokens: params.return_tokens,
-        logprobs: params.logprobs.is_some(),
-        n_stop_strings: params.stop.len(),
-    };
+    let wanted = Wanted { tokens: params.return_tokens, logprobs: params.logprobs.is_some() };
     let model = match work.model().await? {
         Ok(model) => model,
         Err(outcome) => return Ok(result(outcome, None, wanted)),
@@ -76,8 +71,7 @@ pub(super) fn terms(params: &CompleteParams) -> MethodResult<Terms> {
         params.stream,
     )?;
     let document = params.document.as_deref().or(params.path.as_deref());
-    let terms = terms.speculating(params.speculation).in_document(document);
-    Ok(if params.mode == CompletionMode::Line { terms.ending_at(LINE_END) } else { terms })
+    Ok(terms.speculating(params.speculation).in_document(document))
 }
 
 /// The prompt that the model is given. Blocks for as long as encoding takes.
@@ -87,13 +81,17 @@ pub(super) fn prompt(params: &CompleteParams, model: &Model) -> MethodResult<Pro
     let sampling = convert::sampling(params.sampling(), facts.defaults.for_complete());
     sampling.validate(description.vocabulary_size).map_err(|e| convert::text_error(&e))?;
     let mut end_tokens = tokenizer.end_tokens().to_vec();
+    let (mut rules, mut healing) = (None, None);
     let CompletionPrompt { tokens, trimmed } = if params.mode == CompletionMode::Raw {
         CompletionPrompt { tokens: tokenizer.encode_prompt(&params.prefix), trimmed: Trimmed::default() }
     } else {
+        rules = Some(self::rules(params));
+        healing = healed(params, tokenizer);
+        let taken_back = healing.as_ref().map_or("", Healing::text);
         let context: Vec<_> =
             params.context.iter().map(|it| ContextFile { path: &it.path, text: &it.text }).collect();
         let whole = Surroundings {
-            prefix: &params.prefix,
+            prefix: params.prefix.strip_suffix(taken_back).unwrap_or(&params.prefix),
             suffix: params.suffix.as_deref().unwrap_or_default(),
             path: params.path.as_deref(),
             language: params.language.as_deref(),
@@ -115,7 +113,34 @@ pub(super) fn prompt(params: &CompleteParams, model: &Model) -> MethodResult<Pro
             "`prefix` must not be empty for a model that cannot fill in the middle",
         ));
     }
-    Ok(Prompt { tokens, trimmed, params: sampling, end_tokens, text_start: TextStart::Continuing })
+    let text_start = TextStart::Continuing;
+    Ok(Prompt { tokens, trimmed, params: sampling, end_tokens, rules, healing, text_start })
+}
+
+fn rules(params: &CompleteParams) -> Rules {
+    let cursor = Cursor {
+        prefix: &params.prefix,
+        suffix: params.suffix.as_deref().unwrap_or_default(),
+        language: params.language.as_deref(),
+        path: params.path.as_deref(),
+    };
+    let goal = match params.mode {
+        CompletionMode::Line => Goal::Line,
+        CompletionMode::Block => Goal::Block,
+        CompletionMode::Auto | CompletionMode::Raw => Goal::Auto,
+    };
+    let off: Vec<Rule> = params.rules.off.iter().map(|it| convert::rule(*it)).collect();
+    Rules::new(&cursor, goal, &off)
+}
+
+/// What is taken back of the prefix. A model that goes on must keep something to go on from.
+fn healed(params: &CompleteParams, tokenizer: &Arc<Tokenizer>) -> Option<Healing> {
+    let start = if params.healing { healing_start(&params.prefix) } else { params.prefix.len() };
+    let (kept, taken_back) = params.prefix.split_at(start);
+    if kept.is_empty() {
+        return None;
+    }
+    Healing::new(Arc::clone(tokenizer), taken_back)
 }
 
 /// What a result shall tell beside the text.
@@ -123,14 +148,20 @@ pub(super) fn prompt(params: &CompleteParams, model: &Model) -> MethodResult<Pro
 struct Wanted {
     tokens: bool,
     logprobs: bool,
-    /// Stop strings that the client gave. A text that ended at a later one ended by a rule.
-    n_stop_strings: usize,
 }
 
 fn result(outcome: Outcome, facts: Option<&Facts>, wanted: Wanted) -> CompleteResult {
     let (usage, timing) = (outcome.usage(), outcome.timing());
-    let mut choices: Vec<_> = outcome.finishes.into_iter().map(|it| choice(it, facts, wanted)).collect();
-    let first = if choices.len() > 1 { choices[0].clone() } else { choices.remove(0) };
+    let n_texts = outcome.finishes.len();
+    let all = (0..).zip(outcome.finishes).map(|(index, it)| choice(index, it, facts, wanted));
+    let mut choices: Vec<Choice> = Vec::new();
+    for choice in all {
+        // Texts that differed only in what a rule cut are one.
+        if choices.iter().all(|it| it.text != choice.text) {
+            choices.push(choice);
+        }
+    }
+    let first = if n_texts > 1 { choices[0].clone() } else { choices.remove(0) };
     CompleteResult {
         text: first.text,
         finish_reason: first.finish_reason,
@@ -143,12 +174,15 @@ fn result(outcome: Outcome, facts: Option<&Facts>, wanted: Wanted) -> CompleteRe
     }
 }
 
-fn choice(finish: Finish, facts: Option<&Facts>, wanted: Wanted) -> Choice {
-    let by_rule = matches!(finish.reason, FinishReason::Stop { index } if index >= wanted.n_stop_strings);
+fn choice(index: u32, finish: Finish, facts: Option<&Facts>, wanted: Wanted) -> Choice {
     let logprobs = facts.map(|it| convert::logprobs(&finish, &it.tokenizer)).unwrap_or_default();
     Choice {
-        finish_reason: if by_rule { api::FinishReason::Rule } else { convert::finish_reason(finish.reason) },
-        rule: by_rule.then(|| LINE_RULE.to_owned()),
+        index,
+        finish_reason: convert::finish_reason(finish.reason),
+        rule: match finish.reason {
+            FinishReason::Rule { rule } => Some(convert::completion_rule(rule)),
+            _ => None,
+        },
         logprobs: wanted.logprobs.then_some(logprobs),
         tokens: wanted.tokens.then_some(finish.tokens),
         text: finish.text,

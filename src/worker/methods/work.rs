@@ -15,7 +15,7 @@ use runabout_engine::{
     CancelReason, Event, Finish, FinishReason, Job, JobId, Priority, TextStart, Timing, Usage,
 };
 use runabout_rpc::{CancelledBy, ErrorObjectOwned, NotifyError, RequestContext};
-use runabout_text::{SamplingParams, TokenId, Trimmed};
+use runabout_text::{Healing, Rules, SamplingParams, TokenId, Trimmed};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::MethodResult;
@@ -98,12 +98,6 @@ impl Terms {
         self
     }
 
-    /// One more string to stop at, behind those that the client gave.
-    pub(super) fn ending_at(mut self, stop: &str) -> Self {
-        self.stop.push(stop.to_owned());
-        self
-    }
-
     /// Only the prompt is computed.
     pub(super) fn prefill_only(mut self) -> Self {
         self.max_tokens = 0;
@@ -125,6 +119,8 @@ pub(super) struct Prompt {
     pub(super) trimmed: Trimmed,
     pub(super) params: SamplingParams,
     pub(super) end_tokens: Vec<TokenId>,
+    pub(super) rules: Option<Rules>,
+    pub(super) healing: Option<Healing>,
     pub(super) text_start: TextStart,
 }
 
@@ -203,7 +199,7 @@ impl<'a> Work<'a> {
             Follow::Running(supersede) => Some(supersede),
             Follow::Said(said) => return self.say_the_rest(said, &terms, prompt).await,
         };
-        let Prompt { tokens, trimmed, params, end_tokens, text_start } = prompt;
+        let Prompt { tokens, trimmed, params, end_tokens, rules, healing, text_start } = prompt;
         let mut jobs: Vec<JobId> = Vec::new();
         let mut events = SelectAll::new();
         for choice in 0..n {
@@ -215,8 +211,8 @@ impl<'a> Work<'a> {
                 params,
                 end_tokens: end_tokens.clone(),
                 stop: terms.stop.clone(),
-                rules: None,
-                healing: None,
+                rules: rules.clone(),
+                healing: healing.clone(),
                 text_start,
                 max_tokens: terms.max_tokens,
                 // Waiting is part of the budget; what is left may be nothing.

@@ -1,0 +1,92 @@
+//! What a client is promised of completions: where they end, what is never given out, and the word at the cursor.
+//!
+//! The tiny model says what a bias makes it say, byte by byte: what a rule does with real text stands in the rules'
+//! own tables.
+
+use serde_json::{Value, json};
+
+use crate::support::Worker;
+
+/// Makes the model say these bytes, the first one most often: each time that it comes makes it less likely.
+fn saying(bytes: &[u8]) -> Value {
+    let weights = (0..).zip(bytes).map(|(i, byte)| (byte.to_string(), json!(100 - 10 * i)));
+    Value::Object(weights.collect())
+}
+
+#[test]
+fn a_rule_that_ends_a_text_is_named_and_what_it_cuts_is_in_no_delta() {
+    let mut worker = Worker::tiny();
+    let params = json!({"prefix": "x = f(", "suffix": ")\n", "path": "a.py", "logit_bias": saying(b"a)"),
+                        "frequency_penalty": 2.0, "max_tokens": 50});
+    let id = worker.request("complete", &params);
+    let result = worker.result(id);
+    assert_eq!((&result["finish_reason"], &result["rule"]), (&json!("rule"), &json!("bracket")), "{result}");
+    assert!(result["text"].as_str().unwrap().bytes().all(|it| it == b'a'), "{result}");
+    assert_eq!(worker.streamed_text(id), result["text"]);
+    assert!(result["usage"]["completion_tokens"].as_u64().unwrap() < 50, "it stopped to draw: {result}");
+}
+
+#[test]
+fn a_rule_that_is_off_ends_nothing_and_an_unknown_one_is_refused() {
+    let mut worker = Worker::tiny();
+    let mut params =
+        json!({"prefix": "x = f(", "suffix": ")\n", "logit_bias": saying(b")"), "max_tokens": 5});
+    assert_eq!(worker.call("complete", &params)["text"], "");
+    params["rules"] = json!({"off": ["bracket"]});
+    assert_eq!(worker.call("complete", &params)["text"], ")))))");
+    params["rules"] = json!({"off": ["brackets"]});
+    let error = worker.call_error("complete", &params);
+    assert_eq!(error["code"], -32602, "{error}");
+}
+
+#[test]
+fn mode_raw_has_no_rules() {
+    let mut worker = Worker::tiny();
+    let params = json!({"prefix": "f(", "mode": "raw", "logit_bias": saying(b")"), "max_tokens": 5});
+    let result = worker.call("complete", &params);
+    assert_eq!((&result["text"], &result["finish_reason"]), (&json!(")))))"), &json!("length")));
+}
+
+#[test]
+fn the_word_at_the_cursor_is_drawn_again_and_is_no_part_of_the_text() {
+    let mut worker = Worker::tiny();
+    // The model has a token for each byte, so that the word takes three of them, and its space one.
+    let params =
+        json!({"prefix": "x = abc", "logit_bias": saying(b"d"), "max_tokens": 6, "return_tokens": true});
+    let id = worker.request("complete", &params);
+    let result = worker.result(id);
+    assert_eq!(result["text"], "dd", "{result}");
+    assert_eq!(result["tokens"], json!([32, 97, 98, 99, 100, 100]));
+    assert_eq!(worker.streamed_text(id), "dd");
+    let mut unhealed = params;
+    unhealed["healing"] = json!(false);
+    assert_eq!(worker.call("complete", &unhealed)["tokens"], json!([100, 100, 100, 100, 100, 100]));
+}
+
+#[test]
+fn texts_that_are_the_same_are_one_choice() {
+    let mut worker = Worker::tiny();
+    let params =
+        json!({"prefix": "x = ", "n": 3, "temperature": 1, "logit_bias": saying(b"a"), "max_tokens": 4});
+    let result = worker.call("complete", &params);
+    let choices = result["choices"].as_array().unwrap();
+    assert_eq!(choices.len(), 1, "{result}");
+    assert_eq!((&choices[0]["index"], &choices[0]["text"]), (&json!(0), &json!("aaaa")));
+}
+
+#[test]
+fn the_ends_of_lines_come_as_they_were_drawn() {
+    let mut worker = Worker::tiny();
+    let params = json!({"prefix": "x = 1", "suffix": "\r\n", "mode": "line", "logit_bias": saying(b"\r\n"),
+                        "frequency_penalty": 2.0, "max_tokens": 8});
+    let result = worker.call("complete", &params);
+    assert_eq!(result["text"], "", "half of an end of a line is not given out: {result}");
+}
+
+#[test]
+fn status_says_how_the_model_is_asked() {
+    let mut worker = Worker::tiny();
+    worker.call("complete", &json!({"prefix": "a", "max_tokens": 1}));
+    let status = worker.call("status", &json!({}));
+    assert_eq!(status["model"]["completion_format"], "qwen");
+}
