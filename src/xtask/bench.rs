@@ -2,8 +2,10 @@
 //!
 //! `kernels` holds each kernel against the machine's own limits, `peers` the whole worker against llama.cpp and
 //! mlx_lm on the same weights, `engine` the worker with many requests at once. All build what they measure in
-//! release mode; none is part of `cargo xtask test`.
+//! release mode, and so does `completion`, which measures quality and not speed; none is part of `cargo xtask test`.
 
+#[cfg(target_os = "linux")]
+mod completion;
 pub(crate) mod engine;
 #[cfg(target_os = "linux")]
 pub(crate) mod peers;
@@ -30,6 +32,12 @@ pub(crate) enum Bench {
     /// samples go to target/bench/peers.json. The figures are worth what the machine is idle.
     #[cfg(target_os = "linux")]
     Peers(peers::Args),
+    /// Measure how good completions are, beside llama.cpp's on the same weights: holes cut from real source files.
+    ///
+    /// Fetches the files into target/bench/corpus: packages of crates.io, npm and PyPI, by version and hash. All
+    /// answers go to target/bench/completion.json.
+    #[cfg(target_os = "linux")]
+    Completion(completion::Args),
 }
 
 pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
@@ -38,6 +46,8 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
         Bench::Engine(args) => engine::run(root, args),
         #[cfg(target_os = "linux")]
         Bench::Peers(args) => peers::run(root, args),
+        #[cfg(target_os = "linux")]
+        Bench::Completion(args) => completion::run(root, args),
     }
 }
 

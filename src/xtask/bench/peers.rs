@@ -7,7 +7,7 @@
 pub(super) mod child;
 pub(super) mod fetch;
 mod machine;
-mod program;
+pub(super) mod program;
 mod prompt;
 mod results;
 
@@ -110,7 +110,7 @@ pub(super) fn named(name: &str) -> Result<&'static NamedModel> {
 }
 
 /// Builds in release mode and gives the program's path.
-fn build(root: &Path, args: &[&str], program: &str) -> Result<PathBuf> {
+pub(super) fn build(root: &Path, args: &[&str], program: &str) -> Result<PathBuf> {
     let status =
         super::cargo(root).args(["build", "--release"]).args(args).status().context("cannot run cargo")?;
     ensure!(status.success(), "`{program}` does not build");
@@ -118,6 +118,20 @@ fn build(root: &Path, args: &[&str], program: &str) -> Result<PathBuf> {
     let tool = std::env::current_exe()?;
     let target = tool.ancestors().nth(2).context("cargo builds into `target/debug`")?;
     Ok(target.join("release").join(program))
+}
+
+/// The folder that the worker makes of a GGUF file.
+pub(super) fn converted(worker: &Path, gguf: &Path, folder: &Path) -> Result<PathBuf> {
+    let output = Command::new(worker)
+        .args(["models", "pull"])
+        .arg(gguf)
+        .env("RUNABOUT_HOME", folder.join("home"))
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{}`", worker.display()))?;
+    ensure!(output.status.success(), "the worker cannot convert `{}`", gguf.display());
+    // It prints the folder.
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 /// What takes part.
@@ -167,18 +181,7 @@ impl Bench<'_> {
 
     /// The programs: the worker in each precision, then llama.cpp on the same file, then the others.
     fn launches(&self, gguf: &Path, tasks: &[Task], args: &Args, with_mlx_lm: bool) -> Result<Vec<Launch>> {
-        // Converts the file; prints the folder.
-        let home = self.folder.join("home");
-        let output = Command::new(self.worker)
-            .args(["models", "pull"])
-            .arg(gguf)
-            .env("RUNABOUT_HOME", &home)
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("cannot start `{}`", self.worker.display()))?;
-        ensure!(output.status.success(), "the worker cannot convert `{}`", gguf.display());
-        let converted = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-
+        let converted = converted(self.worker, gguf, self.folder)?;
         let n_context = tasks.iter().map(|it| it.n_tokens_in_all()).max().unwrap_or_default();
         let llama = |gguf: &Path, name| {
             let log = self.folder.join("llama.log");

@@ -82,7 +82,7 @@ impl Sample {
 }
 
 /// How to start a program.
-pub(super) struct Launch {
+pub(in crate::bench) struct Launch {
     name: String,
     kind: Kind,
     program: PathBuf,
@@ -99,7 +99,12 @@ enum Kind {
 
 impl Launch {
     /// With no `precision` the worker's own default.
-    pub(super) fn runabout(worker: &Path, model: &Path, precision: Option<&str>, log: PathBuf) -> Self {
+    pub(in crate::bench) fn runabout(
+        worker: &Path,
+        model: &Path,
+        precision: Option<&str>,
+        log: PathBuf,
+    ) -> Self {
         let arguments = ["serve", "--offline", "--model"].map(str::to_owned).into_iter();
         let precision_option = precision.into_iter().flat_map(|it| ["--precision".to_owned(), it.to_owned()]);
         let arguments = arguments.chain([model.display().to_string()]).chain(precision_option).collect();
@@ -175,7 +180,7 @@ impl Launch {
     }
 
     /// The worker, ready.
-    pub(super) fn start_worker(&self) -> Result<Worker> {
+    pub(in crate::bench) fn start_worker(&self) -> Result<Worker> {
         Worker::open(self.child()?).with_context(|| format!("{} does not start", self.name))
     }
 
@@ -238,7 +243,7 @@ fn drive(child: &mut Child, task: Task, prompt: &Prompt) -> Result<Sample> {
 }
 
 /// The worker, on the other end of its JSON-RPC.
-pub(super) struct Worker {
+pub(in crate::bench) struct Worker {
     child: Child,
     n_requests: u64,
     /// Its name and version.
@@ -264,7 +269,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
+    pub(in crate::bench) fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.n_requests += 1;
         let id = self.n_requests;
         self.child.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
@@ -275,6 +280,11 @@ impl Worker {
                 return Ok(message["result"].take());
             }
         }
+    }
+
+    /// Closes its input and waits for its end.
+    pub(in crate::bench) fn stop(self) -> Result<()> {
+        self.child.stop()
     }
 
     fn measure(&mut self, task: Task, prompt: &Prompt) -> Result<Sample> {

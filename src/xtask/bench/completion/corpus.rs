@@ -1,0 +1,259 @@
+//! Source files to cut holes into: packages that registries ship, pinned by version and hash.
+//!
+//! They are fetched by the registries' own clients, as this machine has configured them, into target/bench/corpus,
+//! once. Nothing of a package is built, installed or run.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use runabout_store::wheel::{self, Pip, Requirement, Wheel};
+use serde_json::Value;
+
+use super::super::peers::fetch::sha256;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Registry {
+    Crates,
+    Npm,
+    Pypi,
+}
+
+/// A package, and which of its files are somebody's source code.
+struct Package {
+    registry: Registry,
+    name: &'static str,
+    version: &'static str,
+    /// Of the archive.
+    sha256: &'static str,
+    /// Files below these folders, with this ending.
+    folders: &'static [&'static str],
+    extension: &'static str,
+    /// Files that are data.
+    without: &'static [&'static str],
+    language: &'static str,
+}
+
+const PACKAGES: [Package; 8] = [
+    Package {
+        registry: Registry::Crates,
+        name: "humantime",
+        version: "2.2.0",
+        sha256: "9b112acc8b3adf4b107a8ec20977da0273a8c386765a3ec0229bd500a1443f9f",
+        folders: &["src/"],
+        extension: ".rs",
+        without: &[],
+        language: "rust",
+    },
+    Package {
+        registry: Registry::Crates,
+        name: "semver",
+        version: "1.0.26",
+        sha256: "56e6fa9c48d24d85fb3de5ad847117517440f6beceb7798af16b4a87d616b8d0",
+        folders: &["src/"],
+        extension: ".rs",
+        without: &[],
+        language: "rust",
+    },
+    Package {
+        registry: Registry::Crates,
+        name: "lz4-sys",
+        version: "1.11.1+lz4-1.10.0",
+        sha256: "6bd8c0d6c6ed0cd30b3652886bb8711dc4bb01d637a68105a3d5158039b418e6",
+        folders: &["liblz4/lib/", "liblz4/programs/"],
+        extension: ".c",
+        without: &[],
+        language: "c",
+    },
+    Package {
+        registry: Registry::Pypi,
+        name: "packaging",
+        version: "24.2",
+        sha256: "09abb1bccd265c01f4a3aa3f7a7db064b36514d2cba19a2f694fe6150451a759",
+        folders: &["packaging/"],
+        extension: ".py",
+        without: &["packaging/licenses/_spdx.py"],
+        language: "python",
+    },
+    Package {
+        registry: Registry::Pypi,
+        name: "click",
+        version: "8.1.8",
+        sha256: "63c132bbbed01578a06712a2d1f497bb62d9c1c0d329b7903a866228027263b2",
+        folders: &["click/"],
+        extension: ".py",
+        without: &[],
+        language: "python",
+    },
+    Package {
+        registry: Registry::Npm,
+        name: "commander",
+        version: "13.1.0",
+        sha256: "d5703ba285336d6d6d86fecf7a9f064e248879497d98ccc98ca849a62e34822a",
+        folders: &["package/lib/"],
+        extension: ".js",
+        without: &[],
+        language: "javascript",
+    },
+    Package {
+        registry: Registry::Npm,
+        name: "yargs-parser",
+        version: "21.1.1",
+        sha256: "342b7d527d4a72265b64f27711517349c3c05ee302ab3b8c7452f0bfbe709151",
+        folders: &["package/build/lib/"],
+        extension: ".js",
+        without: &[],
+        language: "javascript",
+    },
+    Package {
+        registry: Registry::Npm,
+        name: "immer",
+        version: "10.1.1",
+        sha256: "946cc79684ad1e080b09d4f2da14247b272aa667f3aaa100f35846148689f08f",
+        folders: &["package/src/"],
+        extension: ".ts",
+        without: &[],
+        language: "typescript",
+    },
+];
+
+/// A file of a package.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) language: &'static str,
+    /// Within the package.
+    pub(super) path: String,
+    pub(super) text: String,
+}
+
+/// All files, in an order that does not depend on the machine.
+pub(super) fn sources(folder: &Path) -> Result<Vec<Source>> {
+    let folder = folder.join("corpus");
+    fs::create_dir_all(&folder)?;
+    let crates = fetch_crates(&folder)?;
+    let mut sources = Vec::new();
+    for package in &PACKAGES {
+        let fetched = match package.registry {
+            Registry::Crates => read_crate(package, &crates),
+            Registry::Npm => read_npm(package, &folder),
+            Registry::Pypi => read_wheel(package, &folder),
+        };
+        let mut fetched =
+            fetched.with_context(|| format!("cannot fetch {} {}", package.name, package.version))?;
+        ensure!(!fetched.is_empty(), "{} {} has no files of ours", package.name, package.version);
+        fetched.sort_by(|a, b| a.path.cmp(&b.path));
+        sources.append(&mut fetched);
+    }
+    Ok(sources)
+}
+
+impl Package {
+    fn source(&self, path: &str, text: String) -> Option<Source> {
+        let is_ours = self.folders.iter().any(|it| path.starts_with(it))
+            && path.ends_with(self.extension)
+            && !self.without.contains(&path);
+        is_ours.then(|| Source { language: self.language, path: path.to_owned(), text })
+    }
+}
+
+/// Lets cargo fetch all crates; gives what `cargo metadata` and Cargo.lock say of them.
+fn fetch_crates(folder: &Path) -> Result<(Value, String)> {
+    let folder = folder.join("crates");
+    fs::create_dir_all(folder.join("src"))?;
+    fs::write(folder.join("src/lib.rs"), "")?;
+    let mut manifest = "[package]\nname = \"corpus\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[dependencies]\n".to_owned();
+    for package in PACKAGES.iter().filter(|it| it.registry == Registry::Crates) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(manifest, "{} = \"={}\"", package.name, package.version);
+    }
+    fs::write(folder.join("Cargo.toml"), manifest)?;
+    let output = super::super::cargo(&folder)
+        .args(["metadata", "--format-version", "1"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(output.status.success(), "cargo cannot fetch the crates");
+    Ok((serde_json::from_slice(&output.stdout)?, fs::read_to_string(folder.join("Cargo.lock"))?))
+}
+
+fn read_crate(package: &Package, (metadata, lock): &(Value, String)) -> Result<Vec<Source>> {
+    // Cargo checks an archive against this before it unpacks it.
+    ensure!(
+        lock.contains(&format!("checksum = \"{}\"", package.sha256)),
+        "expected SHA-256 {}, got another in Cargo.lock",
+        package.sha256
+    );
+    let manifest = metadata["packages"]
+        .as_array()
+        .and_then(|it| it.iter().find(|it| it["name"] == package.name))
+        .and_then(|it| it["manifest_path"].as_str())
+        .context("cargo does not say where it is")?;
+    let root = Path::new(manifest).parent().context("a manifest lies in a folder")?;
+    let mut sources = Vec::new();
+    for folder in package.folders {
+        for path in files(&root.join(folder))? {
+            let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+            sources.extend(fs::read_to_string(&path).ok().and_then(|it| package.source(&name, it)));
+        }
+    }
+    Ok(sources)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+    }
+    Ok(found)
+}
+
+fn read_npm(package: &Package, folder: &Path) -> Result<Vec<Source>> {
+    let archive = folder.join(format!("{}-{}.tgz", package.name, package.version));
+    if !archive.is_file() {
+        let mut npm = Command::new("npm");
+        npm.args(["pack", "--silent", "--ignore-scripts", "--pack-destination"]).arg(folder);
+        npm.arg(format!("{}@{}", package.name, package.version)).stdout(Stdio::null());
+        let status =
+            npm.status().context("cannot start `npm`\nhint: install Node 20 or newer, which brings npm")?;
+        ensure!(status.success(), "npm ended with {status}");
+    }
+    check(&archive, package.sha256)?;
+    let unpacked = folder.join(package.name);
+    fs::create_dir_all(&unpacked)?;
+    let status = Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(&unpacked).status();
+    ensure!(status.context("cannot start `tar`")?.success(), "tar cannot unpack `{}`", archive.display());
+    let mut sources = Vec::new();
+    for path in files(&unpacked)? {
+        let name = path.strip_prefix(&unpacked)?.to_string_lossy().into_owned();
+        sources.extend(fs::read_to_string(&path).ok().and_then(|it| package.source(&name, it)));
+    }
+    Ok(sources)
+}
+
+fn read_wheel(package: &Package, folder: &Path) -> Result<Vec<Source>> {
+    let Package { name, version, sha256, .. } = *package;
+    let requirement = Requirement { name, version: Some(version), sha256: Some(sha256) };
+    let fetched = wheel::fetch(&requirement, folder, &Pip::default(), &mut |_| {})?;
+    let mut wheel = Wheel::open(&fetched)?;
+    let members: Vec<String> = wheel.members()?.into_iter().map(|(name, _)| name).collect();
+    let mut sources = Vec::new();
+    for member in members.iter().filter(|it| it.ends_with(package.extension)) {
+        let mut bytes = Vec::new();
+        wheel.copy(member, &mut bytes)?;
+        sources.extend(String::from_utf8(bytes).ok().and_then(|it| package.source(member, it)));
+    }
+    Ok(sources)
+}
+
+fn check(path: &Path, expected: &str) -> Result<()> {
+    let got = sha256(path)?;
+    ensure!(
+        got == expected,
+        "expected SHA-256 {expected} of `{}`, got {got}\nhint: remove it",
+        path.display()
+    );
+    Ok(())
+}

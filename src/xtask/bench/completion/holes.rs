@@ -1,0 +1,264 @@
+//! Holes in source files, as people type: half of them begin in the middle of a word.
+//!
+//! The same seed cuts the same holes. A hole is the rest of a line, with or without the closing brackets that an editor
+//! puts behind the cursor by itself, or a block. Files are dealt out to two splits, one to tune rules on and one to
+//! report on, so that what is reported was never looked at.
+
+use super::corpus::Source;
+
+/// What a program sees of the file around the hole.
+const PREFIX_LINES: usize = 40;
+const SUFFIX_LINES: usize = 20;
+/// A hole has at least so many characters that are not white space in its first line,
+const MIN_CHARS: usize = 4;
+/// and at most so many lines.
+const MAX_LINES: usize = 6;
+/// Longer lines are data.
+const MAX_LINE_CHARS: usize = 120;
+/// Of a word that a hole may begin in.
+const MIN_WORD: usize = 4;
+const SEED: u64 = 20_240_229;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Split {
+    Tune,
+    Report,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The rest of a line.
+    Line,
+    /// The rest of a line but for brackets that are closed behind the cursor.
+    Inline,
+    /// The rest of a line and the lines of its block.
+    Block,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Inline => "inline",
+            Self::Block => "block",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Hole {
+    pub(super) language: &'static str,
+    pub(super) path: String,
+    pub(super) kind: Kind,
+    /// Whether it begins in the middle of a word.
+    pub(super) in_word: bool,
+    pub(super) prefix: String,
+    pub(super) suffix: String,
+    /// What was there.
+    pub(super) truth: String,
+}
+
+/// `n` holes, as many of each language as can be.
+pub(super) fn cut(sources: &[Source], split: Split, n: usize) -> Vec<Hole> {
+    let mut languages: Vec<&str> = sources.iter().map(|it| it.language).collect();
+    languages.dedup();
+    languages.sort_unstable();
+    languages.dedup();
+    let mut by_language: Vec<Vec<Hole>> = languages
+        .iter()
+        .map(|language| {
+            let of_language = sources.iter().filter(|it| it.language == *language);
+            let of_split = of_language.enumerate().filter(|(i, _)| (i % 2 == 0) == (split == Split::Report));
+            cut_into(&of_split.map(|(_, it)| it).collect::<Vec<_>>(), n.div_ceil(languages.len()))
+        })
+        .collect();
+    let mut holes = Vec::new();
+    // A language after the other, so that few holes are of all of them, too.
+    while holes.len() < n && by_language.iter().any(|it| !it.is_empty()) {
+        for of_language in &mut by_language {
+            if !of_language.is_empty() && holes.len() < n {
+                holes.push(of_language.remove(0));
+            }
+        }
+    }
+    holes
+}
+
+fn cut_into(sources: &[&Source], n: usize) -> Vec<Hole> {
+    let mut rng = fastrand::Rng::with_seed(SEED);
+    let mut taken = std::collections::BTreeSet::new();
+    let mut holes = Vec::new();
+    // Weighted by length, and a line at most once.
+    let total: usize = sources.iter().map(|it| it.text.len()).sum();
+    for _ in 0..n * 200 {
+        if holes.len() == n || total == 0 {
+            break;
+        }
+        let mut at = rng.usize(0..total);
+        let Some((idx, source)) = sources.iter().enumerate().find(|(_, it)| {
+            let is_here = at < it.text.len();
+            if !is_here {
+                at -= it.text.len();
+            }
+            is_here
+        }) else {
+            break;
+        };
+        let line_start = source.text[..floor_boundary(&source.text, at)].rfind('\n').map_or(0, |it| it + 1);
+        let kind = [Kind::Line, Kind::Inline, Kind::Line, Kind::Block][holes.len() / 2 % 4];
+        let in_word = holes.len() % 2 == 0;
+        let Some(hole) = hole(source, line_start, kind, in_word, &mut rng) else { continue };
+        if taken.insert((idx, line_start)) {
+            holes.push(hole);
+        }
+    }
+    holes
+}
+
+fn floor_boundary(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// A hole in the line that begins at `line_start`, if the line has room for one.
+fn hole(
+    source: &Source,
+    line_start: usize,
+    kind: Kind,
+    in_word: bool,
+    rng: &mut fastrand::Rng,
+) -> Option<Hole> {
+    let text = &source.text;
+    let line_end = text[line_start..].find('\n').map_or(text.len(), |it| line_start + it);
+    let line = text[line_start..line_end].trim_end();
+    let is_comment = ["//", "#", "*", "/*", "\"\"\""].iter().any(|it| line.trim_start().starts_with(it));
+    if line.chars().count() > MAX_LINE_CHARS || is_comment || !line.is_ascii() {
+        return None;
+    }
+    let places = places(line, in_word);
+    let start = line_start + *places.get(rng.usize(0..places.len().max(1)))?;
+    let line_end = line_start + line.len();
+    let end = match kind {
+        Kind::Line => line_end,
+        Kind::Inline => {
+            let kept = text[start..line_end].trim_end_matches([')', ']', '}', ';', ',', ':', '"', '\'']);
+            let end = start + kept.len();
+            if end == line_end {
+                return None;
+            }
+            end
+        }
+        Kind::Block => block_end(text, line_start, line_end)?,
+    };
+    let truth = &text[start..end];
+    let first = truth.lines().next().unwrap_or_default();
+    if first.chars().filter(|it| !it.is_whitespace()).count() < MIN_CHARS {
+        return None;
+    }
+    Some(Hole {
+        language: source.language,
+        path: source.path.clone(),
+        kind,
+        in_word,
+        prefix: last_lines(&text[..start], PREFIX_LINES).to_owned(),
+        suffix: first_lines(&text[end..], SUFFIX_LINES).to_owned(),
+        truth: truth.to_owned(),
+    })
+}
+
+/// Where in a line a hole may begin: inside words, or before them and before the line's first character.
+fn places(line: &str, in_word: bool) -> Vec<usize> {
+    let is_word = |it: char| it.is_ascii_alphanumeric() || it == '_';
+    let mut places = Vec::new();
+    let mut start = None;
+    for (at, next) in line.char_indices().chain([(line.len(), ' ')]) {
+        match (start, is_word(next)) {
+            (None, true) => start = Some(at),
+            (Some(from), false) => {
+                if !in_word {
+                    places.push(from);
+                } else if at - from >= MIN_WORD {
+                    places.extend(from + 1..at);
+                }
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    places
+}
+
+/// Where the block ends that goes on below a line: before the first line that is indented less, or is blank.
+fn block_end(text: &str, line_start: usize, line_end: usize) -> Option<usize> {
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let of_line = indentation(&text[line_start..line_end]);
+    let mut end = line_end;
+    let mut n_lines = 1;
+    for line in text[line_end..].strip_prefix('\n')?.split('\n') {
+        if line.trim().is_empty() || indentation(line) < of_line || n_lines == MAX_LINES {
+            break;
+        }
+        end += 1 + line.len();
+        n_lines += 1;
+    }
+    (n_lines > 1).then_some(end)
+}
+
+fn last_lines(text: &str, n: usize) -> &str {
+    text.rmatch_indices('\n').nth(n).map_or(text, |(at, _)| &text[at + 1..])
+}
+
+fn first_lines(text: &str, n: usize) -> &str {
+    text.match_indices('\n').nth(n).map_or(text, |(at, _)| &text[..=at])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn sources() -> Vec<Source> {
+        let text = "def first_function(argument):\n    value = compute(argument, 12)\n    return [value, other]\n\n\n"
+            .repeat(40);
+        ["a.py", "b.py", "c.py"]
+            .map(|path| Source { language: "python", path: path.to_owned(), text: text.clone() })
+            .into()
+    }
+
+    #[test]
+    fn the_same_holes_are_cut_each_time_and_half_of_them_in_words() {
+        let holes = cut(&sources(), Split::Report, 40);
+        assert_eq!(holes.len(), 40);
+        assert_eq!(holes.iter().filter(|it| it.in_word).count(), 20);
+        for (hole, again) in holes.iter().zip(cut(&sources(), Split::Report, 40)) {
+            assert_eq!((&hole.prefix, &hole.truth), (&again.prefix, &again.truth));
+            let is_word = |it: char| it.is_ascii_alphanumeric() || it == '_';
+            let inside = hole.prefix.ends_with(is_word) && hole.truth.starts_with(is_word);
+            assert_eq!(inside, hole.in_word, "{:?}|{:?}", hole.prefix, hole.truth);
+        }
+    }
+
+    #[test]
+    fn the_two_splits_share_no_file() {
+        let paths = |split| -> std::collections::BTreeSet<String> {
+            cut(&sources(), split, 30).into_iter().map(|it| it.path).collect()
+        };
+        assert!(paths(Split::Tune).is_disjoint(&paths(Split::Report)));
+    }
+
+    #[test]
+    fn a_hole_with_what_is_around_it_is_the_file() {
+        for hole in cut(&sources(), Split::Tune, 30) {
+            let whole = format!("{}{}{}", hole.prefix, hole.truth, hole.suffix);
+            assert!(sources()[0].text.contains(&whole), "{whole}");
+            match hole.kind {
+                Kind::Line => assert!(hole.suffix.starts_with('\n')),
+                Kind::Inline => assert!(hole.suffix.starts_with([')', ']', ':'])),
+                Kind::Block => assert!(hole.truth.contains('\n')),
+            }
+        }
+    }
+}

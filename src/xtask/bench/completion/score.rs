@@ -1,0 +1,274 @@
+//! What a completion is worth to who typed, and what it cost.
+//!
+//! Compared are the first line, and the block: the text cut to as many lines as were there. What an editor would show
+//! of a text is what is left when a careful plugin has cleaned it up; its rules are written down here, apart from the
+//! worker's own, and both programs' texts go through them.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::holes::{Hole, Kind};
+
+/// What a program made of a hole.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) text: String,
+    /// Tokens drawn.
+    pub(super) n_tokens: u64,
+    /// Why the text ended, where the program says so.
+    pub(super) reason: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        json!({"text": self.text, "n_tokens": self.n_tokens, "reason": self.reason})
+    }
+
+    /// Answers as [`Self::json`] wrote them.
+    pub(super) fn list(json: &Value) -> Option<Vec<Self>> {
+        let answer = |it: &Value| {
+            let text = |key: &str| Some(it[key].as_str()?.to_owned());
+            Some(Self { text: text("text")?, n_tokens: it["n_tokens"].as_u64()?, reason: text("reason")? })
+        };
+        json.as_array()?.iter().map(answer).collect()
+    }
+}
+
+/// One program's answers, judged.
+pub(super) struct Scores {
+    name: &'static str,
+    answers: Vec<Answer>,
+    of_holes: Vec<Score>,
+}
+
+#[derive(Clone, Debug)]
+struct Score {
+    is_exact: bool,
+    line_similarity: f64,
+    block_similarity: f64,
+    /// What is left after a clean-up.
+    shown: String,
+    is_clean: bool,
+}
+
+impl Scores {
+    pub(super) fn new(name: &'static str, holes: &[Hole], answers: Vec<Answer>) -> Self {
+        let of_holes =
+            holes.iter().zip(&answers).map(|(hole, answer)| Score::new(hole, &answer.text)).collect();
+        Self { name, answers, of_holes }
+    }
+
+    pub(super) fn json(&self, holes: &[Hole]) -> Value {
+        let answers = holes.iter().zip(&self.answers).zip(&self.of_holes).map(|((hole, answer), score)| {
+            json!({
+                "language": hole.language, "path": hole.path, "kind": hole.kind.name(), "in_word": hole.in_word,
+                "left": hole.prefix.rsplit('\n').next(), "right": hole.suffix.split('\n').next(),
+                "truth": hole.truth, "text": answer.text, "shown": score.shown, "n_tokens": answer.n_tokens,
+                "reason": answer.reason, "exact": score.is_exact, "line_similarity": score.line_similarity,
+                "block_similarity": score.block_similarity, "clean": score.is_clean,
+            })
+        });
+        let rows: Value =
+            ROWS.iter().map(|row| (row.name.to_owned(), json!((row.of)(self, holes)))).collect();
+        json!({"name": self.name, "scores": rows, "answers": answers.collect::<Vec<_>>()})
+    }
+
+    fn mean(&self, holes: &[Hole], of: impl Fn(&Hole, &Score) -> Option<f64>) -> f64 {
+        let values: Vec<f64> =
+            holes.iter().zip(&self.of_holes).filter_map(|(hole, it)| of(hole, it)).collect();
+        values.iter().sum::<f64>() / values.len().max(1) as f64
+    }
+
+    fn n_tokens(&self) -> u64 {
+        self.answers.iter().map(|it| it.n_tokens).sum()
+    }
+
+    fn n_shown(&self) -> usize {
+        self.of_holes.iter().map(|it| it.shown.chars().count()).sum()
+    }
+}
+
+impl Score {
+    fn new(hole: &Hole, text: &str) -> Self {
+        let first = |it: &str| it.split('\n').next().unwrap_or_default().trim_end().to_owned();
+        let n_lines = hole.truth.split('\n').count();
+        let block: Vec<&str> = text.split('\n').take(n_lines).collect();
+        let shown = clean(hole, text);
+        Self {
+            is_exact: first(text) == first(&hole.truth),
+            line_similarity: strsim::normalized_levenshtein(&first(text), &first(&hole.truth)),
+            block_similarity: strsim::normalized_levenshtein(
+                block.join("\n").trim_end(),
+                hole.truth.trim_end(),
+            ),
+            is_clean: shown == text,
+            shown,
+        }
+    }
+}
+
+/// What a careful plugin leaves of a text.
+fn clean(hole: &Hole, text: &str) -> String {
+    let left = hole.prefix.rsplit('\n').next().unwrap_or_default();
+    let right = hole.suffix.split('\n').next().unwrap_or_default().trim();
+    let below = hole.suffix.split('\n').skip(1).map(str::trim).find(|it| !it.is_empty());
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+
+    let mut kept: Vec<&str> = Vec::new();
+    let mut n_open = 0_usize;
+    for line in text.split('\n') {
+        if let Some(previous) = kept.last() {
+            // In an empty line, and behind what opens a block, a block; else a statement.
+            let opens = left.trim().is_empty() || left.trim_end().ends_with(['{', ':', '(', '[']);
+            let of_cursor = indentation(left);
+            let goes_on = if right.is_empty() {
+                n_open > 0
+                    || previous.trim_end().ends_with(':')
+                    || (opens && (line.trim().is_empty() || indentation(line) >= of_cursor))
+            } else {
+                false
+            };
+            let is_again = below == Some(line.trim()) || (line.len() > 8 && kept.ends_with(&[line, line]));
+            if !goes_on || is_again {
+                break;
+            }
+        }
+        for next in line.chars() {
+            match next {
+                '(' | '[' | '{' => n_open += 1,
+                ')' | ']' | '}' => n_open = n_open.saturating_sub(1),
+                _ => {}
+            }
+        }
+        kept.push(line);
+    }
+    let mut text = kept.join("\n");
+    if right.is_empty() {
+        text.truncate(text.trim_end().len());
+    } else if let Some(before) = text.trim_end().strip_suffix(right) {
+        // Not a bracket that belongs to the text.
+        let is_balanced = before.matches(['(', '[', '{']).count() > before.matches([')', ']', '}']).count();
+        if !(is_balanced && right.starts_with([')', ']', '}'])) {
+            text.truncate(before.len());
+        }
+    }
+    text
+}
+
+/// A line of the table.
+struct Row {
+    name: &'static str,
+    of: fn(&Scores, &[Hole]) -> f64,
+}
+
+const ROWS: [Row; 9] = [
+    Row {
+        name: "exact match of the first line",
+        of: |it, holes| it.mean(holes, |_, score| Some(exact(score))),
+    },
+    Row {
+        name: "  in the middle of a word",
+        of: |it, holes| it.mean(holes, |hole, score| hole.in_word.then(|| exact(score))),
+    },
+    Row {
+        name: "  with brackets behind the cursor",
+        of: |it, holes| it.mean(holes, |hole, score| (hole.kind == Kind::Inline).then(|| exact(score))),
+    },
+    Row {
+        name: "edit similarity of the first line",
+        of: |it, holes| it.mean(holes, |_, score| Some(score.line_similarity)),
+    },
+    Row {
+        name: "edit similarity of the block",
+        of: |it, holes| {
+            it.mean(holes, |hole, score| (hole.kind == Kind::Block).then_some(score.block_similarity))
+        },
+    },
+    Row {
+        name: "need no clean-up",
+        of: |it, holes| it.mean(holes, |_, score| Some(f64::from(u8::from(score.is_clean)))),
+    },
+    Row { name: "tokens per hole", of: |it, holes| it.n_tokens() as f64 / holes.len().max(1) as f64 },
+    Row {
+        name: "characters shown per hole",
+        of: |it, holes| it.n_shown() as f64 / holes.len().max(1) as f64,
+    },
+    Row { name: "tokens per character shown", of: |it, _| it.n_tokens() as f64 / it.n_shown().max(1) as f64 },
+];
+
+fn exact(score: &Score) -> f64 {
+    f64::from(u8::from(score.is_exact))
+}
+
+/// Width of a program's column, and of the names of rows.
+const COLUMN: usize = 12;
+const NAMES: usize = 36;
+
+pub(super) fn table(model: &str, columns: &[Scores], holes: &[Hole]) -> String {
+    let mut text = format!("\n{model:<NAMES$}");
+    for column in columns {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{:>COLUMN$}", column.name);
+    }
+    for row in &ROWS {
+        let _ = write!(text, "\n{:<NAMES$}", row.name);
+        for column in columns {
+            let _ = write!(text, "{:>COLUMN$.3}", (row.of)(column, holes));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hole(prefix: &str, suffix: &str, truth: &str) -> Hole {
+        Hole {
+            language: "python",
+            path: "a.py".to_owned(),
+            kind: Kind::Line,
+            in_word: false,
+            prefix: prefix.to_owned(),
+            suffix: suffix.to_owned(),
+            truth: truth.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_plugin_shows_what_fits_the_place() {
+        let table = [
+            ("x = ", "\ny\n", "1\ny = 2\n", "1"),
+            ("x = ", "\ny\n", "f(\n    1,\n)\nz", "f(\n    1,\n)"),
+            ("if a:\n    ", "\nz\n", "b()\n    c()\nd()", "b()\n    c()"),
+            ("if a:\n    ", "\n    c()\n", "b()\n    c()\n", "b()"),
+            ("f(", ")\n", "a)\nb", "a"),
+            ("f(", ")\n", "g()", "g()"),
+        ];
+        for (prefix, suffix, text, shown) in table {
+            assert_eq!(clean(&hole(prefix, suffix, ""), text), shown, "after {prefix:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_counts_and_white_space_at_its_end_does_not() {
+        let hole = hole("x = ", "\n", "foo(1)");
+        let score = Score::new(&hole, "foo(1) \nmore");
+        assert!(score.is_exact && !score.is_clean);
+        let score = Score::new(&hole, "foo(2)");
+        assert!(!score.is_exact && score.is_clean);
+        assert!((score.line_similarity - 5.0 / 6.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_table_has_a_column_for_each_program_and_tokens_by_shown_character() {
+        let holes = [hole("x = ", "\n", "foo(1)")];
+        let answer = Answer { text: "foo(1)\nbar".to_owned(), n_tokens: 12, reason: String::new() };
+        let table = table("m", &[Scores::new("one", &holes, vec![answer])], &holes);
+        assert!(
+            table.lines().any(|it| it.starts_with("tokens per character shown") && it.ends_with("2.000"))
+        );
+    }
+}
