@@ -74,10 +74,11 @@ impl Scores {
         json!({"name": self.name, "scores": rows, "answers": answers.collect::<Vec<_>>()})
     }
 
+    /// Not a number where there is nothing to take the mean of.
     fn mean(&self, holes: &[Hole], of: impl Fn(&Hole, &Score) -> Option<f64>) -> f64 {
         let values: Vec<f64> =
             holes.iter().zip(&self.of_holes).filter_map(|(hole, it)| of(hole, it)).collect();
-        values.iter().sum::<f64>() / values.len().max(1) as f64
+        values.iter().sum::<f64>() / values.len() as f64
     }
 
     fn n_tokens(&self) -> u64 {
@@ -214,7 +215,9 @@ pub(super) fn table(model: &str, columns: &[Scores], holes: &[Hole]) -> String {
     for row in &ROWS {
         let _ = write!(text, "\n{:<NAMES$}", row.name);
         for column in columns {
-            let _ = write!(text, "{:>COLUMN$.3}", (row.of)(column, holes));
+            let value = (row.of)(column, holes);
+            let cell = if value.is_nan() { "-".to_owned() } else { format!("{value:.3}") };
+            let _ = write!(text, "{cell:>COLUMN$}");
         }
     }
     text.push('\n');
@@ -267,6 +270,8 @@ mod tests {
         let holes = [hole("x = ", "\n", "foo(1)")];
         let answer = Answer { text: "foo(1)\nbar".to_owned(), n_tokens: 12, reason: String::new() };
         let table = table("m", &[Scores::new("one", &holes, vec![answer])], &holes);
+        let of_block = table.lines().find(|it| it.starts_with("edit similarity of the block"));
+        assert!(of_block.is_some_and(|it| it.ends_with(" -")), "there is no block");
         assert!(
             table.lines().any(|it| it.starts_with("tokens per character shown") && it.ends_with("2.000"))
         );
