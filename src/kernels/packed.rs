@@ -13,6 +13,7 @@
 pub(crate) mod quads;
 mod rows;
 
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use crate::error::{expect_len, product};
@@ -79,6 +80,8 @@ pub struct PackedWeights {
     pub(crate) arrangement: Arrangement,
     /// `F32` if any matrix is plain; otherwise quantized values are quads.
     pub(crate) precision: Precision,
+    /// The bits of all matrices if they are the same and every bias is `-2^(bits - 1)` times its scale.
+    pub(crate) centred_bits: Option<usize>,
     n_cols: usize,
 }
 
@@ -136,6 +139,16 @@ impl Floats<'_> {
         self.len() == 0
     }
 
+    /// Those from `first` on, as many as there are in `to`.
+    fn copy_to(&self, first: usize, to: &mut [f32]) {
+        let range = first..first + to.len();
+        match self {
+            Floats::F32(it) => to.copy_from_slice(&it[range]),
+            Floats::F16(it) => it[range].convert_to_f32_slice(to),
+            Floats::Bf16(it) => it[range].convert_to_f32_slice(to),
+        }
+    }
+
     fn as_ptr(&self) -> *const u8 {
         match self {
             Floats::F32(it) => it.as_ptr().cast(),
@@ -179,6 +192,25 @@ impl Matrix<'_> {
                 Ok(Layout { coding, n_groups: n_cols / group_size, chunks_per_group: group_size / CHUNK })
             }
         }
+    }
+}
+
+impl Matrix<'_> {
+    /// Whether it has `bits` bits, and every bias is `-2^(bits - 1)` times its scale.
+    fn is_centred(&self, bits: usize) -> bool {
+        const N: usize = 256;
+        let Weights::Affine { scales, biases, bits: own, .. } = self.weights else { return false };
+        let middle = (1u32 << (bits - 1)) as f32;
+        let (mut some_scales, mut some_biases) = ([0.0; N], [0.0; N]);
+        own == bits
+            && (0..scales.len()).step_by(N).all(|first| {
+                let n = N.min(scales.len() - first);
+                scales.copy_to(first, &mut some_scales[..n]);
+                biases.copy_to(first, &mut some_biases[..n]);
+                // All of them, without a way out: that is what becomes vectors.
+                let pairs = some_scales[..n].iter().zip(&some_biases[..n]);
+                pairs.filter(|(scale, bias)| **scale * middle + **bias != 0.0).count() == 0
+            })
     }
 }
 
@@ -245,6 +277,10 @@ impl PackedWeights {
 
         let all_affine = segments.iter().all(|it| matches!(it.layout.coding, Coding::Affine { .. }));
         let precision = if all_affine { cpu.precision() } else { Precision::F32 };
+        let mut centred_bits = match segments.first().map(|it| it.layout.coding) {
+            Some(Coding::Affine { bits, .. }) if precision != Precision::F32 => Some(bits),
+            _ => None,
+        };
         let arena = cpu.slabs().take(n_bytes)?;
         let base = SendPtr(arena.as_mut_ptr());
         for (matrix, segment) in matrices.iter().zip(&segments) {
@@ -252,8 +288,9 @@ impl PackedWeights {
                 // SAFETY: the arena has room for every block of every segment, and each job has its own.
                 unsafe { pack_block(matrix, segment, block, precision, base.get()) };
             });
+            centred_bits = centred_bits.filter(|it| matrix.is_centred(*it));
         }
-        Ok(PackedWeights { arena, segments, arrangement, precision, n_cols })
+        Ok(PackedWeights { arena, segments, arrangement, precision, centred_bits, n_cols })
     }
 
     /// The length of an input row.

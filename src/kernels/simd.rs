@@ -83,7 +83,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `(a & mask) | 1.0f32.to_bits()`: a number in `1.0..2.0` whose mantissa holds bits of `a`.
     fn mantissa(self, a: Self::U, mask: u32) -> Self::V;
 
-    fn zero_u32(self) -> Self::U;
+    fn splat_u32(self, x: u32) -> Self::U;
     fn add_u32(self, a: Self::U, b: Self::U) -> Self::U;
     /// `acc` plus, in every lane, the products of the four bytes of `w`, which are unsigned, with those of
     /// `x`, which are signed; exact.
@@ -131,6 +131,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn zero(self) -> Self::V {
         self.splat(0.0)
+    }
+
+    #[inline(always)]
+    fn zero_u32(self) -> Self::U {
+        self.splat_u32(0)
     }
 }
 

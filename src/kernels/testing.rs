@@ -119,6 +119,17 @@ impl RandomMatrix {
         }
     }
 
+    /// The same with every bias `-2^(bits - 1)` times its scale.
+    pub(crate) fn centred(mut self) -> RandomMatrix {
+        if let RandomCoding::Affine { scales, biases, bits, .. } = &mut self.coding {
+            let middle = f64::from(1u32 << (*bits - 1));
+            let n = scales.floats().len();
+            let values: Vec<f32> = (0..n).map(|i| (-middle * scales.at(i)) as f32).collect();
+            *biases = Numbers::new(&values, scales.floats().float_type());
+        }
+        self
+    }
+
     pub(crate) fn matrix(&self) -> Matrix<'_> {
         let weights = match &self.coding {
             RandomCoding::Plain(values) => Weights::Plain(values.floats()),

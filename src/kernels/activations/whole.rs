@@ -2,9 +2,10 @@
 //!
 //! Each row's 32 columns of a chunk share one scale, an f32; their values are rounded to nearest even in
 //! one byte, or in two of which each is signed: `x = scale * (256 * high + low)`. With the scale goes the
-//! scaled sum of the *rounded* values, which a weight's bias multiplies.
+//! scaled sum of the *rounded* values, which a weight's bias multiplies. Weights that are centred need no
+//! biases: with them goes what a sum of products must start with.
 //!
-//! What is not a number, or infinite, makes that sum not a number, and so all results of its row.
+//! What is not a number, or infinite, makes that sum or the scale not a number, and so all results of its row.
 
 use super::inverse_rms;
 use crate::memory::with_scratch;
@@ -23,6 +24,8 @@ pub(crate) struct WholePanels {
     pub(crate) width: usize,
     pub(crate) n_rows: usize,
     pub(crate) n_chunks: usize,
+    /// The bits of centred weights: instead of a sum, there is `-2^(bits - 1)` times its whole number, an i32.
+    pub(crate) centred_bits: Option<usize>,
     n_planes: usize,
     /// Panel after panel, `[n_chunks][width][n_planes][32]` each; the high plane comes first.
     values: SendPtr<i8>,
@@ -63,6 +66,7 @@ pub(crate) fn with_whole_panels<const PLANES: usize, T>(
     n_cols: usize,
     norm: Option<Norm>,
     width: usize,
+    centred_bits: Option<usize>,
     f: impl FnOnce(WholePanels) -> T,
 ) -> T {
     let n_rows = x.len() / n_cols;
@@ -77,6 +81,7 @@ pub(crate) fn with_whole_panels<const PLANES: usize, T>(
             width,
             n_rows,
             n_chunks,
+            centred_bits,
             n_planes: PLANES,
             values: SendPtr(values.as_mut_ptr().cast()),
             scales: SendPtr(scales.as_mut_ptr()),
@@ -130,15 +135,21 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
                         }
                         round::<S, PLANES>(simd, values, to)
                     };
-                    *scale_to = scale;
-                    *sum_to = sum;
+                    if let Some(bits) = panels.centred_bits {
+                        // The scale takes over what is not a number.
+                        *scale_to = scale + 0.0 * sum;
+                        *sum_to.cast::<i32>() = -(sum as i32) << (bits - 1);
+                    } else {
+                        *scale_to = scale;
+                        *sum_to = scale * sum;
+                    }
                 }
             }
         }
     }
 }
 
-/// Rounds the 32 values of a chunk to `to`; their scale, and their sum after rounding.
+/// Rounds the 32 values of a chunk to `to`; their scale, and the sum of the whole numbers.
 ///
 /// # Safety
 /// `PLANES` times 32 bytes at `to` are writable.
@@ -169,5 +180,5 @@ unsafe fn round<S: Simd, const PLANES: usize>(simd: S, values: [S::V; 2], to: *m
             }
         }
     }
-    (scale, scale * simd.reduce_add(sum))
+    (scale, simd.reduce_add(sum))
 }

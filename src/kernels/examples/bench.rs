@@ -247,24 +247,27 @@ fn bench_attention(
 
 /// Random weights of the shape; only the packing is timed by the caller's clock, and making them is cheap.
 fn pack(cpu: &Cpu, shape: &Shape, rng: &mut fastrand::Rng) -> PackedWeights {
-    let parts: Vec<(Vec<u32>, Vec<f16>)> = shape
+    let parts: Vec<(Vec<u32>, Vec<f16>, Vec<f16>)> = shape
         .outputs
         .iter()
         .map(|&(n_rows, bits)| {
             let n = n_rows * shape.n_inputs;
             let first = rng.u32(..);
             let words = (0..n / 32 * bits).map(|i| first.wrapping_mul(i as u32 | 1)).collect();
-            (words, vec![f16::from_f32(0.01); n / shape.group_size])
+            let scale = f16::from_f32(0.01);
+            // As in llama.cpp's formats: those of 5 and 8 bits in these models have no biases.
+            let centred = if matches!(bits, 5 | 8) { -f32::from(1u8 << (bits - 1)) } else { -1.0 };
+            let bias = f16::from_f32(scale.to_f32() * centred);
+            (words, vec![scale; n / shape.group_size], vec![bias; n / shape.group_size])
         })
         .collect();
     let matrices: Vec<Matrix> = shape
         .outputs
         .iter()
         .zip(&parts)
-        .map(|(&(n_rows, bits), (words, scales))| {
-            let scales = Floats::F16(scales);
-            let weights =
-                Weights::Affine { words, scales, biases: scales, bits, group_size: shape.group_size };
+        .map(|(&(n_rows, bits), (words, scales, biases))| {
+            let (scales, biases) = (Floats::F16(scales), Floats::F16(biases));
+            let weights = Weights::Affine { words, scales, biases, bits, group_size: shape.group_size };
             Matrix { n_rows, n_cols: shape.n_inputs, weights }
         })
         .collect();

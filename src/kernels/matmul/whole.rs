@@ -8,8 +8,9 @@
 //! y += scale * (x_scale * sum(q * x)) + bias * (x_scale * sum(x))
 //! ```
 //!
-//! in f32, chunk after chunk. Every number of rows goes this way, in this order, so a row's results do not
-//! depend on the rows beside it.
+//! in f32, chunk after chunk. Where every bias is `-2^(bits - 1) * scale`, as in formats that have none,
+//! `q - 2^(bits - 1)` is multiplied instead, by starting the sum of products with the difference.
+//! Every number of rows goes this way, in this order, so a row's results do not depend on the rows beside it.
 
 mod dot;
 #[cfg(test)]
@@ -52,33 +53,41 @@ pub(super) fn multiply<const PLANES: usize>(
     let n_rows = input.x.len() / n_inputs;
     let few = dot::width(n_rows);
     let width = few.unwrap_or_else(|| width(n_rows, cpu.whole_rows()));
-    with_whole_panels::<PLANES, _>(cpu, input.x, n_inputs, input.norm, width, |panels| {
-        let product = Product { weights, panels, output };
-        if few.is_some() {
-            return dot::multiply::<PLANES>(cpu, product);
-        }
-        let units_per_step = BLOCKS / weights.blocks_per_unit();
-        let n_steps = weights.n_units().div_ceil(units_per_step);
-        let n_panels = panels.n_panels();
-        let n_jobs_wanted = cpu.pool().n_threads() * JOBS_PER_THREAD;
-        let panels_per_job =
-            n_panels.div_ceil(n_jobs_wanted.div_ceil(n_steps)).clamp(1, (MAX_ROWS / width).max(1));
-        let n_panel_jobs = n_panels.div_ceil(panels_per_job);
-        cpu.pool().for_each(n_steps * n_panel_jobs, |job| {
-            let first_panel = job / n_steps * panels_per_job;
-            let panels = first_panel..(first_panel + panels_per_job).min(n_panels);
-            let first_unit = job % n_steps * units_per_step;
-            let units = first_unit..(first_unit + units_per_step).min(weights.n_units());
-            let n_sums = panels.len() * width * SUM_FLOATS;
-            with_scratch(n_sums + WORD_FLOATS + HEADER_FLOATS, |scratch| {
-                let (sums, rest) = scratch.split_at_mut(n_sums);
-                let (words, headers) = rest.split_at_mut(WORD_FLOATS);
-                let (sums, words, headers) =
-                    (sums.as_mut_ptr(), words.as_mut_ptr().cast(), headers.as_mut_ptr());
-                cpu.run_whole(Job::<PLANES> { product, panels, units, sums, words, headers });
+    with_whole_panels::<PLANES, _>(
+        cpu,
+        input.x,
+        n_inputs,
+        input.norm,
+        width,
+        weights.centred_bits,
+        |panels| {
+            let product = Product { weights, panels, output };
+            if few.is_some() {
+                return dot::multiply::<PLANES>(cpu, product);
+            }
+            let units_per_step = BLOCKS / weights.blocks_per_unit();
+            let n_steps = weights.n_units().div_ceil(units_per_step);
+            let n_panels = panels.n_panels();
+            let n_jobs_wanted = cpu.pool().n_threads() * JOBS_PER_THREAD;
+            let panels_per_job =
+                n_panels.div_ceil(n_jobs_wanted.div_ceil(n_steps)).clamp(1, (MAX_ROWS / width).max(1));
+            let n_panel_jobs = n_panels.div_ceil(panels_per_job);
+            cpu.pool().for_each(n_steps * n_panel_jobs, |job| {
+                let first_panel = job / n_steps * panels_per_job;
+                let panels = first_panel..(first_panel + panels_per_job).min(n_panels);
+                let first_unit = job % n_steps * units_per_step;
+                let units = first_unit..(first_unit + units_per_step).min(weights.n_units());
+                let n_sums = panels.len() * width * SUM_FLOATS;
+                with_scratch(n_sums + WORD_FLOATS + HEADER_FLOATS, |scratch| {
+                    let (sums, rest) = scratch.split_at_mut(n_sums);
+                    let (words, headers) = rest.split_at_mut(WORD_FLOATS);
+                    let (sums, words, headers) =
+                        (sums.as_mut_ptr(), words.as_mut_ptr().cast(), headers.as_mut_ptr());
+                    cpu.run_whole(Job::<PLANES> { product, panels, units, sums, words, headers });
+                });
             });
-        });
-    });
+        },
+    );
 }
 
 /// One or two blocks for a range of panels.
@@ -134,10 +143,11 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
                 let fresh = first_chunk == 0;
                 let operands = Operands { x, x_scales, x_sums, words, headers, n_chunks, fresh, sums };
                 with_rows!(width, |ROWS| if ROWS <= S::WHOLE_ROWS {
-                    if n_blocks == 2 {
-                        simd.run(Tile::<ROWS, 2, PLANES>(operands));
-                    } else {
-                        simd.run(Tile::<ROWS, 1, PLANES>(operands));
+                    match (n_blocks, product.panels.centred_bits.is_some()) {
+                        (2, true) => simd.run(Tile::<ROWS, 2, PLANES, true>(operands)),
+                        (2, false) => simd.run(Tile::<ROWS, 2, PLANES, false>(operands)),
+                        (_, true) => simd.run(Tile::<ROWS, 1, PLANES, true>(operands)),
+                        (_, false) => simd.run(Tile::<ROWS, 1, PLANES, false>(operands)),
                     }
                 });
             }
@@ -178,9 +188,11 @@ struct Operands {
 }
 
 /// Adds the products of a panel with `N` blocks to their sums.
-struct Tile<const ROWS: usize, const N: usize, const PLANES: usize>(Operands);
+struct Tile<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool>(Operands);
 
-impl<const ROWS: usize, const N: usize, const PLANES: usize> Kernel for Tile<ROWS, N, PLANES> {
+impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool> Kernel
+    for Tile<ROWS, N, PLANES, CENTRED>
+{
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Operands { x, mut x_scales, mut x_sums, mut words, mut headers, n_chunks, fresh, sums } = self.0;
@@ -192,21 +204,31 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize> Kernel for Tile<ROW
                 if fresh { [[simd.zero(); N]; ROWS] } else { tile::load(simd, sums, SUM_FLOATS) };
             for _ in 0..n_chunks {
                 let mut dots = [[simd.zero_u32(); N]; ROWS];
-                add_plane::<S, ROWS, N, PLANES>(simd, x, words, &mut dots);
                 if PLANES == 2 {
+                    add_plane::<S, ROWS, N, PLANES>(simd, x, words, &mut dots);
                     for dot in dots.iter_mut().flatten() {
                         *dot = simd.shl(*dot, 8);
                     }
-                    add_plane::<S, ROWS, N, PLANES>(simd, x.add(QUADS), words, &mut dots);
                 }
+                if CENTRED {
+                    for (r, row) in dots.iter_mut().enumerate() {
+                        let start = simd.splat_u32(*x_sums.cast::<u32>().add(r));
+                        for dot in row {
+                            *dot = if PLANES == 2 { simd.add_u32(*dot, start) } else { start };
+                        }
+                    }
+                }
+                add_plane::<S, ROWS, N, PLANES>(simd, x.add((PLANES - 1) * QUADS), words, &mut dots);
                 for (r, (row, dots)) in totals.iter_mut().zip(dots).enumerate() {
                     let (x_scale, x_sum) = (simd.splat(*x_scales.add(r)), simd.splat(*x_sums.add(r)));
                     for (b, (total, dot)) in row.iter_mut().zip(dots).enumerate() {
                         let scale = simd.load(headers.add(b * 2 * LANES));
-                        let bias = simd.load(headers.add((b * 2 + 1) * LANES));
                         let scaled = simd.mul(simd.to_f32(dot), x_scale);
                         *total = simd.mul_add(scaled, scale, *total);
-                        *total = simd.mul_add(bias, x_sum, *total);
+                        if !CENTRED {
+                            let bias = simd.load(headers.add((b * 2 + 1) * LANES));
+                            *total = simd.mul_add(bias, x_sum, *total);
+                        }
                     }
                 }
                 x = x.add(ROWS * PLANES * QUADS);

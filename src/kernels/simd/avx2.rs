@@ -188,8 +188,9 @@ impl Simd for Avx2 {
         op!(U(x::_mm256_and_si256(a.0, mask), x::_mm256_and_si256(a.1, mask)))
     }
     #[inline(always)]
-    fn zero_u32(self) -> U {
-        op!(U(x::_mm256_setzero_si256(), x::_mm256_setzero_si256()))
+    fn splat_u32(self, v: u32) -> U {
+        let half = op!(x::_mm256_set1_epi32(v.cast_signed()));
+        U(half, half)
     }
     #[inline(always)]
     fn add_u32(self, a: U, b: U) -> U {

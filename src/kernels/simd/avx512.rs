@@ -166,8 +166,8 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         op!(x::_mm512_and_si512(a, x::_mm512_set1_epi32(mask.cast_signed())))
     }
     #[inline(always)]
-    fn zero_u32(self) -> Self::U {
-        op!(x::_mm512_setzero_si512())
+    fn splat_u32(self, v: u32) -> Self::U {
+        op!(x::_mm512_set1_epi32(v.cast_signed()))
     }
     #[inline(always)]
     fn add_u32(self, a: Self::U, b: Self::U) -> Self::U {

@@ -170,8 +170,8 @@ impl Simd for Neon {
         op!(each!(I => a::vandq_u32(x[I], a::vdupq_n_u32(mask))))
     }
     #[inline(always)]
-    fn zero_u32(self) -> U {
-        [op!(a::vdupq_n_u32(0)); 4]
+    fn splat_u32(self, v: u32) -> U {
+        [op!(a::vdupq_n_u32(v)); 4]
     }
     #[inline(always)]
     fn add_u32(self, x: U, y: U) -> U {

@@ -136,8 +136,8 @@ impl Simd for Portable {
         each!(I => a[I] & u32x4::splat(mask))
     }
     #[inline(always)]
-    fn zero_u32(self) -> U {
-        [u32x4::splat(0); 4]
+    fn splat_u32(self, v: u32) -> U {
+        [u32x4::splat(v); 4]
     }
     #[inline(always)]
     fn add_u32(self, a: U, b: U) -> U {

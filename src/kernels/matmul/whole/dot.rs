@@ -99,6 +99,7 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
         let mut x: *const u32 = panels.values(panel, 0).cast_const().cast();
         let mut x_scales = panels.scales(panel, 0).cast_const();
         let mut x_sums = panels.sums(panel, 0).cast_const();
+        let centred = panels.centred_bits.is_some();
         let header_bytes = layout.header_bytes();
         let group_bytes = layout.group_bytes();
         let mut totals = [simd.zero(); ROWS];
@@ -123,15 +124,20 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                         }
                     }
                     for (r, (total, dots)) in totals.iter_mut().zip(dots).enumerate() {
-                        let dot = if PLANES == 2 {
+                        let mut dot = if PLANES == 2 {
                             simd.add_u32(simd.shl(dots[0], 8), dots[PLANES - 1])
                         } else {
                             dots[0]
                         };
+                        if centred {
+                            dot = simd.add_u32(dot, simd.splat_u32(*x_sums.cast::<u32>().add(r)));
+                        }
                         // In the order of the tile: a row's results must not depend on the rows beside it.
                         let scaled = simd.mul(simd.to_f32(dot), simd.splat(*x_scales.add(r)));
                         *total = simd.mul_add(scaled, scale, *total);
-                        *total = simd.mul_add(bias, simd.splat(*x_sums.add(r)), *total);
+                        if !centred {
+                            *total = simd.mul_add(bias, simd.splat(*x_sums.add(r)), *total);
+                        }
                     }
                     chunk = chunk.wrapping_add(BITS * LANES);
                     x = x.wrapping_add(ROWS * PLANES * QUADS);
