@@ -41,8 +41,8 @@ pub(crate) struct ModelArgs {
     /// Threads that compute on a CPU; one per physical core if not given
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// What a CPU computes products with quantized weights in. If not given, the fastest that changes no text; `int8` is
-    /// faster still and changes some
+    /// What a CPU computes products with quantized weights in. If not given, the fastest that keeps to float32's
+    /// tokens; `int8` is faster still and changes some
     #[arg(long, value_name = "f32|int16|int8")]
     pub(crate) precision: Option<Precision>,
     /// Use only what is on this machine already
