@@ -34,7 +34,7 @@ pub(crate) enum Bench {
     Peers(peers::Args),
     /// Measure how good completions are, beside llama.cpp's on the same weights: holes cut from real source files.
     ///
-    /// Fetches the files into target/bench/corpus: packages of crates.io, npm and PyPI, by version and hash. All
+    /// Fetches the files into target/bench/corpus: Rust, npm and Python packages, by version and hash. All
     /// answers go to target/bench/completion.json.
     #[cfg(target_os = "linux")]
     Completion(completion::Args),
