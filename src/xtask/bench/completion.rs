@@ -6,20 +6,19 @@
 
 mod corpus;
 mod holes;
+mod peer;
 mod score;
 
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use self::holes::{Hole, Split};
+use self::peer::Peer;
 use self::score::{Answer, Scores};
-use super::peers::child::Child;
 use super::peers::program::{Launch, Worker};
 use super::peers::{build, converted, fetch, named};
 use crate::setup;
@@ -50,15 +49,27 @@ pub(crate) struct Args {
     /// A worker that is built already, instead of building one.
     #[arg(long, value_name = "PATH")]
     runabout: Option<PathBuf>,
-    /// Leave llama.cpp out.
-    #[arg(long)]
-    without_peer: bool,
+    /// Ask one program only. What llama.cpp says is kept in any case.
+    #[arg(long, value_enum)]
+    only: Option<Program>,
     /// Further parameters of each `complete`, such as `{"rules": {"off": ["suffix"]}}`.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     params: String,
     /// Only write the holes to target/bench/holes.json.
     #[arg(long)]
     cut_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Program {
+    Runabout,
+    Llama,
+}
+
+impl Args {
+    fn asks(&self, program: Program) -> bool {
+        self.only.is_none_or(|only| only == program)
+    }
 }
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
@@ -72,25 +83,26 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         return Ok(());
     }
     let params: Value = serde_json::from_str(&args.params).context("`--params` is not JSON")?;
-    setup::run(root, &setup::Args::default())?;
-    let worker = match &args.runabout {
-        Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?,
-        None => build(root, &["--package", "runabout"], "runabout")?,
-    };
+    let worker = args.asks(Program::Runabout).then(|| worker(root, args)).transpose()?;
     let mut report = Vec::new();
     for name in &args.models {
         let named = named(name)?;
         let gguf = fetch::model(&folder, named)?;
-        let peer = (!args.without_peer).then(|| peer_answers(&folder, named.sha256, &gguf, &holes, args));
-        let peer = peer.transpose()?;
         let mut columns = Vec::new();
-        let model = converted(&worker, &gguf, &folder)?;
-        let launch = Launch::runabout(&worker, &model, None, folder.join("runabout.log"));
-        let mut program = launch.start_worker()?;
-        let answers = ask(&holes, "runabout", |hole| complete(&mut program, hole, args, &params))?;
-        columns.push(Scores::new("runabout", &holes, answers));
-        program.stop()?;
-        columns.extend(peer.map(|it| Scores::new("llama.cpp", &holes, it)));
+        if let Some(worker) = &worker {
+            let model = converted(worker, &gguf, &folder)?;
+            let launch = Launch::runabout(worker, &model, None, folder.join("runabout.log"));
+            let mut program = launch.start_worker()?;
+            let answers = ask(&holes, "runabout", |hole| complete(&mut program, hole, args, &params))?;
+            columns.push(Scores::new("runabout", &holes, answers));
+            program.stop()?;
+        }
+        if args.asks(Program::Llama) {
+            let mut peer = Peer::open(&folder, named.sha256, &gguf, args.max_tokens, args.threads)?;
+            let answers = ask(&holes, "llama.cpp", |hole| peer.answer(hole))?;
+            columns.push(Scores::new("llama.cpp", &holes, answers));
+            peer.stop()?;
+        }
         print!("{}", score::table(name, &columns, &holes));
         report.push(json!({
             "model": name,
@@ -112,6 +124,14 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         args.max_tokens
     );
     Ok(())
+}
+
+fn worker(root: &Path, args: &Args) -> Result<PathBuf> {
+    setup::run(root, &setup::Args::default())?;
+    match &args.runabout {
+        Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display())),
+        None => build(root, &["--package", "runabout"], "runabout"),
+    }
 }
 
 fn hole_json(hole: &Hole) -> Value {
@@ -153,45 +173,4 @@ fn complete(worker: &mut Worker, hole: &Hole, args: &Args, more: &Value) -> Resu
         n_tokens: result["usage"]["completion_tokens"].as_u64().context("a result has its usage")?,
         reason: reason.unwrap_or_default().to_owned(),
     })
-}
-
-/// What llama.cpp makes of the holes. It is always the same, so it is kept for the next run.
-fn peer_answers(folder: &Path, model: &str, gguf: &Path, holes: &[Hole], args: &Args) -> Result<Vec<Answer>> {
-    let listed: Vec<Value> = holes.iter().map(hole_json).collect();
-    let asked = json!([model, DRIVER, args.max_tokens, listed]).to_string();
-    let kept = folder.join(format!("llama-{:.16x}.json", Sha256::digest(asked)));
-    if let Ok(kept) = fs::read_to_string(&kept)
-        && let Some(answers) = Answer::list(&serde_json::from_str(&kept)?)
-    {
-        return Ok(answers);
-    }
-    let mut peer = llama(folder, gguf, args.threads)?;
-    let answers = ask(holes, "llama.cpp", |hole| infill(&mut peer, hole, args))?;
-    peer.stop()?;
-    let json: Vec<Value> = answers.iter().map(Answer::json).collect();
-    fs::write(&kept, json!(json).to_string())?;
-    Ok(answers)
-}
-
-const DRIVER: &str = include_str!("completion/completion.mjs");
-
-/// Starts llama.cpp.
-fn llama(folder: &Path, gguf: &Path, n_threads: NonZeroUsize) -> Result<Child> {
-    let driver = fetch::node(folder)?.with_file_name("completion.mjs");
-    fs::write(&driver, DRIVER)?;
-    let mut child = Child::start(
-        Command::new("node").arg(&driver).arg(gguf).arg(n_threads.to_string()),
-        &folder.join("llama.log"),
-    )?;
-    child.receive().context("llama.cpp does not start")?;
-    Ok(child)
-}
-
-fn infill(child: &mut Child, hole: &Hole, args: &Args) -> Result<Answer> {
-    child.send(&json!({"prefix": hole.prefix, "suffix": hole.suffix, "max_tokens": args.max_tokens}))?;
-    let answer = child.receive()?;
-    let (Some(text), Some(n_tokens)) = (answer["text"].as_str(), answer["n_tokens"].as_u64()) else {
-        bail!("expected `text` and `n_tokens`, got {answer}");
-    };
-    Ok(Answer { text: text.to_owned(), n_tokens, reason: String::new() })
 }

@@ -12,11 +12,14 @@ const answer = (it) => process.stdout.write(JSON.stringify(it) + "\n");
 const llama = await getLlama({gpu: false, build: "never", logLevel: "error", maxThreads: Number(process.argv[3])});
 const model = await llama.loadModel({modelPath: process.argv[2]});
 const context = await model.createContext({contextSize: 4096});
-const completion = new LlamaCompletion({contextSequence: context.getSequence()});
+const sequence = context.getSequence();
+const completion = new LlamaCompletion({contextSequence: sequence});
 answer({fills_in: completion.infillSupported});
 
 for await (const line of createInterface({input: process.stdin})) {
   const {prefix, suffix, max_tokens: maxTokens} = JSON.parse(line);
+  // An answer must not depend on what was asked before.
+  await sequence.clearHistory();
   let nTokens = 0;
   const options = {maxTokens, temperature: 0, onToken: (tokens) => (nTokens += tokens.length)};
   const text = completion.infillSupported

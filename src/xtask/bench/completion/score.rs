@@ -25,13 +25,10 @@ impl Answer {
         json!({"text": self.text, "n_tokens": self.n_tokens, "reason": self.reason})
     }
 
-    /// Answers as [`Self::json`] wrote them.
-    pub(super) fn list(json: &Value) -> Option<Vec<Self>> {
-        let answer = |it: &Value| {
-            let text = |key: &str| Some(it[key].as_str()?.to_owned());
-            Some(Self { text: text("text")?, n_tokens: it["n_tokens"].as_u64()?, reason: text("reason")? })
-        };
-        json.as_array()?.iter().map(answer).collect()
+    /// An answer as [`Self::json`] wrote it.
+    pub(super) fn read(json: &Value) -> Option<Self> {
+        let text = |key: &str| Some(json[key].as_str()?.to_owned());
+        Some(Self { text: text("text")?, n_tokens: json["n_tokens"].as_u64()?, reason: text("reason")? })
     }
 }
 

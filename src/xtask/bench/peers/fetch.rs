@@ -15,7 +15,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 /// llama.cpp for Node, with the prebuilt library in a package of its own.
-const NODE_LLAMA_CPP: &str = "3.22.1";
+pub(in crate::bench) const NODE_LLAMA_CPP: &str = "3.22.1";
 const PYTHON_PACKAGES: [&str; 3] = ["mlx-lm==0.32.2", "mlx[cpu]==0.32.2", "gguf==0.19.0"];
 /// Written last: says what a folder was made of, so that half of one, or one of other versions, is made anew.
 const MADE_OF: &str = "made-of";
