@@ -1,8 +1,10 @@
 //! What of a file and its neighbours goes into a prompt when the model's window is too small for all of it.
 //!
 //! Nearest to the cursor is kept: other files go first, the farthest before the nearest; then the end of the
-//! suffix; then the beginning of the prefix. Cuts are at whole lines; only a very long line is cut like several. It
-//! counts through a function it is given, so it knows no tokenizer, and it counts no more text than can be kept.
+//! suffix; then the beginning of the prefix. Cuts are at whole lines; only a very long line is cut like several. Who
+//! types must not move a cut with every key, which would make the cache worthless: the prefix is cut at few places that
+//! depend on its beginning alone, and the suffix where the prefix needs it in whole steps. It counts through a
+//! function it is given, so it knows no tokenizer, and it counts no more text than can be kept.
 
 /// The place that is completed, and what is around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,14 +63,25 @@ impl std::fmt::Debug for Budget<'_> {
 /// before, but a completion without any of it runs on. The same share as in llama.cpp.
 const SUFFIX_SHARE: usize = 4;
 
+/// A cut moves by about this part of the limit at a time.
+const STEPS: usize = 8;
+/// Bytes of source code in a token; less than in most, so that steps are rather small.
+const BYTES_PER_TOKEN: usize = 3;
+
 /// The part of `whole` that fits, and what had to go.
 pub fn fit<'a>(whole: &Surroundings<'a>, budget: Budget<'_>) -> (Surroundings<'a>, Trimmed) {
     let Budget { limit, count, per_file } = budget;
-    let (mut prefix, mut n_prefix) = keep_end(whole.prefix, limit, count);
-    let suffix_limit = (limit / SUFFIX_SHARE).max(limit - n_prefix);
-    let (suffix, n_suffix) = keep_beginning(whole.suffix, suffix_limit, count);
+    let step = (limit / STEPS).max(1);
+    let (mut prefix, mut n_prefix) = keep_end(whole.prefix, limit, limit, count);
+    // Room for as much as will be typed before the next step.
+    let n_reserved = n_prefix.next_multiple_of(step).min(limit);
+    let suffix_limit = (limit / SUFFIX_SHARE).max(limit - n_reserved);
+    let (mut suffix, mut n_suffix) = keep_beginning(whole.suffix, limit - n_prefix, count);
+    if suffix.len() < whole.suffix.len() {
+        (suffix, n_suffix) = keep_beginning(whole.suffix, suffix_limit, count);
+    }
     if n_prefix + n_suffix > limit {
-        (prefix, n_prefix) = keep_end(whole.prefix, limit - n_suffix, count);
+        (prefix, n_prefix) = keep_end(whole.prefix, limit - n_suffix, limit, count);
     }
 
     let mut n_left = limit - n_prefix - n_suffix;
@@ -100,26 +113,37 @@ fn spend(n_left: usize, text: &str, count: &dyn Fn(&str) -> usize) -> Option<usi
     (kept.len() == text.len()).then(|| n_left - n_tokens)
 }
 
-/// As much of the end of `text` as `limit` tokens hold, and its number of tokens.
-fn keep_end<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize) -> (&'a str, usize) {
-    let pieces = text.split_inclusive('\n').rev().flat_map(|line| cut(line).into_iter().rev());
-    let (n_bytes, n_tokens) = take_while_fitting(pieces, limit, count);
-    (&text[text.len() - n_bytes..], n_tokens)
+/// As much of the end of `text` as `limit` tokens hold, and its number of tokens. It begins at one of the few places
+/// that are a step of `whole_limit` apart; at any line only if none of them is near enough.
+fn keep_end<'a>(
+    text: &'a str,
+    limit: usize,
+    whole_limit: usize,
+    count: &dyn Fn(&str) -> usize,
+) -> (&'a str, usize) {
+    // A power of two, so that a slightly other limit has the same places.
+    let n_step_bytes = 1_usize << (whole_limit * BYTES_PER_TOKEN / STEPS).max(1).ilog2();
+    let (mut start, mut n_tokens) = (text.len(), 0);
+    let mut anchor = None;
+    for piece in text.split_inclusive('\n').rev().flat_map(|line| cut(line).into_iter().rev()) {
+        let with_piece = n_tokens + count(piece);
+        if with_piece > limit {
+            return anchor.map_or((&text[start..], n_tokens), |(at, n)| (&text[at..], n));
+        }
+        let end = start;
+        (start, n_tokens) = (start - piece.len(), with_piece);
+        let has_anchor = start.next_multiple_of(n_step_bytes) < end;
+        if has_anchor {
+            anchor = Some((start, n_tokens));
+        }
+    }
+    (text, n_tokens)
 }
 
 /// As much of the beginning of `text` as `limit` tokens hold, and its number of tokens.
 fn keep_beginning<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize) -> (&'a str, usize) {
-    let (n_bytes, n_tokens) = take_while_fitting(text.split_inclusive('\n').flat_map(cut), limit, count);
-    (&text[..n_bytes], n_tokens)
-}
-
-fn take_while_fitting<'a>(
-    pieces: impl Iterator<Item = &'a str>,
-    limit: usize,
-    count: &dyn Fn(&str) -> usize,
-) -> (usize, usize) {
     let (mut n_bytes, mut n_tokens) = (0, 0);
-    for piece in pieces {
+    for piece in text.split_inclusive('\n').flat_map(cut) {
         let with_piece = n_tokens + count(piece);
         if with_piece > limit {
             break;
@@ -127,7 +151,7 @@ fn take_while_fitting<'a>(
         n_tokens = with_piece;
         n_bytes += piece.len();
     }
-    (n_bytes, n_tokens)
+    (&text[..n_bytes], n_tokens)
 }
 
 /// A longer line is cut like several: generated code may be one line of a megabyte, and none of it would be kept.
@@ -208,6 +232,40 @@ mod tests {
         };
         let (kept, _) = fit_chars(&Surroundings { suffix: "", ..whole }, 10);
         assert_eq!((kept.prefix, kept.context), ("b", &[][..]));
+    }
+
+    /// Types a text key by key; gives the window after each key.
+    fn type_in<'a>(typed: &'a str, n_before: usize, suffix: &'a str, limit: usize) -> Vec<(usize, usize)> {
+        let keys = (n_before..=typed.len()).filter(|at| typed.is_char_boundary(*at));
+        let windows = keys.map(|at| {
+            let whole = Surroundings { prefix: &typed[..at], suffix, ..Surroundings::default() };
+            let (kept, _) = fit_chars(&whole, limit);
+            (at - kept.prefix.len(), kept.suffix.len())
+        });
+        windows.collect()
+    }
+
+    fn n_moves(windows: &[(usize, usize)]) -> (usize, usize) {
+        let moves = |of: fn(&(usize, usize)) -> usize| {
+            windows.windows(2).filter(|it| of(&it[0]) != of(&it[1])).count()
+        };
+        (moves(|it| it.0), moves(|it| it.1))
+    }
+
+    #[test]
+    fn typing_moves_the_beginning_of_the_prefix_and_the_end_of_the_suffix_rarely() {
+        let file = "let value = compute(first, second);\n".repeat(200);
+        // Both are far too long: the suffix has its share, and the prefix moves by a step.
+        let windows = type_in(&file, 3000, &file, 1000);
+        let (of_prefix, of_suffix) = n_moves(&windows);
+        assert!(of_prefix <= 4200 / 250 + 1, "{of_prefix} moves in 4200 keys");
+        assert_eq!(of_suffix, 0);
+        assert!(windows.iter().zip(3000..).all(|((start, _), at)| at - start > 700 - 256), "enough is left");
+        // The suffix is too long for what the prefix leaves.
+        let windows = type_in(&file[..700], 100, &file, 1000);
+        let (of_prefix, of_suffix) = n_moves(&windows);
+        assert_eq!(of_prefix, 0);
+        assert!(of_suffix <= 5, "{of_suffix} moves in 600 keys");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod blank;
 mod brackets;
 mod extent;
+mod form;
 mod language;
 mod lexer;
 mod lines;
@@ -18,6 +19,7 @@ mod suffix;
 use self::blank::Blank;
 use self::brackets::Brackets;
 use self::extent::Extent;
+use self::form::Form;
 use self::language::Language;
 use self::lexer::Lexer;
 use self::repetition::Repetition;
@@ -107,6 +109,7 @@ pub struct RuleOutput {
 /// The rules for one completion.
 #[derive(Clone, Debug)]
 pub struct Rules {
+    form: Form,
     seen: Seen,
     judges: Vec<Judge>,
     trims: Option<Blank>,
@@ -178,6 +181,7 @@ impl Rules {
         if trims.is_some() {
             judges.push(Judge::Blank);
         }
+        let form = Form::new(cursor, lexer.clone());
         let seen = Seen {
             text: String::new(),
             line_start: 0,
@@ -189,11 +193,17 @@ impl Rules {
             ended_code: String::new(),
             n_closed_outer: 0,
         };
-        Self { seen, judges, trims, n_emitted: 0, is_over: false }
+        Self { form, seen, judges, trims, n_emitted: 0, is_over: false }
     }
 
-    /// Takes the next piece of text. After a rule ended it, all further text is dropped.
+    /// Takes the next piece of text, and puts it into the file's form. After a rule ended it, all further text is
+    /// dropped.
     pub fn push(&mut self, text: &str) -> RuleOutput {
+        let text = self.form.push(text);
+        self.push_formed(&text)
+    }
+
+    fn push_formed(&mut self, text: &str) -> RuleOutput {
         let mut output = RuleOutput::default();
         for next in text.chars() {
             if self.is_over {
@@ -210,7 +220,8 @@ impl Rules {
 
     /// No more text comes: what was held back belongs to the text, unless a rule cuts it at its end.
     pub fn flush(&mut self) -> String {
-        let mut emit = String::new();
+        let held = self.form.flush();
+        let mut emit = self.push_formed(&held).emit;
         if !self.is_over {
             self.is_over = true;
             let ends = self.judges.iter().filter_map(|it| it.at_end(&self.seen));
@@ -385,7 +396,9 @@ mod tests {
             let whole = pieces.concat();
             let got = run(&cursor, goal, &off, &pieces);
             prop_assert_eq!(&got, &run(&cursor, goal, &off, &[&whole]));
-            prop_assert!(whole.starts_with(&got.0), "a completion is the beginning of what was drawn");
+            let mut form = Rules::new(&cursor, goal, &off).form;
+            let formed = form.push(&whole) + &form.flush();
+            prop_assert!(formed.starts_with(&got.0), "a completion is the beginning of what was drawn");
         }
     }
 }

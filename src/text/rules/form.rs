@@ -1,0 +1,273 @@
+//! The form that the file gives to what nobody sees: ends of lines, and indentation by tabs or by spaces.
+//!
+//! Models indent as most files do, whatever stands in the prompt. What they say is put into the file's form before the
+//! rules see it. Only white space at the beginning of lines and ends of lines change, and only where the file has one
+//! form throughout; what is in a string of several lines stays as it was drawn.
+
+use super::Cursor;
+use super::lexer::{Lexer, Place};
+use super::lines::left_of;
+
+/// A form that so many times more lines have than the other one is the file's.
+const MAJORITY: usize = 4;
+/// Spaces that lines are indented by, the usual first.
+const UNITS: [usize; 4] = [4, 2, 8, 3];
+
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    line_end: Option<&'static str>,
+    indentation: Option<Indentation>,
+    /// Tabs that the cursor's line begins with.
+    n_tabs: usize,
+    /// Where the text so far ends.
+    lexer: Lexer,
+    /// White space that the line begins with, while nothing else has come. `None`: the line has begun.
+    lead: Option<String>,
+    /// Whether `lead` stands behind white space of the prefix.
+    is_behind_lead: bool,
+    /// A `\r` of which the next character says whether it ends a line.
+    is_return_pending: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Indentation {
+    /// And how many of the model's spaces are one, once that is known.
+    Tabs {
+        n_spaces: Option<usize>,
+    },
+    Spaces {
+        unit: usize,
+    },
+}
+
+impl Form {
+    /// Of the file around the cursor, at which `lexer` stands.
+    pub(super) fn new(cursor: &Cursor<'_>, lexer: Lexer) -> Self {
+        let left = left_of(cursor.prefix);
+        // An empty line says nothing of its depth; the one above does.
+        let line = if left.is_empty() { last_line(cursor.prefix) } else { left };
+        Self {
+            line_end: line_end(cursor),
+            indentation: Indentation::find(cursor),
+            n_tabs: line.chars().take_while(|it| *it == '\t').count(),
+            lexer,
+            lead: left.trim().is_empty().then(String::new),
+            is_behind_lead: !left.is_empty(),
+            is_return_pending: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, text: &str) -> String {
+        let mut output = String::new();
+        for next in text.chars() {
+            match (next, &mut self.lead) {
+                ('\r', _) => {
+                    if std::mem::replace(&mut self.is_return_pending, true) {
+                        self.begin_line(&mut output);
+                        self.put('\r', &mut output);
+                    }
+                }
+                ('\n', _) => self.end_line(&mut output),
+                (' ' | '\t', Some(lead)) if !self.is_return_pending => lead.push(next),
+                _ => {
+                    self.begin_line(&mut output);
+                    if std::mem::take(&mut self.is_return_pending) {
+                        self.put('\r', &mut output);
+                    }
+                    self.put(next, &mut output);
+                }
+            }
+        }
+        output
+    }
+
+    /// What was held until more of it would come.
+    pub(super) fn flush(&mut self) -> String {
+        let mut output = String::new();
+        self.begin_line(&mut output);
+        if std::mem::take(&mut self.is_return_pending) {
+            self.put('\r', &mut output);
+        }
+        output
+    }
+
+    fn end_line(&mut self, output: &mut String) {
+        // White space in a line without anything else is nobody's indentation.
+        output.push_str(&self.lead.take().unwrap_or_default());
+        let as_drawn = if std::mem::take(&mut self.is_return_pending) { "\r\n" } else { "\n" };
+        let end = if self.is_in_string() { as_drawn } else { self.line_end.unwrap_or(as_drawn) };
+        for next in end.chars() {
+            self.put(next, output);
+        }
+        self.lead = Some(String::new());
+        self.is_behind_lead = false;
+    }
+
+    fn begin_line(&mut self, output: &mut String) {
+        let Some(lead) = self.lead.take() else { return };
+        output.push_str(&if self.is_in_string() { lead } else { self.indented(lead) });
+    }
+
+    /// White space as the file has it.
+    fn indented(&mut self, lead: String) -> String {
+        match self.indentation {
+            Some(Indentation::Spaces { unit }) => lead.replace('\t', &" ".repeat(unit)),
+            // One space is none: it aligns a comment with the line above.
+            Some(Indentation::Tabs { n_spaces }) if lead.len() > 1 && !lead.contains('\t') => {
+                let n_spaces = n_spaces.unwrap_or_else(|| self.guess_spaces(lead.len()));
+                self.indentation = Some(Indentation::Tabs { n_spaces: Some(n_spaces) });
+                "\t".repeat(lead.len() / n_spaces) + &" ".repeat(lead.len() % n_spaces)
+            }
+            _ => lead,
+        }
+    }
+
+    /// How many spaces the model has for a tab, from the first line that it indented.
+    fn guess_spaces(&self, n: usize) -> usize {
+        let fits = |unit: &usize| {
+            if self.is_behind_lead {
+                n.is_multiple_of(*unit)
+            } else {
+                [self.n_tabs, self.n_tabs + 1].contains(&(n / unit)) && n.is_multiple_of(*unit)
+            }
+        };
+        UNITS.into_iter().find(fits).unwrap_or(UNITS[0])
+    }
+
+    fn is_in_string(&self) -> bool {
+        matches!(self.lexer.place(), Place::LongString(_))
+    }
+
+    fn put(&mut self, next: char, output: &mut String) {
+        self.lexer.push(next);
+        output.push(next);
+    }
+}
+
+impl Indentation {
+    /// As most lines around the cursor have it.
+    fn find(cursor: &Cursor<'_>) -> Option<Self> {
+        let (mut n_by_tabs, mut n_by_spaces) = (0_usize, 0_usize);
+        let mut steps = [0_usize; UNITS.len()];
+        let mut above = 0;
+        // The cursor's line is cut in two; its second part is no beginning.
+        let below = cursor.suffix.split('\n').skip(1);
+        for line in cursor.prefix.split('\n').chain(below).filter(|it| !it.trim().is_empty()) {
+            let n_spaces = line.chars().take_while(|it| *it == ' ').count();
+            if line.starts_with('\t') {
+                n_by_tabs += 1;
+            } else if n_spaces > 1 {
+                n_by_spaces += 1;
+            }
+            if let Some(idx) = UNITS.iter().position(|it| above + it == n_spaces) {
+                steps[idx] += 1;
+            }
+            above = n_spaces;
+        }
+        if n_by_tabs > MAJORITY * n_by_spaces {
+            Some(Self::Tabs { n_spaces: None })
+        } else if n_by_spaces > MAJORITY * n_by_tabs {
+            // Of units that are equally frequent the usual one.
+            let most = steps.iter().max().copied().unwrap_or_default();
+            let unit = UNITS.into_iter().zip(steps).find(|(_, n)| *n == most).map_or(UNITS[0], |(it, _)| it);
+            Some(Self::Spaces { unit })
+        } else {
+            None
+        }
+    }
+}
+
+/// How all lines end, if they do so alike.
+fn line_end(cursor: &Cursor<'_>) -> Option<&'static str> {
+    let count = |end: &str| cursor.prefix.matches(end).count() + cursor.suffix.matches(end).count();
+    match (count("\n"), count("\r\n")) {
+        (1.., 0) => Some("\n"),
+        (n_all @ 1.., n_with_return) if n_all == n_with_return => Some("\r\n"),
+        _ => None,
+    }
+}
+
+/// The last line that is not blank.
+fn last_line(prefix: &str) -> &str {
+    prefix.rsplit('\n').find(|it| !it.trim().is_empty()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::language::Language;
+    use super::*;
+
+    fn form(prefix: &str, suffix: &str) -> Form {
+        let language = Language::find(Some("python"), None);
+        let mut lexer = Lexer::new(language);
+        prefix.chars().for_each(|it| {
+            lexer.push(it);
+        });
+        lexer.settle();
+        Form::new(&Cursor { prefix, suffix, language: Some("python"), path: None }, lexer)
+    }
+
+    fn formed(prefix: &str, suffix: &str, text: &str) -> String {
+        let mut whole = form(prefix, suffix);
+        let whole = whole.push(text) + &whole.flush();
+        let mut by_character = form(prefix, suffix);
+        let mut pieces: String =
+            text.chars().map(|it| by_character.push(it.encode_utf8(&mut [0; 4]))).collect();
+        pieces.push_str(&by_character.flush());
+        assert_eq!(whole, pieces);
+        whole
+    }
+
+    #[test]
+    fn spaces_become_tabs_in_a_file_of_tabs() {
+        let table = [
+            // (prefix, text, formed)
+            ("if a:\n\tb()\nif c:", "\n    d()\n        e()\n", "\n\td()\n\t\te()\n"),
+            ("if a:\n\tif b:", "\n    c()\n  d", "\n\tc()\n  d"),
+            ("if a:\n\tb()\nif c:", "\n  d()\n    e()", "\n\td()\n\t\te()"),
+            ("if a:\n\tb()\nif c:", "\n        d()", "\n\td()"),
+            ("if a:\n\tif b:\n\t\t", "c()\n        d()\n    e()", "c()\n\t\td()\n\te()"),
+            ("if a:\n\tif b:\n\t", "    c()", "\tc()"),
+            ("if a:\n\tb(x,", "\n\t  y)", "\n\t  y)"),
+            ("if a:\n\tb()\n/*", "\n * c", "\n * c"),
+        ];
+        for (prefix, text, expected) in table {
+            assert_eq!(formed(prefix, "\n", text), expected, "after {prefix:?}");
+        }
+    }
+
+    #[test]
+    fn tabs_become_the_spaces_that_the_file_indents_by() {
+        assert_eq!(formed("if a:\n  b()\nif c:", "\n", "\n\td()\n\t\te()"), "\n  d()\n    e()");
+        assert_eq!(formed("if a:\n    b()\nif c:", "\n", "\n\td('\t')"), "\n    d('\t')");
+        assert_eq!(formed("if a:\n   b()\nif c:", "\n   e()\n", "\n\td()"), "\n   d()");
+    }
+
+    #[test]
+    fn where_the_file_has_no_form_of_its_own_none_is_made() {
+        for prefix in ["x = [", "if a:\n\tb()\nif c:\n    d()\nif e:"] {
+            assert_eq!(formed(prefix, "", "\n    1,\n\t2"), "\n    1,\n\t2");
+        }
+        assert_eq!(formed("a\nb\r\nc", "", "\nd\r\ne"), "\nd\r\ne");
+    }
+
+    #[test]
+    fn lines_end_as_the_files_do() {
+        assert_eq!(formed("a\r\nb", "\r\nc", "1\n2\r\n3\n"), "1\r\n2\r\n3\r\n");
+        assert_eq!(formed("a\nb", "", "1\r\n2\r3\r"), "1\n2\r3\r");
+        assert_eq!(formed("a\r\nb\r\n", "", "\r\r\n  \n"), "\r\r\n  \r\n");
+    }
+
+    #[test]
+    fn a_string_of_several_lines_stays_as_it_was_drawn() {
+        let text = "\"\"\"\n    a\r\n    \"\"\"\n    b";
+        assert_eq!(formed("if a:\n\tx = ", "\n", text), "\"\"\"\n    a\r\n    \"\"\"\n\tb");
+    }
+
+    #[test]
+    fn the_rest_of_the_cursors_line_is_not_its_beginning() {
+        assert_eq!(formed("if a:\n\tb =", "\n", "    1"), "    1");
+    }
+}
