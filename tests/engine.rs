@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Worker, named_model};
+use crate::support::{Worker, named_model, tiny_model};
 
 /// The tests' real model.
 const MODEL: &str = "smollm2-135m";
@@ -128,6 +128,39 @@ fn guesses_change_how_fast_a_copy_comes_and_not_what_it_says() {
     let with = text(&worker.call("complete", &sampled));
     sampled["speculation"] = json!("off");
     assert_eq!(with, text(&worker.call("complete", &sampled)));
+}
+
+#[test]
+fn a_draft_model_of_one_mind_with_the_model_is_always_right() {
+    let model = named_model(MODEL);
+    let model = model.to_str().unwrap();
+    let story = json!({"prefix": "Once upon a time there was a compiler", "mode": "raw", "max_tokens": 60});
+    let mut sampled = story.clone();
+    (sampled["temperature"], sampled["top_p"], sampled["seed"]) = (json!(0.9), json!(0.95), json!(11));
+    let expected = alone(&[("complete", story.clone()), ("complete", sampled.clone())]);
+    let mut worker = serve(&["--draft-model", model, "--num-draft-tokens", "4"]);
+    assert_eq!(text(&worker.call("complete", &story)), expected[0]);
+    // A text that does not repeat itself, so that only the draft model guesses.
+    let result = worker.call("complete", &sampled);
+    assert_eq!(text(&result), expected[1]);
+    let usage = &result["usage"];
+    assert_eq!(usage["accepted_tokens"], usage["drafted_tokens"], "{usage}");
+    // Four of five tokens were guessed.
+    assert!(usage["accepted_tokens"].as_u64().unwrap() >= 44, "{usage}");
+    // The weights and the keys and values of both count.
+    let memory = &worker.call("status", &json!({}))["memory"];
+    assert!(memory["weights_bytes"].as_u64().unwrap() > 150_000_000, "{memory}");
+    assert!(memory["active_bytes"].as_u64().unwrap() > memory["weights_bytes"].as_u64().unwrap(), "{memory}");
+}
+
+#[test]
+fn a_draft_model_of_another_vocabulary_is_refused() {
+    let draft = named_model(MODEL);
+    let mut worker = Worker::serving(tiny_model::folder(), &["--draft-model", draft.to_str().unwrap()]);
+    let error = worker.call_error("complete", &completion("x"));
+    assert_eq!(error["data"]["kind"], "model_load_failed");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("must have the vocabulary of") && message.contains("hint: "), "{message}");
 }
 
 #[test]

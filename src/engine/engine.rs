@@ -42,6 +42,8 @@ pub struct EngineOptions {
     pub max_running: usize,
     /// Jobs that may wait for a slot; at least one.
     pub max_queued: usize,
+    /// How many tokens a draft model guesses at a time, [`MAX_DRAFT`](crate::MAX_DRAFT) at most. `None`: as many as pay, be it none.
+    pub n_draft_tokens: Option<usize>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -56,6 +58,7 @@ impl Default for EngineOptions {
             // Eight rows take three and a half times the time of one on a CPU; more would gain little.
             max_running: 8,
             max_queued: 64,
+            n_draft_tokens: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -64,6 +67,8 @@ impl Default for EngineOptions {
 /// What loading yields.
 pub struct Loaded {
     pub model: Box<dyn LanguageModel>,
+    /// A smaller one of the same vocabulary, on the same device. What it guesses the model checks.
+    pub draft: Option<Box<dyn LanguageModel>>,
     pub tokenizer: Arc<Tokenizer>,
 }
 
@@ -180,8 +185,8 @@ impl EngineThread {
             Ok(Err(error)) => return self.fail(error.into()),
             Err(panic) => return self.fail(died(panic.as_ref())),
         };
-        self.state.send_replace(State::Ready(loaded.model.description().clone()));
         let mut stepper = Stepper::new(loaded, options);
+        self.state.send_replace(State::Ready(stepper.description().clone()));
         let publish = |status: Status| {
             self.memory_is_short.send_if_modified(|it| std::mem::replace(it, status.memory_is_short) != *it);
             *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;

@@ -2,7 +2,7 @@
 //!
 //! In order of reading: [`Job`] is what callers submit and [`Event`] what they hear; [`Engine`] is the
 //! handle; `stepper` is the loop on the thread, which asks `scheduler` who runs, `cache` for slots, and
-//! [`LanguageModel`] for tokens; `sequence` is a job under way and `output` its text. [`scripted`] is a model
+//! [`LanguageModel`] for tokens, of which `lookup` and the smaller model of a `pair` guess some; `sequence` is a job under way and `output` its text. [`scripted`] is a model
 //! for tests.
 //!
 //! Knows no JSON, no wire and no MLX. Invariants: one terminal event per job; deltas concatenated are the
@@ -13,13 +13,16 @@ pub mod job;
 pub mod model;
 
 mod cache;
+mod chance;
 mod clock;
+mod drafting;
 mod engine;
 mod inbox;
 mod lookup;
 mod memory;
 mod output;
 mod pace;
+mod pair;
 mod reply;
 mod scheduler;
 pub mod scripted;
@@ -33,6 +36,7 @@ pub use job::{
     CancelReason, Event, Finish, FinishReason, Job, JobError, JobId, Priority, Supersede, TextStart, Timing,
     Usage,
 };
+pub use lookup::MAX_DRAFT;
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
     TokenLogprobs, n_right,

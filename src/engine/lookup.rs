@@ -13,6 +13,8 @@ use std::{collections::HashMap, iter};
 
 use runabout_text::TokenId;
 
+use crate::chance::Chance;
+
 /// A match is found by its last tokens, so many.
 const KEY: usize = 3;
 
@@ -28,7 +30,7 @@ const THREAD: usize = 16;
 
 /// Drafts are at most this long. On the CPUs seen so far 8 rows take 3.6 times as long as one; going on like that,
 /// 24 right guesses make a step worth two and a half, and more of them hardly more.
-pub(crate) const MAX_DRAFT: usize = 24;
+pub const MAX_DRAFT: usize = 24;
 
 /// Looks drafts up for one sequence.
 #[derive(Debug)]
@@ -52,13 +54,6 @@ struct Source {
     n_alike: usize,
 }
 
-/// How often a guess was right lately.
-#[derive(Clone, Copy, Debug)]
-struct Chance {
-    n_right: f64,
-    n_all: f64,
-}
-
 /// Matches of about the same length.
 #[derive(Clone, Copy, Debug)]
 struct Bucket(usize);
@@ -74,25 +69,6 @@ impl Bucket {
             12..MAX_MATCH => 3,
             MAX_MATCH.. => 4,
         })
-    }
-}
-
-impl Chance {
-    /// Older guesses count less: what happened twenty guesses ago counts a third.
-    const FADE: f64 = 0.95;
-
-    /// As if `n_right` of 4 guesses had been right already.
-    const fn of_four(n_right: f64) -> Self {
-        Self { n_right, n_all: 4.0 }
-    }
-
-    fn note(&mut self, is_right: bool) {
-        self.n_right = self.n_right * Self::FADE + f64::from(u8::from(is_right));
-        self.n_all = self.n_all * Self::FADE + 1.0;
-    }
-
-    fn value(self) -> f64 {
-        self.n_right / self.n_all
     }
 }
 

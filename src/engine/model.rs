@@ -65,9 +65,9 @@ pub struct ModelDescription {
     /// Tokens a sequence may hold, prompt and output together.
     pub context_length: usize,
     pub vocabulary_size: usize,
-    /// Bytes of the weights as loaded.
+    /// Bytes of the weights as loaded, those of a draft model included.
     pub weights_bytes: u64,
-    /// Bytes that one token takes in a slot.
+    /// Bytes that one token takes in a slot, and in a draft model's.
     pub kv_bytes_per_token: u64,
     /// Bits per weight of the most common quantization; `None` for plain weights.
     pub quantization_bits: Option<u32>,
@@ -77,7 +77,7 @@ pub struct ModelDescription {
     pub precision: Option<String>,
 }
 
-/// Memory in bytes, as the device's allocator counts it.
+/// Memory in bytes, as the device's allocator counts it: of all models on the device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryUse {
     pub active_bytes: u64,

@@ -8,7 +8,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::status::Speed;
+use crate::{drafting::Cost, status::Speed};
 
 /// Steps that are remembered, of each kind.
 const WINDOW: usize = 16;
@@ -24,6 +24,9 @@ const MAX_GROWTH: usize = 4;
 /// What a row more costs in a step of one, as a part of it, while nothing is measured: 2 rows take 1.35 times
 /// as long as one on the CPUs seen so far, and next to nothing more on GPUs.
 const TYPICAL_ROW: f64 = 0.35;
+
+/// What a token of a prompt costs, as a part of one that is generated, while nothing is measured.
+const TYPICAL_READ: f64 = 0.05;
 
 /// So many steps of several tokens tell what a row costs; fewer may have been slow for reasons of their own.
 const MIN_WIDE: usize = 3;
@@ -49,6 +52,10 @@ pub(crate) struct Pace {
     n_steps_since_wide: usize,
     /// Without tokens of prompts; for their speed.
     decode: VecDeque<StepCost>,
+    /// Of the draft model: a guess for each of some sequences,
+    guesses: VecDeque<StepCost>,
+    /// and tokens that the model knows already.
+    reads: VecDeque<StepCost>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,10 +72,17 @@ impl Pace {
         remember(&mut self.prefill, StepCost { n_tokens, n_useful: n_prompt, elapsed });
     }
 
-    /// A step of `n_tokens` that were generated or guessed, and yielded `n_drawn`.
-    pub(crate) fn record_decode(&mut self, n_tokens: usize, n_drawn: usize, elapsed: Duration) {
+    /// A step of `n_tokens` that were generated or guessed, and yielded `n_drawn`; a draft model was asked for
+    /// guesses before it for so long.
+    pub(crate) fn record_decode(
+        &mut self,
+        n_tokens: usize,
+        n_drawn: usize,
+        elapsed: Duration,
+        drafting: Duration,
+    ) {
         let cost = StepCost { n_tokens, n_useful: n_drawn, elapsed };
-        remember(&mut self.decode, cost);
+        remember(&mut self.decode, StepCost { elapsed: elapsed + drafting, ..cost });
         if n_tokens > 1 {
             remember(&mut self.wide, cost);
             self.n_steps_since_wide = 0;
@@ -78,7 +92,18 @@ impl Pace {
         self.n_steps_since_wide += 1;
         if self.n_steps_since_wide > WIDE_KEEPS {
             self.wide.clear();
+            self.guesses.clear();
         }
+    }
+
+    /// A draft model made `n_guesses`.
+    pub(crate) fn record_guesses(&mut self, n_guesses: usize, elapsed: Duration) {
+        remember(&mut self.guesses, StepCost { n_tokens: n_guesses, n_useful: n_guesses, elapsed });
+    }
+
+    /// A draft model read `n_tokens`.
+    pub(crate) fn record_read(&mut self, n_tokens: usize, elapsed: Duration) {
+        remember(&mut self.reads, StepCost { n_tokens, n_useful: n_tokens, elapsed });
     }
 
     pub(crate) fn speed(&self) -> Speed {
@@ -115,13 +140,39 @@ impl Pace {
     /// How likely a guess must be right to be worth a row in a step that serves `n_rows` sequences: what the
     /// row costs, by what a token of such a step costs. 1 and more: no guess pays.
     pub(crate) fn guess_threshold(&self, n_rows: usize) -> f64 {
+        let (token, row) = self.token_and_row(n_rows);
+        MARGIN * row / token
+    }
+
+    /// The same for guesses of a draft model, which have to be made first. Where nothing is measured, it is taken to be
+    /// faster by its `share` of the weights.
+    pub(crate) fn draft_cost(&self, n_rows: usize, share: f64) -> Cost {
+        let (token, row) = self.token_and_row(n_rows);
+        let guess = per_token(&self.guesses).unwrap_or(share * token);
+        let read = per_token(&self.reads)
+            .or_else(|| per_token(&self.prefill).map(|it| it * share))
+            .unwrap_or(TYPICAL_READ * share * token);
+        Cost { guess: MARGIN * (row + guess) / token, read: read / token }
+    }
+
+    /// How many guesses of a draft model, one after the other, take about `target`, or as long as a step does.
+    pub(crate) fn n_guesses_within(&self, target: Duration) -> usize {
+        let target = target.as_secs_f64().max(self.single_step().unwrap_or_default());
+        match per_token(&self.guesses) {
+            Some(guess) => whole(target / guess).max(1),
+            None => usize::MAX,
+        }
+    }
+
+    /// What a token costs in a step that serves `n_rows` sequences, and a row more in it. In seconds, or in steps where
+    /// nothing is measured.
+    fn token_and_row(&self, n_rows: usize) -> (f64, f64) {
         let n_rows = n_rows.max(1) as f64;
         let (single, row) = match self.single_step() {
             Some(single) if single > 0.0 => (single, self.row(single).unwrap_or(TYPICAL_ROW * single)),
             _ => (1.0, TYPICAL_ROW),
         };
-        let token = (single + row * (n_rows - 1.0)) / n_rows;
-        MARGIN * row / token
+        ((single + row * (n_rows - 1.0)) / n_rows, row)
     }
 
     /// What one more row costs, in seconds: the median, since some steps wait for what else the machine does.
@@ -161,6 +212,14 @@ fn remember(steps: &mut VecDeque<StepCost>, cost: StepCost) {
     steps.push_back(cost);
 }
 
+/// Seconds per token: the median, for the reason that other medians have. `None` where no time was measured.
+fn per_token(steps: &VecDeque<StepCost>) -> Option<f64> {
+    let cost = |it: &StepCost| it.elapsed.as_secs_f64() / it.n_tokens.max(1) as f64;
+    let mut costs: Vec<f64> = steps.iter().map(cost).collect();
+    costs.sort_by(f64::total_cmp);
+    costs.get(costs.len() / 2).copied().filter(|it| *it > 0.0)
+}
+
 fn tokens_per_second(steps: &VecDeque<StepCost>) -> Option<f64> {
     let elapsed: Duration = steps.iter().map(|cost| cost.elapsed).sum();
     let n_tokens: usize = steps.iter().map(|cost| cost.n_useful).sum();
@@ -189,7 +248,7 @@ mod tests {
         let mut pace = Pace::default();
         let step = |n: usize| fixed + per_token * u32::try_from(n).unwrap_or(u32::MAX);
         if decode_first {
-            pace.record_decode(1, 1, step(1));
+            pace.record_decode(1, 1, step(1), Duration::ZERO);
         }
         for _ in 0..40 {
             let chunk = pace.step_tokens(TARGET, MAX);
@@ -242,7 +301,7 @@ mod tests {
     #[test]
     fn short_prefills_of_somebody_typing_do_not_shrink_the_next_long_one() {
         let mut pace = Pace::default();
-        pace.record_decode(1, 1, Duration::from_millis(15));
+        pace.record_decode(1, 1, Duration::from_millis(15), Duration::ZERO);
         pace.record_prefill(160, 160, Duration::from_millis(47));
         let before = pace.step_tokens(TARGET, MAX);
         for _ in 0..4 {
@@ -264,9 +323,9 @@ mod tests {
     fn speed_is_that_of_the_last_steps_only() {
         let mut pace = Pace::default();
         assert!(pace.speed().decode_tokens_per_second.is_none());
-        pace.record_decode(1, 1, Duration::from_secs(100));
+        pace.record_decode(1, 1, Duration::from_secs(100), Duration::ZERO);
         for _ in 0..WINDOW {
-            pace.record_decode(1, 1, Duration::from_millis(100));
+            pace.record_decode(1, 1, Duration::from_millis(100), Duration::ZERO);
         }
         assert!(pace.speed().decode_tokens_per_second.is_some_and(|speed| (speed - 10.0).abs() < 1e-9));
     }
@@ -278,19 +337,19 @@ mod tests {
         // Nothing is measured: what is typical.
         assert!((pace.guess_threshold(1) - MARGIN * TYPICAL_ROW).abs() < 1e-9);
         // 10 ms, and 3 for each row more.
-        pace.record_decode(1, 1, ms(10));
-        pace.record_decode(5, 2, ms(22));
-        pace.record_decode(2, 1, ms(13));
+        pace.record_decode(1, 1, ms(10), Duration::ZERO);
+        pace.record_decode(5, 2, ms(22), Duration::ZERO);
+        pace.record_decode(2, 1, ms(13), Duration::ZERO);
         // One step had to wait for something else.
-        pace.record_decode(3, 1, ms(400));
+        pace.record_decode(3, 1, ms(400), Duration::ZERO);
         assert!((pace.guess_threshold(1) - MARGIN * 0.3).abs() < 1e-9);
         // Four sequences share a step of 19 ms; each token costs less, and so a guess must be better.
         assert!((pace.guess_threshold(4) - MARGIN * 3.0 * 4.0 / 19.0).abs() < 1e-9);
         // Where rows cost nothing, any guess is worth it.
         let mut gpu = Pace::default();
-        gpu.record_decode(1, 1, ms(10));
+        gpu.record_decode(1, 1, ms(10), Duration::ZERO);
         for _ in 0..MIN_WIDE {
-            gpu.record_decode(9, 1, ms(10));
+            gpu.record_decode(9, 1, ms(10), Duration::ZERO);
         }
         assert!(gpu.guess_threshold(1) < 1e-9);
     }
@@ -299,14 +358,45 @@ mod tests {
     fn a_machine_that_was_busy_for_a_while_does_not_end_guessing_for_ever() {
         let ms = Duration::from_millis;
         let mut pace = Pace::default();
-        pace.record_decode(1, 1, ms(10));
+        pace.record_decode(1, 1, ms(10), Duration::ZERO);
         for _ in 0..WINDOW {
-            pace.record_decode(4, 1, ms(500));
+            pace.record_decode(4, 1, ms(500), Duration::ZERO);
         }
         assert!(pace.guess_threshold(1) > 1.0);
         for _ in 0..=WIDE_KEEPS {
-            pace.record_decode(1, 1, ms(10));
+            pace.record_decode(1, 1, ms(10), Duration::ZERO);
         }
         assert!((pace.guess_threshold(1) - MARGIN * TYPICAL_ROW).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_draft_model_costs_its_share_of_a_step_until_it_is_measured() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::default();
+        let typical = pace.draft_cost(1, 0.25);
+        assert!((typical.guess - MARGIN * 0.6).abs() < 1e-9, "{typical:?}");
+        assert_eq!(pace.n_guesses_within(TARGET), usize::MAX);
+        pace.record_decode(1, 1, ms(40), Duration::ZERO);
+        pace.record_prefill(10, 10, ms(40));
+        // A tenth of a token's time for a token of the prompt, and a quarter of that for the draft model.
+        assert!((pace.draft_cost(1, 0.25).read - 0.025).abs() < 1e-9);
+        for _ in 0..3 {
+            pace.record_guesses(4, ms(80));
+            pace.record_read(20, ms(40));
+        }
+        let measured = pace.draft_cost(1, 0.25);
+        assert!((measured.guess - MARGIN * (0.35 + 0.5)).abs() < 1e-9, "{measured:?}");
+        assert!((measured.read - 0.05).abs() < 1e-9, "{measured:?}");
+        // 50 ms, at 20 ms for each.
+        assert_eq!(pace.n_guesses_within(TARGET), 2);
+    }
+
+    #[test]
+    fn the_time_of_a_draft_model_counts_for_the_speed_and_not_for_the_rows() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::default();
+        pace.record_decode(1, 1, ms(10), ms(10));
+        assert_eq!(pace.speed().decode_tokens_per_second, Some(50.0));
+        assert_eq!(pace.single_step(), Some(0.01));
     }
 }

@@ -145,7 +145,12 @@ impl ScriptedModel {
 
     /// With the tokenizer whose tokens are bytes, as [`crate::Engine::spawn`] wants it.
     pub fn loaded(self) -> Loaded {
-        Loaded { model: Box::new(self), tokenizer: Arc::new(Tokenizer::bytes_for_tests()) }
+        Loaded { model: Box::new(self), draft: None, tokenizer: Arc::new(Tokenizer::bytes_for_tests()) }
+    }
+
+    /// With another one that guesses for it.
+    pub fn loaded_with_draft(self, draft: Self) -> Loaded {
+        Loaded { draft: Some(Box::new(draft)), ..self.loaded() }
     }
 
     /// Waits for the gate, if there is one.

@@ -14,10 +14,13 @@ use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
     cache::Slot,
+    chance::Chance,
+    drafting::Drafting,
     job::{Finish, FinishReason, Job, JobError, JobId, Priority, Timing, Usage},
     lookup::{Lookup, MAX_DRAFT},
     model::{SampleRequest, Sampled, Span, TokenLogprobs},
     output::Output,
+    pair::Wish,
     reply::{Ended, Reply},
     scheduler::{Applicant, Candidate, Occupant, PlannedSpan},
 };
@@ -110,7 +113,9 @@ pub(crate) struct Sequence {
     /// Bytes of text after each generated token.
     text_lengths: Vec<usize>,
     lookup: Option<Lookup>,
+    drafting: Drafting,
     guesses: Vec<TokenId>,
+    guessed_by: Guesser,
     claim: Claim,
     submitted: Instant,
     started: Instant,
@@ -119,6 +124,13 @@ pub(crate) struct Sequence {
     last_step: u64,
     /// Whether a step failed that it shared with others.
     is_suspect: bool,
+}
+
+/// Whose guesses they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guesser {
+    Lookup,
+    DraftModel,
 }
 
 /// What of a sequence belongs to the job that has it now.
@@ -137,7 +149,13 @@ struct Claim {
 
 impl Sequence {
     /// Takes a job up, with a slot that holds the beginning of its prompt.
-    pub(crate) fn start(waiting: Waiting, slot: Slot, tokenizer: Arc<Tokenizer>, now: Instant) -> Self {
+    pub(crate) fn start(
+        waiting: Waiting,
+        slot: Slot,
+        tokenizer: Arc<Tokenizer>,
+        draft_chance: Chance,
+        now: Instant,
+    ) -> Self {
         let Waiting { id, mut job, reply, submitted } = waiting;
         let tokens = std::mem::take(&mut job.prompt);
         let n_cached = slot.ledger.len();
@@ -156,7 +174,9 @@ impl Sequence {
             n_drawn: 0,
             logprobs: Vec::new(),
             text_lengths: Vec::new(),
+            drafting: Drafting::new(draft_chance),
             guesses: Vec::new(),
+            guessed_by: Guesser::Lookup,
             submitted,
             started: now,
             prefilled: None,
@@ -228,14 +248,53 @@ impl Sequence {
     /// Guesses what comes, as long as a guess is likelier right than `threshold`; see
     /// [`Lookup::draft`].
     pub(crate) fn guess(&mut self, threshold: f64, context_length: usize) {
-        let n_left = self.n_tokens_left().min(context_length.saturating_sub(self.tokens.len()));
+        let max = self.max_guesses(context_length);
+        self.guessed_by = Guesser::Lookup;
         self.guesses = match &self.lookup {
-            // The last token that may be drawn needs no guess: it is drawn in any case.
-            Some(lookup) if self.generates() && n_left > 1 && self.output.allowed().is_none() => {
-                lookup.draft(&self.tokens, threshold, n_left - 1)
-            }
+            Some(lookup) if max > 0 => lookup.draft(&self.tokens, threshold, max),
             _ => Vec::new(),
         };
+    }
+
+    /// How many guesses could be of use now.
+    fn max_guesses(&self, context_length: usize) -> usize {
+        let may_guess = self.lookup.is_some() && self.generates() && self.output.allowed().is_none();
+        let n_left = self.n_tokens_left().min(context_length.saturating_sub(self.tokens.len()));
+        // The last token that may be drawn needs no guess: it is drawn in any case.
+        if may_guess { n_left.saturating_sub(1).min(MAX_DRAFT) } else { 0 }
+    }
+
+    /// How many guesses a draft model could make; none where some are made already.
+    pub(crate) fn max_drafts(&self, context_length: usize) -> usize {
+        if self.guesses.is_empty() { self.max_guesses(context_length) } else { 0 }
+    }
+
+    pub(crate) fn drafting(&self) -> &Drafting {
+        &self.drafting
+    }
+
+    /// What is known: the prompt and what was generated.
+    pub(crate) fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    pub(crate) fn n_generated(&self) -> usize {
+        self.tokens.len() - self.n_prompt
+    }
+
+    /// Asks a draft model for guesses.
+    pub(crate) fn wish(&self, n_guesses: usize) -> Wish<'_> {
+        let end_tokens = &self.job.end_tokens;
+        Wish { slot: self.slot.id, sample: self.sample_after(self.tokens.len()), end_tokens, n_guesses }
+    }
+
+    /// Takes the guesses of a draft model.
+    pub(crate) fn take_drafts(&mut self, guesses: Vec<TokenId>) {
+        (self.guesses, self.guessed_by) = (guesses, Guesser::DraftModel);
+    }
+
+    pub(crate) fn guessed_by(&self) -> Guesser {
+        self.guessed_by
     }
 
     /// Lines the planned guesses up behind what is known.
@@ -246,19 +305,24 @@ impl Sequence {
     /// The span of what was planned, and prepared.
     pub(crate) fn span(&self, planned: &PlannedSpan) -> Span<'_> {
         let end = planned.range.end + planned.n_drafted;
-        let sample = planned.sample.then(|| SampleRequest {
-            params: &self.job.params,
-            history: &self.tokens[..end],
-            n_generated: self.n_drawn as u64,
-            seed: self.seed,
-            top_logprobs: self.job.top_logprobs,
-            allowed: self.output.allowed(),
-        });
+        let sample = planned.sample.then(|| self.sample_after(end));
         Span {
             slot: self.slot.id,
             tokens: &self.tokens[planned.range.start..end],
             n_drafted: planned.n_drafted,
             sample,
+        }
+    }
+
+    /// How the token after the first `n` is drawn, those behind the last known one being guesses.
+    fn sample_after(&self, n: usize) -> SampleRequest<'_> {
+        SampleRequest {
+            params: &self.job.params,
+            history: &self.tokens[..n],
+            n_generated: self.n_drawn as u64,
+            seed: self.seed,
+            top_logprobs: self.job.top_logprobs,
+            allowed: self.output.allowed(),
         }
     }
 
@@ -285,6 +349,8 @@ impl Sequence {
             self.prefilled.get_or_insert(now);
         }
         self.claim.drafted_tokens += planned.n_drafted;
+        let n_models = if self.guessed_by == Guesser::DraftModel { planned.n_drafted } else { 0 };
+        self.drafting.observe(n_models, n_right, drawn.len());
         let n_before = self.tokens.len();
         let mut end = None;
         for (idx, sampled) in drawn.into_iter().enumerate() {

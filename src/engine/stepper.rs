@@ -5,31 +5,44 @@
 //! cancels, budgets and listeners that left are seen before the next step whatever a job is doing. The ends
 //! of jobs are told only after the status is published: who asks after an end sees it counted.
 
-use std::{cmp::Reverse, sync::Arc, time::Instant};
+use std::{
+    cmp::Reverse,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
     cache::{CacheLimits, InUse, PrefixCache, Slot, Wanted, in_use, policy},
+    chance::Chance,
+    drafting::Drafting,
     engine::{EngineOptions, Loaded},
     inbox::{Arrivals, Inbox},
     job::{CancelReason, FinishReason, JobError, JobId, Priority},
     memory::Allowance,
-    model::{LanguageModel, Sampled, Span, StepError},
+    model::{LanguageModel, ModelDescription, Sampled, Span, StepError},
     pace::Pace,
+    pair::Pair,
     reply::Ended,
     scheduler::{self, Applicant, Budget, Candidate, Occupant, Plan, Ration, Room},
-    sequence::{Sequence, Waiting},
+    sequence::{Guesser, Sequence, Waiting},
     status::Status,
 };
 
+/// What the guesses of a draft model are taken to be worth until some were checked: 7 of 10 of a model a third of the size
+/// are right.
+const DRAFT_CHANCE: Chance = Chance::of_four(2.8);
+
 pub(crate) struct Stepper {
-    model: Box<dyn LanguageModel>,
+    model: Pair,
     tokenizer: Arc<Tokenizer>,
     options: EngineOptions,
     allowance: Allowance,
     cache: PrefixCache,
     pace: Pace,
+    /// That a guess of the draft model is right, whatever the text.
+    draft_chance: Chance,
     ration: Ration,
     waiting: Vec<Waiting>,
     running: Vec<Sequence>,
@@ -42,7 +55,8 @@ pub(crate) struct Stepper {
 
 impl Stepper {
     pub(crate) fn new(loaded: Loaded, options: EngineOptions) -> Self {
-        let Loaded { model, tokenizer } = loaded;
+        let Loaded { model, draft, tokenizer } = loaded;
+        let model = Pair::new(model, draft);
         let bytes_per_token = model.description().kv_bytes_per_token;
         let allowance =
             Allowance::new(options.memory_limit_bytes, model.memory().active_bytes, bytes_per_token);
@@ -57,6 +71,7 @@ impl Stepper {
             tokenizer,
             options,
             pace: Pace::default(),
+            draft_chance: DRAFT_CHANCE,
             ration: Ration::default(),
             waiting: Vec::new(),
             running: Vec::new(),
@@ -64,6 +79,10 @@ impl Stepper {
             n_steps: 0,
             ended: Vec::new(),
         }
+    }
+
+    pub(crate) fn description(&self) -> &ModelDescription {
+        self.model.description()
     }
 
     /// Works until the inbox is closed; running jobs then end as cancelled, with what they have.
@@ -178,6 +197,8 @@ impl Stepper {
 
     /// One step: plans, runs the model, and hands out what it yielded.
     fn step(&mut self) {
+        let before = self.options.clock.now();
+        self.guess();
         let started = self.options.clock.now();
         let plan = self.plan();
         if plan.spans.is_empty() {
@@ -191,35 +212,87 @@ impl Stepper {
         self.n_steps += 1;
         match result {
             Ok(drawn) => {
-                self.measure(&plan, &drawn, started, now);
+                self.measure(&plan, &drawn, now - started, started - before);
                 self.hand_out(&plan, drawn, now);
             }
             Err(error) => self.drop_failed(&plan, &error),
         }
     }
 
-    fn plan(&mut self) -> Plan {
+    /// Guesses what comes next for those whom the next step serves: from the text itself, or else by the draft model.
+    fn guess(&mut self) {
         let context_length = self.context_length();
         // Interactive work has its steps almost to itself; guesses are made for those who share one.
         let class = self.running.iter().map(Sequence::priority).max().unwrap_or(Priority::Background);
         let in_class = |it: &&Sequence| it.priority() == class && it.generates();
-        let threshold = self.pace.guess_threshold(self.running.iter().filter(in_class).count());
+        let n_rows = self.running.iter().filter(in_class).count();
+        let threshold = self.pace.guess_threshold(n_rows);
         for sequence in &mut self.running {
             sequence.guess(threshold, context_length);
         }
+        let Some(share) = self.model.draft_share().filter(|_| n_rows > 0) else { return };
+        let cost = self.pace.draft_cost(n_rows, share);
+        // What the draft model reads is bounded like what the model does, in which it is faster.
+        let mut n_left = self.step_tokens();
+        let affordable = self.pace.n_guesses_within(self.options.step_target).min(n_left / n_rows);
+        let (mut ids, mut wishes, mut n_to_read) = (Vec::new(), Vec::new(), 0);
+        for sequence in self.running.iter().filter(in_class) {
+            let max = sequence.max_drafts(context_length);
+            let n_guesses = match self.options.n_draft_tokens {
+                Some(n) => n.min(max),
+                None => sequence.drafting().n_guesses(cost, max.min(affordable)),
+            };
+            let (slot, tokens) = (sequence.slot.id, sequence.tokens());
+            let Some(n_unread) = self.model.n_unread(slot, tokens).filter(|_| n_guesses > 0) else {
+                continue;
+            };
+            let pays = self.options.n_draft_tokens.is_some()
+                || Drafting::reading_pays(n_unread, sequence.n_generated(), cost);
+            if n_unread <= n_left && pays {
+                n_left -= n_unread;
+                n_to_read += n_unread;
+                ids.push(sequence.id);
+                wishes.push(sequence.wish(n_guesses));
+            } else if n_left > 0 && pays {
+                let started = self.options.clock.now();
+                self.model.read(slot, tokens, n_left);
+                self.pace.record_read(n_left, self.options.clock.now() - started);
+                n_left = 0;
+            }
+        }
+        if wishes.is_empty() {
+            return;
+        }
+        let started = self.options.clock.now();
+        let guesses = self.model.guess(&wishes);
+        // The token that was drawn last, and a guess that proved right before it: more than those is reading.
+        let n_guesses: usize = guesses.iter().map(Vec::len).sum();
+        if n_guesses > 0 && n_to_read <= 2 * guesses.len() {
+            self.pace.record_guesses(n_guesses, self.options.clock.now() - started);
+        }
+        for (id, guesses) in ids.into_iter().zip(guesses) {
+            if let Some(sequence) = self.running.iter_mut().find(|it| it.id == id) {
+                sequence.take_drafts(guesses);
+            }
+        }
+    }
+
+    fn plan(&mut self) -> Plan {
         let mut candidates: Vec<Candidate> = self.running.iter().map(Sequence::candidate).collect();
         if let Some(suspect) =
             self.running.iter().filter(|it| it.is_suspect()).max_by_key(|it| (it.priority(), Reverse(it.id)))
         {
             candidates.retain(|it| it.id == suspect.id);
         }
-        let budget = Budget {
-            n_tokens: self.pace.step_tokens(self.options.step_target, self.options.prefill_chunk),
-            n_background: self.ration.n_tokens(),
-        };
+        let budget = Budget { n_tokens: self.step_tokens(), n_background: self.ration.n_tokens() };
         let plan = scheduler::plan(&candidates, budget);
         self.ration.count(plan.n_tokens_of(Priority::Interactive), plan.n_tokens_of(Priority::Background));
         plan
+    }
+
+    /// How many tokens a step may feed.
+    fn step_tokens(&self) -> usize {
+        self.pace.step_tokens(self.options.step_target, self.options.prefill_chunk)
     }
 
     /// Gives slots to jobs as long as there are places, and room.
@@ -252,14 +325,15 @@ impl Stepper {
             return;
         }
         let wanted = Wanted { prompt, document: waiting.job.document.as_ref() };
-        let slot = self.cache.checkout(self.model.as_mut(), wanted, &mut running);
+        let slot = self.cache.checkout(&mut self.model, wanted, &mut running);
         tracing::debug!(
             job = waiting.id.0,
             n_prompt = prompt.len(),
             n_cached = slot.ledger.len(),
             "taking up a job"
         );
-        self.running.push(Sequence::start(waiting, slot, Arc::clone(&self.tokenizer), now));
+        let tokenizer = Arc::clone(&self.tokenizer);
+        self.running.push(Sequence::start(waiting, slot, tokenizer, self.draft_chance, now));
     }
 
     /// Whether a prompt that begins alike is being computed, for somebody who does not go after this one, and
@@ -285,7 +359,7 @@ impl Stepper {
     fn make_room(&mut self, plan: &Plan) {
         let mut in_use = self.in_use();
         in_use.n_tokens += plan.n_tokens();
-        self.cache.trim(self.model.as_mut(), in_use);
+        self.cache.trim(&mut self.model, in_use);
     }
 
     /// Runs the model once. Its answer has an entry for each span, with tokens exactly where some were asked
@@ -320,7 +394,8 @@ impl Stepper {
         }
     }
 
-    fn measure(&mut self, plan: &Plan, drawn: &[Vec<Sampled>], started: Instant, now: Instant) {
+    /// Notes what a step took, and what it took to guess before it.
+    fn measure(&mut self, plan: &Plan, drawn: &[Vec<Sampled>], elapsed: Duration, drafting: Duration) {
         let by_id = |id| self.running.iter().find(move |sequence| sequence.id == id);
         let n_prompt: usize = plan
             .spans
@@ -328,10 +403,10 @@ impl Stepper {
             .filter_map(|planned| by_id(planned.job).map(|it| it.n_prompt_tokens_in(planned)))
             .sum();
         if n_prompt > 0 {
-            self.pace.record_prefill(plan.n_tokens(), n_prompt, now - started);
+            self.pace.record_prefill(plan.n_tokens(), n_prompt, elapsed);
         } else {
             let n_drawn = drawn.iter().map(Vec::len).sum();
-            self.pace.record_decode(plan.n_tokens(), n_drawn, now - started);
+            self.pace.record_decode(plan.n_tokens(), n_drawn, elapsed, drafting);
         }
     }
 
@@ -342,6 +417,9 @@ impl Stepper {
             let Some(idx) = self.running.iter().position(|sequence| sequence.id == planned.job) else {
                 continue;
             };
+            if self.running[idx].guessed_by() == Guesser::DraftModel {
+                self.draft_chance.note_draft(planned.n_drafted, drawn.len().saturating_sub(1));
+            }
             if let Some(reason) = self.running[idx].fed(planned, drawn, context_length, moment) {
                 self.end(idx, reason, now);
             }
@@ -382,9 +460,9 @@ impl Stepper {
         let sequence = self.running.remove(idx);
         tracing::debug!(job = sequence.id.0, ?reason, "a job ends");
         let (slot, ended) = sequence.finish(reason, now);
-        self.cache.give_back(self.model.as_mut(), slot);
+        self.cache.give_back(&mut self.model, slot);
         let in_use = self.in_use();
-        self.cache.trim(self.model.as_mut(), in_use);
+        self.cache.trim(&mut self.model, in_use);
         self.ended.push(ended);
     }
 

@@ -38,6 +38,8 @@ const CACHE_STEP_TOKENS: usize = 256;
 pub(crate) struct Kernels {
     cpu: Arc<Cpu>,
     n_packed_bytes: Arc<AtomicU64>,
+    /// Of the caches of all models that share the kernels.
+    n_cache_bytes: Arc<AtomicU64>,
     n_peak_bytes: Arc<AtomicU64>,
 }
 
@@ -61,7 +63,12 @@ impl Kernels {
         }
         let cpu = Cpu::new(CpuOptions { path: None, n_threads, precision })?;
         tracing::info!(path = %cpu.path(), n_threads = cpu.pool().n_threads(), precision = %cpu.precision(), "CPU kernels");
-        Ok(Some(Self { cpu: Arc::new(cpu), n_packed_bytes: Arc::default(), n_peak_bytes: Arc::default() }))
+        Ok(Some(Self {
+            cpu: Arc::new(cpu),
+            n_packed_bytes: Arc::default(),
+            n_cache_bytes: Arc::default(),
+            n_peak_bytes: Arc::default(),
+        }))
     }
 
     /// Bytes of the weights packed so far, which MLX does not count.
@@ -69,12 +76,23 @@ impl Kernels {
         self.n_packed_bytes.load(Ordering::Relaxed)
     }
 
-    /// The most bytes in use at once so far, MLX's among them, with `n_cache_bytes` in caches now.
+    /// Bytes of all caches, of which MLX counts none.
+    pub(crate) fn n_cache_bytes(&self) -> u64 {
+        self.n_cache_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The caches of a model take `n_now` bytes, which have been `n_before`.
+    pub(crate) fn note_caches(&self, n_before: u64, n_now: u64) {
+        // Wraps around where it shrinks.
+        self.n_cache_bytes.fetch_add(n_now.wrapping_sub(n_before), Ordering::Relaxed);
+    }
+
+    /// The most bytes in use at once so far, MLX's among them.
     ///
     /// Starts MLX's own count of its peak afresh. What MLX does not count only grows between two calls, so MLX's peak
     /// since the last call and what else there is now were there together.
-    pub(crate) fn note_peak(&self, n_cache_bytes: u64) -> Result<u64> {
-        let n_bytes = memory::peak_memory()? as u64 + self.n_packed_bytes() + n_cache_bytes;
+    pub(crate) fn note_peak(&self) -> Result<u64> {
+        let n_bytes = memory::peak_memory()? as u64 + self.n_packed_bytes() + self.n_cache_bytes();
         memory::reset_peak_memory()?;
         Ok(self.n_peak_bytes.fetch_max(n_bytes, Ordering::Relaxed).max(n_bytes))
     }
@@ -92,7 +110,7 @@ impl Kernels {
         };
         let weights = PackedWeights::pack(&self.cpu, &matrices, arrangement)?;
         self.n_packed_bytes.fetch_add(weights.n_bytes() as u64, Ordering::Relaxed);
-        self.note_peak(0)?;
+        self.note_peak()?;
         Ok(Packed { cpu: Arc::clone(&self.cpu), weights: Arc::new(weights) })
     }
 

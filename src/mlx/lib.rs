@@ -106,6 +106,16 @@ pub fn load(
     load_with(folder, compute, kernels, progress)
 }
 
+/// Loads a second, smaller model for the same device, threads and precision, to guess for the first.
+pub fn load_beside(
+    model: &MlxModel,
+    folder: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<MlxModel, LoadError> {
+    let (compute, kernels) = model.place();
+    load_with(folder, compute, kernels, progress)
+}
+
 fn load_with(
     folder: &Path,
     compute: Compute,

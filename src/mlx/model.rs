@@ -32,6 +32,9 @@ pub struct MlxModel {
     slots: HashMap<SlotId, Vec<KvCache>>,
     next_slot: u32,
     n_steps_since_clear: u32,
+    compute: Compute,
+    /// Of its own caches, as noted with the kernels.
+    n_cache_bytes: u64,
 }
 
 impl MlxModel {
@@ -63,12 +66,22 @@ impl MlxModel {
             slots: HashMap::new(),
             next_slot: 0,
             n_steps_since_clear: 0,
+            compute,
+            n_cache_bytes: 0,
         })
     }
 
-    /// Bytes of caches that MLX does not count.
-    fn n_cache_bytes(&self) -> u64 {
-        self.slots.values().flatten().map(KvCache::n_own_bytes).sum()
+    /// Where it computes, and with what.
+    pub(crate) fn place(&self) -> (Compute, Option<Kernels>) {
+        (self.compute, self.kernels.clone())
+    }
+
+    /// Counts the bytes of caches that MLX does not count. To be called after whatever changes them.
+    fn count_caches(&mut self) {
+        if let Some(kernels) = &self.kernels {
+            let n_bytes = self.slots.values().flatten().map(KvCache::n_own_bytes).sum();
+            kernels.note_caches(std::mem::replace(&mut self.n_cache_bytes, n_bytes), n_bytes);
+        }
     }
 
     fn try_step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>> {
@@ -110,8 +123,9 @@ impl MlxModel {
             self.slots.insert(span.slot, caches);
             sampled.push(drawn);
         }
+        self.count_caches();
         if let Some(kernels) = &self.kernels {
-            kernels.note_peak(self.n_cache_bytes())?;
+            kernels.note_peak()?;
         }
         self.n_steps_since_clear += 1;
         let is_prefill = spans.iter().any(|it| it.tokens.len() > 1);
@@ -170,6 +184,7 @@ impl LanguageModel for MlxModel {
 
     fn close_slot(&mut self, slot: SlotId) {
         self.slots.remove(&slot);
+        self.count_caches();
     }
 
     fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> std::result::Result<SlotId, StepError> {
@@ -177,11 +192,16 @@ impl LanguageModel for MlxModel {
         let copies = caches.iter().map(|it| it.copy_prefix(n_tokens)).collect::<Result<_>>();
         let slot = self.open_slot();
         self.slots.insert(slot, copies.map_err(|e| step_error(&e))?);
+        self.count_caches();
         Ok(slot)
     }
 
     fn step(&mut self, spans: &[Span<'_>]) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {
-        self.try_step(spans).map_err(|e| step_error(&e))
+        let result = self.try_step(spans);
+        if result.is_err() {
+            self.count_caches();
+        }
+        result.map_err(|e| step_error(&e))
     }
 
     fn memory(&self) -> MemoryUse {
@@ -192,10 +212,9 @@ impl LanguageModel for MlxModel {
         let Some(kernels) = &self.kernels else {
             return MemoryUse { active_bytes, peak_bytes: counted(memory::peak_memory()), cache_bytes };
         };
-        let n_cache_bytes = self.n_cache_bytes();
         MemoryUse {
-            active_bytes: active_bytes + kernels.n_packed_bytes() + n_cache_bytes,
-            peak_bytes: kernels.note_peak(n_cache_bytes).unwrap_or(0),
+            active_bytes: active_bytes + kernels.n_packed_bytes() + kernels.n_cache_bytes(),
+            peak_bytes: kernels.note_peak().unwrap_or(0),
             cache_bytes,
         }
     }

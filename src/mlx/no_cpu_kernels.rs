@@ -46,7 +46,15 @@ impl Kernels {
         match *self {}
     }
 
-    pub(crate) fn note_peak(&self, _: u64) -> Result<u64> {
+    pub(crate) fn n_cache_bytes(&self) -> u64 {
+        match *self {}
+    }
+
+    pub(crate) fn note_caches(&self, _: u64, _: u64) {
+        match *self {}
+    }
+
+    pub(crate) fn note_peak(&self) -> Result<u64> {
         match *self {}
     }
 

@@ -143,6 +143,14 @@ impl Tokenizer {
         self.bytes.n_tokens()
     }
 
+    /// The first token that has another name here than there, of those that both have. Models whose tokenizers differ in
+    /// none can tell each other tokens; what one has beyond the other's are control tokens that came later.
+    pub fn first_difference(&self, other: &Self) -> Option<TokenId> {
+        let n_common = self.vocabulary_size().min(other.vocabulary_size());
+        let differs = |id: &TokenId| self.inner.id_to_token(*id) != other.inner.id_to_token(*id);
+        (0..TokenId::try_from(n_common).unwrap_or(TokenId::MAX)).find(differs)
+    }
+
     /// Every token that ends a chat turn or a text, in ascending order: `eos_token_id` of config.json and
     /// generation_config.json, the tokenizer's `eos_token`, and what the chat template puts after an answer.
     pub fn end_tokens(&self) -> &[TokenId] {
@@ -242,6 +250,31 @@ mod tests {
         edit(&mut json);
         parts.tokenizer_json = json.to_string().into_bytes();
         parts
+    }
+
+    #[test]
+    fn tokenizers_differ_where_a_token_has_another_name_and_not_where_one_has_more() {
+        let tokenizer = Tokenizer::bytes_for_tests();
+        let named = |name: &str| {
+            let parts = edited(|json| {
+                json["added_tokens"][8]["content"] = json!(name);
+                let vocabulary = json["model"]["vocab"].as_object_mut().unwrap();
+                vocabulary.retain(|_, id| id != 264);
+                vocabulary.insert(name.to_owned(), json!(264));
+            });
+            Tokenizer::from_parts(&parts).unwrap()
+        };
+        assert_eq!(tokenizer.first_difference(&named("<|file_sep|>")), None);
+        assert_eq!(tokenizer.first_difference(&named("<|file_end|>")), Some(264));
+        let mut parts = edited(|json| {
+            let mut more = json["added_tokens"][8].clone();
+            (more["id"], more["content"]) = (json!(265), json!("<tool_call>"));
+            json["added_tokens"].as_array_mut().unwrap().push(more);
+        });
+        parts.tokenizer_config = None;
+        let longer = Tokenizer::from_parts(&parts).unwrap();
+        assert_eq!(longer.vocabulary_size(), 266);
+        assert_eq!((tokenizer.first_difference(&longer), longer.first_difference(&tokenizer)), (None, None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use runabout_engine::MAX_DRAFT;
 use runabout_mlx::{DeviceChoice, Precision};
 
 /// The model that is used when none is named: one for code, that fills in the middle, and small enough to try anywhere.
@@ -45,9 +46,20 @@ pub(crate) struct ModelArgs {
     /// tokens; `int8` is faster still and changes some
     #[arg(long, value_name = "f32|int16|int8")]
     pub(crate) precision: Option<Precision>,
+    /// A smaller model of the same vocabulary that guesses what the model will say, for it to check several tokens at a
+    /// time. The text is the same; named like the model
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) draft_model: Option<String>,
+    /// How many tokens the draft model guesses at a time; as many as pay, be it none, if not given
+    #[arg(long, value_name = "N", requires = "draft_model", value_parser = draft_tokens())]
+    pub(crate) num_draft_tokens: Option<u64>,
     /// Use only what is on this machine already
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+fn draft_tokens() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=MAX_DRAFT as u64)
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -57,6 +69,13 @@ pub(crate) enum Device {
     Auto,
     Cpu,
     Gpu,
+}
+
+impl ModelArgs {
+    /// How many tokens a draft model guesses at a time, if that is fixed.
+    pub(crate) fn n_draft_tokens(&self) -> Option<usize> {
+        self.num_draft_tokens.and_then(|it| usize::try_from(it).ok())
+    }
 }
 
 impl From<Device> for DeviceChoice {

@@ -6,12 +6,13 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use runabout_engine::{
-    Engine, EngineOptions, JobError, LoadError, LoadProgress, LoadStage, Loaded, ModelDescription, State,
+    Engine, EngineOptions, JobError, LanguageModel, LoadError, LoadProgress, LoadStage, Loaded,
+    ModelDescription, State,
 };
 use runabout_mlx::LoadOptions;
-use runabout_store::{ModelRef, Options, Stage, Store};
+use runabout_store::{ModelFolder, ModelRef, Options, Stage, Store};
 use runabout_text::{FimFormat, Tokenizer};
 
 use crate::cli::ModelArgs;
@@ -45,6 +46,7 @@ impl Host {
     /// Starts to load, and returns at once.
     pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<Self> {
         let reference: ModelRef = args.model.parse()?;
+        let draft: Option<ModelRef> = args.draft_model.as_deref().map(str::parse).transpose()?;
         let load_options =
             LoadOptions { device: args.device.into(), threads: args.threads, precision: args.precision };
         let is_offline = args.offline;
@@ -52,8 +54,13 @@ impl Host {
         let facts = Arc::new(OnceLock::new());
         let known = Arc::clone(&facts);
         let engine = Engine::spawn(options, move |progress| {
-            let wanted =
-                Wanted { reference: &reference, options: &load_options, is_offline, memory_limit_bytes };
+            let wanted = Wanted {
+                reference: &reference,
+                draft: draft.as_ref(),
+                options: &load_options,
+                is_offline,
+                memory_limit_bytes,
+            };
             load(&wanted, &known, progress).map_err(|error| {
                 error.downcast().unwrap_or_else(|error| {
                     // The chain of causes in one line, as all that is left of it is text.
@@ -88,6 +95,7 @@ impl Host {
 /// What is to be loaded, and how.
 struct Wanted<'a> {
     reference: &'a ModelRef,
+    draft: Option<&'a ModelRef>,
     options: &'a LoadOptions,
     is_offline: bool,
     memory_limit_bytes: Option<u64>,
@@ -98,22 +106,50 @@ fn load(
     facts: &OnceLock<Facts>,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> anyhow::Result<Loaded> {
-    let folder = open_store()?.resolve(wanted.reference, &store_options(wanted.is_offline), &mut |it| {
-        let stage = match it.stage {
-            Stage::Download => LoadStage::Download,
-            Stage::Import | Stage::Verify => LoadStage::Load,
-        };
-        progress(LoadProgress { stage, done: it.done, total: it.total.unwrap_or(0) });
-    })?;
-    memory::check_weights(&folder.path, wanted.memory_limit_bytes)?;
+    let mut resolve = |reference: &ModelRef| -> anyhow::Result<ModelFolder> {
+        let options = store_options(wanted.is_offline);
+        let folder = open_store()?.resolve(reference, &options, &mut |it| {
+            let stage = match it.stage {
+                Stage::Download => LoadStage::Download,
+                Stage::Import | Stage::Verify => LoadStage::Load,
+            };
+            progress(LoadProgress { stage, done: it.done, total: it.total.unwrap_or(0) });
+        })?;
+        Ok(folder)
+    };
+    let folder = resolve(wanted.reference)?;
+    let draft = wanted.draft.map(&mut resolve).transpose()?;
+    let n_bytes = memory::weights_bytes(&folder.path)?;
+    let n_draft_bytes = draft.as_ref().map_or(Ok(0), |it| memory::weights_bytes(&it.path))?;
+    let total = n_bytes + n_draft_bytes;
+    memory::check_weights(total, wanted.memory_limit_bytes)?;
     let known = read_facts(&folder.path, folder.name)?;
     let tokenizer = Arc::clone(&known.tokenizer);
+    if let Some(draft) = &draft {
+        check_vocabulary(&tokenizer, &known.name, draft)?;
+    }
     // Fails only if it is set, and nobody else sets it.
     let _ = facts.set(known);
-    let model = runabout_mlx::load(&folder.path, wanted.options, &mut |done, total| {
-        progress(LoadProgress { stage: LoadStage::Load, done, total });
-    })?;
-    Ok(Loaded { model: Box::new(model), tokenizer })
+    let mut told = |done: u64| progress(LoadProgress { stage: LoadStage::Load, done, total });
+    let model = runabout_mlx::load(&folder.path, wanted.options, &mut |done, _| told(done))?;
+    let mut load_draft = |it: ModelFolder| {
+        let draft = runabout_mlx::load_beside(&model, &it.path, &mut |done, _| told(n_bytes + done))?;
+        Ok::<Box<dyn LanguageModel>, runabout_mlx::LoadError>(Box::new(draft))
+    };
+    let draft = draft.map(&mut load_draft).transpose()?;
+    Ok(Loaded { model: Box::new(model), draft, tokenizer })
+}
+
+/// A draft model's tokens must be the model's.
+fn check_vocabulary(tokenizer: &Tokenizer, name: &str, draft: &ModelFolder) -> anyhow::Result<()> {
+    let of_draft = Tokenizer::from_folder(&draft.path)?;
+    if let Some(token) = tokenizer.first_difference(&of_draft) {
+        bail!(
+            "the draft model must have the vocabulary of `{name}`, but token {token} of `{}` is another one\nhint: choose a smaller model of the same family",
+            draft.name
+        );
+    }
+    Ok(())
 }
 
 fn read_facts(folder: &Path, name: String) -> anyhow::Result<Facts> {

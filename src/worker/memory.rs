@@ -29,21 +29,27 @@ pub(crate) fn default_cache_bytes(limit_bytes: Option<u64>) -> u64 {
     limit_bytes.map_or(CACHE_BYTES, |it| it / CACHE_PARTS)
 }
 
-/// Refuses a model whose weights alone are over the limit. Nothing of them has been read.
-pub(crate) fn check_weights(folder: &Path, limit_bytes: Option<u64>) -> Result<()> {
-    let Some(available_bytes) = limit_bytes else { return Ok(()) };
-    let mut needed_bytes = 0;
+/// Refuses models whose weights alone are over the limit. Nothing of them has been read.
+pub(crate) fn check_weights(needed_bytes: u64, limit_bytes: Option<u64>) -> Result<(), LoadError> {
+    match limit_bytes {
+        Some(available_bytes) if needed_bytes > available_bytes => {
+            Err(LoadError::OutOfMemory { needed_bytes, available_bytes })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of a model's weights, by the size of their files.
+pub(crate) fn weights_bytes(folder: &Path) -> Result<u64> {
+    let mut n_bytes = 0;
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
         let entry = entry?;
         if entry.path().extension().is_some_and(|it| it == "safetensors") {
             // The files behind links count, not the links.
-            needed_bytes += std::fs::metadata(entry.path())?.len();
+            n_bytes += std::fs::metadata(entry.path())?.len();
         }
     }
-    if needed_bytes > available_bytes {
-        return Err(LoadError::OutOfMemory { needed_bytes, available_bytes }.into());
-    }
-    Ok(())
+    Ok(n_bytes)
 }
 
 #[cfg(test)]
@@ -66,9 +72,10 @@ mod tests {
         std::fs::write(folder.path().join("model-1.safetensors"), [0; 600]).unwrap();
         std::fs::write(folder.path().join("model-2.safetensors"), [0; 500]).unwrap();
         std::fs::write(folder.path().join("tokenizer.json"), [0; 5000]).unwrap();
-        assert!(check_weights(folder.path(), None).is_ok());
-        assert!(check_weights(folder.path(), Some(1100)).is_ok());
-        let refused = check_weights(folder.path(), Some(1099)).unwrap_err().downcast::<LoadError>().unwrap();
+        let n_bytes = weights_bytes(folder.path()).unwrap();
+        assert!(check_weights(n_bytes, None).is_ok());
+        assert!(check_weights(n_bytes, Some(1100)).is_ok());
+        let refused = check_weights(n_bytes, Some(1099)).unwrap_err();
         assert_eq!(refused, LoadError::OutOfMemory { needed_bytes: 1100, available_bytes: 1099 });
     }
 }

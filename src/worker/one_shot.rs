@@ -10,14 +10,14 @@ use runabout_engine::{
 use runabout_text::{ChatRequest, Message, SamplingParams};
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::cli::{ChatArgs, GenerateArgs, SamplingArgs};
+use crate::cli::{ChatArgs, GenerateArgs, ModelArgs, SamplingArgs};
 use crate::host::{Host, Model};
 
 /// A line of mlx_lm's output, so that the figures below it are found by the same scripts.
 const RULE: &str = "==========";
 
 pub(crate) async fn generate(args: GenerateArgs) -> Result<()> {
-    let host = Host::start(&args.model, EngineOptions::default())?;
+    let host = Host::start(&args.model, options(&args.model))?;
     let prompt = text_or_stdin(args.prompt)?;
     let model = loaded(&host).await?;
     let tokens = model.facts.tokenizer.encode_prompt(&prompt);
@@ -29,7 +29,7 @@ pub(crate) async fn generate(args: GenerateArgs) -> Result<()> {
 }
 
 pub(crate) async fn chat(args: ChatArgs) -> Result<()> {
-    let host = Host::start(&args.model, EngineOptions::default())?;
+    let host = Host::start(&args.model, options(&args.model))?;
     let message = text_or_stdin(args.message)?;
     let model = loaded(&host).await?;
     let mut messages = Vec::new();
@@ -42,6 +42,10 @@ pub(crate) async fn chat(args: ChatArgs) -> Result<()> {
         add_generation_prompt: true,
     })?;
     run(&host, &model, tokens, model.facts.defaults.for_chat(), &args.sampling, TextStart::Fresh).await
+}
+
+fn options(args: &ModelArgs) -> EngineOptions {
+    EngineOptions { n_draft_tokens: args.n_draft_tokens(), ..EngineOptions::default() }
 }
 
 fn text_or_stdin(text: String) -> Result<String> {

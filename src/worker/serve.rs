@@ -49,6 +49,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
             cache_limit_bytes,
             max_running: args.max_running,
             max_queued: args.max_queued,
+            n_draft_tokens: args.model.n_draft_tokens(),
             ..EngineOptions::default()
         },
     )?;

@@ -10,6 +10,7 @@ mod batch;
 mod budget;
 mod cancel;
 mod death;
+mod draft;
 mod memory;
 mod order;
 mod prefix;
