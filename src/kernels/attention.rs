@@ -2,18 +2,25 @@
 //!
 //! Two stages. `append.rs` rotates the new tokens' queries and keys and writes keys and values into the
 //! cache. Then tiles of query rows, the heads that share a key-value head over a few tokens, go over
-//! their keys in stretches with a running softmax (`tile.rs`, `stretch.rs`). Where there are fewer tiles than threads, as in
-//! decode, the keys are split and the parts merged by their weights.
+//! their keys (`tile.rs`). The keys of a sequence are divided into parts of a fixed length, each with a softmax of
+//! its own (`part.rs`), and the parts are joined from the first to the last (`softmax.rs`): whether one thread does
+//! them all, as in prefill, or many do some each, as in decode. So what comes out for a token is the same to the
+//! last bit whatever tokens are computed beside it.
 
 mod append;
 mod cache;
-mod stretch;
+mod part;
+mod softmax;
 #[cfg(test)]
 mod tests;
 mod tile;
 
 pub use cache::{KvCache, KvShape, KvType};
+use std::ops::Range;
+
 use half::f16;
+use softmax::Softmax;
+use tile::Tile;
 
 use crate::error::{expect_len, product};
 use crate::memory::with_scratch;
@@ -21,8 +28,8 @@ use crate::packed::SendPtr;
 use crate::simd::{Kernel, LANES, Simd, Stored};
 use crate::{Cpu, KernelError, Norm, Rope};
 
-/// Blocks of sixteen keys that are worth a part of their own.
-const BLOCKS_PER_SPLIT: usize = 6;
+/// Blocks of sixteen keys in a part. More would leave threads without work in decode.
+const PART: usize = 8;
 /// Jobs per thread that even out the threads.
 const JOBS_PER_THREAD: usize = 3;
 
@@ -130,32 +137,87 @@ struct Plan {
     n_rows: usize,
     rows_per_tile: usize,
     n_tiles: usize,
-    /// One if the keys are split.
+    /// One if the parts are shared out.
     tiles_per_job: usize,
-    n_splits: usize,
+    /// Of any tile at most.
+    n_parts: usize,
+    /// As many as there are, unless they are shared out.
+    parts_per_job: usize,
+}
+
+/// The parts of the keys that some rows see: `0..n_kept`, then from `first` on.
+#[derive(Clone, Copy)]
+struct Parts {
+    n_kept: usize,
+    first: usize,
+    n: usize,
+}
+
+impl Parts {
+    const KEYS: usize = PART * LANES;
+
+    /// Of rows whose first and last tokens are at the given positions.
+    #[inline(always)]
+    fn of(window: Option<Window>, first_position: usize, last_position: usize) -> Parts {
+        let end = last_position / Parts::KEYS + 1;
+        let Some(Window { size, n_kept }) = window else { return Parts { n_kept: 0, first: 0, n: end } };
+        let first = (first_position + 1).saturating_sub(size) / Parts::KEYS;
+        let n_kept = n_kept.div_ceil(Parts::KEYS).min(first);
+        Parts { n_kept, first, n: n_kept + end - first }
+    }
+
+    /// The number of part `i` in the sequence.
+    #[inline(always)]
+    fn at(self, i: usize) -> usize {
+        if i < self.n_kept { i } else { i - self.n_kept + self.first }
+    }
+}
+
+impl Plan {
+    /// Jobs that share the parts of a tile.
+    fn n_splits(self) -> usize {
+        self.n_parts.div_ceil(self.parts_per_job)
+    }
 }
 
 impl Step<'_> {
     fn run<T: Stored>(self, cpu: &Cpu) {
         append::append::<T>(cpu, self);
         let plan = self.plan(cpu);
-        let n_jobs = plan.n_tiles.div_ceil(plan.tiles_per_job) * self.shape.n_heads * plan.n_splits;
-        let rows = plan.rows_per_tile;
-        if plan.n_splits == 1 {
+        let n_units = plan.n_tiles.div_ceil(plan.tiles_per_job) * self.shape.n_heads;
+        let n_jobs = n_units * plan.n_splits();
+        if plan.n_splits() == 1 {
             // The last tiles have the most keys: begun first, they leave no thread alone at the end.
-            cpu.pool().for_each(n_jobs, |job| tile::attend::<T>(cpu, self, plan, n_jobs - 1 - job, None));
+            cpu.pool().for_each(n_jobs, |job| tile::attend::<T>(cpu, self, plan, n_jobs - 1 - job));
             return;
         }
-        let per_job = rows * (self.shape.padded_dim() + LANES);
-        with_scratch(n_jobs * per_job, |scratch| {
-            let parts = SendPtr(scratch.as_mut_ptr());
+        let per_part = plan.rows_per_tile * self.shape.padded_dim();
+        let mut states = vec![Softmax::EMPTY; n_units * plan.n_parts];
+        with_scratch(n_units * plan.n_parts * per_part, |sums| {
+            let (all_sums, all_states) = (SendPtr(sums.as_mut_ptr()), SendPtr(states.as_mut_ptr()));
             cpu.pool().for_each(n_jobs, |job| {
-                // SAFETY: the jobs' parts do not overlap.
-                let part = unsafe { std::slice::from_raw_parts_mut(parts.get().add(job * per_job), per_job) };
-                tile::attend::<T>(cpu, self, plan, job, Some(part));
+                let (unit, split) = (job / plan.n_splits(), job % plan.n_splits());
+                let first = split * plan.parts_per_job;
+                let parts = first..(first + plan.parts_per_job).min(plan.n_parts);
+                let at = unit * plan.n_parts + first;
+                // SAFETY: the parts of different jobs do not overlap.
+                let (sums, states) = unsafe {
+                    (
+                        std::slice::from_raw_parts_mut(
+                            all_sums.get().add(at * per_part),
+                            parts.len() * per_part,
+                        ),
+                        std::slice::from_raw_parts_mut(all_states.get().add(at), parts.len()),
+                    )
+                };
+                tile::attend_parts::<T>(cpu, self, plan, unit, parts, sums, states);
             });
-            for (tile, parts) in scratch.chunks_exact(plan.n_splits * per_job).enumerate() {
-                cpu.run(Merge { step: self, plan, tile, parts });
+            for (unit, (sums, states)) in sums
+                .chunks_exact_mut(plan.n_parts * per_part)
+                .zip(states.chunks_exact(plan.n_parts))
+                .enumerate()
+            {
+                cpu.run(Join { step: self, plan, unit, sums, states });
             }
         });
     }
@@ -165,24 +227,41 @@ impl Step<'_> {
         let n_tiles = n_rows.div_ceil(cpu.tile_rows());
         let rows_per_tile = n_rows.div_ceil(n_tiles);
         let n_tiles = n_rows.div_ceil(rows_per_tile);
+        let last_position = self.first_position + self.n_tokens - 1;
+        let n_parts = Parts::of(self.attention.window, self.first_position, last_position).n;
         let n_threads = cpu.pool().n_threads();
         let n_jobs = n_tiles * self.shape.n_heads;
-        let n_blocks = (self.first_position + self.n_tokens).div_ceil(LANES);
         let n_jobs_wanted = n_threads * JOBS_PER_THREAD;
-        let n_splits = if n_threads == 1 || n_jobs >= n_jobs_wanted {
-            1
+        let plan = Plan { n_rows, rows_per_tile, n_tiles, tiles_per_job: 1, n_parts, parts_per_job: n_parts };
+        if n_threads > 1 && n_jobs < n_jobs_wanted {
+            let n_splits = n_jobs_wanted.div_ceil(n_jobs).min(n_parts);
+            Plan { parts_per_job: n_parts.div_ceil(n_splits), ..plan }
         } else {
-            n_jobs_wanted.div_ceil(n_jobs).min(n_blocks / BLOCKS_PER_SPLIT).max(1)
-        };
-        let tiles_per_job =
-            if n_splits > 1 { 1 } else { (n_jobs / (2 * n_jobs_wanted)).clamp(1, tile::MAX_TILES) };
-        Plan { n_rows, rows_per_tile, n_tiles, tiles_per_job, n_splits }
+            Plan { tiles_per_job: (n_jobs / (2 * n_jobs_wanted)).clamp(1, tile::MAX_TILES), ..plan }
+        }
     }
 
     /// Query heads that share a key-value head.
     #[inline(always)]
     fn heads_per_group(&self) -> usize {
         self.attention.n_heads / self.shape.n_heads
+    }
+
+    /// The key-value head and the tiles of a unit of the plan, whose keys are one job or several.
+    fn place(&self, plan: Plan, unit: usize) -> (usize, Range<usize>) {
+        let first = unit / self.shape.n_heads * plan.tiles_per_job;
+        (unit % self.shape.n_heads, first..(first + plan.tiles_per_job).min(plan.n_tiles))
+    }
+
+    /// The parts that the rows of some tiles see.
+    fn parts(&self, plan: Plan, tiles: &Range<usize>) -> Parts {
+        let (first_row, end) = (tiles.start * plan.rows_per_tile, tiles.end * plan.rows_per_tile);
+        Parts::of(self.attention.window, self.position(plan, first_row), self.position(plan, end - 1))
+    }
+
+    /// The position of a row's token; rows beyond the last repeat it.
+    fn position(&self, plan: Plan, row: usize) -> usize {
+        self.first_position + row.min(plan.n_rows - 1) / self.heads_per_group()
     }
 
     /// Token and query head of a row of a key-value head.
@@ -193,54 +272,41 @@ impl Step<'_> {
     }
 }
 
-/// Joins the parts of one tile's keys.
-struct Merge<'a> {
+/// Joins the parts of one tile and writes its outputs.
+struct Join<'a> {
     step: Step<'a>,
     plan: Plan,
-    tile: usize,
-    /// For each part `[rows][padded_dim]` sums, then for each row sixteen numbers: maximum, total, unused.
-    parts: &'a [f32],
+    unit: usize,
+    /// For each part `[rows][padded_dim]`; the first part's become the whole's.
+    sums: &'a mut [f32],
+    states: &'a [Softmax],
 }
 
-impl Kernel for Merge<'_> {
+impl Kernel for Join<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Merge { step, plan, tile, parts } = self;
-        let dim = step.shape.padded_dim();
-        let rows = plan.rows_per_tile;
-        let (kv_head, tiles) = tile::place(step, plan, tile);
-        let first_row = tiles.start * rows;
-        let per_part = rows * (dim + LANES);
-        for r in 0..rows.min(plan.n_rows - first_row) {
-            let (token, head) = step.token_and_head(kv_head, first_row + r);
-            let statistics = |part: &[f32]| {
-                let at = rows * dim + r * LANES;
-                (part.get(at).copied().unwrap_or(0.0), part.get(at + 1).copied().unwrap_or(0.0))
-            };
-            let sink = step.attention.sinks.and_then(|it| it.get(head)).copied();
-            let greatest = parts
-                .chunks_exact(per_part)
-                .map(|part| statistics(part).0)
-                .fold(sink.unwrap_or(f32::NEG_INFINITY), f32::max);
-            let mut total = sink.map_or(0.0, |it| (it - greatest).exp());
-            for part in parts.chunks_exact(per_part) {
-                let (maximum, sum) = statistics(part);
-                total += sum * (maximum - greatest).exp();
-            }
-            for d in (0..step.shape.head_dim).step_by(LANES) {
-                let mut merged = simd.zero();
-                for part in parts.chunks_exact(per_part) {
-                    let weight = (statistics(part).0 - greatest).exp() / total;
-                    // SAFETY: the sums of row `r` are `dim` long, a multiple of sixteen.
-                    let sums = unsafe { simd.load(part.as_ptr().add(r * dim + d)) };
-                    merged = simd.mul_add(sums, simd.splat(weight), merged);
+        let Join { step, plan, unit, sums, states } = self;
+        let per_part = plan.rows_per_tile * step.shape.padded_dim();
+        let (kv_head, tiles) = step.place(plan, unit);
+        let mut tile = Tile::begin(step, plan, tiles.start);
+        let (joined, later) = sums.split_at_mut(per_part);
+        let Some((first, states)) = states.split_first() else { return };
+        tile.softmax = *first;
+        let n_later = step.parts(plan, &tiles).n - 1;
+        for (state, sums) in states.iter().zip(later.chunks_exact(per_part)).take(n_later) {
+            let (before, added) = tile.softmax.join(simd, state);
+            let dim = step.shape.padded_dim();
+            let rows = joined.chunks_exact_mut(dim).zip(sums.chunks_exact(dim));
+            for ((row, sums), (before, added)) in rows.zip(before.into_iter().zip(added)) {
+                for (at, sums) in row.chunks_exact_mut(LANES).zip(sums.chunks_exact(LANES)) {
+                    // SAFETY: sixteen values each.
+                    unsafe {
+                        let sums = simd.load(sums.as_ptr());
+                        softmax::add(simd, at.as_mut_ptr(), before, sums, added);
+                    }
                 }
-                let at = (token * step.attention.n_heads + head) * step.shape.head_dim + d;
-                // SAFETY: within the head's output.
-                unsafe {
-                    simd.store_first(step.out.get().add(at), merged, LANES.min(step.shape.head_dim - d));
-                };
             }
         }
+        tile.finish(simd, step, plan, kv_head, joined.as_ptr());
     }
 }

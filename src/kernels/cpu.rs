@@ -138,12 +138,12 @@ impl Cpu {
 
     /// The same without what `run_whole` adds, as on a machine that lacks it.
     #[cfg(test)]
-    pub(crate) fn without_whole(mut self) -> Cpu {
-        #[cfg(target_arch = "x86_64")]
-        if let Token::Avx512Vnni(simd, _) = self.token {
-            self.token = Token::Avx512(simd);
+    pub(crate) fn without_whole(self) -> Cpu {
+        match self.token {
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512Vnni(simd, _) => Cpu { token: Token::Avx512(simd), ..self },
+            _ => self,
         }
-        self
     }
 
     /// Rows of the largest register tile of whole numbers.

@@ -6,6 +6,15 @@
 //! [`top_k`]. Everything computes in float32, but for products in another [`Precision`]; lengths are
 //! checked at the boundary and nothing panics.
 //!
+//! NEON is tested under emulation, with a cross linker and QEMU's user mode (Debian's `gcc-aarch64-linux-gnu` and
+//! `qemu-user`; eight minutes):
+//!
+//! ```sh
+//! CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+//! CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+//! cargo test -p runabout-kernels --target aarch64-unknown-linux-gnu
+//! ```
+//!
 //! Reading order: `simd.rs` (one interface, several instruction sets), `packed.rs`, `matmul.rs`,
 //! `attention.rs`. Knows no MLX, no model and no file.
 

@@ -67,24 +67,35 @@ fn plain(qkv: &[f32], n_heads: usize, dim: usize) -> Attention<'_> {
     }
 }
 
+/// Feeds tokens, in the given portions, to an empty cache.
+fn feed(
+    cpu: &Cpu,
+    shape: KvShape,
+    attention: &Attention,
+    portions: impl IntoIterator<Item = usize>,
+) -> (KvCache, Vec<f32>) {
+    let n_per_token = (attention.n_heads + 2 * shape.n_heads) * shape.head_dim;
+    let mut cache = KvCache::new(shape, 0).unwrap();
+    let mut out = Vec::new();
+    for n in portions {
+        let qkv = &attention.qkv[cache.len() * n_per_token..][..n * n_per_token];
+        let mut part = vec![f32::NAN; n * attention.n_heads * shape.head_dim];
+        attend(cpu, &mut cache, &Attention { qkv, ..*attention }, &mut part).unwrap();
+        out.extend(part);
+    }
+    (cache, out)
+}
+
 /// Feeds the tokens in the given portions on every path and compares all outputs.
 fn check(heads: Heads, kv_type: KvType, portions: &[usize], window: Option<Window>, sinks: Option<&[f32]>) {
     let (n_heads, n_kv_heads, dim) = heads;
-    let n_per_token = (n_heads + 2 * n_kv_heads) * dim;
     let n_tokens: usize = portions.iter().sum();
-    let qkv = normal(n_tokens * n_per_token, n_tokens as u64);
+    let qkv = normal(n_tokens * (n_heads + 2 * n_kv_heads) * dim, n_tokens as u64);
     let expected = expected(&qkv, heads, kv_type, window, sinks);
     let shape = KvShape { n_heads: n_kv_heads, head_dim: dim, kv_type };
+    let attention = Attention { window, sinks, ..plain(&qkv, n_heads, dim) };
     for cpu in cpus() {
-        let mut cache = KvCache::new(shape, 0).unwrap();
-        let mut out = Vec::new();
-        for &n in portions {
-            let qkv = &qkv[cache.len() * n_per_token..][..n * n_per_token];
-            let mut part = vec![f32::NAN; n * n_heads * dim];
-            let attention = Attention { window, sinks, ..plain(qkv, n_heads, dim) };
-            attend(&cpu, &mut cache, &attention, &mut part).unwrap();
-            out.extend(part);
-        }
+        let (cache, out) = feed(&cpu, shape, &attention, portions.iter().copied());
         assert_eq!(cache.len(), n_tokens);
         let what =
             format!("{} {heads:?} {kv_type:?} {portions:?} {window:?} {}", cpu.path(), sinks.is_some());
@@ -105,6 +116,34 @@ fn prefill_and_decode_agree_with_double_precision_for_all_head_shapes() {
 fn long_caches_are_split_and_merged() {
     check((3, 1, 64), KvType::F16, &[500, 1, 1, 3], None, None);
     check((14, 2, 16), KvType::F16, &[330, 1, 4], None, None);
+}
+
+#[test]
+fn a_token_comes_out_the_same_to_the_last_bit_whatever_is_computed_beside_it() {
+    const N_TOKENS: usize = 700;
+    let windows = [None, Some(Window { size: 90, n_kept: 4 }), Some(Window { size: 300, n_kept: 140 })];
+    for (n_heads, n_kv_heads, head_dim) in [(3, 1, 64), (14, 2, 16), (2, 1, 24)] {
+        let qkv = normal(N_TOKENS * (n_heads + 2 * n_kv_heads) * head_dim, 5);
+        let sinks = normal(n_heads, 6);
+        for kv_type in [KvType::F16, KvType::F32] {
+            let shape = KvShape { n_heads: n_kv_heads, head_dim, kv_type };
+            for window in windows {
+                let sinks = window.is_some().then_some(&sinks[..]);
+                let attention = Attention { window, sinks, ..plain(&qkv, n_heads, head_dim) };
+                for cpu in cpus() {
+                    let (_, together) = feed(&cpu, shape, &attention, [N_TOKENS]);
+                    let one_by_one = std::iter::repeat_n(1, N_TOKENS);
+                    let uneven = [1, 2, 300, 3, 5, 16, 1, 1, 129, 40, 7, 195];
+                    for out in
+                        [feed(&cpu, shape, &attention, one_by_one), feed(&cpu, shape, &attention, uneven)]
+                    {
+                        let at = together.iter().zip(&out.1).position(|(a, b)| a.to_bits() != b.to_bits());
+                        assert_eq!(at, None, "{} {n_heads} {kv_type:?} {window:?}", cpu.path());
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]

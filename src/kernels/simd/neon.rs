@@ -270,7 +270,7 @@ fn widen(x: a::uint16x4_t) -> a::float32x4_t {
     let out;
     // SAFETY: part of the base instruction set; touches no memory.
     unsafe {
-        asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) out, in(vreg) x, options(pure, nomem, nostack, preserves_flags))
+        asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) out, in(vreg) x, options(pure, nomem, nostack, preserves_flags));
     };
     out
 }
@@ -281,7 +281,7 @@ fn narrow(x: a::float32x4_t) -> a::uint16x4_t {
     let out;
     // SAFETY: part of the base instruction set; touches no memory.
     unsafe {
-        asm!("fcvtn {0:v}.4h, {1:v}.4s", out(vreg) out, in(vreg) x, options(pure, nomem, nostack, preserves_flags))
+        asm!("fcvtn {0:v}.4h, {1:v}.4s", out(vreg) out, in(vreg) x, options(pure, nomem, nostack, preserves_flags));
     };
     out
 }

@@ -1,15 +1,16 @@
-//! A stretch of keys for one tile of query rows: scores, weights, weighted sums of values.
+//! A part of the keys for one tile of query rows: scores, weights, weighted sums of values.
 //!
-//! The softmax is taken stretch by stretch. When a stretch brings a greater maximum, what was summed up
-//! so far is scaled down; so scores never take more room than one stretch, which stays in the first-level cache.
+//! The weights are relative to the part's own greatest score. Scores never take more room than one part has, which
+//! stays in the first-level cache.
 
-use super::Step;
-use super::tile::{HIDDEN, STRETCH, Tile};
+use super::softmax::{self, Factors, Softmax};
+use super::tile::HIDDEN;
+use super::{PART, Step};
 use crate::simd::{Element, Kernel, LANES, Simd};
 use crate::tile::{self, Operands};
 
 /// Scores of a row, with padding so that rows do not fall into the same sets of the cache.
-pub(super) const SCORE_ROW: usize = STRETCH * LANES + LANES;
+pub(super) const SCORE_ROW: usize = PART * LANES + LANES;
 /// Dimensions of a head that are multiplied together, of all heads but the largest all; queries have room for
 /// as many in a row, with padding as scores have.
 pub(super) const QUERY_PART: usize = 256;
@@ -17,7 +18,7 @@ pub(super) const QUERY_ROW: usize = QUERY_PART + LANES;
 
 /// Blocks of keys and values that follow each other, of one head.
 #[derive(Clone, Copy)]
-pub(super) struct Stretch<'a, T> {
+pub(super) struct Part<'a, T> {
     pub(super) step: Step<'a>,
     /// The first block's number, and how many there are.
     pub(super) block: usize,
@@ -59,40 +60,50 @@ unsafe fn convert<S: Simd, T: Element>(simd: S, from: *const T, n: usize, to: *m
     }
 }
 
-/// A tile of `ROWS` rows over a stretch.
+/// A tile of `ROWS` rows over a part.
 pub(super) struct Pass<'a, T, const ROWS: usize> {
-    pub(super) stretch: Stretch<'a, T>,
-    pub(super) tile: &'a mut Tile,
+    pub(super) part: Part<'a, T>,
+    /// Of the rows' tokens.
+    pub(super) positions: &'a [usize; LANES],
     /// For each part of a head's dimensions `[ROWS][QUERY_ROW]`.
     pub(super) queries: *const f32,
     /// `[ROWS][SCORE_ROW]`.
     pub(super) scores: *mut f32,
     /// `[ROWS][padded_dim]`.
     pub(super) sums: *mut f32,
+    pub(super) softmax: &'a mut Softmax,
+    /// Nothing has been summed up: `sums` and `softmax` become the part's.
+    pub(super) is_first: bool,
 }
 
 impl<T: Element, const ROWS: usize> Kernel for Pass<'_, T, ROWS> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Pass { stretch, tile, queries, scores, sums } = self;
+        let Pass { part, positions, queries, scores, sums, softmax, is_first } = self;
         // SAFETY: the blocks hold tokens up to the tile's last, written by the first stage; the scratch memory has
         // the sizes that the comments say.
         unsafe {
-            stretch.score::<S, ROWS>(simd, queries, scores);
-            let scales = stretch.soften::<S, ROWS>(simd, tile, scores);
-            let n_tokens = (tile.positions[ROWS - 1] + 1 - stretch.block * LANES).min(stretch.n * LANES);
-            stretch.sum_up::<S, ROWS>(simd, scores, scales, sums, n_tokens);
+            part.score::<S, ROWS>(simd, queries, scores);
+            let own = part.soften::<S, ROWS>(simd, positions, scores);
+            let factors = if is_first {
+                *softmax = own;
+                None
+            } else {
+                Some(softmax.join(simd, &own))
+            };
+            let n_tokens = (positions[ROWS - 1] + 1 - part.block * LANES).min(part.n * LANES);
+            part.sum_up::<S, ROWS>(simd, scores, factors, sums, n_tokens);
         }
     }
 }
 
-impl<'a, T: Element> Stretch<'a, T> {
+impl<'a, T: Element> Part<'a, T> {
     /// `n` blocks of the cache from `block` on.
     ///
     /// # Safety
     /// The blocks exist.
     #[inline(always)]
-    pub(super) unsafe fn stored(step: Step<'a>, kv_head: usize, block: usize, n: usize) -> Stretch<'a, T> {
+    pub(super) unsafe fn stored(step: Step<'a>, kv_head: usize, block: usize, n: usize) -> Part<'a, T> {
         let shape = step.shape;
         let (keys_step, values_step) =
             (shape.n_heads * shape.keys_per_block(), shape.n_heads * shape.values_per_block());
@@ -100,7 +111,7 @@ impl<'a, T: Element> Stretch<'a, T> {
         let values = step.values.get().cast::<T>().cast_const();
         // SAFETY: as promised by the caller.
         unsafe {
-            Stretch {
+            Part {
                 step,
                 block,
                 n,
@@ -117,8 +128,8 @@ impl<'a, T: Element> Stretch<'a, T> {
     /// # Safety
     /// There is room for `n` blocks of keys and of values.
     #[inline(always)]
-    pub(super) unsafe fn convert<S: Simd>(self, simd: S, to: *mut f32) -> Stretch<'a, f32> {
-        let Stretch { step, block, n, .. } = self;
+    pub(super) unsafe fn convert<S: Simd>(self, simd: S, to: *mut f32) -> Part<'a, f32> {
+        let Part { step, block, n, .. } = self;
         let (keys_step, values_step) = (step.shape.keys_per_block(), step.shape.values_per_block());
         // SAFETY: as promised by the caller; blocks of both are whole vectors.
         unsafe {
@@ -133,7 +144,7 @@ impl<'a, T: Element> Stretch<'a, T> {
                     values.add(b * values_step),
                 );
             }
-            Stretch { step, block, n, keys, keys_step, values, values_step }
+            Part { step, block, n, keys, keys_step, values, values_step }
         }
     }
 
@@ -171,7 +182,7 @@ impl<'a, T: Element> Stretch<'a, T> {
         }
     }
 
-    /// Scores to weights; what sums so far must be multiplied by.
+    /// Scores to weights.
     ///
     /// # Safety
     /// `scores` are `[ROWS][SCORE_ROW]`.
@@ -179,15 +190,13 @@ impl<'a, T: Element> Stretch<'a, T> {
     unsafe fn soften<S: Simd, const ROWS: usize>(
         self,
         simd: S,
-        tile: &mut Tile,
+        positions: &[usize; LANES],
         scores: *mut f32,
-    ) -> [f32; ROWS] {
+    ) -> Softmax {
         let window = self.step.attention.window;
         let n_kept = window.map_or(0, |it| it.n_kept);
-        let Tile { positions, maxima, totals, .. } = tile;
-        let mut scales = [1.0; ROWS];
-        for r in 0..ROWS {
-            let position = positions[r];
+        let mut softmax = Softmax::EMPTY;
+        for (r, &position) in positions.iter().enumerate().take(ROWS) {
             let first_seen = window.map_or(0, |it| (position + 1).saturating_sub(it.size));
             let row = scores.wrapping_add(r * SCORE_ROW);
             // SAFETY: as promised by the caller.
@@ -209,12 +218,7 @@ impl<'a, T: Element> Stretch<'a, T> {
                     greatest = simd.max(simd.load(row.add(b * LANES)), greatest);
                 }
                 let greatest = simd.reduce_max(greatest);
-                if greatest > maxima[r] {
-                    scales[r] = (maxima[r] - greatest).exp();
-                    totals[r] *= scales[r];
-                    maxima[r] = greatest;
-                }
-                let maximum = simd.splat(maxima[r]);
+                let maximum = simd.splat(greatest);
                 let mut total = simd.zero();
                 for b in 0..self.n {
                     let p = row.add(b * LANES);
@@ -222,13 +226,15 @@ impl<'a, T: Element> Stretch<'a, T> {
                     total = simd.add(total, weight);
                     simd.store(p, weight);
                 }
-                totals[r] += simd.reduce_add(total);
+                softmax.maxima[r] = greatest;
+                softmax.totals[r] = simd.reduce_add(total);
             }
         }
-        scales
+        softmax
     }
 
-    /// Scales the sums and adds the weighted values of the first `n_tokens` tokens, all that the tile sees.
+    /// Weighs the values of the first `n_tokens` tokens, all that the tile sees. Their sums become `sums`, or are joined
+    /// with them by the factors that [`Softmax::join`] gives.
     ///
     /// # Safety
     /// `scores` are `[ROWS][SCORE_ROW]`, `sums` `[ROWS][padded_dim]`; the blocks exist.
@@ -237,7 +243,7 @@ impl<'a, T: Element> Stretch<'a, T> {
         self,
         simd: S,
         scores: *const f32,
-        scales: [f32; ROWS],
+        factors: Option<Factors>,
         sums: *mut f32,
         n_tokens: usize,
     ) {
@@ -246,11 +252,11 @@ impl<'a, T: Element> Stretch<'a, T> {
         // SAFETY: as promised by the caller; `v` stays below the vectors of a head.
         unsafe {
             while v + S::TILE_BLOCKS <= n_vectors && S::TILE_BLOCKS == 2 {
-                self.sum_up_vectors::<S, ROWS, 2>(simd, scores, scales, sums, n_tokens, v);
+                self.sum_up_vectors::<S, ROWS, 2>(simd, scores, factors, sums, n_tokens, v);
                 v += 2;
             }
             while v < n_vectors {
-                self.sum_up_vectors::<S, ROWS, 1>(simd, scores, scales, sums, n_tokens, v);
+                self.sum_up_vectors::<S, ROWS, 1>(simd, scores, factors, sums, n_tokens, v);
                 v += 1;
             }
         }
@@ -265,7 +271,7 @@ impl<'a, T: Element> Stretch<'a, T> {
         self,
         simd: S,
         scores: *const f32,
-        scales: [f32; ROWS],
+        factors: Option<Factors>,
         sums: *mut f32,
         n_tokens: usize,
         v: usize,
@@ -275,12 +281,7 @@ impl<'a, T: Element> Stretch<'a, T> {
         // a block from before might not be finite.
         unsafe {
             let sums = sums.add(v * LANES);
-            let mut tile = tile::load::<S, ROWS, N>(simd, sums, dim);
-            for (row, scale) in tile.iter_mut().zip(scales) {
-                for sum in row {
-                    *sum = simd.mul(*sum, simd.splat(scale));
-                }
-            }
+            let mut tile = [[simd.zero(); N]; ROWS];
             let values = self.values.add(v * LANES);
             let at_once = if self.values_step == LANES * dim { n_tokens } else { LANES };
             for first in (0..n_tokens).step_by(at_once) {
@@ -294,7 +295,12 @@ impl<'a, T: Element> Stretch<'a, T> {
                 };
                 tile::multiply_add::<S, T, ROWS, N, 1, SCORE_ROW>(simd, operands, &mut tile);
             }
-            tile::store(simd, sums, dim, &tile);
+            let Some((before, added)) = factors else { return tile::store(simd, sums, dim, &tile) };
+            for (r, row) in tile.iter().enumerate() {
+                for (b, &part) in row.iter().enumerate() {
+                    softmax::add(simd, sums.add(r * dim + b * LANES), before[r], part, added[r]);
+                }
+            }
         }
     }
 }
