@@ -90,6 +90,34 @@ fn chats_that_run_together_say_what_each_says_alone() {
 }
 
 #[test]
+fn products_of_whole_numbers_give_the_same_bits_in_every_company() {
+    let requests =
+        ["What is a compiler?", "Name three rivers.", "Repeat this word for word: one, two, one, two, one."]
+            .map(|question| {
+                let mut params = chat(question, 60);
+                params["logprobs"] = json!(2);
+                params
+            });
+    let mut worker = serve(&[]);
+    let precision = worker.call("status", &json!({}))["model"]["precision"].take();
+    let mut said = requests.clone().map(|it| worker.call("chat", &it));
+    // In small steps, together, with guesses.
+    let mut worker = serve(&["--step-target-ms", "1"]);
+    let ids = requests.map(|mut params| {
+        params["speculation"] = json!("auto");
+        worker.request("chat", &params)
+    });
+    for (id, alone) in ids.into_iter().zip(&mut said) {
+        let mut result = worker.result(id);
+        assert_eq!(text(&result), text(alone));
+        if precision == "int16" || precision == "int8" {
+            assert!(alone["logprobs"].as_array().is_some_and(|it| it.len() > 5), "{alone}");
+            assert_eq!(result["logprobs"].take(), alone["logprobs"].take());
+        }
+    }
+}
+
+#[test]
 fn text_does_not_depend_on_chunks_or_on_what_was_cached() {
     let longer = SOURCE.repeat(3) + "def main():\n";
     let (first, second) = (completion(SOURCE), completion(&longer));

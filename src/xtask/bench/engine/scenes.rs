@@ -200,7 +200,7 @@ fn guesses(stage: &Stage<'_>) -> Result<Figures> {
         for _ in 0..3 {
             let (with, accepted) = generate(&mut worker, method, &params, "auto")?;
             let (without, _) = generate(&mut worker, method, &params, "off")?;
-            // Rounding decides between tokens that are all but equal.
+            // In f32, rounding decides between tokens that are all but equal.
             n_different += i32::from(with.text != without.text);
             speedups.push(without.seconds / with.seconds);
             usage = accepted;
