@@ -9,6 +9,7 @@
 
 mod append;
 mod cache;
+mod layout;
 mod part;
 mod softmax;
 #[cfg(test)]
@@ -19,13 +20,14 @@ pub use cache::{KvCache, KvShape, KvType};
 use std::ops::Range;
 
 use half::f16;
+use layout::{Codes, Layout, Plain};
 use softmax::Softmax;
 use tile::Tile;
 
 use crate::error::{expect_len, product};
 use crate::memory::with_scratch;
 use crate::packed::SendPtr;
-use crate::simd::{Kernel, LANES, Simd, Stored};
+use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, KernelError, Norm, Rope};
 
 /// Blocks of sixteen keys in a part. More would leave threads without work in decode.
@@ -108,8 +110,10 @@ pub fn attend(
             out: SendPtr(out.as_mut_ptr()),
         };
         match kv_type {
-            KvType::F16 => step.run::<f16>(cpu),
-            KvType::F32 => step.run::<f32>(cpu),
+            KvType::F16 => step.run::<Plain<f16>>(cpu),
+            KvType::F32 => step.run::<Plain<f32>>(cpu),
+            KvType::Bits8 => step.run::<Codes<8>>(cpu),
+            KvType::Bits4 => step.run::<Codes<4>>(cpu),
         }
     });
     cache.set_len(first_position + n_tokens);
@@ -181,14 +185,14 @@ impl Plan {
 }
 
 impl Step<'_> {
-    fn run<T: Stored>(self, cpu: &Cpu) {
-        append::append::<T>(cpu, self);
+    fn run<L: Layout>(self, cpu: &Cpu) {
+        append::append::<L>(cpu, self);
         let plan = self.plan(cpu);
         let n_units = plan.n_tiles.div_ceil(plan.tiles_per_job) * self.shape.n_heads;
         let n_jobs = n_units * plan.n_splits();
         if plan.n_splits() == 1 {
             // The last tiles have the most keys: begun first, they leave no thread alone at the end.
-            cpu.pool().for_each(n_jobs, |job| tile::attend::<T>(cpu, self, plan, n_jobs - 1 - job));
+            cpu.pool().for_each(n_jobs, |job| tile::attend::<L>(cpu, self, plan, n_jobs - 1 - job));
             return;
         }
         let per_part = plan.rows_per_tile * self.shape.padded_dim();
@@ -210,7 +214,7 @@ impl Step<'_> {
                         std::slice::from_raw_parts_mut(all_states.get().add(at), parts.len()),
                     )
                 };
-                tile::attend_parts::<T>(cpu, self, plan, unit, parts, sums, states);
+                tile::attend_parts::<L>(cpu, self, plan, unit, parts, sums, states);
             });
             for (unit, (sums, states)) in sums
                 .chunks_exact_mut(plan.n_parts * per_part)
@@ -245,6 +249,14 @@ impl Step<'_> {
     #[inline(always)]
     fn heads_per_group(&self) -> usize {
         self.attention.n_heads / self.shape.n_heads
+    }
+
+    /// Where a head's keys and values of a block begin.
+    #[inline(always)]
+    fn block(&self, block: usize, kv_head: usize) -> (*mut u8, *mut u8) {
+        let head = block * self.shape.n_heads + kv_head;
+        let keys = self.keys.get().wrapping_add(head * self.shape.key_bytes());
+        (keys, self.values.get().wrapping_add(head * self.shape.value_bytes()))
     }
 
     /// The key-value head and the tiles of a unit of the plan, whose keys are one job or several.

@@ -217,14 +217,7 @@ impl PackedAttention {
 
     /// Bytes of keys and values that one token takes.
     pub(crate) fn kv_bytes_per_token(&self) -> u64 {
-        // A head's values are padded to whole vectors.
-        const LANES: usize = 16;
-        let KvShape { n_heads, head_dim, kv_type } = kv_shape(self.heads);
-        let n_bytes = match kv_type {
-            KvType::F16 => size_of::<f16>(),
-            KvType::F32 => size_of::<f32>(),
-        };
-        (n_heads * (head_dim + head_dim.next_multiple_of(LANES)) * n_bytes) as u64
+        kv_shape(self.heads).bytes_per_token() as u64
     }
 
     /// `[T, n_in]` to `[T, n_heads * head_dim]`: projects, rotates queries and keys, appends keys and values to the

@@ -1,13 +1,14 @@
 //! The first stage of attention: queries are rotated and scaled, keys rotated, keys and values stored.
 
 use super::Step;
+use super::layout::Layout;
 use crate::activations::{copy_row, inverse_rms};
 use crate::memory::with_scratch;
-use crate::simd::{Kernel, LANES, Simd, Stored};
+use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, Norm};
 
 /// Runs the stage, on all threads if there are many tokens.
-pub(super) fn append<T: Stored>(cpu: &Cpu, step: Step) {
+pub(super) fn append<L: Layout>(cpu: &Cpu, step: Step) {
     // Whole blocks of the cache per job, so that two threads never write the same cache line.
     let first_block = step.first_position / LANES;
     let n_blocks = (step.first_position + step.n_tokens).div_ceil(LANES) - first_block;
@@ -16,22 +17,22 @@ pub(super) fn append<T: Stored>(cpu: &Cpu, step: Step) {
         let first = (block * LANES).max(step.first_position) - step.first_position;
         let end = ((block + 1) * LANES - step.first_position).min(step.n_tokens);
         with_scratch(step.shape.head_dim, |head| {
-            cpu.run(Append::<T> { step, first, end, head, stored: std::marker::PhantomData });
+            cpu.run(Append::<L> { step, first, end, head, layout: std::marker::PhantomData });
         });
     });
 }
 
 /// Tokens `first..end`.
-struct Append<'a, T> {
+struct Append<'a, L> {
     step: Step<'a>,
     first: usize,
     end: usize,
     /// Room for one head.
     head: &'a mut [f32],
-    stored: std::marker::PhantomData<T>,
+    layout: std::marker::PhantomData<L>,
 }
 
-impl<T: Stored> Kernel for Append<'_, T> {
+impl<L: Layout> Kernel for Append<'_, L> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Append { step, first, end, head: key, .. } = self;
@@ -56,8 +57,9 @@ impl<T: Stored> Kernel for Append<'_, T> {
                 prepare(simd, step, position, k, attention.k_norm, key);
                 // SAFETY: the cache has room for the token, and this job alone has its block.
                 unsafe {
-                    store_key::<S, T>(simd, step, position, h, key);
-                    store_value::<S, T>(simd, step, position, h, v);
+                    let (keys, values) = step.block(position / LANES, h);
+                    L::store_key(simd, step.shape, keys, position % LANES, key);
+                    L::store_value(simd, step.shape, values, position % LANES, v);
                 }
             }
         }
@@ -87,40 +89,6 @@ fn multiply<S: Simd>(simd: S, head: &mut [f32], factor: f32) {
         unsafe {
             let scaled = simd.mul(simd.load_first(chunk.as_ptr(), chunk.len()), simd.splat(factor));
             simd.store_first(chunk.as_mut_ptr(), scaled, chunk.len());
-        }
-    }
-}
-
-/// # Safety
-/// The cache has room for the position, and no other thread writes its block.
-#[inline(always)]
-unsafe fn store_key<S: Simd, T: Stored>(simd: S, step: Step, position: usize, head: usize, key: &[f32]) {
-    let block = position / LANES * step.shape.n_heads + head;
-    let mut stored = [T::default(); LANES];
-    // SAFETY: dimension `d` of the sixteen tokens of a block lies at `d * 16` of the head's keys.
-    unsafe {
-        let mut to = step.keys.get().cast::<T>().add(block * step.shape.keys_per_block() + position % LANES);
-        for chunk in key.chunks(LANES) {
-            T::store(simd, stored.as_mut_ptr(), simd.load_first(chunk.as_ptr(), chunk.len()));
-            for value in &stored[..chunk.len()] {
-                *to = *value;
-                to = to.wrapping_add(LANES);
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As for `store_key`.
-#[inline(always)]
-unsafe fn store_value<S: Simd, T: Stored>(simd: S, step: Step, position: usize, head: usize, value: &[f32]) {
-    let block = position / LANES * step.shape.n_heads + head;
-    let at = block * step.shape.values_per_block() + position % LANES * step.shape.padded_dim();
-    for (i, chunk) in value.chunks(LANES).enumerate() {
-        // SAFETY: the head's values are padded to a multiple of sixteen.
-        unsafe {
-            let to = step.values.get().cast::<T>().add(at + i * LANES);
-            T::store(simd, to, simd.load_first(chunk.as_ptr(), chunk.len()));
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The keys and values of one sequence in one layer.
 //!
 //! Sixteen tokens make a block: for each head its keys lie dimension by dimension, sixteen tokens side
-//! by side, so that a vector is one dimension of sixteen keys; its values lie token by token. A sequence
+//! by side, so that a vector is one dimension of sixteen keys; its values lie token by token (`layout.rs`). A sequence
 //! grows by whole blocks at the end, shrinks by forgetting its length, and its beginning is copied in one go.
 
 use half::f16;
 
+use super::layout::Codes;
 use crate::KernelError;
 use crate::error::product;
 use crate::memory::Line;
@@ -16,7 +17,14 @@ use crate::simd::LANES;
 pub enum KvType {
     F16,
     F32,
+    /// Codes of 8 bits, with a scale and a bias in f16 for every 32 dimensions of a head: 9 bits a number.
+    Bits8,
+    /// Codes of 4 bits, likewise: 5 bits a number.
+    Bits4,
 }
+
+/// Dimensions of a head whose codes share a scale and a bias.
+pub(super) const CODE_GROUP: usize = 32;
 
 /// The shape of a layer's keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +44,40 @@ pub struct KvCache {
     values: Vec<Line>,
 }
 
-impl KvType {
-    fn n_bytes(self) -> usize {
-        match self {
-            KvType::F16 => size_of::<f16>(),
-            KvType::F32 => size_of::<f32>(),
-        }
-    }
-}
-
 impl KvShape {
+    /// The memory that a token takes.
+    pub fn bytes_per_token(&self) -> usize {
+        self.n_heads * (self.key_bytes() + self.value_bytes()) / LANES
+    }
+
     /// A head's dimensions with the padding of its values.
     pub(crate) fn padded_dim(&self) -> usize {
         self.head_dim.next_multiple_of(LANES)
+    }
+
+    /// Groups of a head's dimensions that share a scale and a bias.
+    pub(super) fn n_code_groups(&self) -> usize {
+        self.head_dim.div_ceil(CODE_GROUP)
+    }
+
+    /// Bytes of a head in a block of keys.
+    pub(super) fn key_bytes(&self) -> usize {
+        match self.kv_type {
+            KvType::F16 => self.keys_per_block() * size_of::<f16>(),
+            KvType::F32 => self.keys_per_block() * size_of::<f32>(),
+            KvType::Bits8 => Codes::<8>::key_bytes(*self),
+            KvType::Bits4 => Codes::<4>::key_bytes(*self),
+        }
+    }
+
+    /// Bytes of a head in a block of values.
+    pub(super) fn value_bytes(&self) -> usize {
+        match self.kv_type {
+            KvType::F16 => self.values_per_block() * size_of::<f16>(),
+            KvType::F32 => self.values_per_block() * size_of::<f32>(),
+            KvType::Bits8 => Codes::<8>::value_bytes(*self),
+            KvType::Bits4 => Codes::<4>::value_bytes(*self),
+        }
     }
 
     /// Elements of a head in a block of keys.
@@ -61,9 +90,8 @@ impl KvShape {
         self.padded_dim() * LANES
     }
 
-    fn lines(&self, n_blocks: usize, per_block: usize) -> Result<usize, KernelError> {
-        let n_bytes = product("cache", &[n_blocks, self.n_heads, per_block, self.kv_type.n_bytes()])?;
-        Ok(n_bytes / size_of::<Line>())
+    fn lines(&self, n_blocks: usize, head_bytes: usize) -> Result<usize, KernelError> {
+        Ok(product("cache", &[n_blocks, self.n_heads, head_bytes])? / size_of::<Line>())
     }
 }
 
@@ -96,7 +124,7 @@ impl KvCache {
 
     /// The tokens it can hold before it must grow.
     pub fn capacity(&self) -> usize {
-        self.keys.len() / self.lines_per_block(self.shape.keys_per_block()) * LANES
+        self.keys.len() / self.lines_per_block(self.shape.key_bytes()) * LANES
     }
 
     /// The memory it takes.
@@ -107,8 +135,8 @@ impl KvCache {
     /// Makes room for `capacity` tokens in all.
     pub fn reserve(&mut self, capacity: usize) -> Result<(), KernelError> {
         let n_blocks = capacity.div_ceil(LANES);
-        let n_keys = self.shape.lines(n_blocks, self.shape.keys_per_block())?;
-        let n_values = self.shape.lines(n_blocks, self.shape.values_per_block())?;
+        let n_keys = self.shape.lines(n_blocks, self.shape.key_bytes())?;
+        let n_values = self.shape.lines(n_blocks, self.shape.value_bytes())?;
         grow(&mut self.keys, n_keys)?;
         grow(&mut self.values, n_values)
     }
@@ -123,11 +151,11 @@ impl KvCache {
         let len = len.min(self.len);
         let mut copy = KvCache::new(self.shape, capacity.max(len))?;
         let n_blocks = len.div_ceil(LANES);
-        for (to, from, per_block) in [
-            (&mut copy.keys, &self.keys, self.shape.keys_per_block()),
-            (&mut copy.values, &self.values, self.shape.values_per_block()),
+        for (to, from, head_bytes) in [
+            (&mut copy.keys, &self.keys, self.shape.key_bytes()),
+            (&mut copy.values, &self.values, self.shape.value_bytes()),
         ] {
-            let n = n_blocks * self.lines_per_block(per_block);
+            let n = n_blocks * self.lines_per_block(head_bytes);
             if let (Some(to), Some(from)) = (to.get_mut(..n), from.get(..n)) {
                 to.copy_from_slice(from);
             }
@@ -156,8 +184,8 @@ impl KvCache {
         (self.keys.as_mut_ptr().cast(), self.values.as_mut_ptr().cast())
     }
 
-    fn lines_per_block(&self, per_block: usize) -> usize {
-        self.shape.n_heads * per_block * self.shape.kv_type.n_bytes() / size_of::<Line>()
+    fn lines_per_block(&self, head_bytes: usize) -> usize {
+        self.shape.n_heads * head_bytes / size_of::<Line>()
     }
 }
 

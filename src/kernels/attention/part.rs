@@ -3,6 +3,7 @@
 //! The weights are relative to the part's own greatest score. Scores never take more room than one part has, which
 //! stays in the first-level cache.
 
+use super::layout::Layout;
 use super::softmax::{self, Factors, Softmax};
 use super::tile::HIDDEN;
 use super::{PART, Step};
@@ -50,16 +51,6 @@ unsafe fn score_blocks<S: Simd, T: Element, const ROWS: usize, const N: usize>(
     }
 }
 
-/// # Safety
-/// `n` values, whole vectors, are readable and writable.
-#[inline(always)]
-unsafe fn convert<S: Simd, T: Element>(simd: S, from: *const T, n: usize, to: *mut f32) {
-    for i in (0..n).step_by(LANES) {
-        // SAFETY: as promised by the caller.
-        unsafe { simd.store(to.add(i), T::load(simd, from.add(i))) };
-    }
-}
-
 /// A tile of `ROWS` rows over a part.
 pub(super) struct Pass<'a, T, const ROWS: usize> {
     pub(super) part: Part<'a, T>,
@@ -97,54 +88,47 @@ impl<T: Element, const ROWS: usize> Kernel for Pass<'_, T, ROWS> {
     }
 }
 
-impl<'a, T: Element> Part<'a, T> {
-    /// `n` blocks of the cache from `block` on.
+impl<'a> Part<'a, f32> {
+    /// A copy, at `to`, of `n` blocks of the cache from `block` on.
     ///
     /// # Safety
-    /// The blocks exist.
+    /// The blocks exist; there is room for their keys, then their values, in f32.
     #[inline(always)]
-    pub(super) unsafe fn stored(step: Step<'a>, kv_head: usize, block: usize, n: usize) -> Part<'a, T> {
-        let shape = step.shape;
-        let (keys_step, values_step) =
-            (shape.n_heads * shape.keys_per_block(), shape.n_heads * shape.values_per_block());
-        let keys = step.keys.get().cast::<T>().cast_const();
-        let values = step.values.get().cast::<T>().cast_const();
-        // SAFETY: as promised by the caller.
-        unsafe {
-            Part {
-                step,
-                block,
-                n,
-                keys: keys.add(block * keys_step + kv_head * shape.keys_per_block()),
-                keys_step,
-                values: values.add(block * values_step + kv_head * shape.values_per_block()),
-                values_step,
+    pub(super) unsafe fn copied<S: Simd, L: Layout>(
+        simd: S,
+        step: Step<'a>,
+        kv_head: usize,
+        block: usize,
+        n: usize,
+        to: *mut f32,
+    ) -> Part<'a, f32> {
+        let (keys_step, values_step) = (step.shape.keys_per_block(), step.shape.values_per_block());
+        let (keys, values) = (to, to.wrapping_add(n * keys_step));
+        for b in 0..n {
+            let (from_keys, from_values) = step.block(block + b, kv_head);
+            // SAFETY: as promised by the caller.
+            unsafe {
+                L::convert_keys(simd, step.shape, from_keys, keys.add(b * keys_step));
+                L::convert_values(simd, step.shape, from_values, values.add(b * values_step));
             }
         }
+        Part { step, block, n, keys, keys_step, values, values_step }
     }
+}
 
-    /// A copy in f32 at `to`.
-    ///
-    /// # Safety
-    /// There is room for `n` blocks of keys and of values.
-    #[inline(always)]
-    pub(super) unsafe fn convert<S: Simd>(self, simd: S, to: *mut f32) -> Part<'a, f32> {
-        let Part { step, block, n, .. } = self;
-        let (keys_step, values_step) = (step.shape.keys_per_block(), step.shape.values_per_block());
-        // SAFETY: as promised by the caller; blocks of both are whole vectors.
-        unsafe {
-            let keys = to;
-            let values = to.add(n * keys_step);
-            for b in 0..n {
-                convert(simd, self.keys.add(b * self.keys_step), keys_step, keys.add(b * keys_step));
-                convert(
-                    simd,
-                    self.values.add(b * self.values_step),
-                    values_step,
-                    values.add(b * values_step),
-                );
-            }
-            Part { step, block, n, keys, keys_step, values, values_step }
+impl<'a, T: Element> Part<'a, T> {
+    /// `n` blocks of the cache from `block` on.
+    pub(super) fn in_place(step: Step<'a>, kv_head: usize, block: usize, n: usize) -> Part<'a, T> {
+        let shape = step.shape;
+        let (keys, values) = step.block(block, kv_head);
+        Part {
+            step,
+            block,
+            n,
+            keys: keys.cast_const().cast(),
+            keys_step: shape.n_heads * shape.keys_per_block(),
+            values: values.cast_const().cast(),
+            values_step: shape.n_heads * shape.values_per_block(),
         }
     }
 

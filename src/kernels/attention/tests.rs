@@ -9,6 +9,31 @@ use crate::{RopePairs, RopeTable};
 /// A head shape: query heads, key-value heads, head size.
 type Heads = (usize, usize, usize);
 
+const KV_TYPES: [KvType; 4] = [KvType::F16, KvType::F32, KvType::Bits8, KvType::Bits4];
+
+/// A head's key or value as the cache keeps it.
+fn kept(head: &[f32], kv_type: KvType) -> Vec<f64> {
+    let n_codes = match kv_type {
+        KvType::F16 => return head.iter().map(|&it| f16::from_f32(it).to_f64()).collect(),
+        KvType::F32 => return head.iter().map(|&it| it.into()).collect(),
+        KvType::Bits8 => 256.0,
+        KvType::Bits4 => 16.0,
+    };
+    let groups = head.chunks(32).map(|group| {
+        let lowest = group.iter().copied().reduce(f32::min).unwrap();
+        let highest = group.iter().copied().reduce(f32::max).unwrap();
+        let scale = f16::from_f32((highest - lowest) / (n_codes - 1.0));
+        let bias = f16::from_f32(lowest);
+        let code = |x: f32| {
+            // As the cache does it, so that no tie goes the other way.
+            let code = (x - bias.to_f32()) * (1.0 / scale.to_f32());
+            f64::from(code.round_ties_even().clamp(0.0, n_codes - 1.0))
+        };
+        group.iter().map(|&it| scale.to_f64() * code(it) + bias.to_f64()).collect::<Vec<_>>()
+    });
+    groups.flatten().collect()
+}
+
 /// Everything in one go, in double precision; keys and values are rounded as the cache rounds them.
 fn expected(
     qkv: &[f32],
@@ -18,11 +43,12 @@ fn expected(
     sinks: Option<&[f32]>,
 ) -> Vec<f64> {
     let (n_heads, n_kv_heads, dim) = heads;
-    let round = |it: f32| match kv_type {
-        KvType::F16 => f16::from_f32(it).to_f64(),
-        KvType::F32 => it.into(),
-    };
     let tokens: Vec<&[f32]> = qkv.chunks((n_heads + 2 * n_kv_heads) * dim).collect();
+    // For each token its keys, then its values.
+    let kept: Vec<Vec<Vec<f64>>> = tokens
+        .iter()
+        .map(|token| token[n_heads * dim..].chunks(dim).map(|head| kept(head, kv_type)).collect())
+        .collect();
     let mut out = Vec::new();
     for (p, token) in tokens.iter().enumerate() {
         for h in 0..n_heads {
@@ -31,9 +57,9 @@ fn expected(
             let seen: Vec<_> = (0..=p)
                 .filter(|t| window.is_none_or(|it| t + it.size > p || *t < it.n_kept))
                 .map(|t| {
-                    let k = &tokens[t][(n_heads + kv_head) * dim..][..dim];
-                    let v = &tokens[t][(n_heads + n_kv_heads + kv_head) * dim..][..dim];
-                    let score: f64 = q.iter().zip(k).map(|(&q, &k)| f64::from(q) * round(k)).sum();
+                    let k = &kept[t][kv_head];
+                    let v = &kept[t][n_kv_heads + kv_head];
+                    let score: f64 = q.iter().zip(k).map(|(&q, k)| f64::from(q) * k).sum();
                     (score * f64::from(scale(dim)), v)
                 })
                 .collect();
@@ -41,9 +67,11 @@ fn expected(
             let greatest = seen.iter().map(|it| it.0).fold(sink.unwrap_or(f64::MIN), f64::max);
             let total: f64 = seen.iter().map(|it| (it.0 - greatest).exp()).sum::<f64>()
                 + sink.map_or(0.0, |it| (it - greatest).exp());
-            out.extend((0..dim).map(|d| {
-                seen.iter().map(|(score, v)| (score - greatest).exp() / total * round(v[d])).sum::<f64>()
-            }));
+            out.extend(
+                (0..dim).map(|d| {
+                    seen.iter().map(|(score, v)| (score - greatest).exp() / total * v[d]).sum::<f64>()
+                }),
+            );
         }
     }
     out
@@ -106,7 +134,7 @@ fn check(heads: Heads, kv_type: KvType, portions: &[usize], window: Option<Windo
 #[test]
 fn prefill_and_decode_agree_with_double_precision_for_all_head_shapes() {
     for heads in [(3, 1, 64), (4, 2, 80), (2, 2, 96), (7, 1, 128), (2, 1, 256), (13, 1, 8), (6, 2, 24)] {
-        for kv_type in [KvType::F16, KvType::F32] {
+        for kv_type in KV_TYPES {
             check(heads, kv_type, &[21, 1, 1, 5, 16, 1], None, None);
         }
     }
@@ -116,6 +144,43 @@ fn prefill_and_decode_agree_with_double_precision_for_all_head_shapes() {
 fn long_caches_are_split_and_merged() {
     check((3, 1, 64), KvType::F16, &[500, 1, 1, 3], None, None);
     check((14, 2, 16), KvType::F16, &[330, 1, 4], None, None);
+    check((3, 1, 64), KvType::Bits8, &[300, 1, 3], None, None);
+}
+
+#[test]
+fn codes_take_half_and_a_third_of_the_memory_and_lose_little() {
+    let (n_heads, head_dim, n_tokens) = (3, 64, 200);
+    let qkv = normal(n_tokens * 5 * head_dim, 4);
+    let attention = plain(&qkv, n_heads, head_dim);
+    let shape = |kv_type| KvShape { n_heads: 1, head_dim, kv_type };
+    let exact = expected(&qkv, (n_heads, 1, head_dim), KvType::F32, None, None);
+    for (kv_type, bits, limit) in
+        [(KvType::F16, 16, 1e-3), (KvType::Bits8, 9, 2e-2), (KvType::Bits4, 5, 3e-1)]
+    {
+        assert_eq!(shape(kv_type).bytes_per_token(), 2 * head_dim * bits / 8);
+        for cpu in cpus() {
+            let (cache, out) = feed(&cpu, shape(kv_type), &attention, [n_tokens]);
+            assert_close(&out, &exact, limit, &format!("{} {kv_type:?}", cpu.path()));
+            assert_eq!(cache.n_bytes(), shape(kv_type).bytes_per_token() * cache.capacity());
+        }
+    }
+}
+
+#[test]
+fn a_head_of_equal_numbers_or_of_none_is_kept() {
+    for kv_type in [KvType::Bits8, KvType::Bits4] {
+        let shape = KvShape { n_heads: 1, head_dim: 8, kv_type };
+        let mut qkv = vec![0.5; 3 * 8];
+        for cpu in cpus() {
+            let (_, out) = feed(&cpu, shape, &plain(&qkv, 1, 8), [1]);
+            assert_eq!(out, [0.5; 8]);
+        }
+        qkv[10] = f32::NAN;
+        for cpu in cpus() {
+            // Whatever comes out: nothing panics, and the cache goes on.
+            assert_eq!(feed(&cpu, shape, &plain(&qkv, 1, 8), [1]).0.len(), 1);
+        }
+    }
 }
 
 #[test]
@@ -125,7 +190,7 @@ fn a_token_comes_out_the_same_to_the_last_bit_whatever_is_computed_beside_it() {
     for (n_heads, n_kv_heads, head_dim) in [(3, 1, 64), (14, 2, 16), (2, 1, 24)] {
         let qkv = normal(N_TOKENS * (n_heads + 2 * n_kv_heads) * head_dim, 5);
         let sinks = normal(n_heads, 6);
-        for kv_type in [KvType::F16, KvType::F32] {
+        for kv_type in KV_TYPES {
             let shape = KvShape { n_heads: n_kv_heads, head_dim, kv_type };
             for window in windows {
                 let sinks = window.is_some().then_some(&sinks[..]);
@@ -200,14 +265,14 @@ fn norms_and_rotation_come_before_the_scores() {
 #[test]
 fn a_truncated_or_copied_cache_goes_on_as_if_the_rest_had_never_been() {
     let (n_heads, dim) = (2, 40);
-    let shape = KvShape { n_heads: 1, head_dim: dim, kv_type: KvType::F16 };
     let n_per_token = 4 * dim;
     let qkv = normal(60 * n_per_token, 1);
     let other = vec![f32::INFINITY; 20 * n_per_token];
-    for cpu in cpus() {
+    for (cpu, kv_type) in cpus().iter().flat_map(|cpu| KV_TYPES.map(|it| (cpu, it))) {
+        let shape = KvShape { n_heads: 1, head_dim: dim, kv_type };
         let feed = |cache: &mut KvCache, qkv: &[f32]| {
             let mut out = vec![f32::NAN; qkv.len() / n_per_token * n_heads * dim];
-            attend(&cpu, cache, &plain(qkv, n_heads, dim), &mut out).unwrap();
+            attend(cpu, cache, &plain(qkv, n_heads, dim), &mut out).unwrap();
             out
         };
         let mut whole = KvCache::new(shape, 0).unwrap();

@@ -1,17 +1,18 @@
 //! Tiles of query rows over their keys, from the queries to the outputs.
 //!
 //! A job has a few tiles of one key-value head that follow each other. They go over the keys together, part by part
-//! (`part.rs`): so what is stored in f16 is converted once for all of them, into the second-level cache. A tile that
+//! (`part.rs`): so what is stored in f16 is copied once for all of them, into the second-level cache. A tile that
 //! is alone, as in decode, converts in registers.
 
 use std::ops::Range;
 
+use super::layout::Layout;
 use super::part::{Part, Pass, QUERY_PART, QUERY_ROW, SCORE_ROW};
 use super::softmax::Softmax;
 use super::{PART, Plan, Step};
 use crate::Cpu;
 use crate::memory::with_scratch;
-use crate::simd::{Kernel, LANES, Simd, Stored};
+use crate::simd::{Kernel, LANES, Simd};
 use crate::tile::with_rows;
 
 /// Tiles of a job at most: converting takes the time of a quarter of a tile.
@@ -22,16 +23,16 @@ pub(super) const HIDDEN: f32 = -1e30;
 const MAX_ROWS: usize = 12;
 
 /// Does one unit of the plan: writes its outputs.
-pub(super) fn attend<T: Stored>(cpu: &Cpu, step: Step, plan: Plan, unit: usize) {
+pub(super) fn attend<L: Layout>(cpu: &Cpu, step: Step, plan: Plan, unit: usize) {
     let (_, tiles) = step.place(plan, unit);
     let parts = 0..step.parts(plan, &tiles).n;
     with_scratch(tiles.len() * plan.rows_per_tile * step.shape.padded_dim(), |sums| {
-        run::<T>(cpu, step, plan, unit, parts, sums, None);
+        run::<L>(cpu, step, plan, unit, parts, sums, None);
     });
 }
 
 /// Does some parts of a unit that has one tile: leaves the sums and the softmax of each, of those that the tile sees.
-pub(super) fn attend_parts<T: Stored>(
+pub(super) fn attend_parts<L: Layout>(
     cpu: &Cpu,
     step: Step,
     plan: Plan,
@@ -42,10 +43,10 @@ pub(super) fn attend_parts<T: Stored>(
 ) {
     let (_, tiles) = step.place(plan, unit);
     let parts = parts.start..parts.end.min(step.parts(plan, &tiles).n);
-    run::<T>(cpu, step, plan, unit, parts, sums, Some(states));
+    run::<L>(cpu, step, plan, unit, parts, sums, Some(states));
 }
 
-fn run<T: Stored>(
+fn run<L: Layout>(
     cpu: &Cpu,
     step: Step,
     plan: Plan,
@@ -58,25 +59,25 @@ fn run<T: Stored>(
     let shape = step.shape;
     let n_queries = plan.rows_per_tile * QUERY_ROW * shape.head_dim.div_ceil(QUERY_PART);
     let n_scores = plan.rows_per_tile * SCORE_ROW;
-    let n_converted = if is_converted::<T>(tiles.len()) {
+    let n_copied = if is_copied::<L>(tiles.len()) {
         PART * (shape.keys_per_block() + shape.values_per_block())
     } else {
         0
     };
-    with_scratch(tiles.len() * n_queries + n_scores + n_converted, |scratch| {
+    with_scratch(tiles.len() * n_queries + n_scores + n_copied, |scratch| {
         let (queries, scratch) = scratch.split_at_mut(tiles.len() * n_queries);
-        let (scores, converted) = scratch.split_at_mut(n_scores);
-        let stored = std::marker::PhantomData;
-        cpu.run(Job::<T> { step, plan, unit, parts, queries, scores, converted, sums, states, stored });
+        let (scores, copied) = scratch.split_at_mut(n_scores);
+        let layout = std::marker::PhantomData;
+        cpu.run(Job::<L> { step, plan, unit, parts, queries, scores, copied, sums, states, layout });
     });
 }
 
-/// Whether `n_tiles` tiles are worth a copy of their keys and values in f32.
-fn is_converted<T>(n_tiles: usize) -> bool {
-    n_tiles > 1 && size_of::<T>() < size_of::<f32>()
+/// Whether `n_tiles` tiles read a copy of their keys and values in f32.
+fn is_copied<L: Layout>(n_tiles: usize) -> bool {
+    !L::IN_PLACE || n_tiles > 1 && size_of::<L::Element>() < size_of::<f32>()
 }
 
-struct Job<'a, T> {
+struct Job<'a, L> {
     step: Step<'a>,
     plan: Plan,
     unit: usize,
@@ -86,12 +87,12 @@ struct Job<'a, T> {
     /// `[rows][SCORE_ROW]`.
     scores: &'a mut [f32],
     /// Keys, then values of a part, in f32; empty if there is no need.
-    converted: &'a mut [f32],
+    copied: &'a mut [f32],
     /// For each tile `[rows][padded_dim]`; with `states` for each part.
     sums: &'a mut [f32],
     /// For each part its own, if the parts are joined later.
     states: Option<&'a mut [Softmax]>,
-    stored: std::marker::PhantomData<T>,
+    layout: std::marker::PhantomData<L>,
 }
 
 /// Rows of queries, and how far they have come.
@@ -164,10 +165,10 @@ impl Tile {
     }
 }
 
-impl<T: Stored> Kernel for Job<'_, T> {
+impl<L: Layout> Kernel for Job<'_, L> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Job { step, plan, unit, parts, queries, scores, converted, sums, mut states, .. } = self;
+        let Job { step, plan, unit, parts, queries, scores, copied, sums, mut states, .. } = self;
         let (kv_head, tiles) = step.place(plan, unit);
         let seen = step.parts(plan, &tiles);
         let rows = plan.rows_per_tile;
@@ -184,12 +185,12 @@ impl<T: Stored> Kernel for Job<'_, T> {
         for (i, number) in parts.clone().enumerate() {
             let block = seen.at(number) * PART;
             let n_blocks = |last_position: usize| (last_position / LANES + 1).saturating_sub(block).min(PART);
-            // SAFETY: the cache holds the blocks.
-            let stored = unsafe { Part::<T>::stored(step, kv_head, block, n_blocks(last_position)) };
-            let in_f32 = is_converted::<T>(n_tiles).then(|| {
-                // SAFETY: there is room for a part.
-                unsafe { stored.convert(simd, converted.as_mut_ptr()) }
+            let n = n_blocks(last_position);
+            let copy = is_copied::<L>(n_tiles).then(|| {
+                // SAFETY: the cache holds the blocks, and there is room for a part.
+                unsafe { Part::copied::<S, L>(simd, step, kv_head, block, n, copied.as_mut_ptr()) }
             });
+            let in_place = Part::<L::Element>::in_place(step, kv_head, block, n);
             for (t, tile) in of_job.iter_mut().enumerate() {
                 // What comes after a tile's last token is for the later tiles.
                 let n = n_blocks(tile.last_position(plan));
@@ -204,7 +205,7 @@ impl<T: Stored> Kernel for Job<'_, T> {
                 let queries = queries.as_ptr().wrapping_add(t * n_queries);
                 let scores = scores.as_mut_ptr();
                 with_rows!(rows, |ROWS| if ROWS <= S::TILE_ROWS {
-                    if let Some(part) = in_f32 {
+                    if let Some(part) = copy {
                         let part = Part { n, ..part };
                         simd.run(Pass::<f32, ROWS> {
                             part,
@@ -216,8 +217,8 @@ impl<T: Stored> Kernel for Job<'_, T> {
                             is_first,
                         });
                     } else {
-                        let part = Part { n, ..stored };
-                        simd.run(Pass::<T, ROWS> {
+                        let part = Part { n, ..in_place };
+                        simd.run(Pass::<L::Element, ROWS> {
                             part,
                             positions,
                             queries,
