@@ -50,14 +50,14 @@ fn mode_raw_has_no_rules() {
 #[test]
 fn the_word_at_the_cursor_is_drawn_again_and_is_no_part_of_the_text() {
     let mut worker = Worker::tiny();
-    // The model has a token for each byte, so that the word takes three of them, and its space one.
+    // The model has a token for each byte, so that the word takes three of them, and its space is none of its own.
     let params =
         json!({"prefix": "x = abc", "logit_bias": saying(b"d"), "max_tokens": 6, "return_tokens": true});
     let id = worker.request("complete", &params);
     let result = worker.result(id);
-    assert_eq!(result["text"], "dd", "{result}");
-    assert_eq!(result["tokens"], json!([32, 97, 98, 99, 100, 100]));
-    assert_eq!(worker.streamed_text(id), "dd");
+    assert_eq!(result["text"], "ddd", "{result}");
+    assert_eq!(result["tokens"], json!([97, 98, 99, 100, 100, 100]));
+    assert_eq!(worker.streamed_text(id), "ddd");
     let mut unhealed = params;
     unhealed["healing"] = json!(false);
     assert_eq!(worker.call("complete", &unhealed)["tokens"], json!([100, 100, 100, 100, 100, 100]));

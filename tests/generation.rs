@@ -27,7 +27,7 @@ fn the_deltas_together_are_the_text_of_the_result() {
 #[test]
 fn each_choice_has_its_own_deltas() {
     let mut worker = Worker::tiny();
-    let params = json!({"prefix": "x", "max_tokens": 20, "temperature": 1, "seed": 3, "n": 4,
+    let params = json!({"prefix": "x", "mode": "raw", "max_tokens": 20, "temperature": 1, "seed": 3, "n": 4,
                         "logit_bias": endless()});
     let id = worker.request("complete", &params);
     let result = worker.result(id);

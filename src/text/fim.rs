@@ -16,7 +16,8 @@ const UNNAMED: &str = "untitled";
 /// In which order a prompt has what stands around the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Prefix, suffix, middle.
+    /// Prefix, suffix, middle. The middle begins some lines above the cursor, so that a key that is typed leaves all
+    /// but the prompt's end as it was, in this order too.
     Psm,
     /// Suffix, prefix, middle: a key that is typed leaves all but the prompt's end as it was.
     Spm,
@@ -110,10 +111,33 @@ impl FimFormat {
             let inside = std::mem::replace(&mut writer.text, before);
             writer.inside.push_str(&inside);
         }
+        let at = if self.order == Order::Psm { middle_start(text.prefix) } else { text.prefix.len() };
+        let (prefix, begun) = text.prefix.split_at(at);
+        let text = &Surroundings { prefix, ..*text };
         writer.write(self.family.pieces(self.order).unwrap_or_default(), text, None);
         writer.flush(false);
+        writer.text.push_str(begun);
+        writer.flush(true);
         writer.tokens
     }
+}
+
+/// The middle begins at least so many lines above the cursor's. On holes in real files, qwen2.5-coder-0.5b met 12 of 38
+/// first lines with 16 lines or more, 11 with 4; of the first 23 it met 6 with 4, 5 with none but the cursor's line, and
+/// 4 when the middle began at the cursor.
+const MIN_LINES_BEGUN: usize = 16;
+/// It moves down by so many at a time, counted from the prefix's beginning: what stands behind the prefix in the prompt
+/// is computed anew then.
+const LINES_AT_A_TIME: usize = 16;
+
+/// Where the middle begins in what stands before the cursor. Models were trained on texts that were cut anywhere, so one
+/// in which some of the middle is there already is as good as any; and the model sees what it goes on from right
+/// before it, with no seam between.
+fn middle_start(prefix: &str) -> usize {
+    let n_lines = prefix.matches('\n').count();
+    let n_above = n_lines.saturating_sub(MIN_LINES_BEGUN) / LINES_AT_A_TIME * LINES_AT_A_TIME;
+    let end_of_last = n_above.checked_sub(1).and_then(|idx| prefix.match_indices('\n').nth(idx));
+    end_of_last.map_or(0, |(at, _)| at + 1)
 }
 
 /// Puts a prompt together: text between two control tokens is encoded in one go.
@@ -241,7 +265,7 @@ mod tests {
         let tokenizer = Tokenizer::bytes_for_tests();
         let format = FimFormat::detect(&tokenizer).unwrap();
         let whole = Surroundings { prefix: "def f(", suffix: "):\n    pass\n", ..Surroundings::default() };
-        let expected = "<|fim_prefix|>def f(<|fim_suffix|>):\n    pass\n<|fim_middle|>";
+        let expected = "<|fim_prefix|><|fim_suffix|>):\n    pass\n<|fim_middle|>def f(";
         assert_eq!(format.prompt(&tokenizer, &whole, 100).tokens, card(&tokenizer, expected));
     }
 
@@ -258,7 +282,7 @@ mod tests {
         };
         let expected = "<|repo_name|>project\n<|file_sep|>library.py\nclass Book:\n    pass\n\n\
             <|file_sep|>student.py\nx = 1\n<|file_sep|>main.py\n\
-            <|fim_prefix|>import <|fim_suffix|>\n<|fim_middle|>";
+            <|fim_prefix|><|fim_suffix|>\n<|fim_middle|>import ";
         assert_eq!(format.prompt(&tokenizer, &whole, 1000).tokens, card(&tokenizer, expected));
     }
 

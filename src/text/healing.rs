@@ -3,11 +3,13 @@
 //! Who types stops inside a word, and a prompt that ends there shows the model tokens that it never saw before such a
 //! text: after `ret` and `u` comes nothing, where `return` would be one token. So the last piece of the prefix is
 //! taken back from the prompt, and the first tokens that are drawn are held to those that spell it again; what they
-//! say beyond it is the text. Greedy text is then what the model says after the shortened prompt, if that goes on with the
+//! say beyond it is the text. The same holds for the space behind `return`, which belongs to the next word's token. Greedy text is then what the model says after the shortened prompt, if that goes on with the
 //! piece at all, and else the likeliest that does, token by token.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use crate::rules::left_of;
 use crate::{TokenId, Tokenizer};
 
 /// All tokens that stand for bytes, in the order of their bytes: those that begin alike stand together.
@@ -46,18 +48,53 @@ impl TokensByBytes {
 
 /// Of a longer word, nobody stops in the middle; it may be data.
 const MAX_WORD_BYTES: usize = 48;
+/// What stands farther from the cursor in its line has no say in how its last tokens are cut.
+const MAX_LINE_BYTES: usize = 400;
 
-/// Where the piece begins that is to be taken back of a prefix: the word that the cursor stands behind, with the space
-/// before it, which belongs to the word's token. The end of the prefix where there is no word.
-pub fn healing_start(prefix: &str) -> usize {
-    let before = prefix.trim_end_matches(|it: char| it.is_alphanumeric() || it == '_');
-    let n_word = prefix.len() - before.len();
-    if n_word == 0 || n_word > MAX_WORD_BYTES {
+/// Where the piece begins that is to be taken back of a prefix; its end where nothing is.
+///
+/// That is the word that the cursor stands behind, and where no word has begun yet, the token before the cursor if
+/// there are longer ones that begin like it: after `print(` comes `("`, and what is typed next may be that. The tokenizer
+/// says what else belongs to the word's first token: the space before it, or a point, or a bracket. Lines above the
+/// cursor's are never taken back.
+pub fn healing_start(tokenizer: &Tokenizer, prefix: &str) -> usize {
+    let line = left_of(prefix);
+    let mut far = line.len().saturating_sub(MAX_LINE_BYTES)..line.len();
+    let line = far.find_map(|at| line.get(at..)).unwrap_or_default();
+    let word = line.trim_end_matches(|it: char| it.is_alphanumeric() || it == '_').len();
+    let n_word = line.len() - word;
+    if n_word > MAX_WORD_BYTES || line.is_empty() {
         return prefix.len();
     }
-    // Of an indentation, the last space does not belong to the word alone.
-    let is_one_space = before.ends_with(' ') && !before.ends_with("  ") && !before.ends_with("\n ");
-    before.len() - usize::from(is_one_space)
+    // Any word, to see what would belong to it.
+    let with_word = if n_word > 0 { line.to_owned() } else { format!("{line}a") };
+    let mut start = token_around(tokenizer, &with_word, word).map_or(word, |it| it.start);
+    if n_word == 0
+        && let Some(last) = token_around(tokenizer, line, line.len() - 1)
+        && tokenizer.tokens_by_bytes().beginning_with(tokenizer, &line.as_bytes()[last.start..]).len() > 1
+    {
+        start = start.min(last.start);
+    }
+    while !line.is_char_boundary(start) {
+        start -= 1;
+    }
+    prefix.len() - line.len() + start
+}
+
+/// The bytes of the token of `text` that has the byte `at`. `None` where tokens do not spell the text byte by byte.
+fn token_around(tokenizer: &Tokenizer, text: &str, at: usize) -> Option<Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut end = 0;
+    for token in tokenizer.encode_inside(text) {
+        let bytes = tokenizer.token_bytes(token);
+        let range = end..end + bytes.len();
+        if text.as_bytes().get(range.clone()) != Some(bytes) {
+            return None;
+        }
+        end = range.end;
+        ranges.push(range);
+    }
+    ranges.into_iter().find(|it| it.contains(&at))
 }
 
 /// Holds the first tokens of a text to what was taken back from its prompt.
@@ -163,24 +200,45 @@ mod tests {
         assert_eq!(allowed(&healing), [0xA9]);
     }
 
+    /// Bytes, and tokens of two of them.
+    fn with_pairs(pairs: &[(char, char)]) -> Arc<Tokenizer> {
+        let mut parts = byte_parts();
+        let mut json: serde_json::Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
+        for ((first, second), id) in pairs.iter().zip(300..) {
+            json["model"]["vocab"][format!("{first}{second}")] = json!(id);
+            json["model"]["merges"].as_array_mut().unwrap().push(json!(format!("{first} {second}")));
+        }
+        parts.tokenizer_json = json.to_string().into_bytes();
+        Arc::new(Tokenizer::from_parts(&parts).unwrap())
+    }
+
     #[test]
-    fn the_word_at_the_cursor_is_taken_back_with_its_space() {
+    fn what_is_taken_back_is_the_word_and_what_belongs_to_its_first_token() {
+        let tokenizer = with_pairs(&[('Ġ', 'f'), ('Ġ', 'a'), ('.', 'f'), ('(', '"')]);
         let table = [
-            ("x = retu", "x ="),
-            ("x.retu", "x."),
-            ("    retu", "    "),
-            ("\n retu", "\n "),
-            ("x = ", "x = "),
-            ("x = f(", "x = f("),
-            ("é été", "é"),
+            ("x = foo", "x ="),
+            ("x = bar", "x = "),
+            ("x.foo", "x"),
+            ("x.bar", "x."),
+            ("    foo", "   "),
+            ("\nfoo", "\n"),
+            ("foo", ""),
+            ("é été", "é "),
+            // No word has begun.
+            ("x = ", "x ="),
+            ("    ", "   "),
+            ("x(", "x"),
+            ("x)", "x)"),
+            ("x\n", "x\n"),
             ("", ""),
-            ("ab", ""),
         ];
         for (prefix, kept) in table {
-            assert_eq!(&prefix[..healing_start(prefix)], kept);
+            assert_eq!(&prefix[..healing_start(&tokenizer, prefix)], kept, "of {prefix:?}");
         }
-        let data = "a".repeat(49);
-        assert_eq!(healing_start(&data), 49);
+        let data = "a".repeat(MAX_WORD_BYTES + 1);
+        assert_eq!(healing_start(&tokenizer, &data), data.len());
+        let long = "é".repeat(MAX_LINE_BYTES) + " foo";
+        assert_eq!(healing_start(&tokenizer, &long), long.len() - 4);
     }
 
     #[test]

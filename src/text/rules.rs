@@ -16,6 +16,8 @@ mod repetition;
 mod scope;
 mod suffix;
 
+pub(crate) use self::lines::left_of;
+
 use self::blank::Blank;
 use self::brackets::Brackets;
 use self::extent::Extent;
@@ -333,7 +335,8 @@ impl Judge {
             Self::Suffix(it) => it.at_end(seen),
             Self::Repetition(it) => it.at_end(seen),
             Self::Scope(it) => it.at_end(seen),
-            Self::Brackets(_) | Self::Blank => None,
+            Self::Brackets(it) => it.at_end(seen),
+            Self::Blank => None,
         }
     }
 }

@@ -12,6 +12,8 @@ import { StreamMessageReader, StreamMessageWriter, createMessageConnection } fro
 
 // The test's model is random: without its control tokens it cannot end a text by itself.
 const UNENDING = { logit_bias: Object.fromEntries(Array.from({ length: 9 }, (_, i) => [256 + i, -100])) };
+// Nor does a rule end it then.
+const RULES = ["line", "statement", "block", "indentation", "bracket", "suffix", "repetition", "blank"];
 // Far more than it draws in the time that a cancel takes.
 const ENDLESS = { ...UNENDING, max_tokens: 4000 };
 const REQUEST_CANCELLED = -32800;
@@ -53,7 +55,7 @@ assert.equal(initialized.protocol_version, 1);
 console.log("ok: initialize");
 
 {
-  const { id, result, text } = await streamed("complete", { prefix: "let naïve = ", suffix: ";\n", max_tokens: 24, ...UNENDING });
+  const { id, result, text } = await streamed("complete", { prefix: "let naïve = ", suffix: ";\n", rules: { off: RULES }, max_tokens: 24, ...UNENDING });
   const { text: whole, usage } = await result;
   assert.equal(text(), whole);
   assert.equal(usage.completion_tokens, 24);

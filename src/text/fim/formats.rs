@@ -139,19 +139,64 @@ fn card(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
     tokenizer.encode_rendered(text, str::to_owned)
 }
 
+/// The card's prompt of a text that begins with `above` and has `begun` before the cursor, too: in the order that has
+/// the prefix first, the latter is the beginning of the middle.
+fn card_of_lines(tokenizer: &Tokenizer, text: &str, order: Order, above: &str, begun: &str) -> Vec<TokenId> {
+    let (prefix, middle) =
+        if order == Psm { (above.to_owned(), begun) } else { (above.to_owned() + begun, "") };
+    card(tokenizer, &(text.replace(ALONE.prefix, &prefix) + middle))
+}
+
 #[test]
 fn every_family_is_told_from_its_vocabulary_and_asks_as_its_card_says() {
+    let above = "above\n".repeat(LINES_AT_A_TIME);
+    let begun = "begun\n".repeat(MIN_LINES_BEGUN) + "x = A";
+    let prefix = &(above.clone() + &begun);
     for (name, order, alone, among_others) in CARDS {
         let tokenizer = tokenizer_of(family(name));
         let format = FimFormat::detect(&tokenizer).unwrap();
         assert_eq!(format.name(), name);
         let format = format.in_order(order).unwrap();
-        let prompt = format.prompt(&tokenizer, &ALONE, 1000);
-        assert_eq!(prompt.tokens, card(&tokenizer, alone), "{name}, {order:?}");
-        let prompt = format.prompt(&tokenizer, &AMONG_OTHERS, 1000);
-        assert_eq!(prompt.tokens, card(&tokenizer, among_others.unwrap_or(alone)), "{name}, {order:?}");
+        let prompt = format.prompt(&tokenizer, &Surroundings { prefix, ..ALONE }, 1000);
+        let expected = card_of_lines(&tokenizer, alone, order, &above, &begun);
+        assert_eq!(prompt.tokens, expected, "{name}, {order:?}");
+        let prompt = format.prompt(&tokenizer, &Surroundings { prefix, ..AMONG_OTHERS }, 1000);
+        let expected = card_of_lines(&tokenizer, among_others.unwrap_or(alone), order, &above, &begun);
+        assert_eq!(prompt.tokens, expected, "{name}, {order:?}");
         let n_left_out = if among_others.is_some() { 0 } else { CONTEXT.len() };
         assert_eq!(prompt.trimmed, Trimmed { context_files: n_left_out, ..Trimmed::default() });
+    }
+}
+
+/// Types the end of a text key by key: the share of prompt tokens that were there at the key before.
+fn share_kept(format: &FimFormat, tokenizer: &Tokenizer, text: &str, n_keys: usize, limit: usize) -> f64 {
+    let (mut n_tokens, mut n_kept) = (0, 0);
+    let mut before: Vec<TokenId> = Vec::new();
+    for at in text.len() - n_keys..=text.len() {
+        let whole = Surroundings { prefix: &text[..at], suffix: text, ..AMONG_OTHERS };
+        let tokens = format.prompt(tokenizer, &whole, limit).tokens;
+        if !before.is_empty() {
+            n_tokens += tokens.len();
+            n_kept += before.iter().zip(&tokens).take_while(|(a, b)| a == b).count();
+        }
+        before = tokens;
+    }
+    n_kept as f64 / n_tokens as f64
+}
+
+#[test]
+fn typing_keeps_the_cache_in_every_order_even_where_the_window_is_too_small() {
+    let lines: Vec<_> = (0..50).map(|i| format!("    let value_{i} = compute({i});\n")).collect();
+    let text = lines.concat();
+    for (name, order) in [("qwen", Psm), ("deepseek", Psm), ("starcoder2", Spm), ("codestral", Spm)] {
+        let tokenizer = tokenizer_of(family(name));
+        let format = FimFormat::detect(&tokenizer).unwrap();
+        assert_eq!(format.order(), order);
+        // All of it, and a third.
+        for limit in [10_000, 1000] {
+            let share = share_kept(&format, &tokenizer, &text, 300, limit);
+            assert!(share > 0.95, "{name} in {limit} tokens: {share}");
+        }
     }
 }
 
@@ -197,24 +242,11 @@ fn families_that_share_tokens_are_told_apart_by_what_else_they_have() {
 }
 
 #[test]
-fn where_a_model_knows_both_orders_typing_keeps_the_cache() {
-    let shared = |order: Order| {
-        let tokenizer = tokenizer_of(family("starcoder2"));
-        let format = FimFormat::detect(&tokenizer).unwrap().in_order(order).unwrap();
-        let suffix = "z\n".repeat(50);
-        let prompt = |prefix| {
-            let whole = Surroundings { prefix, suffix: &suffix, ..AMONG_OTHERS };
-            format.prompt(&tokenizer, &whole, 1000).tokens
-        };
-        let (before, after) = (prompt("x = A"), prompt("x = A.b"));
-        let n_shared = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
-        (before.len(), n_shared)
-    };
-    let (n_prompt, n_shared) = shared(Spm);
-    assert_eq!(n_shared, n_prompt, "all of the old prompt is the beginning of the new one");
-    let (n_prompt, n_shared) = shared(Psm);
-    assert!(n_prompt - n_shared > 100, "the suffix is computed again");
-    assert_eq!(family("starcoder2").order(), Spm);
+fn a_model_that_knows_both_orders_is_asked_in_the_one_that_keeps_all_of_the_cache() {
+    let format = FimFormat::detect(&tokenizer_of(family("starcoder2"))).unwrap();
+    assert_eq!(format.order(), Spm);
+    assert_eq!(format.in_order(Psm).unwrap().order(), Psm);
+    assert!(FimFormat::detect(&tokenizer_of(family("qwen"))).unwrap().in_order(Spm).is_none());
 }
 
 /// Sentence pieces as in Code Llama: `▁` before whatever is encoded, words with and without it.
@@ -271,7 +303,7 @@ fn sentence_pieces() -> Tokenizer {
 }
 
 #[test]
-fn sentence_pieces_put_a_space_before_the_prefix_and_none_before_the_suffix() {
+fn sentence_pieces_put_a_space_before_the_prefix_and_none_before_suffix_and_middle() {
     let tokenizer = sentence_pieces();
     let format = FimFormat::detect(&tokenizer).unwrap();
     let id = |it: &str| tokenizer.token_to_id(it).unwrap();
@@ -280,7 +312,7 @@ fn sentence_pieces_put_a_space_before_the_prefix_and_none_before_the_suffix() {
     let (bos, prefix, suffix) = (id("<s>"), [id("▁def"), id("▁x")], [id("x"), id("\n")]);
     assert_eq!(
         prompt(Psm),
-        [&[bos, id("▁<PRE>")][..], &prefix, &[id("▁<SUF>")], &suffix, &[id("▁<MID>")]].concat()
+        [&[bos, id("▁<PRE>"), id("▁<SUF>")][..], &suffix, &[id("▁<MID>"), id("def"), id("▁x")]].concat()
     );
     assert_eq!(
         prompt(Spm),

@@ -1,9 +1,11 @@
 //! Closing brackets that are one too many.
 //!
-//! Those that the text may close are the ones that the prefix opened and the suffix does not close. Brackets in
-//! strings and comments do not count.
+//! Those that the text may close are the ones that the prefix opened and the suffix does not close. What the text opened
+//! itself it may close in the middle of its first line; at the line's end only if the suffix then still finds what it
+//! closes: in `if check(|):`, `a):` ends before the bracket. Brackets in strings and comments do not count.
 
-use super::lexer::Lexer;
+use super::lexer::{Lexer, Place};
+use super::lines::right_of;
 use super::{Cursor, Rule, Seen, Verdict};
 
 #[derive(Clone, Debug)]
@@ -14,6 +16,10 @@ pub(super) struct Brackets {
     n_closable: usize,
     /// Closed behind the cursor, and opened nowhere before it.
     n_missing_openers: usize,
+    /// Closed behind the cursor, one after the other.
+    closed_behind: Vec<char>,
+    /// The rest of the cursor's line, if it begins with a closing bracket.
+    rest: String,
     n_closed: usize,
     /// The code that the cursor's line begins with.
     code: String,
@@ -33,10 +39,20 @@ impl Brackets {
             }
         }
         lexer.settle();
-        let closed = unmatched_closers(lexer.clone(), cursor.suffix);
+        let rest = right_of(cursor.suffix);
+        let is_closing = rest.starts_with([')', ']', '}']);
+        // A string that the rest of the line does not end is the text's to end; one of several lines may go on.
+        let is_text_to_end_string = match lexer.place() {
+            Place::String(quote) => !rest.contains(quote),
+            Place::LongString(quote) => is_closing && !rest.contains(quote),
+            _ => false,
+        };
+        let behind = if is_text_to_end_string { lexer.in_code() } else { lexer.clone() };
+        let closed = unmatched_closers(behind, cursor.suffix);
         let n_closable = n_closable(&open, &closed);
         let n_missing_openers = closed.len().saturating_sub(open.len() - n_closable);
-        Self { open, n_closable, n_missing_openers, n_closed: 0, code }
+        let rest = if is_closing { rest.to_owned() } else { String::new() };
+        Self { open, n_closable, n_missing_openers, closed_behind: closed, rest, n_closed: 0, code }
     }
 
     /// The code that the cursor's line begins with: no comments, no strings.
@@ -55,18 +71,68 @@ impl Brackets {
 
     pub(super) fn judge(&mut self, seen: &Seen) -> Verdict {
         if seen.n_closed_outer == self.n_closed {
-            return Verdict::Clear;
+            return self.judge_rest(seen);
         }
         self.n_closed = seen.n_closed_outer;
         let closer = seen.last().unwrap_or_default();
         let opener = self.open.len().checked_sub(self.n_closed).and_then(|idx| self.open.get(idx));
         let is_right = self.n_closed <= self.n_closable && opener.copied() == opener_of(closer);
         if is_right {
-            Verdict::Clear
+            self.judge_rest(seen)
         } else {
             Verdict::Cut(seen.text.len() - closer.len_utf8(), Rule::Bracket)
         }
     }
+
+    pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
+        (seen.n_newlines == 0).then(|| self.without_rest(seen, &seen.text, &seen.code)).flatten()
+    }
+
+    /// Holds what may be the rest of the cursor's line until the text's first line is over.
+    fn judge_rest(&self, seen: &Seen) -> Verdict {
+        if self.rest.is_empty() {
+            return Verdict::Clear;
+        }
+        if seen.n_newlines == 1 && seen.last() == Some('\n') {
+            let kept = self.without_rest(seen, seen.ended_line(), &seen.ended_code);
+            return kept.map_or(Verdict::Clear, |it| Verdict::Cut(it, Rule::Bracket));
+        }
+        if seen.n_newlines > 0 {
+            return Verdict::Clear;
+        }
+        let text = seen.text.trim_end();
+        let held = self.beginnings().find(|it| text.ends_with(it));
+        held.map_or(Verdict::Clear, |it| Verdict::Hold(text.len() - it.len()))
+    }
+
+    /// The length of the text's first line without what the rest of the cursor's line has too, if the suffix then closes
+    /// more of what is open.
+    fn without_rest(&self, seen: &Seen, line: &str, code: &str) -> Option<usize> {
+        let n_outer = self.open.len().saturating_sub(seen.n_closed_outer);
+        let open: Vec<char> = self.open.iter().take(n_outer).chain(&seen.opened).copied().collect();
+        let n_closed = n_matching(&open, &self.closed_behind);
+        let (line, code) = (line.trim_end(), code.trim_end());
+        let written_twice =
+            self.beginnings().filter(|it| line.ends_with(it) && code.ends_with(it)).find(|it| {
+                let reopened = it.chars().rev().filter_map(opener_of);
+                let open: Vec<char> = open.iter().copied().chain(reopened).collect();
+                n_matching(&open, &self.closed_behind) > n_closed
+            });
+        written_twice.map(|it| line.len() - it.len())
+    }
+
+    /// What the rest of the line begins with, as far as nothing opens in it, the longest first.
+    fn beginnings(&self) -> impl Iterator<Item = &str> {
+        let n = self.rest.find(['(', '[', '{', '"', '\'', '`']).unwrap_or(self.rest.len());
+        let ends = self.rest[..n].char_indices().map(|(at, it)| at + it.len_utf8()).rev();
+        ends.map(|end| &self.rest[..end])
+    }
+}
+
+/// How many of `closers`, from the first on, close what is open.
+fn n_matching(open: &[char], closers: &[char]) -> usize {
+    let pairs = closers.iter().zip(open.iter().rev());
+    pairs.take_while(|(closer, opener)| opener_of(**closer) == Some(**opener)).count()
 }
 
 /// Opens or closes a bracket.
@@ -115,7 +181,7 @@ fn opener_of(closer: char) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::check;
+    use super::super::testing::{check, check_whole};
     use super::*;
 
     #[test]
@@ -133,6 +199,21 @@ mod tests {
         let bracket = Some(Rule::Bracket);
         check("a.rs", "let x = ", "\n", "1);", "1", bracket);
         check("a.rs", "let x = f(", "\n", "1];", "1", bracket);
+    }
+
+    #[test]
+    fn at_the_end_of_the_line_what_the_suffix_closes_stays_open() {
+        let bracket = Some(Rule::Bracket);
+        check("a.py", "if ", "):\n    b()\n", "check(a):\n    c", "check(a", bracket);
+        check_whole("a.py", "if ", "):\n    b()\n", "check(a)", "check(a");
+        check("a.ts", "if (a) {\n\t", "])\n}\n", "x = f([i])\n", "x = f([i", bracket);
+        check("a.rs", "a!(\n    f(\"1", "),\n    b);\n", "2\").get(),\n", "2\"", bracket);
+        check("a.rs", "a!(\n    f(", "),\n    b);\n", "2.g(),\n", "2.g(),", Some(Rule::Line));
+        // The prefix opened it.
+        check("a.py", "x = f(", ")\ny = g()\n", "g(a)\n", "g(a)", Some(Rule::Line));
+        check("a.js", "a(() => { f(", ");\n});\n", "g(b)\n", "g(b)", Some(Rule::Line));
+        // Not at the line's end.
+        check("a.py", "if ", "):\n", "check(a) and g(b\n", "check(a) and g(b", Some(Rule::Line));
     }
 
     #[test]

@@ -54,6 +54,11 @@ impl Lexer {
         self.place
     }
 
+    /// One for the same language that begins in code.
+    pub(crate) fn in_code(&self) -> Self {
+        Self::new(self.language)
+    }
+
     /// Decides at the cursor what more text would decide: one quote begins a string, not three of them.
     pub(crate) fn settle(&mut self) {
         if let Some((quote, 1)) = self.quotes.filter(|_| self.place == Place::Code) {

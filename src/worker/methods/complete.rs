@@ -135,7 +135,7 @@ fn rules(params: &CompleteParams) -> Rules {
 
 /// What is taken back of the prefix. A model that goes on must keep something to go on from.
 fn healed(params: &CompleteParams, tokenizer: &Arc<Tokenizer>) -> Option<Healing> {
-    let start = if params.healing { healing_start(&params.prefix) } else { params.prefix.len() };
+    let start = if params.healing { healing_start(tokenizer, &params.prefix) } else { params.prefix.len() };
     let (kept, taken_back) = params.prefix.split_at(start);
     if kept.is_empty() {
         return None;
