@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// Further parameters of each `complete`, such as `{"rules": {"off": ["suffix"]}}`.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     params: String,
-    /// Only write the holes to target/bench/holes.json.
+    /// Only write the holes to target/bench.
     #[arg(long)]
     cut_only: bool,
 }
@@ -77,9 +77,11 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     fs::create_dir_all(&folder)?;
     let holes = holes::cut(&corpus::sources(&folder)?, args.split, args.holes.get());
     let listed: Vec<Value> = holes.iter().map(hole_json).collect();
-    fs::write(folder.join("holes.json"), serde_json::to_string_pretty(&listed)? + "\n")?;
+    // Of each split, so that whoever tunes does not read what another run reports on.
+    let file = format!("holes-{}.json", args.split.name());
+    fs::write(folder.join(&file), serde_json::to_string_pretty(&listed)? + "\n")?;
     if args.cut_only {
-        println!("{} holes: target/bench/holes.json", holes.len());
+        println!("{} holes: target/bench/{file}", holes.len());
         return Ok(());
     }
     let params: Value = serde_json::from_str(&args.params).context("`--params` is not JSON")?;
@@ -110,7 +112,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         }));
         let json = json!({
             "date": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-            "split": format!("{:?}", args.split).to_lowercase(),
+            "split": args.split.name(),
             "max_tokens": args.max_tokens,
             "params": params,
             "models": report,

@@ -18,11 +18,23 @@ const MAX_LINE_CHARS: usize = 120;
 /// Of a word that a hole may begin in.
 const MIN_WORD: usize = 4;
 const SEED: u64 = 20_240_229;
+/// The first holes of each language that are to be reported on were looked at while the form of prompts was chosen. They
+/// are left out, and an even number keeps half of the others in words.
+const N_SEEN: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Split {
     Tune,
     Report,
+}
+
+impl Split {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Tune => "tune",
+            Self::Report => "report",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +81,10 @@ pub(super) fn cut(sources: &[Source], split: Split, n: usize) -> Vec<Hole> {
         .map(|language| {
             let of_language = sources.iter().filter(|it| it.language == *language);
             let of_split = of_language.enumerate().filter(|(i, _)| (i % 2 == 0) == (split == Split::Report));
-            cut_into(&of_split.map(|(_, it)| it).collect::<Vec<_>>(), n.div_ceil(languages.len()))
+            let of_split: Vec<_> = of_split.map(|(_, it)| it).collect();
+            let n_seen = if split == Split::Report { N_SEEN } else { 0 };
+            let holes = cut_into(&of_split, n_seen + n.div_ceil(languages.len()));
+            holes.into_iter().skip(n_seen).collect()
         })
         .collect();
     let mut holes = Vec::new();
