@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Worker, named_model, tiny_model};
+use crate::support::{Framing, Worker, named_model, runabout, tiny_model};
 
 /// The tests' real model.
 const MODEL: &str = "smollm2-135m";
@@ -248,6 +248,47 @@ fn a_suggestion_that_has_ended_is_typed_through_and_nothing_is_computed() {
     assert_eq!((&result["text"], &result["usage"]["completion_tokens"]), (&json!("AAAA"), &json!(4)));
     let result = worker.call("complete", &typing("xAAAAb", 4));
     assert_eq!(result["usage"]["completion_tokens"], 4);
+}
+
+#[test]
+fn keys_and_values_of_few_bits_take_less_memory() {
+    let kv_bytes = |args: &[&str]| {
+        let mut worker = serve(args);
+        assert_ne!(text(&worker.call("complete", &completion(SOURCE))), "");
+        worker.call("status", &json!({}))["memory"]["kv_bytes"].as_u64().unwrap()
+    };
+    let all = kv_bytes(&[]);
+    // Of 16 bits; each has a scale and a bias of 16 bits for 32 numbers.
+    assert_eq!((kv_bytes(&["--kv-bits", "8"]), kv_bytes(&["--kv-bits", "4"])), (all * 9 / 16, all * 5 / 16));
+}
+
+#[test]
+fn on_mlx_alone_a_step_that_was_begun_early_changes_no_text() {
+    let without_kernels = || {
+        let mut command = runabout();
+        command.env("RUNABOUT_KERNELS", "off").arg("serve").arg("--model").arg(tiny_model::folder());
+        Worker::spawn(command, Framing::Lines)
+    };
+    let request = |prefix: &str, more: &Value| {
+        let mut params = json!({"prefix": prefix, "mode": "raw", "max_tokens": 80, "speculation": "off",
+                                "priority": "background"});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        params
+    };
+    let requests = [
+        request("alpha = ", &json!({})),
+        request("beta(", &json!({"temperature": 0.9, "seed": 4})),
+        request("gamma", &json!({"temperature": 0.7, "seed": 9, "top_p": 0.9, "logprobs": 2})),
+    ];
+    let expected = requests.each_ref().map(|it| text(&without_kernels().call("complete", it)));
+    let mut worker = without_kernels();
+    let ids = requests.each_ref().map(|it| worker.request("complete", it));
+    for idx in 0..8 {
+        worker.call("complete", &json!({"prefix": format!("quick {idx}"), "mode": "raw", "max_tokens": 3}));
+    }
+    assert_eq!(ids.map(|it| text(&worker.result(it))), expected);
+    // A token too many of a text that ends is not in the way of the next.
+    assert_eq!(text(&worker.call("complete", &requests[0])), expected[0]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(crate) struct CacheLimits {
     pub(crate) n_slots: usize,
 }
 
-/// What running sequences hold.
+/// What running sequences have memory for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InUse {
     pub(crate) n_slots: usize,
@@ -146,7 +146,7 @@ impl PrefixCache {
                 slot
             }),
             Choice::Copy { slot, n_keep } => {
-                let in_use = in_use(running.iter().map(|it| &**it));
+                let in_use = in_use(model, running.iter().map(|it| &**it));
                 match running.iter_mut().find(|it| it.id == slot) {
                     Some(lender) => {
                         self.trim(model, in_use.and(n_keep));
@@ -173,7 +173,7 @@ impl PrefixCache {
         in_use: InUse,
     ) -> Option<Slot> {
         let mut lender = self.take(id)?;
-        let with_both = in_use.and(lender.ledger.len()).and(n_keep);
+        let with_both = in_use.and(model.slot_room(lender.id)).and(n_keep);
         self.trim(model, with_both);
         if !self.is_within_limits(with_both) {
             lender.cut(model, n_keep);
@@ -200,12 +200,20 @@ impl PrefixCache {
         let kept: Vec<Kept> = self
             .idle
             .iter()
-            .map(|slot| Kept { n_tokens: slot.ledger.len(), n_shared: slot.n_shared })
+            .map(|slot| Kept {
+                n_tokens: slot.ledger.len(),
+                room: model.slot_room(slot.id).max(slot.ledger.len()),
+                n_shared: slot.n_shared,
+            })
             .collect();
         let fates = policy::fates(&kept, in_use, self.limits, self.bytes_per_token);
         for (slot, fate) in mem::take(&mut self.idle).into_iter().zip(fates) {
             let left = match fate {
                 Fate::Kept => Some(slot),
+                Fate::Fitted => {
+                    model.fit_slot(slot.id);
+                    Some(slot)
+                }
                 // A slot that is cut keeps its memory; a copy has just what it needs.
                 Fate::CutTo(n_keep) => {
                     let copy = slot.copy(model, n_keep).map(|it| Slot { n_shared: n_keep, ..it });
@@ -222,12 +230,21 @@ impl PrefixCache {
         }
     }
 
-    pub(crate) fn status(&self, in_use: InUse) -> CacheStatus {
-        let n_tokens = in_use.n_tokens + self.idle.iter().map(|slot| slot.ledger.len()).sum::<usize>();
+    /// `running` are the slots in use.
+    pub(crate) fn status<'a>(
+        &'a self,
+        model: &dyn LanguageModel,
+        running: impl Iterator<Item = &'a Slot>,
+    ) -> CacheStatus {
+        let (mut n_tokens, mut all) = (0, InUse::default());
+        for slot in running.chain(&self.idle) {
+            n_tokens += slot.ledger.len();
+            all = all.and(model.slot_room(slot.id));
+        }
         CacheStatus {
-            n_slots: in_use.n_slots + self.idle.len(),
+            n_slots: all.n_slots,
             n_tokens,
-            bytes: self.bytes_per_token.saturating_mul(n_tokens as u64),
+            bytes: self.bytes_per_token.saturating_mul(all.n_tokens as u64),
             n_lookups: self.n_lookups,
             n_hits: self.n_hits,
             n_tokens_asked: self.n_tokens_asked,
@@ -260,7 +277,7 @@ impl InUse {
     }
 }
 
-/// What these slots hold together.
-pub(crate) fn in_use<'a>(slots: impl Iterator<Item = &'a Slot>) -> InUse {
-    slots.fold(InUse::default(), |in_use, slot| in_use.and(slot.ledger.len()))
+/// What these slots have memory for, together.
+pub(crate) fn in_use<'a>(model: &dyn LanguageModel, slots: impl Iterator<Item = &'a Slot>) -> InUse {
+    slots.fold(InUse::default(), |in_use, slot| in_use.and(model.slot_room(slot.id)))
 }

@@ -114,6 +114,11 @@ impl Lookup {
         drafts
     }
 
+    /// Whether there will be a draft after the next token, if nothing is left and nothing found.
+    pub(crate) fn will_draft(&self, threshold: f64) -> bool {
+        self.source.is_some_and(|it| self.chance(it.n_alike + 1) > threshold)
+    }
+
     fn chance(&self, n_alike: usize) -> f64 {
         self.chances[Bucket::of(n_alike).0].value()
     }

@@ -69,6 +69,8 @@ pub struct ModelDescription {
     pub weights_bytes: u64,
     /// Bytes that one token takes in a slot, and in a draft model's.
     pub kv_bytes_per_token: u64,
+    /// A slot takes memory for so many tokens at a time; at least 1.
+    pub kv_step_tokens: usize,
     /// Bits per weight of the most common quantization; `None` for plain weights.
     pub quantization_bits: Option<u32>,
     /// Where it runs, for people: `cpu`, `gpu`.
@@ -102,6 +104,12 @@ pub trait LanguageModel {
     /// Cuts a slot back to its first `n_tokens`, which must not exceed what it holds.
     fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize);
 
+    /// For how many tokens a slot has memory, those that it holds among them.
+    fn slot_room(&self, slot: SlotId) -> usize;
+
+    /// Gives back what memory a slot has beyond what it holds, at the price of a copy of that.
+    fn fit_slot(&mut self, slot: SlotId);
+
     /// Frees a slot. Its id is not used again.
     fn close_slot(&mut self, slot: SlotId);
 
@@ -113,6 +121,13 @@ pub trait LanguageModel {
     /// more. A draft is right when it is the very token that is drawn in its place; the slot then holds the span up to
     /// the last right draft. The result does not depend on how tokens were cut into spans or steps, nor on drafts.
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError>;
+
+    /// The same, where the next step is likely to feed each span's drawn token alone, and to draw again in the same way.
+    /// A model may begin with that step before it gives back this one's tokens, so that a device need not wait for
+    /// anybody to read them; whatever comes instead, nothing can be told from it.
+    fn step_ahead(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
+        self.step(spans)
+    }
 
     fn memory(&self) -> MemoryUse;
 }

@@ -54,6 +54,7 @@ impl Pair {
         if let Some(draft) = &draft {
             description.weights_bytes += draft.description().weights_bytes;
             description.kv_bytes_per_token += draft.description().kv_bytes_per_token;
+            description.kv_step_tokens = description.kv_step_tokens.max(draft.description().kv_step_tokens);
         }
         let draft = draft.map(|model| Draft { model, slots: HashMap::new() });
         Self { model, draft, description }
@@ -212,6 +213,19 @@ impl LanguageModel for Pair {
         }
     }
 
+    fn slot_room(&self, slot: SlotId) -> usize {
+        self.model.slot_room(slot)
+    }
+
+    fn fit_slot(&mut self, slot: SlotId) {
+        self.model.fit_slot(slot);
+        if let Some(draft) = &mut self.draft
+            && let Some(shadow) = draft.slots.get(&slot)
+        {
+            draft.model.fit_slot(shadow.id);
+        }
+    }
+
     fn close_slot(&mut self, slot: SlotId) {
         self.model.close_slot(slot);
         if let Some(draft) = &mut self.draft {
@@ -236,6 +250,10 @@ impl LanguageModel for Pair {
 
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
         self.model.step(spans)
+    }
+
+    fn step_ahead(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
+        self.model.step_ahead(spans)
     }
 
     fn memory(&self) -> MemoryUse {

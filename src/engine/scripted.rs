@@ -11,6 +11,7 @@ use std::{
     fmt::{self, Debug},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     time::Duration,
@@ -41,6 +42,8 @@ pub struct ScriptedModel {
     pub description: ModelDescription,
     next: Next,
     slots: BTreeMap<SlotId, Vec<TokenId>>,
+    /// Of each slot that was opened, the memory in tokens.
+    rooms: BTreeMap<SlotId, usize>,
     n_opened: u32,
     /// Tokens held at most, in all slots together.
     n_peak: usize,
@@ -52,6 +55,7 @@ pub struct ScriptedModel {
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     spans: Arc<Mutex<Vec<FedSpan>>>,
+    n_ahead: Arc<AtomicUsize>,
 }
 
 /// A span as the model saw it.
@@ -96,12 +100,14 @@ impl ScriptedModel {
                 vocabulary_size: 265,
                 weights_bytes: 0,
                 kv_bytes_per_token: 1,
+                kv_step_tokens: 1,
                 quantization_bits: None,
                 device: "script".to_owned(),
                 precision: None,
             },
             next: Box::new(next),
             slots: BTreeMap::new(),
+            rooms: BTreeMap::new(),
             n_opened: 0,
             n_peak: 0,
             recording: Recording::default(),
@@ -169,8 +175,20 @@ impl ScriptedModel {
         self.slots.get_mut(&slot).unwrap_or_else(|| panic!("slot {} is not open", slot.0))
     }
 
-    fn n_held(&self) -> usize {
-        self.slots.values().map(Vec::len).sum()
+    /// Makes room for what slots hold, in whole steps; what is cut off leaves its room behind.
+    fn grow_rooms(&mut self) {
+        let n_step = self.description.kv_step_tokens.max(1);
+        for (slot, held) in &self.slots {
+            let room = self.rooms.entry(*slot).or_default();
+            if held.len() > *room {
+                *room = held.len().next_multiple_of(n_step);
+            }
+        }
+        self.n_peak = self.n_peak.max(self.n_room());
+    }
+
+    fn n_room(&self) -> usize {
+        self.rooms.values().sum()
     }
 
     /// Draws after a span that was fed, and takes its wrong drafts out of the slot again.
@@ -221,6 +239,16 @@ impl LanguageModel for ScriptedModel {
 
     fn close_slot(&mut self, slot: SlotId) {
         assert!(self.slots.remove(&slot).is_some(), "slot {} is not open", slot.0);
+        self.rooms.remove(&slot);
+    }
+
+    fn slot_room(&self, slot: SlotId) -> usize {
+        self.rooms.get(&slot).copied().unwrap_or(0)
+    }
+
+    fn fit_slot(&mut self, slot: SlotId) {
+        let n_held = self.held(slot).len();
+        self.rooms.insert(slot, n_held);
     }
 
     fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotId, StepError> {
@@ -229,6 +257,7 @@ impl LanguageModel for ScriptedModel {
         let copied = held[..n_tokens].to_vec();
         let slot = self.open_slot();
         self.slots.insert(slot, copied);
+        self.grow_rooms();
         Ok(slot)
     }
 
@@ -255,14 +284,19 @@ impl LanguageModel for ScriptedModel {
         for span in spans {
             self.held(span.slot).extend_from_slice(span.tokens);
         }
-        self.n_peak = self.n_peak.max(self.n_held());
+        self.grow_rooms();
         self.pass(fed)?;
         Ok(spans.iter().map(|span| self.verify(span)).collect())
     }
 
+    fn step_ahead(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
+        self.recording.n_ahead.fetch_add(1, Ordering::Relaxed);
+        self.step(spans)
+    }
+
     fn memory(&self) -> MemoryUse {
         let bytes = |n_tokens: usize| self.description.kv_bytes_per_token * n_tokens as u64;
-        MemoryUse { active_bytes: bytes(self.n_held()), peak_bytes: bytes(self.n_peak), cache_bytes: 0 }
+        MemoryUse { active_bytes: bytes(self.n_room()), peak_bytes: bytes(self.n_peak), cache_bytes: 0 }
     }
 }
 
@@ -273,6 +307,11 @@ impl Debug for ScriptedModel {
 }
 
 impl Recording {
+    /// Steps after which the model might have gone on before it was asked.
+    pub fn n_ahead(&self) -> usize {
+        self.n_ahead.load(Ordering::Relaxed)
+    }
+
     pub fn spans(&self) -> Vec<FedSpan> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -40,8 +40,8 @@ impl Waiting {
         Self { id, job, reply, submitted: now }
     }
 
-    pub(crate) fn applicant(&self, context_length: usize, follows: bool) -> Applicant {
-        let n_reserved = n_reserved(self.job.prompt.len(), &self.job, context_length);
+    pub(crate) fn applicant(&self, extent: Extent, follows: bool) -> Applicant {
+        let n_reserved = extent.n_reserved(self.job.prompt.len(), &self.job);
         Applicant { id: self.id, priority: self.job.priority, n_reserved, follows }
     }
 
@@ -87,11 +87,26 @@ fn is_over_budget(job: &Job, submitted: Instant, now: Instant) -> bool {
     job.time_budget.is_some_and(|budget| now - submitted >= budget)
 }
 
-/// The most that a job comes to hold.
-fn n_reserved(n_prompt: usize, job: &Job, context_length: usize) -> usize {
-    // Guesses are held for the length of a step.
-    let n_guesses = if job.speculate { MAX_DRAFT } else { 0 };
-    n_prompt.saturating_add(job.max_tokens).saturating_add(n_guesses).min(context_length)
+/// How far slots extend in the model at hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) context_length: usize,
+    pub(crate) kv_step_tokens: usize,
+}
+
+impl Extent {
+    /// The most that a job comes to take memory for.
+    fn n_reserved(self, n_prompt: usize, job: &Job) -> usize {
+        // Guesses are held for the length of a step.
+        let n_guesses = if job.speculate { MAX_DRAFT } else { 0 };
+        let n_tokens = n_prompt.saturating_add(job.max_tokens).saturating_add(n_guesses);
+        self.room_for(n_tokens.min(self.context_length))
+    }
+
+    /// What a slot takes memory for that holds so many tokens.
+    pub(crate) fn room_for(self, n_tokens: usize) -> usize {
+        n_tokens.next_multiple_of(self.kv_step_tokens.max(1))
+    }
 }
 
 /// A job with a slot.
@@ -198,12 +213,16 @@ impl Sequence {
         }
     }
 
-    pub(crate) fn occupant(&self, context_length: usize) -> Occupant {
+    /// `n_room`: what its slot has memory for already.
+    pub(crate) fn occupant(&self, extent: Extent, n_room: usize) -> Occupant {
         // A sequence that was handed over is as long as its new job's prompt, give or take a token.
         let n_prompt = self.n_prompt.max(self.claim.prompt_tokens);
         Occupant {
             priority: self.job.priority,
-            n_reserved: n_reserved(n_prompt, &self.job, context_length).max(self.tokens.len()),
+            n_reserved: extent
+                .n_reserved(n_prompt, &self.job)
+                .max(extent.room_for(self.tokens.len()))
+                .max(n_room),
         }
     }
 
@@ -262,6 +281,13 @@ impl Sequence {
         let n_left = self.n_tokens_left().min(context_length.saturating_sub(self.tokens.len()));
         // The last token that may be drawn needs no guess: it is drawn in any case.
         if may_guess { n_left.saturating_sub(1).min(MAX_DRAFT) } else { 0 }
+    }
+
+    /// Whether, after the token that its next step draws, it will be fed that token and nothing else.
+    pub(crate) fn goes_on_plainly(&self, threshold: f64, context_length: usize) -> bool {
+        let n_left = self.n_tokens_left().min(context_length.saturating_sub(self.tokens.len()));
+        let may_guess = self.lookup.as_ref().is_some_and(|it| it.will_draft(threshold));
+        n_left > 1 && !may_guess && self.output.allowed().is_none()
     }
 
     /// How many guesses a draft model could make; none where some are made already.

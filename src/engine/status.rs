@@ -61,6 +61,7 @@ pub struct Status {
 pub struct CacheStatus {
     pub n_slots: usize,
     pub n_tokens: usize,
+    /// Of the memory that slots have, be it empty.
     pub bytes: u64,
     /// Jobs that asked for a prefix, since the start.
     pub n_lookups: u64,

@@ -25,8 +25,8 @@ use crate::{
     pace::Pace,
     pair::Pair,
     reply::Ended,
-    scheduler::{self, Applicant, Budget, Candidate, Occupant, Plan, Ration, Room},
-    sequence::{Guesser, Sequence, Waiting},
+    scheduler::{self, Applicant, Budget, Candidate, Occupant, Plan, PlannedSpan, Ration, Room},
+    sequence::{Extent, Guesser, Sequence, Waiting},
     status::Status,
 };
 
@@ -192,7 +192,7 @@ impl Stepper {
             // A promise that was not kept; without this it would wait for ever.
             return Err(JobError::StepFailed { message: "the prompt has no tokens".to_owned() });
         }
-        self.allowance.check(waiting.applicant(context_length, false).n_reserved)
+        self.allowance.check(waiting.applicant(self.extent(), false).n_reserved)
     }
 
     /// One step: plans, runs the model, and hands out what it yielded.
@@ -207,7 +207,8 @@ impl Stepper {
             return;
         }
         self.make_room(&plan);
-        let result = self.feed(&plan);
+        let goes_on = self.goes_on_plainly(&plan);
+        let result = self.feed(&plan, goes_on);
         let now = self.options.clock.now();
         self.n_steps += 1;
         match result {
@@ -298,13 +299,13 @@ impl Stepper {
     /// Gives slots to jobs as long as there are places, and room.
     fn admit(&mut self) {
         let now = self.options.clock.now();
-        let context_length = self.context_length();
+        let extent = self.extent();
         self.waits_for_memory = false;
         while !self.waiting.is_empty() {
             let applicants: Vec<Applicant> =
-                self.waiting.iter().map(|it| it.applicant(context_length, self.follows(it))).collect();
+                self.waiting.iter().map(|it| it.applicant(extent, self.follows(it))).collect();
             let occupants: Vec<Occupant> =
-                self.running.iter().map(|it| it.occupant(context_length)).collect();
+                self.running.iter().map(|it| it.occupant(extent, self.model.slot_room(it.slot.id))).collect();
             let room = Room { n_places: self.options.max_running, n_tokens: self.allowance.n_tokens() };
             let next = scheduler::admit(&applicants, &occupants, room);
             let Some(idx) = self.waiting.iter().position(|waiting| Some(waiting.id) == next) else {
@@ -355,16 +356,38 @@ impl Stepper {
         n_soon >= n_else + policy::MIN_COPY
     }
 
+    /// Whether the next step will feed just what this one draws: all that run generate, nobody waits, and nothing is or
+    /// will be guessed.
+    fn goes_on_plainly(&self, plan: &Plan) -> bool {
+        let is_plain = |it: &PlannedSpan| it.sample && it.n_tokens() == 1;
+        if !self.waiting.is_empty()
+            || self.model.draft_share().is_some()
+            || plan.spans.len() != self.running.len()
+            || !plan.spans.iter().all(is_plain)
+        {
+            return false;
+        }
+        let threshold = self.pace.guess_threshold(plan.spans.len());
+        let context_length = self.context_length();
+        self.running.iter().all(|it| it.goes_on_plainly(threshold, context_length))
+    }
+
     /// Evicts before the step what would be over the limit after it.
     fn make_room(&mut self, plan: &Plan) {
         let mut in_use = self.in_use();
-        in_use.n_tokens += plan.n_tokens();
+        let extent = self.extent();
+        for planned in &plan.spans {
+            if let Some(sequence) = self.running.iter().find(|it| it.id == planned.job) {
+                let room = extent.room_for(planned.range.end + planned.n_drafted);
+                in_use.n_tokens += room.saturating_sub(self.model.slot_room(sequence.slot.id));
+            }
+        }
         self.cache.trim(&mut self.model, in_use);
     }
 
     /// Runs the model once. Its answer has an entry for each span, with tokens exactly where some were asked
     /// for, and no more of them than could be.
-    fn feed(&mut self, plan: &Plan) -> Result<Vec<Vec<Sampled>>, StepError> {
+    fn feed(&mut self, plan: &Plan, goes_on: bool) -> Result<Vec<Vec<Sampled>>, StepError> {
         for planned in &plan.spans {
             if let Some(sequence) = self.running.iter_mut().find(|it| it.id == planned.job) {
                 sequence.prepare(planned);
@@ -376,7 +399,7 @@ impl Stepper {
             .iter()
             .filter_map(|planned| by_id(planned.job).map(|sequence| sequence.span(planned)))
             .collect();
-        let drawn = self.model.step(&spans)?;
+        let drawn = if goes_on { self.model.step_ahead(&spans)? } else { self.model.step(&spans)? };
         let is_as_asked = |(span, drawn): (&Span<'_>, &Vec<Sampled>)| {
             if span.sample.is_some() {
                 (1..=span.n_drafted + 1).contains(&drawn.len())
@@ -467,7 +490,12 @@ impl Stepper {
     }
 
     fn in_use(&self) -> InUse {
-        in_use(self.running.iter().map(|it| &it.slot))
+        in_use(&self.model, self.running.iter().map(|it| &it.slot))
+    }
+
+    fn extent(&self) -> Extent {
+        let description = self.model.description();
+        Extent { context_length: description.context_length, kv_step_tokens: description.kv_step_tokens }
     }
 
     fn context_length(&self) -> usize {
@@ -480,7 +508,7 @@ impl Stepper {
         Status {
             n_waiting: 0,
             n_running: self.running.len(),
-            cache: self.cache.status(self.in_use()),
+            cache: self.cache.status(&self.model, self.running.iter().map(|it| &it.slot)),
             memory,
             memory_is_short: self.waits_for_memory || self.allowance.is_short(memory.active_bytes),
             speed: self.pace.speed(),

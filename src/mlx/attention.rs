@@ -14,6 +14,7 @@ use crate::cpu_kernels::PackedAttention;
 use crate::decoder::{DecoderConfig, SpanRows};
 use crate::fused::RmsNorm;
 use crate::linear::Linear;
+use crate::quantized_kv::KvQuantization;
 use crate::rope::Rope;
 use crate::weights::Weights;
 
@@ -45,6 +46,8 @@ pub(crate) struct MlxAttention {
     k_proj: Linear,
     v_proj: Linear,
     heads: Heads,
+    /// `None`: keys and values have the type of activations.
+    kv: Option<KvQuantization>,
 }
 
 impl Attention {
@@ -63,11 +66,16 @@ impl Attention {
         let k_proj = Linear::load(weights, &format!("{name}.k_proj"), n_kv, n_in, bias)?;
         let v_proj = Linear::load(weights, &format!("{name}.v_proj"), n_kv, n_in, bias)?;
         if let Some(kernels) = weights.kernels()
-            && let Some(packed) = kernels.attention(&norm, [&q_proj, &k_proj, &v_proj], heads)?
+            && let Some(packed) =
+                kernels.attention(&norm, [&q_proj, &k_proj, &v_proj], heads, weights.kv_bits())?
         {
             return Ok(Self::Packed(packed));
         }
-        Ok(Self::Mlx(MlxAttention { norm, q_proj, k_proj, v_proj, heads }))
+        let kv = weights
+            .kv_bits()
+            .map(|bits| KvQuantization::new(bits, heads.head_dim).ok_or(LoadError::KvHeads(heads.head_dim)))
+            .transpose()?;
+        Ok(Self::Mlx(MlxAttention { norm, q_proj, k_proj, v_proj, heads, kv }))
     }
 
     /// An empty cache for this layer.
@@ -82,8 +90,12 @@ impl Attention {
     pub(crate) fn kv_bytes_per_token(&self, dtype: Dtype) -> u64 {
         match self {
             Self::Mlx(it) => {
-                let n_values = 2 * it.heads.n_kv_heads * it.heads.head_dim;
-                u64::from(n_values.unsigned_abs()) * if dtype == Dtype::Float32 { 4 } else { 2 }
+                let head_dim = it.heads.head_dim;
+                let n_bytes = match it.kv {
+                    Some(kv) => kv.n_bytes(head_dim, dtype),
+                    None => u64::from(head_dim.unsigned_abs()) * if dtype == Dtype::Float32 { 4 } else { 2 },
+                };
+                2 * u64::from(it.heads.n_kv_heads.unsigned_abs()) * n_bytes
             }
             Self::Packed(it) => it.kv_bytes_per_token(),
         }
@@ -120,11 +132,15 @@ impl MlxAttention {
             let offset = cache.n_tokens();
             let queries = rope.forward(&queries, offset)?;
             let keys = rope.forward(&keys, offset)?;
-            let (keys, values) = cache.update_and_fetch(&keys, &values)?;
             let n_rows = span.rows.end - span.rows.start;
-            let mask = (n_rows > 1).then_some(fast::ScaledDotProductAttentionMask::Causal);
-            let scale = self.heads.scale();
-            let output = fast::scaled_dot_product_attention(&queries, &keys, &values, scale, mask, None)?;
+            let output = if let Some(kv) = self.kv {
+                kv.attend(cache, [&queries, &keys, &values], self.heads)?
+            } else {
+                let [keys, values] = cache.append(&[keys, values])?;
+                let mask = (n_rows > 1).then_some(fast::ScaledDotProductAttentionMask::Causal);
+                let scale = self.heads.scale();
+                fast::scaled_dot_product_attention(&queries, &keys, &values, scale, mask, None)?
+            };
             outputs.push(output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[n_rows, n_heads * head_dim])?);
         }
         match outputs.as_slice() {

@@ -4,12 +4,12 @@
 
 use mlx_rs::error::Result;
 use mlx_rs::ops::indexing::{TryIndexMutOp, TryIndexOp};
-use mlx_rs::{Array, ops};
+use mlx_rs::{Array, ops, transforms};
 
 use crate::cpu_kernels::InPlaceCache;
 
 /// Room is made for this many tokens at a time, as in mlx_lm, so that most appends write in place.
-const STEP_TOKENS: i32 = 256;
+pub(crate) const STEP_TOKENS: i32 = 256;
 
 pub(crate) enum KvCache {
     Arrays(ArrayCache),
@@ -63,13 +63,29 @@ impl KvCache {
         }
     }
 
+    /// Tokens that there is memory for.
+    pub(crate) fn n_room(&self) -> usize {
+        match self {
+            Self::Arrays(cache) => cache.n_room().unsigned_abs() as usize,
+            Self::InPlace(cache) => cache.n_room(),
+        }
+    }
+
+    /// Moves what is held to memory that is no larger than that needs.
+    pub(crate) fn fit(&mut self) -> Result<()> {
+        match self {
+            Self::Arrays(cache) => cache.fit(),
+            Self::InPlace(cache) => cache.fit(),
+        }
+    }
+
     /// What must be evaluated for the cache to hold all that was appended.
     pub(crate) fn pending(&self) -> impl Iterator<Item = &Array> {
         let (arrays, written) = match self {
-            Self::Arrays(cache) => (cache.kv.as_ref(), None),
-            Self::InPlace(cache) => (None, cache.written()),
+            Self::Arrays(cache) => (cache.parts.as_slice(), None),
+            Self::InPlace(cache) => (&[][..], cache.written()),
         };
-        arrays.into_iter().flat_map(|(k, v)| [k, v]).chain(written)
+        arrays.iter().chain(written)
     }
 
     /// What was pending has been evaluated.
@@ -88,11 +104,12 @@ impl KvCache {
     }
 }
 
+/// What attention keeps of each token, in as many arrays as it takes: keys and values, or their quantized parts.
 #[derive(Default)]
 pub(crate) struct ArrayCache {
     n_tokens: i32,
-    /// Keys and values, `[1, n_kv_heads, capacity, head_dim]` each.
-    kv: Option<(Array, Array)>,
+    /// `[1, n_kv_heads, capacity, n]` each; none before the first token.
+    parts: Vec<Array>,
 }
 
 impl ArrayCache {
@@ -101,29 +118,45 @@ impl ArrayCache {
         self.n_tokens
     }
 
-    /// Appends `[1, n_kv_heads, L, head_dim]` and returns all that is held, in that layout.
-    pub(crate) fn update_and_fetch(&mut self, keys: &Array, values: &Array) -> Result<(Array, Array)> {
+    /// Appends parts `[1, n_kv_heads, L, n]` and returns all that is held of each, in that layout.
+    pub(crate) fn append<const N: usize>(&mut self, new: &[Array; N]) -> Result<[Array; N]> {
         let start = self.n_tokens;
-        let end = start + keys.dim(2);
-        let (all_keys, all_values) = match self.kv.take() {
-            Some((k, v)) if k.dim(2) >= end => (k, v),
-            held => (
-                grow(held.as_ref().map(|it| &it.0), start, keys)?,
-                grow(held.as_ref().map(|it| &it.1), start, values)?,
-            ),
-        };
-        let (all_keys, all_values) = self.kv.insert((all_keys, all_values));
-        all_keys.try_index_mut((.., .., start..end, ..), keys)?;
-        all_values.try_index_mut((.., .., start..end, ..), values)?;
+        let end = start + new.first().map_or(0, |it| it.dim(2));
+        if self.n_room() < end {
+            self.parts = new
+                .iter()
+                .enumerate()
+                .map(|(idx, new)| grow(self.parts.get(idx), start, new))
+                .collect::<Result<_>>()?;
+        }
+        for (part, new) in self.parts.iter_mut().zip(new) {
+            part.try_index_mut((.., .., start..end, ..), new)?;
+        }
         self.n_tokens = end;
-        Ok((all_keys.try_index((.., .., ..end, ..))?, all_values.try_index((.., .., ..end, ..))?))
+        let held =
+            self.parts.iter().map(|it| it.try_index((.., .., ..end, ..))).collect::<Result<Vec<_>>>()?;
+        Ok(held.try_into().unwrap_or_else(|_| unreachable!("a cache gets as many parts each time")))
+    }
+
+    fn n_room(&self) -> i32 {
+        self.parts.first().map_or(0, |it| it.dim(2))
     }
 
     /// MLX's arrays are values: both caches share them until one appends.
     fn copy_prefix(&self, n_tokens: usize) -> Self {
-        let mut copy = Self { n_tokens: self.n_tokens, kv: self.kv.clone() };
+        let mut copy = Self { n_tokens: self.n_tokens, parts: self.parts.clone() };
         copy.truncate(n_tokens);
         copy
+    }
+
+    fn fit(&mut self) -> Result<()> {
+        let parts = std::mem::take(&mut self.parts);
+        if self.n_tokens > 0 {
+            let held = |it: Array| it.try_index((.., .., ..self.n_tokens, ..))?.contiguous();
+            self.parts = parts.into_iter().map(held).collect::<Result<_>>()?;
+            transforms::eval(&self.parts)?;
+        }
+        Ok(())
     }
 
     fn truncate(&mut self, n_tokens: usize) {
@@ -135,11 +168,11 @@ impl ArrayCache {
 
 /// The first `n_held` tokens of `held`, followed by room for those of `new`.
 fn grow(held: Option<&Array>, n_held: i32, new: &Array) -> Result<Array> {
-    let &[n_batch, n_heads, n_new, head_dim] = new.shape() else {
-        unreachable!("keys and values have four dimensions");
+    let &[n_batch, n_heads, n_new, n] = new.shape() else {
+        unreachable!("parts of a cache have four dimensions");
     };
     let capacity = ((n_held + n_new - 1) / STEP_TOKENS + 1) * STEP_TOKENS;
-    let room = ops::zeros_dtype(&[n_batch, n_heads, capacity - n_held, head_dim], new.dtype())?;
+    let room = ops::zeros_dtype(&[n_batch, n_heads, capacity - n_held, n], new.dtype())?;
     match held {
         Some(held) if n_held > 0 => ops::concatenate(&[&held.try_index((.., .., ..n_held, ..))?, &room], 2),
         _ => Ok(room),

@@ -20,18 +20,19 @@ use runabout_kernels::{
 
 use crate::LoadError;
 use crate::attention::Heads;
-use crate::cache::KvCache;
+use crate::cache::{KvCache, STEP_TOKENS};
 use crate::decoder::SpanRows;
 use crate::fused::RmsNorm;
 use crate::kernel_op::kernel_op;
 use crate::linear::{Linear, Matrix};
+use crate::quantized_kv::KvBits;
 use crate::rope::Rope;
 
 /// The value of [`PATH_VARIABLE`] that leaves everything to MLX's own operations.
 const OFF: &str = "off";
 
 /// Room is made for this many tokens at a time. A cache that grows is copied, but only one layer's at once.
-const CACHE_STEP_TOKENS: usize = 256;
+const CACHE_STEP_TOKENS: usize = STEP_TOKENS.unsigned_abs() as usize;
 
 /// The kernels of this machine, with their threads. Clones share them.
 #[derive(Clone)]
@@ -139,13 +140,15 @@ impl Kernels {
         norm: &RmsNorm,
         projections: [&Linear; 3],
         heads: Heads,
+        kv_bits: Option<KvBits>,
     ) -> std::result::Result<Option<PackedAttention>, LoadError> {
         let is_grouped = heads.n_heads % heads.n_kv_heads == 0;
-        if !is_grouped || runabout_kernels::KvCache::new(kv_shape(heads), 0).is_err() {
+        let kv_shape = kv_shape(heads, kv_bits);
+        if !is_grouped || runabout_kernels::KvCache::new(kv_shape, 0).is_err() {
             return Ok(None);
         }
         let qkv_proj = self.linear(Some(norm), &projections, Joined::Stacked)?;
-        Ok(Some(PackedAttention { qkv_proj, heads }))
+        Ok(Some(PackedAttention { qkv_proj, heads, kv_shape }))
     }
 
     /// For what works on memory and needs no operation.
@@ -205,19 +208,20 @@ impl PackedLinear {
 pub(crate) struct PackedAttention {
     qkv_proj: PackedLinear,
     heads: Heads,
+    kv_shape: KvShape,
 }
 
 impl PackedAttention {
     /// An empty cache for this layer.
     pub(crate) fn make_cache(&self) -> KvCache {
-        let cache = runabout_kernels::KvCache::new(kv_shape(self.heads), 0)
+        let cache = runabout_kernels::KvCache::new(self.kv_shape, 0)
             .expect("`Kernels::attention` has made one of this shape");
         KvCache::InPlace(InPlaceCache { cache: Arc::new(Mutex::new(cache)), written: None })
     }
 
     /// Bytes of keys and values that one token takes.
     pub(crate) fn kv_bytes_per_token(&self) -> u64 {
-        kv_shape(self.heads).bytes_per_token() as u64
+        self.kv_shape.bytes_per_token() as u64
     }
 
     /// `[T, n_in]` to `[T, n_heads * head_dim]`: projects, rotates queries and keys, appends keys and values to the
@@ -308,6 +312,18 @@ impl InPlaceCache {
         lock(&self.cache).len()
     }
 
+    pub(crate) fn n_room(&self) -> usize {
+        lock(&self.cache).capacity()
+    }
+
+    /// Moves what is held to memory that is no larger than that needs.
+    pub(crate) fn fit(&mut self) -> Result<()> {
+        let mut cache = lock(&self.cache);
+        let n_tokens = cache.len();
+        *cache = cache.copy_prefix(n_tokens, n_tokens).map_err(|e| Exception::custom(e.to_string()))?;
+        Ok(())
+    }
+
     /// A copy of the first `n_tokens`.
     pub(crate) fn copy_prefix(&self, n_tokens: usize) -> Result<Self> {
         let capacity = n_tokens.next_multiple_of(CACHE_STEP_TOKENS);
@@ -333,10 +349,15 @@ fn lock(cache: &Mutex<runabout_kernels::KvCache>) -> MutexGuard<'_, runabout_ker
     cache.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn kv_shape(heads: Heads) -> KvShape {
-    // Half of float32's bytes to read: over a thousand tokens they are as many as a small model's weights. Greedy tokens
-    // of the models in the tests stay those of float32.
-    KvShape { n_heads: to_usize(heads.n_kv_heads), head_dim: to_usize(heads.head_dim), kv_type: KvType::F16 }
+fn kv_shape(heads: Heads, kv_bits: Option<KvBits>) -> KvShape {
+    let kv_type = match kv_bits {
+        // Half of float32's bytes to read: over a thousand tokens they are as many as a small model's weights. Greedy
+        // tokens of the models in the tests stay those of float32.
+        None => KvType::F16,
+        Some(KvBits::Eight) => KvType::Bits8,
+        Some(KvBits::Four) => KvType::Bits4,
+    };
+    KvShape { n_heads: to_usize(heads.n_kv_heads), head_dim: to_usize(heads.head_dim), kv_type }
 }
 
 /// An evaluated matrix as the kernels see it.

@@ -7,6 +7,7 @@
 //! Read [`model`] for a step, [`decoder`] for the network, then one architecture, such as `llama`. MLX's own operations
 //! are slow on a Linux CPU; there [`cpu_kernels`] take their place.
 
+mod ahead;
 mod attention;
 mod cache;
 mod config;
@@ -23,6 +24,7 @@ mod kernel_op;
 mod linear;
 mod llama;
 mod model;
+mod quantized_kv;
 mod qwen2;
 mod rope;
 mod sampler;
@@ -37,6 +39,7 @@ use cpu_kernels::Kernels;
 use device::Compute;
 pub use device::DeviceChoice;
 pub use model::MlxModel;
+pub use quantized_kv::KvBits;
 pub use runabout_kernels::Precision;
 use weights::Weights;
 
@@ -49,6 +52,18 @@ pub struct LoadOptions {
     /// What the CPU kernels compute products with quantized weights in; `None` is the fastest that changes no greedy
     /// text of the models in the tests. Where MLX itself computes, it cannot be chosen.
     pub precision: Option<Precision>,
+    /// Bits of keys and values, which take less memory for less exactness; `None` leaves them as they are computed, or in
+    /// float16 with the CPU kernels.
+    pub kv_bits: Option<KvBits>,
+}
+
+/// Where a model is, and how it computes there.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) compute: Compute,
+    /// What computes in MLX's place, if anything does.
+    pub(crate) kernels: Option<Kernels>,
+    pub(crate) kv_bits: Option<KvBits>,
 }
 
 /// Why a model could not be loaded.
@@ -81,6 +96,10 @@ pub enum LoadError {
         "precision `{0}` needs the CPU kernels, which are not in use here\nhint: do not choose a precision"
     )]
     Precision(Precision),
+    #[error(
+        "heads of {0} numbers cannot be quantized, expected a multiple of 32\nhint: do not choose `--kv-bits`"
+    )]
+    KvHeads(i32),
     #[error("the CPU kernels failed")]
     Kernels(#[source] runabout_kernels::KernelError),
     #[error("MLX failed while loading: {0}")]
@@ -103,28 +122,23 @@ pub fn load(
     if let (None, Some(precision)) = (&kernels, options.precision) {
         return Err(LoadError::Precision(precision));
     }
-    load_with(folder, compute, kernels, progress)
+    load_with(folder, Place { compute, kernels, kv_bits: options.kv_bits }, progress)
 }
 
-/// Loads a second, smaller model for the same device, threads and precision, to guess for the first.
+/// Loads a second, smaller model to the same place, with the same options, to guess for the first.
 pub fn load_beside(
     model: &MlxModel,
     folder: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
-    let (compute, kernels) = model.place();
-    load_with(folder, compute, kernels, progress)
+    load_with(folder, model.place().clone(), progress)
 }
 
-fn load_with(
-    folder: &Path,
-    compute: Compute,
-    kernels: Option<Kernels>,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<MlxModel, LoadError> {
-    device::limit_buffer_cache(kernels.is_some())?;
+fn load_with(folder: &Path, place: Place, progress: &mut dyn FnMut(u64, u64)) -> Result<MlxModel, LoadError> {
+    device::limit_buffer_cache(place.kernels.is_some())?;
+    device::return_freed_memory();
     let config = config::read(folder)?;
-    let mut weights = Weights::open(folder, compute, kernels, progress)?;
+    let mut weights = Weights::open(folder, place.clone(), progress)?;
     let decoder = match config.model_type.as_str() {
         "llama" | "mistral" => llama::load(&config, &mut weights)?,
         "qwen2" => qwen2::load(&config, &mut weights)?,
@@ -135,7 +149,7 @@ fn load_with(
             });
         }
     };
-    MlxModel::new(config.model_type, decoder, weights, compute)
+    MlxModel::new(config.model_type, decoder, weights, place)
 }
 
 /// Ends the process at once, without running destructors of statics.

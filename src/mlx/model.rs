@@ -12,13 +12,13 @@ use runabout_engine::model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError, n_right,
 };
 
-use crate::LoadError;
-use crate::cache::KvCache;
+use crate::ahead::Ahead;
+use crate::cache::{KvCache, STEP_TOKENS};
 use crate::cpu_kernels::Kernels;
 use crate::decoder::{Decoder, SpanRows};
-use crate::device::Compute;
 use crate::sampler::{self, PendingToken};
 use crate::weights::Weights;
+use crate::{LoadError, Place};
 
 /// Freed buffers go back to the system this often while tokens are generated, as in mlx_lm.
 const STEPS_PER_CLEAR: u32 = 256;
@@ -26,15 +26,15 @@ const STEPS_PER_CLEAR: u32 = 256;
 /// A model on MLX. Built by [`crate::load`]; stays on its thread.
 pub struct MlxModel {
     decoder: Decoder,
-    /// What computes in MLX's place, if anything does.
-    kernels: Option<Kernels>,
+    place: Place,
     description: ModelDescription,
     slots: HashMap<SlotId, Vec<KvCache>>,
     next_slot: u32,
     n_steps_since_clear: u32,
-    compute: Compute,
     /// Of its own caches, as noted with the kernels.
     n_cache_bytes: u64,
+    /// Only without kernels, which read what was drawn at once.
+    ahead: Option<Ahead>,
 }
 
 impl MlxModel {
@@ -42,50 +42,68 @@ impl MlxModel {
         architecture: String,
         decoder: Decoder,
         weights: Weights<'_>,
-        compute: Compute,
+        place: Place,
     ) -> std::result::Result<Self, LoadError> {
         let config = decoder.config();
-        let kernels = weights.kernels().cloned();
         let description = ModelDescription {
             architecture,
             context_length: config.max_position_embeddings,
             vocabulary_size: usize::try_from(config.vocab_size).expect("a loaded vocabulary has a size"),
             weights_bytes: weights.n_bytes(),
             kv_bytes_per_token: decoder.kv_bytes_per_token(),
+            kv_step_tokens: STEP_TOKENS.unsigned_abs() as usize,
             quantization_bits: weights.common_bits().map(i32::unsigned_abs),
-            device: compute.name().to_owned(),
-            precision: kernels.as_ref().map(|it| it.cpu().precision().to_string()),
+            device: place.compute.name().to_owned(),
+            precision: place.kernels.as_ref().map(|it| it.cpu().precision().to_string()),
         };
         drop(weights);
         // Packed weights have left their originals' memory in MLX's hands.
         memory::clear_cache()?;
         Ok(Self {
             decoder,
-            kernels,
+            place,
             description,
             slots: HashMap::new(),
             next_slot: 0,
             n_steps_since_clear: 0,
-            compute,
             n_cache_bytes: 0,
+            ahead: None,
         })
     }
 
-    /// Where it computes, and with what.
-    pub(crate) fn place(&self) -> (Compute, Option<Kernels>) {
-        (self.compute, self.kernels.clone())
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Counts the bytes of caches that MLX does not count. To be called after whatever changes them.
     fn count_caches(&mut self) {
-        if let Some(kernels) = &self.kernels {
+        if let Some(kernels) = &self.place.kernels {
             let n_bytes = self.slots.values().flatten().map(KvCache::n_own_bytes).sum();
             kernels.note_caches(std::mem::replace(&mut self.n_cache_bytes, n_bytes), n_bytes);
         }
     }
 
-    fn try_step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>> {
-        let tokens: Vec<u32> = spans.iter().flat_map(|it| it.tokens).copied().collect();
+    fn run(
+        &mut self,
+        spans: &[Span<'_>],
+        goes_on: bool,
+    ) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {
+        let result = self.try_step(spans, goes_on);
+        if result.is_err() {
+            self.count_caches();
+        }
+        result.map_err(|e| step_error(&e))
+    }
+
+    fn try_step(&mut self, spans: &[Span<'_>], goes_on: bool) -> Result<Vec<Vec<Sampled>>> {
+        let begun = match self.ahead.take().map(|it| it.take(spans)) {
+            Some(Ok(pending)) => Some(pending),
+            Some(Err(slots)) => {
+                self.forget_one(&slots);
+                None
+            }
+            None => None,
+        };
         // Each slot is taken out for the step and put back after it; a failed step leaves it out, hence closed.
         let mut slots: Vec<Vec<KvCache>> = spans
             .iter()
@@ -93,22 +111,11 @@ impl MlxModel {
                 self.slots.remove(&it.slot).expect("the engine names open slots, each in one span of a step")
             })
             .collect();
-        let mut span_rows = Vec::with_capacity(spans.len());
-        let mut out_rows = Vec::new();
-        let mut start = 0;
-        for (span, caches) in spans.iter().zip(&mut slots) {
-            let end = start + to_i32(span.tokens.len());
-            if span.sample.is_some() {
-                out_rows.extend(end - 1 - to_i32(span.n_drafted)..end);
-            }
-            span_rows.push(SpanRows { rows: start..end, caches });
-            start = end;
+        let mut drawn = match self.place.kernels.clone() {
+            Some(kernels) => self.draw_on_host(&kernels, spans, &mut slots)?,
+            None => self.draw_on_device(spans, &mut slots, begun, goes_on)?,
         }
-        let tokens = Array::from_slice(&tokens, &[start]);
-        let logits = self.decoder.forward(&tokens, &mut span_rows, &out_rows)?; // [n_out, vocab_size]
-
-        let held: Vec<_> = slots.iter().flatten().flat_map(KvCache::pending).collect();
-        let mut drawn = self.draw(logits.as_ref(), spans, &held)?.into_iter();
+        .into_iter();
         let mut sampled = Vec::with_capacity(spans.len());
         for (span, mut caches) in spans.iter().zip(slots) {
             caches.iter_mut().for_each(KvCache::settle);
@@ -124,7 +131,7 @@ impl MlxModel {
             sampled.push(drawn);
         }
         self.count_caches();
-        if let Some(kernels) = &self.kernels {
+        if let Some(kernels) = &self.place.kernels {
             kernels.note_peak()?;
         }
         self.n_steps_since_clear += 1;
@@ -136,31 +143,96 @@ impl MlxModel {
         Ok(sampled)
     }
 
-    /// Evaluates a step, `held` by its caches included, and draws the tokens that the spans ask for from `logits`
-    /// `[n_out, vocab_size]`.
-    fn draw(&self, logits: Option<&Array>, spans: &[Span<'_>], held: &[&Array]) -> Result<Vec<Sampled>> {
-        let requests = spans.iter().flat_map(draws);
-        let held = held.iter().copied();
-        let Some(logits) = logits else {
-            transforms::eval(held)?;
-            return Ok(Vec::new());
-        };
-        if let Some(kernels) = &self.kernels {
-            let logits = logits.as_dtype(Dtype::Float32)?;
-            transforms::eval(held.chain([&logits]))?;
-            let all = logits.try_as_slice::<f32>().map_err(|e| Exception::custom(e.to_string()))?;
-            let rows = all.chunks_exact(self.description.vocabulary_size);
-            return rows
-                .zip(requests)
-                .map(|(row, it)| sampler::host::draw(kernels.cpu(), row, &it))
-                .collect();
+    /// Feeds the spans to their caches and gives the logits `[n_out, vocab_size]` of all draws, none of it evaluated.
+    fn forward(&self, spans: &[Span<'_>], slots: &mut [Vec<KvCache>]) -> Result<Option<Array>> {
+        let tokens: Vec<u32> = spans.iter().flat_map(|it| it.tokens).copied().collect();
+        let mut span_rows = Vec::with_capacity(spans.len());
+        let mut out_rows = Vec::new();
+        let mut start = 0;
+        for (span, caches) in spans.iter().zip(slots) {
+            let end = start + to_i32(span.tokens.len());
+            if span.sample.is_some() {
+                out_rows.extend(end - 1 - to_i32(span.n_drafted)..end);
+            }
+            span_rows.push(SpanRows { rows: start..end, caches });
+            start = end;
         }
-        let pending = requests
-            .enumerate()
-            .map(|(row, it)| sampler::draw(&logits.try_index(to_i32(row))?, &it))
-            .collect::<Result<Vec<_>>>()?;
-        transforms::eval(pending.iter().flat_map(PendingToken::arrays).chain(held))?;
-        pending.into_iter().map(PendingToken::finish).collect()
+        self.decoder.forward(&Array::from_slice(&tokens, &[start]), &mut span_rows, &out_rows)
+    }
+
+    /// A step whose tokens are drawn from logits in memory.
+    fn draw_on_host(
+        &self,
+        kernels: &Kernels,
+        spans: &[Span<'_>],
+        slots: &mut [Vec<KvCache>],
+    ) -> Result<Vec<Sampled>> {
+        let logits = self.forward(spans, slots)?.map(|it| it.as_dtype(Dtype::Float32)).transpose()?;
+        transforms::eval(held(slots).chain(&logits))?;
+        let Some(logits) = logits else { return Ok(Vec::new()) };
+        let all = logits.try_as_slice::<f32>().map_err(|e| Exception::custom(e.to_string()))?;
+        let rows = all.chunks_exact(self.description.vocabulary_size);
+        rows.zip(spans.iter().flat_map(draws))
+            .map(|(row, it)| sampler::host::draw(kernels.cpu(), row, &it))
+            .collect()
+    }
+
+    /// A step that MLX computes and draws; if it was begun before, what it draws. Begins with the next one if the text
+    /// `goes_on`.
+    fn draw_on_device(
+        &mut self,
+        spans: &[Span<'_>],
+        slots: &mut [Vec<KvCache>],
+        begun: Option<Vec<PendingToken>>,
+        goes_on: bool,
+    ) -> Result<Vec<Sampled>> {
+        let pending = match begun {
+            Some(pending) => pending,
+            None => match self.forward(spans, slots)? {
+                Some(logits) => rows(&logits, spans.iter().flat_map(draws).count())?
+                    .iter()
+                    .zip(spans.iter().flat_map(draws))
+                    .map(|(row, it)| sampler::draw(row, &it))
+                    .collect::<Result<_>>()?,
+                None => Vec::new(),
+            },
+        };
+        if !goes_on || !Ahead::is_possible(spans) {
+            transforms::eval(pending.iter().flat_map(PendingToken::arrays).chain(held(slots)))?;
+            return pending.into_iter().map(PendingToken::finish).collect();
+        }
+        let n_spans = to_i32(spans.len());
+        let mut span_rows: Vec<_> = (0..)
+            .zip(slots.iter_mut())
+            .map(|(row, caches)| SpanRows { rows: row..row + 1, caches })
+            .collect();
+        let out_rows: Vec<i32> = (0..n_spans).collect();
+        let logits = self.decoder.forward(&Ahead::tokens(&pending)?, &mut span_rows, &out_rows)?;
+        let logits = logits.map(|it| rows(&it, spans.len())).transpose()?.unwrap_or_default();
+        let mut ahead = Ahead::new(spans, &logits)?;
+        let drawn = pending.iter().flat_map(PendingToken::arrays);
+        transforms::async_eval(drawn.chain(ahead.arrays()).chain(held(slots)))?;
+        let mut sampled = Vec::with_capacity(spans.len());
+        for (idx, it) in pending.into_iter().enumerate() {
+            let it = it.finish()?;
+            ahead.read(idx, it.token);
+            sampled.push(it);
+        }
+        self.ahead = Some(ahead);
+        Ok(sampled)
+    }
+
+    /// Takes back a step that was begun for this slot, of which something else is wanted now.
+    fn step_back(&mut self, slot: SlotId) {
+        if let Some(ahead) = self.ahead.take_if(|it| it.slots().any(|it| it == slot)) {
+            self.forget_one(&ahead.slots().collect::<Vec<_>>());
+        }
+    }
+
+    fn forget_one(&mut self, slots: &[SlotId]) {
+        for slot in slots {
+            self.slots.get_mut(slot).into_iter().flatten().for_each(|it| it.forget(1));
+        }
     }
 }
 
@@ -177,17 +249,35 @@ impl LanguageModel for MlxModel {
     }
 
     fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize) {
+        self.step_back(slot);
         for cache in self.slots.get_mut(&slot).into_iter().flatten() {
             cache.truncate(n_tokens);
         }
     }
 
+    fn slot_room(&self, slot: SlotId) -> usize {
+        self.slots.get(&slot).into_iter().flatten().map(KvCache::n_room).max().unwrap_or(0)
+    }
+
+    fn fit_slot(&mut self, slot: SlotId) {
+        self.step_back(slot);
+        for cache in self.slots.get_mut(&slot).into_iter().flatten() {
+            if let Err(error) = cache.fit() {
+                // What it holds is there still, or will be missed when the slot is used.
+                tracing::warn!(error = error.what(), "memory could not be given back");
+            }
+        }
+        self.count_caches();
+    }
+
     fn close_slot(&mut self, slot: SlotId) {
+        self.step_back(slot);
         self.slots.remove(&slot);
         self.count_caches();
     }
 
     fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> std::result::Result<SlotId, StepError> {
+        self.step_back(from);
         let caches = self.slots.get(&from).expect("the engine names open slots");
         let copies = caches.iter().map(|it| it.copy_prefix(n_tokens)).collect::<Result<_>>();
         let slot = self.open_slot();
@@ -197,11 +287,11 @@ impl LanguageModel for MlxModel {
     }
 
     fn step(&mut self, spans: &[Span<'_>]) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {
-        let result = self.try_step(spans);
-        if result.is_err() {
-            self.count_caches();
-        }
-        result.map_err(|e| step_error(&e))
+        self.run(spans, false)
+    }
+
+    fn step_ahead(&mut self, spans: &[Span<'_>]) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {
+        self.run(spans, true)
     }
 
     fn memory(&self) -> MemoryUse {
@@ -209,7 +299,7 @@ impl LanguageModel for MlxModel {
         let counted = |bytes: Result<usize>| bytes.map_or(0, |it| it as u64);
         let active_bytes = counted(memory::active_memory());
         let cache_bytes = counted(memory::cache_memory());
-        let Some(kernels) = &self.kernels else {
+        let Some(kernels) = &self.place.kernels else {
             return MemoryUse { active_bytes, peak_bytes: counted(memory::peak_memory()), cache_bytes };
         };
         MemoryUse {
@@ -224,6 +314,16 @@ impl LanguageModel for MlxModel {
 fn draws<'a>(span: &Span<'a>) -> impl Iterator<Item = SampleRequest<'a>> {
     let n_drafted = span.n_drafted;
     span.sample.into_iter().flat_map(move |it| (0..=n_drafted).map(move |n| it.after_drafts(n, n_drafted)))
+}
+
+/// What must be evaluated for the caches to hold what was appended.
+fn held(slots: &[Vec<KvCache>]) -> impl Iterator<Item = &Array> {
+    slots.iter().flatten().flat_map(KvCache::pending)
+}
+
+/// Each of the `n` rows of `[n, vocab_size]`.
+fn rows(logits: &Array, n: usize) -> Result<Vec<Array>> {
+    (0..to_i32(n)).map(|row| logits.try_index(row)).collect()
 }
 
 fn step_error(error: &Exception) -> StepError {

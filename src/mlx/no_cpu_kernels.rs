@@ -13,6 +13,7 @@ use crate::cache::KvCache;
 use crate::decoder::SpanRows;
 use crate::fused::RmsNorm;
 use crate::linear::{Linear, Matrix};
+use crate::quantized_kv::KvBits;
 use crate::rope::Rope;
 
 #[derive(Clone)]
@@ -76,6 +77,7 @@ impl Kernels {
         _: &RmsNorm,
         _: [&Linear; 3],
         _: Heads,
+        _: Option<KvBits>,
     ) -> std::result::Result<Option<PackedAttention>, LoadError> {
         match *self {}
     }
@@ -121,6 +123,14 @@ impl InPlaceCache {
     }
 
     pub(crate) fn truncate(&mut self, _: usize) {
+        match *self {}
+    }
+
+    pub(crate) fn n_room(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn fit(&mut self) -> Result<()> {
         match *self {}
     }
 

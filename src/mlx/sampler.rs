@@ -58,6 +58,11 @@ pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<Pendin
 }
 
 impl PendingToken {
+    /// The token, a scalar that may not be computed yet.
+    pub(crate) fn token(&self) -> &Array {
+        &self.token
+    }
+
     /// What must be evaluated before [`Self::finish`].
     pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array> {
         let logprobs = self.logprobs.iter().flat_map(|it| std::iter::once(&it.all).chain(&it.top));
@@ -181,12 +186,15 @@ fn truncated(logprobs: &Array, params: &SamplingParams, xtc_key: &Array) -> Resu
     Ok(logprobs)
 }
 
-/// The tokens that the penalties change, and how often each was seen; empty where no penalty is on.
+/// Whether a draw depends on the tokens before it otherwise than through the logits.
 #[expect(clippy::float_cmp, reason = "compared with the very values that switch a penalty off")]
+pub(crate) fn needs_history(params: &SamplingParams) -> bool {
+    params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0
+}
+
+/// The tokens that the penalties change, and how often each was seen; empty where no penalty is on.
 fn token_counts(params: &SamplingParams, history: &[TokenId]) -> HashMap<TokenId, f32> {
-    let has_penalty =
-        params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0;
-    let n_recent = if has_penalty { params.repetition_context_size } else { 0 };
+    let n_recent = if needs_history(params) { params.repetition_context_size } else { 0 };
     let mut counts = HashMap::new();
     for &token in &history[history.len().saturating_sub(n_recent)..] {
         *counts.entry(token).or_default() += 1.0;

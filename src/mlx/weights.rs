@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 use mlx_rs::{Array, Dtype};
 use serde::Deserialize;
 
-use crate::LoadError;
 use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
+use crate::quantized_kv::KvBits;
+use crate::{LoadError, Place};
 
 pub(crate) struct Weights<'a> {
     /// Not read yet; each with its file's place in `shards`.
     arrays: HashMap<String, (Array, usize)>,
     shards: Vec<PathBuf>,
-    kernels: Option<Kernels>,
+    place: Place,
     n_bytes: u64,
     n_bytes_on_disk: u64,
     /// Told the bytes read so far and in all.
@@ -32,12 +33,10 @@ struct ShardIndex {
 }
 
 impl<'a> Weights<'a> {
-    /// Reads what the files contain, but not the weights themselves. `kernels` is what will compute with them, if not
-    /// MLX.
+    /// Reads what the files contain, but not the weights themselves. `place` is where they will be used.
     pub(crate) fn open(
         folder: &Path,
-        compute: Compute,
-        kernels: Option<Kernels>,
+        place: Place,
         progress: &'a mut dyn FnMut(u64, u64),
     ) -> Result<Self, LoadError> {
         let shards = shards(folder)?;
@@ -55,18 +54,24 @@ impl<'a> Weights<'a> {
             let half = shard.values().map(Array::dtype).find(|it| is_half(*it));
             for (name, array) in shard {
                 // The kernels take matrices in any type.
-                let is_packed = kernels.is_some() && array.ndim() == 2;
-                let array = if is_packed { array } else { in_compute_type(&name, array, half, compute)? };
+                let is_packed = place.kernels.is_some() && array.ndim() == 2;
+                let array =
+                    if is_packed { array } else { in_compute_type(&name, array, half, place.compute)? };
                 arrays.insert(name, (array, shard_idx));
             }
         }
         let n_weights_by_bits = HashMap::new();
-        Ok(Self { arrays, shards, kernels, n_bytes: 0, n_bytes_on_disk, progress, n_weights_by_bits })
+        Ok(Self { arrays, shards, place, n_bytes: 0, n_bytes_on_disk, progress, n_weights_by_bits })
     }
 
     /// What packs the weights, if MLX does not take them as they are.
     pub(crate) fn kernels(&self) -> Option<&Kernels> {
-        self.kernels.as_ref()
+        self.place.kernels.as_ref()
+    }
+
+    /// Bits of the keys and values that will be kept, if few.
+    pub(crate) fn kv_bits(&self) -> Option<KvBits> {
+        self.place.kv_bits
     }
 
     /// Bytes of all that was taken.

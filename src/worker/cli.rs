@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runabout_engine::MAX_DRAFT;
-use runabout_mlx::{DeviceChoice, Precision};
+use runabout_mlx::{DeviceChoice, KvBits, Precision};
 
 /// The model that is used when none is named: one for code, that fills in the middle, and small enough to try anywhere.
 const DEFAULT_MODEL: &str = "qwen2.5-coder-0.5b";
@@ -46,6 +46,9 @@ pub(crate) struct ModelArgs {
     /// tokens; `int8` is faster still and changes some
     #[arg(long, value_name = "f32|int16|int8")]
     pub(crate) precision: Option<Precision>,
+    /// Keep keys and values in few bits: less memory for each token of a text, and a little less exact
+    #[arg(long, value_name = "8|4")]
+    pub(crate) kv_bits: Option<KvBits>,
     /// A smaller model of the same vocabulary that guesses what the model will say, for it to check several tokens at a
     /// time. The text is the same; named like the model
     #[arg(long, value_name = "MODEL")]

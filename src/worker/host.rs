@@ -47,8 +47,12 @@ impl Host {
     pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<Self> {
         let reference: ModelRef = args.model.parse()?;
         let draft: Option<ModelRef> = args.draft_model.as_deref().map(str::parse).transpose()?;
-        let load_options =
-            LoadOptions { device: args.device.into(), threads: args.threads, precision: args.precision };
+        let load_options = LoadOptions {
+            device: args.device.into(),
+            threads: args.threads,
+            precision: args.precision,
+            kv_bits: args.kv_bits,
+        };
         let is_offline = args.offline;
         let memory_limit_bytes = options.memory_limit_bytes;
         let facts = Arc::new(OnceLock::new());

@@ -104,6 +104,8 @@ pub(super) fn choose(sources: &[Source]) -> Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) n_tokens: usize,
+    /// Tokens that its memory is for.
+    pub(super) room: usize,
     /// The longest beginning that another sequence copied.
     pub(super) n_shared: usize,
 }
@@ -112,39 +114,59 @@ pub(super) struct Kept {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Kept,
+    /// All, in no more memory than that needs.
+    Fitted,
     CutTo(usize),
     Evicted,
 }
 
+/// Memory that a slot has beyond this part of what it holds is worth a copy.
+const SLACK_PARTS: usize = 4;
+
 /// What becomes of the idle slots, which come least recently used first, for the limits to hold.
+///
+/// First goes memory that holds nothing: slots grow in large steps, and those that were cut keep what they had.
 ///
 /// A beginning that different prompts have shared, such as a system prompt, is likely to be asked for again.
 /// So slots go by use, but of one with such a beginning that is left; those go last, again by use.
 pub(super) fn fates(kept: &[Kept], in_use: InUse, limits: CacheLimits, bytes_per_token: u64) -> Vec<Fate> {
     let mut n_slots = in_use.n_slots + kept.len();
-    let mut n_tokens = in_use.n_tokens + kept.iter().map(|it| it.n_tokens).sum::<usize>();
+    let mut n_tokens = in_use.n_tokens + kept.iter().map(|it| it.room).sum::<usize>();
+    let mut rooms: Vec<usize> = kept.iter().map(|it| it.room).collect();
     let fits = |n_slots: usize, n_tokens: usize| {
         n_slots <= limits.n_slots && bytes_per_token.saturating_mul(n_tokens as u64) <= limits.bytes
     };
     let mut fates = vec![Fate::Kept; kept.len()];
-    for (fate, it) in fates.iter_mut().zip(kept) {
+    for ((fate, room), it) in fates.iter_mut().zip(&mut rooms).zip(kept) {
         if fits(n_slots, n_tokens) {
             return fates;
         }
-        n_tokens -= it.n_tokens - it.n_shared;
+        if *room > it.n_tokens + it.n_tokens / SLACK_PARTS {
+            n_tokens -= *room - it.n_tokens;
+            *room = it.n_tokens;
+            *fate = Fate::Fitted;
+        }
+    }
+    for ((fate, room), it) in fates.iter_mut().zip(&mut rooms).zip(kept) {
+        if fits(n_slots, n_tokens) {
+            return fates;
+        }
         if it.n_shared == 0 {
             n_slots -= 1;
+            n_tokens -= *room;
             *fate = Fate::Evicted;
         } else if it.n_shared < it.n_tokens {
+            n_tokens -= *room - it.n_shared;
+            *room = it.n_shared;
             *fate = Fate::CutTo(it.n_shared);
         }
     }
-    for (fate, it) in fates.iter_mut().zip(kept).filter(|(fate, _)| **fate != Fate::Evicted) {
+    for (fate, room) in fates.iter_mut().zip(&rooms).filter(|(fate, _)| **fate != Fate::Evicted) {
         if fits(n_slots, n_tokens) {
             break;
         }
         n_slots -= 1;
-        n_tokens -= it.n_shared;
+        n_tokens -= room;
         *fate = Fate::Evicted;
     }
     fates
@@ -242,6 +264,31 @@ mod tests {
         check(100, &[(IDLE, 50, 50), (IDLE, 50, 50)], Take(1, 50));
     }
 
+    /// In memory of just its size.
+    const fn kept_whole(n_tokens: usize, n_shared: usize) -> Kept {
+        Kept { n_tokens, room: n_tokens, n_shared }
+    }
+
+    #[test]
+    fn memory_that_holds_nothing_goes_before_anything_that_was_computed() {
+        use Fate::{CutTo, Evicted, Fitted, Kept as All};
+        let limits = CacheLimits { bytes: 1000, n_slots: 4 };
+        let check = |slots: &[(usize, usize, usize)], expected: &[Fate]| {
+            let kept: Vec<Kept> = slots
+                .iter()
+                .map(|&(n_tokens, room, n_shared)| Kept { n_tokens, room, n_shared })
+                .collect();
+            assert_eq!(fates(&kept, InUse::default(), limits, 10), expected, "{slots:?}");
+        };
+        check(&[(10, 50, 0), (10, 50, 0)], &[All, All]);
+        check(&[(10, 50, 0), (10, 51, 0)], &[Fitted, All]);
+        // The copy would cost more than it gives.
+        check(&[(48, 60, 0), (20, 50, 0)], &[All, Fitted]);
+        // What is not enough by itself is done beside what is.
+        check(&[(30, 60, 0), (40, 60, 0), (40, 60, 0)], &[Evicted, Fitted, Fitted]);
+        check(&[(60, 90, 20), (50, 55, 0), (25, 25, 0)], &[CutTo(20), All, All]);
+    }
+
     #[test]
     fn eviction_goes_by_use_until_both_limits_hold() {
         let limits = CacheLimits { bytes: 1000, n_slots: 3 };
@@ -262,7 +309,7 @@ mod tests {
             (&[101], InUse::default(), 1),
         ];
         for (sizes, in_use, n_evicted) in table {
-            let kept: Vec<Kept> = sizes.iter().map(|&n_tokens| Kept { n_tokens, n_shared: 0 }).collect();
+            let kept: Vec<Kept> = sizes.iter().map(|&n_tokens| kept_whole(n_tokens, 0)).collect();
             let mut expected = vec![Fate::Evicted; *n_evicted];
             expected.resize(sizes.len(), Fate::Kept);
             assert_eq!(fates(&kept, *in_use, limits, 10), expected, "{sizes:?} beside {in_use:?}");
@@ -275,7 +322,7 @@ mod tests {
         let check = |slots: &[(usize, usize)], expected: &[Fate]| {
             let limits = CacheLimits { bytes: 1000, n_slots: 4 };
             let kept: Vec<Kept> =
-                slots.iter().map(|&(n_tokens, n_shared)| Kept { n_tokens, n_shared }).collect();
+                slots.iter().map(|&(n_tokens, n_shared)| kept_whole(n_tokens, n_shared)).collect();
             assert_eq!(fates(&kept, InUse::default(), limits, 10), expected, "{slots:?}");
         };
         check(&[(50, 20), (50, 0)], &[All, All]);
@@ -290,7 +337,7 @@ mod tests {
     #[test]
     fn a_model_without_kv_bytes_is_bounded_by_slots() {
         let limits = CacheLimits { bytes: 0, n_slots: 1 };
-        let kept = [Kept { n_tokens: 1000, n_shared: 0 }; 2];
+        let kept = [kept_whole(1000, 0); 2];
         assert_eq!(fates(&kept, InUse::default(), limits, 0), [Fate::Evicted, Fate::Kept]);
     }
 }

@@ -11,10 +11,15 @@ use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
 use crate::testing::alone;
 use crate::testing::tiny::{self, Tiny};
-use crate::{MlxModel, Precision};
+use crate::{KvBits, LoadError, MlxModel, Place, Precision};
+
+fn load(tiny: &Tiny, kernels: Option<Kernels>, kv_bits: Option<KvBits>) -> MlxModel {
+    let place = Place { compute: Compute::Cpu, kernels, kv_bits };
+    crate::load_with(tiny.folder.path(), place, &mut |_, _| {}).unwrap()
+}
 
 fn stock(tiny: &Tiny) -> MlxModel {
-    crate::load_with(tiny.folder.path(), Compute::Cpu, None, &mut |_, _| {}).unwrap()
+    load(tiny, None, None)
 }
 
 /// With the kernels as they choose to be, where they are built.
@@ -24,7 +29,7 @@ fn fast(tiny: &Tiny) -> MlxModel {
 
 fn fast_in(tiny: &Tiny, precision: Option<Precision>) -> MlxModel {
     let kernels = Kernels::new(None, precision).unwrap();
-    crate::load_with(tiny.folder.path(), Compute::Cpu, kernels, &mut |_, _| {}).unwrap()
+    load(tiny, kernels, None)
 }
 
 fn sample(params: &SamplingParams, top_logprobs: Option<usize>) -> SampleRequest<'_> {
@@ -239,6 +244,180 @@ fn a_failed_step_closes_its_slot_and_the_next_step_works() {
     assert!(error.message.contains("does not exist"), "{}", error.message);
     model.truncate_slot(other, 3);
     assert_eq!(generate(&mut model, other, &prompt(9, 6)[3..], 9, 4), expected);
+}
+
+/// Generates after each of the prompts, all in one batch, and ends with the first prompt alone. `goes_on` says of the
+/// `n`th step whether the next may be begun before it is asked for.
+fn generate_ahead(
+    model: &mut MlxModel,
+    params: &SamplingParams,
+    prompts: &[Vec<u32>],
+    goes_on: impl Fn(usize) -> bool,
+) -> Vec<Vec<Sampled>> {
+    let slots: Vec<_> = prompts.iter().map(|_| model.open_slot()).collect();
+    let mut texts: Vec<Vec<Sampled>> = prompts.iter().map(|_| Vec::new()).collect();
+    let mut fed = prompts.to_vec();
+    for n in 0..24 {
+        let n_together = if n < 12 { slots.len() } else { 1 };
+        let spans: Vec<_> = (0..n_together)
+            .map(|idx| {
+                let request = SampleRequest {
+                    n_generated: n as u64,
+                    seed: idx as u64,
+                    top_logprobs: (idx == 0).then_some(2),
+                    ..sample(params, None)
+                };
+                Span { slot: slots[idx], tokens: &fed[idx], n_drafted: 0, sample: Some(request) }
+            })
+            .collect();
+        let drawn = if goes_on(n) { model.step_ahead(&spans) } else { model.step(&spans) }.unwrap();
+        for (idx, mut drawn) in drawn.into_iter().enumerate() {
+            let drawn = drawn.remove(0);
+            fed[idx] = vec![drawn.token];
+            texts[idx].push(drawn);
+        }
+        if n % 7 == 3 {
+            // Somebody else comes in between.
+            let slot = model.open_slot();
+            generate(model, slot, &prompt(20, 9), 20, 2);
+            model.close_slot(slot);
+        }
+    }
+    for slot in slots {
+        model.close_slot(slot);
+    }
+    texts
+}
+
+#[test]
+fn a_step_that_is_begun_before_it_is_asked_for_says_the_same() {
+    let _alone = alone();
+    let tiny = Tiny::llama();
+    let mut model = stock(&tiny);
+    let prompts = [prompt(40, 3), prompt(1, 4), prompt(33, 5)];
+    let sampled = SamplingParams { temperature: 0.9, top_p: 0.95, ..SamplingParams::default() };
+    let penalized = SamplingParams { repetition_penalty: 1.3, ..greedy() };
+    for params in [greedy(), sampled, penalized] {
+        let expected = generate_ahead(&mut model, &params, &prompts, |_| false);
+        for every in 1..4 {
+            let got = generate_ahead(&mut model, &params, &prompts, |n| n % every == 0);
+            assert_eq!(got, expected, "every {every}");
+        }
+    }
+}
+
+#[test]
+fn a_slot_is_what_it_was_though_a_step_was_begun_for_it() {
+    let _alone = alone();
+    let tiny = Tiny::llama();
+    let mut model = stock(&tiny);
+    let prompt = prompt(60, 6);
+    let slot = model.open_slot();
+    let expected = generate(&mut model, slot, &prompt, 60, 8);
+    model.close_slot(slot);
+    let params = greedy();
+    // Leaves a step begun behind the first token.
+    let begin = |model: &mut MlxModel| {
+        let slot = model.open_slot();
+        let span = Span { slot, tokens: &prompt, n_drafted: 0, sample: Some(sample(&params, None)) };
+        assert_eq!(model.step_ahead(&[span]).unwrap()[0][0].token, expected[0]);
+        slot
+    };
+    // Another token than the one that was drawn, then cut back to the prompt.
+    let slot = begin(&mut model);
+    step_one(&mut model, slot, &[(expected[0] + 1) % tiny::VOCABULARY], None);
+    model.truncate_slot(slot, 59);
+    assert_eq!(generate(&mut model, slot, &prompt[59..], 60, 8), expected);
+    // Cut, copied and fitted at once.
+    let slot = begin(&mut model);
+    model.truncate_slot(slot, 30);
+    assert_eq!(generate(&mut model, slot, &prompt[30..], 60, 8), expected);
+    let slot = begin(&mut model);
+    let copy = model.copy_slot(slot, 60).unwrap();
+    for slot in [slot, copy] {
+        assert_eq!(generate(&mut model, slot, &expected[..1], 1, 7), expected[1..]);
+    }
+    let slot = begin(&mut model);
+    model.fit_slot(slot);
+    assert_eq!(generate(&mut model, slot, &expected[..1], 1, 7), expected[1..]);
+}
+
+#[test]
+fn a_slot_that_was_cut_gives_its_memory_back_and_goes_on() {
+    let _alone = alone();
+    let tiny = Tiny::llama();
+    for mut model in [stock(&tiny), fast(&tiny)] {
+        let prompt = prompt(700, 8);
+        let slot = model.open_slot();
+        generate(&mut model, slot, &prompt, 700, 1);
+        assert_eq!(model.slot_room(slot), 768);
+        model.truncate_slot(slot, 33);
+        assert_eq!(model.slot_room(slot), 768);
+        let before = model.memory().active_bytes;
+        model.fit_slot(slot);
+        assert!((33..=48).contains(&model.slot_room(slot)), "{}", model.slot_room(slot));
+        let n_given_back = before - model.memory().active_bytes;
+        assert!(n_given_back >= 700 * model.description().kv_bytes_per_token, "{n_given_back}");
+        let other = model.open_slot();
+        let expected = generate(&mut model, other, &prompt[..300], 300, 8);
+        assert_eq!(generate(&mut model, slot, &prompt[33..300], 300, 8), expected);
+        // Nothing is held, and nothing kept.
+        model.truncate_slot(slot, 0);
+        model.fit_slot(slot);
+        assert_eq!(model.slot_room(slot), 0);
+        assert_eq!(generate(&mut model, slot, &prompt[..300], 300, 8), expected);
+    }
+}
+
+#[test]
+fn keys_and_values_of_few_bits_take_less_memory_and_say_nearly_the_same() {
+    let _alone = alone();
+    let tiny = Tiny::wide_heads();
+    // Float32; a scale and a bias in the same type for 32 numbers.
+    let n_values = 2 * 2 * 2 * 32;
+    let expected = [4 * n_values, n_values + n_values / 4, n_values / 2 + n_values / 4];
+    assert_eq!(few_bits(&tiny, None), expected);
+    if let Some(kernels) = Kernels::new(None, None).unwrap() {
+        let [whole, eight, four] = few_bits(&tiny, Some(&kernels));
+        assert!(whole == 2 * n_values && eight < whole && four < eight, "{whole} {eight} {four}");
+    }
+}
+
+/// Checks what is said, and gives the bytes of a token's keys and values as they come, in 8 and in 4 bits.
+fn few_bits(tiny: &Tiny, kernels: Option<&Kernels>) -> [u64; 3] {
+    let mut exact = load(tiny, kernels.cloned(), None);
+    let mut bytes = vec![exact.description().kv_bytes_per_token];
+    for (bits, bound) in [(KvBits::Eight, 0.03), (KvBits::Four, 0.4)] {
+        let mut model = load(tiny, kernels.cloned(), Some(bits));
+        bytes.push(model.description().kv_bytes_per_token);
+        for n in [1, 40, 300] {
+            let (expected, got) = (logprobs(&mut exact, &prompt(n, 1)), logprobs(&mut model, &prompt(n, 1)));
+            let size = expected.iter().fold(0.0_f32, |size, it| size.max(it.abs()));
+            let error = expected.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(error < bound * size, "{bits} bits, {n} tokens: {error} of {size}");
+            assert!(n == 1 || error > 0.0, "{bits} bits leave everything as it was");
+        }
+        // All that a slot can do.
+        let slot = model.open_slot();
+        let expected = generate(&mut model, slot, &prompt(300, 2), 300, 12);
+        model.truncate_slot(slot, 100);
+        let before = model.memory().active_bytes;
+        model.fit_slot(slot);
+        assert!(model.memory().active_bytes < before);
+        let copy = model.copy_slot(slot, 50).unwrap();
+        assert_eq!(generate(&mut model, slot, &prompt(300, 2)[100..], 64, 12), expected, "{bits} bits");
+        assert_eq!(generate(&mut model, copy, &prompt(300, 2)[50..], 250, 12), expected, "{bits} bits");
+    }
+    bytes.try_into().unwrap()
+}
+
+#[test]
+fn keys_and_values_of_few_bits_are_refused_where_they_cannot_be() {
+    let _alone = alone();
+    let tiny = Tiny::llama();
+    let place = Place { compute: Compute::Cpu, kernels: None, kv_bits: Some(KvBits::Eight) };
+    let error = crate::load_with(tiny.folder.path(), place, &mut |_, _| {}).err().unwrap();
+    assert!(matches!(error, LoadError::KvHeads(16)), "{error}");
 }
 
 #[cfg(cpu_kernels)]

@@ -55,6 +55,11 @@ impl Tiny {
         Tiny::new("llama", "llama", Weights::Mixed, &json!({}))
     }
 
+    /// With heads that can be quantized.
+    pub(crate) fn wide_heads() -> Tiny {
+        Tiny::new("wide heads", "llama", Weights::Mixed, &json!({"head_dim": 32}))
+    }
+
     fn new(name: &'static str, model_type: &str, weights: Weights, more: &Value) -> Tiny {
         let mut config = json!({
             "model_type": model_type,

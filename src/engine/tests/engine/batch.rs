@@ -231,3 +231,33 @@ proptest! {
         prop_assert!(engine.status().cache.bytes <= cache_limit_bytes);
     }
 }
+
+#[test]
+fn a_model_may_go_ahead_only_where_the_next_step_is_plain() {
+    let n_ahead = |change: fn(&mut Job)| {
+        let model = ScriptedModel::hashing();
+        let recording = model.recording();
+        let engine = start(model);
+        let finish = submit(&engine, "0123", |job| {
+            job.max_tokens = 10;
+            change(job);
+        })
+        .finish();
+        assert_eq!(finish.text, alone("0123", 10));
+        recording.n_ahead()
+    };
+    // Not after the prompt, which is fed in one chunk and draws the first token, nor before the last.
+    assert_eq!(n_ahead(|_| {}), 8);
+    assert_eq!(n_ahead(|job| job.speculate = true), 8);
+    // Two that generate together, until one of them ends.
+    let mut model = ScriptedModel::hashing();
+    let (recording, gate) = (model.recording(), model.gate());
+    let engine = start(model);
+    let first = submit(&engine, "0123", |job| job.max_tokens = 10);
+    gate.arrived();
+    let second = submit(&engine, "4567", |job| job.max_tokens = 5);
+    drop(gate);
+    assert_eq!((first.finish().text, second.finish().text), (alone("0123", 10), alone("4567", 5)));
+    let ahead = recording.n_ahead();
+    assert!((4..8).contains(&ahead), "{ahead}");
+}

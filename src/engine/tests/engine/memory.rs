@@ -46,7 +46,16 @@ fn a_job_that_does_not_fit_now_waits_until_it_does_and_memory_is_said_to_be_shor
 
 #[test]
 fn what_runs_and_what_is_kept_stay_within_the_limit_together() {
-    let engine = start_limited(ScriptedModel::hashing());
+    for kv_step_tokens in [1, 32] {
+        stays_within_the_limit(kv_step_tokens);
+    }
+}
+
+/// With a model that takes memory for so many tokens at a time, and keeps it when a slot is cut.
+fn stays_within_the_limit(kv_step_tokens: usize) {
+    let mut model = ScriptedModel::hashing();
+    model.description.kv_step_tokens = kv_step_tokens;
+    let engine = start_limited(model);
     let mut jobs = Vec::new();
     for idx in 0..20_u8 {
         let prompt = char::from(b'a' + idx).to_string().repeat(100 + usize::from(idx));
@@ -61,6 +70,25 @@ fn what_runs_and_what_is_kept_stay_within_the_limit_together() {
     let status = engine.status();
     assert!(status.memory.peak_bytes <= 1000 << 20, "{status:?}");
     assert!(status.cache.bytes > 500 << 20, "what fits is kept");
+    assert_eq!(status.cache.bytes, status.memory.active_bytes);
+}
+
+#[test]
+fn many_short_texts_take_no_more_than_they_hold_where_memory_is_wanted() {
+    let mut model = ScriptedModel::hashing();
+    model.description.kv_step_tokens = 100;
+    let engine = start_limited(model);
+    let prompts: Vec<String> = (0..20_u8).map(|idx| char::from(b'a' + idx).to_string().repeat(30)).collect();
+    for prompt in &prompts {
+        submit(&engine, prompt, |job| job.max_tokens = 2).finish();
+    }
+    // Ten of them fill the memory as it was taken; they are all there.
+    assert_eq!(engine.status().cache.n_slots, 20);
+    for prompt in &prompts {
+        let finish = submit(&engine, prompt, |job| job.max_tokens = 2).finish();
+        assert_eq!((finish.usage.cached_tokens, finish.text), (29, alone(prompt, 2)));
+    }
+    assert!(engine.status().memory.peak_bytes <= 1000 << 20, "{:?}", engine.status());
 }
 
 #[test]

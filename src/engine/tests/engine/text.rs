@@ -158,6 +158,14 @@ impl runabout_engine::LanguageModel for SeedListener {
     fn truncate_slot(&mut self, slot: runabout_engine::SlotId, n_tokens: usize) {
         self.inner.truncate_slot(slot, n_tokens);
     }
+    fn slot_room(&self, slot: runabout_engine::SlotId) -> usize {
+        self.inner.slot_room(slot)
+    }
+
+    fn fit_slot(&mut self, slot: runabout_engine::SlotId) {
+        self.inner.fit_slot(slot);
+    }
+
     fn close_slot(&mut self, slot: runabout_engine::SlotId) {
         self.inner.close_slot(slot);
     }
