@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use self::client::Client;
 use self::figures::Figures;
 use self::keys::Keys;
+#[cfg(target_os = "linux")]
+use self::peer::Peer;
 use crate::setup;
 
 /// Arguments of `cargo xtask bench engine`.
@@ -40,7 +42,8 @@ pub(crate) struct Args {
     /// A tenth of everything: enough to see that all works.
     #[arg(long)]
     quick: bool,
-    /// Let llama.cpp type the same keys. Fetches it, and the models, into target/bench when they are not there yet.
+    /// Let llama.cpp type the same keys, and llama.cpp and mlx_lm generate as many texts at once. Fetches them, and the
+    /// models, into target/bench when they are not there yet.
     #[cfg(target_os = "linux")]
     #[arg(long)]
     peers: bool,
@@ -64,6 +67,11 @@ impl Stage<'_> {
 
     fn keys(&self) -> Result<Keys> {
         Keys::new(self.n(200).max(30))
+    }
+
+    /// Tokens of each of the jobs that run together.
+    fn n_parallel_tokens(&self) -> usize {
+        self.n(100).max(32)
     }
 
     /// So many in earnest, a tenth for a quick look.
@@ -102,14 +110,32 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
             let figures = scene(&stage).with_context(|| format!("the scene `{name}` failed"))?;
             tell(model, name, &figures)?;
             #[cfg(target_os = "linux")]
-            if name == "typing" && args.peers {
-                let figures = peer::Peer::fetch(&folder, model)?.type_in(&stage.keys()?)?;
-                tell(model, "typing, llama.cpp", &figures)?;
+            if args.peers {
+                for (peer, figures) in peers(&stage, name, &folder)? {
+                    tell(model, &format!("{name}, {peer}"), &figures)?;
+                }
             }
         }
     }
     println!("\nsamples: target/bench/engine.json");
     Ok(())
+}
+
+/// What others make of a scene, each by its name.
+#[cfg(target_os = "linux")]
+fn peers(stage: &Stage<'_>, scene: &str, folder: &Path) -> Result<Vec<(&'static str, Figures)>> {
+    match scene {
+        "typing" => Ok(vec![("llama.cpp", Peer::llama(folder, stage.model)?.type_in(&stage.keys()?)?)]),
+        "parallel" => {
+            let n_tokens = stage.n_parallel_tokens();
+            let n_rounds = if stage.is_quick { 1 } else { 3 };
+            let llama = Peer::llama(folder, stage.model)?.batch(n_rounds, n_tokens)?;
+            // A minute for a few dozen tokens is what MLX's own operations take on a CPU.
+            let mlx_lm = Peer::mlx_lm(folder, stage.worker, stage.model)?.batch(1, n_tokens.min(32))?;
+            Ok(vec![("llama.cpp", llama), ("mlx_lm", mlx_lm)])
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Builds the worker in release mode and gives its path.

@@ -1,44 +1,96 @@
-//! llama.cpp at the same keys, on the same weights, with its prompt cache kept from key to key.
+//! Others at the same work, on the same weights: llama.cpp at the same keys, with its prompt cache kept from key to key,
+//! and llama.cpp and mlx_lm at several texts at once.
 //!
-//! Its driver has no protocol to speak and times itself, from when a request's line has been read.
+//! Their drivers have no protocol to speak and time themselves.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::figures::Figures;
+use super::figures::{Figures, percentile};
 use super::keys::Keys;
+use super::scenes::{N_AT_ONCE, parallel_prompts};
 use crate::bench::peers::child::Child;
-use crate::bench::peers::{fetch, named};
+use crate::bench::peers::{converted, fetch, named};
 
 /// As many as the worker takes by itself on two cores.
 const N_THREADS: &str = "2";
 const CONTEXT_TOKENS: &str = "8192";
+/// Of each of the texts that are generated at once.
+const BATCH_CONTEXT_TOKENS: &str = "512";
 
-/// What it takes to start llama.cpp with a model.
-pub(super) struct Peer {
-    driver: PathBuf,
-    gguf: PathBuf,
-    log: PathBuf,
+/// Another program, and what it takes to start it.
+pub(super) enum Peer {
+    Llama { node_folder: PathBuf, gguf: PathBuf, log: PathBuf },
+    MlxLm { python: PathBuf, driver: PathBuf, model: PathBuf, log: PathBuf },
 }
 
 impl Peer {
-    /// Fetches what is not there yet.
-    pub(super) fn fetch(folder: &Path, model: &str) -> Result<Self> {
-        let beside = fetch::node(folder)?;
-        let driver = beside.with_file_name("engine.mjs");
-        std::fs::write(&driver, include_str!("llama.mjs"))?;
-        Ok(Self { driver, gguf: fetch::model(folder, named(model)?)?, log: folder.join("llama.log") })
+    /// llama.cpp; fetches what is not there yet.
+    pub(super) fn llama(folder: &Path, model: &str) -> Result<Self> {
+        let node_folder = fetch::node(folder)?.with_file_name("");
+        let gguf = fetch::model(folder, named(model)?)?;
+        Ok(Self::Llama { node_folder, gguf, log: folder.join("llama.log") })
+    }
+
+    /// mlx_lm, with the model as the worker converts it.
+    pub(super) fn mlx_lm(folder: &Path, worker: &Path, model: &str) -> Result<Self> {
+        let driver = folder.join("batch.py");
+        fs::write(&driver, include_str!("batch.py"))?;
+        let python = fetch::python(folder)?;
+        let model = converted(worker, &fetch::model(folder, named(model)?)?, folder)?;
+        Ok(Self::MlxLm { python, driver, model, log: folder.join("mlx_lm.log") })
+    }
+
+    /// Generates several texts at once; the tokens of all together in a second, a median of so many rounds.
+    pub(super) fn batch(&self, n_rounds: usize, n_tokens: usize) -> Result<Figures> {
+        let (mut command, log) = match self {
+            Self::Llama { node_folder, gguf, log } => {
+                let driver = node_folder.join("batch.mjs");
+                fs::write(&driver, include_str!("batch.mjs"))?;
+                let mut command = Command::new("node");
+                let n_sequences = N_AT_ONCE.into_iter().max().unwrap_or(1).to_string();
+                command.arg(driver).arg(gguf).args([N_THREADS, BATCH_CONTEXT_TOKENS, &n_sequences]);
+                (command, log)
+            }
+            Self::MlxLm { python, driver, model, log } => {
+                let mut command = Command::new(python);
+                command.arg(driver).arg(model);
+                (command, log)
+            }
+        };
+        let mut child = Child::start(&mut command, log)?;
+        child.receive().context("it does not start")?;
+        let mut figures = Figures::default();
+        for n_jobs in N_AT_ONCE {
+            let mut rates = Vec::new();
+            for round in 0..n_rounds {
+                let prompts: Vec<Value> =
+                    parallel_prompts(round, n_jobs).map(|mut it| it["prefix"].take()).collect();
+                child.send(&json!({"prompts": prompts, "n_tokens": n_tokens}))?;
+                let answer = child.receive()?;
+                let of = |key: &str| answer[key].as_f64().with_context(|| format!("no `{key}` in {answer}"));
+                rates.push(of("n_drawn")? / of("seconds")?);
+            }
+            let rate = percentile(&rates, 50).unwrap_or_default();
+            figures.push(format!("{n_jobs} at once"), rate, "tok/s");
+        }
+        child.stop()?;
+        Ok(figures)
     }
 
     /// Types, and tells what each key cost.
     pub(super) fn type_in(&self, keys: &Keys) -> Result<Figures> {
+        let Self::Llama { node_folder, gguf, log } = self else { bail!("only llama.cpp is made to type") };
+        let driver = node_folder.join("engine.mjs");
+        fs::write(&driver, include_str!("llama.mjs"))?;
         let mut command = Command::new("node");
-        command.arg(&self.driver).arg(&self.gguf).args([N_THREADS, CONTEXT_TOKENS]);
-        let mut child = Child::start(&mut command, &self.log)?;
+        command.arg(driver).arg(gguf).args([N_THREADS, CONTEXT_TOKENS]);
+        let mut child = Child::start(&mut command, log)?;
         child.receive().context("llama.cpp does not start")?;
         let request = |id: usize, prefix: &str, n_tokens: usize| json!({"id": id, "prefix": prefix, "suffix": keys.suffix, "n_tokens": n_tokens});
         // The editor opens the file.

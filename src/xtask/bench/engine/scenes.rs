@@ -145,19 +145,26 @@ fn cancel(stage: &Stage<'_>) -> Result<Figures> {
     Ok(figures)
 }
 
+/// So many jobs run together.
+pub(super) const N_AT_ONCE: [usize; 4] = [1, 2, 4, 8];
+
+/// Requests with prompts that nothing has seen before.
+pub(super) fn parallel_prompts(round: usize, n_jobs: usize) -> impl Iterator<Item = Value> {
+    (0..n_jobs).map(move |idx| quick(round * 100 + n_jobs * 10 + idx + 1))
+}
+
 /// Background jobs together.
 fn parallel(stage: &Stage<'_>) -> Result<Figures> {
     let mut worker = stage.worker(&[])?;
     worker.call("complete", &quick(0))?;
     let mut figures = Figures::default();
-    for n_jobs in [1, 2, 4, 8] {
+    for n_jobs in N_AT_ONCE {
         let mut rates = Vec::new();
         for round in 0..3 {
             let start = Instant::now();
-            let jobs = (0..n_jobs)
-                .map(|idx| {
-                    let mut params = quick(round * 100 + n_jobs * 10 + idx + 1);
-                    params["max_tokens"] = json!(stage.n(100).max(32));
+            let jobs = parallel_prompts(round, n_jobs)
+                .map(|mut params| {
+                    params["max_tokens"] = json!(stage.n_parallel_tokens());
                     params["priority"] = json!("background");
                     params["speculation"] = json!("off");
                     worker.request("complete", &params)

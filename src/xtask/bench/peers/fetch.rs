@@ -46,7 +46,7 @@ pub(in crate::bench) fn node(folder: &Path) -> Result<PathBuf> {
 }
 
 /// A Python with mlx_lm, and with the gguf package.
-pub(super) fn python(folder: &Path) -> Result<PathBuf> {
+pub(in crate::bench) fn python(folder: &Path) -> Result<PathBuf> {
     let folder = folder.join("python");
     let python = folder.join("bin/python");
     once(&folder, &PYTHON_PACKAGES.join(" "), || {
