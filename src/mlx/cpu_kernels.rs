@@ -7,7 +7,10 @@
 //!
 //! Where there is no bridge to MLX, `no_cpu_kernels.rs` stands in.
 
+mod layers;
+
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +18,8 @@ use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, Dtype, memory};
 use runabout_kernels::{
     Activation, Arrangement, Attention, Cpu, CpuOptions, Epilogue, Floats, Input, KernelError, KvShape,
-    KvType, Norm, PATH_VARIABLE, PackedWeights, Precision, Weights, attend, bf16, f16, matmul,
+    KvType, Norm, PATH_VARIABLE, PackedWeights, Precision, RopePairs, RopeTable, Weights, attend, bf16, f16,
+    matmul,
 };
 
 use crate::LoadError;
@@ -23,10 +27,12 @@ use crate::attention::Heads;
 use crate::cache::{KvCache, STEP_TOKENS};
 use crate::decoder::SpanRows;
 use crate::fused::RmsNorm;
-use crate::kernel_op::kernel_op;
+use crate::kernel_op::{OpError, kernel_op};
 use crate::linear::{Linear, Matrix};
 use crate::quantized_kv::KvBits;
 use crate::rope::Rope;
+
+pub(crate) use layers::{PackedLayer, PackedLayers};
 
 /// The value of [`PATH_VARIABLE`] that leaves everything to MLX's own operations.
 const OFF: &str = "off";
@@ -180,7 +186,8 @@ impl Packed {
     }
 }
 
-/// `norm(x) @ weights.T + bias`, where there are a norm and a bias.
+/// `norm(x) @ weights.T + bias`, where there are a norm and a bias. Clones share them.
+#[derive(Clone)]
 pub(crate) struct PackedLinear {
     packed: Packed,
     norm: Option<HostNorm>,
@@ -190,21 +197,34 @@ pub(crate) struct PackedLinear {
 impl PackedLinear {
     /// `[T, n_in]` to `[T, n_out]`, plus `residual` if one is given.
     pub(crate) fn forward(&self, x: &Array, residual: Option<&Array>) -> Result<Array> {
-        let Packed { cpu, weights } = self.packed.clone();
-        let (norm, bias) = (self.norm.clone(), self.bias.clone());
-        let shape = [x.dim(0), to_i32(weights.n_outputs())];
+        let linear = self.clone();
+        let shape = [x.dim(0), to_i32(self.n_outputs())];
         let inputs: Vec<_> = std::iter::once(x).chain(residual).collect();
         let has_residual = residual.is_some();
         kernel_op(c"linear", &inputs, &shape, move |inputs, out: &mut [f32]| {
-            let norm = norm.as_ref().map(|it| Norm { weight: &it.weight, eps: it.eps });
-            let input = Input { x: inputs.slice(0)?, norm, bias: bias.as_deref() };
             let epilogue = if has_residual { Epilogue::Add(inputs.slice(1)?) } else { Epilogue::Store };
-            Ok(matmul(&cpu, &weights, input, epilogue, out)?)
+            Ok(linear.run(inputs.slice(0)?, epilogue, out)?)
         })
+    }
+
+    fn run(
+        &self,
+        x: &[f32],
+        epilogue: Epilogue<'_>,
+        out: &mut [f32],
+    ) -> std::result::Result<(), KernelError> {
+        let Packed { cpu, weights } = &self.packed;
+        let norm = self.norm.as_ref().map(|it| Norm { weight: &it.weight, eps: it.eps });
+        matmul(cpu, weights, Input { x, norm, bias: self.bias.as_deref() }, epilogue, out)
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.packed.weights.n_outputs()
     }
 }
 
-/// Query, key and value projections, and attention over caches that are written in place.
+/// Query, key and value projections, and attention over caches that are written in place. Clones share the weights.
+#[derive(Clone)]
 pub(crate) struct PackedAttention {
     qkv_proj: PackedLinear,
     heads: Heads,
@@ -233,49 +253,71 @@ impl PackedAttention {
         layer_idx: usize,
         spans: &mut [SpanRows<'_>],
     ) -> Result<Array> {
-        let heads = self.heads;
-        let caches: Vec<_> = spans
-            .iter_mut()
-            .map(|span| {
-                let rows = to_usize(span.rows.start)..to_usize(span.rows.end);
-                (rows, Arc::clone(&span.caches[layer_idx].in_place_mut().cache))
-            })
-            .collect();
-        let n_positions =
-            caches.iter().map(|(rows, cache)| lock(cache).len() + rows.len()).max().unwrap_or(0);
-        let (table, pairs) = rope.table(n_positions);
-        let cpu = Arc::clone(&self.qkv_proj.packed.cpu);
-        let n_in = to_usize((heads.n_heads + 2 * heads.n_kv_heads) * heads.head_dim);
-        let n_out = to_usize(heads.n_heads * heads.head_dim);
+        let caches: Vec<_> = spans.iter_mut().map(|it| SpanCache::new(it, layer_idx)).collect();
+        let (table, pairs) = rope.table(n_positions(&caches));
+        let attention = self.clone();
         let qkv = self.qkv_proj.forward(x, None)?;
-        let output =
-            kernel_op(c"attend", &[&qkv], &[x.dim(0), to_i32(n_out)], move |inputs, out: &mut [f32]| {
-                let qkv: &[f32] = inputs.slice(0)?;
-                for (rows, cache) in &caches {
-                    let attention = Attention {
-                        qkv: qkv.get(rows.start * n_in..rows.end * n_in).ok_or("the input is too short")?,
-                        n_heads: to_usize(heads.n_heads),
-                        scale: heads.scale(),
-                        q_norm: None,
-                        k_norm: None,
-                        rope: Some(runabout_kernels::Rope { table: &table, pairs }),
-                        window: None,
-                        sinks: None,
-                    };
-                    let out =
-                        out.get_mut(rows.start * n_out..rows.end * n_out).ok_or("the output is too short")?;
-                    let mut cache = lock(cache);
-                    let n_tokens = cache.len() + rows.len();
-                    cache.reserve(n_tokens.next_multiple_of(CACHE_STEP_TOKENS))?;
-                    attend(&cpu, &mut cache, &attention, out)?;
-                }
-                Ok(())
-            })?;
+        let shape = [x.dim(0), to_i32(self.n_outputs())];
+        let output = kernel_op(c"attend", &[&qkv], &shape, move |inputs, out: &mut [f32]| {
+            attention.attend(inputs.slice(0)?, (&table, pairs), &caches, out)
+        })?;
         for span in spans {
             span.caches[layer_idx].in_place_mut().written = Some(output.clone());
         }
         Ok(output)
     }
+
+    /// From projections `[T, ...]` of all spans' rows to `[T, n_heads * head_dim]`.
+    fn attend(
+        &self,
+        qkv: &[f32],
+        (table, pairs): (&RopeTable, RopePairs),
+        caches: &[SpanCache],
+        out: &mut [f32],
+    ) -> std::result::Result<(), OpError> {
+        let (heads, cpu) = (self.heads, &self.qkv_proj.packed.cpu);
+        let (n_in, n_out) = (self.qkv_proj.n_outputs(), self.n_outputs());
+        for SpanCache { rows, cache } in caches {
+            let attention = Attention {
+                qkv: qkv.get(rows.start * n_in..rows.end * n_in).ok_or("the input is too short")?,
+                n_heads: to_usize(heads.n_heads),
+                scale: heads.scale(),
+                q_norm: None,
+                k_norm: None,
+                rope: Some(runabout_kernels::Rope { table, pairs }),
+                window: None,
+                sinks: None,
+            };
+            let out = out.get_mut(rows.start * n_out..rows.end * n_out).ok_or("the output is too short")?;
+            let mut cache = lock(cache);
+            let n_tokens = cache.len() + rows.len();
+            cache.reserve(n_tokens.next_multiple_of(CACHE_STEP_TOKENS))?;
+            attend(cpu, &mut cache, &attention, out)?;
+        }
+        Ok(())
+    }
+
+    fn n_outputs(&self) -> usize {
+        to_usize(self.heads.n_heads * self.heads.head_dim)
+    }
+}
+
+/// The rows of a span, and its slot's cache of one layer, which they go to.
+struct SpanCache {
+    rows: Range<usize>,
+    cache: Arc<Mutex<runabout_kernels::KvCache>>,
+}
+
+impl SpanCache {
+    fn new(span: &mut SpanRows<'_>, layer_idx: usize) -> Self {
+        let rows = to_usize(span.rows.start)..to_usize(span.rows.end);
+        Self { rows, cache: Arc::clone(&span.caches[layer_idx].in_place_mut().cache) }
+    }
+}
+
+/// The tokens that the longest of the caches will hold.
+fn n_positions(caches: &[SpanCache]) -> usize {
+    caches.iter().map(|it| lock(&it.cache).len() + it.rows.len()).max().unwrap_or(0)
 }
 
 /// A norm whose weight is at hand, so that it need not be an input of each operation.

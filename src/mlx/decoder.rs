@@ -11,6 +11,7 @@ use mlx_rs::{Array, Dtype, error::Result};
 use crate::LoadError;
 use crate::attention::{Attention, Heads};
 use crate::cache::KvCache;
+use crate::cpu_kernels::{PackedLayer, PackedLayers};
 use crate::fused::{Embedding, NormGateUp, NormOutput, ResidualLinear, RmsNorm};
 use crate::linear::{Linear, Matrix};
 use crate::rope::Rope;
@@ -86,6 +87,24 @@ impl DecoderLayer {
         Ok(Self { self_attn, o_proj, gate_up_proj, down_proj })
     }
 
+    /// The same layer, if the CPU kernels compute all of it.
+    fn packed(&self) -> Option<PackedLayer> {
+        match (&self.self_attn, &self.o_proj, &self.gate_up_proj, &self.down_proj) {
+            (
+                Attention::Packed(self_attn),
+                ResidualLinear::Packed(o_proj),
+                NormGateUp::Packed(gate_up_proj),
+                ResidualLinear::Packed(down_proj),
+            ) => Some(PackedLayer {
+                self_attn: self_attn.clone(),
+                o_proj: o_proj.clone(),
+                gate_up_proj: gate_up_proj.clone(),
+                down_proj: down_proj.clone(),
+            }),
+            _ => None,
+        }
+    }
+
     fn forward(&self, x: &Array, rope: &Rope, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let h = self.o_proj.forward(&self.self_attn.forward(x, rope, layer_idx, spans)?, x)?;
         self.down_proj.forward(&self.gate_up_proj.forward(&h)?, &h)
@@ -96,6 +115,8 @@ impl DecoderLayer {
 pub(crate) struct Decoder {
     embed_tokens: Embedding,
     layers: Vec<DecoderLayer>,
+    /// The same layers, if the CPU kernels compute all of them: then they are one operation.
+    packed_layers: Option<PackedLayers>,
     output: NormOutput,
     rope: Rope,
     kv_bytes_per_token: u64,
@@ -115,6 +136,8 @@ impl Decoder {
         let layers = (0..config.num_hidden_layers)
             .map(|i| DecoderLayer::load(weights, &format!("model.layers.{i}"), &config))
             .collect::<std::result::Result<Vec<_>, _>>()?;
+        let packed_layers =
+            layers.iter().map(DecoderLayer::packed).collect::<Option<_>>().and_then(PackedLayers::new);
         let norm = config.norm(weights, "model.norm")?;
         // A float32 norm makes float32 of half-precision activations.
         let dtype = if norm.weight.dtype() == Dtype::Float32 { Dtype::Float32 } else { embed_dtype };
@@ -125,7 +148,7 @@ impl Decoder {
             let lm_head = Matrix::load(weights, "lm_head", n_tokens, n_hidden)?;
             NormOutput::new(weights, norm, lm_head)?
         };
-        Ok(Self { embed_tokens, layers, output, rope, kv_bytes_per_token, config })
+        Ok(Self { embed_tokens, layers, packed_layers, output, rope, kv_bytes_per_token, config })
     }
 
     pub(crate) fn config(&self) -> &DecoderConfig {
@@ -151,8 +174,12 @@ impl Decoder {
         out_rows: &[i32],
     ) -> Result<Option<Array>> {
         let mut h = self.embed_tokens.forward(tokens)?;
-        for (layer_idx, layer) in self.layers.iter().enumerate() {
-            h = layer.forward(&h, &self.rope, layer_idx, spans)?;
+        if let Some(layers) = &self.packed_layers {
+            h = layers.forward(&h, &self.rope, spans)?;
+        } else {
+            for (layer_idx, layer) in self.layers.iter().enumerate() {
+                h = layer.forward(&h, &self.rope, layer_idx, spans)?;
+            }
         }
         if out_rows.is_empty() {
             return Ok(None);
