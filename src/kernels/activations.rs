@@ -92,7 +92,8 @@ impl Kernel for Fill<'_> {
         let to = panels.values(panel).cast_mut();
         for r in 0..width {
             let row = x.get((panel * width + r) * n_cols..).and_then(|it| it.get(..n_cols)).unwrap_or(&[]);
-            let inverse = norm.map_or(1.0, |it| inverse_rms(simd, row, it.eps));
+            // No closure: it would be compiled without the caller's instruction set.
+            let inverse = if let Some(norm) = norm { inverse_rms(simd, row, norm.eps) } else { 1.0 };
             // SAFETY: row `r` of the panel is its own; the norm's weight was checked to have `n_cols` values.
             unsafe {
                 match norm {

@@ -28,7 +28,8 @@ pub enum Path {
 #[derive(Clone, Copy, Debug)]
 enum Token {
     #[cfg(target_arch = "x86_64")]
-    Avx512(crate::simd::avx512::Avx512),
+    /// Without VNNI, products of whole numbers gain nothing from longer vectors, and would be one more form to compile.
+    Avx512(crate::simd::avx512::Avx512, crate::simd::avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(crate::simd::avx512::Avx512, crate::simd::avx512::Avx512<true>),
     #[cfg(target_arch = "x86_64")]
@@ -92,7 +93,7 @@ impl Cpu {
     pub fn path(&self) -> Path {
         match self.token {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) | Token::Avx512Vnni(..) => Path::Avx512,
+            Token::Avx512(..) | Token::Avx512Vnni(..) => Path::Avx512,
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => Path::Avx2,
             #[cfg(target_arch = "aarch64")]
@@ -118,7 +119,7 @@ impl Cpu {
     pub(crate) fn run<K: Kernel>(&self, kernel: K) {
         match self.token {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(simd) | Token::Avx512Vnni(simd, _) => simd.run(kernel),
+            Token::Avx512(simd, _) | Token::Avx512Vnni(simd, _) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(simd) => simd.run(kernel),
             #[cfg(target_arch = "aarch64")]
@@ -132,23 +133,34 @@ impl Cpu {
         match self.token {
             #[cfg(target_arch = "x86_64")]
             Token::Avx512Vnni(_, simd) => simd.run(kernel),
-            _ => self.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_, simd) | Token::Avx2(simd) => simd.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(simd) => simd.run(kernel),
+            Token::Portable(simd) => simd.run(kernel),
         }
     }
 
     /// The same without what `run_whole` adds, as on a machine that lacks it.
     #[cfg(test)]
     pub(crate) fn without_whole(self) -> Cpu {
-        match self.token {
+        match (self.token, Path::Avx2.token()) {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512Vnni(simd, _) => Cpu { token: Token::Avx512(simd), ..self },
+            (Token::Avx512Vnni(simd, _), Some(Token::Avx2(avx2))) => {
+                Cpu { token: Token::Avx512(simd, avx2), ..self }
+            }
             _ => self,
         }
     }
 
     /// Rows of the largest register tile of whole numbers.
     pub(crate) fn whole_rows(&self) -> usize {
-        self.constant(|it| it.whole_rows)
+        self.whole_constant(|it| it.whole_rows)
+    }
+
+    /// The most rows of whole numbers for which weights are unpacked in registers.
+    pub(crate) fn few_whole_rows(&self) -> usize {
+        self.whole_constant(|it| it.few_whole_rows)
     }
 
     /// Rows of the largest register tile.
@@ -162,17 +174,27 @@ impl Cpu {
     }
 
     fn constant(&self, pick: fn(Constants) -> usize) -> usize {
-        fn of<S: Simd>(_: S) -> Constants {
-            Constants { tile_rows: S::TILE_ROWS, few_rows: S::FEW_ROWS, whole_rows: S::WHOLE_ROWS }
-        }
         pick(match self.token {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(simd) | Token::Avx512Vnni(simd, _) => of(simd),
+            Token::Avx512(simd, _) | Token::Avx512Vnni(simd, _) => Constants::of(simd),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(simd) => of(simd),
+            Token::Avx2(simd) => Constants::of(simd),
             #[cfg(target_arch = "aarch64")]
-            Token::Neon(simd) => of(simd),
-            Token::Portable(simd) => of(simd),
+            Token::Neon(simd) => Constants::of(simd),
+            Token::Portable(simd) => Constants::of(simd),
+        })
+    }
+
+    /// Of the instructions that `run_whole` takes.
+    fn whole_constant(&self, pick: fn(Constants) -> usize) -> usize {
+        pick(match self.token {
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512Vnni(_, simd) => Constants::of(simd),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_, simd) | Token::Avx2(simd) => Constants::of(simd),
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(simd) => Constants::of(simd),
+            Token::Portable(simd) => Constants::of(simd),
         })
     }
 }
@@ -193,6 +215,18 @@ struct Constants {
     tile_rows: usize,
     few_rows: usize,
     whole_rows: usize,
+    few_whole_rows: usize,
+}
+
+impl Constants {
+    fn of<S: Simd>(_: S) -> Constants {
+        Constants {
+            tile_rows: S::TILE_ROWS,
+            few_rows: S::FEW_ROWS,
+            whole_rows: S::WHOLE_ROWS,
+            few_whole_rows: S::FEW_WHOLE_ROWS,
+        }
+    }
 }
 
 impl Path {
@@ -214,8 +248,9 @@ impl Path {
             #[cfg(target_arch = "x86_64")]
             Path::Avx512 => {
                 let simd = crate::simd::avx512::Avx512::detect()?;
-                let vnni = crate::simd::avx512::Avx512::detect_vnni();
-                Some(vnni.map_or(Token::Avx512(simd), |vnni| Token::Avx512Vnni(simd, vnni)))
+                let vnni =
+                    crate::simd::avx512::Avx512::detect_vnni().map(|vnni| Token::Avx512Vnni(simd, vnni));
+                vnni.or_else(|| Some(Token::Avx512(simd, crate::simd::avx2::Avx2::detect()?)))
             }
             #[cfg(target_arch = "x86_64")]
             Path::Avx2 => crate::simd::avx2::Avx2::detect().map(Token::Avx2),

@@ -20,7 +20,7 @@
 
 // Without it, a function that should take on its caller's instruction set may be compiled without.
 #![allow(clippy::inline_always)]
-// Pointers come from slices of the very type, or from blocks whose parts are all multiples of 64 bytes.
+// Pointers come from slices of the very type, or from blocks whose parts are all multiples of 32 bytes.
 #![allow(clippy::cast_ptr_alignment)]
 // Shift amounts, lane masks and shapes, all small.
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]

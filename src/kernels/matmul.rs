@@ -13,10 +13,12 @@ mod tests;
 mod tiled;
 mod whole;
 
+use std::ops::Range;
+
 use crate::activations::{Panels, with_panels};
 use crate::error::{expect_len, product};
 use crate::math::activate;
-use crate::packed::{Arrangement, Segment, SendPtr};
+use crate::packed::{Arrangement, Layout, Segment, SendPtr};
 use crate::simd::{LANES, Simd};
 use crate::{Cpu, KernelError, Norm, PackedWeights, Precision};
 
@@ -97,6 +99,9 @@ struct Product<'a, P = Panels> {
     output: Output<'a>,
 }
 
+/// Outputs are asked for this many rows ahead.
+const PREFETCH_ROWS: usize = 8;
+
 /// Where finished sums go.
 #[derive(Clone, Copy)]
 struct Output<'a> {
@@ -115,6 +120,13 @@ struct Unit {
     first_output: usize,
     /// 16, or fewer at the end of a matrix.
     n_outputs: usize,
+}
+
+/// A block of sixteen rows of weights.
+#[derive(Clone, Copy)]
+struct Block {
+    layout: Layout,
+    at: *const u8,
 }
 
 impl PackedWeights {
@@ -145,9 +157,31 @@ impl PackedWeights {
         }
         unreachable!("unit {number} of {}", self.n_units())
     }
+
+    /// The block of a unit, or its two.
+    fn blocks(&self, unit: Unit) -> impl Iterator<Item = Block> {
+        let segments = self.segments.iter().skip(unit.segment).take(self.blocks_per_unit());
+        segments.map(move |it| Block { layout: it.layout, at: self.block(it, unit.block) })
+    }
+
+    /// The blocks of some units, of which there are at most `N`.
+    fn all_blocks<const N: usize>(&self, units: Range<usize>) -> [Option<Block>; N] {
+        let mut blocks = units.flat_map(|it| self.blocks(self.unit(it)));
+        std::array::from_fn(|_| blocks.next())
+    }
 }
 
 impl Output<'_> {
+    /// Asks for what `finish` will touch: a job goes down the rows, each on lines of its own.
+    #[inline(always)]
+    fn prefetch<S: Simd>(&self, simd: S, unit: Unit, row: usize) {
+        let at = row * self.n_outputs + unit.first_output;
+        simd.prefetch(self.values.get().wrapping_add(at).cast_const().cast());
+        if let Epilogue::Add(residual) = self.epilogue {
+            simd.prefetch(residual.as_ptr().wrapping_add(at).cast());
+        }
+    }
+
     /// Finishes sixteen sums (and the sums of `up`, for gated weights) of one row.
     ///
     /// # Safety

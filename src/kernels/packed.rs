@@ -1,7 +1,8 @@
 //! Weight matrices rearranged for the kernels: sixteen rows side by side.
 //!
 //! A matrix of `[n_rows, n_cols]` becomes blocks of sixteen rows. A block holds its quantization groups
-//! one after the other; a group is sixteen scales, sixteen biases, and then its chunks of 32 columns. In a
+//! one after the other; a group is sixteen scales, sixteen biases, and then its chunks of 32 columns. Where every
+//! bias of a matrix follows from its scale, biases are left out: a product of one row is bound by reading. In a
 //! chunk, word `j` of row 0 is followed by word `j` of row 1 and so on, so a vector register takes one
 //! word of each row: a lane is a row, and no sum across lanes is ever needed. MLX's packed bits are one
 //! little-endian stream per row for every width, 3, 5 and 6 bits too, so the words are moved as they are.
@@ -80,8 +81,6 @@ pub struct PackedWeights {
     pub(crate) arrangement: Arrangement,
     /// `F32` if any matrix is plain; otherwise quantized values are quads.
     pub(crate) precision: Precision,
-    /// The bits of all matrices if they are the same and every bias is `-2^(bits - 1)` times its scale.
-    pub(crate) centred_bits: Option<usize>,
     n_cols: usize,
 }
 
@@ -106,7 +105,15 @@ pub(crate) struct Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Plain(FloatType),
-    Affine { bits: usize, scales: FloatType },
+    Affine { bits: usize, header: Header },
+}
+
+/// What comes before the chunks of a group: sixteen scales, and as many biases unless the matrix is centred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) scales: FloatType,
+    /// Every bias is `-2^(bits - 1)` times its scale.
+    pub(crate) is_centred: bool,
 }
 
 impl FloatType {
@@ -188,29 +195,34 @@ impl Matrix<'_> {
                 if scales.float_type() != biases.float_type() {
                     return Err(KernelError::ScaleTypes);
                 }
-                let coding = Coding::Affine { bits, scales: scales.float_type() };
+                let is_centred = is_centred(bits, scales, biases);
+                let header = Header { scales: scales.float_type(), is_centred };
+                let coding = Coding::Affine { bits, header };
                 Ok(Layout { coding, n_groups: n_cols / group_size, chunks_per_group: group_size / CHUNK })
             }
         }
     }
 }
 
-impl Matrix<'_> {
-    /// Whether it has `bits` bits, and every bias is `-2^(bits - 1)` times its scale.
-    fn is_centred(&self, bits: usize) -> bool {
-        const N: usize = 256;
-        let Weights::Affine { scales, biases, bits: own, .. } = self.weights else { return false };
-        let middle = (1u32 << (bits - 1)) as f32;
-        let (mut some_scales, mut some_biases) = ([0.0; N], [0.0; N]);
-        own == bits
-            && (0..scales.len()).step_by(N).all(|first| {
-                let n = N.min(scales.len() - first);
-                scales.copy_to(first, &mut some_scales[..n]);
-                biases.copy_to(first, &mut some_biases[..n]);
-                // All of them, without a way out: that is what becomes vectors.
-                let pairs = some_scales[..n].iter().zip(&some_biases[..n]);
-                pairs.filter(|(scale, bias)| **scale * middle + **bias != 0.0).count() == 0
-            })
+/// Whether every bias is `-2^(bits - 1)` times its scale.
+fn is_centred(bits: usize, scales: Floats, biases: Floats) -> bool {
+    const N: usize = 256;
+    let middle = (1u32 << (bits - 1)) as f32;
+    let (mut some_scales, mut some_biases) = ([0.0; N], [0.0; N]);
+    (0..scales.len()).step_by(N).all(|first| {
+        let n = N.min(scales.len() - first);
+        scales.copy_to(first, &mut some_scales[..n]);
+        biases.copy_to(first, &mut some_biases[..n]);
+        // All of them, without a way out: that is what becomes vectors.
+        let pairs = some_scales[..n].iter().zip(&some_biases[..n]);
+        pairs.filter(|(scale, bias)| **scale * middle + **bias != 0.0).count() == 0
+    })
+}
+
+impl Header {
+    /// Bytes from the scales to the biases, if there are any.
+    pub(crate) fn scale_bytes(self) -> usize {
+        LANES * self.scales.n_bytes()
     }
 }
 
@@ -218,8 +230,12 @@ impl Layout {
     pub(crate) fn header_bytes(&self) -> usize {
         match self.coding {
             Coding::Plain(_) => 0,
-            Coding::Affine { scales, .. } => 2 * LANES * scales.n_bytes(),
+            Coding::Affine { header, .. } => header.scale_bytes() * if header.is_centred { 1 } else { 2 },
         }
+    }
+
+    pub(crate) fn is_centred(&self) -> bool {
+        matches!(self.coding, Coding::Affine { header, .. } if header.is_centred)
     }
 
     pub(crate) fn chunk_bytes(&self) -> usize {
@@ -277,10 +293,6 @@ impl PackedWeights {
 
         let all_affine = segments.iter().all(|it| matches!(it.layout.coding, Coding::Affine { .. }));
         let precision = if all_affine { cpu.precision() } else { Precision::F32 };
-        let mut centred_bits = match segments.first().map(|it| it.layout.coding) {
-            Some(Coding::Affine { bits, .. }) if precision != Precision::F32 => Some(bits),
-            _ => None,
-        };
         let arena = cpu.slabs().take(n_bytes)?;
         let base = SendPtr(arena.as_mut_ptr());
         for (matrix, segment) in matrices.iter().zip(&segments) {
@@ -288,9 +300,8 @@ impl PackedWeights {
                 // SAFETY: the arena has room for every block of every segment, and each job has its own.
                 unsafe { pack_block(matrix, segment, block, precision, base.get()) };
             });
-            centred_bits = centred_bits.filter(|it| matrix.is_centred(*it));
         }
-        Ok(PackedWeights { arena, segments, arrangement, precision, centred_bits, n_cols })
+        Ok(PackedWeights { arena, segments, arrangement, precision, n_cols })
     }
 
     /// The length of an input row.
@@ -370,9 +381,11 @@ unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, precision
                 for group in 0..n_groups {
                     let first = first_row * n_groups + group;
                     copy(scales.as_ptr(), first, n_groups, 1, n_rows, to);
-                    to = to.add(layout.header_bytes() / 2);
-                    copy(biases.as_ptr(), first, n_groups, 1, n_rows, to);
-                    to = to.add(layout.header_bytes() / 2);
+                    if !layout.is_centred() {
+                        let to = to.add(layout.header_bytes() / 2);
+                        copy(biases.as_ptr(), first, n_groups, 1, n_rows, to);
+                    }
+                    to = to.add(layout.header_bytes());
                     let row_words = n_groups * words_per_group;
                     let first = first_row * row_words + group * words_per_group;
                     if precision == Precision::F32 {

@@ -41,6 +41,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const FEW_ROWS: usize;
     /// Rows of the largest tile of whole numbers, which keeps two registers for each row and block.
     const WHOLE_ROWS: usize;
+    /// Up to this many rows of whole numbers the weights are unpacked in registers.
+    const FEW_WHOLE_ROWS: usize;
 
     /// Runs `kernel` compiled for this instruction set, as a function of its own: a kernel that runs another
     /// one must not swallow it, since the optimizer's time grows faster than the size of a function.
@@ -68,6 +70,26 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn reduce_add(self, a: Self::V) -> f32;
     /// The greatest lane; unspecified where a lane is not a number.
     fn reduce_max(self, a: Self::V) -> f32;
+    /// Lane `i` is the sum of the lanes of vector `i`.
+    #[inline(always)]
+    fn add_each(self, vectors: &[Self::V; LANES]) -> Self::V {
+        let mut sums = [0.0; LANES];
+        for (sum, vector) in sums.iter_mut().zip(vectors) {
+            *sum = self.reduce_add(*vector);
+        }
+        // SAFETY: sixteen values.
+        unsafe { self.load(sums.as_ptr()) }
+    }
+    /// Lane `i` is the greatest lane of vector `i`; unspecified where one is not a number.
+    #[inline(always)]
+    fn max_each(self, vectors: &[Self::V; LANES]) -> Self::V {
+        let mut greatest = [0.0; LANES];
+        for (greatest, vector) in greatest.iter_mut().zip(vectors) {
+            *greatest = self.reduce_max(*vector);
+        }
+        // SAFETY: sixteen values.
+        unsafe { self.load(greatest.as_ptr()) }
+    }
     /// Bit `i` is set where lane `i` of `a` is greater than that of `b`.
     fn greater_mask(self, a: Self::V, b: Self::V) -> u16;
     /// `x` in lanes where `a` is greater than `b`, 0 elsewhere.

@@ -120,11 +120,22 @@ impl RandomMatrix {
     }
 
     /// The same with every bias `-2^(bits - 1)` times its scale.
-    pub(crate) fn centred(mut self) -> RandomMatrix {
-        if let RandomCoding::Affine { scales, biases, bits, .. } = &mut self.coding {
+    pub(crate) fn centred(self) -> RandomMatrix {
+        let n_rows = self.n_rows;
+        self.centred_to(n_rows)
+    }
+
+    /// The same of the first `n_rows` rows alone.
+    pub(crate) fn centred_to(mut self, n_rows: usize) -> RandomMatrix {
+        let n_centred = n_rows * self.n_cols;
+        if let RandomCoding::Affine { scales, biases, bits, group_size, .. } = &mut self.coding {
             let middle = f64::from(1u32 << (*bits - 1));
-            let n = scales.floats().len();
-            let values: Vec<f32> = (0..n).map(|i| (-middle * scales.at(i)) as f32).collect();
+            let values: Vec<f32> = (0..scales.floats().len())
+                .map(|i| {
+                    let is_centred = i < n_centred / *group_size;
+                    (if is_centred { -middle * scales.at(i) } else { biases.at(i) }) as f32
+                })
+                .collect();
             *biases = Numbers::new(&values, scales.floats().float_type());
         }
         self

@@ -2,10 +2,10 @@
 //!
 //! Each row's 32 columns of a chunk share one scale, an f32; their values are rounded to nearest even in
 //! one byte, or in two of which each is signed: `x = scale * (256 * high + low)`. With the scale goes the
-//! scaled sum of the *rounded* values, which a weight's bias multiplies. Weights that are centred need no
-//! biases: with them goes what a sum of products must start with.
+//! scaled sum of the *rounded* values, which a weight's bias multiplies. Weights that are centred have no
+//! biases: for them there is what a sum of products must start with.
 //!
-//! What is not a number, or infinite, makes that sum or the scale not a number, and so all results of its row.
+//! What is not a number, or infinite, makes the scale not a number, and so all results of its row.
 
 use super::inverse_rms;
 use crate::memory::with_scratch;
@@ -18,14 +18,15 @@ const ROWS_FOR_THREADS: usize = 16;
 /// Chunks whose values are all smaller are taken for zero: one over their scale would be infinite.
 const SMALLEST: f32 = 1e-30;
 
+/// The middle of centred weights as `WholePanels::starts` takes them.
+pub(crate) const CENTRE: u32 = 128;
+
 /// Input rows in panels of `width`; the last panel's missing rows are zero.
 #[derive(Clone, Copy)]
 pub(crate) struct WholePanels {
     pub(crate) width: usize,
     pub(crate) n_rows: usize,
     pub(crate) n_chunks: usize,
-    /// The bits of centred weights: instead of a sum, there is `-2^(bits - 1)` times its whole number, an i32.
-    pub(crate) centred_bits: Option<usize>,
     n_planes: usize,
     /// Panel after panel, `[n_chunks][width][n_planes][32]` each; the high plane comes first.
     values: SendPtr<i8>,
@@ -33,6 +34,8 @@ pub(crate) struct WholePanels {
     scales: SendPtr<f32>,
     /// Like the scales.
     sums: SendPtr<f32>,
+    /// Like the scales.
+    starts: SendPtr<i32>,
 }
 
 impl WholePanels {
@@ -53,6 +56,11 @@ impl WholePanels {
         self.sums.get().wrapping_add(self.record(panel, chunk))
     }
 
+    /// The sums of the rounded values, times `-CENTRE`.
+    pub(crate) fn starts(&self, panel: usize, chunk: usize) -> *mut i32 {
+        self.starts.get().wrapping_add(self.record(panel, chunk))
+    }
+
     fn record(&self, panel: usize, chunk: usize) -> usize {
         debug_assert!(panel < self.n_panels() && chunk <= self.n_chunks);
         (panel * self.n_chunks + chunk) * self.width
@@ -66,7 +74,6 @@ pub(crate) fn with_whole_panels<const PLANES: usize, T>(
     n_cols: usize,
     norm: Option<Norm>,
     width: usize,
-    centred_bits: Option<usize>,
     f: impl FnOnce(WholePanels) -> T,
 ) -> T {
     let n_rows = x.len() / n_cols;
@@ -74,18 +81,19 @@ pub(crate) fn with_whole_panels<const PLANES: usize, T>(
     let n_panels = n_rows.div_ceil(width);
     let n_records = n_panels * width * n_chunks;
     let n_value_floats = n_records * PLANES * CHUNK / size_of::<f32>();
-    with_scratch(n_value_floats + 2 * n_records, |scratch| {
+    with_scratch(n_value_floats + 3 * n_records, |scratch| {
         let (values, rest) = scratch.split_at_mut(n_value_floats);
-        let (scales, sums) = rest.split_at_mut(n_records);
+        let (scales, rest) = rest.split_at_mut(n_records);
+        let (sums, starts) = rest.split_at_mut(n_records);
         let panels = WholePanels {
             width,
             n_rows,
             n_chunks,
-            centred_bits,
             n_planes: PLANES,
             values: SendPtr(values.as_mut_ptr().cast()),
             scales: SendPtr(scales.as_mut_ptr()),
             sums: SendPtr(sums.as_mut_ptr()),
+            starts: SendPtr(starts.as_mut_ptr().cast()),
         };
         let fill = |panel: usize| cpu.run(Fill::<PLANES> { x, n_cols, norm, panels, panel });
         if n_rows < ROWS_FOR_THREADS {
@@ -113,35 +121,42 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
         for r in 0..panels.width {
             let first = (panel * panels.width + r) * n_cols;
             let row = x.get(first..first + n_cols).unwrap_or(&[]);
-            let inverse = simd.splat(norm.map_or(1.0, |it| inverse_rms(simd, row, it.eps)));
-            for chunk in 0..panels.n_chunks {
-                let scale_to = panels.scales(panel, chunk).wrapping_add(r);
-                let sum_to = panels.sums(panel, chunk).wrapping_add(r);
-                let to = panels.values(panel, chunk).wrapping_add(r * PLANES * CHUNK);
-                // SAFETY: row `r` of the panel is its own; the row and the norm's weight have all chunks, or the
-                // row is missing and its values stay whatever they are.
-                unsafe {
-                    let (scale, sum) = if row.is_empty() {
-                        (0.0, 0.0)
-                    } else {
-                        let mut values = [simd.zero(); 2];
+            // No closure: it would be compiled without the caller's instruction set.
+            let inverse = if let Some(norm) = norm { inverse_rms(simd, row, norm.eps) } else { 1.0 };
+            let inverse = simd.splat(inverse);
+            for first_chunk in (0..panels.n_chunks).step_by(LANES) {
+                let n_chunks = LANES.min(panels.n_chunks - first_chunk);
+                let at =
+                    |chunk: usize| panels.values(panel, first_chunk + chunk).wrapping_add(r * PLANES * CHUNK);
+                let mut rounded = Rounded { scales: [0.0; LANES], sums: [0.0; LANES] };
+                if !row.is_empty() {
+                    let mut values = [[simd.zero(); 2]; LANES];
+                    for (chunk, values) in values.iter_mut().take(n_chunks).enumerate() {
                         for (half, value) in values.iter_mut().enumerate() {
-                            let at = chunk * CHUNK + half * LANES;
-                            *value = simd.load(row.as_ptr().add(at));
-                            if let Some(norm) = norm {
-                                let weight = simd.load(norm.weight.as_ptr().add(at));
-                                *value = simd.mul(simd.mul(*value, inverse), weight);
+                            let col = (first_chunk + chunk) * CHUNK + half * LANES;
+                            // SAFETY: the row and the norm's weight have all chunks.
+                            unsafe {
+                                *value = simd.load(row.as_ptr().add(col));
+                                if let Some(norm) = norm {
+                                    let weight = simd.load(norm.weight.as_ptr().add(col));
+                                    *value = simd.mul(simd.mul(*value, inverse), weight);
+                                }
                             }
                         }
-                        round::<S, PLANES>(simd, values, to)
-                    };
-                    if let Some(bits) = panels.centred_bits {
+                    }
+                    // SAFETY: row `r` of the panel's chunks is its own.
+                    rounded = unsafe { round::<S, PLANES>(simd, &values, n_chunks, at) };
+                }
+                for (chunk, (scale, sum)) in
+                    rounded.scales.into_iter().zip(rounded.sums).take(n_chunks).enumerate()
+                {
+                    let chunk = first_chunk + chunk;
+                    // SAFETY: as above. Of a missing row the values stay whatever they are.
+                    unsafe {
                         // The scale takes over what is not a number.
-                        *scale_to = scale + 0.0 * sum;
-                        *sum_to.cast::<i32>() = -(sum as i32) << (bits - 1);
-                    } else {
-                        *scale_to = scale;
-                        *sum_to = scale * sum;
+                        *panels.scales(panel, chunk).add(r) = scale + 0.0 * sum;
+                        *panels.sums(panel, chunk).add(r) = scale * sum;
+                        *panels.starts(panel, chunk).add(r) = sum as i32 * -CENTRE.cast_signed();
                     }
                 }
             }
@@ -149,36 +164,68 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
     }
 }
 
-/// Rounds the 32 values of a chunk to `to`; their scale, and the sum of the whole numbers.
+/// Of each chunk the scale, and the sum of the whole numbers.
+struct Rounded {
+    scales: [f32; LANES],
+    sums: [f32; LANES],
+}
+
+/// Rounds the first `n_chunks` of `values`, 32 each, to where `to` says.
+///
+/// As many together as a vector has lanes: one chunk after the other waits for its greatest value, and again for its sum.
 ///
 /// # Safety
-/// `PLANES` times 32 bytes at `to` are writable.
+/// For every chunk, `PLANES` times 32 bytes at `to(chunk)` are writable.
 #[inline(always)]
-unsafe fn round<S: Simd, const PLANES: usize>(simd: S, values: [S::V; 2], to: *mut i8) -> (f32, f32) {
+unsafe fn round<S: Simd, const PLANES: usize>(
+    simd: S,
+    values: &[[S::V; 2]; LANES],
+    n_chunks: usize,
+    to: impl Fn(usize) -> *mut i8,
+) -> Rounded {
     // With two bytes, the greatest that both can hold: `127 * 256 + 127`.
-    let greatest = if PLANES == 1 { 127.0 } else { 32_639.0 };
-    let mut size = simd.zero();
-    for value in values {
-        size = simd.max(simd.max(value, simd.sub(simd.zero(), value)), size);
+    let greatest = simd.splat(if PLANES == 1 { 127.0 } else { 32_639.0 });
+    let mut sizes = [simd.zero(); LANES];
+    for (size, values) in sizes.iter_mut().zip(values).take(n_chunks) {
+        for value in *values {
+            *size = simd.max(simd.max(value, simd.sub(simd.zero(), value)), *size);
+        }
     }
-    let size = simd.reduce_max(size);
-    let (scale, inverse) = if size > SMALLEST { (size / greatest, greatest / size) } else { (0.0, 0.0) };
-    let mut sum = simd.zero();
-    for (half, value) in values.into_iter().enumerate() {
-        let value = simd.round(simd.mul(value, simd.splat(inverse)));
-        sum = simd.add(sum, value);
-        // SAFETY: as promised by the caller.
-        unsafe {
-            if PLANES == 1 {
-                simd.store_i8(to.add(half * LANES), value);
-            } else {
-                // A quarter more, so that what is halfway goes up and leaves -128.
-                let high = simd.round(simd.mul_add(value, simd.splat(1.0 / 256.0), simd.splat(0.25 / 256.0)));
-                let low = simd.mul_add(high, simd.splat(-256.0), value);
-                simd.store_i8(to.add(half * LANES), high);
-                simd.store_i8(to.add(CHUNK + half * LANES), low);
+    let sizes = simd.max_each(&sizes);
+    let smallest = simd.splat(SMALLEST);
+    let mut inverses = [0.0; LANES];
+    let mut rounded = Rounded { scales: [0.0; LANES], sums: [0.0; LANES] };
+    // SAFETY: sixteen values each.
+    unsafe {
+        let scales = simd.where_greater(sizes, smallest, simd.div(sizes, greatest));
+        simd.store(rounded.scales.as_mut_ptr(), scales);
+        let inverse = simd.where_greater(sizes, smallest, simd.div(greatest, sizes));
+        simd.store(inverses.as_mut_ptr(), inverse);
+    }
+    let mut sums = [simd.zero(); LANES];
+    for (chunk, ((sum, values), inverse)) in
+        sums.iter_mut().zip(values).zip(inverses).take(n_chunks).enumerate()
+    {
+        let to = to(chunk);
+        for (half, value) in values.iter().enumerate() {
+            let value = simd.round(simd.mul(*value, simd.splat(inverse)));
+            *sum = simd.add(*sum, value);
+            // SAFETY: as promised by the caller.
+            unsafe {
+                if PLANES == 1 {
+                    simd.store_i8(to.add(half * LANES), value);
+                } else {
+                    // A quarter more, so that what is halfway goes up and leaves -128.
+                    let quarter = simd.splat(0.25 / 256.0);
+                    let high = simd.round(simd.mul_add(value, simd.splat(1.0 / 256.0), quarter));
+                    let low = simd.mul_add(high, simd.splat(-256.0), value);
+                    simd.store_i8(to.add(half * LANES), high);
+                    simd.store_i8(to.add(CHUNK + half * LANES), low);
+                }
             }
         }
     }
-    (scale, simd.reduce_add(sum))
+    // SAFETY: sixteen values.
+    unsafe { simd.store(rounded.sums.as_mut_ptr(), simd.add_each(&sums)) };
+    rounded
 }

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use half::{bf16, f16};
 
-use crate::packed::{CHUNK, FloatType};
+use crate::packed::{CHUNK, FloatType, Header};
 use crate::simd::{Element, LANES, Simd};
 
 /// What a chunk of 32 columns holds.
@@ -93,6 +93,25 @@ pub(super) unsafe fn load_scales<S: Simd>(simd: S, p: *const u8, scales: FloatTy
     }
 }
 
+/// The sixteen biases of the group at `group`, whose scales are `scale`; `middle` is `2^(bits - 1)`.
+///
+/// # Safety
+/// The header is readable.
+#[inline(always)]
+pub(super) unsafe fn load_biases<S: Simd>(
+    simd: S,
+    group: *const u8,
+    header: Header,
+    scale: S::V,
+    middle: f32,
+) -> S::V {
+    if header.is_centred {
+        return simd.mul(scale, simd.splat(-middle));
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { load_scales(simd, group.add(header.scale_bytes()), header.scales) }
+}
+
 /// Evaluates `$body` for the columns `$i` of a chunk: unrolled where shifts need immediate amounts, else four at
 /// a time, since plain values would only be more code.
 macro_rules! for_columns {
@@ -123,28 +142,29 @@ macro_rules! for_columns {
 }
 pub(super) use for_columns;
 
-/// Evaluates `$body` with `$code` naming the [`Code`] of `$coding`, and `$scales` the type of its scales.
+/// Evaluates `$body` with `$code` naming the [`Code`] of `$coding`, and `$header` what its groups begin with.
 macro_rules! with_code {
-    ($coding:expr, |$code:ident, $scales:ident| $body:expr) => {{
+    ($coding:expr, |$code:ident, $header:ident| $body:expr) => {{
         use crate::matmul::coding::{Affine, Plain};
-        use crate::packed::{Coding, FloatType};
+        use crate::packed::{Coding, FloatType, Header};
+        const NONE: Header = Header { scales: FloatType::F32, is_centred: false };
         macro_rules! as_code {
             ($t:ty, $s:expr) => {{
                 type $code = $t;
-                let $scales: FloatType = $s;
+                let $header: Header = $s;
                 $body
             }};
         }
         match $coding {
-            Coding::Affine { bits: 2, scales } => as_code!(Affine<2>, scales),
-            Coding::Affine { bits: 3, scales } => as_code!(Affine<3>, scales),
-            Coding::Affine { bits: 4, scales } => as_code!(Affine<4>, scales),
-            Coding::Affine { bits: 5, scales } => as_code!(Affine<5>, scales),
-            Coding::Affine { bits: 6, scales } => as_code!(Affine<6>, scales),
-            Coding::Affine { bits: _, scales } => as_code!(Affine<8>, scales),
-            Coding::Plain(FloatType::F32) => as_code!(Plain<f32>, FloatType::F32),
-            Coding::Plain(FloatType::F16) => as_code!(Plain<half::f16>, FloatType::F32),
-            Coding::Plain(FloatType::Bf16) => as_code!(Plain<half::bf16>, FloatType::F32),
+            Coding::Affine { bits: 2, header } => as_code!(Affine<2>, header),
+            Coding::Affine { bits: 3, header } => as_code!(Affine<3>, header),
+            Coding::Affine { bits: 4, header } => as_code!(Affine<4>, header),
+            Coding::Affine { bits: 5, header } => as_code!(Affine<5>, header),
+            Coding::Affine { bits: 6, header } => as_code!(Affine<6>, header),
+            Coding::Affine { bits: _, header } => as_code!(Affine<8>, header),
+            Coding::Plain(FloatType::F32) => as_code!(Plain<f32>, NONE),
+            Coding::Plain(FloatType::F16) => as_code!(Plain<half::f16>, NONE),
+            Coding::Plain(FloatType::Bf16) => as_code!(Plain<half::bf16>, NONE),
         }
     }};
 }

@@ -3,10 +3,10 @@
 //! Bound by memory for one row and by arithmetic from about four. Each group's sum is kept apart and
 //! scaled once, so a value costs a shift, a logical operation and one multiply-add per row.
 
-use super::coding::{Code, for_columns, load_scales, with_code};
-use super::{Product, Unit};
+use super::coding::{Code, for_columns, load_biases, load_scales, with_code};
+use super::{Block, Product, Unit};
 use crate::Cpu;
-use crate::packed::{CHUNK, FloatType, Layout};
+use crate::packed::{CHUNK, Header};
 use crate::simd::{Kernel, LANES, Simd, unroll_32};
 
 /// Rows of the widest kernel here.
@@ -54,10 +54,8 @@ impl Kernel for Units<'_> {
         for number in first..end {
             let unit = weights.unit(number);
             for panel in 0..product.panels.n_panels() {
-                let segments = weights.segments.iter().skip(unit.segment).take(weights.blocks_per_unit());
-                for (segment, sums) in segments.zip(&mut sums) {
-                    let at = weights.block(segment, unit.block);
-                    let block = Block { layout: segment.layout, at, product, panel };
+                for (block, sums) in weights.blocks(unit).zip(&mut sums) {
+                    let block = PanelBlock { block, product, panel };
                     match product.panels.width {
                         1 => block.dot::<S, 1>(simd, sums),
                         2 => block.dot::<S, 2>(simd, sums),
@@ -92,26 +90,25 @@ fn finish<S: Simd>(
     }
 }
 
-/// A block of sixteen rows of weights.
+/// A block of weights, and the panel that it is multiplied with.
 #[derive(Clone, Copy)]
-struct Block<'a> {
-    layout: Layout,
-    at: *const u8,
+struct PanelBlock<'a> {
+    block: Block,
     product: Product<'a>,
     panel: usize,
 }
 
-impl Block<'_> {
+impl PanelBlock<'_> {
     /// The products with the rows of its panel, to the first `ROWS` of `out`.
     #[inline(always)]
     fn dot<S: Simd, const ROWS: usize>(self, simd: S, out: &mut [[f32; LANES]; MAX_ROWS]) {
         if ROWS > S::FEW_ROWS.next_multiple_of(2) {
             return;
         }
-        with_code!(self.layout.coding, |C, scales| {
+        with_code!(self.block.layout.coding, |C, header| {
             // A function of its own for every code and number of rows: one for all would not fit the
             // optimizer's patience.
-            simd.run(Dot::<C, ROWS> { block: self, scales, out, code: std::marker::PhantomData });
+            simd.run(Dot::<C, ROWS> { block: self, header, out, code: std::marker::PhantomData });
         });
     }
 }
@@ -126,8 +123,8 @@ const fn chains<S: Simd>(rows: usize) -> usize {
 }
 
 struct Dot<'a, C, const ROWS: usize> {
-    block: Block<'a>,
-    scales: FloatType,
+    block: PanelBlock<'a>,
+    header: Header,
     out: &'a mut [[f32; LANES]; MAX_ROWS],
     code: std::marker::PhantomData<C>,
 }
@@ -135,7 +132,12 @@ struct Dot<'a, C, const ROWS: usize> {
 impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Dot { block: Block { layout, at: mut group, product, panel }, scales, out, .. } = self;
+        let Dot {
+            block: PanelBlock { block: Block { layout, at: mut group }, product, panel },
+            header,
+            out,
+            ..
+        } = self;
         let mut x = product.panels.values(panel);
         let mut x_sums = product.panels.sums(panel);
         let header_bytes = layout.header_bytes();
@@ -170,11 +172,9 @@ impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
             }
             // SAFETY: the header is within the block.
             let header = C::AFFINE.then(|| unsafe {
-                let scale = load_scales(simd, group, scales);
-                (
-                    simd.mul(scale, simd.splat(C::RANGE)),
-                    load_scales(simd, group.add(header_bytes / 2), scales),
-                )
+                let scale = load_scales(simd, group, header.scales);
+                let bias = load_biases(simd, group, header, scale, C::RANGE / 2.0);
+                (simd.mul(scale, simd.splat(C::RANGE)), bias)
             });
             for ((total, sums), group_sum) in totals.iter_mut().zip(sums).zip(group_sums) {
                 let sum = match chains::<S>(ROWS) {

@@ -43,8 +43,9 @@ fn every_affine_format_agrees_with_double_precision() {
             for scales in [FloatType::F32, FloatType::F16, FloatType::Bf16] {
                 seed += 10;
                 for n_rows in [1, 3, 9] {
-                    let matrix = RandomMatrix::affine(41, 128 * 3, bits, group_size, scales, seed);
-                    check(&[matrix], Arrangement::Stacked, n_rows);
+                    let random = || RandomMatrix::affine(41, 128 * 3, bits, group_size, scales, seed);
+                    check(&[random()], Arrangement::Stacked, n_rows);
+                    check(&[random().centred()], Arrangement::Stacked, n_rows);
                 }
             }
         }

@@ -5,11 +5,11 @@
 //! sums in its scratch memory; at the end the sums go through the epilogue. Unpacking costs a few
 //! operations per weight, which the rows share.
 
-use super::coding::{Code, for_columns, load_scales, with_code};
-use super::{Product, Unit};
+use super::coding::{Code, for_columns, load_biases, load_scales, with_code};
+use super::{Block, PREFETCH_ROWS, Product, Unit};
 use crate::Cpu;
 use crate::memory::with_scratch;
-use crate::packed::{CHUNK, FloatType, Layout};
+use crate::packed::{CHUNK, Header};
 use crate::simd::{Kernel, LANES, Simd, unroll_32};
 use crate::tile::{self, Operands, with_rows};
 
@@ -60,37 +60,22 @@ struct Job<'a> {
     unpacked: &'a mut [f32],
 }
 
-/// A block that a job works on.
-#[derive(Clone, Copy)]
-struct Block {
-    layout: Layout,
-    at: *const u8,
-}
-
 impl Kernel for Job<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Job { product, panels, units, sums, unpacked } = self;
         let weights = product.weights;
         let width = product.panels.width;
-        let mut blocks = [None; BLOCKS];
-        let mut n_blocks = 0;
-        for number in units.clone() {
-            let unit = weights.unit(number);
-            for segment in weights.segments.iter().skip(unit.segment).take(weights.blocks_per_unit()) {
-                blocks[n_blocks] =
-                    Some(Block { layout: segment.layout, at: weights.block(segment, unit.block) });
-                n_blocks += 1;
-            }
-        }
+        let blocks: [_; BLOCKS] = weights.all_blocks(units.clone());
+        let n_blocks = blocks.iter().flatten().count();
 
         let n_cols = product.panels.n_cols;
         for first_col in (0..n_cols).step_by(STRETCH) {
             let n_steps = STRETCH.min(n_cols - first_col);
             for (block, to) in blocks.iter().flatten().zip(unpacked.chunks_exact_mut(STRETCH * LANES)) {
-                with_code!(block.layout.coding, |C, scales| {
+                with_code!(block.layout.coding, |C, header| {
                     let code = std::marker::PhantomData::<C>;
-                    simd.run(Unpack { block: *block, scales, first_col, n_cols: n_steps, to, code });
+                    simd.run(Unpack { block: *block, header, first_col, n_cols: n_steps, to, code });
                 });
             }
             for (panel, sums) in panels.clone().zip(sums.chunks_exact_mut(width * BLOCKS * LANES)) {
@@ -111,10 +96,11 @@ impl Kernel for Job<'_> {
             }
         }
 
-        for (i, number) in units.enumerate() {
-            let unit = weights.unit(number);
-            let first_row = panels.start * width;
-            for row in first_row..(panels.end * width).min(product.panels.n_rows) {
+        let first_row = panels.start * width;
+        for row in first_row..(panels.end * width).min(product.panels.n_rows) {
+            for (i, number) in units.clone().enumerate() {
+                let unit = weights.unit(number);
+                product.output.prefetch(simd, unit, row + PREFETCH_ROWS);
                 finish(simd, product, unit, row, &sums[((row - first_row) * BLOCKS + i) * LANES..]);
             }
         }
@@ -170,7 +156,7 @@ impl<const ROWS: usize, const N: usize> Kernel for Tile<ROWS, N> {
 /// Unpacks columns of a block to `[n_cols][16]` numbers.
 struct Unpack<'a, C> {
     block: Block,
-    scales: FloatType,
+    header: Header,
     /// A multiple of every group size, as is `STRETCH`.
     first_col: usize,
     n_cols: usize,
@@ -181,7 +167,7 @@ struct Unpack<'a, C> {
 impl<C: Code> Kernel for Unpack<'_, C> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Unpack { block: Block { layout, at }, scales, first_col, n_cols, to, .. } = self;
+        let Unpack { block: Block { layout, at }, header, first_col, n_cols, to, .. } = self;
         let group_cols = layout.chunks_per_group * CHUNK;
         let group_bytes = layout.group_bytes();
         let header_bytes = layout.header_bytes();
@@ -192,8 +178,10 @@ impl<C: Code> Kernel for Unpack<'_, C> {
             // SAFETY: the group is within the block, and `to` has room for its columns.
             unsafe {
                 let header = C::AFFINE.then(|| {
-                    let scale = simd.mul(load_scales(simd, group, scales), simd.splat(C::RANGE));
-                    (scale, simd.sub(load_scales(simd, group.add(header_bytes / 2), scales), scale))
+                    let scale = load_scales(simd, group, header.scales);
+                    let bias = load_biases(simd, group, header, scale, C::RANGE / 2.0);
+                    let scale = simd.mul(scale, simd.splat(C::RANGE));
+                    (scale, simd.sub(bias, scale))
                 });
                 let mut chunk = group.add(header_bytes);
                 for _ in 0..layout.chunks_per_group {

@@ -8,8 +8,8 @@
 //! y += scale * (x_scale * sum(q * x)) + bias * (x_scale * sum(x))
 //! ```
 //!
-//! in f32, chunk after chunk. Where every bias is `-2^(bits - 1) * scale`, as in formats that have none,
-//! `q - 2^(bits - 1)` is multiplied instead, by starting the sum of products with the difference.
+//! in f32, chunk after chunk. Of a matrix that is centred, `q - 2^(bits - 1)` is multiplied instead, by starting the
+//! sum of products with the difference.
 //! Every number of rows goes this way, in this order, so a row's results do not depend on the rows beside it.
 
 mod dot;
@@ -20,11 +20,11 @@ mod unpack;
 use unpack::{Unpack, with_bits};
 
 use super::tiled::width;
-use super::{Input, Output, Product};
+use super::{Input, Output, PREFETCH_ROWS, Product};
 use crate::activations::whole::{WholePanels, with_whole_panels};
 use crate::memory::with_scratch;
+use crate::packed::CHUNK;
 use crate::packed::quads::QUADS;
-use crate::packed::{CHUNK, Layout};
 use crate::simd::{Kernel, LANES, Simd};
 use crate::tile::{self, with_rows};
 use crate::{Cpu, PackedWeights};
@@ -51,43 +51,35 @@ pub(super) fn multiply<const PLANES: usize>(
 ) {
     let n_inputs = weights.n_inputs();
     let n_rows = input.x.len() / n_inputs;
-    let few = dot::width(n_rows);
+    let few = dot::width(n_rows, cpu.few_whole_rows());
     let width = few.unwrap_or_else(|| width(n_rows, cpu.whole_rows()));
-    with_whole_panels::<PLANES, _>(
-        cpu,
-        input.x,
-        n_inputs,
-        input.norm,
-        width,
-        weights.centred_bits,
-        |panels| {
-            let product = Product { weights, panels, output };
-            if few.is_some() {
-                return dot::multiply::<PLANES>(cpu, product);
-            }
-            let units_per_step = BLOCKS / weights.blocks_per_unit();
-            let n_steps = weights.n_units().div_ceil(units_per_step);
-            let n_panels = panels.n_panels();
-            let n_jobs_wanted = cpu.pool().n_threads() * JOBS_PER_THREAD;
-            let panels_per_job =
-                n_panels.div_ceil(n_jobs_wanted.div_ceil(n_steps)).clamp(1, (MAX_ROWS / width).max(1));
-            let n_panel_jobs = n_panels.div_ceil(panels_per_job);
-            cpu.pool().for_each(n_steps * n_panel_jobs, |job| {
-                let first_panel = job / n_steps * panels_per_job;
-                let panels = first_panel..(first_panel + panels_per_job).min(n_panels);
-                let first_unit = job % n_steps * units_per_step;
-                let units = first_unit..(first_unit + units_per_step).min(weights.n_units());
-                let n_sums = panels.len() * width * SUM_FLOATS;
-                with_scratch(n_sums + WORD_FLOATS + HEADER_FLOATS, |scratch| {
-                    let (sums, rest) = scratch.split_at_mut(n_sums);
-                    let (words, headers) = rest.split_at_mut(WORD_FLOATS);
-                    let (sums, words, headers) =
-                        (sums.as_mut_ptr(), words.as_mut_ptr().cast(), headers.as_mut_ptr());
-                    cpu.run_whole(Job::<PLANES> { product, panels, units, sums, words, headers });
-                });
+    with_whole_panels::<PLANES, _>(cpu, input.x, n_inputs, input.norm, width, |panels| {
+        let product = Product { weights, panels, output };
+        if few.is_some() {
+            return dot::multiply::<PLANES>(cpu, product);
+        }
+        let units_per_step = BLOCKS / weights.blocks_per_unit();
+        let n_steps = weights.n_units().div_ceil(units_per_step);
+        let n_panels = panels.n_panels();
+        let n_jobs_wanted = cpu.pool().n_threads() * JOBS_PER_THREAD;
+        let panels_per_job =
+            n_panels.div_ceil(n_jobs_wanted.div_ceil(n_steps)).clamp(1, (MAX_ROWS / width).max(1));
+        let n_panel_jobs = n_panels.div_ceil(panels_per_job);
+        cpu.pool().for_each(n_steps * n_panel_jobs, |job| {
+            let first_panel = job / n_steps * panels_per_job;
+            let panels = first_panel..(first_panel + panels_per_job).min(n_panels);
+            let first_unit = job % n_steps * units_per_step;
+            let units = first_unit..(first_unit + units_per_step).min(weights.n_units());
+            let n_sums = panels.len() * width * SUM_FLOATS;
+            with_scratch(n_sums + WORD_FLOATS + HEADER_FLOATS, |scratch| {
+                let (sums, rest) = scratch.split_at_mut(n_sums);
+                let (words, headers) = rest.split_at_mut(WORD_FLOATS);
+                let (sums, words, headers) =
+                    (sums.as_mut_ptr(), words.as_mut_ptr().cast(), headers.as_mut_ptr());
+                cpu.run_whole(Job::<PLANES> { product, panels, units, sums, words, headers });
             });
-        },
-    );
+        });
+    });
 }
 
 /// One or two blocks for a range of panels.
@@ -103,60 +95,55 @@ struct Job<'a, const PLANES: usize> {
     headers: *mut f32,
 }
 
-/// A block of sixteen rows of weights.
-#[derive(Clone, Copy)]
-struct Block {
-    layout: Layout,
-    at: *const u8,
-}
-
 impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Job { product, panels, units, sums, words, headers } = self;
         let weights = product.weights;
         let width = product.panels.width;
-        let mut blocks = [None; BLOCKS];
-        let mut n_blocks = 0;
-        for number in units.clone() {
-            let unit = weights.unit(number);
-            for segment in weights.segments.iter().skip(unit.segment).take(weights.blocks_per_unit()) {
-                blocks[n_blocks] =
-                    Some(Block { layout: segment.layout, at: weights.block(segment, unit.block) });
-                n_blocks += 1;
-            }
-        }
+        let blocks: [_; BLOCKS] = weights.all_blocks(units.clone());
+        let n_blocks = blocks.iter().flatten().count();
+        let is_centred = blocks.map(|it| it.is_some_and(|it| it.layout.is_centred()));
+        let n_at_once = if n_blocks == 2 && is_centred[0] == is_centred[1] { 2 } else { 1 };
 
         for first_chunk in (0..product.panels.n_chunks).step_by(STRETCH) {
             let n_chunks = STRETCH.min(product.panels.n_chunks - first_chunk);
             for (b, block) in blocks.into_iter().flatten().enumerate() {
                 let (words, headers) = (words.wrapping_add(b * LANES), headers.wrapping_add(b * 2 * LANES));
-                with_bits!(block.layout.coding, |BITS, scales| {
-                    simd.run(Unpack::<BITS> { block, scales, first_chunk, n_chunks, words, headers });
+                with_bits!(block.layout.coding, |BITS, header| {
+                    simd.run(Unpack::<BITS> { block, header, first_chunk, n_chunks, words, headers });
                 });
             }
             for (i, panel) in panels.clone().enumerate() {
                 let x = product.panels.values(panel, first_chunk).cast_const();
                 let x_scales = product.panels.scales(panel, first_chunk).cast_const();
                 let x_sums = product.panels.sums(panel, first_chunk).cast_const();
+                let starts = product.panels.starts(panel, first_chunk).cast_const();
                 let sums = sums.wrapping_add(i * width * SUM_FLOATS);
                 let fresh = first_chunk == 0;
-                let operands = Operands { x, x_scales, x_sums, words, headers, n_chunks, fresh, sums };
-                with_rows!(width, |ROWS| if ROWS <= S::WHOLE_ROWS {
-                    match (n_blocks, product.panels.centred_bits.is_some()) {
-                        (2, true) => simd.run(Tile::<ROWS, 2, PLANES, true>(operands)),
-                        (2, false) => simd.run(Tile::<ROWS, 2, PLANES, false>(operands)),
-                        (_, true) => simd.run(Tile::<ROWS, 1, PLANES, true>(operands)),
-                        (_, false) => simd.run(Tile::<ROWS, 1, PLANES, false>(operands)),
-                    }
-                });
+                for first in (0..n_blocks).step_by(n_at_once) {
+                    let words = words.wrapping_add(first * LANES).cast_const();
+                    let headers = headers.wrapping_add(first * 2 * LANES).cast_const();
+                    let sums = sums.wrapping_add(first * LANES);
+                    let operands =
+                        Operands { x, x_scales, x_sums, starts, words, headers, n_chunks, fresh, sums };
+                    with_rows!(width, |ROWS| if ROWS <= S::WHOLE_ROWS {
+                        match (n_at_once, is_centred[first]) {
+                            (2, true) => simd.run(Tile::<ROWS, 2, PLANES, true>(operands)),
+                            (2, false) => simd.run(Tile::<ROWS, 2, PLANES, false>(operands)),
+                            (_, true) => simd.run(Tile::<ROWS, 1, PLANES, true>(operands)),
+                            (_, false) => simd.run(Tile::<ROWS, 1, PLANES, false>(operands)),
+                        }
+                    });
+                }
             }
         }
 
-        for (i, number) in units.enumerate() {
-            let unit = weights.unit(number);
-            let first_row = panels.start * width;
-            for row in first_row..(panels.end * width).min(product.panels.n_rows) {
+        let first_row = panels.start * width;
+        for row in first_row..(panels.end * width).min(product.panels.n_rows) {
+            for (i, number) in units.clone().enumerate() {
+                let unit = weights.unit(number);
+                product.output.prefetch(simd, unit, row + PREFETCH_ROWS);
                 // SAFETY: the sums of the unit's one or two blocks follow each other; this job alone has the
                 // pair of unit and row.
                 unsafe {
@@ -178,6 +165,7 @@ struct Operands {
     /// `[n_chunks][ROWS]`.
     x_scales: *const f32,
     x_sums: *const f32,
+    starts: *const i32,
     /// As a job has them.
     words: *const u32,
     headers: *const f32,
@@ -195,7 +183,17 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
 {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Operands { x, mut x_scales, mut x_sums, mut words, mut headers, n_chunks, fresh, sums } = self.0;
+        let Operands {
+            x,
+            mut x_scales,
+            mut x_sums,
+            mut starts,
+            mut words,
+            mut headers,
+            n_chunks,
+            fresh,
+            sums,
+        } = self.0;
         let mut x: *const u32 = x.cast();
         // SAFETY: the panel has `n_chunks` records of `ROWS` rows, words and headers as many chunks of `BLOCKS`
         // blocks, and the sums `ROWS` rows.
@@ -212,7 +210,7 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                 }
                 if CENTRED {
                     for (r, row) in dots.iter_mut().enumerate() {
-                        let start = simd.splat_u32(*x_sums.cast::<u32>().add(r));
+                        let start = simd.splat_u32((*starts.add(r)).cast_unsigned());
                         for dot in row {
                             *dot = if PLANES == 2 { simd.add_u32(*dot, start) } else { start };
                         }
@@ -220,20 +218,21 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                 }
                 add_plane::<S, ROWS, N, PLANES>(simd, x.add((PLANES - 1) * QUADS), words, &mut dots);
                 for (r, (row, dots)) in totals.iter_mut().zip(dots).enumerate() {
-                    let (x_scale, x_sum) = (simd.splat(*x_scales.add(r)), simd.splat(*x_sums.add(r)));
+                    let x_scale = simd.splat(*x_scales.add(r));
                     for (b, (total, dot)) in row.iter_mut().zip(dots).enumerate() {
                         let scale = simd.load(headers.add(b * 2 * LANES));
                         let scaled = simd.mul(simd.to_f32(dot), x_scale);
                         *total = simd.mul_add(scaled, scale, *total);
                         if !CENTRED {
                             let bias = simd.load(headers.add((b * 2 + 1) * LANES));
-                            *total = simd.mul_add(bias, x_sum, *total);
+                            *total = simd.mul_add(bias, simd.splat(*x_sums.add(r)), *total);
                         }
                     }
                 }
                 x = x.add(ROWS * PLANES * QUADS);
                 x_scales = x_scales.add(ROWS);
                 x_sums = x_sums.add(ROWS);
+                starts = starts.add(ROWS);
                 words = words.add(QUADS * BLOCKS * LANES);
                 headers = headers.add(BLOCKS * 2 * LANES);
             }

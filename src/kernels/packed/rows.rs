@@ -59,9 +59,13 @@ impl PackedWeights {
                                 *out = read(chunk, i * LANES + lane, values);
                             }
                         }
-                        Coding::Affine { bits, scales } => {
-                            let scale = read(group, lane, scales);
-                            let bias = read(group.add(layout.header_bytes() / 2), lane, scales);
+                        Coding::Affine { bits, header } => {
+                            let scale = read(group, lane, header.scales);
+                            let bias = if header.is_centred {
+                                -((1 << (bits - 1)) as f32) * scale
+                            } else {
+                                read(group.add(header.scale_bytes()), lane, header.scales)
+                            };
                             let words = chunk.cast::<u32>().add(lane);
                             let value = match self.precision {
                                 Precision::F32 => value,

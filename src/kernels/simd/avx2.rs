@@ -56,6 +56,7 @@ impl Simd for Avx2 {
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 4;
     const WHOLE_ROWS: usize = 3;
+    const FEW_WHOLE_ROWS: usize = 4;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {

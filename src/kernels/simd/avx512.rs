@@ -7,7 +7,7 @@ use std::arch::x86_64 as x;
 
 use half::{bf16, f16};
 
-use super::{Kernel, Simd};
+use super::{Kernel, LANES, Simd};
 
 /// Proof that the machine has AVX-512 F, BW, DQ and VL, and VNNI if so said.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,29 @@ macro_rules! op {
     }};
 }
 
+/// Combines the lanes of each of sixteen vectors, with half the shuffles of one after the other.
+macro_rules! reduce_each {
+    ($vectors:expr, $combine:path) => {
+        op!({
+            let v = $vectors;
+            let mut quarters = [x::_mm512_setzero_ps(); 4];
+            for (quarter, v) in quarters.iter_mut().zip(v.chunks_exact(4)) {
+                let ab = $combine(x::_mm512_unpacklo_ps(v[0], v[1]), x::_mm512_unpackhi_ps(v[0], v[1]));
+                let cd = $combine(x::_mm512_unpacklo_ps(v[2], v[3]), x::_mm512_unpackhi_ps(v[2], v[3]));
+                let (ab, cd) = (x::_mm512_castps_pd(ab), x::_mm512_castps_pd(cd));
+                let low = x::_mm512_castpd_ps(x::_mm512_unpacklo_pd(ab, cd));
+                let high = x::_mm512_castpd_ps(x::_mm512_unpackhi_pd(ab, cd));
+                // In every 128 bits: what is left of a, b, c and d there.
+                *quarter = $combine(low, high);
+            }
+            let [a, b, c, d] = quarters;
+            let ab = $combine(x::_mm512_shuffle_f32x4::<0x44>(a, b), x::_mm512_shuffle_f32x4::<0xee>(a, b));
+            let cd = $combine(x::_mm512_shuffle_f32x4::<0x44>(c, d), x::_mm512_shuffle_f32x4::<0xee>(c, d));
+            $combine(x::_mm512_shuffle_f32x4::<0x88>(ab, cd), x::_mm512_shuffle_f32x4::<0xdd>(ab, cd))
+        })
+    };
+}
+
 #[inline(always)]
 fn first(n: usize) -> u16 {
     debug_assert!(n <= 16);
@@ -54,6 +77,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     const TILE_BLOCKS: usize = 2;
     const FEW_ROWS: usize = 8;
     const WHOLE_ROWS: usize = 6;
+    const FEW_WHOLE_ROWS: usize = 8;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -126,6 +150,14 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     #[inline(always)]
     fn reduce_max(self, a: Self::V) -> f32 {
         op!(x::_mm512_reduce_max_ps(a))
+    }
+    #[inline(always)]
+    fn add_each(self, vectors: &[Self::V; LANES]) -> Self::V {
+        reduce_each!(vectors, x::_mm512_add_ps)
+    }
+    #[inline(always)]
+    fn max_each(self, vectors: &[Self::V; LANES]) -> Self::V {
+        reduce_each!(vectors, x::_mm512_max_ps)
     }
     #[inline(always)]
     fn greater_mask(self, a: Self::V, b: Self::V) -> u16 {

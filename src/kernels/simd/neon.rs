@@ -51,6 +51,7 @@ impl Simd for Neon {
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 3;
     const WHOLE_ROWS: usize = 2;
+    const FEW_WHOLE_ROWS: usize = 2;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {

@@ -29,6 +29,7 @@ impl Simd for Portable {
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 2;
     const WHOLE_ROWS: usize = 2;
+    const FEW_WHOLE_ROWS: usize = 1;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {

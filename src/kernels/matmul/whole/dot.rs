@@ -2,13 +2,12 @@
 //!
 //! Bound by memory up to about six rows, so a panel is padded to the next width that there is a kernel for.
 
-use super::Block;
 use super::unpack::{PREFETCH_BYTES, load_quad, with_bits};
 use crate::Cpu;
-use crate::activations::whole::WholePanels;
-use crate::matmul::Product;
-use crate::matmul::coding::load_scales;
-use crate::packed::FloatType;
+use crate::activations::whole::{CENTRE, WholePanels};
+use crate::matmul::coding::{load_biases, load_scales};
+use crate::matmul::{Block, Product};
+use crate::packed::Header;
 use crate::packed::quads::QUADS;
 use crate::simd::{Kernel, LANES, Simd};
 
@@ -20,8 +19,8 @@ const MAX_PANELS: usize = 2;
 const JOBS_PER_THREAD: usize = 8;
 
 /// Rows per panel if `n_rows` are few.
-pub(super) fn width(n_rows: usize) -> Option<usize> {
-    let n_panels = n_rows.div_ceil(MAX_ROWS);
+pub(super) fn width(n_rows: usize, few_rows: usize) -> Option<usize> {
+    let n_panels = n_rows.div_ceil(few_rows);
     (n_panels <= MAX_PANELS).then(|| match n_rows.div_ceil(n_panels) {
         3 => 4,
         5 => 6,
@@ -56,18 +55,14 @@ impl<const PLANES: usize> Kernel for Units<'_, PLANES> {
         for number in first..end {
             let unit = weights.unit(number);
             for panel in 0..panels.n_panels() {
-                let segments = weights.segments.iter().skip(unit.segment).take(weights.blocks_per_unit());
-                for (segment, out) in segments.zip(&mut sums) {
-                    let block = Block { layout: segment.layout, at: weights.block(segment, unit.block) };
-                    with_bits!(block.layout.coding, |BITS, scales| {
-                        match panels.width {
-                            1 => simd.run(Dot::<BITS, 1, PLANES> { block, scales, panels, panel, out }),
-                            2 => simd.run(Dot::<BITS, 2, PLANES> { block, scales, panels, panel, out }),
-                            4 => simd.run(Dot::<BITS, 4, PLANES> { block, scales, panels, panel, out }),
-                            6 => simd.run(Dot::<BITS, 6, PLANES> { block, scales, panels, panel, out }),
-                            _ => simd.run(Dot::<BITS, 8, PLANES> { block, scales, panels, panel, out }),
-                        }
-                    });
+                for (block, out) in weights.blocks(unit).zip(&mut sums) {
+                    match panels.width {
+                        1 => block.dot::<S, 1, PLANES>(simd, panels, panel, out),
+                        2 => block.dot::<S, 2, PLANES>(simd, panels, panel, out),
+                        4 => block.dot::<S, 4, PLANES>(simd, panels, panel, out),
+                        6 => block.dot::<S, 6, PLANES>(simd, panels, panel, out),
+                        _ => block.dot::<S, 8, PLANES>(simd, panels, panel, out),
+                    }
                 }
                 let first_row = panel * panels.width;
                 let rows = first_row..(first_row + panels.width).min(panels.n_rows);
@@ -83,10 +78,29 @@ impl<const PLANES: usize> Kernel for Units<'_, PLANES> {
     }
 }
 
+impl Block {
+    /// The products with the rows of a panel, to the first `ROWS` of `out`.
+    #[inline(always)]
+    fn dot<S: Simd, const ROWS: usize, const PLANES: usize>(
+        self,
+        simd: S,
+        panels: WholePanels,
+        panel: usize,
+        out: &mut [[f32; LANES]; MAX_ROWS],
+    ) {
+        if ROWS > S::FEW_WHOLE_ROWS {
+            return;
+        }
+        with_bits!(self.layout.coding, |BITS, header| {
+            simd.run(Dot::<BITS, ROWS, PLANES> { block: self, header, panels, panel, out });
+        });
+    }
+}
+
 /// The products of a block with the rows of a panel, to the first `ROWS` of `out`.
 struct Dot<'a, const BITS: usize, const ROWS: usize, const PLANES: usize> {
     block: Block,
-    scales: FloatType,
+    header: Header,
     panels: WholePanels,
     panel: usize,
     out: &'a mut [[f32; LANES]; MAX_ROWS],
@@ -95,11 +109,12 @@ struct Dot<'a, const BITS: usize, const ROWS: usize, const PLANES: usize> {
 impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'_, BITS, ROWS, PLANES> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Dot { block: Block { layout, at: mut group }, scales, panels, panel, out } = self;
+        let Dot { block: Block { layout, at: mut group }, header, panels, panel, out } = self;
         let mut x: *const u32 = panels.values(panel, 0).cast_const().cast();
         let mut x_scales = panels.scales(panel, 0).cast_const();
         let mut x_sums = panels.sums(panel, 0).cast_const();
-        let centred = panels.centred_bits.is_some();
+        let mut starts = panels.starts(panel, 0).cast_const();
+        let middle = 1 << (BITS - 1);
         let header_bytes = layout.header_bytes();
         let group_bytes = layout.group_bytes();
         let mut totals = [simd.zero(); ROWS];
@@ -109,8 +124,8 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
             }
             // SAFETY: the group and its chunks are within the block, their columns within the panel.
             unsafe {
-                let scale = load_scales(simd, group, scales);
-                let bias = load_scales(simd, group.add(header_bytes / 2), scales);
+                let scale = load_scales(simd, group, header.scales);
+                let bias = load_biases(simd, group, header, scale, middle as f32);
                 let mut chunk: *const u32 = group.add(header_bytes).cast();
                 for _ in 0..layout.chunks_per_group {
                     let mut dots = [[simd.zero_u32(); PLANES]; ROWS];
@@ -129,13 +144,15 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                         } else {
                             dots[0]
                         };
-                        if centred {
-                            dot = simd.add_u32(dot, simd.splat_u32(*x_sums.cast::<u32>().add(r)));
+                        if header.is_centred {
+                            // Exact: it was multiplied by the whole of it.
+                            let start = *starts.add(r) / (CENTRE / middle) as i32;
+                            dot = simd.add_u32(dot, simd.splat_u32(start.cast_unsigned()));
                         }
                         // In the order of the tile: a row's results must not depend on the rows beside it.
                         let scaled = simd.mul(simd.to_f32(dot), simd.splat(*x_scales.add(r)));
                         *total = simd.mul_add(scaled, scale, *total);
-                        if !centred {
+                        if !header.is_centred {
                             *total = simd.mul_add(bias, simd.splat(*x_sums.add(r)), *total);
                         }
                     }
@@ -143,6 +160,7 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                     x = x.wrapping_add(ROWS * PLANES * QUADS);
                     x_scales = x_scales.wrapping_add(ROWS);
                     x_sums = x_sums.wrapping_add(ROWS);
+                    starts = starts.wrapping_add(ROWS);
                 }
             }
             group = group.wrapping_add(group_bytes);

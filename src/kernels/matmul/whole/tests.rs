@@ -100,21 +100,22 @@ fn centred_weights_agree_with_double_precision_and_with_the_general_form() {
                 check(&[matrix()], Arrangement::Stacked, n_rows);
                 check(&[matrix(), up()], Arrangement::Gated(Activation::Silu), n_rows);
             }
-            // Beside a matrix with biases of its own, all take the general form.
-            let (matrix, other) = (matrix(), RandomMatrix::affine(16, 640, bits, group_size, scales, 7));
+            // One row with biases of its own, and all take the general form.
+            let most = RandomMatrix::affine(43, 640, bits, group_size, scales, 6).centred_to(42);
             for cpu in cpus_in(Precision::Int8) {
-                let pack = |them: &[_]| PackedWeights::pack(&cpu, them, Arrangement::Stacked).unwrap();
-                let centred = pack(&[matrix.matrix()]);
-                let general = pack(&[matrix.matrix(), other.matrix()]);
-                assert_eq!((centred.centred_bits, general.centred_bits), (Some(bits), None));
+                let pack = |it: &RandomMatrix| {
+                    PackedWeights::pack(&cpu, &[it.matrix()], Arrangement::Stacked).unwrap()
+                };
+                let (centred, general) = (pack(&matrix()), pack(&most));
+                assert!(centred.n_bytes() < general.n_bytes());
                 for n_rows in [1, 30] {
                     let x = normal(n_rows * 640, 8);
-                    let expected: Vec<f64> = product(&cpu, &general, &x)
-                        .chunks(43 + 16)
-                        .flat_map(|row| row[..43].iter().map(|&it| it.into()))
-                        .collect();
+                    let of = |weights| -> Vec<f32> {
+                        product(&cpu, weights, &x).chunks(43).flat_map(|row| row[..42].to_vec()).collect()
+                    };
+                    let expected: Vec<f64> = of(&general).into_iter().map(f64::from).collect();
                     let what = format!("{} {bits} bits, {n_rows} rows", cpu.path());
-                    assert_close(&product(&cpu, &centred, &x), &expected, LIMIT, &what);
+                    assert_close(&of(&centred), &expected, LIMIT, &what);
                 }
             }
         }
@@ -141,6 +142,8 @@ fn stacked_matrices_may_differ_in_everything_but_their_columns() {
             RandomMatrix::affine(40, 128, 5, 32, FloatType::F16, 1),
             RandomMatrix::affine(8, 128, 8, 64, FloatType::F32, 2),
             RandomMatrix::affine(16, 128, 3, 128, FloatType::Bf16, 4),
+            RandomMatrix::affine(24, 128, 5, 32, FloatType::F16, 5).centred(),
+            RandomMatrix::affine(24, 128, 8, 32, FloatType::F16, 6).centred(),
         ];
         check(&matrices, Arrangement::Stacked, n_rows);
     }
@@ -154,6 +157,8 @@ fn a_gate_is_applied_also_between_matrices_of_different_bits() {
             RandomMatrix::affine(41, 128, 6, 64, FloatType::F16, 2),
         ];
         check(&matrices, Arrangement::Gated(Activation::Silu), n_rows);
+        let [gate, up] = matrices;
+        check(&[gate, up.centred()], Arrangement::Gated(Activation::Silu), n_rows);
     }
 }
 
@@ -176,15 +181,23 @@ fn a_plain_matrix_among_them_makes_all_of_them_f32() {
 #[test]
 fn a_row_is_the_same_bit_by_bit_whatever_rows_are_beside_it() {
     const N_ROWS: usize = 40;
+    let n_cols = 640;
+    let random =
+        |n_out, bits, group_size| RandomMatrix::affine(n_out, n_cols, bits, group_size, FloatType::F16, 9);
+    let cases = [
+        vec![random(72, 4, 32)],
+        vec![random(72, 5, 64)],
+        vec![random(72, 8, 128)],
+        vec![random(72, 5, 32).centred()],
+        vec![random(72, 8, 32).centred()],
+        // The third block of the first is multiplied beside the first of the second.
+        vec![random(48, 5, 32).centred(), random(24, 8, 32)],
+    ];
     for (precision, _) in ROUNDED {
         for cpu in cpus_in(precision) {
-            for (bits, group_size, centred) in
-                [(4, 32, false), (5, 64, false), (8, 128, false), (5, 32, true), (8, 32, true)]
-            {
-                let n_cols = 640;
-                let matrix = RandomMatrix::affine(72, n_cols, bits, group_size, FloatType::F16, 9);
-                let matrix = if centred { matrix.centred() } else { matrix };
-                let weights = PackedWeights::pack(&cpu, &[matrix.matrix()], Arrangement::Stacked).unwrap();
+            for (case, matrices) in cases.iter().enumerate() {
+                let sources: Vec<_> = matrices.iter().map(RandomMatrix::matrix).collect();
+                let weights = PackedWeights::pack(&cpu, &sources, Arrangement::Stacked).unwrap();
                 let x = normal(N_ROWS * n_cols, 1);
                 let all = product(&cpu, &weights, &x);
                 for n_rows in 1..N_ROWS {
@@ -192,7 +205,7 @@ fn a_row_is_the_same_bit_by_bit_whatever_rows_are_beside_it() {
                         let some = product(&cpu, &weights, &x[first * n_cols..][..n_rows * n_cols]);
                         let same =
                             some.iter().zip(&all[first * 72..]).all(|(a, b)| a.to_bits() == b.to_bits());
-                        assert!(same, "{} {precision}, {bits} bits, {n_rows} rows", cpu.path());
+                        assert!(same, "{} {precision}, case {case}, {n_rows} rows", cpu.path());
                     }
                 }
             }
@@ -204,13 +217,15 @@ fn a_row_is_the_same_bit_by_bit_whatever_rows_are_beside_it() {
 fn rows_are_read_back_as_they_were_packed() {
     for cpu in cpus_in(Precision::Int8) {
         for bits in [2, 3, 4, 5, 6, 8] {
-            let matrix = RandomMatrix::affine(35, 128, bits, 64, FloatType::F16, 1);
-            let weights = PackedWeights::pack(&cpu, &[matrix.matrix()], Arrangement::Stacked).unwrap();
-            let rows: Vec<u32> = (0..35).rev().collect();
-            let mut out = vec![f32::NAN; 35 * 128];
-            weights.read_rows(&cpu, &rows, &mut out).unwrap();
-            let expected: Vec<f64> = (0..35 * 128).map(|i| matrix.at(34 - i / 128, i % 128)).collect();
-            assert_close(&out, &expected, 1e-7, &format!("{} {bits} bits", cpu.path()));
+            let random = || RandomMatrix::affine(35, 128, bits, 64, FloatType::F16, 1);
+            for matrix in [random(), random().centred()] {
+                let weights = PackedWeights::pack(&cpu, &[matrix.matrix()], Arrangement::Stacked).unwrap();
+                let rows: Vec<u32> = (0..35).rev().collect();
+                let mut out = vec![f32::NAN; 35 * 128];
+                weights.read_rows(&cpu, &rows, &mut out).unwrap();
+                let expected: Vec<f64> = (0..35 * 128).map(|i| matrix.at(34 - i / 128, i % 128)).collect();
+                assert_close(&out, &expected, 1e-7, &format!("{} {bits} bits", cpu.path()));
+            }
         }
     }
 }

@@ -1,18 +1,22 @@
 //! From packed bits to bytes: the values of a block, four columns to a lane, and its scales in f32.
 
-use super::{BLOCKS, Block};
-use crate::matmul::coding::load_scales;
+use super::BLOCKS;
+use crate::activations::whole::CENTRE;
+use crate::matmul::Block;
+use crate::matmul::coding::{load_biases, load_scales};
 use crate::packed::quads::{QUADS, in_bytes, parts, place};
-use crate::packed::{FloatType, Layout};
+use crate::packed::{Header, Layout};
 use crate::simd::{Kernel, LANES, Simd};
 
 /// Weights are asked for this far ahead: about the latency of memory times the speed of one core.
 pub(super) const PREFETCH_BYTES: usize = 4_096;
 
 /// Spreads chunks of a block; scales and biases of a group are repeated for each of its chunks.
+///
+/// Centred values are moved so that their middle is 128, whatever their bits: then the same number goes with the inputs.
 pub(super) struct Unpack<const BITS: usize> {
     pub(super) block: Block,
-    pub(super) scales: FloatType,
+    pub(super) header: Header,
     /// The first of a group.
     pub(super) first_chunk: usize,
     /// Whole groups.
@@ -26,8 +30,10 @@ pub(super) struct Unpack<const BITS: usize> {
 impl<const BITS: usize> Kernel for Unpack<BITS> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Unpack { block: Block { layout, at }, scales, first_chunk, n_chunks, mut words, mut headers } =
+        let Unpack { block: Block { layout, at }, header, first_chunk, n_chunks, mut words, mut headers } =
             self;
+        let middle = 1 << (BITS - 1);
+        let offset = simd.splat_u32(in_bytes(if header.is_centred { CENTRE - middle } else { 0 }));
         let Layout { chunks_per_group, .. } = layout;
         debug_assert!(
             first_chunk.is_multiple_of(chunks_per_group) && n_chunks.is_multiple_of(chunks_per_group)
@@ -40,15 +46,15 @@ impl<const BITS: usize> Kernel for Unpack<BITS> {
             }
             // SAFETY: the group is within the block, and there is room for its chunks.
             unsafe {
-                let scale = load_scales(simd, group, scales);
-                let bias = load_scales(simd, group.add(header_bytes / 2), scales);
+                let scale = load_scales(simd, group, header.scales);
+                let bias = load_biases(simd, group, header, scale, middle as f32);
                 let mut chunk: *const u32 = group.add(header_bytes).cast();
                 for _ in 0..chunks_per_group {
                     simd.store(headers, scale);
                     simd.store(headers.add(LANES), bias);
                     for quad in 0..QUADS {
                         let value = load_quad::<S, BITS>(simd, chunk, quad);
-                        simd.store_u32(words.add(quad * BLOCKS * LANES), value);
+                        simd.store_u32(words.add(quad * BLOCKS * LANES), simd.add_u32(value, offset));
                     }
                     chunk = chunk.wrapping_add(BITS * LANES);
                     words = words.wrapping_add(QUADS * BLOCKS * LANES);
@@ -85,24 +91,24 @@ pub(super) unsafe fn load_quad<S: Simd, const BITS: usize>(simd: S, chunk: *cons
     simd.or(value, simd.and(moved, in_bytes(((1 << high) - 1) << low)))
 }
 
-/// Evaluates `$body` with the constant `$bits` equal to those of `$coding`, and `$scales` the type of its scales.
+/// Evaluates `$body` with the constant `$bits` equal to those of `$coding`, and `$header` what its groups begin with.
 macro_rules! with_bits {
-    ($coding:expr, |$bits:ident, $scales:ident| $body:block) => {{
+    ($coding:expr, |$bits:ident, $header:ident| $body:block) => {{
         use crate::packed::Coding;
         macro_rules! case {
             ($b:literal, $s:expr) => {{
                 const $bits: usize = $b;
-                let $scales = $s;
+                let $header = $s;
                 $body
             }};
         }
         match $coding {
-            Coding::Affine { bits: 2, scales } => case!(2, scales),
-            Coding::Affine { bits: 3, scales } => case!(3, scales),
-            Coding::Affine { bits: 4, scales } => case!(4, scales),
-            Coding::Affine { bits: 5, scales } => case!(5, scales),
-            Coding::Affine { bits: 6, scales } => case!(6, scales),
-            Coding::Affine { bits: _, scales } => case!(8, scales),
+            Coding::Affine { bits: 2, header } => case!(2, header),
+            Coding::Affine { bits: 3, header } => case!(3, header),
+            Coding::Affine { bits: 4, header } => case!(4, header),
+            Coding::Affine { bits: 5, header } => case!(5, header),
+            Coding::Affine { bits: 6, header } => case!(6, header),
+            Coding::Affine { bits: _, header } => case!(8, header),
             Coding::Plain(_) => unreachable!("plain matrices are multiplied in f32"),
         }
     }};
