@@ -32,7 +32,7 @@ use crate::linear::{Linear, Matrix};
 use crate::quantized_kv::KvBits;
 use crate::rope::Rope;
 
-pub(crate) use layers::{PackedLayer, PackedLayers};
+pub(crate) use layers::{LayerParts, PackedLayers};
 
 /// The value of [`PATH_VARIABLE`] that leaves everything to MLX's own operations.
 const OFF: &str = "off";

@@ -11,7 +11,7 @@ use mlx_rs::{Array, Dtype, error::Result};
 use crate::LoadError;
 use crate::attention::{Attention, Heads};
 use crate::cache::KvCache;
-use crate::cpu_kernels::{PackedLayer, PackedLayers};
+use crate::cpu_kernels::{LayerParts, PackedLayers};
 use crate::fused::{Embedding, NormGateUp, NormOutput, ResidualLinear, RmsNorm};
 use crate::linear::{Linear, Matrix};
 use crate::rope::Rope;
@@ -87,20 +87,15 @@ impl DecoderLayer {
         Ok(Self { self_attn, o_proj, gate_up_proj, down_proj })
     }
 
-    /// The same layer, if the CPU kernels compute all of it.
-    fn packed(&self) -> Option<PackedLayer> {
+    /// Its parts, if the CPU kernels compute all of them.
+    fn packed(&self) -> Option<LayerParts<'_>> {
         match (&self.self_attn, &self.o_proj, &self.gate_up_proj, &self.down_proj) {
             (
                 Attention::Packed(self_attn),
                 ResidualLinear::Packed(o_proj),
                 NormGateUp::Packed(gate_up_proj),
                 ResidualLinear::Packed(down_proj),
-            ) => Some(PackedLayer {
-                self_attn: self_attn.clone(),
-                o_proj: o_proj.clone(),
-                gate_up_proj: gate_up_proj.clone(),
-                down_proj: down_proj.clone(),
-            }),
+            ) => Some((self_attn, [o_proj, gate_up_proj, down_proj])),
             _ => None,
         }
     }

@@ -28,18 +28,11 @@ pub(crate) enum Joined {
 #[derive(Clone)]
 pub(crate) enum Packed {}
 
-#[derive(Clone)]
 pub(crate) enum PackedLinear {}
 
-#[derive(Clone)]
 pub(crate) enum PackedAttention {}
 
-pub(crate) struct PackedLayer {
-    pub(crate) self_attn: PackedAttention,
-    pub(crate) o_proj: PackedLinear,
-    pub(crate) gate_up_proj: PackedLinear,
-    pub(crate) down_proj: PackedLinear,
-}
+pub(crate) type LayerParts<'a> = (&'a PackedAttention, [&'a PackedLinear; 3]);
 
 pub(crate) enum PackedLayers {}
 
@@ -113,8 +106,8 @@ impl PackedAttention {
 }
 
 impl PackedLayers {
-    pub(crate) fn new(layers: Vec<PackedLayer>) -> Option<Self> {
-        match layers.into_iter().next()?.self_attn {}
+    pub(crate) fn new(layers: Vec<LayerParts<'_>>) -> Option<Self> {
+        match *layers.into_iter().next()?.0 {}
     }
 
     pub(crate) fn forward(&self, _: &Array, _: &Rope, _: &mut [SpanRows<'_>]) -> Result<Array> {

@@ -15,12 +15,15 @@ use crate::decoder::SpanRows;
 use crate::kernel_op::{OpError, kernel_op};
 use crate::rope::Rope;
 
+/// What a layer is made of, the output, gate/up and down projections after attention.
+pub(crate) type LayerParts<'a> = (&'a PackedAttention, [&'a PackedLinear; 3]);
+
 /// The steps of a layer, in their order.
-pub(crate) struct PackedLayer {
-    pub(crate) self_attn: PackedAttention,
-    pub(crate) o_proj: PackedLinear,
-    pub(crate) gate_up_proj: PackedLinear,
-    pub(crate) down_proj: PackedLinear,
+struct PackedLayer {
+    self_attn: PackedAttention,
+    o_proj: PackedLinear,
+    gate_up_proj: PackedLinear,
+    down_proj: PackedLinear,
 }
 
 /// The layers of a decoder, one after the other.
@@ -31,9 +34,10 @@ pub(crate) struct PackedLayers {
 
 impl PackedLayers {
     /// `None` where there is no layer.
-    pub(crate) fn new(layers: Vec<PackedLayer>) -> Option<Self> {
+    pub(crate) fn new(layers: Vec<LayerParts<'_>>) -> Option<Self> {
+        let layers: Arc<[_]> = layers.into_iter().map(PackedLayer::new).collect();
         let n_hidden = layers.first()?.down_proj.n_outputs();
-        Some(Self { layers: layers.into(), n_hidden })
+        Some(Self { layers, n_hidden })
     }
 
     /// `[T, n_hidden]` to the same; keys and values go to the spans' caches.
@@ -65,6 +69,15 @@ impl PackedLayers {
 }
 
 impl PackedLayer {
+    fn new((self_attn, [o_proj, gate_up_proj, down_proj]): LayerParts<'_>) -> Self {
+        Self {
+            self_attn: self_attn.clone(),
+            o_proj: o_proj.clone(),
+            gate_up_proj: gate_up_proj.clone(),
+            down_proj: down_proj.clone(),
+        }
+    }
+
     /// Floats per row that it works in.
     fn n_work(&self) -> usize {
         let n_attention = self.self_attn.qkv_proj.n_outputs() + self.self_attn.n_outputs();
