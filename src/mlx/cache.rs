@@ -13,7 +13,6 @@ pub(crate) const STEP_TOKENS: i32 = 256;
 
 pub(crate) enum KvCache {
     Arrays(ArrayCache),
-    #[cfg_attr(not(cpu_kernels), expect(dead_code, reason = "only the kernels make one"))]
     InPlace(InPlaceCache),
 }
 
