@@ -11,9 +11,10 @@ pub(crate) mod engine;
 pub(crate) mod peers;
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+
+use crate::cargo::cargo;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
@@ -58,10 +59,4 @@ fn kernels(root: &Path, args: &[String]) -> Result<()> {
     command.arg("run").args(KERNELS_EXAMPLE).arg("--").args(args);
     ensure!(command.status().context("cannot run cargo")?.success(), "the kernels' benchmark failed");
     Ok(())
-}
-
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
-    command
 }

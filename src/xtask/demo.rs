@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use self::client::Client;
+use crate::cargo::build_worker;
 
 /// The session's figures, printed at the end.
 type Figures = Vec<(&'static str, String)>;
@@ -43,13 +44,7 @@ impl Hole {
 
 pub(crate) fn run(root: &Path, model: &str) -> Result<()> {
     step("Building the worker");
-    let status = Command::new(env!("CARGO"))
-        .current_dir(root)
-        .args(["build", "--release", "--package", "runabout"])
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "the worker does not build");
-    let worker = root.join("target/release/runabout");
+    let worker = build_worker(root)?;
 
     step(&format!("Fetching the model `{model}`"));
     let status = Command::new(&worker).args(["models", "pull", model]).status()?;

@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cargo::cargo;
 use crate::setup;
 
 /// One of each architecture, the smallest there are.
@@ -41,10 +42,4 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
 
     let test = cargo(root).args(["test", "--workspace", "--no-fail-fast"]).args(&args.cargo_args).status()?;
     Ok(test.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
-}
-
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
-    command
 }

@@ -20,7 +20,8 @@ use self::holes::{Hole, Split};
 use self::peer::Peer;
 use self::score::{Answer, Scores};
 use super::peers::program::{Launch, Worker};
-use super::peers::{build, converted, fetch, named};
+use super::peers::{converted, fetch, named};
+use crate::cargo::build_worker;
 use crate::setup;
 
 /// Arguments of `cargo xtask bench completion`.
@@ -132,7 +133,7 @@ fn worker(root: &Path, args: &Args) -> Result<PathBuf> {
     setup::run(root, &setup::Args::default())?;
     match &args.runabout {
         Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display())),
-        None => build(root, &["--package", "runabout"], "runabout"),
+        None => build_worker(root),
     }
 }
 

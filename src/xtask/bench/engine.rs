@@ -15,7 +15,7 @@ mod scenes;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use self::client::Client;
@@ -23,6 +23,7 @@ use self::figures::Figures;
 use self::keys::Keys;
 #[cfg(target_os = "linux")]
 use self::peer::Peer;
+use crate::cargo::build_worker;
 use crate::setup;
 
 /// Arguments of `cargo xtask bench engine`.
@@ -89,9 +90,11 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     if let Some(unknown) = args.scenes.iter().find(|it| !known.contains(&it.as_str())) {
         anyhow::bail!("expected scenes ({}), got `{unknown}`", known.join(", "));
     }
-    let worker = match &args.runabout {
-        Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?,
-        None => build(root)?,
+    let worker = if let Some(path) = &args.runabout {
+        path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?
+    } else {
+        setup::run(root, &setup::Args::default())?;
+        build_worker(root)?
     };
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder)?;
@@ -136,20 +139,6 @@ fn peers(stage: &Stage<'_>, scene: &str, folder: &Path) -> Result<Vec<(&'static 
         }
         _ => Ok(Vec::new()),
     }
-}
-
-/// Builds the worker in release mode and gives its path.
-fn build(root: &Path) -> Result<PathBuf> {
-    setup::run(root, &setup::Args::default())?;
-    let status = super::cargo(root)
-        .args(["build", "--release", "--package", "runabout"])
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "the worker does not build");
-    // This tool lies in the dev profile's folder of the same target folder.
-    let tool = std::env::current_exe()?;
-    let target = tool.ancestors().nth(2).context("cargo builds into `target/debug`")?;
-    Ok(target.join("release/runabout"))
 }
 
 /// Processes that ran or waited in the last minute, this benchmark's own included.

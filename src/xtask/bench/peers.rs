@@ -24,6 +24,7 @@ use self::machine::Machine;
 use self::program::{Launch, Program, Task};
 use self::prompt::{Prompt, PromptMaker};
 use self::results::{ModelResults, Results};
+use crate::cargo::{build_release, build_worker};
 use crate::setup;
 
 /// Between two programs' turns: threads that spin for a while after their work are then asleep.
@@ -80,9 +81,10 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     setup::run(root, &setup::Args::default())?;
     let worker = match &args.runabout {
         Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?,
-        None => build(root, &["--package", "runabout"], "runabout")?,
+        None => build_worker(root)?,
     };
-    let limits = build(root, &["--package", "runabout-kernels", "--example", "bench"], "examples/bench")?;
+    let limits =
+        build_release(root, &["--package", "runabout-kernels", "--example", "bench"], "examples/bench")?;
 
     let folder = root.join("target/bench");
     let node = fetch::node(&folder)?;
@@ -107,17 +109,6 @@ pub(super) fn named(name: &str) -> Result<&'static NamedModel> {
         .iter()
         .find(|it| it.name == name)
         .with_context(|| format!("expected the name of a model ({}), got `{name}`", known()))
-}
-
-/// Builds in release mode and gives the program's path.
-pub(super) fn build(root: &Path, args: &[&str], program: &str) -> Result<PathBuf> {
-    let status =
-        super::cargo(root).args(["build", "--release"]).args(args).status().context("cannot run cargo")?;
-    ensure!(status.success(), "`{program}` does not build");
-    // This tool lies in the dev profile's folder of the same target folder.
-    let tool = std::env::current_exe()?;
-    let target = tool.ancestors().nth(2).context("cargo builds into `target/debug`")?;
-    Ok(target.join("release").join(program))
 }
 
 /// The folder that the worker makes of a GGUF file.

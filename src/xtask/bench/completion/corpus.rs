@@ -13,6 +13,7 @@ use runabout_store::wheel::{self, Pip, Requirement, Wheel};
 use serde_json::Value;
 
 use super::super::peers::fetch::sha256;
+use crate::cargo::cargo;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Registry {
@@ -169,7 +170,7 @@ fn fetch_crates(folder: &Path) -> Result<(Value, String)> {
         let _ = writeln!(manifest, "{} = \"={}\"", package.name, package.version);
     }
     fs::write(folder.join("Cargo.toml"), manifest)?;
-    let output = super::super::cargo(&folder)
+    let output = cargo(&folder)
         .args(["metadata", "--format-version", "1"])
         .stderr(Stdio::inherit())
         .output()
