@@ -274,10 +274,8 @@ mod tests {
         use Fate::{CutTo, Evicted, Fitted, Kept as All};
         let limits = CacheLimits { bytes: 1000, n_slots: 4 };
         let check = |slots: &[(usize, usize, usize)], expected: &[Fate]| {
-            let kept: Vec<Kept> = slots
-                .iter()
-                .map(|&(n_tokens, room, n_shared)| Kept { n_tokens, room, n_shared })
-                .collect();
+            let kept: Vec<Kept> =
+                slots.iter().map(|&(n_tokens, room, n_shared)| Kept { n_tokens, room, n_shared }).collect();
             assert_eq!(fates(&kept, InUse::default(), limits, 10), expected, "{slots:?}");
         };
         check(&[(10, 50, 0), (10, 50, 0)], &[All, All]);
