@@ -185,8 +185,8 @@ impl Writer<'_> {
     }
 }
 
-/// The prompt that lets a model without a format go on after the prefix: what stands behind the cursor comes first, as if
-/// it were an earlier part of the file, then the prefix. Other files have no place in it, and count as trimmed.
+/// The prompt that lets a model without a format go on after the prefix: other files come first, then what stands behind
+/// the cursor, as if it were an earlier part of the file, then the prefix.
 ///
 /// Of three forms the best on holes in real files, with smollm2-135m, which is tuned for chats: of 36 first lines it met 11
 /// in this one (similarity 0.58), 10 when it was asked as a chat whose answer was begun for it (0.55), and 7 when it
@@ -196,16 +196,18 @@ pub fn continuation_prompt(
     whole: &Surroundings<'_>,
     limit: usize,
 ) -> CompletionPrompt {
-    // Before nothing, the text behind the cursor would be what is gone on from.
-    let suffix = if whole.prefix.is_empty() { "" } else { whole.suffix };
-    let usable = Surroundings { prefix: whole.prefix, suffix, ..Surroundings::default() };
+    // Before nothing, what comes first would be what is gone on from.
+    let usable =
+        if whole.prefix.is_empty() { Surroundings::default() } else { Surroundings { path: None, ..*whole } };
     let mut prompt = fitted(tokenizer, &usable, limit, |fitting| {
-        let behind = fitting.suffix.trim_start();
-        let between = if behind.is_empty() { "" } else { "\n\n" };
-        tokenizer.encode_prompt(&[behind, between, fitting.prefix].concat())
+        let others = fitting.context.iter().map(|it| it.text);
+        let before = others.chain([fitting.suffix]).map(str::trim_start).filter(|it| !it.is_empty());
+        let mut text: String = before.flat_map(|it| [it, "\n\n"]).collect();
+        text.push_str(fitting.prefix);
+        tokenizer.encode_prompt(&text)
     });
-    prompt.trimmed.suffix_chars += whole.suffix.chars().count() - suffix.chars().count();
-    prompt.trimmed.context_files = whole.context.len();
+    prompt.trimmed.suffix_chars += whole.suffix.chars().count() - usable.suffix.chars().count();
+    prompt.trimmed.context_files += whole.context.len() - usable.context.len();
     prompt
 }
 
@@ -367,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_format_the_prefix_is_continued_after_the_suffix() {
+    fn without_a_format_the_prefix_is_continued_after_other_files_and_the_suffix() {
         let tokenizer = Tokenizer::bytes_for_tests();
         let whole = Surroundings {
             prefix: "one\ntwo\n",
@@ -377,8 +379,12 @@ mod tests {
             ..Surroundings::default()
         };
         let prompt = continuation_prompt(&tokenizer, &whole, 100);
-        assert_eq!(prompt.tokens, tokenizer.encode_text(")\né\n\n\none\ntwo\n"));
-        assert_eq!(prompt.trimmed, Trimmed { context_files: 2, ..Trimmed::default() });
+        let expected = "class Book:\n    pass\n\n\nx = 1\n\n)\né\n\n\none\ntwo\n";
+        assert_eq!(prompt.tokens, tokenizer.encode_text(expected));
+        assert_eq!(prompt.trimmed, Trimmed::default());
+        let prompt = continuation_prompt(&tokenizer, &whole, 40);
+        assert_eq!(prompt.tokens, tokenizer.encode_text("x = 1\n\n)\né\n\n\none\ntwo\n"));
+        assert_eq!(prompt.trimmed, Trimmed { context_files: 1, ..Trimmed::default() });
         let prompt = continuation_prompt(&tokenizer, &whole, 9);
         assert_eq!(prompt.tokens, tokenizer.encode_text(")\n\n\ntwo\n"));
         assert_eq!(prompt.trimmed, Trimmed { prefix_chars: 4, suffix_chars: 2, context_files: 2 });

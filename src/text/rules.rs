@@ -39,7 +39,8 @@ pub enum Rule {
     Block,
     /// A line is less indented than the block that the cursor is in.
     Indentation,
-    /// A bracket closes what the text behind the cursor closes already, or what nobody opened.
+    /// A bracket closes what the text behind the cursor closes already, or what nobody opened; or the rest of the line
+    /// closes what the text does not open.
     Bracket,
     /// The text begins to repeat what stands behind the cursor, word by word or nearly so.
     Suffix,
@@ -246,7 +247,12 @@ impl Rules {
                 Verdict::Cut(at, rule) => cut = cut.filter(|it| it.0 <= at).or(Some((at, rule))),
             }
         }
-        let (end, rule) = cut.map_or((end, None), |(at, rule)| (at, Some(rule)));
+        let limit = self.judges.iter().find_map(Judge::limit).unwrap_or(usize::MAX);
+        let (end, rule) = match cut {
+            Some((at, _)) if limit < at => (limit, Some(Rule::Bracket)),
+            Some((at, rule)) => (at, Some(rule)),
+            None => (end, None),
+        };
         let trims = self.trims.as_ref();
         let held = &self.seen.text[..end];
         let end = match rule {
@@ -326,6 +332,14 @@ impl Judge {
             Self::Repetition(it) => it.judge(seen),
             Self::Scope(it) => it.judge(seen),
             Self::Blank => Blank::judge(seen),
+        }
+    }
+
+    /// Where a text must end that is cut now.
+    fn limit(&self) -> Option<usize> {
+        match self {
+            Self::Brackets(it) => Some(it.limit()),
+            _ => None,
         }
     }
 

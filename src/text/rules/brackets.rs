@@ -2,7 +2,9 @@
 //!
 //! Those that the text may close are the ones that the prefix opened and the suffix does not close. What the text opened
 //! itself it may close in the middle of its first line; at the line's end only if the suffix then still finds what it
-//! closes: in `if check(|):`, `a):` ends before the bracket. Brackets in strings and comments do not count.
+//! closes: in `if check(|):`, `a):` ends before the bracket. And where the rest of the line closes what is not open, as in
+//! `x = |]);`, a text that does not open it contradicts the suffix: it is held until it does, and dropped if it does not.
+//! Brackets in strings and comments do not count.
 
 use super::lexer::{Lexer, Place};
 use super::lines::right_of;
@@ -21,6 +23,10 @@ pub(super) struct Brackets {
     /// The rest of the cursor's line, if it begins with a closing bracket.
     rest: String,
     n_closed: usize,
+    /// What the rest of the cursor's line closes, if the text has to open it.
+    awaited: Vec<char>,
+    /// Up to where the text has opened it.
+    n_fitting: usize,
     /// The code that the cursor's line begins with.
     code: String,
 }
@@ -48,11 +54,28 @@ impl Brackets {
             _ => false,
         };
         let behind = if is_text_to_end_string { lexer.in_code() } else { lexer.clone() };
+        let mut awaited = Vec::new();
+        if lexer.place() == Place::Code {
+            awaited = unmatched_closers(behind.clone(), rest);
+            if !has_other_kind(&open, &awaited) {
+                awaited.clear();
+            }
+        }
         let closed = unmatched_closers(behind, cursor.suffix);
         let n_closable = n_closable(&open, &closed);
         let n_missing_openers = closed.len().saturating_sub(open.len() - n_closable);
         let rest = if is_closing { rest.to_owned() } else { String::new() };
-        Self { open, n_closable, n_missing_openers, closed_behind: closed, rest, n_closed: 0, code }
+        Self {
+            open,
+            n_closable,
+            n_missing_openers,
+            closed_behind: closed,
+            rest,
+            n_closed: 0,
+            awaited,
+            n_fitting: 0,
+            code,
+        }
     }
 
     /// The code that the cursor's line begins with: no comments, no strings.
@@ -70,6 +93,21 @@ impl Brackets {
     }
 
     pub(super) fn judge(&mut self, seen: &Seen) -> Verdict {
+        if self.awaited.is_empty() || !has_other_kind(&self.still_open(seen), &self.awaited) {
+            self.n_fitting = seen.text.len();
+        }
+        match self.judge_closers(seen) {
+            Verdict::Clear if self.n_fitting < seen.text.len() => Verdict::Hold(self.n_fitting),
+            verdict => verdict,
+        }
+    }
+
+    /// Where a text must end that ends now.
+    pub(super) fn limit(&self) -> usize {
+        self.n_fitting
+    }
+
+    fn judge_closers(&mut self, seen: &Seen) -> Verdict {
         if seen.n_closed_outer == self.n_closed {
             return self.judge_rest(seen);
         }
@@ -85,7 +123,14 @@ impl Brackets {
     }
 
     pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
-        (seen.n_newlines == 0).then(|| self.without_rest(seen, &seen.text, &seen.code)).flatten()
+        let end = (seen.n_newlines == 0).then(|| self.without_rest(seen, &seen.text, &seen.code)).flatten();
+        Some(end.unwrap_or(seen.text.len()).min(self.n_fitting))
+    }
+
+    /// Open behind the text.
+    fn still_open(&self, seen: &Seen) -> Vec<char> {
+        let n_outer = self.open.len().saturating_sub(seen.n_closed_outer);
+        self.open.iter().take(n_outer).chain(&seen.opened).copied().collect()
     }
 
     /// Holds what may be the rest of the cursor's line until the text's first line is over.
@@ -108,8 +153,7 @@ impl Brackets {
     /// The length of the text's first line without what the rest of the cursor's line has too, if the suffix then closes
     /// more of what is open.
     fn without_rest(&self, seen: &Seen, line: &str, code: &str) -> Option<usize> {
-        let n_outer = self.open.len().saturating_sub(seen.n_closed_outer);
-        let open: Vec<char> = self.open.iter().take(n_outer).chain(&seen.opened).copied().collect();
+        let open = self.still_open(seen);
         let n_closed = n_matching(&open, &self.closed_behind);
         let (line, code) = (line.trim_end(), code.trim_end());
         let written_twice =
@@ -133,6 +177,12 @@ impl Brackets {
 fn n_matching(open: &[char], closers: &[char]) -> usize {
     let pairs = closers.iter().zip(open.iter().rev());
     pairs.take_while(|(closer, opener)| opener_of(**closer) == Some(**opener)).count()
+}
+
+/// Whether one of `closers` meets an open bracket of another kind. What is not open may have been opened before the text
+/// that we were given.
+fn has_other_kind(open: &[char], closers: &[char]) -> bool {
+    n_matching(open, closers) < closers.len().min(open.len())
 }
 
 /// Opens or closes a bracket.
@@ -214,6 +264,30 @@ mod tests {
         check("a.js", "a(() => { f(", ");\n});\n", "g(b)\n", "g(b)", Some(Rule::Line));
         // Not at the line's end.
         check("a.py", "if ", "):\n", "check(a) and g(b\n", "check(a) and g(b", Some(Rule::Line));
+    }
+
+    #[test]
+    fn a_text_that_does_not_open_what_the_rest_of_the_line_closes_is_dropped() {
+        let bracket = Some(Rule::Bracket);
+        check("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error(1);\ny", "", bracket);
+        check_whole("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error(1)", "");
+        check_whole("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error([1", "this.error([1");
+        // It ends where it last fitted.
+        check("a.js", "f(() => {\n  x = ", "]);\n});\n", "g([1, 2]) + 3;\ny", "g([1, 2", bracket);
+        check(
+            "a.js",
+            "f(() => {\n  x = ",
+            "]);\n});\n",
+            "g([1]) + h([2\ny",
+            "g([1]) + h([2",
+            Some(Rule::Line),
+        );
+        // What is closed may have been opened before the text that is known.
+        check("a.js", "  x, ", ")]\n", "a\n", "a", Some(Rule::Line));
+        check("a.py", "f(", ")]\n", "a\n", "a", Some(Rule::Line));
+        // Not of this line, and in a string.
+        check("a.js", "f(() => {\n  x = ", "\n  ]);\n", "a;\n", "a;", Some(Rule::Line));
+        check("a.js", "f(() => {\n  x = 'a", "]);\n", "b', g\n", "b', g", Some(Rule::Line));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! `cargo xtask bench completion`: how good completions are, beside llama.cpp's on the same weights.
 //!
 //! Both programs get the same holes, cut from real source files; both are greedy and may draw as many tokens. The worker
-//! is asked as editors ask it; llama.cpp, through node-llama-cpp, fills in with its own tokens where the model has them
-//! and goes on after the prefix where not. Quality does not depend on what else the machine does.
+//! is asked as editors ask it, and once more for a block where a block is missing; llama.cpp, through node-llama-cpp,
+//! fills in with its own tokens where the model has them and goes on after the prefix where not. Quality does not depend
+//! on what else the machine does.
 
 mod corpus;
 mod holes;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use self::holes::{Hole, Split};
+use self::holes::{Hole, Kind, Split};
 use self::peer::Peer;
 use self::score::{Answer, Scores};
 use super::peers::program::{Launch, Worker};
@@ -160,7 +161,7 @@ fn ask(holes: &[Hole], name: &str, mut ask: impl FnMut(&Hole) -> Result<Answer>)
     Ok(answers)
 }
 
-/// Asks the worker as an editor does.
+/// Asks the worker as an editor does, and for a block where one is missing.
 fn complete(worker: &mut Worker, hole: &Hole, args: &Args, more: &Value) -> Result<Answer> {
     let mut params = json!({
         "prefix": hole.prefix, "suffix": hole.suffix, "path": hole.path,
@@ -170,9 +171,17 @@ fn complete(worker: &mut Worker, hole: &Hole, args: &Args, more: &Value) -> Resu
         params.extend(more.clone());
     }
     let result = worker.call("complete", &params)?;
+    let text = |result: &Value| result["text"].as_str().map(str::to_owned).context("a result has a text");
+    let block = if hole.kind == Kind::Block {
+        params["mode"] = json!("block");
+        Some(text(&worker.call("complete", &params)?)?)
+    } else {
+        None
+    };
     let reason = result["rule"].as_str().or(result["finish_reason"].as_str());
     Ok(Answer {
-        text: result["text"].as_str().context("a result has a text")?.to_owned(),
+        text: text(&result)?,
+        block,
         n_tokens: result["usage"]["completion_tokens"].as_u64().context("a result has its usage")?,
         reason: reason.unwrap_or_default().to_owned(),
     })

@@ -1,8 +1,9 @@
 //! What a completion is worth to who typed, and what it cost.
 //!
-//! Compared are the first line, and the block: the text cut to as many lines as were there. What an editor would show
-//! of a text is what is left when a careful plugin has cleaned it up; its rules are written down here, apart from the
-//! worker's own, and both programs' texts go through them.
+//! Compared are the first line, and the block: the text cut to as many lines as were there. A program that can be asked
+//! for a block is; what it says when it is not comes in a row of its own. What an editor would show of a text is what is
+//! left when a careful plugin has cleaned it up; its rules are written down here, apart from the worker's own, and both
+//! programs' texts go through them.
 
 use std::fmt::Write as _;
 
@@ -14,7 +15,9 @@ use super::holes::{Hole, Kind};
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) text: String,
-    /// Tokens drawn.
+    /// What it said when it was asked for a block, if it can be.
+    pub(super) block: Option<String>,
+    /// Tokens drawn for `text`.
     pub(super) n_tokens: u64,
     /// Why the text ended, where the program says so.
     pub(super) reason: String,
@@ -22,13 +25,18 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn json(&self) -> Value {
-        json!({"text": self.text, "n_tokens": self.n_tokens, "reason": self.reason})
+        json!({"text": self.text, "block": self.block, "n_tokens": self.n_tokens, "reason": self.reason})
     }
 
     /// An answer as [`Self::json`] wrote it.
     pub(super) fn read(json: &Value) -> Option<Self> {
         let text = |key: &str| Some(json[key].as_str()?.to_owned());
-        Some(Self { text: text("text")?, n_tokens: json["n_tokens"].as_u64()?, reason: text("reason")? })
+        Some(Self {
+            text: text("text")?,
+            block: text("block"),
+            n_tokens: json["n_tokens"].as_u64()?,
+            reason: text("reason")?,
+        })
     }
 }
 
@@ -44,6 +52,8 @@ struct Score {
     is_exact: bool,
     line_similarity: f64,
     block_similarity: f64,
+    /// Of what was said without being asked for a block.
+    unasked_block_similarity: f64,
     /// What is left after a clean-up.
     shown: String,
     is_clean: bool,
@@ -51,8 +61,7 @@ struct Score {
 
 impl Scores {
     pub(super) fn new(name: &'static str, holes: &[Hole], answers: Vec<Answer>) -> Self {
-        let of_holes =
-            holes.iter().zip(&answers).map(|(hole, answer)| Score::new(hole, &answer.text)).collect();
+        let of_holes = holes.iter().zip(&answers).map(|(hole, answer)| Score::new(hole, answer)).collect();
         Self { name, answers, of_holes }
     }
 
@@ -61,7 +70,7 @@ impl Scores {
             json!({
                 "language": hole.language, "path": hole.path, "kind": hole.kind.name(), "in_word": hole.in_word,
                 "left": hole.prefix.rsplit('\n').next(), "right": hole.suffix.split('\n').next(),
-                "truth": hole.truth, "text": answer.text, "shown": score.shown, "n_tokens": answer.n_tokens,
+                "truth": hole.truth, "text": answer.text, "block": answer.block, "shown": score.shown, "n_tokens": answer.n_tokens,
                 "reason": answer.reason, "exact": score.is_exact, "line_similarity": score.line_similarity,
                 "block_similarity": score.block_similarity, "clean": score.is_clean,
             })
@@ -88,19 +97,21 @@ impl Scores {
 }
 
 impl Score {
-    fn new(hole: &Hole, text: &str) -> Self {
+    fn new(hole: &Hole, answer: &Answer) -> Self {
+        let text = &answer.text;
         let first = |it: &str| it.split('\n').next().unwrap_or_default().trim_end().to_owned();
         let n_lines = hole.truth.split('\n').count();
-        let block: Vec<&str> = text.split('\n').take(n_lines).collect();
+        let of_block = |text: &str| {
+            let block = text.split('\n').take(n_lines).collect::<Vec<_>>().join("\n");
+            strsim::normalized_levenshtein(block.trim_end(), hole.truth.trim_end())
+        };
         let shown = clean(hole, text);
         Self {
             is_exact: first(text) == first(&hole.truth),
             line_similarity: strsim::normalized_levenshtein(&first(text), &first(&hole.truth)),
-            block_similarity: strsim::normalized_levenshtein(
-                block.join("\n").trim_end(),
-                hole.truth.trim_end(),
-            ),
-            is_clean: shown == text,
+            block_similarity: of_block(answer.block.as_ref().unwrap_or(text)),
+            unasked_block_similarity: of_block(text),
+            is_clean: shown == *text,
             shown,
         }
     }
@@ -160,7 +171,7 @@ struct Row {
     of: fn(&Scores, &[Hole]) -> f64,
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     Row {
         name: "exact match of the first line",
         of: |it, holes| it.mean(holes, |_, score| Some(exact(score))),
@@ -181,6 +192,12 @@ const ROWS: [Row; 9] = [
         name: "edit similarity of the block",
         of: |it, holes| {
             it.mean(holes, |hole, score| (hole.kind == Kind::Block).then_some(score.block_similarity))
+        },
+    },
+    Row {
+        name: "  not asked for a block",
+        of: |it, holes| {
+            it.mean(holes, |hole, score| (hole.kind == Kind::Block).then_some(score.unasked_block_similarity))
         },
     },
     Row {
@@ -252,21 +269,35 @@ mod tests {
         }
     }
 
+    fn answer(text: &str) -> Answer {
+        Answer { text: text.to_owned(), block: None, n_tokens: 12, reason: String::new() }
+    }
+
     #[test]
     fn the_first_line_counts_and_white_space_at_its_end_does_not() {
         let hole = hole("x = ", "\n", "foo(1)");
-        let score = Score::new(&hole, "foo(1) \nmore");
+        let score = Score::new(&hole, &answer("foo(1) \nmore"));
         assert!(score.is_exact && !score.is_clean);
-        let score = Score::new(&hole, "foo(2)");
+        let score = Score::new(&hole, &answer("foo(2)"));
         assert!(!score.is_exact && score.is_clean);
         assert!((score.line_similarity - 5.0 / 6.0).abs() < 1e-9);
     }
 
     #[test]
+    fn a_block_is_what_was_said_when_asked_for_one_cut_to_its_number_of_lines() {
+        let hole = hole("x = ", "\n", "a\nb");
+        let asked = Answer { block: Some("a\nb\nc".to_owned()), ..answer("a") };
+        let score = Score::new(&hole, &asked);
+        assert!((score.block_similarity - 1.0).abs() < 1e-9);
+        assert!((score.unasked_block_similarity - 1.0 / 3.0).abs() < 1e-9);
+        assert!((Score::new(&hole, &answer("a\nb\nc")).block_similarity - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_table_has_a_column_for_each_program_and_tokens_by_shown_character() {
         let holes = [hole("x = ", "\n", "foo(1)")];
-        let answer = Answer { text: "foo(1)\nbar".to_owned(), n_tokens: 12, reason: String::new() };
-        let table = table("m", &[Scores::new("one", &holes, vec![answer])], &holes);
+        let scores = Scores::new("one", &holes, vec![answer("foo(1)\nbar")]);
+        let table = table("m", &[scores], &holes);
         let of_block = table.lines().find(|it| it.starts_with("edit similarity of the block"));
         assert!(of_block.is_some_and(|it| it.ends_with(" -")), "there is no block");
         assert!(
