@@ -11,12 +11,14 @@ mod append;
 mod cache;
 mod layout;
 mod part;
+mod shift;
 mod softmax;
 #[cfg(test)]
 mod tests;
 mod tile;
 
 pub use cache::{KvCache, KvShape, KvType};
+pub use shift::{Turn, append_shifted};
 use std::ops::Range;
 
 use half::f16;

@@ -36,6 +36,8 @@ pub enum KernelError {
     RotatedDims { head_dim: usize, got: usize },
     #[error("expected positions below {n_positions}, got {got}\nhint: make a longer rope table")]
     Position { n_positions: usize, got: usize },
+    #[error("expected two caches of one shape")]
+    Caches,
     #[error("no memory for {n_bytes} bytes")]
     Memory { n_bytes: usize, source: std::io::Error },
     #[error("the worker threads could not be started")]

@@ -43,7 +43,7 @@ mod softmax;
 mod testing;
 mod tile;
 
-pub use attention::{Attention, KvCache, KvShape, KvType, Window, attend};
+pub use attention::{Attention, KvCache, KvShape, KvType, Turn, Window, append_shifted, attend};
 pub use cpu::{Cpu, CpuOptions, PATH_VARIABLE, Path, Precision};
 pub use error::KernelError;
 pub use half::{bf16, f16};

@@ -1,7 +1,9 @@
 //! Memory that vectors like: aligned to cache lines, in huge pages where it is large.
 //!
 //! [`Arena`] holds what lives as long as a model; [`with_scratch`] lends a thread its own buffer, which
-//! is kept between calls so that the hot path does not allocate.
+//! is kept between calls so that the hot path does not allocate. [`Pages`] grow and go back to the system.
+
+mod pages;
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use memmap2::{MmapMut, MmapRaw};
 
 use crate::KernelError;
+pub(crate) use pages::Pages;
 
 /// Memory is mapped in pieces of this size: a layer's matrices alone are too small for huge pages.
 const SLAB_BYTES: usize = 64 << 20;

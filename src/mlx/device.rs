@@ -61,24 +61,6 @@ pub(crate) fn limit_buffer_cache(has_kernels: bool) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Lets freed memory go back to the system.
-///
-/// Keys and values are buffers of a hundred kilobytes and more, which come and go in every order. By itself glibc soon
-/// takes them from its heap, and keeps what is freed there: a worker then stays as large as it has ever been, 100 MB
-/// above what it uses (seen with smollm2-135m). Above a threshold that is fixed, buffers are the system's own.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub(crate) fn return_freed_memory() {
-    const THRESHOLD_BYTES: libc::c_int = 64 << 10;
-    // SAFETY: sets a parameter of the allocator, which may be done at any time.
-    unsafe {
-        // A refusal leaves things as they were.
-        libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD_BYTES);
-    }
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) fn return_freed_memory() {}
-
 fn gpu_is_available() -> bool {
     let mut is_available = false;
     // SAFETY: the handle is made, asked and freed here, and the flag outlives the call.

@@ -136,7 +136,6 @@ pub fn load_beside(
 
 fn load_with(folder: &Path, place: Place, progress: &mut dyn FnMut(u64, u64)) -> Result<MlxModel, LoadError> {
     device::limit_buffer_cache(place.kernels.is_some())?;
-    device::return_freed_memory();
     let config = config::read(folder)?;
     let mut weights = Weights::open(folder, place.clone(), progress)?;
     let decoder = match config.model_type.as_str() {

@@ -9,7 +9,7 @@ use half::f16;
 use super::layout::Codes;
 use crate::KernelError;
 use crate::error::product;
-use crate::memory::Line;
+use crate::memory::{Line, Pages};
 use crate::simd::LANES;
 
 /// The type that keys and values are kept in.
@@ -40,8 +40,8 @@ pub struct KvShape {
 pub struct KvCache {
     shape: KvShape,
     len: usize,
-    keys: Vec<Line>,
-    values: Vec<Line>,
+    keys: Pages,
+    values: Pages,
 }
 
 impl KvShape {
@@ -104,7 +104,7 @@ impl KvCache {
         if shape.n_heads == 0 {
             return Err(KernelError::Zero { what: "key-value heads" });
         }
-        let mut cache = KvCache { shape, len: 0, keys: Vec::new(), values: Vec::new() };
+        let mut cache = KvCache { shape, len: 0, keys: Pages::default(), values: Pages::default() };
         cache.reserve(capacity)?;
         Ok(cache)
     }
@@ -137,13 +137,20 @@ impl KvCache {
         let n_blocks = capacity.div_ceil(LANES);
         let n_keys = self.shape.lines(n_blocks, self.shape.key_bytes())?;
         let n_values = self.shape.lines(n_blocks, self.shape.value_bytes())?;
-        grow(&mut self.keys, n_keys)?;
-        grow(&mut self.values, n_values)
+        self.keys.grow(n_keys)?;
+        self.values.grow(n_values)
     }
 
     /// Forgets all but the first `len` tokens; the memory is kept.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+    }
+
+    /// Gives back the memory that it has beyond what it holds.
+    pub fn shrink_to_fit(&mut self) -> Result<(), KernelError> {
+        let n_blocks = self.len.div_ceil(LANES);
+        self.keys.shrink(self.shape.lines(n_blocks, self.shape.key_bytes())?)?;
+        self.values.shrink(self.shape.lines(n_blocks, self.shape.value_bytes())?)
     }
 
     /// A cache of its own that begins with this one's first `len` tokens.
@@ -156,7 +163,7 @@ impl KvCache {
             (&mut copy.values, &self.values, self.shape.value_bytes()),
         ] {
             let n = n_blocks * self.lines_per_block(head_bytes);
-            if let (Some(to), Some(from)) = (to.get_mut(..n), from.get(..n)) {
+            if let (Some(to), Some(from)) = (to.lines_mut().get_mut(..n), from.lines().get(..n)) {
                 to.copy_from_slice(from);
             }
         }
@@ -179,23 +186,22 @@ impl KvCache {
         self.len = len;
     }
 
+    /// The blocks of keys.
+    pub(super) fn keys(&self) -> &[Line] {
+        self.keys.lines()
+    }
+
+    /// The blocks of values.
+    pub(super) fn values(&self) -> &[Line] {
+        self.values.lines()
+    }
+
     /// Where keys and values begin.
     pub(crate) fn as_mut_ptrs(&mut self) -> (*mut u8, *mut u8) {
-        (self.keys.as_mut_ptr().cast(), self.values.as_mut_ptr().cast())
+        (self.keys.lines_mut().as_mut_ptr().cast(), self.values.lines_mut().as_mut_ptr().cast())
     }
 
     fn lines_per_block(&self, head_bytes: usize) -> usize {
         self.shape.n_heads * head_bytes / size_of::<Line>()
     }
-}
-
-fn grow(lines: &mut Vec<Line>, n: usize) -> Result<(), KernelError> {
-    if n > lines.len() {
-        lines.try_reserve_exact(n - lines.len()).map_err(|source| KernelError::Memory {
-            n_bytes: n * size_of::<Line>(),
-            source: std::io::Error::new(std::io::ErrorKind::OutOfMemory, source),
-        })?;
-        lines.resize(n, Line([0.0; 16]));
-    }
-    Ok(())
 }
