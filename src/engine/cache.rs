@@ -6,8 +6,9 @@
 //! what to evict is decided by the pure functions of [`policy`]; this file applies the decisions to the model.
 
 pub(crate) mod policy;
+mod reuse;
 
-use std::{mem, sync::Arc};
+use std::{cmp::Reverse, collections::VecDeque, mem, sync::Arc};
 
 use runabout_text::TokenId;
 
@@ -16,6 +17,10 @@ use crate::{
     status::CacheStatus,
 };
 use policy::{Choice, Fate, Kept, Owner, Source};
+pub(crate) use reuse::Move;
+
+/// So many slots are searched for what a prompt has behind an edit: each search goes over the whole of both.
+const MAX_SEARCHED: usize = 4;
 
 /// A KV cache inside the model, with what it holds.
 #[derive(Debug)]
@@ -34,6 +39,29 @@ pub(crate) struct Wanted<'a> {
     /// Never empty.
     pub(crate) prompt: &'a [TokenId],
     pub(crate) document: Option<&'a Arc<str>>,
+    pub(crate) in_use: InUse,
+    /// Tokens that there is memory for beyond all that runs and this prompt.
+    pub(crate) n_spare: usize,
+}
+
+/// What a sequence begins with.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) slot: Slot,
+    /// Holds more of the prompt, further on.
+    pub(crate) donor: Option<Donor>,
+}
+
+/// A slot that a sequence takes tokens from which stand elsewhere in its prompt.
+#[derive(Debug)]
+pub(crate) struct Donor {
+    pub(crate) slot: Slot,
+    /// Of its tokens so many are the beginning of the prompt.
+    n_alike: usize,
+    /// Those to come.
+    moves: VecDeque<Move>,
+    /// Whether somebody may come back for what it holds beyond those.
+    is_kept: bool,
 }
 
 /// Bounds of what is kept. Slots in use count, but only idle ones are evicted.
@@ -56,6 +84,8 @@ pub(crate) struct PrefixCache {
     idle: Vec<Slot>,
     limits: CacheLimits,
     bytes_per_token: u64,
+    /// The least that is worth being moved; 0: nothing is.
+    n_min_reuse: usize,
     n_lookups: u64,
     n_hits: u64,
     n_tokens_asked: u64,
@@ -65,6 +95,12 @@ pub(crate) struct PrefixCache {
 impl Slot {
     pub(crate) fn fresh(id: SlotId) -> Self {
         Self { id, ledger: Vec::new(), document: None, n_shared: 0 }
+    }
+
+    fn as_source(&self, wanted: Wanted<'_>) -> Source {
+        let is_same = wanted.document.is_some() && self.document.as_ref() == wanted.document;
+        let owner = if is_same { Owner::SameDocument } else { Owner::Idle };
+        Source::measure(self.id, owner, &self.ledger, wanted.prompt)
     }
 
     fn cut(&mut self, model: &mut dyn LanguageModel, n_keep: usize) {
@@ -92,12 +128,25 @@ impl Slot {
     }
 }
 
+impl Donor {
+    /// The next that is to be taken from it.
+    pub(crate) fn next(&self) -> Option<Move> {
+        self.moves.front().copied()
+    }
+
+    /// The next has been taken.
+    pub(crate) fn advance(&mut self) {
+        self.moves.pop_front();
+    }
+}
+
 impl PrefixCache {
-    pub(crate) fn new(limits: CacheLimits, bytes_per_token: u64) -> Self {
+    pub(crate) fn new(limits: CacheLimits, bytes_per_token: u64, n_min_reuse: usize) -> Self {
         Self {
             idle: Vec::new(),
             limits,
             bytes_per_token,
+            n_min_reuse,
             n_lookups: 0,
             n_hits: 0,
             n_tokens_asked: 0,
@@ -124,44 +173,97 @@ impl PrefixCache {
     }
 
     /// A slot that holds as much of the beginning of the prompt as is to be had, and nothing else; all of it
-    /// but the last token at most. `running` are the slots in use.
+    /// but the last token at most. `running` are the slots that can be copied.
     pub(crate) fn checkout(
         &mut self,
         model: &mut dyn LanguageModel,
         wanted: Wanted<'_>,
         running: &mut [&mut Slot],
-    ) -> Slot {
-        let Wanted { prompt, document } = wanted;
-        let of_idle = self.idle.iter().map(|slot| {
-            let is_same = document.is_some() && slot.document.as_ref() == document;
-            let owner = if is_same { Owner::SameDocument } else { Owner::Idle };
-            Source::measure(slot.id, owner, &slot.ledger, prompt)
-        });
+    ) -> Found {
+        let Wanted { prompt, document, in_use, .. } = wanted;
+        let of_idle = self.idle.iter().map(|slot| slot.as_source(wanted));
         let of_running =
             running.iter().map(|slot| Source::measure(slot.id, Owner::Running, &slot.ledger, prompt));
         let sources: Vec<Source> = of_idle.chain(of_running).collect();
-        let found = match policy::choose(&sources) {
-            Choice::Take { slot, n_keep } => self.take(slot).map(|mut slot| {
+        let choice = policy::choose(&sources);
+        let donor = self.take_donor(model, wanted, choice.n_keep());
+        let in_use = donor.as_ref().map_or(in_use, |it| in_use.and(model.slot_room(it.slot.id)));
+        let donated = donor.as_ref().filter(|it| it.n_alike >= choice.n_keep());
+        let found = match (donated, choice) {
+            (Some(donor), _) if donor.n_alike > 0 => donor.slot.copy(model, donor.n_alike),
+            (Some(_), _) | (None, Choice::Fresh) => None,
+            (None, Choice::Take { slot, n_keep }) => self.take(slot).map(|mut slot| {
                 slot.cut(model, n_keep);
                 slot
             }),
-            Choice::Copy { slot, n_keep } => {
-                let in_use = in_use(model, running.iter().map(|it| &**it));
-                match running.iter_mut().find(|it| it.id == slot) {
-                    Some(lender) => {
-                        self.trim(model, in_use.and(n_keep));
-                        lender.lend(n_keep, prompt);
-                        lender.copy(model, n_keep)
-                    }
-                    None => self.copy_idle(model, slot, (n_keep, prompt), in_use),
+            (None, Choice::Copy { slot, n_keep }) => match running.iter_mut().find(|it| it.id == slot) {
+                Some(lender) => {
+                    self.trim(model, in_use.and(n_keep));
+                    lender.lend(n_keep, prompt);
+                    lender.copy(model, n_keep)
                 }
-            }
-            Choice::Fresh => None,
+                None => self.copy_idle(model, slot, (n_keep, prompt), in_use),
+            },
         };
-        let mut slot = found.unwrap_or_else(|| Slot::fresh(model.open_slot()));
-        slot.document = document.cloned();
+        let slot = found.unwrap_or_else(|| Slot::fresh(model.open_slot()));
+        let slot = Slot { document: document.cloned(), ..slot };
         self.count_lookup(prompt.len(), slot.ledger.len());
-        slot
+        Found { slot, donor }
+    }
+
+    /// The idle slot that has most of the prompt, behind the `n_keep` tokens that are to be had at its beginning, if
+    /// there is memory for both.
+    fn take_donor(
+        &mut self,
+        model: &mut dyn LanguageModel,
+        wanted: Wanted<'_>,
+        n_keep: usize,
+    ) -> Option<Donor> {
+        let Wanted { prompt, in_use, n_spare, .. } = wanted;
+        if self.n_min_reuse == 0 {
+            return None;
+        }
+        let mut sources: Vec<(&Slot, Source)> =
+            self.idle.iter().rev().map(|slot| (slot, slot.as_source(wanted))).collect();
+        // Of equals the most recently used.
+        sources.sort_by_key(|(_, it)| Reverse((it.owner == Owner::SameDocument, it.n_usable)));
+        let (source, n_moved, moves) = sources
+            .into_iter()
+            .take(MAX_SEARCHED)
+            .map(|(slot, it)| {
+                let starts = (it.n_usable, it.n_usable.max(n_keep));
+                let moves = reuse::moves(&slot.ledger, prompt, starts, self.n_min_reuse);
+                (it, moves.iter().map(|it| it.n_tokens).sum::<usize>(), moves)
+            })
+            .filter(|(_, n_moved, _)| *n_moved > 0)
+            .min_by_key(|(it, n_moved, _)| Reverse(it.n_usable.max(n_keep) + n_moved))?;
+        let mut slot = self.take(source.id)?;
+        let n_room = model.slot_room(slot.id);
+        let with_both = in_use.and(n_room).and(prompt.len());
+        self.trim(model, with_both);
+        if n_room > n_spare || !self.is_within_limits(with_both) {
+            self.idle.push(slot);
+            return None;
+        }
+        if source.n_usable >= n_keep {
+            slot.lend(source.n_usable, prompt);
+        }
+        let is_kept = !source.with_moved(n_moved).may_be_taken();
+        Some(Donor { slot, n_alike: source.n_usable, moves: moves.into(), is_kept })
+    }
+
+    /// So many tokens of a prompt were moved to its slot.
+    pub(crate) fn count_moved(&mut self, n_tokens: usize) {
+        self.n_tokens_found += n_tokens as u64;
+    }
+
+    /// Takes back a donor, of which all was taken or nothing more is wanted.
+    pub(crate) fn give_back_donor(&mut self, model: &mut dyn LanguageModel, donor: Donor) {
+        if donor.is_kept || !donor.moves.is_empty() {
+            self.give_back(model, donor.slot);
+        } else {
+            model.close_slot(donor.slot.id);
+        }
     }
 
     /// Copies an idle slot, or takes it where there is no room for both.
@@ -207,18 +309,17 @@ impl PrefixCache {
             })
             .collect();
         let fates = policy::fates(&kept, in_use, self.limits, self.bytes_per_token);
-        for (slot, fate) in mem::take(&mut self.idle).into_iter().zip(fates) {
+        for (mut slot, fate) in mem::take(&mut self.idle).into_iter().zip(fates) {
             let left = match fate {
                 Fate::Kept => Some(slot),
                 Fate::Fitted => {
                     model.fit_slot(slot.id);
                     Some(slot)
                 }
-                // A slot that is cut keeps its memory; a copy has just what it needs.
                 Fate::CutTo(n_keep) => {
-                    let copy = slot.copy(model, n_keep).map(|it| Slot { n_shared: n_keep, ..it });
-                    model.close_slot(slot.id);
-                    copy
+                    slot.cut(model, n_keep);
+                    model.fit_slot(slot.id);
+                    Some(slot)
                 }
                 Fate::Evicted => {
                     tracing::debug!(slot = slot.id.0, n_tokens = slot.ledger.len(), "evicting a slot");

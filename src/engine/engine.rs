@@ -36,6 +36,10 @@ pub struct EngineOptions {
     /// Keys and values that are kept, slots in use included. Running jobs are not refused over it, but over
     /// `memory_limit_bytes`.
     pub cache_limit_bytes: u64,
+    /// Where so many tokens of a prompt, or more, stand behind an edit as they are in the cache, they are not computed
+    /// again but moved there. They have then seen the text before the edit, and the answer is not quite that of a fresh
+    /// prompt. 0: never.
+    pub n_min_reuse: usize,
     /// Slots that are kept, those in use included.
     pub max_slots: usize,
     /// Jobs of each priority that may run at a time; at least one.
@@ -54,6 +58,7 @@ impl Default for EngineOptions {
             step_target: Duration::from_millis(50),
             memory_limit_bytes: None,
             cache_limit_bytes: 1 << 30,
+            n_min_reuse: 0,
             max_slots: 64,
             // Eight rows take three and a half times the time of one on a CPU; more would gain little.
             max_running: 8,

@@ -5,6 +5,8 @@
 //! [`LanguageModel::step`] takes a ragged batch of spans, so that linear layers read their weights once for
 //! all of them. A model knows nothing of jobs, priorities or text.
 
+use std::ops::Range;
+
 use runabout_text::{SamplingParams, TokenId};
 
 /// Names a KV cache inside a model. Never reused while the slot is open.
@@ -107,7 +109,7 @@ pub trait LanguageModel {
     /// For how many tokens a slot has memory, those that it holds among them.
     fn slot_room(&self, slot: SlotId) -> usize;
 
-    /// Gives back what memory a slot has beyond what it holds, at the price of a copy of that.
+    /// Gives back what memory a slot has beyond what it holds, which may take a copy of that.
     fn fit_slot(&mut self, slot: SlotId);
 
     /// Frees a slot. Its id is not used again.
@@ -115,6 +117,11 @@ pub trait LanguageModel {
 
     /// Opens a slot that holds the first `n_tokens` of another, which must hold as many.
     fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotId, StepError>;
+
+    /// Appends to a slot what another holds of `tokens`, without computing it: their keys are turned to their new
+    /// positions. What those tokens saw where they were computed stays in them, so they are not what a step would
+    /// have made of them. After an error `slot` holds nothing that can be trusted.
+    fn append_shifted(&mut self, slot: SlotId, from: SlotId, tokens: Range<usize>) -> Result<(), StepError>;
 
     /// Feeds each span to its slot and draws the tokens asked for: one entry per span, in order. An entry is empty
     /// where the span had no `sample`; else it has as many drawn tokens as there were drafts that proved right, and one

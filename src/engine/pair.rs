@@ -7,7 +7,7 @@
 //!
 //! Knows neither jobs nor time. The draft model can do no harm: where it fails there are no guesses.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use runabout_text::TokenId;
 
@@ -246,6 +246,11 @@ impl LanguageModel for Pair {
             }
         }
         Ok(copy)
+    }
+
+    /// The draft model reads those tokens when it is asked to guess behind them.
+    fn append_shifted(&mut self, slot: SlotId, from: SlotId, tokens: Range<usize>) -> Result<(), StepError> {
+        self.model.append_shifted(slot, from, tokens)
     }
 
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {

@@ -9,6 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Debug},
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -40,6 +41,8 @@ type Next = Box<dyn Fn(&[TokenId], usize) -> TokenId + Send>;
 pub struct ScriptedModel {
     /// A test may change it before the engine starts.
     pub description: ModelDescription,
+    /// Whether moving tokens from slot to slot fails.
+    pub shifts_fail: bool,
     next: Next,
     slots: BTreeMap<SlotId, Vec<TokenId>>,
     /// Of each slot that was opened, the memory in tokens.
@@ -56,6 +59,18 @@ pub struct ScriptedModel {
 pub struct Recording {
     spans: Arc<Mutex<Vec<FedSpan>>>,
     n_ahead: Arc<AtomicUsize>,
+    shifts: Arc<Mutex<Vec<Shift>>>,
+}
+
+/// Tokens that were appended to a slot from another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shift {
+    pub slot: SlotId,
+    /// How many tokens the slot held before.
+    pub start: usize,
+    pub from: SlotId,
+    /// Where they stand in the other slot.
+    pub range: Range<usize>,
 }
 
 /// A span as the model saw it.
@@ -105,6 +120,7 @@ impl ScriptedModel {
                 device: "script".to_owned(),
                 precision: None,
             },
+            shifts_fail: false,
             next: Box::new(next),
             slots: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -261,6 +277,25 @@ impl LanguageModel for ScriptedModel {
         Ok(slot)
     }
 
+    fn append_shifted(&mut self, slot: SlotId, from: SlotId, tokens: Range<usize>) -> Result<(), StepError> {
+        let moved = self.held(from).get(tokens.clone()).map(<[TokenId]>::to_vec);
+        let moved = moved.unwrap_or_else(|| panic!("slot {} does not hold {tokens:?}", from.0));
+        let start = self.held(slot).len();
+        self.recording.shifts.lock().unwrap_or_else(PoisonError::into_inner).push(Shift {
+            slot,
+            start,
+            from,
+            range: tokens,
+        });
+        if self.shifts_fail {
+            self.held(slot).clear();
+            return Err(StepError { message: "the script says so".to_owned() });
+        }
+        self.held(slot).extend(moved);
+        self.grow_rooms();
+        Ok(())
+    }
+
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
         assert!(!spans.is_empty(), "a step without spans");
         let slots: BTreeSet<SlotId> = spans.iter().map(|span| span.slot).collect();
@@ -314,6 +349,11 @@ impl Recording {
 
     pub fn spans(&self) -> Vec<FedSpan> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was moved from slot to slot.
+    pub fn shifts(&self) -> Vec<Shift> {
+        self.shifts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The spans so far, which are then forgotten.

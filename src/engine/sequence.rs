@@ -13,7 +13,7 @@ use std::{
 use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
-    cache::Slot,
+    cache::{Donor, Found, Move, Slot},
     chance::Chance,
     drafting::Drafting,
     job::{Finish, FinishReason, Job, JobError, JobId, Priority, Timing, Usage},
@@ -116,6 +116,8 @@ pub(crate) struct Sequence {
     job: Job,
     reply: Reply,
     pub(crate) slot: Slot,
+    /// While there are tokens to be had from it.
+    donor: Option<Donor>,
     /// The prompt and what was generated; during a step also the guesses that it checks.
     tokens: Vec<TokenId>,
     n_prompt: usize,
@@ -166,7 +168,7 @@ impl Sequence {
     /// Takes a job up, with a slot that holds the beginning of its prompt.
     pub(crate) fn start(
         waiting: Waiting,
-        slot: Slot,
+        Found { slot, donor }: Found,
         tokenizer: Arc<Tokenizer>,
         draft_chance: Chance,
         now: Instant,
@@ -183,6 +185,7 @@ impl Sequence {
             job,
             reply,
             slot,
+            donor,
             n_prompt: tokens.len(),
             claim: Claim::new(tokens.len(), n_cached),
             tokens,
@@ -202,15 +205,51 @@ impl Sequence {
     }
 
     pub(crate) fn candidate(&self) -> Candidate {
+        let next_move = self.next_move();
         Candidate {
             id: self.id,
             priority: self.job.priority,
             n_fed: self.slot.ledger.len(),
-            n_known: self.tokens.len(),
-            draws: self.job.max_tokens > 0,
+            // What is to be had from another slot is not fed.
+            n_known: next_move.map_or(self.tokens.len(), |it| it.to),
+            draws: self.job.max_tokens > 0 && next_move.is_none(),
             n_drafted: self.guesses.len(),
             last_step: self.last_step,
         }
+    }
+
+    /// The slots that are its own for now.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        std::iter::once(&self.slot).chain(self.donor().map(|it| &it.slot))
+    }
+
+    pub(crate) fn donor(&self) -> Option<&Donor> {
+        self.donor.as_ref()
+    }
+
+    fn next_move(&self) -> Option<Move> {
+        self.donor.as_ref()?.next()
+    }
+
+    /// The tokens that its slot is to get from the donor's now.
+    pub(crate) fn due_move(&self) -> Option<Move> {
+        self.next_move().filter(|it| it.to == self.slot.ledger.len())
+    }
+
+    /// The slot has got them. Gives the donor back after the last of them.
+    pub(crate) fn moved(&mut self, it: Move) -> Option<Donor> {
+        self.slot.ledger.extend_from_slice(&self.tokens[it.to..it.to + it.n_tokens]);
+        self.claim.cached_tokens += it.n_tokens;
+        self.reply.prefill(self.slot.ledger.len(), self.n_prompt, self.claim.cached_tokens);
+        if let Some(donor) = &mut self.donor {
+            donor.advance();
+        }
+        self.donor.take_if(|it| it.next().is_none())
+    }
+
+    /// What else there was to be had is computed.
+    pub(crate) fn take_donor(&mut self) -> Option<Donor> {
+        self.donor.take()
     }
 
     /// `n_room`: what its slot has memory for already.

@@ -14,7 +14,7 @@ use std::{
 use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
-    cache::{CacheLimits, InUse, PrefixCache, Slot, Wanted, in_use, policy},
+    cache::{CacheLimits, InUse, Move, PrefixCache, Slot, Wanted, in_use, policy},
     chance::Chance,
     drafting::Drafting,
     engine::{EngineOptions, Loaded},
@@ -65,7 +65,7 @@ impl Stepper {
             n_slots: options.max_slots,
         };
         Self {
-            cache: PrefixCache::new(limits, bytes_per_token),
+            cache: PrefixCache::new(limits, bytes_per_token, options.n_min_reuse),
             allowance,
             model,
             tokenizer,
@@ -197,6 +197,7 @@ impl Stepper {
 
     /// One step: plans, runs the model, and hands out what it yielded.
     fn step(&mut self) {
+        self.move_tokens();
         let before = self.options.clock.now();
         self.guess();
         let started = self.options.clock.now();
@@ -304,9 +305,9 @@ impl Stepper {
         while !self.waiting.is_empty() {
             let applicants: Vec<Applicant> =
                 self.waiting.iter().map(|it| it.applicant(extent, self.follows(it))).collect();
-            let occupants: Vec<Occupant> =
-                self.running.iter().map(|it| it.occupant(extent, self.model.slot_room(it.slot.id))).collect();
+            let occupants: Vec<Occupant> = self.running.iter().map(|it| self.occupant(it)).collect();
             let room = Room { n_places: self.options.max_running, n_tokens: self.allowance.n_tokens() };
+            let n_held: usize = occupants.iter().map(|it| it.n_reserved).sum();
             let next = scheduler::admit(&applicants, &occupants, room);
             let Some(idx) = self.waiting.iter().position(|waiting| Some(waiting.id) == next) else {
                 let boundless = Room { n_tokens: usize::MAX, ..room };
@@ -314,27 +315,75 @@ impl Stepper {
                 return;
             };
             let waiting = self.waiting.remove(idx);
-            self.take_up(waiting, now);
+            let n_spare = room.n_tokens.saturating_sub(n_held + applicants[idx].n_reserved);
+            self.take_up(waiting, n_spare, now);
         }
     }
 
-    fn take_up(&mut self, waiting: Waiting, now: Instant) {
+    /// What a sequence may come to hold, in its slot and the one that it takes tokens from.
+    fn occupant(&self, sequence: &Sequence) -> Occupant {
+        let n_room = |slot: &Slot| self.model.slot_room(slot.id);
+        let mut occupant = sequence.occupant(self.extent(), n_room(&sequence.slot));
+        occupant.n_reserved += sequence.donor().map_or(0, |it| n_room(&it.slot));
+        occupant
+    }
+
+    fn take_up(&mut self, waiting: Waiting, n_spare: usize, now: Instant) {
         let prompt = &waiting.job.prompt;
+        let in_use = self.in_use();
         let mut running: Vec<&mut Slot> = self.running.iter_mut().map(|it| &mut it.slot).collect();
         if waiting.job.max_tokens == 0 && self.cache.covers(prompt, &running) {
             self.ended.push(waiting.finish_warm(now));
             return;
         }
-        let wanted = Wanted { prompt, document: waiting.job.document.as_ref() };
-        let slot = self.cache.checkout(&mut self.model, wanted, &mut running);
+        let wanted = Wanted { prompt, document: waiting.job.document.as_ref(), in_use, n_spare };
+        let found = self.cache.checkout(&mut self.model, wanted, &mut running);
         tracing::debug!(
             job = waiting.id.0,
             n_prompt = prompt.len(),
-            n_cached = slot.ledger.len(),
+            n_cached = found.slot.ledger.len(),
+            moves = ?found.donor,
             "taking up a job"
         );
         let tokenizer = Arc::clone(&self.tokenizer);
-        self.running.push(Sequence::start(waiting, slot, tokenizer, self.draft_chance, now));
+        self.running.push(Sequence::start(waiting, found, tokenizer, self.draft_chance, now));
+    }
+
+    /// Gives slots what they are to get from others now.
+    fn move_tokens(&mut self) {
+        for idx in 0..self.running.len() {
+            while let Some(due) = self.running[idx].due_move() {
+                if let Err(error) = self.move_due(idx, due) {
+                    tracing::warn!(%error, "tokens could not be moved");
+                    let fresh = Slot::fresh(self.model.open_slot());
+                    let failed = self.running[idx].begin_again(fresh);
+                    self.model.close_slot(failed.id);
+                    self.let_go_of_donor(idx);
+                }
+            }
+        }
+    }
+
+    fn move_due(&mut self, idx: usize, due: Move) -> Result<(), StepError> {
+        let sequence = &self.running[idx];
+        let (slot, n_held) = (sequence.slot.id, sequence.slot.ledger.len());
+        let Some(donor) = sequence.donor().map(|it| it.slot.id) else { return Ok(()) };
+        let mut in_use = self.in_use();
+        let n_room = self.extent().room_for(n_held + due.n_tokens);
+        in_use.n_tokens += n_room.saturating_sub(self.model.slot_room(slot));
+        self.cache.trim(&mut self.model, in_use);
+        self.model.append_shifted(slot, donor, due.from..due.from + due.n_tokens)?;
+        self.cache.count_moved(due.n_tokens);
+        if let Some(donor) = self.running[idx].moved(due) {
+            self.cache.give_back_donor(&mut self.model, donor);
+        }
+        Ok(())
+    }
+
+    fn let_go_of_donor(&mut self, idx: usize) {
+        if let Some(donor) = self.running[idx].take_donor() {
+            self.cache.give_back_donor(&mut self.model, donor);
+        }
     }
 
     /// Whether a prompt that begins alike is being computed, for somebody who does not go after this one, and
@@ -458,6 +507,7 @@ impl Stepper {
             let Some(idx) = self.running.iter().position(|sequence| sequence.id == planned.job) else {
                 continue;
             };
+            self.let_go_of_donor(idx);
             let failed = if plan.spans.len() > 1 {
                 let fresh = Slot::fresh(self.model.open_slot());
                 self.running[idx].begin_again(fresh)
@@ -480,6 +530,7 @@ impl Stepper {
     }
 
     fn end(&mut self, idx: usize, reason: FinishReason, now: Instant) {
+        self.let_go_of_donor(idx);
         let sequence = self.running.remove(idx);
         tracing::debug!(job = sequence.id.0, ?reason, "a job ends");
         let (slot, ended) = sequence.finish(reason, now);
@@ -490,7 +541,7 @@ impl Stepper {
     }
 
     fn in_use(&self) -> InUse {
-        in_use(&self.model, self.running.iter().map(|it| &it.slot))
+        in_use(&self.model, self.running.iter().flat_map(Sequence::slots))
     }
 
     fn extent(&self) -> Extent {
@@ -508,7 +559,7 @@ impl Stepper {
         Status {
             n_waiting: 0,
             n_running: self.running.len(),
-            cache: self.cache.status(&self.model, self.running.iter().map(|it| &it.slot)),
+            cache: self.cache.status(&self.model, self.running.iter().flat_map(Sequence::slots)),
             memory,
             memory_is_short: self.waits_for_memory || self.allowance.is_short(memory.active_bytes),
             speed: self.pace.speed(),

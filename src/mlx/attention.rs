@@ -101,6 +101,24 @@ impl Attention {
         }
     }
 
+    /// Appends to one cache of this layer what another holds of `tokens`, with keys turned to their new positions.
+    pub(crate) fn append_shifted(
+        &self,
+        to: &mut KvCache,
+        from: &KvCache,
+        tokens: &Range<usize>,
+        rope: &Rope,
+    ) -> Result<()> {
+        match self {
+            Self::Mlx(attention) => {
+                attention.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens), rope)
+            }
+            Self::Packed(attention) => {
+                attention.append_shifted(to.in_place_mut(), from.in_place(), tokens, rope)
+            }
+        }
+    }
+
     /// `[T, hidden_size]` to `[T, n_heads * head_dim]`; keys and values go to the spans' caches of this layer.
     pub(crate) fn forward(
         &self,
@@ -149,10 +167,35 @@ impl MlxAttention {
         }
     }
 
+    fn append_shifted(
+        &self,
+        to: &mut ArrayCache,
+        from: &ArrayCache,
+        tokens: &Range<i32>,
+        rope: &Rope,
+    ) -> Result<()> {
+        let distance = to.n_tokens() - tokens.start;
+        let parts = from.parts_of(tokens.clone())?;
+        if let Some(kv) = self.kv {
+            to.append(&kv.with_keys(parts, |keys| rope.turn(keys, distance))?)?;
+        } else {
+            let [keys, values] =
+                <[Array; 2]>::try_from(parts).unwrap_or_else(|_| unreachable!("a cache has keys and values"));
+            to.append(&[rope.turn(&keys, distance)?, values])?;
+        }
+        Ok(())
+    }
+
     /// A span's rows of `[T, n_heads * head_dim]` as `[1, n_heads, L, head_dim]`.
     fn split_heads(&self, x: &Array, rows: &Range<i32>, n_heads: i32) -> Result<Array> {
         let n_rows = rows.end - rows.start;
         let x = if n_rows == x.dim(0) { x.clone() } else { x.try_index((rows.clone(), ..))? };
         x.reshape(&[1, n_rows, n_heads, self.heads.head_dim])?.transpose_axes(&[0, 2, 1, 3])
     }
+}
+
+/// Token counts are bounded by the context.
+fn to_i32s(tokens: &Range<usize>) -> Range<i32> {
+    let to_i32 = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    to_i32(tokens.start)..to_i32(tokens.end)
 }

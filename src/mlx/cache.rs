@@ -2,6 +2,8 @@
 //!
 //! Either arrays of MLX, or the CPU kernels' own buffers; attention knows which it made.
 
+use std::ops::Range;
+
 use mlx_rs::error::Result;
 use mlx_rs::ops::indexing::{TryIndexMutOp, TryIndexOp};
 use mlx_rs::{Array, ops, transforms};
@@ -24,7 +26,20 @@ impl KvCache {
         }
     }
 
-    #[cfg_attr(not(cpu_kernels), expect(dead_code, reason = "only the kernels ask"))]
+    pub(crate) fn arrays(&self) -> &ArrayCache {
+        match self {
+            Self::Arrays(cache) => cache,
+            Self::InPlace(_) => unreachable!("attention gets the caches that it made"),
+        }
+    }
+
+    pub(crate) fn in_place(&self) -> &InPlaceCache {
+        match self {
+            Self::InPlace(cache) => cache,
+            Self::Arrays(_) => unreachable!("attention gets the caches that it made"),
+        }
+    }
+
     pub(crate) fn in_place_mut(&mut self) -> &mut InPlaceCache {
         match self {
             Self::InPlace(cache) => cache,
@@ -70,7 +85,7 @@ impl KvCache {
         }
     }
 
-    /// Moves what is held to memory that is no larger than that needs.
+    /// Gives back what memory it has beyond what is held.
     pub(crate) fn fit(&mut self) -> Result<()> {
         match self {
             Self::Arrays(cache) => cache.fit(),
@@ -135,6 +150,11 @@ impl ArrayCache {
         let held =
             self.parts.iter().map(|it| it.try_index((.., .., ..end, ..))).collect::<Result<Vec<_>>>()?;
         Ok(held.try_into().unwrap_or_else(|_| unreachable!("a cache gets as many parts each time")))
+    }
+
+    /// What is held of each of `tokens`.
+    pub(crate) fn parts_of(&self, tokens: Range<i32>) -> Result<Vec<Array>> {
+        self.parts.iter().map(|it| it.try_index((.., .., tokens.clone(), ..))).collect()
     }
 
     fn n_room(&self) -> i32 {

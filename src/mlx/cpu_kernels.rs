@@ -18,8 +18,8 @@ use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, Dtype, memory};
 use runabout_kernels::{
     Activation, Arrangement, Attention, Cpu, CpuOptions, Epilogue, Floats, Input, KernelError, KvShape,
-    KvType, Norm, PATH_VARIABLE, PackedWeights, Precision, RopePairs, RopeTable, Weights, attend, bf16, f16,
-    matmul,
+    KvType, Norm, PATH_VARIABLE, PackedWeights, Precision, RopePairs, RopeTable, Weights, append_shifted,
+    attend, bf16, f16, matmul,
 };
 
 use crate::LoadError;
@@ -267,6 +267,24 @@ impl PackedAttention {
         Ok(output)
     }
 
+    /// Appends to one cache of this layer what another holds of `tokens`, with keys turned to their new positions. Both
+    /// hold all that was appended.
+    pub(crate) fn append_shifted(
+        &self,
+        to: &mut InPlaceCache,
+        from: &InPlaceCache,
+        tokens: &Range<usize>,
+        rope: &Rope,
+    ) -> Result<()> {
+        let (mut to, from) = (lock(&to.cache), lock(&from.cache));
+        let n_tokens = to.len() + tokens.len();
+        to.reserve(n_tokens.next_multiple_of(CACHE_STEP_TOKENS))
+            .and_then(|()| {
+                append_shifted(&self.qkv_proj.packed.cpu, &mut to, &from, tokens.clone(), rope.kernels_turn())
+            })
+            .map_err(|e| Exception::custom(e.to_string()))
+    }
+
     /// From projections `[T, ...]` of all spans' rows to `[T, n_heads * head_dim]`.
     fn attend(
         &self,
@@ -358,12 +376,9 @@ impl InPlaceCache {
         lock(&self.cache).capacity()
     }
 
-    /// Moves what is held to memory that is no larger than that needs.
+    /// Gives back what memory it has beyond what is held.
     pub(crate) fn fit(&mut self) -> Result<()> {
-        let mut cache = lock(&self.cache);
-        let n_tokens = cache.len();
-        *cache = cache.copy_prefix(n_tokens, n_tokens).map_err(|e| Exception::custom(e.to_string()))?;
-        Ok(())
+        lock(&self.cache).shrink_to_fit().map_err(|e| Exception::custom(e.to_string()))
     }
 
     /// A copy of the first `n_tokens`.

@@ -155,6 +155,20 @@ impl Decoder {
         self.layers.iter().map(|it| it.self_attn.make_cache()).collect()
     }
 
+    /// Appends to a slot's caches what another's hold of `tokens`, with keys turned to their new positions. Nothing of it
+    /// may be evaluated yet.
+    pub(crate) fn append_shifted(
+        &self,
+        to: &mut [KvCache],
+        from: &[KvCache],
+        tokens: &Range<usize>,
+    ) -> Result<()> {
+        for (layer, (to, from)) in self.layers.iter().zip(to.iter_mut().zip(from)) {
+            layer.self_attn.append_shifted(to, from, tokens, &self.rope)?;
+        }
+        Ok(())
+    }
+
     /// Bytes of keys and values that one token takes.
     pub(crate) fn kv_bytes_per_token(&self) -> u64 {
         self.kv_bytes_per_token

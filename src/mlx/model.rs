@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::ops::indexing::TryIndexOp;
@@ -284,6 +285,26 @@ impl LanguageModel for MlxModel {
         self.slots.insert(slot, copies.map_err(|e| step_error(&e))?);
         self.count_caches();
         Ok(slot)
+    }
+
+    fn append_shifted(
+        &mut self,
+        slot: SlotId,
+        from: SlotId,
+        tokens: Range<usize>,
+    ) -> std::result::Result<(), StepError> {
+        self.step_back(slot);
+        self.step_back(from);
+        // As in a step: taken out, and left out where it fails.
+        let mut caches = self.slots.remove(&slot).expect("the engine names open slots");
+        let lender = self.slots.get(&from).expect("the engine names two open slots");
+        let appended = self.decoder.append_shifted(&mut caches, lender, &tokens);
+        let appended = appended.and_then(|()| transforms::eval(caches.iter().flat_map(KvCache::pending)));
+        if appended.is_ok() {
+            self.slots.insert(slot, caches);
+        }
+        self.count_caches();
+        appended.map_err(|e| step_error(&e))
     }
 
     fn step(&mut self, spans: &[Span<'_>]) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {

@@ -3,6 +3,7 @@
 //! So the rest of the crate is written once, and the compiler drops the branches that can not be taken.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use mlx_rs::Array;
 use mlx_rs::error::Result;
@@ -101,6 +102,18 @@ impl PackedAttention {
     }
 
     pub(crate) fn forward(&self, _: &Array, _: &Rope, _: usize, _: &mut [SpanRows<'_>]) -> Result<Array> {
+        match *self {}
+    }
+}
+
+impl PackedAttention {
+    pub(crate) fn append_shifted(
+        &self,
+        _: &mut InPlaceCache,
+        _: &InPlaceCache,
+        _: &Range<usize>,
+        _: &Rope,
+    ) -> Result<()> {
         match *self {}
     }
 }

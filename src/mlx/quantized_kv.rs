@@ -49,6 +49,21 @@ impl KvQuantization {
         u64::from((head_dim * self.bits / 8 + n_scales * scale).unsigned_abs())
     }
 
+    /// The parts of quantized keys and values with the keys changed by `turn`, which are rounded a second time.
+    pub(crate) fn with_keys(
+        self,
+        parts: Vec<Array>,
+        turn: impl FnOnce(&Array) -> Result<Array>,
+    ) -> Result<[Array; 6]> {
+        let Self { bits, group_size } = self;
+        let [k, k_scales, k_biases, values @ ..] = <[Array; 6]>::try_from(parts)
+            .unwrap_or_else(|_| unreachable!("quantized keys and values have six parts"));
+        let keys = turn(&ops::dequantize(&k, &k_scales, &k_biases, group_size, bits)?)?;
+        let (k, k_scales, k_biases) = ops::quantize(&keys, group_size, bits)?;
+        let [v, v_scales, v_biases] = values;
+        Ok([k, k_scales, k_biases, v, v_scales, v_biases])
+    }
+
     /// Appends keys and values `[1, n_kv_heads, L, head_dim]` to the cache and attends with `queries`
     /// `[1, n_heads, L, head_dim]`, whose layout the result has.
     pub(crate) fn attend(

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use mlx_rs::{Array, error::Result, fast};
-use runabout_kernels::{RopePairs, RopeTable};
+use runabout_kernels::{RopePairs, RopeTable, Turn};
 use serde::Deserialize;
 
 /// `rope_scaling` in config.json. Older files say `type`, newer ones `rope_type`.
@@ -71,13 +71,28 @@ impl Rope {
     pub(crate) fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         fast::rope(x, self.n_dims, self.is_traditional, self.base, self.scale, offset, self.freqs.as_ref())
     }
+
+    /// Rotated keys of `x`'s layout as they are `distance` positions further on, or back. All scalings that there are
+    /// leave angles proportional to positions, so that rotations add up.
+    pub(crate) fn turn(&self, x: &Array, distance: i32) -> Result<Array> {
+        // Each key is at the first position of a text of its own.
+        self.forward(&x.reshape(&[-1, 1, 1, x.dim(3)])?, distance)?.reshape(x.shape())
+    }
 }
 
 #[cfg_attr(not(cpu_kernels), expect(dead_code, reason = "only the kernels ask"))]
 impl Rope {
+    /// What turns keys in the CPU kernels.
+    pub(crate) fn kernels_turn(&self) -> Turn<'_> {
+        Turn { frequencies: &self.angles, pairs: self.pairs() }
+    }
+
+    fn pairs(&self) -> RopePairs {
+        if self.is_traditional { RopePairs::Adjacent } else { RopePairs::Halves }
+    }
+
     /// Sines and cosines of at least `n_positions`, and which dimensions are rotated together.
     pub(crate) fn table(&self, n_positions: usize) -> (Arc<RopeTable>, RopePairs) {
-        let pairs = if self.is_traditional { RopePairs::Adjacent } else { RopePairs::Halves };
         let mut kept = self.table.borrow_mut();
         let table = match kept.take() {
             Some(table) if table.n_positions() >= n_positions => table,
@@ -88,7 +103,7 @@ impl Rope {
             }
         };
         *kept = Some(Arc::clone(&table));
-        (table, pairs)
+        (table, self.pairs())
     }
 }
 

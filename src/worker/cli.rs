@@ -114,6 +114,11 @@ pub(crate) struct ServeArgs {
     /// of the memory limit if not given
     #[arg(long, value_name = "MIB")]
     pub(crate) cache_limit_mib: Option<u64>,
+    /// Behind an edit, move parts of a prompt of N tokens or more to their new positions in the cache instead of
+    /// computing them again; 0 never does. The first token comes sooner, and the text is not quite that of a fresh
+    /// prompt: what was moved has seen the text before the edit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) cache_reuse: usize,
 }
 
 #[derive(Args, Debug)]

@@ -47,6 +47,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
             step_target: Duration::from_millis(args.step_target_ms),
             memory_limit_bytes,
             cache_limit_bytes,
+            n_min_reuse: args.cache_reuse,
             max_running: args.max_running,
             max_queued: args.max_queued,
             n_draft_tokens: args.model.n_draft_tokens(),

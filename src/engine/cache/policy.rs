@@ -59,6 +59,15 @@ pub(super) enum Choice {
     Fresh,
 }
 
+impl Choice {
+    pub(super) fn n_keep(self) -> usize {
+        match self {
+            Self::Take { n_keep, .. } | Self::Copy { n_keep, .. } => n_keep,
+            Self::Fresh => 0,
+        }
+    }
+}
+
 /// How much of `prompt` need not be fed when these tokens are held: its beginning that is alike, all but its
 /// last token at most, since the next token is drawn from what that one yields.
 pub(crate) fn n_usable(held: &[TokenId], prompt: &[TokenId]) -> usize {
@@ -72,7 +81,12 @@ impl Source {
         Self { id, n_usable, n_lost: ledger.len() - n_usable, owner }
     }
 
-    fn may_be_taken(self) -> bool {
+    /// With so many more tokens of the prompt that stand elsewhere.
+    pub(super) fn with_moved(self, n_moved: usize) -> Self {
+        Self { n_usable: self.n_usable + n_moved, n_lost: self.n_lost.saturating_sub(n_moved), ..self }
+    }
+
+    pub(super) fn may_be_taken(self) -> bool {
         self.n_usable > 0
             && match self.owner {
                 Owner::Running => false,

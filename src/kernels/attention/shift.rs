@@ -104,7 +104,7 @@ impl Shift<'_> {
         cpu.pool().for_each(self.end.div_ceil(LANES) - first_block, |job| {
             let block = first_block + job;
             with_scratch(n_floats, |scratch| {
-                cpu.run(Block::<L> { shift: self, block, scratch, layout: PhantomData });
+                cpu.run(Fill::<L> { shift: self, block, scratch, layout: PhantomData });
             });
         });
     }
@@ -126,27 +126,28 @@ impl Shift<'_> {
     /// Turns sixteen keys, `[head_dim][16]`.
     #[inline(always)]
     fn turn<S: Simd>(&self, simd: S, keys: &mut [f32]) {
-        let n = self.turns.len();
+        let n_pairs = self.turns.len();
         for (i, &(sin, cos)) in self.turns.iter().enumerate() {
-            let (a, b) = match self.pairs {
-                RopePairs::Halves => (i, i + n),
+            let (first, second) = match self.pairs {
+                RopePairs::Halves => (i, i + n_pairs),
                 RopePairs::Adjacent => (2 * i, 2 * i + 1),
             };
-            debug_assert!(keys.len() >= (b + 1) * LANES);
+            debug_assert!(keys.len() >= (second + 1) * LANES);
             // SAFETY: a head has at least as many dimensions as are rotated.
             unsafe {
-                let (a, b) = (keys.as_mut_ptr().add(a * LANES), keys.as_mut_ptr().add(b * LANES));
-                let (x, y) = (simd.load(a), simd.load(b));
+                let first = keys.as_mut_ptr().add(first * LANES);
+                let second = keys.as_mut_ptr().add(second * LANES);
+                let (x, y) = (simd.load(first), simd.load(second));
                 let (sin, cos) = (simd.splat(sin), simd.splat(cos));
-                simd.store(a, simd.sub(simd.mul(x, cos), simd.mul(y, sin)));
-                simd.store(b, simd.mul_add(x, sin, simd.mul(y, cos)));
+                simd.store(first, simd.sub(simd.mul(x, cos), simd.mul(y, sin)));
+                simd.store(second, simd.mul_add(x, sin, simd.mul(y, cos)));
             }
         }
     }
 }
 
 /// What comes to one block.
-struct Block<'a, L> {
+struct Fill<'a, L> {
     shift: Shift<'a>,
     block: usize,
     /// Room for sixteen keys or values, and for one more.
@@ -154,10 +155,10 @@ struct Block<'a, L> {
     layout: PhantomData<L>,
 }
 
-impl<L: Layout> Kernel for Block<'_, L> {
+impl<L: Layout> Kernel for Fill<'_, L> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Block { shift, block, scratch, .. } = self;
+        let Fill { shift, block, scratch, .. } = self;
         let shape = shift.shape;
         let (dim, padded) = (shape.head_dim, shape.padded_dim());
         let (sixteen, one) = scratch.split_at_mut(shape.values_per_block());

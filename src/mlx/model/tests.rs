@@ -437,3 +437,103 @@ fn memory_counts_what_mlx_does_not() {
     model.close_slot(slot);
     assert!(model.memory().active_bytes < held.active_bytes - 255 * per_token);
 }
+
+/// What is likely after `next`, in a slot that holds `before` and then `moved`, which it gets from a slot where they stand
+/// behind `there`; and in one that was fed all of it.
+fn shifted_and_fresh(model: &mut MlxModel, there: &[u32], before: &[u32], moved: &[u32]) -> [Vec<f32>; 2] {
+    let feed = |model: &mut MlxModel, slot: SlotId, tokens: &[u32]| {
+        if !tokens.is_empty() {
+            model.step(&[Span { slot, tokens, n_drafted: 0, sample: None }]).unwrap();
+        }
+    };
+    let likely = |model: &mut MlxModel, slot: SlotId| {
+        let sampled = step_one(model, slot, &[17], Some(tiny::VOCABULARY as usize));
+        model.close_slot(slot);
+        let mut top = sampled.logprobs.unwrap().top;
+        top.sort_by_key(|it| it.0);
+        top.into_iter().map(|it| it.1).collect()
+    };
+    let (from, slot, fresh) = (model.open_slot(), model.open_slot(), model.open_slot());
+    feed(model, from, &[there, moved, &[1, 2, 3]].concat());
+    feed(model, slot, before);
+    model.append_shifted(slot, from, there.len()..there.len() + moved.len()).unwrap();
+    feed(model, fresh, &[before, moved].concat());
+    model.close_slot(from);
+    [likely(model, slot), likely(model, fresh)]
+}
+
+#[test]
+fn keys_of_tokens_that_moved_are_those_of_their_new_positions() {
+    let _alone = alone();
+    // Of codes of few bits, rounding twice leaves what rounding once does.
+    let kinds = [(None, 2e-3), (Some(KvBits::Eight), 0.02), (Some(KvBits::Four), 0.4)];
+    let kernels = Kernels::new(None, Some(Precision::F32)).ok().flatten();
+    for (tiny, (kv_bits, bound)) in Tiny::single_layers().iter().flat_map(|it| kinds.map(|kind| (it, kind))) {
+        for kernels in [None].into_iter().chain(kernels.clone().map(Some)) {
+            let what = format!("{}, {kv_bits:?}, kernels: {}", tiny.name, kernels.is_some());
+            let mut model = load(tiny, kernels, kv_bits);
+            // To the back and to the front, over the borders of blocks and of what caches grow by.
+            for (n_there, n_before, n_moved) in
+                [(3, 40, 30), (300, 2, 30), (250, 260, 1), (0, 5, 280), (9, 0, 12)]
+            {
+                let (there, before) = (prompt(n_there, 4), prompt(n_before, 5));
+                let moved = prompt(n_moved, 6);
+                let [got, expected] = shifted_and_fresh(&mut model, &there, &before, &moved);
+                let size = expected.iter().fold(0.0_f32, |size, it| size.max(it.abs()));
+                let error = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(error < bound * size, "{what}: {n_there} to {n_before}: {error} of {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slot_goes_its_own_way_after_it_got_tokens_from_another() {
+    let _alone = alone();
+    for tiny in [Tiny::llama(), Tiny::wide_heads()] {
+        for mut model in [stock(&tiny), fast(&tiny)] {
+            let one = prompt(300, 2);
+            let (slot, other) = (model.open_slot(), model.open_slot());
+            let expected = generate(&mut model, slot, &one, 300, 8);
+            generate(&mut model, other, &prompt(20, 3), 20, 1);
+            model.truncate_slot(other, 20);
+            model.append_shifted(other, slot, 200..300).unwrap();
+            assert!(model.slot_room(other) >= 120);
+            // The lender is what it was, and the other one can be cut and goes on.
+            let said = generate(&mut model, other, &prompt(9, 4), 9, 8);
+            model.truncate_slot(other, 120);
+            assert_eq!(generate(&mut model, other, &prompt(9, 4), 9, 8), said, "{}", tiny.name);
+            model.truncate_slot(slot, 250);
+            assert_eq!(generate(&mut model, slot, &one[250..], 50, 8), expected, "{}", tiny.name);
+        }
+    }
+}
+
+/// What the process has resident.
+#[cfg(all(cpu_kernels, target_os = "linux"))]
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[cfg(all(cpu_kernels, target_os = "linux"))]
+#[test]
+fn memory_of_slots_goes_back_to_the_system_whatever_stays_between_them() {
+    let _alone = alone();
+    let tiny = Tiny::wide_heads();
+    let mut model = fast(&tiny);
+    let whole = model.open_slot();
+    generate(&mut model, whole, &prompt(1000, 2), 256, 1);
+    let before = (resident_bytes(), model.memory().active_bytes);
+    let slots: Vec<_> = (0..400).map(|i| model.copy_slot(whole, 100 + i * 2).unwrap()).collect();
+    let full = (resident_bytes(), model.memory().active_bytes);
+    assert!(
+        full.0 - before.0 > (full.1 - before.1) * 9 / 10,
+        "what is counted is taken: {before:?} {full:?}"
+    );
+    for (_, slot) in slots.iter().enumerate().filter(|(i, _)| i % 10 != 0) {
+        model.close_slot(*slot);
+    }
+    let left = (resident_bytes(), model.memory().active_bytes);
+    assert!(full.0 - left.0 > (full.1 - left.1) * 9 / 10, "what is freed goes: {full:?} {left:?}");
+}

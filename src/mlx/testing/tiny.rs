@@ -55,6 +55,28 @@ impl Tiny {
         Tiny::new("llama", "llama", Weights::Mixed, &json!({}))
     }
 
+    /// Of one layer, in which keys and values tell only a token and its position: every kind of position, and with heads
+    /// that can be quantized.
+    pub(crate) fn single_layers() -> Vec<Tiny> {
+        let llama3 = json!({
+            "rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        });
+        let linear = json!({"rope_type": "linear", "factor": 2.0});
+        [
+            ("plain", json!({})),
+            ("linear", json!({"rope_scaling": linear})),
+            ("llama3", json!({"rope_scaling": llama3})),
+            ("adjacent pairs", json!({"rope_traditional": true})),
+        ]
+        .into_iter()
+        .map(|(name, mut more)| {
+            (more["num_hidden_layers"], more["head_dim"]) = (json!(1), json!(32));
+            Tiny::new(name, "llama", Weights::Plain(Dtype::Float32), &more)
+        })
+        .collect()
+    }
+
     /// With heads that can be quantized.
     pub(crate) fn wide_heads() -> Tiny {
         Tiny::new("wide heads", "llama", Weights::Mixed, &json!({"head_dim": 32}))

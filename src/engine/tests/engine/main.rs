@@ -15,6 +15,7 @@ mod memory;
 mod order;
 mod prefix;
 mod queue;
+mod reuse;
 mod share;
 mod speculation;
 mod supersede;

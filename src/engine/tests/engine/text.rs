@@ -176,6 +176,14 @@ impl runabout_engine::LanguageModel for SeedListener {
     ) -> Result<runabout_engine::SlotId, runabout_engine::StepError> {
         self.inner.copy_slot(from, n_tokens)
     }
+    fn append_shifted(
+        &mut self,
+        slot: runabout_engine::SlotId,
+        from: runabout_engine::SlotId,
+        tokens: std::ops::Range<usize>,
+    ) -> Result<(), runabout_engine::StepError> {
+        self.inner.append_shifted(slot, from, tokens)
+    }
     fn step(
         &mut self,
         spans: &[runabout_engine::Span<'_>],

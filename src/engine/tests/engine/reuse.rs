@@ -1,0 +1,182 @@
+//! What follows an edit is moved, where that is allowed: which tokens, when, and what becomes of where they came from.
+
+use proptest::prelude::*;
+use runabout_engine::scripted::{FedSpan, Shift};
+
+use super::*;
+
+const HEAD: &str = "system: you edit files. file: ";
+const TAIL: &str = "\nfn tail() { the rest of the file, which nobody has touched }\nuser: what does it do?";
+
+fn reusing(n_min_reuse: usize) -> EngineOptions {
+    EngineOptions { n_min_reuse, ..options() }
+}
+
+fn prompt(edited: &str) -> String {
+    format!("{HEAD}{edited}{TAIL}")
+}
+
+/// Where spans began and what was fed, as text.
+fn fed(spans: &[FedSpan]) -> Vec<(usize, String)> {
+    let text = |tokens: &[u32]| tokens.iter().map(|it| char::from(u8::try_from(*it).unwrap())).collect();
+    spans.iter().map(|it| (it.start, text(&it.tokens))).collect()
+}
+
+#[test]
+fn only_the_edit_and_the_last_token_are_computed() {
+    for (edited, expected) in [("NEWER", "NEWER"), ("O-and-more", "-and-more"), ("OL", "")] {
+        let model = ScriptedModel::hashing();
+        let recording = model.recording();
+        let engine = start_with(model, reusing(16));
+        submit(&engine, &prompt("OLD"), |_| {}).finish();
+        recording.take();
+        let edited = prompt(edited);
+        let finish = submit(&engine, &edited, |job| job.max_tokens = 1).finish();
+        assert_eq!(finish.text, alone(&edited, 1));
+        let n_alike = edited.len() - TAIL.len() - expected.len();
+        let mut spans = vec![(n_alike, expected.to_owned()), (edited.len() - 1, "?".to_owned())];
+        spans.retain(|it| !it.1.is_empty());
+        assert_eq!(fed(&recording.spans()), spans);
+        let n_moved = TAIL.len() - 1;
+        let shifts = recording.shifts();
+        let [Shift { slot, start, from, range }] = shifts.as_slice() else { panic!("{shifts:?}") };
+        assert_ne!(slot, from);
+        assert_eq!(*start, n_alike + expected.len());
+        assert_eq!(*range, HEAD.len() + 3..HEAD.len() + 3 + n_moved);
+        assert_eq!(finish.usage.cached_tokens, n_alike + n_moved);
+        let cache = engine.status().cache;
+        assert_eq!(cache.n_tokens_found, (n_alike + n_moved) as u64);
+    }
+}
+
+#[test]
+fn nothing_is_moved_unless_it_was_asked_for_and_is_long_enough() {
+    for n_min_reuse in [0, TAIL.len()] {
+        let model = ScriptedModel::hashing();
+        let recording = model.recording();
+        let engine = start_with(model, reusing(n_min_reuse));
+        submit(&engine, &prompt("OLD"), |_| {}).finish();
+        let finish = submit(&engine, &prompt("NEWER"), |_| {}).finish();
+        assert_eq!((finish.usage.cached_tokens, recording.shifts()), (HEAD.len(), Vec::new()));
+    }
+}
+
+#[test]
+fn several_edits_are_got_over_and_chunks_end_where_a_part_begins() {
+    let model = ScriptedModel::hashing();
+    let recording = model.recording();
+    let engine = start_with(model, EngineOptions { prefill_chunk: 4, ..reusing(10) });
+    let middle = "the first part that stays; ";
+    submit(&engine, &prompt(&format!("one {middle}two")), |_| {}).finish();
+    recording.take();
+    let edited = prompt(&format!("eleven {middle}twelve"));
+    let finish = submit(&engine, &edited, |job| job.max_tokens = 1).finish();
+    assert_eq!(finish.text, alone(&edited, 1));
+    let texts: Vec<String> = fed(&recording.spans()).into_iter().map(|it| it.1).collect();
+    assert_eq!(texts.concat(), "elevenelve?", "{texts:?}");
+    assert_eq!(finish.usage.cached_tokens, edited.len() - "elevenelve?".len());
+}
+
+#[test]
+fn a_documents_slot_is_gone_when_all_was_taken_and_anybody_elses_stays_where_much_is_left() {
+    let engine = start_with(ScriptedModel::hashing(), reusing(16));
+    let document: Arc<str> = "file:///a".into();
+    for edited in ["OLD", "NEWER", "NEWEST OF ALL"] {
+        submit(&engine, &prompt(edited), |job| job.document = Some(Arc::clone(&document))).finish();
+        assert_eq!(engine.status().cache.n_slots, 1);
+    }
+    let engine = start_with(ScriptedModel::hashing(), reusing(16));
+    let long = format!("{}{}", prompt("OLD"), "and a long answer, ".repeat(20));
+    submit(&engine, &long, |_| {}).finish();
+    submit(&engine, &prompt("NEWER"), |_| {}).finish();
+    assert_eq!(engine.status().cache.n_slots, 2);
+    let finish = submit(&engine, &long, |_| {}).finish();
+    assert_eq!(finish.usage.cached_tokens, long.len() - 1);
+}
+
+#[test]
+fn a_cancel_before_the_tail_was_moved_leaves_both_slots_as_they_are() {
+    let mut model = ScriptedModel::hashing();
+    let recording = model.recording();
+    let gate = model.gate();
+    let engine = start_with(model, reusing(16));
+    let first = submit(&engine, &prompt("OLD"), |job| job.max_tokens = 1);
+    while !gate.pass().iter().any(|it| it.sampled) {}
+    first.finish();
+    let edited = prompt("NEWER");
+    let second = submit(&engine, &edited, |_| {});
+    gate.arrived();
+    engine.cancel(second.id, runabout_engine::CancelReason::Cancelled);
+    gate.release();
+    drop(gate);
+    let finish = second.finish();
+    assert_eq!(finish.usage.cached_tokens, HEAD.len());
+    assert_eq!(recording.shifts(), []);
+    assert_eq!(engine.status().cache.n_slots, 2);
+    let again = submit(&engine, &edited, |_| {}).finish();
+    assert_eq!((again.text, again.usage.cached_tokens), (alone(&edited, 4), edited.len() - 1));
+}
+
+#[test]
+fn where_there_is_no_memory_for_both_slots_the_tail_is_computed() {
+    for (kv_mib, n_shifts) in [(300, 1), (250, 0)] {
+        let mut model = ScriptedModel::hashing();
+        model.description.kv_bytes_per_token = 1 << 20;
+        let recording = model.recording();
+        let options = EngineOptions {
+            memory_limit_bytes: Some((kv_mib + 320) << 20),
+            cache_limit_bytes: u64::MAX,
+            ..reusing(16)
+        };
+        let engine = start_with(model, options);
+        submit(&engine, &prompt("OLD"), |_| {}).finish();
+        let edited = prompt("NEWER");
+        let finish = submit(&engine, &edited, |job| job.max_tokens = 40).finish();
+        assert_eq!(finish.text, alone(&edited, 40));
+        assert_eq!(recording.shifts().len(), n_shifts);
+        let memory = engine.status().memory;
+        assert!(memory.peak_bytes <= kv_mib << 20, "{kv_mib} {memory:?}");
+    }
+}
+
+#[test]
+fn a_model_that_can_not_move_tokens_computes_them() {
+    let mut model = ScriptedModel::hashing();
+    model.shifts_fail = true;
+    let engine = start_with(model, reusing(16));
+    submit(&engine, &prompt("OLD"), |_| {}).finish();
+    let edited = prompt("NEWER");
+    assert_eq!(submit(&engine, &edited, |_| {}).finish().text, alone(&edited, 4));
+    assert_eq!(submit(&engine, "something else", |_| {}).finish().text, alone("something else", 4));
+}
+
+fn prompts() -> impl Strategy<Value = Vec<String>> {
+    let word = prop::sample::select(vec!["let ", "x ", "= ", "value", "; ", "a much longer word "]);
+    let prompt = prop::collection::vec(word, 1..20).prop_map(|words| words.concat());
+    prop::collection::vec(prompt, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The hashing model sees what its slots hold: whatever was moved, it must be the prompt.
+    #[test]
+    fn slots_hold_the_prompt_however_it_came_together(
+        prompts in prompts(),
+        n_min_reuse in 1_usize..12,
+        prefill_chunk in 1_usize..40,
+        cache_limit_bytes in 0_u64..800,
+        max_slots in 0_usize..5,
+        n_together in 1_usize..4,
+    ) {
+        let options = EngineOptions { prefill_chunk, cache_limit_bytes, max_slots, ..reusing(n_min_reuse) };
+        let engine = start_with(ScriptedModel::hashing(), options);
+        for together in prompts.chunks(n_together) {
+            let jobs: Vec<Submitted> = together.iter().map(|it| submit(&engine, it, |_| {})).collect();
+            for (prompt, job) in together.iter().zip(jobs) {
+                prop_assert_eq!(job.finish().text, alone(prompt, 4), "{}", prompt);
+            }
+            prop_assert!(engine.status().cache.bytes <= cache_limit_bytes);
+        }
+    }
+}
