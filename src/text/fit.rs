@@ -1,10 +1,11 @@
 //! What of a file and its neighbours goes into a prompt when the model's window is too small for all of it.
 //!
-//! Nearest to the cursor is kept: other files go first, the farthest before the nearest; then the end of the
-//! suffix; then the beginning of the prefix. Cuts are at whole lines; only a very long line is cut like several. Who
-//! types must not move a cut with every key, which would make the cache worthless: the prefix is cut at few places that
-//! depend on its beginning alone, and the suffix where the prefix needs it in whole steps. It counts through a
-//! function it is given, so it knows no tokenizer, and it counts no more text than can be kept.
+//! Nearest to the cursor is kept: other files go first, the farthest before the nearest, as far as they take more than
+//! their share; then the end of the suffix, down to its share; then the beginning of the prefix. Files are kept whole,
+//! and cuts are at whole lines; only a very long line is cut like several. Who types must not move a cut with every key,
+//! which would make the cache worthless: the prefix is cut at few places that depend on its beginning alone, and the
+//! suffix where the prefix needs it in whole steps. It counts through a function it is given, so it knows no tokenizer,
+//! and it counts no more text than can be kept.
 
 /// The place that is completed, and what is around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,10 @@ impl std::fmt::Debug for Budget<'_> {
 /// before, but a completion without any of it runs on. The same share as in llama.cpp.
 const SUFFIX_SHARE: usize = 4;
 
+/// Other files may always take this part of the limit: whoever sends them thinks them more useful than the far end of a
+/// long file.
+const CONTEXT_SHARE: usize = 4;
+
 /// A cut moves by about this part of the limit at a time.
 const STEPS: usize = 8;
 /// Bytes of source code in a token; less than in most, so that steps are rather small.
@@ -70,7 +75,28 @@ const BYTES_PER_TOKEN: usize = 3;
 
 /// The part of `whole` that fits, and what had to go.
 pub fn fit<'a>(whole: &Surroundings<'a>, budget: Budget<'_>) -> (Surroundings<'a>, Trimmed) {
-    let Budget { limit, count, per_file } = budget;
+    let share = budget.limit / CONTEXT_SHARE;
+    let (n_sure, n_left) = last_files(whole.context, share, budget);
+    let (prefix, suffix, n_around) = around(whole, budget.limit - (share - n_left), budget.count);
+    let is_cut = prefix.len() < whole.prefix.len() || suffix.len() < whole.suffix.len();
+    // Room that whole lines leave comes and goes with every key.
+    let n_files = if is_cut { n_sure } else { last_files(whole.context, budget.limit - n_around, budget).0 };
+    let (dropped, context) = whole.context.split_at(whole.context.len() - n_files);
+
+    let trimmed = Trimmed {
+        prefix_chars: whole.prefix[..whole.prefix.len() - prefix.len()].chars().count(),
+        suffix_chars: whole.suffix[suffix.len()..].chars().count(),
+        context_files: dropped.len(),
+    };
+    (Surroundings { prefix, suffix, context, ..*whole }, trimmed)
+}
+
+/// What fits of prefix and suffix, and how many tokens both have.
+fn around<'a>(
+    whole: &Surroundings<'a>,
+    limit: usize,
+    count: &dyn Fn(&str) -> usize,
+) -> (&'a str, &'a str, usize) {
     let step = (limit / STEPS).max(1);
     let (mut prefix, mut n_prefix) = keep_end(whole.prefix, limit, limit, count);
     // Room for as much as will be typed before the next step.
@@ -83,28 +109,23 @@ pub fn fit<'a>(whole: &Surroundings<'a>, budget: Budget<'_>) -> (Surroundings<'a
     if n_prefix + n_suffix > limit {
         (prefix, n_prefix) = keep_end(whole.prefix, limit - n_suffix, limit, count);
     }
+    (prefix, suffix, n_prefix + n_suffix)
+}
 
-    let mut n_left = limit - n_prefix - n_suffix;
-    let is_cut = prefix.len() < whole.prefix.len() || suffix.len() < whole.suffix.len();
-    let mut n_files = 0;
-    for file in whole.context.iter().rev().take_while(|_| !is_cut) {
-        let Some(left) = spend(n_left, file.path, count)
-            .and_then(|left| spend(left, file.text, count))
-            .and_then(|left| left.checked_sub(per_file))
+/// How many files, from the last on, `limit` tokens hold, and how many tokens are left then.
+fn last_files(files: &[ContextFile<'_>], limit: usize, budget: Budget<'_>) -> (usize, usize) {
+    let (mut n_files, mut n_left) = (0, limit);
+    for file in files.iter().rev() {
+        let Some(left) = spend(n_left, file.path, budget.count)
+            .and_then(|left| spend(left, file.text, budget.count))
+            .and_then(|left| left.checked_sub(budget.per_file))
         else {
             break;
         };
         n_left = left;
         n_files += 1;
     }
-    let (dropped, context) = whole.context.split_at(whole.context.len() - n_files);
-
-    let trimmed = Trimmed {
-        prefix_chars: whole.prefix[..whole.prefix.len() - prefix.len()].chars().count(),
-        suffix_chars: whole.suffix[suffix.len()..].chars().count(),
-        context_files: dropped.len(),
-    };
-    (Surroundings { prefix, suffix, context, ..*whole }, trimmed)
+    (n_files, n_left)
 }
 
 /// What is left of `n_left` tokens after all of `text`; `None` if it is too long.
@@ -224,10 +245,21 @@ mod tests {
     }
 
     #[test]
+    fn files_keep_their_share_whole_and_the_last_before_the_first() {
+        let file = "0123456789\n".repeat(100);
+        let long = Surroundings { prefix: &file, suffix: &file, ..WHOLE };
+        // A quarter of 100 is room for two of ten, and of 36 for none.
+        let (kept, trimmed) = fit_chars(&long, 100);
+        assert_eq!((kept.context, trimmed.context_files), (&FILES[1..], 1));
+        assert!(kept.prefix.len() + kept.suffix.len() <= 80);
+        assert_eq!(fit_chars(&long, 36).0.context, &[]);
+    }
+
+    #[test]
     fn no_context_file_comes_back_into_the_room_that_whole_lines_leave() {
         let whole = Surroundings {
             prefix: "a line that is long\nb",
-            context: &[ContextFile { path: "p", text: "t" }],
+            context: &[ContextFile { path: "p", text: "text" }],
             ..WHOLE
         };
         let (kept, _) = fit_chars(&Surroundings { suffix: "", ..whole }, 10);
