@@ -26,6 +26,28 @@ impl Figures {
         }
     }
 
+    /// How bytes grow over requests, from samples of both, after the first `n_warm_up` requests.
+    ///
+    /// Growth is from the first tenth of the samples after those to the last tenth, medians both; the slope is that of the line
+    /// with the least squares.
+    pub(super) fn push_growth(&mut self, name: &str, samples: &[(f64, f64)], n_warm_up: usize) {
+        let n_warm = samples.iter().take_while(|(n_done, _)| *n_done <= n_warm_up as f64).count();
+        let settled = &samples[n_warm..];
+        let bytes = |samples: &[(f64, f64)]| samples.iter().map(|it| it.1).collect::<Vec<f64>>();
+        let n_tenth = settled.len().div_ceil(10);
+        let (first, last) = (&settled[..n_tenth], &settled[settled.len() - n_tenth..]);
+        let (Some(first), Some(last)) = (percentile(&bytes(first), 50), percentile(&bytes(last), 50)) else {
+            return;
+        };
+        let most = |samples: &[(f64, f64)]| bytes(samples).into_iter().fold(0.0, f64::max);
+        self.push(format!("{name}, after warm-up"), first / 1e6, "MB");
+        self.push(format!("{name}, at the end"), last / 1e6, "MB");
+        self.push(format!("{name}, growth"), 100.0 * (last / first - 1.0), "%");
+        self.push(format!("{name}, slope in 1000 requests"), 1e3 * slope(settled) / first * 100.0, "%");
+        self.push(format!("{name}, most"), most(samples) / 1e6, "MB");
+        self.push(format!("{name}, most after warm-up"), most(settled) / 1e6, "MB");
+    }
+
     pub(super) fn table(&self, scene: &str) -> String {
         let width = self.rows.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
         let mut table = format!("  {scene}\n");
@@ -57,6 +79,15 @@ pub(super) fn percentile(values: &[f64], percent: usize) -> Option<f64> {
     values.get(rank - 1).copied()
 }
 
+/// Of the line that is nearest to the points; 0 where they make none.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len().max(1) as f64;
+    let (x, y) = (mean(|it| it.0), mean(|it| it.1));
+    let along: f64 = points.iter().map(|it| (it.0 - x).powi(2)).sum();
+    let up: f64 = points.iter().map(|it| (it.0 - x) * (it.1 - y)).sum();
+    if along > 0.0 { up / along } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +99,28 @@ mod tests {
         assert_eq!(percentile(&values, 99), Some(198.0));
         assert_eq!(percentile(&[7.0], 99), Some(7.0));
         assert_eq!(percentile(&[], 50), None);
+    }
+
+    #[test]
+    fn growth_is_told_from_what_was_settled() {
+        let samples: Vec<(f64, f64)> =
+            (1..=100).map(|n| (f64::from(n), if n <= 10 { 5e8 } else { 1e8 + f64::from(n) * 1e6 })).collect();
+        let mut figures = Figures::default();
+        figures.push_growth("x", &samples, 10);
+        let figures = figures.json();
+        let near = |key: &str, expected: f64| {
+            let got = figures[key].as_f64().unwrap_or_default();
+            assert!((got - expected).abs() < 1e-6, "{key}: expected {expected}, got {got}");
+        };
+        near("x, after warm-up (MB)", 115.0);
+        near("x, at the end (MB)", 196.0);
+        near("x, growth (%)", 100.0 * 81.0 / 115.0);
+        near("x, slope in 1000 requests (%)", 100.0 * 1000.0 / 115.0);
+        near("x, most (MB)", 500.0);
+        near("x, most after warm-up (MB)", 200.0);
+        let mut figures = Figures::default();
+        figures.push_growth("x", &[], 10);
+        assert_eq!(figures.json(), serde_json::json!({}));
     }
 
     #[test]

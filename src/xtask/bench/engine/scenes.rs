@@ -241,6 +241,9 @@ fn generate(
     Ok((Generated { text, seconds }, result["usage"].take()))
 }
 
+/// The first of so many parts of the requests warms up: it fills the cache, and the allocators find their sizes.
+const WARM_UP_PARTS: usize = 10;
+
 /// Many requests of all kinds, some of them cancelled, four at a time.
 fn memory(stage: &Stage<'_>) -> Result<Figures> {
     let n_requests = stage.n(2000);
@@ -273,26 +276,18 @@ fn memory(stage: &Stage<'_>) -> Result<Figures> {
                 worker.answer(request)?;
             }
             worker.forget_text();
-        }
-        if idx % (n_requests / 40).max(1) == 0 && in_flight.is_empty() {
+            // When nothing runs: what is there then stays.
             let status = worker.call("status", &json!({}))?;
-            active.push(figure(&status, "memory", "active_bytes")?);
-            resident.extend(worker.resident_bytes().map(|it| it as f64));
+            let n_done = (idx + 1) as f64;
+            active.push((n_done, figure(&status, "memory", "active_bytes")?));
+            resident.extend(worker.resident_bytes().map(|it| (n_done, it as f64)));
         }
     }
     let mut figures = Figures::default();
     figures.push("requests", n_requests as f64, "");
+    figures.push("of them to warm up", (n_requests / WARM_UP_PARTS) as f64, "");
     for (name, samples) in [("active", active), ("resident", resident)] {
-        // The first quarter fills the cache.
-        let settled = &samples[samples.len() / 4..];
-        let (early, late) = settled.split_at(settled.len() / 2);
-        let mean = |it: &[f64]| it.iter().sum::<f64>() / it.len().max(1) as f64;
-        figures.push(format!("{name}, mean of the second half"), mean(late) / 1e6, "MB");
-        figures.push(
-            format!("{name}, change from the first half"),
-            100.0 * (mean(late) / mean(early) - 1.0),
-            "%",
-        );
+        figures.push_growth(name, &samples, n_requests / WARM_UP_PARTS);
     }
     Ok(figures)
 }
