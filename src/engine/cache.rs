@@ -134,6 +134,11 @@ impl Donor {
         self.moves.front().copied()
     }
 
+    /// How many tokens are to be taken from it.
+    pub(crate) fn n_to_move(&self) -> usize {
+        self.moves.iter().map(|it| it.n_tokens).sum()
+    }
+
     /// The next has been taken.
     pub(crate) fn advance(&mut self) {
         self.moves.pop_front();

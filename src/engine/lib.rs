@@ -7,7 +7,7 @@
 //!
 //! Knows no JSON, no wire and no MLX. Invariants: one terminal event per job; deltas concatenated are the
 //! text; a cancel takes effect within one step and keeps the KV; greedy text depends on the prompt alone, not
-//! on chunks, cache or company.
+//! on chunks, cache or company, unless `n_min_reuse` allows it.
 
 pub mod job;
 pub mod model;

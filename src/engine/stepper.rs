@@ -14,7 +14,7 @@ use std::{
 use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
-    cache::{CacheLimits, InUse, Move, PrefixCache, Slot, Wanted, in_use, policy},
+    cache::{CacheLimits, Donor, InUse, Move, PrefixCache, Slot, Wanted, in_use, policy},
     chance::Chance,
     drafting::Drafting,
     engine::{EngineOptions, Loaded},
@@ -342,7 +342,7 @@ impl Stepper {
             job = waiting.id.0,
             n_prompt = prompt.len(),
             n_cached = found.slot.ledger.len(),
-            moves = ?found.donor,
+            n_to_move = found.donor.as_ref().map_or(0, Donor::n_to_move),
             "taking up a job"
         );
         let tokenizer = Arc::clone(&self.tokenizer);

@@ -104,9 +104,7 @@ impl PackedAttention {
     pub(crate) fn forward(&self, _: &Array, _: &Rope, _: usize, _: &mut [SpanRows<'_>]) -> Result<Array> {
         match *self {}
     }
-}
 
-impl PackedAttention {
     pub(crate) fn append_shifted(
         &self,
         _: &mut InPlaceCache,
