@@ -19,10 +19,12 @@ use crate::cpu_kernels::Kernels;
 use crate::decoder::{Decoder, SpanRows};
 use crate::sampler::{self, PendingToken};
 use crate::weights::Weights;
-use crate::{LoadError, Place};
+use crate::{LoadError, Place, device};
 
-/// Freed buffers go back to the system this often while tokens are generated, as in mlx_lm.
+/// Freed buffers go back to the allocator this often while tokens are generated, as in mlx_lm.
 const STEPS_PER_CLEAR: u32 = 256;
+/// What the allocator keeps goes back to the system this often.
+const STEPS_PER_RETURN: u32 = 512;
 
 /// A model on MLX. Built by [`crate::load`]; stays on its thread.
 pub struct MlxModel {
@@ -32,6 +34,7 @@ pub struct MlxModel {
     slots: HashMap<SlotId, Vec<KvCache>>,
     next_slot: u32,
     n_steps_since_clear: u32,
+    n_steps_since_return: u32,
     /// Of its own caches, as noted with the kernels.
     n_cache_bytes: u64,
     /// Only without kernels, which read what was drawn at once.
@@ -60,6 +63,7 @@ impl MlxModel {
         drop(weights);
         // Packed weights have left their originals' memory in MLX's hands.
         memory::clear_cache()?;
+        device::return_freed_memory();
         Ok(Self {
             decoder,
             place,
@@ -67,6 +71,7 @@ impl MlxModel {
             slots: HashMap::new(),
             next_slot: 0,
             n_steps_since_clear: 0,
+            n_steps_since_return: 0,
             n_cache_bytes: 0,
             ahead: None,
         })
@@ -140,6 +145,11 @@ impl MlxModel {
         if is_prefill || self.n_steps_since_clear >= STEPS_PER_CLEAR {
             self.n_steps_since_clear = 0;
             memory::clear_cache()?;
+        }
+        self.n_steps_since_return += 1;
+        if self.n_steps_since_return >= STEPS_PER_RETURN {
+            self.n_steps_since_return = 0;
+            device::return_freed_memory();
         }
         Ok(sampled)
     }
