@@ -15,6 +15,9 @@ use crate::decoder::SpanRows;
 use crate::kernel_op::{OpError, kernel_op};
 use crate::rope::Rope;
 
+/// Floats of a cache line.
+const LINE_FLOATS: usize = 16;
+
 /// What a layer is made of, the output, gate/up and down projections after attention.
 pub(crate) type LayerParts<'a> = (&'a PackedAttention, [&'a PackedLinear; 3]);
 
@@ -44,8 +47,8 @@ impl PackedLayers {
     pub(crate) fn forward(&self, x: &Array, rope: &Rope, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let n_rows = to_usize(x.dim(0));
         // What the layers work in is part of the result, as further rows, so that MLX counts it.
-        let n_work = self.layers.iter().map(PackedLayer::n_work).max().unwrap_or(0);
-        let n_work_rows = (n_rows * n_work).div_ceil(self.n_hidden);
+        let n_work = self.n_hidden + self.layers.iter().map(PackedLayer::n_work).max().unwrap_or(0);
+        let n_work_rows = (n_rows * n_work + LINE_FLOATS).div_ceil(self.n_hidden);
         let caches: Vec<Vec<_>> = (0..self.layers.len())
             .map(|layer_idx| spans.iter_mut().map(|it| SpanCache::new(it, layer_idx)).collect())
             .collect();
@@ -54,11 +57,18 @@ impl PackedLayers {
         let n_values = n_rows * self.n_hidden;
         let shape = [to_i32(n_rows + n_work_rows), to_i32(self.n_hidden)];
         let output = kernel_op(c"layers", &[x], &shape, move |inputs, out: &mut [f32]| {
-            let (x, work) = out.split_at_mut_checked(n_values).ok_or("the output is too short")?;
+            let short = "the output is too short";
+            let (result, work) = out.split_at_mut_checked(n_values).ok_or(short)?;
+            // MLX's memory begins anywhere; a vector that lies on two lines is slow to write, the more so as the other
+            // line is another thread's.
+            let aligned = work.as_ptr().align_offset(LINE_FLOATS * size_of::<f32>());
+            let work = work.get_mut(aligned..).ok_or(short)?;
+            let (x, work) = work.split_at_mut_checked(n_values).ok_or(short)?;
             x.copy_from_slice(inputs.slice(0)?);
             for (layer, caches) in layers.iter().zip(&caches) {
                 layer.run(n_rows, x, (&table, pairs), caches, work)?;
             }
+            result.copy_from_slice(x);
             Ok(())
         })?;
         for cache in spans.iter_mut().flat_map(|it| it.caches.iter_mut()) {
