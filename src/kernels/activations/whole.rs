@@ -30,7 +30,7 @@ pub(crate) struct WholePanels {
     n_planes: usize,
     /// Panel after panel, `[n_chunks][width][n_planes][32]` each; the high plane comes first.
     values: SendPtr<i8>,
-    /// Panel after panel, `[n_chunks][width]` each.
+    /// Panel after panel, `[n_chunks / 16][width][16]` each, rounded up: what a row's sixteen chunks have is one vector.
     scales: SendPtr<f32>,
     /// Like the scales.
     sums: SendPtr<f32>,
@@ -48,22 +48,29 @@ impl WholePanels {
         self.values.get().wrapping_add(self.record(panel, chunk) * self.n_planes * CHUNK)
     }
 
+    /// The first row's scales of sixteen chunks, from `chunk` on, a multiple of sixteen.
     pub(crate) fn scales(&self, panel: usize, chunk: usize) -> *mut f32 {
-        self.scales.get().wrapping_add(self.record(panel, chunk))
+        self.scales.get().wrapping_add(self.vector(panel, chunk))
     }
 
+    /// The sums of the rounded values, times the scale, as the scales lie.
     pub(crate) fn sums(&self, panel: usize, chunk: usize) -> *mut f32 {
-        self.sums.get().wrapping_add(self.record(panel, chunk))
+        self.sums.get().wrapping_add(self.vector(panel, chunk))
     }
 
-    /// The sums of the rounded values, times `-CENTRE`.
+    /// The sums of the rounded values, times `-CENTRE`, as the scales lie.
     pub(crate) fn starts(&self, panel: usize, chunk: usize) -> *mut i32 {
-        self.starts.get().wrapping_add(self.record(panel, chunk))
+        self.starts.get().wrapping_add(self.vector(panel, chunk))
     }
 
     fn record(&self, panel: usize, chunk: usize) -> usize {
         debug_assert!(panel < self.n_panels() && chunk <= self.n_chunks);
         (panel * self.n_chunks + chunk) * self.width
+    }
+
+    fn vector(&self, panel: usize, chunk: usize) -> usize {
+        debug_assert!(panel < self.n_panels() && chunk <= self.n_chunks && chunk.is_multiple_of(LANES));
+        (panel * self.n_chunks.div_ceil(LANES) + chunk / LANES) * self.width * LANES
     }
 }
 
@@ -80,11 +87,12 @@ pub(crate) fn with_whole_panels<const PLANES: usize, T>(
     let n_chunks = n_cols / CHUNK;
     let n_panels = n_rows.div_ceil(width);
     let n_records = n_panels * width * n_chunks;
-    let n_value_floats = n_records * PLANES * CHUNK / size_of::<f32>();
-    with_scratch(n_value_floats + 3 * n_records, |scratch| {
+    let n_scales = n_panels * width * n_chunks.next_multiple_of(LANES);
+    let n_value_floats = (n_records * PLANES * CHUNK / size_of::<f32>()).next_multiple_of(LANES);
+    with_scratch(n_value_floats + 3 * n_scales, |scratch| {
         let (values, rest) = scratch.split_at_mut(n_value_floats);
-        let (scales, rest) = rest.split_at_mut(n_records);
-        let (sums, starts) = rest.split_at_mut(n_records);
+        let (scales, rest) = rest.split_at_mut(n_scales);
+        let (sums, starts) = rest.split_at_mut(n_scales);
         let panels = WholePanels {
             width,
             n_rows,
@@ -147,17 +155,19 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
                     // SAFETY: row `r` of the panel's chunks is its own.
                     rounded = unsafe { round::<S, PLANES>(simd, &values, n_chunks, at) };
                 }
-                for (chunk, (scale, sum)) in
-                    rounded.scales.into_iter().zip(rounded.sums).take(n_chunks).enumerate()
-                {
-                    let chunk = first_chunk + chunk;
-                    // SAFETY: as above. Of a missing row the values stay whatever they are.
-                    unsafe {
-                        // The scale takes over what is not a number.
-                        *panels.scales(panel, chunk).add(r) = scale + 0.0 * sum;
-                        *panels.sums(panel, chunk).add(r) = scale * sum;
-                        *panels.starts(panel, chunk).add(r) = sum as i32 * -CENTRE.cast_signed();
-                    }
+                let Rounded { mut scales, mut sums } = rounded;
+                let mut starts = [0; LANES];
+                for ((scale, sum), start) in scales.iter_mut().zip(&mut sums).zip(&mut starts) {
+                    *start = *sum as i32 * -CENTRE.cast_signed();
+                    // What is not a number goes with the scale.
+                    (*scale, *sum) = (*scale + 0.0 * *sum, *scale * *sum);
+                }
+                // SAFETY: as above. Of a missing row the values stay whatever they are.
+                unsafe {
+                    let at = r * LANES;
+                    panels.scales(panel, first_chunk).add(at).cast::<[f32; LANES]>().write(scales);
+                    panels.sums(panel, first_chunk).add(at).cast::<[f32; LANES]>().write(sums);
+                    panels.starts(panel, first_chunk).add(at).cast::<[i32; LANES]>().write(starts);
                 }
             }
         }

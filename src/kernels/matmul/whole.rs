@@ -30,7 +30,7 @@ use crate::tile::{self, with_rows};
 use crate::{Cpu, PackedWeights};
 
 /// Chunks spread at a time: two blocks of them (16 KiB, and 4 KiB of scales) share the first-level cache with a panel.
-const STRETCH: usize = 16;
+const STRETCH: usize = LANES;
 /// Blocks of sixteen outputs in a tile.
 const BLOCKS: usize = 2;
 /// Rows per job at most: their sums (64 KiB) stay in the second-level cache.
@@ -162,7 +162,7 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
 struct Operands {
     /// `[n_chunks][ROWS][PLANES][32]`.
     x: *const i8,
-    /// `[n_chunks][ROWS]`.
+    /// `[ROWS][STRETCH]`.
     x_scales: *const f32,
     x_sums: *const f32,
     starts: *const i32,
@@ -210,7 +210,7 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                 }
                 if CENTRED {
                     for (r, row) in dots.iter_mut().enumerate() {
-                        let start = simd.splat_u32((*starts.add(r)).cast_unsigned());
+                        let start = simd.splat_u32((*starts.add(r * STRETCH)).cast_unsigned());
                         for dot in row {
                             *dot = if PLANES == 2 { simd.add_u32(*dot, start) } else { start };
                         }
@@ -218,21 +218,21 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                 }
                 add_plane::<S, ROWS, N, PLANES>(simd, x.add((PLANES - 1) * QUADS), words, &mut dots);
                 for (r, (row, dots)) in totals.iter_mut().zip(dots).enumerate() {
-                    let x_scale = simd.splat(*x_scales.add(r));
+                    let x_scale = simd.splat(*x_scales.add(r * STRETCH));
                     for (b, (total, dot)) in row.iter_mut().zip(dots).enumerate() {
                         let scale = simd.load(headers.add(b * 2 * LANES));
                         let scaled = simd.mul(simd.to_f32(dot), x_scale);
                         *total = simd.mul_add(scaled, scale, *total);
                         if !CENTRED {
                             let bias = simd.load(headers.add((b * 2 + 1) * LANES));
-                            *total = simd.mul_add(bias, simd.splat(*x_sums.add(r)), *total);
+                            *total = simd.mul_add(bias, simd.splat(*x_sums.add(r * STRETCH)), *total);
                         }
                     }
                 }
                 x = x.add(ROWS * PLANES * QUADS);
-                x_scales = x_scales.add(ROWS);
-                x_sums = x_sums.add(ROWS);
-                starts = starts.add(ROWS);
+                x_scales = x_scales.add(1);
+                x_sums = x_sums.add(1);
+                starts = starts.add(1);
                 words = words.add(QUADS * BLOCKS * LANES);
                 headers = headers.add(BLOCKS * 2 * LANES);
             }

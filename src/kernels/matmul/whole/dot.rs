@@ -118,6 +118,7 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
         let header_bytes = layout.header_bytes();
         let group_bytes = layout.group_bytes();
         let mut totals = [simd.zero(); ROWS];
+        let mut n_chunks = 0;
         for _ in 0..layout.n_groups {
             for line in (0..group_bytes).step_by(64) {
                 simd.prefetch(group.wrapping_add(PREFETCH_BYTES + line));
@@ -146,21 +147,24 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                         };
                         if header.is_centred {
                             // Exact: it was multiplied by the whole of it.
-                            let start = *starts.add(r) / (CENTRE / middle) as i32;
+                            let start = *starts.add(r * LANES) / (CENTRE / middle) as i32;
                             dot = simd.add_u32(dot, simd.splat_u32(start.cast_unsigned()));
                         }
                         // In the order of the tile: a row's results must not depend on the rows beside it.
-                        let scaled = simd.mul(simd.to_f32(dot), simd.splat(*x_scales.add(r)));
+                        let scaled = simd.mul(simd.to_f32(dot), simd.splat(*x_scales.add(r * LANES)));
                         *total = simd.mul_add(scaled, scale, *total);
                         if !header.is_centred {
-                            *total = simd.mul_add(bias, simd.splat(*x_sums.add(r)), *total);
+                            *total = simd.mul_add(bias, simd.splat(*x_sums.add(r * LANES)), *total);
                         }
                     }
                     chunk = chunk.wrapping_add(BITS * LANES);
                     x = x.wrapping_add(ROWS * PLANES * QUADS);
-                    x_scales = x_scales.wrapping_add(ROWS);
-                    x_sums = x_sums.wrapping_add(ROWS);
-                    starts = starts.wrapping_add(ROWS);
+                    n_chunks += 1;
+                    // The next sixteen chunks come after those of all rows.
+                    let n = if n_chunks % LANES == 0 { 1 + (ROWS - 1) * LANES } else { 1 };
+                    x_scales = x_scales.wrapping_add(n);
+                    x_sums = x_sums.wrapping_add(n);
+                    starts = starts.wrapping_add(n);
                 }
             }
             group = group.wrapping_add(group_bytes);
