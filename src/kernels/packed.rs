@@ -249,6 +249,11 @@ impl Layout {
         self.header_bytes() + self.chunks_per_group * self.chunk_bytes()
     }
 
+    /// Of whole groups.
+    pub(crate) fn bytes_of_chunks(&self, n_chunks: usize) -> usize {
+        n_chunks / self.chunks_per_group * self.group_bytes()
+    }
+
     pub(crate) fn block_bytes(&self) -> usize {
         self.n_groups * self.group_bytes()
     }

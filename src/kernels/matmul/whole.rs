@@ -114,7 +114,17 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
                     simd.run(Unpack::<BITS> { block, header, first_chunk, n_chunks, words, headers });
                 });
             }
+            let n_panels = panels.len();
             for (i, panel) in panels.clone().enumerate() {
+                for block in blocks.into_iter().flatten() {
+                    // What the next job will spread, a little with each panel: asked for all at once, it would be late.
+                    let stretch = block.layout.bytes_of_chunks(n_chunks);
+                    let at =
+                        units.len() * block.layout.block_bytes() + block.layout.bytes_of_chunks(first_chunk);
+                    for line in (stretch * i / n_panels..stretch * (i + 1) / n_panels).step_by(64) {
+                        simd.prefetch(block.at.wrapping_add(at + line));
+                    }
+                }
                 let x = product.panels.values(panel, first_chunk).cast_const();
                 let x_scales = product.panels.scales(panel, first_chunk).cast_const();
                 let x_sums = product.panels.sums(panel, first_chunk).cast_const();
