@@ -28,7 +28,7 @@ pub enum Path {
 #[derive(Clone, Copy, Debug)]
 enum Token {
     #[cfg(target_arch = "x86_64")]
-    /// Without VNNI, products of whole numbers gain nothing from longer vectors, and would be one more form to compile.
+    /// Without VNNI, products of whole numbers are AVX2's: its own would be one more form to compile.
     Avx512(crate::simd::avx512::Avx512, crate::simd::avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(crate::simd::avx512::Avx512, crate::simd::avx512::Avx512<true>),
@@ -70,7 +70,7 @@ pub struct CpuOptions {
     /// Threads that compute, the caller included; `None` is one per physical core.
     pub n_threads: Option<NonZeroUsize>,
     /// Weights are packed for it: those packed by one `Cpu` keep its precision on any other. `None` is [`Precision::Int16`]
-    /// where there are instructions for it, which are then faster than f32's, and f32 elsewhere.
+    /// where it is faster than f32, with AVX-512 VNNI and on AVX2, and f32 elsewhere.
     pub precision: Option<Precision>,
 }
 
@@ -163,6 +163,11 @@ impl Cpu {
         self.whole_constant(|it| it.few_whole_rows)
     }
 
+    /// Whether whole numbers are multiplied as pairs of 16 bits.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.whole_constant(|it| it.is_wide)
+    }
+
     /// Rows of the largest register tile.
     pub(crate) fn tile_rows(&self) -> usize {
         self.constant(|it| it.tile_rows)
@@ -186,7 +191,7 @@ impl Cpu {
     }
 
     /// Of the instructions that `run_whole` takes.
-    fn whole_constant(&self, pick: fn(Constants) -> usize) -> usize {
+    fn whole_constant<T>(&self, pick: fn(Constants) -> T) -> T {
         pick(match self.token {
             #[cfg(target_arch = "x86_64")]
             Token::Avx512Vnni(_, simd) => Constants::of(simd),
@@ -204,7 +209,7 @@ impl Token {
     fn precision(self) -> Precision {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512Vnni(..) => Precision::Int16,
+            Token::Avx512Vnni(..) | Token::Avx2(_) => Precision::Int16,
             _ => Precision::F32,
         }
     }
@@ -216,6 +221,7 @@ struct Constants {
     few_rows: usize,
     whole_rows: usize,
     few_whole_rows: usize,
+    is_wide: bool,
 }
 
 impl Constants {
@@ -225,6 +231,7 @@ impl Constants {
             few_rows: S::FEW_ROWS,
             whole_rows: S::WHOLE_ROWS,
             few_whole_rows: S::FEW_WHOLE_ROWS,
+            is_wide: S::WIDE,
         }
     }
 }

@@ -44,6 +44,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Up to this many rows of whole numbers the weights are unpacked in registers.
     const FEW_WHOLE_ROWS: usize;
 
+    /// Whether whole numbers are multiplied as pairs of 16 bits, by `dot_pairs`, and not four bytes at a time, by `dot`.
+    const WIDE: bool = false;
+
     /// Runs `kernel` compiled for this instruction set, as a function of its own: a kernel that runs another
     /// one must not swallow it, since the optimizer's time grows faster than the size of a function.
     fn run<K: Kernel>(self, kernel: K);
@@ -110,6 +113,26 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `acc` plus, in every lane, the products of the four bytes of `w`, which are unsigned, with those of
     /// `x`, which are signed; exact.
     fn dot(self, acc: Self::U, w: Self::U, x: u32) -> Self::U;
+    /// `acc` plus, in every lane, the products of the two signed halves of `w` with those of `x`; exact.
+    #[inline(always)]
+    fn dot_pairs(self, acc: Self::U, w: Self::U, x: u32) -> Self::U {
+        let mut lanes = [0; LANES];
+        // SAFETY: sixteen values.
+        unsafe {
+            self.store_u32(lanes.as_mut_ptr(), w);
+            for lane in &mut lanes {
+                let product =
+                    |shift: u32| i32::from((*lane >> shift) as i16) * i32::from((x >> shift) as i16);
+                *lane = product(0).wrapping_add(product(16)).cast_unsigned();
+            }
+            self.add_u32(acc, self.load_u32(lanes.as_ptr()))
+        }
+    }
+    /// Of the four bytes of every lane the first and the third, and the second and the fourth, in 16 bits each.
+    #[inline(always)]
+    fn byte_pairs(self, a: Self::U) -> [Self::U; 2] {
+        [self.and(a, 0x00ff_00ff), self.and(self.shr(a, 8), 0x00ff_00ff)]
+    }
     /// The lanes as signed numbers.
     fn to_f32(self, a: Self::U) -> Self::V;
 
@@ -147,6 +170,22 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// Sixteen values at `p` are writable.
     unsafe fn store_i8(self, p: *mut i8, a: Self::V);
+    /// Stores whole numbers of 16 bits, the second and the third of each four exchanged: as `byte_pairs` has them.
+    ///
+    /// # Safety
+    /// Sixteen values at `p` are writable.
+    #[inline(always)]
+    unsafe fn store_i16_pairs(self, p: *mut i16, a: Self::V) {
+        let mut lanes = [0.0; LANES];
+        // SAFETY: sixteen values here, and at `p` as promised by the caller.
+        unsafe {
+            self.store(lanes.as_mut_ptr(), a);
+            for (i, four) in lanes.chunks_exact(4).enumerate() {
+                let four = [four[0], four[2], four[1], four[3]].map(|it| it as i16);
+                p.add(4 * i).cast::<[i16; 4]>().write_unaligned(four);
+            }
+        }
+    }
     /// Asks for the cache line at `p`, which need not be a valid address.
     fn prefetch(self, p: *const u8);
 

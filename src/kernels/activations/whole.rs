@@ -1,7 +1,8 @@
 //! Input rows as whole numbers: normalized, rounded, and put into panels, in one pass.
 //!
 //! Each row's 32 columns of a chunk share one scale, an f32; their values are rounded to nearest even in
-//! one byte, or in two of which each is signed: `x = scale * (256 * high + low)`. With the scale goes the
+//! one byte, or in two of which each is signed: `x = scale * (256 * high + low)`; where whole numbers are multiplied
+//! as pairs of 16 bits, in 16 bits either way. With the scale goes the
 //! scaled sum of the *rounded* values, which a weight's bias multiplies. Weights that are centred have no
 //! biases: for them there is what a sum of products must start with.
 //!
@@ -27,8 +28,11 @@ pub(crate) struct WholePanels {
     pub(crate) width: usize,
     pub(crate) n_rows: usize,
     pub(crate) n_chunks: usize,
-    n_planes: usize,
-    /// Panel after panel, `[n_chunks][width][n_planes][32]` each; the high plane comes first.
+    /// Of a value.
+    n_bytes: usize,
+    is_wide: bool,
+    /// Panel after panel, `[n_chunks][width][n_bytes][32]` each; the high plane comes first. Or `[n_chunks][width][32]`
+    /// in 16 bits, as `Simd::store_i16_pairs` has them.
     values: SendPtr<i8>,
     /// Panel after panel, `[n_chunks / 16][width][16]` each, rounded up: what a row's sixteen chunks have is one vector.
     scales: SendPtr<f32>,
@@ -45,7 +49,7 @@ impl WholePanels {
 
     /// The values of a panel from chunk `chunk` on.
     pub(crate) fn values(&self, panel: usize, chunk: usize) -> *mut i8 {
-        self.values.get().wrapping_add(self.record(panel, chunk) * self.n_planes * CHUNK)
+        self.values.get().wrapping_add(self.record(panel, chunk) * self.n_bytes * CHUNK)
     }
 
     /// The first row's scales of sixteen chunks, from `chunk` on, a multiple of sixteen.
@@ -74,7 +78,7 @@ impl WholePanels {
     }
 }
 
-/// Lends `f` the rows of `x`, whose `n_cols` columns are whole chunks, in panels of `width` and `PLANES` bytes.
+/// Lends `f` the rows of `x`, whose `n_cols` columns are whole chunks, in panels of `width`, rounded to `PLANES` bytes.
 pub(crate) fn with_whole_panels<const PLANES: usize, T>(
     cpu: &Cpu,
     x: &[f32],
@@ -88,7 +92,9 @@ pub(crate) fn with_whole_panels<const PLANES: usize, T>(
     let n_panels = n_rows.div_ceil(width);
     let n_records = n_panels * width * n_chunks;
     let n_scales = n_panels * width * n_chunks.next_multiple_of(LANES);
-    let n_value_floats = (n_records * PLANES * CHUNK / size_of::<f32>()).next_multiple_of(LANES);
+    let is_wide = cpu.is_wide();
+    let n_bytes = if is_wide { 2 } else { PLANES };
+    let n_value_floats = (n_records * n_bytes * CHUNK / size_of::<f32>()).next_multiple_of(LANES);
     with_scratch(n_value_floats + 3 * n_scales, |scratch| {
         let (values, rest) = scratch.split_at_mut(n_value_floats);
         let (scales, rest) = rest.split_at_mut(n_scales);
@@ -97,7 +103,8 @@ pub(crate) fn with_whole_panels<const PLANES: usize, T>(
             width,
             n_rows,
             n_chunks,
-            n_planes: PLANES,
+            n_bytes,
+            is_wide,
             values: SendPtr(values.as_mut_ptr().cast()),
             scales: SendPtr(scales.as_mut_ptr()),
             sums: SendPtr(sums.as_mut_ptr()),
@@ -134,8 +141,9 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
             let inverse = simd.splat(inverse);
             for first_chunk in (0..panels.n_chunks).step_by(LANES) {
                 let n_chunks = LANES.min(panels.n_chunks - first_chunk);
-                let at =
-                    |chunk: usize| panels.values(panel, first_chunk + chunk).wrapping_add(r * PLANES * CHUNK);
+                let at = |chunk: usize| {
+                    panels.values(panel, first_chunk + chunk).wrapping_add(r * panels.n_bytes * CHUNK)
+                };
                 let mut rounded = Rounded { scales: [0.0; LANES], sums: [0.0; LANES] };
                 if !row.is_empty() {
                     let mut values = [[simd.zero(); 2]; LANES];
@@ -153,7 +161,7 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
                         }
                     }
                     // SAFETY: row `r` of the panel's chunks is its own.
-                    rounded = unsafe { round::<S, PLANES>(simd, &values, n_chunks, at) };
+                    rounded = unsafe { round::<S, PLANES>(simd, &values, n_chunks, panels.is_wide, at) };
                 }
                 let Rounded { mut scales, mut sums } = rounded;
                 let mut starts = [0; LANES];
@@ -185,12 +193,13 @@ struct Rounded {
 /// As many together as a vector has lanes: one chunk after the other waits for its greatest value, and again for its sum.
 ///
 /// # Safety
-/// For every chunk, `PLANES` times 32 bytes at `to(chunk)` are writable.
+/// For every chunk, `PLANES` times 32 bytes, or two times if `is_wide`, at `to(chunk)` are writable.
 #[inline(always)]
 unsafe fn round<S: Simd, const PLANES: usize>(
     simd: S,
     values: &[[S::V; 2]; LANES],
     n_chunks: usize,
+    is_wide: bool,
     to: impl Fn(usize) -> *mut i8,
 ) -> Rounded {
     // With two bytes, the greatest that both can hold: `127 * 256 + 127`.
@@ -222,7 +231,9 @@ unsafe fn round<S: Simd, const PLANES: usize>(
             *sum = simd.add(*sum, value);
             // SAFETY: as promised by the caller.
             unsafe {
-                if PLANES == 1 {
+                if is_wide {
+                    simd.store_i16_pairs(to.cast::<i16>().add(half * LANES), value);
+                } else if PLANES == 1 {
                     simd.store_i8(to.add(half * LANES), value);
                 } else {
                     // A quarter more, so that what is halfway goes up and leaves -128.

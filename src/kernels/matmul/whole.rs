@@ -104,7 +104,8 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
         let blocks: [_; BLOCKS] = weights.all_blocks(units.clone());
         let n_blocks = blocks.iter().flatten().count();
         let is_centred = blocks.map(|it| it.is_some_and(|it| it.layout.is_centred()));
-        let n_at_once = if n_blocks == 2 && is_centred[0] == is_centred[1] { 2 } else { 1 };
+        let is_pair = n_blocks == 2 && !S::WIDE && is_centred[0] == is_centred[1];
+        let n_at_once = if is_pair { 2 } else { 1 };
 
         for first_chunk in (0..product.panels.n_chunks).step_by(STRETCH) {
             let n_chunks = STRETCH.min(product.panels.n_chunks - first_chunk);
@@ -170,7 +171,7 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
 
 #[derive(Clone, Copy)]
 struct Operands {
-    /// `[n_chunks][ROWS][PLANES][32]`.
+    /// `[n_chunks][ROWS][PLANES][32]`, or 32 numbers of 16 bits.
     x: *const i8,
     /// `[ROWS][STRETCH]`.
     x_scales: *const f32,
@@ -193,6 +194,9 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
 {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        if S::WIDE && N > 1 {
+            return; // Registers are too few.
+        }
         let Operands {
             x,
             mut x_scales,
@@ -212,7 +216,7 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                 if fresh { [[simd.zero(); N]; ROWS] } else { tile::load(simd, sums, SUM_FLOATS) };
             for _ in 0..n_chunks {
                 let mut dots = [[simd.zero_u32(); N]; ROWS];
-                if PLANES == 2 {
+                if PLANES == 2 && !S::WIDE {
                     add_plane::<S, ROWS, N, PLANES>(simd, x, words, &mut dots);
                     for dot in dots.iter_mut().flatten() {
                         *dot = simd.shl(*dot, 8);
@@ -222,11 +226,15 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                     for (r, row) in dots.iter_mut().enumerate() {
                         let start = simd.splat_u32((*starts.add(r * STRETCH)).cast_unsigned());
                         for dot in row {
-                            *dot = if PLANES == 2 { simd.add_u32(*dot, start) } else { start };
+                            *dot = simd.add_u32(*dot, start);
                         }
                     }
                 }
-                add_plane::<S, ROWS, N, PLANES>(simd, x.add((PLANES - 1) * QUADS), words, &mut dots);
+                if S::WIDE {
+                    add_pairs(simd, x, words, &mut dots);
+                } else {
+                    add_plane::<S, ROWS, N, PLANES>(simd, x.add((PLANES - 1) * QUADS), words, &mut dots);
+                }
                 for (r, (row, dots)) in totals.iter_mut().zip(dots).enumerate() {
                     let x_scale = simd.splat(*x_scales.add(r * STRETCH));
                     for (b, (total, dot)) in row.iter_mut().zip(dots).enumerate() {
@@ -239,7 +247,7 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                         }
                     }
                 }
-                x = x.add(ROWS * PLANES * QUADS);
+                x = x.add(ROWS * if S::WIDE { 2 } else { PLANES } * QUADS);
                 x_scales = x_scales.add(1);
                 x_sums = x_sums.add(1);
                 starts = starts.add(1);
@@ -274,6 +282,34 @@ unsafe fn add_plane<S: Simd, const ROWS: usize, const N: usize, const PLANES: us
             let value = unsafe { *x.add(r * PLANES * QUADS + quad) };
             for (sum, column) in row.iter_mut().zip(columns) {
                 *sum = simd.dot(*sum, column, value);
+            }
+        }
+    }
+    *dots = sums;
+}
+
+/// Adds to each of `dots` the products of a chunk, in 16 bits.
+///
+/// # Safety
+/// As for the tile.
+#[inline(always)]
+unsafe fn add_pairs<S: Simd, const ROWS: usize, const N: usize>(
+    simd: S,
+    x: *const u32,
+    words: *const u32,
+    dots: &mut [[S::U; N]; ROWS],
+) {
+    let mut sums = *dots;
+    for quad in 0..QUADS {
+        for b in 0..N {
+            // SAFETY: as promised by the caller.
+            let columns = simd.byte_pairs(unsafe { simd.load_u32(words.add((quad * BLOCKS + b) * LANES)) });
+            for (r, row) in sums.iter_mut().enumerate() {
+                for (i, columns) in columns.into_iter().enumerate() {
+                    // SAFETY: as promised by the caller.
+                    let value = unsafe { *x.add((r * QUADS + quad) * 2 + i) };
+                    row[b] = simd.dot_pairs(row[b], columns, value);
+                }
             }
         }
     }

@@ -55,8 +55,9 @@ impl Simd for Avx2 {
     const TILE_ROWS: usize = 6;
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 4;
-    const WHOLE_ROWS: usize = 3;
+    const WHOLE_ROWS: usize = 4;
     const FEW_WHOLE_ROWS: usize = 4;
+    const WIDE: bool = true;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -199,21 +200,29 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn dot(self, acc: U, w: U, x: u32) -> U {
-        /// Pairs of 16 bits: sums of products of bytes in pairs would saturate.
-        #[inline(always)]
-        fn half(acc: x::__m256i, w: x::__m256i, x_even: x::__m256i, x_odd: x::__m256i) -> x::__m256i {
-            // SAFETY: called by methods of a token only, which proves AVX2.
-            unsafe {
-                let w_even = x::_mm256_and_si256(w, x::_mm256_set1_epi32(0x00ff_00ff));
-                let w_odd = x::_mm256_srli_epi16::<8>(w);
-                let acc = x::_mm256_add_epi32(acc, x::_mm256_madd_epi16(w_even, x_even));
-                x::_mm256_add_epi32(acc, x::_mm256_madd_epi16(w_odd, x_odd))
-            }
-        }
+        let [w_even, w_odd] = self.byte_pairs(w);
+        let [even, odd] = [x << 8, x].map(|it| {
+            // Signed bytes, spread.
+            let halves = [it as i16 >> 8, (it >> 16) as i16 >> 8].map(i16::cast_unsigned);
+            u32::from(halves[0]) | u32::from(halves[1]) << 16
+        });
+        self.dot_pairs(self.dot_pairs(acc, w_even, even), w_odd, odd)
+    }
+    #[inline(always)]
+    fn dot_pairs(self, acc: U, w: U, x: u32) -> U {
         let x = op!(x::_mm256_set1_epi32(x.cast_signed()));
-        let x_even = op!(x::_mm256_srai_epi16::<8>(x::_mm256_slli_epi16::<8>(x)));
-        let x_odd = op!(x::_mm256_srai_epi16::<8>(x));
-        U(half(acc.0, w.0, x_even, x_odd), half(acc.1, w.1, x_even, x_odd))
+        op!(U(
+            x::_mm256_add_epi32(acc.0, x::_mm256_madd_epi16(w.0, x)),
+            x::_mm256_add_epi32(acc.1, x::_mm256_madd_epi16(w.1, x)),
+        ))
+    }
+    #[inline(always)]
+    fn byte_pairs(self, a: U) -> [U; 2] {
+        let low = op!(x::_mm256_set1_epi32(0x00ff_00ff));
+        op!([
+            U(x::_mm256_and_si256(a.0, low), x::_mm256_and_si256(a.1, low)),
+            U(x::_mm256_srli_epi16::<8>(a.0), x::_mm256_srli_epi16::<8>(a.1)),
+        ])
     }
     #[inline(always)]
     fn to_f32(self, a: U) -> V {
@@ -233,12 +242,19 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     unsafe fn load_first(self, p: *const f32, n: usize) -> V {
+        if n == 16 {
+            return op!(self.load(p));
+        }
         // Lanes that are masked off are not touched, but the address must not leave the allocation.
         let high = p.wrapping_add(8);
         op!(V(x::_mm256_maskload_ps(p, lanes(0, 0, n)), x::_mm256_maskload_ps(high, lanes(8, 0, n))))
     }
     #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, a: V, n: usize) {
+        // Stores with a mask are slow, on some machines very.
+        if n == 16 {
+            return op!(self.store(p, a));
+        }
         op!({
             x::_mm256_maskstore_ps(p, lanes(0, 0, n), a.0);
             x::_mm256_maskstore_ps(p.wrapping_add(8), lanes(8, 0, n), a.1);
@@ -290,6 +306,16 @@ impl Simd for Avx2 {
             let high =
                 x::_mm_packs_epi32(x::_mm256_castsi256_si128(high), x::_mm256_extracti128_si256::<1>(high));
             x::_mm_storeu_si128(p.cast(), x::_mm_packs_epi16(low, high));
+        });
+    }
+    #[inline(always)]
+    unsafe fn store_i16_pairs(self, p: *mut i16, a: V) {
+        const EXCHANGED: i32 = 0b11_01_10_00;
+        op!({
+            let both = x::_mm256_packs_epi32(x::_mm256_cvtps_epi32(a.0), x::_mm256_cvtps_epi32(a.1));
+            let in_order = x::_mm256_permute4x64_epi64::<EXCHANGED>(both);
+            let low = x::_mm256_shufflelo_epi16::<EXCHANGED>(in_order);
+            x::_mm256_storeu_si256(p.cast(), x::_mm256_shufflehi_epi16::<EXCHANGED>(low));
         });
     }
     #[inline(always)]

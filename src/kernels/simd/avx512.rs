@@ -222,6 +222,11 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         })
     }
     #[inline(always)]
+    fn dot_pairs(self, acc: Self::U, w: Self::U, x: u32) -> Self::U {
+        let x = op!(x::_mm512_set1_epi32(x.cast_signed()));
+        op!(x::_mm512_add_epi32(acc, x::_mm512_madd_epi16(w, x)))
+    }
+    #[inline(always)]
     fn to_f32(self, a: Self::U) -> Self::V {
         op!(x::_mm512_cvtepi32_ps(a))
     }
@@ -271,6 +276,15 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     #[inline(always)]
     unsafe fn store_i8(self, p: *mut i8, a: Self::V) {
         op!(x::_mm_storeu_si128(p.cast(), x::_mm512_cvtsepi32_epi8(x::_mm512_cvtps_epi32(a))));
+    }
+    #[inline(always)]
+    unsafe fn store_i16_pairs(self, p: *mut i16, a: Self::V) {
+        const EXCHANGED: i32 = 0b11_01_10_00;
+        op!({
+            let low = x::_mm512_cvtsepi32_epi16(x::_mm512_cvtps_epi32(a));
+            let low = x::_mm256_shufflelo_epi16::<EXCHANGED>(low);
+            x::_mm256_storeu_si256(p.cast(), x::_mm256_shufflehi_epi16::<EXCHANGED>(low));
+        });
     }
     #[inline(always)]
     fn prefetch(self, p: *const u8) {

@@ -30,6 +30,7 @@ impl Simd for Portable {
     const FEW_ROWS: usize = 2;
     const WHOLE_ROWS: usize = 2;
     const FEW_WHOLE_ROWS: usize = 1;
+    const WIDE: bool = true;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -156,6 +157,12 @@ impl Simd for Portable {
             let odd = as_i16((w[I] >> 8) & low).dot(x_odd);
             acc[I] + as_u32(even + odd)
         })
+    }
+    #[inline(always)]
+    fn dot_pairs(self, acc: U, w: U, x: u32) -> U {
+        let (a, b) = (x as i16, (x >> 16) as i16);
+        let x = i16x8::new([a, b, a, b, a, b, a, b]);
+        each!(I => acc[I] + as_u32(as_i16(w[I]).dot(x)))
     }
     #[inline(always)]
     fn to_f32(self, a: U) -> V {

@@ -132,6 +132,16 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                     let mut dots = [[simd.zero_u32(); PLANES]; ROWS];
                     for quad in 0..QUADS {
                         let columns = load_quad::<S, BITS>(simd, chunk, quad);
+                        if S::WIDE {
+                            let pairs = simd.byte_pairs(columns);
+                            for (r, dots) in dots.iter_mut().enumerate() {
+                                for (i, columns) in pairs.into_iter().enumerate() {
+                                    let value = *x.add((r * QUADS + quad) * 2 + i);
+                                    dots[0] = simd.dot_pairs(dots[0], columns, value);
+                                }
+                            }
+                            continue;
+                        }
                         for (r, dots) in dots.iter_mut().enumerate() {
                             for (plane, dot) in dots.iter_mut().enumerate() {
                                 let value = *x.add((r * PLANES + plane) * QUADS + quad);
@@ -140,7 +150,7 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                         }
                     }
                     for (r, (total, dots)) in totals.iter_mut().zip(dots).enumerate() {
-                        let mut dot = if PLANES == 2 {
+                        let mut dot = if PLANES == 2 && !S::WIDE {
                             simd.add_u32(simd.shl(dots[0], 8), dots[PLANES - 1])
                         } else {
                             dots[0]
@@ -158,7 +168,7 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                         }
                     }
                     chunk = chunk.wrapping_add(BITS * LANES);
-                    x = x.wrapping_add(ROWS * PLANES * QUADS);
+                    x = x.wrapping_add(ROWS * if S::WIDE { 2 } else { PLANES } * QUADS);
                     n_chunks += 1;
                     // The next sixteen chunks come after those of all rows.
                     let n = if n_chunks % LANES == 0 { 1 + (ROWS - 1) * LANES } else { 1 };
