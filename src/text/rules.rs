@@ -349,7 +349,7 @@ impl Judge {
             Self::Suffix(it) => it.at_end(seen),
             Self::Repetition(it) => it.at_end(seen),
             Self::Scope(it) => it.at_end(seen),
-            Self::Brackets(it) => it.at_end(seen),
+            Self::Brackets(it) => Some(it.at_end(seen)),
             Self::Blank => None,
         }
     }

@@ -122,9 +122,9 @@ impl Brackets {
         }
     }
 
-    pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
+    pub(super) fn at_end(&self, seen: &Seen) -> usize {
         let end = (seen.n_newlines == 0).then(|| self.without_rest(seen, &seen.text, &seen.code)).flatten();
-        Some(end.unwrap_or(seen.text.len()).min(self.n_fitting))
+        end.unwrap_or(seen.text.len()).min(self.n_fitting)
     }
 
     /// Open behind the text.
