@@ -22,12 +22,17 @@ use runabout_rpc::{
     RpcModule, params,
 };
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use self::work::Ended;
 use crate::convert;
 use crate::session::Session;
 
 type MethodResult<T> = std::result::Result<T, ErrorObjectOwned>;
+
+/// So many texts are encoded at once; the others wait in turn. Each thread that encodes keeps tables of its own, which
+/// grow to half a megabyte, and takes a core from what the model computes with.
+static ENCODERS: Semaphore = Semaphore::const_new(2);
 
 /// All methods, for a connection.
 pub(crate) fn registry(session: Arc<Session>) -> Result<RpcModule<Arc<Session>>> {
@@ -70,6 +75,23 @@ pub(crate) fn notifications(session: Arc<Session>) -> Notifications {
             session.exit();
             connection.stop();
         })
+}
+
+/// Encoding a long text takes a while, in which other requests are read.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> MethodResult<T> + Send + 'static,
+) -> MethodResult<T> {
+    let permit = ENCODERS.acquire().await;
+    let work = move || {
+        // Nothing closes the semaphore; without a permit there would be one thread more.
+        let _permit = permit;
+        work()
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The request's own task passes it on as an internal error.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 fn initialize(params: &Params<'_>, session: &Session) -> MethodResult<InitializeResult> {

@@ -8,9 +8,8 @@ use runabout_rpc::{Params, RequestContext, params};
 use runabout_text::{self as text, ChatRequest, Trimmed};
 use serde_json::{Map, Value};
 
-use super::MethodResult;
-use super::complete::in_background;
 use super::work::{Outcome, Prompt, Terms, Work};
+use super::{MethodResult, in_background};
 use crate::convert;
 use crate::host::{Facts, Model};
 use crate::session::Session;

@@ -10,8 +10,8 @@ use runabout_text::{
     continuation_prompt, healing_start,
 };
 
-use super::MethodResult;
 use super::work::{Outcome, Prompt, Terms, Work, within};
+use super::{MethodResult, in_background};
 use crate::convert;
 use crate::host::{Facts, Model};
 use crate::session::{MAX_CHOICES, Session};
@@ -36,17 +36,6 @@ pub(super) async fn complete(
     let facts = model.facts.clone();
     let prompt = in_background(move || prompt(&params, &model)).await?;
     Ok(result(work.run(terms, prompt, n).await?, Some(&facts), wanted))
-}
-
-/// Encoding a long text takes a while, in which other requests are read.
-pub(super) async fn in_background<T: Send + 'static>(
-    work: impl FnOnce() -> MethodResult<T> + Send + 'static,
-) -> MethodResult<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        // The request's own task passes it on as an internal error.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 pub(super) fn terms(params: &CompleteParams) -> MethodResult<Terms> {

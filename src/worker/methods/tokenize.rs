@@ -5,9 +5,8 @@ use std::sync::Arc;
 use runabout_api::{TokenizeParams, TokenizeResult};
 use runabout_rpc::{Params, RequestContext, params};
 
-use super::complete::in_background;
 use super::work::Work;
-use super::{MethodResult, chat};
+use super::{MethodResult, chat, in_background};
 use crate::convert;
 use crate::session::Session;
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use runabout_api::{ChatParams, CompleteParams, WarmResult};
 use runabout_rpc::{Params, RequestContext, params};
 
-use super::complete::in_background;
 use super::work::{Prompt, Terms, Work};
-use super::{MethodResult, chat, complete};
+use super::{MethodResult, chat, complete, in_background};
 use crate::host::Model;
 use crate::session::Session;
 
