@@ -17,6 +17,7 @@ mod chance;
 mod clock;
 mod drafting;
 mod engine;
+mod guess_costs;
 mod inbox;
 mod lookup;
 mod memory;

@@ -4,8 +4,8 @@
 //! behind the longest match is guessed to come again. That pays in edits, which copy most of their prompt, and
 //! costs a little in every other text; so each guess is also kept as a *prediction* that the next drawn token
 //! proves right or wrong, whether it was drafted or not. From those, per length of the match, comes the chance
-//! that a guess is right, and a draft goes on only while the chance that all of it is right is above what a
-//! token more in the step costs. On text with nothing to copy, nothing is drafted.
+//! that a guess is right, and a draft is as long as lets tokens come fastest, for what its rows cost in a step. On
+//! text with nothing to copy, nothing is drafted.
 //!
 //! Where a copy was left and taken up again a little further on, what was put in the place of what is a [`Swap`]: a name
 //! was changed, say. Where the old comes again in what is copied, the new is guessed.
@@ -16,7 +16,7 @@ use std::{collections::HashMap, iter};
 
 use runabout_text::TokenId;
 
-use crate::chance::Chance;
+use crate::{chance::Chance, guess_costs::GuessCosts};
 
 /// A match is found by its last tokens, so many.
 const KEY: usize = 3;
@@ -137,27 +137,25 @@ impl Lookup {
         }
     }
 
-    /// What may come after `tokens`: at most `max` guesses, as long as the chance of all of them together is
-    /// above `threshold`.
-    pub(crate) fn draft(&self, tokens: &[TokenId], threshold: f64, max: usize) -> Vec<TokenId> {
+    /// What may come after `tokens`: at most `max` guesses, as many as are worth what they cost.
+    pub(crate) fn draft(&self, tokens: &[TokenId], costs: &GuessCosts, max: usize) -> Vec<TokenId> {
         let Some(Source { mut cursor, n_alike }) = self.source else { return Vec::new() };
         let mut drafts: Vec<TokenId> = Vec::new();
-        let mut chance = 1.0;
+        let mut chances = Vec::new();
         for n in 0..max.min(MAX_DRAFT) {
             let Some(guess) = self.guess(cursor, tokens, &drafts) else { break };
-            chance *= if guess.is_swapped { self.swap_chance.value() } else { self.chance(n_alike + n) };
-            if chance <= threshold {
-                break;
-            }
+            chances.push(if guess.is_swapped { self.swap_chance.value() } else { self.chance(n_alike + n) });
             drafts.push(guess.token);
             cursor = guess.cursor;
         }
+        drafts.truncate(costs.n_worthwhile(chances.into_iter()));
         drafts
     }
 
     /// Whether there will be a draft after the next token, if nothing is left and nothing found.
-    pub(crate) fn will_draft(&self, threshold: f64) -> bool {
-        self.source.is_some_and(|it| self.chance(it.n_alike + 1) > threshold)
+    pub(crate) fn will_draft(&self, costs: &GuessCosts) -> bool {
+        let chances = |source: Source| (source.n_alike + 1..).map(|n_alike| self.chance(n_alike));
+        self.source.is_some_and(|it| costs.n_worthwhile(chances(it)) > 0)
     }
 
     fn chance(&self, n_alike: usize) -> f64 {
@@ -270,7 +268,8 @@ fn n_alike(tokens: &[TokenId], place: usize) -> usize {
 mod tests {
     use super::*;
 
-    const THRESHOLD: f64 = 0.35;
+    /// What a guess costs, as a part of a step.
+    const COST: f64 = 0.35;
 
     fn tokens(text: &str) -> Vec<TokenId> {
         text.bytes().map(TokenId::from).collect()
@@ -281,13 +280,13 @@ mod tests {
     }
 
     /// Generates `answer` after `prompt` with drafts; steps and rows that it took.
-    fn run(prompt: &str, answer: &str, threshold: f64) -> (usize, usize) {
+    fn run(prompt: &str, answer: &str, cost: f64) -> (usize, usize) {
         let mut held = tokens(prompt);
         let answer = tokens(answer);
         let mut lookup = Lookup::new(&held);
         let (mut n_done, mut n_steps, mut n_rows) = (0, 0, 0);
         while n_done < answer.len() {
-            let drafts = lookup.draft(&held, threshold, MAX_DRAFT);
+            let drafts = lookup.draft(&held, &GuessCosts::each(cost), MAX_DRAFT);
             let n_right = drafts.iter().zip(&answer[n_done..]).take_while(|(a, b)| a == b).count();
             let n_new = (n_right + 1).min(answer.len() - n_done);
             held.extend_from_slice(&answer[n_done..n_done + n_new]);
@@ -307,26 +306,26 @@ mod tests {
     fn what_followed_the_longest_match_is_the_draft() {
         let held = tokens("let value = first; let other = 1; let value = ");
         let lookup = Lookup::new(&held);
-        assert_eq!(text(&lookup.draft(&held, 0.1, 5)), "first");
+        assert_eq!(text(&lookup.draft(&held, &GuessCosts::each(0.1), 5)), "first");
         // The longest match wins over a later one.
         let held = tokens("xx abcdefg1 yy cdefg2 zz abcdefg");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, 0.1, 1)), "1");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, &GuessCosts::each(0.1), 1)), "1");
         // Of equals the latest.
         let held = tokens("1abcdefg1 2abcdefg2 3abcdefg");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, 0.1, 1)), "2");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, &GuessCosts::each(0.1), 1)), "2");
         let held = tokens("nothing of the kind");
-        assert!(Lookup::new(&held).draft(&held, 0.0, 5).is_empty());
+        assert!(Lookup::new(&held).draft(&held, &GuessCosts::each(0.0), 5).is_empty());
     }
 
     #[test]
     fn a_text_that_repeats_itself_is_drafted_beyond_its_end() {
         let held = tokens("abcabcabc");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, 0.01, 7)), "abcabca");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, &GuessCosts::each(1e-9), 7)), "abcabca");
     }
 
     #[test]
     fn a_copy_takes_a_fraction_of_the_steps() {
-        let (n_steps, n_rows) = run(&format!("Repeat this:\n{CODE}\nHere it is:\n"), CODE, THRESHOLD);
+        let (n_steps, n_rows) = run(&format!("Repeat this:\n{CODE}\nHere it is:\n"), CODE, COST);
         assert!(n_steps * 4 < CODE.len(), "{n_steps} steps for {} tokens", CODE.len());
         assert!(n_rows < CODE.len() * 3 / 2, "{n_rows} rows");
     }
@@ -334,7 +333,7 @@ mod tests {
     #[test]
     fn a_renamed_variable_is_stepped_over() {
         let renamed = CODE.replace("sum", "subtotal");
-        let (n_steps, _) = run(&format!("Rename `sum`:\n{CODE}\nHere it is:\n"), &renamed, THRESHOLD);
+        let (n_steps, _) = run(&format!("Rename `sum`:\n{CODE}\nHere it is:\n"), &renamed, COST);
         assert!(n_steps * 2 < renamed.len(), "{n_steps} steps for {} tokens", renamed.len());
     }
 
@@ -362,13 +361,13 @@ mod tests {
         {
             let (held, lookup) = after(prompt, answer);
             let expected = words(&"print old ; return old + 1 ; end".replace("old", new));
-            let drafts = lookup.draft(&held, 1e-9, expected.len());
+            let drafts = lookup.draft(&held, &GuessCosts::each(1e-9), expected.len());
             assert_eq!(drafts, expected, "{new}");
             // Also while it is being written.
             let (mut held, mut lookup) = after(prompt, answer);
             for (n, token) in expected.iter().enumerate() {
                 assert_eq!(
-                    lookup.draft(&held, 1e-9, MAX_DRAFT)[..expected.len() - n],
+                    lookup.draft(&held, &GuessCosts::each(1e-9), MAX_DRAFT)[..expected.len() - n],
                     expected[n..],
                     "{new}"
                 );
@@ -382,7 +381,7 @@ mod tests {
     fn a_name_that_is_kept_after_all_is_not_changed_any_more() {
         let prompt = "for x in list do old += x ; print old ; return old + 1 ; end edit this";
         let (held, lookup) = after(prompt, "for x in list do new += x ; print old");
-        assert_eq!(lookup.draft(&held, 0.01, 5), words("; return old + 1"));
+        assert_eq!(lookup.draft(&held, &GuessCosts::each(0.01), 5), words("; return old + 1"));
     }
 
     #[test]
@@ -393,7 +392,7 @@ mod tests {
             let mut held: Vec<TokenId> = (0..60).map(|_| random.u32(0..n_letters)).collect();
             let mut lookup = Lookup::new(&held);
             for _ in 0..200 {
-                let mut new = lookup.draft(&held, 0.01, 8);
+                let mut new = lookup.draft(&held, &GuessCosts::each(0.01), 8);
                 let is_all = random.bool();
                 if !is_all {
                     new.truncate(random.usize(0..=new.len()));
@@ -416,7 +415,7 @@ mod tests {
         let mut noise =
             |n| (0..n).map(|_| random.choice(['a', 'b', 'c', 'd']).unwrap_or('a')).collect::<String>();
         let (prompt, answer) = (noise(400), noise(400));
-        let (n_steps, n_rows) = run(&prompt, &answer, THRESHOLD);
+        let (n_steps, n_rows) = run(&prompt, &answer, COST);
         let n_wasted = n_rows - answer.len().max(n_steps);
         assert!(n_wasted * 10 < answer.len(), "{n_wasted} guesses for nothing in {n_steps} steps");
     }
@@ -426,10 +425,10 @@ mod tests {
         let prompt = format!("Repeat this:\n{CODE}\nHere it is:\n{}", &CODE[..40]);
         let held = tokens(&prompt);
         let lookup = Lookup::new(&held);
-        let length = |threshold| lookup.draft(&held, threshold, MAX_DRAFT).len();
+        let length = |cost| lookup.draft(&held, &GuessCosts::each(cost), MAX_DRAFT).len();
         assert_eq!(length(1.0), 0);
         assert!(length(0.8) < length(0.3));
         assert_eq!(length(0.01), MAX_DRAFT);
-        assert_eq!(lookup.draft(&held, 0.01, 3).len(), 3);
+        assert_eq!(lookup.draft(&held, &GuessCosts::each(0.01), 3).len(), 3);
     }
 }

@@ -6,9 +6,12 @@
 //! the target cannot be met, and tiny chunks would only multiply that part; the chunk then grows until a step
 //! takes twice a single token's.
 
+mod curve;
+
 use std::{collections::VecDeque, time::Duration};
 
-use crate::{drafting::Cost, status::Speed};
+use crate::{drafting::Cost, guess_costs::GuessCosts, lookup::MAX_DRAFT, status::Speed};
+use curve::{Curve, Line};
 
 /// Steps that are remembered, of each kind.
 const WINDOW: usize = 16;
@@ -21,23 +24,15 @@ const MIN_CHUNK: usize = 8;
 /// From the first chunk to 512 tokens takes three steps.
 const MAX_GROWTH: usize = 4;
 
-/// What a row more costs in a step of one, as a part of it, while nothing is measured: 2 rows take 1.35 times
-/// as long as one on the CPUs seen so far, and next to nothing more on GPUs.
-const TYPICAL_ROW: f64 = 0.35;
-
 /// What a token of a prompt costs, as a part of one that is generated, while nothing is measured.
 const TYPICAL_READ: f64 = 0.05;
-
-/// So many steps of several tokens tell what a row costs; fewer may have been slow for reasons of their own.
-const MIN_WIDE: usize = 3;
-
-/// After so many steps without one of several tokens, what was measured of those is old: it may be the very reason
-/// why there were none. They are tried again.
-const WIDE_KEEPS: usize = 256;
 
 /// A guess must promise this many times what it costs: so a wrong estimate costs little, and the guesses that
 /// hardly pay are left.
 const MARGIN: f64 = 1.25;
+
+/// A draft model makes so many guesses, or about that.
+const TYPICAL_DRAFT: usize = 4;
 
 /// Durations of the last steps.
 #[derive(Debug, Default)]
@@ -47,9 +42,7 @@ pub(crate) struct Pace {
     /// Of a single token, generated.
     single: VecDeque<StepCost>,
     /// Of several tokens, generated or guessed.
-    wide: VecDeque<StepCost>,
-    /// Since the last of those.
-    n_steps_since_wide: usize,
+    wide: Curve,
     /// Without tokens of prompts; for their speed.
     decode: VecDeque<StepCost>,
     /// Of the draft model: a guess for each of some sequences,
@@ -83,16 +76,9 @@ impl Pace {
     ) {
         let cost = StepCost { n_tokens, n_useful: n_drawn, elapsed };
         remember(&mut self.decode, StepCost { elapsed: elapsed + drafting, ..cost });
-        if n_tokens > 1 {
-            remember(&mut self.wide, cost);
-            self.n_steps_since_wide = 0;
-            return;
-        }
-        remember(&mut self.single, cost);
-        self.n_steps_since_wide += 1;
-        if self.n_steps_since_wide > WIDE_KEEPS {
-            self.wide.clear();
-            self.guesses.clear();
+        self.wide.record(n_tokens, elapsed);
+        if n_tokens == 1 {
+            remember(&mut self.single, cost);
         }
     }
 
@@ -137,14 +123,15 @@ impl Pace {
         }
     }
 
-    /// How likely a guess must be right to be worth a row in a step that serves `n_rows` sequences: what the
-    /// row costs, by what a token of such a step costs. 1 and more: no guess pays.
-    pub(crate) fn guess_threshold(&self, n_rows: usize) -> f64 {
-        let (token, row) = self.token_and_row(n_rows);
-        MARGIN * row / token
+    /// What guesses cost in a step that serves `n_rows` sequences.
+    pub(crate) fn guess_costs(&self, n_rows: usize) -> GuessCosts {
+        let (line, n_rows) = (self.line(), n_rows.max(1));
+        let without = line.at(n_rows);
+        let cost = |n_guesses| 1.0 + MARGIN * (line.at(n_rows + n_guesses) / without - 1.0);
+        GuessCosts::new(n_rows, (1..=MAX_DRAFT).map(cost).collect())
     }
 
-    /// The same for guesses of a draft model, which have to be made first. Where nothing is measured, it is taken to be
+    /// What a guess of a draft model costs, which has to be made first. Where nothing is measured, it is taken to be
     /// faster by its `share` of the weights.
     pub(crate) fn draft_cost(&self, n_rows: usize, share: f64) -> Cost {
         let (token, row) = self.token_and_row(n_rows);
@@ -167,26 +154,13 @@ impl Pace {
     /// What a token costs in a step that serves `n_rows` sequences, and a row more in it. In seconds, or in steps where
     /// nothing is measured.
     fn token_and_row(&self, n_rows: usize) -> (f64, f64) {
-        let n_rows = n_rows.max(1) as f64;
-        let (single, row) = match self.single_step() {
-            Some(single) if single > 0.0 => (single, self.row(single).unwrap_or(TYPICAL_ROW * single)),
-            _ => (1.0, TYPICAL_ROW),
-        };
-        ((single + row * (n_rows - 1.0)) / n_rows, row)
+        let (line, n_rows) = (self.line(), n_rows.max(1));
+        let step = line.at(n_rows);
+        (step / n_rows as f64, (line.at(n_rows + TYPICAL_DRAFT) - step) / TYPICAL_DRAFT as f64)
     }
 
-    /// What one more row costs, in seconds: the median, since some steps wait for what else the machine does.
-    fn row(&self, single: f64) -> Option<f64> {
-        if self.wide.len() < MIN_WIDE {
-            return None;
-        }
-        let row = |cost: &StepCost| {
-            let (excess, n_more) = excess(std::iter::once(cost), single, 1);
-            excess / n_more
-        };
-        let mut rows: Vec<f64> = self.wide.iter().map(row).collect();
-        rows.sort_by(f64::total_cmp);
-        rows.get(rows.len() / 2).copied()
+    fn line(&self) -> Line {
+        self.wide.line(self.single_step().filter(|it| *it > 0.0).unwrap_or(1.0))
     }
 
     /// Seconds that a step of one token takes: the median, since the first steps after a pause are slow.
@@ -237,7 +211,7 @@ fn whole(n_tokens: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{curve::TYPICAL_ROW, *};
 
     const TARGET: Duration = Duration::from_millis(50);
     const MAX: usize = 512;
@@ -331,42 +305,27 @@ mod tests {
     }
 
     #[test]
-    fn a_guess_must_be_worth_its_row() {
+    fn the_cost_of_guesses_is_that_of_steps_with_so_many_rows() {
         let ms = Duration::from_millis;
         let mut pace = Pace::default();
+        let cost = |pace: &Pace, n_rows, n_guesses| pace.guess_costs(n_rows).step(n_guesses);
         // Nothing is measured: what is typical.
-        assert!((pace.guess_threshold(1) - MARGIN * TYPICAL_ROW).abs() < 1e-9);
-        // 10 ms, and 3 for each row more.
+        assert!((cost(&pace, 1, 2) - (1.0 + MARGIN * 2.0 * TYPICAL_ROW)).abs() < 1e-9);
         pace.record_decode(1, 1, ms(10), Duration::ZERO);
-        pace.record_decode(5, 2, ms(22), Duration::ZERO);
-        pace.record_decode(2, 1, ms(13), Duration::ZERO);
-        // One step had to wait for something else.
-        pace.record_decode(3, 1, ms(400), Duration::ZERO);
-        assert!((pace.guess_threshold(1) - MARGIN * 0.3).abs() < 1e-9);
-        // Four sequences share a step of 19 ms; each token costs less, and so a guess must be better.
-        assert!((pace.guess_threshold(4) - MARGIN * 3.0 * 4.0 / 19.0).abs() < 1e-9);
+        for _ in 0..3 {
+            pace.record_decode(4, 2, ms(13), Duration::ZERO);
+            pace.record_decode(8, 2, ms(26), Duration::ZERO);
+        }
+        assert!((cost(&pace, 1, 3) - (1.0 + MARGIN * 0.3)).abs() < 1e-9);
+        // Four sequences share a step of 13 ms.
+        assert!((cost(&pace, 4, 4) - (1.0 + MARGIN)).abs() < 1e-9);
         // Where rows cost nothing, any guess is worth it.
         let mut gpu = Pace::default();
         gpu.record_decode(1, 1, ms(10), Duration::ZERO);
-        for _ in 0..MIN_WIDE {
-            gpu.record_decode(9, 1, ms(10), Duration::ZERO);
+        for _ in 0..3 {
+            gpu.record_decode(25, 1, ms(10), Duration::ZERO);
         }
-        assert!(gpu.guess_threshold(1) < 1e-9);
-    }
-
-    #[test]
-    fn a_machine_that_was_busy_for_a_while_does_not_end_guessing_for_ever() {
-        let ms = Duration::from_millis;
-        let mut pace = Pace::default();
-        pace.record_decode(1, 1, ms(10), Duration::ZERO);
-        for _ in 0..WINDOW {
-            pace.record_decode(4, 1, ms(500), Duration::ZERO);
-        }
-        assert!(pace.guess_threshold(1) > 1.0);
-        for _ in 0..=WIDE_KEEPS {
-            pace.record_decode(1, 1, ms(10), Duration::ZERO);
-        }
-        assert!((pace.guess_threshold(1) - MARGIN * TYPICAL_ROW).abs() < 1e-9);
+        assert_eq!(gpu.guess_costs(1).n_worthwhile(std::iter::repeat(0.5)), MAX_DRAFT);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
     cache::{Donor, Found, Move, Slot},
     chance::Chance,
     drafting::Drafting,
+    guess_costs::GuessCosts,
     job::{Finish, FinishReason, Job, JobError, JobId, Priority, Timing, Usage},
     lookup::{Lookup, MAX_DRAFT},
     model::{SampleRequest, Sampled, Span, TokenLogprobs},
@@ -303,13 +304,12 @@ impl Sequence {
         planned.range.end.min(self.n_prompt).saturating_sub(planned.range.start)
     }
 
-    /// Guesses what comes, as long as a guess is likelier right than `threshold`; see
-    /// [`Lookup::draft`].
-    pub(crate) fn guess(&mut self, threshold: f64, context_length: usize) {
+    /// Guesses what comes; see [`Lookup::draft`].
+    pub(crate) fn guess(&mut self, costs: &GuessCosts, context_length: usize) {
         let max = self.max_guesses(context_length);
         self.guessed_by = Guesser::Lookup;
         self.guesses = match &self.lookup {
-            Some(lookup) if max > 0 => lookup.draft(&self.tokens, threshold, max),
+            Some(lookup) if max > 0 => lookup.draft(&self.tokens, costs, max),
             _ => Vec::new(),
         };
     }
@@ -323,9 +323,9 @@ impl Sequence {
     }
 
     /// Whether, after the token that its next step draws, it will be fed that token and nothing else.
-    pub(crate) fn goes_on_plainly(&self, threshold: f64, context_length: usize) -> bool {
+    pub(crate) fn goes_on_plainly(&self, costs: &GuessCosts, context_length: usize) -> bool {
         let n_left = self.n_tokens_left().min(context_length.saturating_sub(self.tokens.len()));
-        let may_guess = self.lookup.as_ref().is_some_and(|it| it.will_draft(threshold));
+        let may_guess = self.lookup.as_ref().is_some_and(|it| it.will_draft(costs));
         n_left > 1 && !may_guess && self.output.allowed().is_none()
     }
 

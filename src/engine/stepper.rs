@@ -228,9 +228,9 @@ impl Stepper {
         let class = self.running.iter().map(Sequence::priority).max().unwrap_or(Priority::Background);
         let in_class = |it: &&Sequence| it.priority() == class && it.generates();
         let n_rows = self.running.iter().filter(in_class).count();
-        let threshold = self.pace.guess_threshold(n_rows);
+        let costs = self.pace.guess_costs(n_rows);
         for sequence in &mut self.running {
-            sequence.guess(threshold, context_length);
+            sequence.guess(&costs, context_length);
         }
         let Some(share) = self.model.draft_share().filter(|_| n_rows > 0) else { return };
         let cost = self.pace.draft_cost(n_rows, share);
@@ -416,9 +416,9 @@ impl Stepper {
         {
             return false;
         }
-        let threshold = self.pace.guess_threshold(plan.spans.len());
+        let costs = self.pace.guess_costs(plan.spans.len());
         let context_length = self.context_length();
-        self.running.iter().all(|it| it.goes_on_plainly(threshold, context_length))
+        self.running.iter().all(|it| it.goes_on_plainly(&costs, context_length))
     }
 
     /// Evicts before the step what would be over the limit after it.
