@@ -11,7 +11,7 @@ mod curve;
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{drafting::Cost, guess_costs::GuessCosts, lookup::MAX_DRAFT, status::Speed};
-use curve::{Curve, Line};
+use curve::Curve;
 
 /// Steps that are remembered, of each kind.
 const WINDOW: usize = 16;
@@ -76,9 +76,11 @@ impl Pace {
     ) {
         let cost = StepCost { n_tokens, n_useful: n_drawn, elapsed };
         remember(&mut self.decode, StepCost { elapsed: elapsed + drafting, ..cost });
-        self.wide.record(n_tokens, elapsed);
         if n_tokens == 1 {
             remember(&mut self.single, cost);
+        }
+        if let Some(single) = self.single_step().filter(|it| *it > 0.0) {
+            self.wide.record(n_tokens, elapsed.as_secs_f64() / single);
         }
     }
 
@@ -125,7 +127,7 @@ impl Pace {
 
     /// What guesses cost in a step that serves `n_rows` sequences.
     pub(crate) fn guess_costs(&self, n_rows: usize) -> GuessCosts {
-        let (line, n_rows) = (self.line(), n_rows.max(1));
+        let (line, n_rows) = (self.wide.line(), n_rows.max(1));
         let without = line.at(n_rows);
         let cost = |n_guesses| 1.0 + MARGIN * (line.at(n_rows + n_guesses) / without - 1.0);
         GuessCosts::new(n_rows, (1..=MAX_DRAFT).map(cost).collect())
@@ -154,13 +156,11 @@ impl Pace {
     /// What a token costs in a step that serves `n_rows` sequences, and a row more in it. In seconds, or in steps where
     /// nothing is measured.
     fn token_and_row(&self, n_rows: usize) -> (f64, f64) {
-        let (line, n_rows) = (self.line(), n_rows.max(1));
+        let single = self.single_step().filter(|it| *it > 0.0).unwrap_or(1.0);
+        let (line, n_rows) = (self.wide.line(), n_rows.max(1));
         let step = line.at(n_rows);
-        (step / n_rows as f64, (line.at(n_rows + TYPICAL_DRAFT) - step) / TYPICAL_DRAFT as f64)
-    }
-
-    fn line(&self) -> Line {
-        self.wide.line(self.single_step().filter(|it| *it > 0.0).unwrap_or(1.0))
+        let row = (line.at(n_rows + TYPICAL_DRAFT) - step) / TYPICAL_DRAFT as f64;
+        (single * step / n_rows as f64, single * row)
     }
 
     /// Seconds that a step of one token takes: the median, since the first steps after a pause are slow.
