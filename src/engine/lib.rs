@@ -2,8 +2,9 @@
 //!
 //! In order of reading: [`Job`] is what callers submit and [`Event`] what they hear; [`Engine`] is the
 //! handle; `stepper` is the loop on the thread, which asks `scheduler` who runs, `cache` for slots, and
-//! [`LanguageModel`] for tokens, of which `lookup` and the smaller model of a `pair` guess some; `sequence` is a job under way and `output` its text. [`scripted`] is a model
-//! for tests.
+//! [`LanguageModel`] for tokens, of which `lookup` and the smaller model of a `pair` guess some, as many as
+//! `guess_costs` finds worth it by what `pace` has measured; `sequence` is a job under way and `output` its
+//! text. [`scripted`] is a model for tests.
 //!
 //! Knows no JSON, no wire and no MLX. Invariants: one terminal event per job; deltas concatenated are the
 //! text; a cancel takes effect within one step and keeps the KV; greedy text depends on the prompt alone, not
