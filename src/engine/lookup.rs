@@ -339,11 +339,12 @@ mod tests {
 
     /// A token for each word.
     fn words(text: &str) -> Vec<TokenId> {
-        let token = |it: &str| it.bytes().fold(7_u32, |sum, it| sum.wrapping_mul(31) + u32::from(it));
+        let token =
+            |it: &str| it.bytes().fold(7_u32, |sum, it| sum.wrapping_mul(31).wrapping_add(u32::from(it)));
         text.split_whitespace().map(token).collect()
     }
 
-    /// Lets `answer` be drawn after `prompt`, token by token.
+    /// As if `answer` had been drawn after `prompt`.
     fn after(prompt: &str, answer: &str) -> (Vec<TokenId>, Lookup) {
         let mut held = words(prompt);
         let n_prompt = held.len();

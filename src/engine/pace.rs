@@ -82,6 +82,10 @@ impl Pace {
         if let Some(single) = self.single_step().filter(|it| *it > 0.0) {
             self.wide.record(n_tokens, elapsed.as_secs_f64() / single);
         }
+        if self.wide.is_empty() {
+            // What guesses took is as old, and may be why there were none.
+            self.guesses.clear();
+        }
     }
 
     /// A draft model made `n_guesses`.
@@ -326,6 +330,25 @@ mod tests {
             gpu.record_decode(25, 1, ms(10), Duration::ZERO);
         }
         assert_eq!(gpu.guess_costs(1).n_worthwhile(std::iter::repeat(0.5)), MAX_DRAFT);
+    }
+
+    #[test]
+    fn a_machine_that_was_busy_for_a_while_does_not_end_guessing_for_ever() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::default();
+        pace.record_decode(1, 1, ms(10), Duration::ZERO);
+        for _ in 0..WINDOW {
+            pace.record_guesses(3, ms(500));
+            pace.record_decode(4, 1, ms(500), Duration::ZERO);
+        }
+        let sure = || std::iter::repeat(1.0);
+        assert_eq!(pace.guess_costs(1).n_worthwhile(sure()), 0);
+        assert!(pace.draft_cost(1, 0.25).guess > 1.0);
+        for _ in 0..1000 {
+            pace.record_decode(1, 1, ms(10), Duration::ZERO);
+        }
+        assert_eq!(pace.guess_costs(1).n_worthwhile(sure()), MAX_DRAFT);
+        assert!(pace.draft_cost(1, 0.25).guess < 1.0);
     }
 
     #[test]

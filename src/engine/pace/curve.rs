@@ -56,6 +56,11 @@ impl Curve {
         }
     }
 
+    /// Whether nothing is remembered, or not any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sizes.iter().all(VecDeque::is_empty)
+    }
+
     pub(super) fn line(&self) -> Line {
         let mut points = vec![(1.0, 1.0)];
         for steps in self.sizes.iter().filter(|it| it.len() >= MIN_STEPS) {
