@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::tiny_model::{self, CONTEXT_TOKENS};
-use crate::support::{Framing, Worker};
+use crate::support::{Framing, Worker, endless};
 
 /// The worker still works.
 fn assert_alive(worker: &mut Worker) {
@@ -105,11 +105,13 @@ fn an_unknown_method_is_named_with_the_nearest_known_one() {
 
 #[test]
 fn an_id_that_is_in_flight_is_refused_and_the_first_request_goes_on() {
-    let mut worker = Worker::tiny();
-    let id = worker.request("complete", &json!({"prefix": "a", "mode": "raw", "max_tokens": 500}));
+    let mut worker = Worker::slow();
+    let id = worker.request("complete", &endless("a"));
     worker.send(&json!({"jsonrpc": "2.0", "id": id, "method": "status"}));
     assert_eq!(error_without_id(&mut worker)["code"], -32600);
-    assert_eq!(worker.result(id)["usage"]["completion_tokens"], 500);
+    worker.assert_unanswered(id);
+    worker.notify("cancel", &json!({"id": id}));
+    assert_eq!(worker.result(id)["finish_reason"], "cancelled");
     assert_alive(&mut worker);
 }
 
@@ -143,8 +145,8 @@ fn what_this_version_cannot_do_is_refused_and_not_ignored() {
 
 #[test]
 fn work_beyond_the_queue_is_refused() {
-    let mut worker = Worker::serving(tiny_model::folder(), &["--max-queued", "1"]);
-    let params = json!({"prefix": "a", "max_tokens": 3000});
+    let mut worker = Worker::serving(tiny_model::slow_folder(), &["--max-queued", "1"]);
+    let params = endless("a");
     let running = worker.request("complete", &params);
     worker.wait_for_delta(running);
     let others = [0, 1, 2].map(|_| worker.request("complete", &params));

@@ -53,7 +53,7 @@ fn the_json_rpc_library_of_vs_code_gets_what_it_was_promised() {
     let output = run(Command::new("node")
         .arg(script)
         .arg(env!("CARGO_BIN_EXE_runabout"))
-        .arg(tiny_model::folder())
+        .arg(tiny_model::slow_folder())
         .env("RUNABOUT_LOG", "warn"));
     let stdout = String::from_utf8_lossy(&output.stdout);
     let checks: Vec<&str> = stdout.lines().filter_map(|it| it.strip_prefix("ok: ")).collect();

@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::tiny_model;
-use crate::support::{Framing, Worker, runabout};
+use crate::support::{Framing, Worker, endless, runabout};
 
 /// A worker in the middle of a generation that would go on for a long time.
 fn generating() -> (Worker, i64) {
-    let mut worker = Worker::tiny();
-    let id = worker.request("complete", &json!({"prefix": "a", "max_tokens": 4000}));
+    let mut worker = Worker::slow();
+    let id = worker.request("complete", &endless("a"));
     worker.wait_for_delta(id);
     (worker, id)
 }
@@ -44,11 +44,11 @@ fn sigterm_cancels_answers_and_ends() {
 #[test]
 fn a_closed_stdout_ends_a_generation() {
     let mut command = runabout();
-    command.args(["serve", "--model"]).arg(tiny_model::folder());
+    command.args(["serve", "--model"]).arg(tiny_model::slow_folder());
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let request = json!({"jsonrpc": "2.0", "id": 1, "method": "complete", "params": {"prefix": "a", "max_tokens": 4000}});
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": "complete", "params": endless("a")});
     std::io::Write::write_all(&mut stdin, format!("{request}\n").as_bytes()).unwrap();
     drop(child.stdout.take());
     // Stdin stays open: it is the closed stdout that ends the process.
@@ -78,8 +78,8 @@ fn exit_without_shutdown_is_an_error_as_in_lsp() {
 
 #[test]
 fn a_conversation_that_ends_while_the_model_loads_ends_at_once() {
-    let mut worker = Worker::tiny();
-    let id = worker.request("complete", &json!({"prefix": "a", "max_tokens": 4000}));
+    let mut worker = Worker::slow();
+    let id = worker.request("complete", &endless("a"));
     worker.close_stdin();
     assert_eq!(worker.wait_for_exit().code(), Some(0));
     assert_cancelled(&mut worker, id);

@@ -48,7 +48,9 @@ fn alone(requests: &[(&str, Value)]) -> Vec<String> {
 
 #[test]
 fn a_long_chat_and_the_completions_that_overtake_it_say_what_they_say_alone() {
-    let slow = chat("Tell me a long story about a lighthouse keeper and a storm.", 400);
+    let mut slow = chat("Tell me a long story about a lighthouse keeper and a storm.", 400);
+    // Against both end tokens, so that it has its full length.
+    slow["logit_bias"] = json!({"0": -100, "2": -100});
     let prefixes = [SOURCE.to_owned() + "def main():\n", "import os\nimport sys\n\ndef ".to_owned()];
     let mut requests = vec![("chat", slow.clone())];
     requests.extend(prefixes.iter().map(|it| ("complete", completion(it))));
@@ -66,10 +68,7 @@ fn a_long_chat_and_the_completions_that_overtake_it_say_what_they_say_alone() {
     worker.assert_unanswered(slow);
     let result = worker.result(slow);
     assert_eq!(text(&result), expected[0]);
-    assert!(
-        result["usage"]["completion_tokens"].as_u64().unwrap() > 100,
-        "a chat worth overtaking: {result}"
-    );
+    assert_eq!(result["usage"]["completion_tokens"], 400);
 }
 
 #[test]
@@ -294,7 +293,7 @@ fn choices_share_their_prompt_and_the_first_of_them_is_the_one_alone() {
     assert_eq!(status["cache"]["cached_tokens"], 2 * (n_prompt - 1));
 }
 
-/// A completion that says `A` for ever, to somebody who types.
+/// A completion that says `A` again and again.
 fn typing(prefix: &str, max_tokens: u32) -> Value {
     json!({"prefix": prefix, "max_tokens": max_tokens, "document": "file:///a", "mode": "raw",
            "logit_bias": {"65": 100}})
@@ -302,7 +301,7 @@ fn typing(prefix: &str, max_tokens: u32) -> Value {
 
 #[test]
 fn who_types_what_was_suggested_keeps_the_suggestion() {
-    let mut worker = Worker::tiny();
+    let mut worker = Worker::slow();
     let older = worker.request("complete", &typing("x", 3000));
     worker.wait_for_delta(older);
     let newer = worker.request("complete", &typing("xA", 3000));

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Worker;
 use crate::support::tiny_model::{CONTEXT_TOKENS, END_TOKEN};
+use crate::support::{Worker, endless};
 
 /// Prompts whose characters have one to four bytes, and whose continuations are full of broken ones.
 const PROMPTS: [&str; 5] =
@@ -15,7 +15,7 @@ fn the_deltas_together_are_the_text_of_the_result() {
     for prefix in PROMPTS {
         for temperature in [0.0, 1.0] {
             let params = json!({"prefix": prefix, "mode": "raw", "max_tokens": 60, "temperature": temperature, "seed": 7,
-                                "logit_bias": endless()});
+                                "logit_bias": unending()});
             let id = worker.request("complete", &params);
             let result = worker.result(id);
             assert_eq!(result["text"], worker.streamed_text(id), "after `{prefix}` at {temperature}");
@@ -28,7 +28,7 @@ fn the_deltas_together_are_the_text_of_the_result() {
 fn each_choice_has_its_own_deltas() {
     let mut worker = Worker::tiny();
     let params = json!({"prefix": "x", "mode": "raw", "max_tokens": 20, "temperature": 1, "seed": 3, "n": 4,
-                        "logit_bias": endless()});
+                        "logit_bias": unending()});
     let id = worker.request("complete", &params);
     let result = worker.result(id);
     let deltas = worker.deltas(id);
@@ -190,8 +190,9 @@ fn a_control_token_in_a_text_is_text() {
 
 #[test]
 fn a_newer_completion_of_a_document_takes_the_older_ones_place() {
-    let mut worker = Worker::tiny();
-    let mut params = json!({"prefix": "one", "max_tokens": 3000, "document": "file:///a"});
+    let mut worker = Worker::slow();
+    let mut params = endless("one");
+    params["document"] = json!("file:///a");
     let older = worker.request("complete", &params);
     worker.wait_for_delta(older);
     params["max_tokens"] = json!(5);
@@ -208,9 +209,9 @@ fn a_newer_completion_of_a_document_takes_the_older_ones_place() {
 #[test]
 fn a_completion_overtakes_a_chat_and_the_chat_says_what_it_would_have_said() {
     let chat =
-        json!({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 600, "temperature": 0});
-    let alone = Worker::tiny().call("chat", &chat)["message"]["content"].clone();
-    let mut worker = Worker::tiny();
+        json!({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 400, "temperature": 0});
+    let alone = Worker::slow().call("chat", &chat)["message"]["content"].clone();
+    let mut worker = Worker::slow();
     let slow = worker.request("chat", &chat);
     worker.wait_for_delta(slow);
     let quick = worker.request("complete", &json!({"prefix": "quick", "max_tokens": 5}));
@@ -221,8 +222,8 @@ fn a_completion_overtakes_a_chat_and_the_chat_says_what_it_would_have_said() {
 
 #[test]
 fn a_cancelled_chat_keeps_what_it_computed() {
-    let mut worker = Worker::tiny();
-    let chat = json!({"messages": [{"role": "user", "content": "a long story please"}], "max_tokens": 3000, "temperature": 0});
+    let mut worker = Worker::slow();
+    let chat = json!({"messages": [{"role": "user", "content": "a long story please"}], "max_tokens": 8192, "temperature": 0});
     let id = worker.request("chat", &chat);
     worker.wait_for_delta(id);
     let outcome = worker.call("cancel", &json!({"id": id}));
@@ -242,7 +243,7 @@ fn a_cancelled_chat_keeps_what_it_computed() {
 
 #[test]
 fn cancelling_tells_what_became_of_the_request() {
-    let mut worker = Worker::tiny();
+    let mut worker = Worker::slow();
     let id = worker.request("complete", &json!({"prefix": "a", "max_tokens": 3}));
     worker.result(id);
     assert_eq!(
@@ -252,7 +253,7 @@ fn cancelling_tells_what_became_of_the_request() {
     let unknown = worker.call("cancel", &json!({"id": "never"}));
     assert_eq!(unknown, json!({"outcome": "unknown", "completion_tokens": 0}));
     // LSP's way ends in an error that holds the text.
-    let id = worker.request("complete", &json!({"prefix": "b", "mode": "raw", "max_tokens": 3000}));
+    let id = worker.request("complete", &endless("b"));
     worker.wait_for_delta(id);
     worker.notify("$/cancelRequest", &json!({"id": id}));
     let error = worker.error(id);
@@ -262,8 +263,9 @@ fn cancelling_tells_what_became_of_the_request() {
 
 #[test]
 fn a_time_budget_ends_with_what_there_is() {
-    let mut worker = Worker::tiny();
-    let params = json!({"prefix": "slow", "mode": "raw", "max_tokens": 4000, "time_budget_ms": 100});
+    let mut worker = Worker::slow();
+    let mut params = endless("slow");
+    params["time_budget_ms"] = json!(100);
     let id = worker.request("complete", &params);
     let result = worker.result(id);
     assert_eq!(result["finish_reason"], "budget");
@@ -271,7 +273,7 @@ fn a_time_budget_ends_with_what_there_is() {
 }
 
 /// A bias that keeps a sampled text from ending by itself: against all control tokens.
-fn endless() -> Value {
+fn unending() -> Value {
     (256..265).map(|id| (id.to_string(), json!(-100))).collect()
 }
 

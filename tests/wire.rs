@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::support::tiny_model;
-use crate::support::{Framing, Worker};
+use crate::support::{Framing, Worker, endless};
 
 #[test]
 fn both_framings_carry_the_same_conversation() {
@@ -42,9 +42,9 @@ fn ids_return_as_they_were_written() {
 
 #[test]
 fn a_batch_gets_one_response_and_its_entries_run_together() {
-    let mut worker = Worker::tiny();
+    let mut worker = Worker::slow();
     worker.send(&json!([
-        {"jsonrpc": "2.0", "id": "slow", "method": "complete", "params": {"prefix": "a", "max_tokens": 4000}},
+        {"jsonrpc": "2.0", "id": "slow", "method": "complete", "params": endless("a")},
         {"jsonrpc": "2.0", "id": "stop", "method": "cancel", "params": {"id": "slow"}},
         {"jsonrpc": "2.0", "method": "cancel", "params": {"id": "nothing"}},
         {"jsonrpc": "2.0", "id": "bad", "method": "no_such_method"},

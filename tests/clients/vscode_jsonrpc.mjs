@@ -15,7 +15,7 @@ const UNENDING = { logit_bias: Object.fromEntries(Array.from({ length: 9 }, (_, 
 // Nor does a rule end it then.
 const RULES = ["line", "statement", "block", "indentation", "bracket", "suffix", "repetition", "blank"];
 // Far more than it draws in the time that a cancel takes.
-const ENDLESS = { mode: "raw", ...UNENDING, max_tokens: 4000 };
+const ENDLESS = { mode: "raw", ...UNENDING, max_tokens: 8192 };
 const REQUEST_CANCELLED = -32800;
 const DEADLINE_MS = 240_000;
 

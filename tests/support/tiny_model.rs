@@ -15,7 +15,6 @@ pub(crate) const CONTEXT_TOKENS: usize = 4096;
 
 const HIDDEN: usize = 32;
 const INTERMEDIATE: usize = 64;
-const N_LAYERS: usize = 2;
 const N_HEADS: usize = 4;
 const N_KV_HEADS: usize = 2;
 const HEAD_DIM: usize = HIDDEN / N_HEADS;
@@ -37,37 +36,62 @@ const VOCABULARY: usize = 256 + CONTROL_TOKENS.len();
 const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n\
      {{ message['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
+/// What differs between the models that are written here.
+#[derive(Clone, Copy)]
+struct Shape {
+    n_layers: usize,
+    context_tokens: usize,
+}
+
+const TINY: Shape = Shape { n_layers: 2, context_tokens: CONTEXT_TOKENS };
+/// A step takes so long that the longest text takes many seconds on any machine, and so is still running when a test that
+/// waited for its first token goes on, however busy the machine is.
+const SLOW: Shape = Shape { n_layers: 128, context_tokens: 4 * CONTEXT_TOKENS };
+
 /// The model's folder, the same for all tests of a run.
 pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let made = scratch.join(format!("tiny-model-{}", std::process::id()));
-        write(&made);
-        let folder = scratch.join("tiny-model");
-        // The same bytes in every run; another run may be reading them, so they are replaced whole or not at all.
-        let is_current = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
-            .iter()
-            .all(|it| fs::read(folder.join(it)).ok() == fs::read(made.join(it)).ok());
-        if is_current {
-            fs::remove_dir_all(&made).unwrap();
-        } else {
-            let _ = fs::remove_dir_all(&folder);
-            fs::rename(&made, &folder).unwrap();
-        }
-        folder
-    })
+    FOLDER.get_or_init(|| shared("tiny-model", TINY))
 }
 
-/// Writes a fresh copy, for tests that damage it.
+/// The folder of a model that is as small and takes many times as long for a token.
+pub(crate) fn slow_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| shared("slow-model", SLOW))
+}
+
+/// A folder that all tests of a run share, and that the next run finds again.
+fn shared(name: &str, shape: Shape) -> PathBuf {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let made = scratch.join(format!("{name}-{}", std::process::id()));
+    write_shape(&made, shape);
+    let folder = scratch.join(name);
+    // The same bytes in every run; another run may be reading them, so they are replaced whole or not at all.
+    let is_current = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+        .iter()
+        .all(|it| fs::read(folder.join(it)).ok() == fs::read(made.join(it)).ok());
+    if is_current {
+        fs::remove_dir_all(&made).unwrap();
+    } else {
+        let _ = fs::remove_dir_all(&folder);
+        fs::rename(&made, &folder).unwrap();
+    }
+    folder
+}
+
+/// Writes a fresh copy of the tiny model, for tests that damage it.
 pub(crate) fn write(folder: &Path) {
+    write_shape(folder, TINY);
+}
+
+fn write_shape(folder: &Path, shape: Shape) {
     fs::create_dir_all(folder).unwrap();
-    fs::write(folder.join("config.json"), config().to_string()).unwrap();
+    fs::write(folder.join("config.json"), config(shape).to_string()).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).unwrap();
     let tokenizer_config =
         json!({"eos_token": "<|im_end|>", "chat_template": CHAT_TEMPLATE, "add_bos_token": false});
     fs::write(folder.join("tokenizer_config.json"), tokenizer_config.to_string()).unwrap();
-    let tensors = tensors();
+    let tensors = tensors(shape.n_layers);
     let views = tensors.iter().map(|(name, (shape, bytes))| {
         (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("shape and bytes agree"))
     });
@@ -75,24 +99,24 @@ pub(crate) fn write(folder: &Path) {
     fs::write(folder.join("model.safetensors"), file).unwrap();
 }
 
-fn config() -> Value {
+fn config(shape: Shape) -> Value {
     json!({
         "model_type": "llama",
         "hidden_size": HIDDEN,
-        "num_hidden_layers": N_LAYERS,
+        "num_hidden_layers": shape.n_layers,
         "intermediate_size": INTERMEDIATE,
         "num_attention_heads": N_HEADS,
         "num_key_value_heads": N_KV_HEADS,
         "rms_norm_eps": 1e-5,
         "vocab_size": VOCABULARY,
-        "max_position_embeddings": CONTEXT_TOKENS,
+        "max_position_embeddings": shape.context_tokens,
         "tie_word_embeddings": true,
         "eos_token_id": [256, END_TOKEN],
     })
 }
 
 /// Shapes and bytes by checkpoint name; numbers from a fixed linear congruential generator.
-fn tensors() -> HashMap<String, (Vec<usize>, Vec<u8>)> {
+fn tensors(n_layers: usize) -> HashMap<String, (Vec<usize>, Vec<u8>)> {
     let mut state: u64 = 1;
     let mut random = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -109,7 +133,7 @@ fn tensors() -> HashMap<String, (Vec<usize>, Vec<u8>)> {
         if n_drawn > 256 * HIDDEN { random() / 100.0 } else { random() }
     };
     add("model.embed_tokens.weight".to_owned(), &[VOCABULARY, HIDDEN], Box::new(embedding));
-    for i in 0..N_LAYERS {
+    for i in 0..n_layers {
         let matrices = [
             ("self_attn.q_proj", N_HEADS * HEAD_DIM, HIDDEN),
             ("self_attn.k_proj", N_KV_HEADS * HEAD_DIM, HIDDEN),

@@ -43,6 +43,8 @@ struct Head {
 enum ModelKind {
     #[default]
     Tiny,
+    /// Takes long for each token: for what is ended while it runs.
+    Slow,
     /// Its context has 32 tokens.
     ShortContext,
     /// It has no tokens to fill in the middle with.
@@ -127,8 +129,11 @@ impl Transcript {
             FramingKind::Lines => Framing::Lines,
             FramingKind::Headers => Framing::Headers,
         };
-        let edited = self.head.model.folder();
-        let model = edited.as_ref().map_or_else(|| tiny_model::folder(), TempDir::path);
+        let edited = self.head.model.edited();
+        let model = match self.head.model {
+            ModelKind::Slow => tiny_model::slow_folder(),
+            _ => edited.as_ref().map_or_else(|| tiny_model::folder(), TempDir::path),
+        };
         let mut conversation =
             Conversation { worker: Worker::start(model, &args, framing), requests: Requests::default() };
         let mut ends = false;
@@ -225,10 +230,10 @@ fn is_expected(expected: &RawValue, got: &RawValue) -> Result<(), String> {
 }
 
 impl ModelKind {
-    /// A folder with this model; `None`: the tiny model as it is.
-    fn folder(self) -> Option<TempDir> {
+    /// A folder with an edited copy of the tiny model; `None`: the model as it is.
+    fn edited(self) -> Option<TempDir> {
         let edit: fn(&Path) = match self {
-            Self::Tiny => return None,
+            Self::Tiny | Self::Slow => return None,
             Self::ShortContext => {
                 |it| edit_json(it, "config.json", |c| c["max_position_embeddings"] = json!(32))
             }
