@@ -10,6 +10,7 @@ mod error;
 mod fim;
 mod fit;
 mod healing;
+pub mod model_json;
 mod rules;
 mod sampling;
 mod stop;
