@@ -4,6 +4,8 @@
 //! input; handlers run as tasks of their own. At the end running requests are cancelled, have a stated time to
 //! answer, are answered for them if they do not, and what was said is flushed.
 
+use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -11,14 +13,14 @@ use jsonrpsee::Methods;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::framing::{Frame, FrameDecoder, Framing};
 use crate::handle::Handle;
-use crate::in_flight::CancelledBy;
+use crate::in_flight::{CancelledBy, Unsent};
 use crate::message::{Malformed, Message, classify};
 use crate::notifications::Notifications;
 use crate::outbound::{self, Closed, Queue};
@@ -28,6 +30,9 @@ use crate::service::{Begun, Call, Service, error_response};
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
 /// For the writer to get rid of the queue. A client that neither reads nor closes its end must not hold us.
 const LAST_FLUSH: Duration = Duration::from_millis(150);
+
+/// How long a client that has closed its end may leave unread what keeps its last requests from being taken.
+const LAST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Limits of a connection.
 #[derive(Clone, Debug)]
@@ -40,6 +45,8 @@ pub struct Options {
     pub max_in_flight: usize,
     /// Messages that wait for the client to read; what has more to say waits.
     pub max_queued_messages: usize,
+    /// While more bytes than this wait for the client to read, no further request is taken from the input.
+    pub max_unread_bytes: usize,
     /// How long handlers may take to answer after the end. 250 ms more may go by until `serve` returns.
     pub grace: Duration,
 }
@@ -51,6 +58,7 @@ impl Default for Options {
             max_batch_entries: 256,
             max_in_flight: 1024,
             max_queued_messages: 256,
+            max_unread_bytes: 8 * 1024 * 1024,
             grace: Duration::from_millis(700),
         }
     }
@@ -68,19 +76,35 @@ pub enum End {
 }
 
 /// A connection that is not yet served.
-#[derive(Debug)]
 pub struct Connection {
     service: Service,
     notifications: Notifications,
     options: Options,
     queue: Queue,
     tasks: TaskTracker,
+    hung_up: HungUp,
+}
+
+/// Resolves when the client has closed its end, whatever of the input is still to be read.
+type HungUp = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Why nothing more is read.
+struct Over {
+    end: End,
+    /// The client does not read either: there is nothing to be waited for.
+    is_stalled: bool,
+}
+
+impl From<End> for Over {
+    fn from(end: End) -> Self {
+        Self { end, is_stalled: false }
+    }
 }
 
 /// An entry of a batch, on its way to be answered.
 enum BatchAnswer {
     Ready(String),
-    Running(JoinHandle<String>),
+    Running(JoinHandle<(String, Unsent)>),
 }
 
 impl Connection {
@@ -93,7 +117,21 @@ impl Connection {
             max_in_flight: options.max_in_flight,
             abandoned: CancellationToken::new(),
         };
-        Self { service, notifications, options, queue, tasks: TaskTracker::new() }
+        Self {
+            service,
+            notifications,
+            options,
+            queue,
+            tasks: TaskTracker::new(),
+            hung_up: Box::pin(std::future::pending()),
+        }
+    }
+
+    /// Tells when the client has closed its end, which reading cannot tell while requests wait in the input that there
+    /// is no room for. Without it such a connection ends by [`Handle::stop`] or when output is closed.
+    #[must_use]
+    pub fn hung_up_when(self, hung_up: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { hung_up: Box::pin(hung_up), ..self }
     }
 
     /// To speak to the client unasked, to cancel, to stop.
@@ -108,16 +146,16 @@ impl Connection {
         input: impl AsyncRead + Unpin,
         output: impl AsyncWrite + Unpin + Send + 'static,
     ) -> End {
-        let Self { service, notifications, options, queue, tasks } = self;
+        let Self { service, notifications, options, queue, tasks, hung_up } = self;
         let (framing, framing_known) = watch::channel(None);
         let mut writer = Writer(Some(tokio::spawn(outbound::write_all(queue, output, framing_known))));
         let reader =
             Reader { service: &service, notifications: &notifications, options: &options, tasks: &tasks };
-        let end = tokio::select! {
+        let Over { end, is_stalled } = tokio::select! {
             biased;
-            () = service.connection.stopped() => End::Stopped,
-            () = writer.ended() => End::OutputClosed,
-            end = reader.read(input, framing) => end,
+            () = service.connection.stopped() => End::Stopped.into(),
+            () = writer.ended() => End::OutputClosed.into(),
+            over = reader.read(input, framing, hung_up) => over,
         };
         tracing::debug!(?end, n_running = service.connection.in_flight().n_running(), "connection ends");
         tasks.close();
@@ -126,7 +164,7 @@ impl Connection {
             biased;
             () = writer.ended() => {}
             // Elapsed: they are abandoned next.
-            _ = timeout(options.grace, tasks.wait()) => {}
+            _ = timeout(if is_stalled { Duration::ZERO } else { options.grace }, tasks.wait()) => {}
         }
         service.abandoned.cancel();
         let _ = timeout(LAST_ANSWERS, tasks.wait()).await;
@@ -140,6 +178,15 @@ impl Connection {
             writer.abort();
         }
         end
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("service", &self.service)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -174,7 +221,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn read(&self, input: impl AsyncRead + Unpin, framing: watch::Sender<Option<Framing>>) -> End {
+    async fn read(
+        &self,
+        input: impl AsyncRead + Unpin,
+        framing: watch::Sender<Option<Framing>>,
+        hung_up: HungUp,
+    ) -> Over {
+        let mut stalled = std::pin::pin!(self.stalled(hung_up));
         let mut frames = FramedRead::new(input, FrameDecoder::new(self.options.max_frame_bytes));
         while let Some(frame) = frames.next().await {
             let frame = match frame {
@@ -186,15 +239,33 @@ impl Reader<'_> {
             };
             // Unknown still when the first line is no message: then that line tells how to answer it.
             framing.send_replace(Some(frames.decoder().framing().unwrap_or(Framing::Lines)));
-            if let Err(Closed) = self.take(&frame).await {
-                return End::OutputClosed;
+            let taken = tokio::select! {
+                biased;
+                taken = self.take(&frame) => taken,
+                () = &mut stalled => return Over { end: End::InputClosed, is_stalled: true },
+            };
+            if let Err(Closed) = taken {
+                return End::OutputClosed.into();
             }
             // Frames that are here already are read without a pause; one of them may have been the last.
             if self.service.connection.is_stopped() {
-                return End::Stopped;
+                return End::Stopped.into();
             }
         }
-        End::InputClosed
+        End::InputClosed.into()
+    }
+
+    /// Resolves when the client has closed its end and reads nothing any more. To be asked while there is no room.
+    async fn stalled(&self, hung_up: HungUp) {
+        hung_up.await;
+        let out = self.service.connection.outbound();
+        loop {
+            let n_writes = out.n_writes();
+            sleep(LAST_PATIENCE).await;
+            if out.n_writes() == n_writes {
+                return;
+            }
+        }
     }
 
     async fn take(&self, frame: &Frame) -> Result<(), Closed> {
@@ -203,6 +274,10 @@ impl Reader<'_> {
             Frame::Bad(bad) => Message::Invalid { id: None, error: Malformed::Frame(bad.clone()) },
         };
         let out = self.service.connection.outbound();
+        if !matches!(message, Message::Notification { .. } | Message::Response) {
+            // What is to be answered waits until there is room for the answer; a cancel that comes first is heard.
+            out.has_at_most(self.options.max_unread_bytes).await;
+        }
         if let Message::Batch(entries) = message {
             return self.take_batch(entries).await;
         }
@@ -257,32 +332,37 @@ impl Reader<'_> {
         let out = self.service.connection.outbound().clone();
         if answers.iter().all(|answer| matches!(answer, BatchAnswer::Ready(_))) {
             // Waiting for room here slows down a client that sends rubbish and does not read.
-            return out.send(batch_response(answers).await).await;
+            return out.send(batch_response(answers).await.0).await;
         }
         self.tasks.spawn(async move {
-            let response = batch_response(answers).await;
+            let (response, unsent) = batch_response(answers).await;
             // Closed: nobody is there to read it.
             let _ = out.send(response).await;
+            drop(unsent);
         });
         Ok(())
     }
 }
 
-async fn answer_in_batch(call: Call) -> String {
+async fn answer_in_batch(call: Call) -> (String, Unsent) {
     let (ticket, response) = call.response().await;
-    ticket.close().await;
-    response
+    (response, ticket.close().await)
 }
 
 /// Waits for the answers of a batch that runs already.
-async fn batch_response(answers: Vec<BatchAnswer>) -> String {
+async fn batch_response(answers: Vec<BatchAnswer>) -> (String, Vec<Unsent>) {
     let mut responses = Vec::with_capacity(answers.len());
+    let mut all_unsent = Vec::new();
     for answer in answers {
         match answer {
             BatchAnswer::Ready(response) => responses.push(response),
-            // Fails only when the runtime is taken down.
-            BatchAnswer::Running(task) => responses.extend(task.await),
+            BatchAnswer::Running(task) => {
+                // Fails only when the runtime is taken down.
+                let Ok((response, unsent)) = task.await else { continue };
+                responses.push(response);
+                all_unsent.push(unsent);
+            }
         }
     }
-    format!("[{}]", responses.join(","))
+    (format!("[{}]", responses.join(",")), all_unsent)
 }

@@ -5,6 +5,7 @@
 //! A frame that breaks the rules comes out as [`Frame::Bad`] and reading goes on behind it; the codec itself
 //! never fails. It knows nothing of JSON.
 
+use std::borrow::Cow;
 use std::io;
 
 use tokio_util::bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -25,8 +26,9 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Appends `message`, which must be valid JSON, as one frame.
+    /// Appends `message`, which must be valid JSON, as one frame that no reader takes for several lines.
     pub fn encode(self, message: &str, out: &mut BytesMut) {
+        let message = escape_line_separators(message);
         match self {
             Framing::Lines => {
                 let start = out.len();
@@ -45,6 +47,32 @@ impl Framing {
             }
         }
     }
+}
+
+/// The line separators beyond ASCII, at which Python's `splitlines` and JavaScript of old break lines. JSON escapes the
+/// ASCII ones by itself; these it allows inside strings, and they can stand nowhere else.
+const LINE_SEPARATORS: [(&str, &str); 3] =
+    [("\u{85}", "\\u0085"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")];
+
+/// `message` with its line separators escaped, which changes nothing of what it means.
+fn escape_line_separators(message: &str) -> Cow<'_, str> {
+    let mut escaped = String::new();
+    let mut n_done = 0;
+    // What they begin with in UTF-8. Other characters begin so too, dashes and quotes for some.
+    for at in memchr::memchr2_iter(0xC2, 0xE2, message.as_bytes()) {
+        let found =
+            LINE_SEPARATORS.iter().find(|(raw, _)| message.as_bytes()[at..].starts_with(raw.as_bytes()));
+        if let Some((raw, written)) = found {
+            escaped.push_str(&message[n_done..at]);
+            escaped.push_str(written);
+            n_done = at + raw.len();
+        }
+    }
+    if n_done == 0 {
+        return Cow::Borrowed(message);
+    }
+    escaped.push_str(&message[n_done..]);
+    Cow::Owned(escaped)
 }
 
 /// What the decoder finds in the input.

@@ -37,10 +37,13 @@ struct Table {
     running: HashMap<RequestId, Arc<Entry>>,
     /// The latest is at the back.
     finished: VecDeque<(RequestId, Arc<Entry>)>,
+    /// Requests whose answers wait for room in the queue.
+    n_unsent: usize,
 }
 
 /// What is known of a request, shared by its handler and whoever asks about it.
 pub(crate) struct Entry {
+    method: Box<str>,
     cancelled: watch::Sender<Option<CancelledBy>>,
     ended: watch::Sender<bool>,
     notes: Mutex<Extensions>,
@@ -82,6 +85,12 @@ impl InFlight {
         self.table().running.len()
     }
 
+    /// How many requests are being answered, or have an answer that the client has not made room for.
+    pub(crate) fn n_taken(&self) -> usize {
+        let table = self.table();
+        table.running.len() + table.n_unsent
+    }
+
     pub(crate) fn cancel_all(&self, by: CancelledBy) {
         for entry in self.table().running.values() {
             entry.cancel(by);
@@ -93,8 +102,9 @@ impl InFlight {
     }
 
     /// Enters a request; `None` if its id is taken.
-    pub(crate) fn enter(&self, id: RequestId) -> Option<Ticket> {
+    pub(crate) fn enter(&self, id: RequestId, method: &str) -> Option<Ticket> {
         let entry = Arc::new(Entry {
+            method: method.into(),
             cancelled: watch::Sender::new(None),
             ended: watch::Sender::new(false),
             notes: Mutex::default(),
@@ -106,6 +116,13 @@ impl InFlight {
         }
         table.running.insert(id.clone(), entry.clone());
         Some(Ticket { id, entry, table: self.clone() })
+    }
+
+    /// Frees the id, while the request counts on.
+    fn leave_unsent(&self, id: &RequestId) -> Unsent {
+        self.table().n_unsent += 1;
+        self.leave(id);
+        Unsent(self.clone())
     }
 
     fn leave(&self, id: &RequestId) {
@@ -125,6 +142,11 @@ impl InFlight {
 }
 
 impl RequestRecord {
+    /// What the request asked for.
+    pub fn method(&self) -> &str {
+        &self.0.method
+    }
+
     /// What the handler left with [`RequestContext::note`](crate::RequestContext::note).
     pub fn note<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.note()
@@ -220,13 +242,24 @@ impl Ticket {
         let mut answered = self.entry.answered.lock().await;
         *answered = true;
         // Before the answer is out: whoever has read it may use the id again.
-        self.table.leave(&self.id);
+        let _unsent = self.table.leave_unsent(&self.id);
         out.send(response).await
     }
 
     /// Ends the request without sending: its answer goes out with a batch.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(self) -> Unsent {
         *self.entry.answered.lock().await = true;
+        self.table.leave_unsent(&self.id)
+    }
+}
+
+/// An answer that waits for room in the queue, and until then counts as a request in flight.
+#[derive(Debug)]
+pub(crate) struct Unsent(InFlight);
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.0.table().n_unsent -= 1;
     }
 }
 
@@ -250,17 +283,17 @@ mod tests {
     #[test]
     fn an_id_is_taken_until_its_ticket_is_gone() {
         let in_flight = InFlight::default();
-        let ticket = in_flight.enter(id("1")).unwrap();
-        assert!(in_flight.enter(id("1")).is_none());
-        assert!(in_flight.enter(id("2")).is_some());
+        let ticket = in_flight.enter(id("1"), "m").unwrap();
+        assert!(in_flight.enter(id("1"), "m").is_none());
+        assert!(in_flight.enter(id("2"), "m").is_some());
         drop(ticket);
-        assert!(in_flight.enter(id("1")).is_some());
+        assert!(in_flight.enter(id("1"), "m").is_some());
     }
 
     #[test]
     fn the_first_cancel_counts() {
         let in_flight = InFlight::default();
-        let ticket = in_flight.enter(id("1")).unwrap();
+        let ticket = in_flight.enter(id("1"), "m").unwrap();
         assert!(matches!(in_flight.cancel(&id("1"), CancelledBy::CancelRequest), Lookup::Running(_)));
         in_flight.cancel_all(CancelledBy::End);
         assert_eq!(ticket.entry().cancelled_by(), Some(CancelledBy::CancelRequest));
@@ -269,7 +302,7 @@ mod tests {
     #[test]
     fn finished_requests_are_remembered_with_their_notes_for_a_while() {
         let in_flight = InFlight::default();
-        let ticket = in_flight.enter(id("0")).unwrap();
+        let ticket = in_flight.enter(id("0"), "m").unwrap();
         ticket.entry().set_note(42_u32);
         drop(ticket);
         let Lookup::Finished(record) = in_flight.cancel(&id("0"), CancelledBy::Program) else {
@@ -277,7 +310,7 @@ mod tests {
         };
         assert_eq!(record.note::<u32>(), Some(42));
         for n in 1..=MAX_FINISHED {
-            drop(in_flight.enter(id(&n.to_string())).unwrap());
+            drop(in_flight.enter(id(&n.to_string()), "m").unwrap());
         }
         assert!(matches!(in_flight.cancel(&id("0"), CancelledBy::Program), Lookup::Unknown));
         assert!(matches!(in_flight.cancel(&id("1"), CancelledBy::Program), Lookup::Finished(_)));
@@ -287,7 +320,7 @@ mod tests {
     async fn nothing_of_a_request_is_sent_behind_its_answer() {
         let in_flight = InFlight::default();
         let (out, _queue) = crate::outbound::queue(4);
-        let ticket = in_flight.enter(id("1")).unwrap();
+        let ticket = in_flight.enter(id("1"), "m").unwrap();
         let entry = ticket.entry().clone();
         entry.send(&out, "{}".into()).await.unwrap();
         ticket.answer(&out, "{}".into()).await.unwrap();

@@ -17,6 +17,9 @@ use serde_json::value::RawValue;
 use crate::framing::BadFrame;
 use crate::id::RequestId;
 
+/// An id comes back with every notification of its request, and is remembered beyond its answer.
+const MAX_ID_BYTES: usize = 1024;
+
 /// One frame, or one entry of a batch.
 #[derive(Debug)]
 pub(crate) enum Message<'a> {
@@ -65,6 +68,8 @@ pub(crate) enum Malformed {
     Params(&'static str),
     #[error("`id` must be a string or a number, got {0}")]
     Id(&'static str),
+    #[error("`id` must have at most {MAX_ID_BYTES} bytes, got {0}")]
+    IdTooLong(usize),
     #[error("message must not have both `method` and `{0}`")]
     RequestAndResponse(&'static str),
     #[error("request `{0}` is still in flight")]
@@ -129,6 +134,11 @@ fn classify_entry(raw: &RawValue) -> Message<'_> {
         Ok(members) => members,
         Err(error) => return Message::Invalid { id: None, error: Malformed::Members(error) },
     };
+    if let Some(raw) = members.id
+        && raw.get().len() > MAX_ID_BYTES
+    {
+        return Message::Invalid { id: None, error: Malformed::IdTooLong(raw.get().len()) };
+    }
     let id = members.id.and_then(RequestId::from_raw);
     match members.into_message(id.clone()) {
         Ok(message) => message,

@@ -1,19 +1,24 @@
 //! The way out: one bounded queue, and one task that owns the output.
 //!
+//! What waits to be written, or for room in the queue, is counted in bytes, so that the reader can leave off reading.
 //! Everything a connection says goes through this queue in the order it was said, so a notification sent before a
 //! response is read before it. Nothing is written before the client's first frame, which decides the framing.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::bytes::BytesMut;
 
 use crate::framing::Framing;
 
 /// Messages that are written and flushed together when they are waiting anyway.
 const MAX_MESSAGES_PER_WRITE: usize = 64;
+/// Larger ones are written in several goes.
+const MAX_BYTES_PER_WRITE: usize = 256 * 1024;
 /// A buffer grown by one large message is not kept beyond this.
 const MAX_KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
@@ -39,32 +44,61 @@ pub enum NotifyError {
 
 #[derive(Debug)]
 enum Item {
-    /// Valid JSON.
-    Message(String),
+    Message(Counted),
     Close,
+}
+
+/// A message that has not been written yet. Valid JSON.
+#[derive(Debug)]
+struct Counted {
+    message: String,
+    backlog: Arc<Backlog>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.backlog.n_bytes.fetch_sub(self.message.len(), Ordering::Relaxed);
+        self.backlog.less.notify_waiters();
+    }
+}
+
+/// All that has not been written yet.
+#[derive(Debug, Default)]
+struct Backlog {
+    n_bytes: AtomicUsize,
+    /// How often something was written, since the start.
+    n_writes: AtomicUsize,
+    less: Notify,
 }
 
 /// Puts messages into the queue.
 #[derive(Clone, Debug)]
-pub(crate) struct Outbound(mpsc::Sender<Item>);
+pub(crate) struct Outbound {
+    sender: mpsc::Sender<Item>,
+    backlog: Arc<Backlog>,
+}
 
 /// The queue's other end, for [`write_all`].
 #[derive(Debug)]
-pub(crate) struct Queue(mpsc::Receiver<Item>);
+pub(crate) struct Queue {
+    receiver: mpsc::Receiver<Item>,
+    backlog: Arc<Backlog>,
+}
 
 pub(crate) fn queue(capacity: usize) -> (Outbound, Queue) {
     let (sender, receiver) = mpsc::channel(capacity);
-    (Outbound(sender), Queue(receiver))
+    let backlog = Arc::<Backlog>::default();
+    (Outbound { sender, backlog: Arc::clone(&backlog) }, Queue { receiver, backlog })
 }
 
 impl Outbound {
     /// Waits for room. `message` is valid JSON.
     pub(crate) async fn send(&self, message: String) -> Result<(), Closed> {
-        self.0.send(Item::Message(message)).await.map_err(|_| Closed)
+        self.sender.send(self.counted(message)).await.map_err(|_| Closed)
     }
 
     pub(crate) fn try_send(&self, message: String) -> Result<(), NotifyError> {
-        self.0.try_send(Item::Message(message)).map_err(|error| match error {
+        self.sender.try_send(self.counted(message)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotifyError::Full,
             mpsc::error::TrySendError::Closed(_) => Closed.into(),
         })
@@ -72,7 +106,28 @@ impl Outbound {
 
     /// Asks the writer to end behind what is in the queue now.
     pub(crate) async fn close(&self) -> Result<(), Closed> {
-        self.0.send(Item::Close).await.map_err(|_| Closed)
+        self.sender.send(Item::Close).await.map_err(|_| Closed)
+    }
+
+    /// Resolves when at most so many bytes wait to be written.
+    pub(crate) async fn has_at_most(&self, n_bytes: usize) {
+        loop {
+            let less = self.backlog.less.notified();
+            if self.backlog.n_bytes.load(Ordering::Relaxed) <= n_bytes {
+                return;
+            }
+            less.await;
+        }
+    }
+
+    /// How often something was written since the start.
+    pub(crate) fn n_writes(&self) -> usize {
+        self.backlog.n_writes.load(Ordering::Relaxed)
+    }
+
+    fn counted(&self, message: String) -> Item {
+        self.backlog.n_bytes.fetch_add(message.len(), Ordering::Relaxed);
+        Item::Message(Counted { message, backlog: Arc::clone(&self.backlog) })
     }
 }
 
@@ -87,20 +142,26 @@ pub(crate) async fn write_all(
     let mut buffer = BytesMut::new();
     // The sender lives as long as input is read.
     let _ = framing.wait_for(Option::is_some).await;
-    while queue.0.recv_many(&mut items, MAX_MESSAGES_PER_WRITE).await > 0 {
+    while queue.receiver.recv_many(&mut items, MAX_MESSAGES_PER_WRITE).await > 0 {
         let framing = framing.borrow().unwrap_or(Framing::Lines);
         let mut closing = false;
         for item in items.drain(..) {
             match item {
-                Item::Message(message) => framing.encode(&message, &mut buffer),
+                Item::Message(it) => framing.encode(&it.message, &mut buffer),
                 Item::Close => {
                     closing = true;
                     break;
                 }
             }
+            if buffer.len() >= MAX_BYTES_PER_WRITE {
+                output.write_all(&buffer).await?;
+                queue.backlog.n_writes.fetch_add(1, Ordering::Relaxed);
+                buffer.clear();
+            }
         }
         output.write_all(&buffer).await?;
         output.flush().await?;
+        queue.backlog.n_writes.fetch_add(1, Ordering::Relaxed);
         if closing {
             break;
         }

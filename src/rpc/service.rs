@@ -60,12 +60,14 @@ impl Service {
         let Some(callback) = self.methods.method(method) else {
             return refuse(&self.unknown_method(method));
         };
-        if self.connection.in_flight().n_running() >= self.max_in_flight {
+        if self.connection.in_flight().n_taken() >= self.max_in_flight {
             let limit = self.max_in_flight;
-            let message = format!("at most {limit} requests may be in flight");
+            let message = format!(
+                "at most {limit} requests may be in flight, those whose answers wait to be read among them"
+            );
             return refuse(&ErrorObject::owned(SERVER_IS_BUSY_CODE, message, None::<()>));
         }
-        let Some(ticket) = self.connection.in_flight().enter(id.clone()) else {
+        let Some(ticket) = self.connection.in_flight().enter(id.clone(), method) else {
             return Begun::Answered(error_response(None, &Malformed::DuplicateId(id).to_error()));
         };
         let mut extensions = Extensions::new();

@@ -17,6 +17,7 @@ use tokio_util::codec::FramedRead;
 use crate::framing::{Frame, FrameDecoder, Framing};
 use crate::*;
 
+mod back_pressure;
 mod life_cycle;
 mod properties;
 mod spec;

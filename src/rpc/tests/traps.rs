@@ -42,6 +42,38 @@ async fn an_id_that_is_none_is_answered_and_not_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_id_too_long_to_be_kept_is_answered_without_it() {
+    let mut peer = Peer::new(manners(), Framing::Lines);
+    let longest = "x".repeat(1022);
+    peer.call(longest.as_str(), "nothing", json!({})).await;
+    assert_eq!(peer.next().await["id"], longest);
+    peer.call(longest + "x", "nothing", json!({})).await;
+    let answer = peer.next().await;
+    assert_eq!((error_code(&answer), &answer["id"]), (-32600, &Value::Null));
+    assert_eq!(answer["error"]["message"], "`id` must have at most 1024 bytes, got 1025");
+    still_answers(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_message_is_taken_for_several_lines() {
+    // What Python's `splitlines` breaks lines at and JSON leaves alone.
+    let text = "a\u{2028}b\u{2029}c\u{85}d\u{b}e\u{c}f\u{1c}g\u{1e}h – \u{e000}\u{2027}";
+    for framing in BOTH {
+        let mut peer = Peer::new(manners(), framing);
+        let id = format!(r#""id {text}""#).replace(|it: char| it.is_ascii_control(), "");
+        let params = serde_json::to_string(&json!({(text): text})).unwrap();
+        peer.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"echo","params":{params}}}"#)).await;
+        let answer = peer.next_text().await.unwrap();
+        let breaks =
+            ['\u{2028}', '\u{2029}', '\u{85}', '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}'];
+        assert!(!answer.contains(breaks), "{answer}");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["result"], json!({(text): text}));
+        assert_eq!(answer["id"], serde_json::from_str::<Value>(&id).unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_id_in_flight_is_refused_without_touching_the_request_that_runs() {
     let mut peer = Peer::new(manners(), Framing::Lines);
     peer.call("a", "wait", json!({})).await;
