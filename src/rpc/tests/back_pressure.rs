@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::StreamExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -72,8 +73,8 @@ async fn answers_of_a_batch_count_until_the_batch_is_on_its_way() {
     let options = Options { max_in_flight: 8, max_queued_messages: 2, ..Options::default() };
     let mut peer = Peer::with(module, Notifications::new(), options, Framing::Lines, NARROW);
     let entry = |id: usize| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"say","params":[1]}}"#);
-    let batches: String =
-        (0..5_000).map(|it| format!("[{},{}]\n", entry(2 * it), entry(2 * it + 1))).collect();
+    let batch = |it: usize| format!("[{},{}]\n", entry(2 * it), entry(2 * it + 1));
+    let batches: String = (0..5_000).map(batch).collect();
     let writing = write(&mut peer, batches);
     everything_settles().await;
     assert!(!writing.is_finished());
@@ -153,7 +154,6 @@ async fn what_was_said_before_the_input_was_closed_is_answered_to_a_client_that_
     let serving = tokio::spawn(connection.serve(input, output));
     to.write_all(calls(1000, "[1]").as_bytes()).await.unwrap();
     drop(to);
-    use futures_util::StreamExt;
     let answers = FramedRead::new(from, FrameDecoder::new(usize::MAX)).count().await;
     assert_eq!(answers, 1000);
     assert_eq!(serving.await.unwrap(), End::InputClosed);
