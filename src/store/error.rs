@@ -66,7 +66,7 @@ pub enum StoreError {
     NoManifest { folder: PathBuf },
 
     // GGUF.
-    #[error("`{}` is not a sound GGUF file: {reason}\nhint: it may be cut short; fetch it again", path.display())]
+    #[error("`{}` is not a sound GGUF file: {reason}\nhint: it may be cut short or badly converted; fetch it again, or choose another file", path.display())]
     BadGguf { path: PathBuf, reason: String },
     #[error("`{}` needs {what}, which the GGUF import does not know\nhint: {hint}", path.display())]
     UnsupportedGguf { path: PathBuf, what: String, hint: &'static str },

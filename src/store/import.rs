@@ -6,6 +6,8 @@
 
 mod architecture;
 mod blocks;
+mod keys;
+mod rope;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
@@ -26,7 +28,7 @@ use architecture::Architecture;
 use vocabulary::Vocabulary;
 use weights::FloatType;
 
-/// Raised when the same GGUF file would become other bytes; folders of another version are imported again.
+/// Raised when a file that could be loaded would become other bytes; folders of another version are imported again.
 pub const IMPORTER_VERSION: u32 = 1;
 
 /// Converts `gguf` into files in `folder`, an existing empty one. `progress` hears done and all source bytes.
@@ -37,7 +39,7 @@ pub fn import_gguf(
 ) -> Result<Vec<FileRecord>, StoreError> {
     let gguf = GgufFile::open(gguf)?;
     let architecture = Architecture::read(&gguf)?;
-    let vocabulary = Vocabulary::read(&gguf)?;
+    let vocabulary = Vocabulary::read(&gguf, architecture.vocab_size)?;
     let tokenizer = tokenizer::tokenizer(&gguf, &vocabulary)?;
     let float = FloatType::of(&gguf);
     let sources = weights::plan(&gguf, &architecture, float)?;

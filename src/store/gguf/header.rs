@@ -15,7 +15,12 @@ use crate::error::StoreError;
 /// `GGUF` in bytes.
 const MAGIC: [u8; 4] = *b"GGUF";
 /// Values of all metadata together: the largest vocabularies need about a million (tokens, types, scores, merges).
-const MAX_VALUES: usize = 1 << 24;
+/// Each takes 32 bytes in memory besides its text, and one byte in the file.
+const MAX_VALUES: usize = 1 << 22;
+/// Of the file from its start to the end of the tensor directory: bounds the texts. The largest known have 20 million.
+const MAX_HEADER_BYTES: u64 = 1 << 27;
+/// The largest models have some thousand.
+const MAX_TENSORS: u64 = 1 << 16;
 /// Keys and tensor names; the format allows 65,535 and 64.
 const MAX_NAME_BYTES: u64 = 65_535;
 /// The longest value known, a chat template, has some ten thousand bytes.
@@ -84,7 +89,7 @@ impl<R: Read> Cursor<R> {
         let n_tensors = self.u64()?;
         let n_pairs = self.u64()?;
         // A directory entry takes 24 bytes and a pair 13, at the very least.
-        if n_tensors > self.left() / 24 {
+        if n_tensors > MAX_TENSORS.min(self.left() / 24) {
             return bad(format!("it claims {n_tensors} tensors, more than it has room for"));
         }
         if n_pairs > self.left() / 13 {
@@ -233,7 +238,7 @@ impl<R: Read> Cursor<R> {
 
     fn text(&mut self, limit: u64, what: &str) -> Result<String, Failure> {
         let n_bytes = self.u64()?;
-        if n_bytes > self.left() || n_bytes > limit {
+        if n_bytes > limit.min(self.left()) {
             return bad(format!("{what} claims {n_bytes} bytes, more than it may have"));
         }
         let mut bytes = Vec::new();
@@ -255,7 +260,7 @@ impl<R: Read> Cursor<R> {
 
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Failure> {
         if self.left() < N as u64 {
-            return bad("it ends within its header");
+            return bad(self.cut());
         }
         let mut bytes = [0; N];
         self.reader.read_exact(&mut bytes).map_err(Failure::Io)?;
@@ -263,7 +268,17 @@ impl<R: Read> Cursor<R> {
         Ok(bytes)
     }
 
+    /// Why there is nothing left to read.
+    fn cut(&self) -> String {
+        if self.n_bytes > MAX_HEADER_BYTES {
+            format!("its header has more than {MAX_HEADER_BYTES} bytes")
+        } else {
+            "it ends within its header".to_owned()
+        }
+    }
+
+    /// Bytes that the header may still take.
     fn left(&self) -> u64 {
-        self.n_bytes - self.position
+        self.n_bytes.min(MAX_HEADER_BYTES).saturating_sub(self.position)
     }
 }

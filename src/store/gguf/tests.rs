@@ -89,6 +89,43 @@ fn each_kind_of_damage_is_named() {
 }
 
 #[test]
+fn a_header_is_bounded_whatever_the_file_has_room_for() {
+    // A gigabyte on disk, without a block of it being there.
+    let roomy = |head: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(head).unwrap();
+        file.as_file().set_len(1 << 30).unwrap();
+        // Not `unwrap_err`, which would print what was read.
+        GgufFile::open(file.path()).err().unwrap().to_string()
+    };
+    let head = |n_tensors: u64, n_pairs: u64, rest: &[u8]| {
+        let counts = [n_tensors.to_le_bytes(), n_pairs.to_le_bytes()].concat();
+        [&b"GGUF\x03\0\0\0"[..], &counts, rest].concat()
+    };
+    let array = |kind: u32, n_items: u64| {
+        [&1_u64.to_le_bytes()[..], b"x", &9_u32.to_le_bytes(), &kind.to_le_bytes(), &n_items.to_le_bytes()]
+            .concat()
+    };
+    for (got, expected) in [
+        (roomy(&head(1 << 20, 0, &[])), "it claims 1048576 tensors"),
+        (roomy(&head(0, 1 << 60, &[])), "it claims 1152921504606846976 metadata pairs"),
+        (roomy(&head(0, 1, &array(0, 1 << 29))), "`x` claims 536870912 items"),
+        (roomy(&head(0, 1, &array(0, 1 << 23))), "its metadata holds more than 4194304 values"),
+        (roomy(&head(0, 1, &array(9, 1 << 23))), "its metadata holds more than"),
+        (roomy(&head(0, 1, &(1_u64 << 40).to_le_bytes())), "a metadata key claims 1099511627776 bytes"),
+    ] {
+        assert!(got.contains(expected), "expected {expected:?} in: {got}");
+    }
+}
+
+#[test]
+fn a_folder_or_a_pipe_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = GgufFile::open(folder.path()).unwrap_err().to_string();
+    assert!(text.contains("it is no regular file"), "{text}");
+}
+
+#[test]
 fn a_tensor_type_without_an_import_is_named() {
     let mut bytes = Sample::model("llama").bytes();
     let name = b"token_embd.weight";

@@ -4,6 +4,10 @@
 //! (`count`, `text`, `flag`), and `None` stands for "absent or of another kind".
 
 use std::collections::HashMap;
+use std::fmt;
+
+/// Of a text in a message.
+const MAX_SHOWN_CHARS: usize = 40;
 
 /// One metadata value.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +42,21 @@ impl Value {
         match self {
             Self::Text(it) => Some(it),
             _ => None,
+        }
+    }
+}
+
+/// For messages: as short as a line allows.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned(it) => write!(f, "{it}"),
+            Self::Signed(it) => write!(f, "{it}"),
+            Self::Float(it) => write!(f, "{it}"),
+            Self::Bool(it) => write!(f, "{it}"),
+            Self::Text(it) if it.chars().nth(MAX_SHOWN_CHARS).is_none() => write!(f, "{it:?}"),
+            Self::Text(it) => write!(f, "a text of {} bytes", it.len()),
+            Self::Array(it) => write!(f, "a list of {}", it.len()),
         }
     }
 }

@@ -1,16 +1,17 @@
 //! What a GGUF file says about the model's shape, and the `config.json` that says the same in transformers' words.
 //!
 //! Two architectures, `llama` and `qwen2`; each knows which weights llama.cpp permuted. Anything that would make the
-//! model compute something else (experts, another rope, sliding windows) is refused here, before a byte is converted.
+//! model compute something else (experts, another rope, a tensor without a place) is refused here, before a byte is converted.
+
+use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
 use super::blocks::GROUP;
+use super::keys::{self, MAX_COUNT};
+use super::rope;
 use crate::error::StoreError;
 use crate::gguf::{GgufFile, TensorInfo};
-
-/// rope_freqs that differ by less than this (relatively) from Llama 3's formula are taken for it; they are f32.
-const ROPE_TOLERANCE: f64 = 1e-4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
@@ -29,7 +30,7 @@ pub(super) struct Architecture {
     pub(super) context_len: usize,
     hidden_size: usize,
     intermediate_size: usize,
-    vocab_size: usize,
+    pub(super) vocab_size: usize,
     norm_eps: f64,
     rope_theta: f64,
     rope_scaling: Value,
@@ -40,9 +41,8 @@ pub(super) struct Architecture {
 
 impl Architecture {
     pub(super) fn read(gguf: &GgufFile) -> Result<Self, StoreError> {
-        let metadata = &gguf.metadata;
         let name =
-            metadata.text("general.architecture").ok_or_else(|| gguf.bad("it names no architecture"))?;
+            gguf.metadata.text("general.architecture").ok_or_else(|| gguf.bad("it names no architecture"))?;
         let family = match name {
             "llama" => Family::Llama,
             "qwen2" => Family::Qwen2,
@@ -53,35 +53,38 @@ impl Architecture {
                 ));
             }
         };
-        if metadata.count("split.count").is_some_and(|it| it > 1) {
+        keys::check_kinds(gguf, name)?;
+        if keys::count(gguf, "split.count", 0..=MAX_COUNT)?.is_some_and(|it| it > 1) {
             return Err(gguf.unsupported(
                 "the other parts of a split file",
                 "join them first: `llama-gguf-split --merge`",
             ));
         }
-        if metadata.count(&format!("{name}.expert_count")).is_some_and(|it| it > 0) {
+        if keys::count(gguf, &format!("{name}.expert_count"), 0..=MAX_COUNT)?.is_some_and(|it| it > 0) {
             return Err(gguf.unsupported("experts", "choose a dense model"));
         }
 
-        let count = |key: &str| -> Result<usize, StoreError> {
-            let key = format!("{name}.{key}");
-            match metadata.count(&key) {
-                // Larger numbers do not occur; the bound keeps products of two within an integer.
-                Some(it) if it > 0 && it <= 1 << 28 => Ok(it),
-                Some(it) => Err(gguf.bad(format!("`{key}` must be between 1 and 268435456, got {it}"))),
-                None => Err(gguf.bad(format!("it does not say `{key}`"))),
-            }
-        };
-        let n_heads = count("attention.head_count")?;
-        let n_kv_heads = count("attention.head_count_kv").unwrap_or(n_heads);
+        let optional = |key: &str| keys::count(gguf, &format!("{name}.{key}"), 1..=MAX_COUNT);
+        let of_layers = |key: &str| keys::count_of_layers(gguf, &format!("{name}.{key}"));
+        let needed =
+            |key: &str, it: Option<usize>| it.ok_or_else(|| keys::absent(gguf, &format!("{name}.{key}")));
+        let count = |key: &str| needed(key, optional(key)?);
+        let n_heads = needed("attention.head_count", of_layers("attention.head_count")?)?;
+        let n_kv_heads = of_layers("attention.head_count_kv")?.unwrap_or(n_heads);
         let hidden_size = count("embedding_length")?;
-        let head_dim = count("attention.key_length").unwrap_or(hidden_size / n_heads);
+        let head_dim = optional("attention.key_length")?.unwrap_or(hidden_size / n_heads);
         if n_heads % n_kv_heads != 0 || head_dim == 0 || head_dim % 2 != 0 {
             return Err(
                 gguf.bad(format!("{n_heads} heads, {n_kv_heads} of keys, {head_dim} wide: impossible"))
             );
         }
-        let rope_dims = count("rope.dimension_count").unwrap_or(head_dim);
+        if let Some(value_dim) = optional("attention.value_length")?.filter(|it| *it != head_dim) {
+            return Err(gguf.unsupported(
+                format!("values {value_dim} wide beside keys {head_dim} wide"),
+                "choose another model",
+            ));
+        }
+        let rope_dims = optional("rope.dimension_count")?.unwrap_or(head_dim);
         if rope_dims != head_dim {
             return Err(gguf.unsupported(
                 format!("a rope over {rope_dims} of {head_dim} dimensions"),
@@ -90,10 +93,13 @@ impl Architecture {
         }
         let embedding =
             gguf.tensor("token_embd.weight").ok_or_else(|| gguf.bad("it has no `token_embd.weight`"))?;
-        let rope_theta = metadata.number(&format!("{name}.rope.freq_base")).unwrap_or(10_000.0);
-        let norm_eps = metadata
-            .number(&format!("{name}.attention.layer_norm_rms_epsilon"))
-            .ok_or_else(|| gguf.bad(format!("it does not say `{name}.attention.layer_norm_rms_epsilon`")))?;
+        // It must be one as an f32 too, which is what the model computes with.
+        let is_base = |it: f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&it);
+        let rope_theta = keys::number(gguf, &format!("{name}.rope.freq_base"), "a number above 0", is_base)?
+            .unwrap_or(10_000.0);
+        let key = format!("{name}.attention.layer_norm_rms_epsilon");
+        let norm_eps = keys::number(gguf, &key, "a number from 0 to 1", |it| (0.0..=1.0).contains(&it))?
+            .ok_or_else(|| keys::absent(gguf, &key))?;
 
         let this = Self {
             family,
@@ -103,11 +109,11 @@ impl Architecture {
             head_dim,
             context_len: count("context_length")?,
             hidden_size,
-            intermediate_size: count("feed_forward_length")?,
+            intermediate_size: needed("feed_forward_length", of_layers("feed_forward_length")?)?,
             vocab_size: embedding.n_rows,
             norm_eps: shortest(norm_eps),
             rope_theta,
-            rope_scaling: rope_scaling(gguf, name, head_dim, rope_theta)?,
+            rope_scaling: rope::scaling(gguf, name, head_dim, rope_theta)?,
             tied: gguf.tensor("output.weight").is_none(),
             attention_bias: gguf.tensor("blk.0.attn_q.bias").is_some(),
             mlp_bias: gguf.tensor("blk.0.ffn_down.bias").is_some(),
@@ -119,17 +125,27 @@ impl Architecture {
         Ok(this)
     }
 
-    /// Each weight that the model will ask for is there and has its shape.
+    /// Each weight that the model will ask for is there and has its shape, and there is no other one.
     fn check_tensors(&self, gguf: &GgufFile) -> Result<(), StoreError> {
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         let (q, kv) = (self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim);
-        let check = |name: String, n_rows: usize, n_columns: usize| match gguf.tensor(&name) {
-            Some(it) if (it.n_rows, it.n_columns) == (n_rows, n_columns) => Ok(()),
-            Some(it) => Err(gguf.bad(format!(
-                "tensor `{name}` must be {n_rows} x {n_columns}, got {} x {}",
-                it.n_rows, it.n_columns
-            ))),
-            None => Err(gguf.bad(format!("it has no `{name}`"))),
+        let mut known = HashSet::from([rope::FREQS.to_owned()]);
+        let mut check = |name: String, n_rows: usize, n_columns: usize| {
+            let Some(it) = gguf.tensor(&name) else { return Err(gguf.bad(format!("it has no `{name}`"))) };
+            if (it.n_rows, it.n_columns) != (n_rows, n_columns) {
+                return Err(gguf.bad(format!(
+                    "tensor `{name}` must be {n_rows} x {n_columns}, got {} x {}",
+                    it.n_rows, it.n_columns
+                )));
+            }
+            let n_dims = if n_rows == 1 { 1 } else { 2 };
+            if it.n_dims != n_dims {
+                return Err(
+                    gguf.bad(format!("tensor `{name}` must have {n_dims} dimensions, got {}", it.n_dims))
+                );
+            }
+            known.insert(name);
+            Ok(())
         };
         check("token_embd.weight".into(), self.vocab_size, hidden)?;
         check("output_norm.weight".into(), 1, hidden)?;
@@ -165,11 +181,15 @@ impl Architecture {
                 check(format!("blk.{layer}.{part}.bias"), 1, len)?;
             }
         }
-        Ok(())
+        // A bias in some layers only, or one that the model does not apply, would be left out without a word.
+        match gguf.tensors.iter().find(|it| !known.contains(&it.name)) {
+            Some(it) => Err(gguf.unsupported(format!("the tensor `{}`", it.name), "choose another model")),
+            None => Ok(()),
+        }
     }
 
     /// Where a tensor goes: the module's path and `weight` or `bias`. `None`: the model has no place for it.
-    pub(super) fn module_of(&self, tensor: &str) -> Option<(String, &'static str)> {
+    pub(super) fn module_of(tensor: &str) -> Option<(String, &'static str)> {
         let (stem, kind) = if let Some(stem) = tensor.strip_suffix(".weight") {
             (stem, "weight")
         } else {
@@ -181,7 +201,7 @@ impl Architecture {
             "output" => "lm_head".to_owned(),
             _ => {
                 let (layer, part) = stem.strip_prefix("blk.")?.split_once('.')?;
-                let layer: usize = layer.parse().ok().filter(|it| *it < self.n_layers)?;
+                let layer: usize = layer.parse().ok()?;
                 let part = match part {
                     "attn_norm" => "input_layernorm",
                     "attn_q" => "self_attn.q_proj",
@@ -281,78 +301,8 @@ fn quantization(bits_by_module: &[(String, usize)]) -> Option<Value> {
     Some(res.into())
 }
 
-fn rope_scaling(gguf: &GgufFile, name: &str, head_dim: usize, theta: f64) -> Result<Value, StoreError> {
-    let metadata = &gguf.metadata;
-    let factor = metadata.number(&format!("{name}.rope.scaling.factor"));
-    if let Some(freqs) = gguf.tensor("rope_freqs.weight") {
-        return llama3_scaling(gguf, freqs, head_dim, theta);
-    }
-    match (metadata.text(&format!("{name}.rope.scaling.type")).unwrap_or("none"), factor) {
-        ("none", _) => Ok(Value::Null),
-        ("linear", Some(factor)) => Ok(json!({ "rope_type": "linear", "type": "linear", "factor": factor })),
-        ("yarn", Some(factor)) => {
-            let key = format!("{name}.rope.scaling.original_context_length");
-            let original =
-                metadata.count(&key).ok_or_else(|| gguf.bad(format!("it does not say `{key}`")))?;
-            Ok(json!({
-                "rope_type": "yarn",
-                "type": "yarn",
-                "factor": factor,
-                "original_max_position_embeddings": original,
-            }))
-        }
-        (kind @ ("linear" | "yarn"), None) => {
-            Err(gguf.bad(format!("its `{kind}` rope scaling has no factor")))
-        }
-        (kind, _) => Err(gguf.unsupported(format!("the rope scaling `{kind}`"), "choose another model")),
-    }
-}
-
-/// llama.cpp stores the result of Llama 3's rope formula, not its parameters. The factor is the largest number; the
-/// others are the same in all published models, and the result is compared with the stored one.
-fn llama3_scaling(
-    gguf: &GgufFile,
-    tensor: &TensorInfo,
-    head_dim: usize,
-    theta: f64,
-) -> Result<Value, StoreError> {
-    const LOW: f64 = 1.0;
-    const HIGH: f64 = 4.0;
-    const ORIGINAL_CONTEXT: f64 = 8192.0;
-
-    if tensor.row_bytes() != head_dim / 2 * 4 || tensor.n_rows != 1 {
-        return Err(gguf.bad("`rope_freqs.weight` must be half a head of F32"));
-    }
-    let mut bytes = vec![0; tensor.row_bytes()];
-    gguf.read(tensor, 0, &mut bytes)?;
-    let stored: Vec<f64> =
-        bytes.chunks_exact(4).map(|it| f64::from(f32::from_le_bytes([it[0], it[1], it[2], it[3]]))).collect();
-    let factor = stored.iter().copied().fold(1.0, f64::max);
-    let expected = (0..head_dim / 2).map(|i| {
-        let wavelength = std::f64::consts::TAU * theta.powf(2.0 * i as f64 / head_dim as f64);
-        if wavelength < ORIGINAL_CONTEXT / HIGH {
-            1.0
-        } else if wavelength > ORIGINAL_CONTEXT / LOW {
-            factor
-        } else {
-            let smooth = (ORIGINAL_CONTEXT / wavelength - LOW) / (HIGH - LOW);
-            ((1.0 - smooth) / factor + smooth).recip()
-        }
-    });
-    if stored.iter().zip(expected).any(|(got, expected)| (got / expected - 1.0).abs() > ROPE_TOLERANCE) {
-        return Err(gguf.unsupported("rope frequencies that are not Llama 3's", "choose another model"));
-    }
-    Ok(json!({
-        "rope_type": "llama3",
-        "factor": shortest(factor),
-        "low_freq_factor": LOW,
-        "high_freq_factor": HIGH,
-        "original_max_position_embeddings": 8192,
-    }))
-}
-
 /// The shortest decimal that reads back as the same f32: 1e-5 instead of 9.999999747378752e-6.
-fn shortest(value: f64) -> f64 {
+pub(super) fn shortest(value: f64) -> f64 {
     #[expect(clippy::cast_possible_truncation, reason = "the file holds an f32")]
     let text = (value as f32).to_string();
     text.parse().unwrap_or(value)

@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
+use super::keys;
 use crate::error::StoreError;
-use crate::gguf::{GgufFile, Metadata};
+use crate::gguf::{GgufFile, Metadata, Value};
 
 /// Texts of control tokens that end a turn or a document in the models that this import knows. Files often name
 /// only one of them, and a model that runs past the others talks to itself until the limit. As in llama.cpp's vocabulary loader.
@@ -35,6 +36,20 @@ pub(super) enum TokenKind {
     Byte,
 }
 
+impl TokenKind {
+    fn from_code(code: &Value) -> Option<Self> {
+        Some(match code.as_count()? {
+            1 => Self::Normal,
+            2 => Self::Unknown,
+            3 => Self::Control,
+            4 => Self::UserDefined,
+            5 => Self::Unused,
+            6 => Self::Byte,
+            _ => return None,
+        })
+    }
+}
+
 pub(super) struct Vocabulary<'a> {
     /// By id.
     pub(super) tokens: Vec<(&'a str, TokenKind)>,
@@ -47,11 +62,19 @@ pub(super) struct Vocabulary<'a> {
 }
 
 impl<'a> Vocabulary<'a> {
-    pub(super) fn read(gguf: &'a GgufFile) -> Result<Self, StoreError> {
+    /// `n_rows`: of the embedding, which every id must have one of.
+    pub(super) fn read(gguf: &'a GgufFile, n_rows: usize) -> Result<Self, StoreError> {
         let metadata = &gguf.metadata;
         let texts = metadata
             .array("tokenizer.ggml.tokens")
             .ok_or_else(|| gguf.bad("it has no vocabulary (`tokenizer.ggml.tokens`)"))?;
+        if texts.len() > n_rows {
+            return Err(gguf.bad(format!(
+                "`tokenizer.ggml.tokens` must have at most {n_rows} tokens, one for each row of \
+                 `token_embd.weight`, got {}",
+                texts.len()
+            )));
+        }
         let kinds = metadata.array("tokenizer.ggml.token_type");
         if kinds.is_some_and(|it| it.len() != texts.len()) {
             return Err(gguf.bad("`tokenizer.ggml.token_type` is not as long as the vocabulary"));
@@ -60,14 +83,12 @@ impl<'a> Vocabulary<'a> {
         let mut ids = HashMap::with_capacity(texts.len());
         for (id, text) in (0_u32..).zip(texts) {
             let text = text.as_text().ok_or_else(|| gguf.bad(format!("token {id} is not a text")))?;
-            let kind = match kinds.and_then(|it| it.get(id as usize)?.as_count()) {
-                None | Some(1) => TokenKind::Normal,
-                Some(2) => TokenKind::Unknown,
-                Some(3) => TokenKind::Control,
-                Some(4) => TokenKind::UserDefined,
-                Some(5) => TokenKind::Unused,
-                Some(6) => TokenKind::Byte,
-                Some(other) => return Err(gguf.bad(format!("token {id} has the unknown kind {other}"))),
+            let kind = match kinds.and_then(|it| it.get(id as usize)) {
+                None => TokenKind::Normal,
+                Some(kind) => TokenKind::from_code(kind).ok_or_else(|| {
+                    let key = format!("tokenizer.ggml.token_type[{id}]");
+                    keys::refusal(gguf, &key, "a whole number from 1 to 6", kind)
+                })?,
             };
             tokens.push((text, kind));
             // llama.cpp's converter fills the rows that the tokenizer does not use with `[PADn]`; they are no tokens.
@@ -80,12 +101,16 @@ impl<'a> Vocabulary<'a> {
         }
 
         let role = |key: &str| -> Result<Option<u32>, StoreError> {
-            match metadata.count(key) {
-                None => Ok(None),
-                Some(id) if id < tokens.len() => Ok(u32::try_from(id).ok()),
-                // Some converters write -1 as an unsigned number for "none".
-                Some(id) if id == u32::MAX as usize => Ok(None),
-                Some(id) => Err(gguf.bad(format!("`{key}` is {id}, outside the vocabulary"))),
+            let Some(value) = metadata.value(key) else { return Ok(None) };
+            match (value, value.as_count().filter(|it| *it < tokens.len())) {
+                (_, Some(id)) => Ok(u32::try_from(id).ok()),
+                // Some converters write -1 for "none", some of them as an unsigned number.
+                (Value::Signed(-1), _) => Ok(None),
+                (Value::Unsigned(it), _) if *it == u64::from(u32::MAX) => Ok(None),
+                _ => {
+                    let expected = format!("a token's id, below {}", tokens.len());
+                    Err(keys::refusal(gguf, key, &expected, value))
+                }
             }
         };
         let mut ends = Vec::new();

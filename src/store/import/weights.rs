@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::architecture::Architecture;
 use super::blocks::{GROUP, NotFinite, affine_bits, repack_row};
+use super::rope;
 use crate::digest::HashingWriter;
 use crate::error::{StoreError, io_error};
 use crate::gguf::{GgmlType, GgufFile, TensorInfo};
@@ -157,10 +158,10 @@ pub(super) fn plan<'a>(
     let mut sources = Vec::new();
     for tensor in &gguf.tensors {
         // Its content is in config.json.
-        if tensor.name == "rope_freqs.weight" {
+        if tensor.name == rope::FREQS {
             continue;
         }
-        let Some((module, kind)) = architecture.module_of(&tensor.name) else {
+        let Some((module, kind)) = Architecture::module_of(&tensor.name) else {
             return Err(gguf.unsupported(format!("the tensor `{}`", tensor.name), "choose another model"));
         };
         if affine_bits(tensor.ggml_type).is_some() && (kind != "weight" || tensor.n_dims != 2) {

@@ -1,0 +1,92 @@
+//! How positions are scaled: from what a GGUF file says to `rope_scaling` in config.json.
+//!
+//! As llama.cpp reads it: a factor without a kind is linear, a factor of 0 or 1 is none, and Llama 3's scaling is a tensor of
+//! results. What this program cannot compute is refused before anything is converted. Only `rope_type` is written, the name that
+//! mlx_lm, transformers and our loader read.
+
+use serde_json::{Value, json};
+
+use super::architecture::shortest;
+use super::keys;
+use crate::error::StoreError;
+use crate::gguf::{GgmlType, GgufFile, TensorInfo};
+
+/// Where Llama 3's scaling is.
+pub(super) const FREQS: &str = "rope_freqs.weight";
+/// rope_freqs that differ by less than this (relatively) from Llama 3's formula are taken for it; they are f32.
+const TOLERANCE: f64 = 1e-4;
+
+/// The value of `rope_scaling`; null where positions are not scaled.
+pub(super) fn scaling(
+    gguf: &GgufFile,
+    architecture: &str,
+    head_dim: usize,
+    theta: f64,
+) -> Result<Value, StoreError> {
+    let is_factor = |it: f64| it.is_finite() && it >= 0.0;
+    let number = |key: &str| keys::number(gguf, key, "a number that is not negative", is_factor);
+    let factor = match number(&format!("{architecture}.rope.scaling.factor"))? {
+        Some(it) => Some(it),
+        // Its name in the files of 2023.
+        None => number(&format!("{architecture}.rope.scale_linear"))?,
+    };
+    let factor = factor.filter(|it| *it != 0.0);
+    let kind = gguf.metadata.text(&format!("{architecture}.rope.scaling.type")).unwrap_or("linear");
+    let is_linear = match (kind, factor) {
+        ("none", _) => false,
+        ("linear", factor) => factor.is_some_and(|it| (it - 1.0).abs() > f64::EPSILON),
+        (other, _) => {
+            return Err(gguf.unsupported(format!("the rope scaling `{other}`"), "choose another model"));
+        }
+    };
+    match (gguf.tensor(FREQS), factor.filter(|_| is_linear)) {
+        (None, None) => Ok(Value::Null),
+        (None, Some(factor)) => Ok(json!({ "rope_type": "linear", "factor": shortest(factor) })),
+        (Some(freqs), None) => llama3(gguf, freqs, head_dim, theta),
+        (Some(_), Some(_)) => {
+            Err(gguf.unsupported("a rope that is scaled in two ways", "choose another model"))
+        }
+    }
+}
+
+/// llama.cpp stores the result of Llama 3's rope formula, not its parameters. The factor is the largest number; the
+/// others are the same in all published models, and the result is compared with the stored one.
+fn llama3(gguf: &GgufFile, tensor: &TensorInfo, head_dim: usize, theta: f64) -> Result<Value, StoreError> {
+    const LOW: f64 = 1.0;
+    const HIGH: f64 = 4.0;
+    const ORIGINAL_CONTEXT: f64 = 8192.0;
+
+    let shape = (tensor.ggml_type, tensor.n_rows, tensor.n_columns);
+    if shape != (GgmlType::F32, 1, head_dim / 2) {
+        return Err(gguf.bad(format!("`{FREQS}` must be half a head of F32")));
+    }
+    let mut bytes = vec![0; tensor.row_bytes()];
+    gguf.read(tensor, 0, &mut bytes)?;
+    let stored: Vec<f64> =
+        bytes.chunks_exact(4).map(|it| f64::from(f32::from_le_bytes([it[0], it[1], it[2], it[3]]))).collect();
+    let factor = stored.iter().copied().fold(1.0, f64::max);
+    let expected = (0..head_dim / 2).map(|i| {
+        let wavelength = std::f64::consts::TAU * theta.powf(2.0 * i as f64 / head_dim as f64);
+        if wavelength < ORIGINAL_CONTEXT / HIGH {
+            1.0
+        } else if wavelength > ORIGINAL_CONTEXT / LOW {
+            factor
+        } else {
+            let smooth = (ORIGINAL_CONTEXT / wavelength - LOW) / (HIGH - LOW);
+            ((1.0 - smooth) / factor + smooth).recip()
+        }
+    });
+    // Written so that a NaN is not the formula's either.
+    let is_llama3 =
+        stored.iter().zip(expected).all(|(got, expected)| (got / expected - 1.0).abs() <= TOLERANCE);
+    if !is_llama3 {
+        return Err(gguf.unsupported("rope frequencies that are not Llama 3's", "choose another model"));
+    }
+    Ok(json!({
+        "rope_type": "llama3",
+        "factor": shortest(factor),
+        "low_freq_factor": LOW,
+        "high_freq_factor": HIGH,
+        "original_max_position_embeddings": 8192,
+    }))
+}
