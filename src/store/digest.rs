@@ -30,6 +30,12 @@ impl<W: Write> HashingWriter<W> {
         self.n_bytes
     }
 
+    /// The hash of what it was given so far.
+    #[cfg(feature = "hub")]
+    pub(crate) fn sha256(&self) -> String {
+        hex(&self.hasher.clone().finalize())
+    }
+
     /// The writer, the hash and the length of what it was given.
     pub(crate) fn finish(self) -> (W, String, u64) {
         (self.inner, hex(&self.hasher.finalize()), self.n_bytes)

@@ -17,6 +17,12 @@ pub enum StoreError {
         source: io::Error,
     },
 
+    #[error(
+        "cannot {action} `{}`: the disk is full\nhint: free some space, or set `RUNABOUT_HOME` to a folder on another disk",
+        path.display()
+    )]
+    DiskFull { action: &'static str, path: PathBuf },
+
     // References and the models directory.
     #[error(
         "`{reference}` is not a model reference: {reason}\n\
@@ -103,9 +109,21 @@ pub enum StoreError {
     )]
     HubNotFound { what: String },
     #[error(
-        "the model hub refuses `{what}` with status {status}\nhint: accept the model's terms on its page and set `HF_TOKEN`"
+        "the connection to the model hub at `{url}` broke: {reason}\nhint: check the network and try again; what has come is kept"
     )]
-    HubRefused { what: String, status: u16 },
+    HubBroke { url: String, reason: String },
+    #[error("the model hub refuses `{what}` with status {status}\nhint: {}", token_hint(*status, *has_token))]
+    HubRefused {
+        what: String,
+        status: u16,
+        /// Whether a token was sent.
+        has_token: bool,
+    },
+    #[error(
+        "the model hub answered `{what}` with a web page instead of the file\n\
+         hint: a login page of the network or a proxy stands in between; log in with a browser, or check `HF_ENDPOINT` and proxies"
+    )]
+    HubPage { what: String },
     #[error("the model hub answered `{what}` with {reason}\nhint: try again later")]
     HubAnswer { what: String, reason: String },
     #[error(
@@ -123,5 +141,38 @@ pub enum StoreError {
 /// `map_err` argument for a call on `path`.
 pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
-    move |source| StoreError::Io { action, path, source }
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { action, path },
+        _ => StoreError::Io { action, path, source },
+    }
+}
+
+/// What to do about a refusal, which depends on whether the hub knows who asks.
+fn token_hint(status: u16, has_token: bool) -> &'static str {
+    match (status, has_token) {
+        (_, false) => "accept the model's terms on its page and set `HF_TOKEN` to a token of that account",
+        (401, true) => "the token in `HF_TOKEN` (or the stored one) is not accepted; set a valid one",
+        (_, true) => {
+            "accept the model's terms on its page with the token's account; a fine-grained token must be allowed to read gated repositories"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_with_a_remedy() {
+        let path = Path::new("/models/x.part");
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let text = io_error("write", path)(io::Error::from(kind)).to_string();
+            assert_eq!(
+                text,
+                "cannot write `/models/x.part`: the disk is full\nhint: free some space, or set `RUNABOUT_HOME` to a folder on another disk"
+            );
+        }
+        let other = io_error("write", path)(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert!(matches!(other, StoreError::Io { .. }));
+    }
 }

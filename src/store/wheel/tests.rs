@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
+use std::fs::{self, File};
+use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use super::sample::{pip_for, wheel};
-use super::{Pip, Requirement, Wheel, fetch};
+use super::{Pip, Requirement, Wheel, fetch, fetch_within, pip};
 use crate::digest::sha256_bytes;
 use crate::error::StoreError;
 
@@ -69,6 +71,84 @@ fn what_pip_says_reaches_the_person() {
     let silent = Pip { python: "false".into(), offline: true };
     let err = fetch(&requirement("x", None, None), folder.path(), &silent, &mut |_| {}).unwrap_err();
     assert!(err.to_string().contains("exit status: 1"), "{err}");
+}
+
+#[test]
+fn pip_ends_and_its_scratch_folder_goes_when_nobody_holds_its_stdin() {
+    // An index that takes the question and never answers.
+    let index = TcpListener::bind("127.0.0.1:0").unwrap();
+    index.set_nonblocking(true).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = folder.path().join(".fetch-x");
+    fs::create_dir(&scratch).unwrap();
+    fs::write(folder.path().join("pip.py"), "raise SystemExit(3)").unwrap();
+    let pip = Pip { python: "python3".into(), offline: false };
+    let mut child = pip::command("some-data", &pip, &scratch)
+        .unwrap()
+        // Where a module of that name lies, as it may in somebody's project.
+        .current_dir(folder.path())
+        .env("PIP_INDEX_URL", format!("http://{}/simple", index.local_addr().unwrap()))
+        .env("PIP_DEFAULT_TIMEOUT", "3600")
+        .env("PIP_CONFIG_FILE", "/dev/null")
+        .env("NO_PROXY", "*")
+        .spawn()
+        .unwrap();
+    // It asks, so it is in the middle of its work.
+    let _question = loop {
+        if let Ok(it) = index.accept() {
+            break it;
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "pip asks before it ends");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert!(scratch.join("tmp").exists());
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(!scratch.exists(), "it takes its scratch folder along");
+}
+
+#[test]
+fn a_download_that_outgrows_what_it_may_take_is_stopped() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let python = folder.path().join("python-without-end");
+    fs::write(&python, "#!/bin/sh\nwhile head -c 100000 /dev/zero >> \"$TMPDIR/x\"; do :; done\n").unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let pip = Pip { python: python.into(), offline: true };
+    let wheels = folder.path().join("wheels");
+    let err = fetch_within(&requirement("x", None, None), &wheels, &pip, 1_000_000, &mut |_| {}).unwrap_err();
+    assert!(err.to_string().contains("it fetches more than it should, and was stopped"), "{err}");
+    assert_eq!(names_in(&wheels), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_kept() {
+    let (index, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    wheel(index.path(), "some-data", "1.2", &[("x", b"hello")]);
+    let (dead, living) = (folder.path().join(".fetch-dead"), folder.path().join(".fetch-living"));
+    for it in [&dead, &living] {
+        fs::create_dir_all(it.join("wheels")).unwrap();
+        fs::write(it.join("wheels/half.whl"), "half").unwrap();
+    }
+    let lock = File::open(&living).unwrap();
+    lock.try_lock().unwrap();
+    fetch(&requirement("some-data", None, None), folder.path(), &pip_for(index.path()), &mut |_| {}).unwrap();
+    assert!(!dead.exists() && living.join("wheels/half.whl").exists());
+}
+
+#[test]
+fn a_member_longer_than_it_states_is_not_unpacked_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = wheel(dir.path(), "w", "1", &[("w/a", &vec![0; 5_000_000])]);
+    let mut bytes = fs::read(&path).unwrap();
+    // The length in the archive's directory, 24 bytes after the first entry's beginning.
+    let entry = bytes.windows(4).position(|it| it == b"PK\x01\x02").unwrap();
+    bytes[entry + 24..entry + 28].copy_from_slice(&10_u32.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let mut copied = Vec::new();
+    let err = Wheel::open(&path).unwrap().copy("w/a", &mut copied).unwrap_err();
+    assert!(matches!(err, StoreError::BadWheel { .. }), "{err}");
+    assert!(copied.len() < 1_000_000, "{} bytes", copied.len());
 }
 
 #[test]

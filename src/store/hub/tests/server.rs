@@ -25,6 +25,22 @@ pub(super) enum Trouble {
     NoRange,
     /// One byte is wrong.
     Flip,
+    /// A range is answered with `416`.
+    RangeRefused,
+    /// A range is answered with `206` and no `Content-Range`.
+    RangeUnnamed,
+    /// A range is answered with other bytes than were asked for.
+    RangeShifted,
+    /// A range is answered as one of a file of another size.
+    RangeOfAnother,
+    /// A page in place of the file; without a kind, as some portals send it.
+    Page { has_kind: bool, has_length: bool },
+    /// A status with no body, and more header lines.
+    Status(&'static str, &'static str),
+    /// The body has no end that the headers tell, and so many bytes more than the file.
+    Endless(usize),
+    /// The connection ends without an answer.
+    Silence,
 }
 
 #[derive(Default)]
@@ -36,8 +52,19 @@ struct State {
     ranges: Vec<String>,
     token: Option<String>,
     storage_saw_token: bool,
+    /// In place of the address of the storage.
+    location: Option<String>,
+    /// Headers of each answer of the storage.
+    storage_headers: String,
+    /// What goes wrong with answers of the hub itself.
+    hub_troubles: VecDeque<Trouble>,
+    /// In place of the listing.
+    listing: Option<String>,
+    /// Listed without size and hash.
+    is_reticent: bool,
 }
 
+#[derive(Clone)]
 pub(super) struct FakeHub {
     state: Arc<Mutex<State>>,
     port: u16,
@@ -69,6 +96,29 @@ impl FakeHub {
 
     pub(super) fn only_with_token(&self, token: &str) {
         self.state().token = Some(token.to_owned());
+    }
+
+    /// For answers of the hub itself, not of the storage.
+    pub(super) fn hub_trouble(&self, troubles: &[Trouble]) {
+        self.state().hub_troubles.extend(troubles);
+    }
+
+    /// Redirects large files there; `{storage}` stands for the storage's host and port.
+    pub(super) fn redirect(&self, location: &str) {
+        self.state().location = Some(location.to_owned());
+    }
+
+    pub(super) fn storage_headers(&self, lines: &str) {
+        lines.clone_into(&mut self.state().storage_headers);
+    }
+
+    pub(super) fn listing(&self, text: &str) {
+        self.state().listing = Some(text.to_owned());
+    }
+
+    /// Neither the listing nor a redirect says how long a file is and what it hashes to.
+    pub(super) fn say_nothing_of_files(&self) {
+        self.state().is_reticent = true;
     }
 
     /// Paths asked for, in order.
@@ -128,26 +178,49 @@ fn serve(stream: TcpStream, state: &Mutex<State>, storage: Option<u16>) -> Optio
         state.ranges.extend(headers.get("range").cloned());
         return transfer(stream, &mut state, &path, headers.get("range"));
     };
+    if let Some(trouble) = state.hub_troubles.pop_front() {
+        return match trouble {
+            Trouble::Status(status, extra) => answer(stream, status, extra, b"", 0),
+            Trouble::Page { .. } => page(stream, trouble),
+            Trouble::Silence => Some(()),
+            other => panic!("{other:?} is for the storage"),
+        };
+    }
     let is_allowed = state.token.as_ref().is_none_or(|it| token == Some(&format!("Bearer {it}")));
-    let (status, extra, body) = if !path.contains("owner/name") {
+    let (status, extra, body) = if !path.contains("owner/name")
+        && !path.starts_with("/moved/")
+        && !path.starts_with("/loop")
+    {
         ("401 Unauthorized", "x-error-code: RepoNotFound\r\n".to_owned(), Vec::new())
     } else if !is_allowed {
         ("401 Unauthorized", "x-error-code: GatedRepo\r\n".to_owned(), Vec::new())
     } else if path == "/api/models/owner/name/revision/main?blobs=true" {
-        ("200 OK", String::new(), listing(&state).to_string().into_bytes())
+        let text = state.listing.clone().unwrap_or_else(|| listing(&state).to_string());
+        ("200 OK", String::new(), text.into_bytes())
+    } else if let Some(name) = path.strip_prefix("/moved/") {
+        ("200 OK", String::new(), state.files[name].0.clone())
+    } else if path.starts_with("/loop") {
+        ("302 Found", "location: loop\r\n".to_owned(), Vec::new())
     } else if let Some(name) = path.strip_prefix(&format!("/owner/name/resolve/{COMMIT}/")) {
+        let name = &name.replace("%20", " ").replace("%23", "#");
         match state.files.get(name) {
             None => ("404 Not Found", "x-error-code: EntryNotFound\r\n".to_owned(), Vec::new()),
             Some((bytes, false)) => {
                 ("200 OK", "etag: \"0123456789012345678901234567890123456789\"\r\n".to_owned(), bytes.clone())
             }
             Some((bytes, true)) => {
-                let headers = format!(
-                    "location: http://127.0.0.1:{storage}/storage/{name}\r\nx-repo-commit: {COMMIT}\r\n\
-                     x-linked-etag: \"{}\"\r\nx-linked-size: {}\r\n",
+                let storage = format!("127.0.0.1:{storage}");
+                let location = match &state.location {
+                    Some(it) => it.replace("{storage}", &storage),
+                    None => format!("http://{storage}/storage/{name}"),
+                };
+                let about = format!(
+                    "x-linked-etag: \"{}\"\r\nx-linked-size: {}\r\n",
                     sha256_bytes(bytes),
                     bytes.len()
                 );
+                let about = if state.is_reticent { String::new() } else { about };
+                let headers = format!("location: {location}\r\nx-repo-commit: {COMMIT}\r\n{about}");
                 ("302 Found", headers, Vec::new())
             }
         }
@@ -163,13 +236,17 @@ fn listing(state: &State) -> Value {
         .iter()
         .map(|(name, (bytes, is_large))| {
             let lfs = is_large.then(|| json!({ "sha256": sha256_bytes(bytes), "size": bytes.len() }));
-            json!({ "rfilename": name, "size": bytes.len(), "lfs": lfs })
+            if state.is_reticent {
+                json!({ "rfilename": name, "size": null, "lfs": null })
+            } else {
+                json!({ "rfilename": name, "size": bytes.len(), "lfs": lfs })
+            }
         })
         .collect();
     json!({ "sha": COMMIT, "siblings": siblings })
 }
 
-fn transfer(stream: TcpStream, state: &mut State, path: &str, range: Option<&String>) -> Option<()> {
+fn transfer(mut stream: TcpStream, state: &mut State, path: &str, range: Option<&String>) -> Option<()> {
     let name = path.strip_prefix("/storage/")?;
     let mut bytes = state.files.get(name)?.0.clone();
     let trouble = state.troubles.pop_front();
@@ -179,12 +256,43 @@ fn transfer(stream: TcpStream, state: &mut State, path: &str, range: Option<&Str
     let start = range.filter(|_| !matches!(trouble, Some(Trouble::NoRange)));
     let start: Option<usize> =
         start.and_then(|it| it.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let more = &state.storage_headers;
+    let n_bytes = bytes.len();
+    match (trouble, start) {
+        (Some(Trouble::Silence), _) => return Some(()),
+        (Some(Trouble::Status(status, extra)), _) => return answer(stream, status, extra, b"", 0),
+        (Some(trouble @ Trouble::Page { .. }), _) => return page(stream, trouble),
+        (Some(Trouble::Endless(n_more)), _) => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").ok()?;
+            bytes.resize(n_bytes + n_more, 0);
+            return stream.write_all(&bytes).ok();
+        }
+        (Some(Trouble::RangeRefused), Some(_)) => {
+            let extra = format!("content-range: bytes */{n_bytes}\r\n");
+            return answer(stream, "416 Range Not Satisfiable", &extra, b"", 0);
+        }
+        (Some(Trouble::RangeUnnamed), Some(start)) => {
+            let body = &bytes[start..];
+            return answer(stream, "206 Partial Content", "", body, body.len());
+        }
+        (Some(Trouble::RangeShifted), Some(start)) => {
+            let body = &bytes[start - 1..];
+            let extra = format!("content-range: bytes {}-{}/{n_bytes}\r\n", start - 1, n_bytes - 1);
+            return answer(stream, "206 Partial Content", &extra, body, body.len());
+        }
+        (Some(Trouble::RangeOfAnother), Some(start)) => {
+            let extra = format!("content-range: bytes {start}-{n_bytes}/{}\r\n", n_bytes + 1);
+            let body = &bytes[start..];
+            return answer(stream, "206 Partial Content", &extra, body, body.len());
+        }
+        _ => {}
+    }
     let (status, extra) = match start {
         Some(start) => (
             "206 Partial Content",
-            format!("content-range: bytes {start}-{}/{}\r\n", bytes.len() - 1, bytes.len()),
+            format!("content-range: bytes {start}-{}/{n_bytes}\r\n{more}", n_bytes - 1),
         ),
-        None => ("200 OK", String::new()),
+        None => ("200 OK", more.clone()),
     };
     let body = &bytes[start.unwrap_or(0)..];
     let sent = match trouble {
@@ -192,6 +300,18 @@ fn transfer(stream: TcpStream, state: &mut State, path: &str, range: Option<&Str
         _ => body,
     };
     answer(stream, status, &extra, sent, body.len())
+}
+
+fn page(mut stream: TcpStream, page: Trouble) -> Option<()> {
+    let Trouble::Page { has_kind, has_length } = page else { panic!("{page:?} is no page") };
+    let body = b"<html><form>log in</form></html>";
+    let kind = if has_kind { "content-type: Text/HTML; charset=utf-8\r\n" } else { "" };
+    if has_length {
+        return answer(stream, "200 OK", kind, body, body.len());
+    }
+    let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{kind}\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body).ok()
 }
 
 fn answer(mut stream: TcpStream, status: &str, extra: &str, body: &[u8], promised: usize) -> Option<()> {
