@@ -74,13 +74,78 @@ fn texts_that_are_the_same_are_one_choice() {
     assert_eq!((&choices[0]["index"], &choices[0]["text"]), (&json!(0), &json!("aaaa")));
 }
 
+/// A completion of several lines, in LF.
+fn of_lines() -> Value {
+    json!({"prefix": "x = [\n    1,\n", "suffix": "\n]\n", "path": "a.py", "logit_bias": saying(b"ab\n"),
+           "context": [{"path": "b.py", "text": "y = 1\nz = 2\n"}],
+           "rules": {"off": ["line", "statement", "block", "indentation", "repetition", "suffix", "blank"]},
+           "frequency_penalty": 3.0, "max_tokens": 24})
+}
+
+/// The same as an editor has it that keeps lines in CRLF.
+fn in_crlf(params: &Value) -> Value {
+    let text = |it: &Value| json!(it.as_str().unwrap().replace('\n', "\r\n"));
+    let mut params = params.clone();
+    for field in ["prefix", "suffix"] {
+        params[field] = text(&params[field]);
+    }
+    params["context"][0]["text"] = text(&params["context"][0]["text"]);
+    params
+}
+
 #[test]
-fn the_ends_of_lines_come_as_they_were_drawn() {
+fn a_crlf_file_gets_the_text_that_it_would_get_in_lf_with_crlf() {
+    let mut worker = Worker::tiny();
+    let lf = worker.call("complete", &of_lines());
+    let text = lf["text"].as_str().unwrap();
+    assert!(text.matches('\n').count() > 2 && !text.contains('\r'), "{lf}");
+    let id = worker.request("complete", &in_crlf(&of_lines()));
+    let crlf = worker.result(id);
+    assert_eq!(crlf["text"], json!(text.replace('\n', "\r\n")));
+    assert_eq!(crlf["usage"]["prompt_tokens"], lf["usage"]["prompt_tokens"], "the prompt is in LF");
+    assert_eq!(worker.streamed_text(id), crlf["text"]);
+    // `raw` is raw.
+    let raw = |prefix: &str| json!({"prefix": prefix, "mode": "raw", "max_tokens": 1});
+    let n_tokens = |result: &Value| result["usage"]["prompt_tokens"].as_u64().unwrap();
+    let lf = n_tokens(&worker.call("complete", &raw("a\nb")));
+    assert_eq!(n_tokens(&worker.call("complete", &raw("a\r\nb"))), lf + 1);
+}
+
+#[test]
+fn a_stop_string_means_an_end_of_a_line_in_a_crlf_file_however_it_is_written() {
+    let mut worker = Worker::tiny();
+    let whole = worker.call("complete", &of_lines())["text"].as_str().unwrap().to_owned();
+    let first = whole.split('\n').next().unwrap();
+    for stop in ["\n", "\r\n", "\r"] {
+        let mut params = in_crlf(&of_lines());
+        params["stop"] = json!([stop]);
+        let result = worker.call("complete", &params);
+        assert_eq!((&result["text"], &result["finish_reason"]), (&json!(first), &json!("stop")), "{stop:?}");
+    }
+}
+
+#[test]
+fn a_suggestion_in_crlf_is_typed_through_over_its_ends_of_lines() {
+    let mut worker = Worker::tiny();
+    let mut params = in_crlf(&of_lines());
+    params["document"] = json!("file:///a");
+    let text = worker.call("complete", &params)["text"].as_str().unwrap().to_owned();
+    let n_typed = text.find("\r\n").unwrap() + 2;
+    params["prefix"] = json!(params["prefix"].as_str().unwrap().to_owned() + &text[..n_typed]);
+    let result = worker.call("complete", &params);
+    assert_eq!(
+        (&result["text"], &result["usage"]["completion_tokens"]),
+        (&json!(text[n_typed..]), &json!(0))
+    );
+}
+
+#[test]
+fn half_of_an_end_of_a_line_is_never_given_out() {
     let mut worker = Worker::tiny();
     let params = json!({"prefix": "x = 1", "suffix": "\r\n", "mode": "line", "logit_bias": saying(b"\r\n"),
                         "frequency_penalty": 2.0, "max_tokens": 8});
     let result = worker.call("complete", &params);
-    assert_eq!(result["text"], "", "half of an end of a line is not given out: {result}");
+    assert_eq!(result["text"], "", "{result}");
 }
 
 #[test]

@@ -145,6 +145,7 @@ mod tests {
             rules: None,
             healing: None,
             text_start: TextStart::Fresh,
+            line_end: None,
             max_tokens: 1,
             time_budget: None,
             priority: Priority::Background,

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use runabout_text::{Healing, Rule, Rules, SamplingParams, TokenId};
+use runabout_text::{Healing, LineEnd, Rule, Rules, SamplingParams, TokenId};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::model::TokenLogprobs;
@@ -45,6 +45,8 @@ pub struct Job {
     /// What the first tokens must spell, of which nothing is part of the text.
     pub healing: Option<Healing>,
     pub text_start: TextStart,
+    /// How the text's lines end, however they were drawn; `None`: as they were drawn. `stop` and `rules` know LF alone then.
+    pub line_end: Option<LineEnd>,
     /// 0: prefill only, as `warm` does.
     pub max_tokens: usize,
     /// From submission, waiting included; what there is by then is the result.

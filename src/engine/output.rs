@@ -1,4 +1,5 @@
-//! Drawn tokens to final text: detokenizer, then stop strings, then rules.
+//! Drawn tokens to final text: detokenizer, then ends of lines in LF, then stop strings, then rules, then ends of lines as
+//! the file has them.
 //!
 //! What comes out is never taken back: an incomplete character, the possible beginning of a stop string and what a rule
 //! may still cut are held until they are decided. What was drawn again of the prompt's end is no part of
@@ -6,7 +7,7 @@
 
 use std::sync::Arc;
 
-use runabout_text::{Detokenizer, Healing, Rules, StopMatcher, TokenId, Tokenizer};
+use runabout_text::{Detokenizer, Healing, LineEnd, Rules, StopMatcher, ToLf, TokenId, Tokenizer};
 
 use crate::job::{FinishReason, Job, TextStart};
 
@@ -17,6 +18,8 @@ pub(crate) struct Output {
     healing: Option<Healing>,
     /// What is to come again of the prompt's end, before the text begins.
     healed: String,
+    /// Where the file says how lines end.
+    lines: Option<(ToLf, LineEnd)>,
     stop: StopMatcher,
     rules: Option<Rules>,
     text: String,
@@ -40,7 +43,8 @@ impl Output {
         let healing = job.healing.take();
         let healed = healing.as_ref().map_or("", Healing::text).to_owned();
         let stop = StopMatcher::new(&job.stop);
-        Self { detokenizer, healing, healed, stop, rules: job.rules.take(), text: String::new() }
+        let lines = job.line_end.map(|it| (ToLf::default(), it));
+        Self { detokenizer, healing, healed, lines, stop, rules: job.rules.take(), text: String::new() }
     }
 
     /// The text that is out.
@@ -64,20 +68,35 @@ impl Output {
     /// The last delta, the whole text, and what the end of an incomplete character completed.
     pub(crate) fn finish(mut self) -> (String, String, Option<FinishReason>) {
         let piece = self.detokenizer.flush();
-        let Pushed { mut delta, stopped_by } = self.push_text(&piece);
+        let Pushed { mut delta, mut stopped_by } = self.push_text(&piece);
+        let held_return = self.lines.as_mut().map(|(lf, _)| lf.flush().to_owned()).unwrap_or_default();
+        let held_return = self.push_stop(&held_return);
         let held = self.stop.flush();
-        let last = self.push_ruled(&held);
-        delta.push_str(&last.delta);
+        let held = self.push_ruled(&held);
+        for last in [held_return, held] {
+            delta.push_str(&last.delta);
+            stopped_by = stopped_by.or(last.stopped_by);
+        }
         if let Some(rules) = &mut self.rules {
             let held = rules.flush();
-            self.text.push_str(&held);
-            delta.push_str(&held);
+            delta.push_str(&self.give_out(held));
         }
-        (delta, self.text, stopped_by.or(last.stopped_by))
+        (delta, self.text, stopped_by)
     }
 
     fn push_text(&mut self, piece: &str) -> Pushed {
-        let output = self.stop.push(after_healed(&mut self.healed, piece));
+        let piece = after_healed(&mut self.healed, piece);
+        match &mut self.lines {
+            Some((lf, _)) => {
+                let piece = lf.push(piece);
+                self.push_stop(&piece)
+            }
+            None => self.push_stop(piece),
+        }
+    }
+
+    fn push_stop(&mut self, piece: &str) -> Pushed {
+        let output = self.stop.push(piece);
         let pushed = self.push_ruled(&output.emit);
         let stopped_by = pushed.stopped_by.or(output.matched.map(|index| FinishReason::Stop { index }));
         Pushed { stopped_by, ..pushed }
@@ -85,13 +104,21 @@ impl Output {
 
     fn push_ruled(&mut self, piece: &str) -> Pushed {
         let Some(rules) = &mut self.rules else {
-            self.text.push_str(piece);
-            return Pushed { delta: piece.to_owned(), stopped_by: None };
+            return Pushed { delta: self.give_out(piece.to_owned()), stopped_by: None };
         };
         let output = rules.push(piece);
-        self.text.push_str(&output.emit);
         let stopped_by = output.stopped.map(|rule| FinishReason::Rule { rule });
-        Pushed { delta: output.emit, stopped_by }
+        Pushed { delta: self.give_out(output.emit), stopped_by }
+    }
+
+    /// Final text, as the file has it.
+    fn give_out(&mut self, text: String) -> String {
+        let text = match &self.lines {
+            Some((_, line_end)) if *line_end != LineEnd::Lf => line_end.from_lf(&text).into_owned(),
+            _ => text,
+        };
+        self.text.push_str(&text);
+        text
     }
 }
 

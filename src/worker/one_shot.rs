@@ -104,6 +104,7 @@ async fn run(
         rules: None,
         healing: None,
         text_start,
+        line_end: None,
         max_tokens: args.max_tokens,
         time_budget: None,
         priority: Priority::Interactive,

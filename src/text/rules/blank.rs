@@ -37,7 +37,7 @@ impl Blank {
     /// Where a text that ends here should end.
     pub(super) fn trim_at_end(&self, text: &str) -> usize {
         let kept = without_trailing(text);
-        if self.is_followed && !text[kept..].contains(['\r', '\n']) { text.len() } else { kept }
+        if self.is_followed && !text[kept..].contains('\n') { text.len() } else { kept }
     }
 }
 

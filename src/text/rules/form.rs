@@ -1,8 +1,8 @@
-//! The form that the file gives to what nobody sees: ends of lines, and indentation by tabs or by spaces.
+//! The form that the file gives to what nobody sees: indentation by tabs or by spaces.
 //!
 //! Models indent as most files do, whatever stands in the prompt. What they say is put into the file's form before the
-//! rules see it. Only white space at the beginning of lines and ends of lines change, and only where the file has one
-//! form throughout; what is in a string of several lines stays as it was drawn.
+//! rules see it. Only white space at the beginning of lines changes, and only where the file has one form throughout; what
+//! is in a string of several lines stays as it was drawn. Ends of lines are LF here, in the file and in the text.
 
 use super::Cursor;
 use super::lexer::{Lexer, Place};
@@ -15,7 +15,6 @@ const UNITS: [usize; 4] = [4, 2, 8, 3];
 
 #[derive(Clone, Debug)]
 pub(super) struct Form {
-    line_end: Option<&'static str>,
     indentation: Option<Indentation>,
     /// Tabs that the cursor's line begins with.
     n_tabs: usize,
@@ -25,8 +24,6 @@ pub(super) struct Form {
     lead: Option<String>,
     /// Whether `lead` stands behind white space of the prefix.
     is_behind_lead: bool,
-    /// A `\r` of which the next character says whether it ends a line.
-    is_return_pending: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +44,11 @@ impl Form {
         // An empty line says nothing of its depth; the one above does.
         let line = if left.is_empty() { last_line(cursor.prefix) } else { left };
         Self {
-            line_end: line_end(cursor),
             indentation: Indentation::find(cursor),
             n_tabs: line.chars().take_while(|it| *it == '\t').count(),
             lexer,
             lead: left.trim().is_empty().then(String::new),
             is_behind_lead: !left.is_empty(),
-            is_return_pending: false,
         }
     }
 
@@ -61,19 +56,10 @@ impl Form {
         let mut output = String::new();
         for next in text.chars() {
             match (next, &mut self.lead) {
-                ('\r', _) => {
-                    if std::mem::replace(&mut self.is_return_pending, true) {
-                        self.begin_line(&mut output);
-                        self.put('\r', &mut output);
-                    }
-                }
                 ('\n', _) => self.end_line(&mut output),
-                (' ' | '\t', Some(lead)) if !self.is_return_pending => lead.push(next),
+                (' ' | '\t', Some(lead)) => lead.push(next),
                 _ => {
                     self.begin_line(&mut output);
-                    if std::mem::take(&mut self.is_return_pending) {
-                        self.put('\r', &mut output);
-                    }
                     self.put(next, &mut output);
                 }
             }
@@ -85,20 +71,13 @@ impl Form {
     pub(super) fn flush(&mut self) -> String {
         let mut output = String::new();
         self.begin_line(&mut output);
-        if std::mem::take(&mut self.is_return_pending) {
-            self.put('\r', &mut output);
-        }
         output
     }
 
     fn end_line(&mut self, output: &mut String) {
         // White space in a line without anything else is nobody's indentation.
         output.push_str(&self.lead.take().unwrap_or_default());
-        let as_drawn = if std::mem::take(&mut self.is_return_pending) { "\r\n" } else { "\n" };
-        let end = if self.is_in_string() { as_drawn } else { self.line_end.unwrap_or(as_drawn) };
-        for next in end.chars() {
-            self.put(next, output);
-        }
+        self.put('\n', output);
         self.lead = Some(String::new());
         self.is_behind_lead = false;
     }
@@ -177,16 +156,6 @@ impl Indentation {
     }
 }
 
-/// How all lines end, if they do so alike.
-fn line_end(cursor: &Cursor<'_>) -> Option<&'static str> {
-    let count = |end: &str| cursor.prefix.matches(end).count() + cursor.suffix.matches(end).count();
-    match (count("\n"), count("\r\n")) {
-        (1.., 0) => Some("\n"),
-        (n_all @ 1.., n_with_return) if n_all == n_with_return => Some("\r\n"),
-        _ => None,
-    }
-}
-
 /// The last line that is not blank.
 fn last_line(prefix: &str) -> &str {
     prefix.rsplit('\n').find(|it| !it.trim().is_empty()).unwrap_or_default()
@@ -250,20 +219,12 @@ mod tests {
         for prefix in ["x = [", "if a:\n\tb()\nif c:\n    d()\nif e:"] {
             assert_eq!(formed(prefix, "", "\n    1,\n\t2"), "\n    1,\n\t2");
         }
-        assert_eq!(formed("a\nb\r\nc", "", "\nd\r\ne"), "\nd\r\ne");
-    }
-
-    #[test]
-    fn lines_end_as_the_files_do() {
-        assert_eq!(formed("a\r\nb", "\r\nc", "1\n2\r\n3\n"), "1\r\n2\r\n3\r\n");
-        assert_eq!(formed("a\nb", "", "1\r\n2\r3\r"), "1\n2\r3\r");
-        assert_eq!(formed("a\r\nb\r\n", "", "\r\r\n  \n"), "\r\r\n  \r\n");
     }
 
     #[test]
     fn a_string_of_several_lines_stays_as_it_was_drawn() {
-        let text = "\"\"\"\n    a\r\n    \"\"\"\n    b";
-        assert_eq!(formed("if a:\n\tx = ", "\n", text), "\"\"\"\n    a\r\n    \"\"\"\n\tb");
+        let text = "\"\"\"\n    a\n    \"\"\"\n    b";
+        assert_eq!(formed("if a:\n\tx = ", "\n", text), "\"\"\"\n    a\n    \"\"\"\n\tb");
     }
 
     #[test]

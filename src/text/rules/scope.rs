@@ -173,8 +173,8 @@ impl Scope {
             Rule::Indentation => seen.line_start,
             _ => seen.text.len() - 1,
         };
-        // Without the rule for white space the newline goes all the same, and its `\r` with it.
-        let kept = seen.text[..end].trim_end_matches(['\r', '\n']).len();
+        // Without the rule for white space the newline goes all the same.
+        let kept = seen.text[..end].trim_end_matches('\n').len();
         Verdict::Cut(kept, rule)
     }
 
@@ -196,9 +196,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_ends_at_its_end_whatever_its_ending() {
+    fn a_line_ends_at_its_end() {
         check("a.py", "x = foo(", ")\n", "1\ny", "1", Some(Rule::Line));
-        check("a.py", "x = foo(", ")\r\n", "1\r\ny", "1", Some(Rule::Line));
         check("a.py", "x = 1", "\n", "\ny = 2\n", "", Some(Rule::Line));
     }
 

@@ -81,6 +81,7 @@ pub(super) fn prompt(params: ChatParams, model: &Model) -> MethodResult<Prompt> 
         healing: None,
         end_tokens: model.facts.tokenizer.end_tokens().to_vec(),
         text_start: TextStart::Fresh,
+        line_end: None,
     })
 }
 

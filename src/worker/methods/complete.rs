@@ -6,8 +6,8 @@ use runabout_api::{Choice, CompleteParams, CompleteResult, CompletionMode};
 use runabout_engine::{Finish, FinishReason, TextStart};
 use runabout_rpc::{Params, RequestContext, params};
 use runabout_text::{
-    CompletionPrompt, ContextFile, Cursor, Goal, Healing, Rule, Rules, Surroundings, Tokenizer, Trimmed,
-    continuation_prompt, healing_start,
+    CompletionPrompt, ContextFile, Cursor, Goal, Healing, InLf, LineEnd, Rule, Rules, Surroundings,
+    Tokenizer, Trimmed, continuation_prompt, healing_start,
 };
 
 use super::work::{Outcome, Prompt, Terms, Work, within};
@@ -70,31 +70,36 @@ pub(super) fn prompt(params: &CompleteParams, model: &Model) -> MethodResult<Pro
     let sampling = convert::sampling(params.sampling(), facts.defaults.for_complete());
     sampling.validate(description.vocabulary_size).map_err(|e| convert::text_error(&e))?;
     let mut end_tokens = tokenizer.end_tokens().to_vec();
-    let (mut rules, mut healing) = (None, None);
+    let (mut rules, mut healing, mut line_end) = (None, None, None);
     let CompletionPrompt { tokens, trimmed } = if params.mode == CompletionMode::Raw {
         CompletionPrompt { tokens: tokenizer.encode_prompt(&params.prefix), trimmed: Trimmed::default() }
     } else {
-        rules = Some(self::rules(params));
-        healing = healed(params, tokenizer);
+        let file = InLf::new(&params.prefix, params.suffix.as_deref().unwrap_or_default());
+        line_end = Some(file.line_end);
+        rules = Some(self::rules(params, &file));
+        healing = healed(params, &file, tokenizer);
         let taken_back = healing.as_ref().map_or("", Healing::text);
-        let context: Vec<_> =
-            params.context.iter().map(|it| ContextFile { path: &it.path, text: &it.text }).collect();
+        // Each may end its lines in its own way.
+        let others: Vec<_> =
+            params.context.iter().map(|it| (&it.path, LineEnd::of(&[&it.text]).to_lf(&it.text))).collect();
+        let context: Vec<_> = others.iter().map(|(path, text)| ContextFile { path, text }).collect();
         let whole = Surroundings {
-            prefix: params.prefix.strip_suffix(taken_back).unwrap_or(&params.prefix),
-            suffix: params.suffix.as_deref().unwrap_or_default(),
+            prefix: file.prefix.strip_suffix(taken_back).unwrap_or(&file.prefix),
+            suffix: &file.suffix,
             path: params.path.as_deref(),
             language: params.language.as_deref(),
             context: &context,
         };
         let max_output = (params.max_tokens as usize).min(description.context_length / MIN_PROMPT_SHARE);
         let limit = description.context_length - max_output;
-        match &facts.fim {
+        let prompt = match &facts.fim {
             Some(fim) => {
                 end_tokens.extend(fim.stop_tokens());
                 fim.prompt(tokenizer, &whole, limit)
             }
             None => continuation_prompt(tokenizer, &whole, limit),
-        }
+        };
+        CompletionPrompt { trimmed: file.trimmed(prompt.trimmed), ..prompt }
     };
     if tokens.is_empty() {
         return Err(convert::invalid(
@@ -103,13 +108,13 @@ pub(super) fn prompt(params: &CompleteParams, model: &Model) -> MethodResult<Pro
         ));
     }
     let text_start = TextStart::Continuing;
-    Ok(Prompt { tokens, trimmed, params: sampling, end_tokens, rules, healing, text_start })
+    Ok(Prompt { tokens, trimmed, params: sampling, end_tokens, rules, healing, text_start, line_end })
 }
 
-fn rules(params: &CompleteParams) -> Rules {
+fn rules(params: &CompleteParams, file: &InLf<'_>) -> Rules {
     let cursor = Cursor {
-        prefix: &params.prefix,
-        suffix: params.suffix.as_deref().unwrap_or_default(),
+        prefix: &file.prefix,
+        suffix: &file.suffix,
         language: params.language.as_deref(),
         path: params.path.as_deref(),
     };
@@ -123,9 +128,9 @@ fn rules(params: &CompleteParams) -> Rules {
 }
 
 /// What is taken back of the prefix. A model that goes on must keep something to go on from.
-fn healed(params: &CompleteParams, tokenizer: &Arc<Tokenizer>) -> Option<Healing> {
-    let start = if params.healing { healing_start(tokenizer, &params.prefix) } else { params.prefix.len() };
-    let (kept, taken_back) = params.prefix.split_at(start);
+fn healed(params: &CompleteParams, file: &InLf<'_>, tokenizer: &Arc<Tokenizer>) -> Option<Healing> {
+    let start = if params.healing { healing_start(tokenizer, &file.prefix) } else { file.prefix.len() };
+    let (kept, taken_back) = file.prefix.split_at(start);
     if kept.is_empty() {
         return None;
     }

@@ -15,7 +15,7 @@ use runabout_engine::{
     CancelReason, Event, Finish, FinishReason, Job, JobId, Priority, TextStart, Timing, Usage,
 };
 use runabout_rpc::{CancelledBy, ErrorObjectOwned, NotifyError, RequestContext};
-use runabout_text::{Healing, Rules, SamplingParams, TokenId, Trimmed};
+use runabout_text::{Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::MethodResult;
@@ -106,6 +106,14 @@ impl Terms {
     }
 }
 
+/// Strings to stop at, as they meet a text in LF.
+fn in_lf(stop: Vec<String>, line_end: Option<LineEnd>) -> Vec<String> {
+    match line_end {
+        Some(line_end) => stop.iter().map(|it| line_end.stop_to_lf(it).into_owned()).collect(),
+        None => stop,
+    }
+}
+
 pub(super) fn within(field: &str, got: u32, min: u32, max: u32) -> MethodResult<()> {
     if (min..=max).contains(&got) {
         return Ok(());
@@ -122,6 +130,8 @@ pub(super) struct Prompt {
     pub(super) rules: Option<Rules>,
     pub(super) healing: Option<Healing>,
     pub(super) text_start: TextStart,
+    /// How the file ends its lines.
+    pub(super) line_end: Option<LineEnd>,
 }
 
 /// How a request ended.
@@ -199,7 +209,8 @@ impl<'a> Work<'a> {
             Follow::Running(supersede) => Some(supersede),
             Follow::Said(said) => return self.say_the_rest(said, &terms, prompt).await,
         };
-        let Prompt { tokens, trimmed, params, end_tokens, rules, healing, text_start } = prompt;
+        let Prompt { tokens, trimmed, params, end_tokens, rules, healing, text_start, line_end } = prompt;
+        let stop = in_lf(terms.stop, line_end);
         let mut jobs: Vec<JobId> = Vec::new();
         let mut events = SelectAll::new();
         for choice in 0..n {
@@ -210,10 +221,11 @@ impl<'a> Work<'a> {
                 prompt: tokens.clone(),
                 params,
                 end_tokens: end_tokens.clone(),
-                stop: terms.stop.clone(),
+                stop: stop.clone(),
                 rules: rules.clone(),
                 healing: healing.clone(),
                 text_start,
+                line_end,
                 max_tokens: terms.max_tokens,
                 // Waiting is part of the budget; what is left may be nothing.
                 time_budget: terms.time_budget.map(|it| it.saturating_sub(waited)),

@@ -76,6 +76,7 @@ fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submi
         rules: None,
         healing: None,
         text_start: TextStart::Fresh,
+        line_end: None,
         max_tokens: 4,
         time_budget: None,
         priority: Priority::Background,

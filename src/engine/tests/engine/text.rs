@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use runabout_engine::{FinishReason, scripted::ScriptedModel};
+use runabout_text::LineEnd;
 
 use super::*;
 
@@ -210,5 +211,39 @@ proptest! {
         let finish = submit(&engine, "p", |job| job.max_tokens = max_tokens).finish();
         let whole = String::from_utf8_lossy(&text.as_bytes()[..max_tokens.min(text.len())]).into_owned();
         prop_assert_eq!(finish.text, whole);
+    }
+}
+
+#[test]
+fn lines_end_as_the_file_s_do_and_no_delta_splits_such_an_end() {
+    for (line_end, end) in [(LineEnd::Lf, "\n"), (LineEnd::CrLf, "\r\n"), (LineEnd::Cr, "\r")] {
+        for drawn in ["a\nb\r\n\nc\rd\r", "a\r\nb\n\r\nc\rd\r"] {
+            let engine = start(ScriptedModel::saying(drawn));
+            let heard = submit(&engine, "p", |job| {
+                job.max_tokens = 100;
+                job.line_end = Some(line_end);
+            })
+            .hear();
+            let expected = "a\nb\n\nc".replace('\n', end) + "\rd\r";
+            assert_eq!(heard.end.unwrap().text, expected);
+            assert!(heard.deltas.iter().all(|it| !it.starts_with('\n') || end == "\n"), "{:?}", heard.deltas);
+        }
+    }
+    let engine = start(ScriptedModel::saying("a\nb\r\n"));
+    let as_drawn = submit(&engine, "p", |job| job.max_tokens = 100).finish();
+    assert_eq!(as_drawn.text, "a\nb\r\n");
+}
+
+#[test]
+fn a_stop_string_in_lf_ends_a_text_in_crlf_before_its_whole_end_of_the_line() {
+    for drawn in ["a\n}\nb", "a\r\n}\r\nb"] {
+        let engine = start(ScriptedModel::saying(drawn));
+        let finish = submit(&engine, "p", |job| {
+            job.max_tokens = 100;
+            job.stop = vec!["\n}\n".to_owned()];
+            job.line_end = Some(LineEnd::CrLf);
+        })
+        .finish();
+        assert_eq!((finish.text.as_str(), finish.reason), ("a", FinishReason::Stop { index: 0 }));
     }
 }
