@@ -76,10 +76,10 @@ fn texts_that_are_the_same_are_one_choice() {
 
 /// A completion of several lines, in LF.
 fn of_lines() -> Value {
-    json!({"prefix": "x = [\n    1,\n", "suffix": "\n]\n", "path": "a.py", "logit_bias": saying(b"ab\n"),
+    json!({"prefix": "x = [\n    1,\n", "suffix": "\n]\n", "path": "a.py", "logit_bias": {"97": 100, "98": 99.5, "10": 99},
            "context": [{"path": "b.py", "text": "y = 1\nz = 2\n"}],
            "rules": {"off": ["line", "statement", "block", "indentation", "repetition", "suffix", "blank"]},
-           "frequency_penalty": 3.0, "max_tokens": 24})
+           "frequency_penalty": 2.0, "max_tokens": 24})
 }
 
 /// The same as an editor has it that keeps lines in CRLF.

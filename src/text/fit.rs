@@ -146,7 +146,7 @@ fn keep_end<'a>(
     let n_step_bytes = 1_usize << (whole_limit * BYTES_PER_TOKEN / STEPS).max(1).ilog2();
     let (mut start, mut n_tokens) = (text.len(), 0);
     let mut anchor = None;
-    for piece in text.split_inclusive('\n').rev().flat_map(|line| cut(line).into_iter().rev()) {
+    for piece in text.split_inclusive('\n').rev().flat_map(pieces_from_end) {
         let with_piece = n_tokens + count(piece);
         if with_piece > limit {
             return anchor.map_or((&text[start..], n_tokens), |(at, n)| (&text[at..], n));
@@ -164,7 +164,7 @@ fn keep_end<'a>(
 /// As much of the beginning of `text` as `limit` tokens hold, and its number of tokens.
 fn keep_beginning<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize) -> (&'a str, usize) {
     let (mut n_bytes, mut n_tokens) = (0, 0);
-    for piece in text.split_inclusive('\n').flat_map(cut) {
+    for piece in text.split_inclusive('\n').flat_map(pieces) {
         let with_piece = n_tokens + count(piece);
         if with_piece > limit {
             break;
@@ -175,22 +175,39 @@ fn keep_beginning<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize
     (&text[..n_bytes], n_tokens)
 }
 
-/// A longer line is cut like several: generated code may be one line of a megabyte, and none of it would be kept.
-const LONG_LINE_CHARS: usize = 400;
+/// A longer line is cut like several: generated code may be one line of a megabyte, and none of it would be kept. Pieces
+/// have so many bytes and depend on the line's beginning alone; no more of them are cut than are asked for.
+const PIECE_BYTES: usize = 400;
 
-fn cut(line: &str) -> Vec<&str> {
-    if line.len() <= LONG_LINE_CHARS {
-        return vec![line];
-    }
-    let mut pieces = Vec::new();
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
-    while let Some((at, _)) = rest.char_indices().nth(LONG_LINE_CHARS) {
-        let (piece, after) = rest.split_at(at);
-        pieces.push(piece);
+    std::iter::from_fn(move || {
+        let start = line.len() - rest.len();
+        let end = piece_start(line, (start / PIECE_BYTES + 1) * PIECE_BYTES);
+        let (piece, after) = rest.split_at(end - start);
         rest = after;
-    }
-    pieces.push(rest);
-    pieces
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn pieces_from_end(line: &str) -> impl Iterator<Item = &str> {
+    let mut n_left = line.len();
+    std::iter::from_fn(move || {
+        let (mut before, end) = (n_left.checked_sub(1)?, n_left);
+        loop {
+            before = before / PIECE_BYTES * PIECE_BYTES;
+            n_left = piece_start(line, before);
+            if n_left < end {
+                return Some(&line[n_left..end]);
+            }
+            before -= 1;
+        }
+    })
+}
+
+/// Where the piece begins that would begin at `at`, were there no character across it.
+fn piece_start(line: &str, at: usize) -> usize {
+    (at..line.len()).find(|it| line.is_char_boundary(*it)).unwrap_or(line.len())
 }
 
 #[cfg(test)]
@@ -304,8 +321,8 @@ mod tests {
     fn a_line_of_a_megabyte_is_cut_near_the_cursor() {
         let line = "é".repeat(500_000);
         let (kept, trimmed) = fit_chars(&Surroundings { prefix: &line, ..Surroundings::default() }, 1000);
-        assert_eq!(kept.prefix.chars().count(), 800);
-        assert_eq!(trimmed.prefix_chars, 499_200);
+        assert_eq!(kept.prefix.chars().count(), 1000);
+        assert_eq!(trimmed.prefix_chars, 499_000);
     }
 
     #[test]
@@ -319,6 +336,18 @@ mod tests {
         let whole = Surroundings { prefix: &prefix, ..Surroundings::default() };
         fit(&whole, Budget { limit: 100, count: &count, per_file: 0 });
         assert!(counted.get() < 250, "counted {} bytes", counted.get());
+    }
+
+    #[test]
+    fn a_line_is_cut_into_the_same_pieces_from_both_ends() {
+        for line in ["", "abc\n", &"x".repeat(1200), &"aé🙂".repeat(500), &("é".repeat(333) + "\n")] {
+            let forwards: Vec<&str> = pieces(line).collect();
+            let mut backwards: Vec<&str> = pieces_from_end(line).collect();
+            backwards.reverse();
+            assert_eq!(forwards, backwards);
+            assert_eq!(forwards.concat(), line);
+            assert!(forwards.iter().all(|it| it.len() <= PIECE_BYTES + 3));
+        }
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! One invariant runs through it: text from a user is never parsed as control tokens. It knows files only as far as
 //! a model folder's tokenizer goes, and neither tensors nor the wire.
 
+mod beginning;
 mod chat;
 mod detokenizer;
 mod error;

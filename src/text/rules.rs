@@ -100,6 +100,20 @@ pub struct Cursor<'a> {
     pub path: Option<&'a str>,
 }
 
+/// Of longer files, rules know so many bytes before the cursor and behind it: more than goes into a prompt.
+const MAX_BYTES: usize = 256 << 10;
+
+impl Cursor<'_> {
+    /// The same with what is near enough for rules. What is before the cursor begins with a whole line if one fits.
+    fn near(&self) -> Self {
+        let far = self.prefix.ceil_char_boundary(self.prefix.len().saturating_sub(MAX_BYTES));
+        let near = &self.prefix[far..];
+        let n_cut = if far == 0 { 0 } else { near.find('\n').map_or(0, |at| at + 1) };
+        let n_suffix = self.suffix.floor_char_boundary(self.suffix.len().min(MAX_BYTES));
+        Self { prefix: &near[n_cut..], suffix: &self.suffix[..n_suffix], ..*self }
+    }
+}
+
 /// What one piece of text led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleOutput {
@@ -129,6 +143,13 @@ pub(crate) struct Seen {
     pub(crate) line_start: usize,
     /// Ends of lines so far.
     pub(crate) n_newlines: usize,
+    /// Whether the last line has anything but white space, and whether the last character is the first of that.
+    is_line_begun: bool,
+    is_first_of_line: bool,
+    /// Ends of lines in the white space at the end.
+    pub(crate) n_blank_newlines: usize,
+    /// Where white space begins and ends, one after the other.
+    blanks: Vec<(usize, usize)>,
     lexer: Lexer,
     /// Whether the last character is neither in a string nor in a comment.
     pub(crate) is_code: bool,
@@ -163,18 +184,19 @@ enum Judge {
 impl Rules {
     /// The rules for a completion at `cursor`, less those that are `off`.
     pub fn new(cursor: &Cursor<'_>, goal: Goal, off: &[Rule]) -> Self {
+        let cursor = &cursor.near();
         let language = Language::find(cursor.language, cursor.path);
         let mut lexer = Lexer::new(language);
-        let brackets = Brackets::read(&mut lexer, cursor);
+        let mut brackets = Brackets::read(&mut lexer, cursor);
         let is_on = |rule: Rule| !off.contains(&rule);
-        let extent = Extent::choose(cursor, goal, language, lexer.place(), &brackets);
-        let scope = Scope::new(cursor, brackets.code(), extent, language, off);
+        let extent = Extent::choose(cursor, goal, language, &lexer, &brackets);
+        let scope = Scope::new(cursor, &brackets.take_code(), extent, language, off);
         let mut judges = Vec::new();
         if is_on(Rule::Bracket) {
             judges.push(Judge::Brackets(brackets));
         }
         if is_on(Rule::Suffix) {
-            judges.push(Judge::Suffix(Suffix::new(cursor, lexer.place())));
+            judges.push(Judge::Suffix(Suffix::new(cursor, &lexer)));
         }
         if is_on(Rule::Repetition) {
             judges.push(Judge::Repetition(Repetition::new(cursor.prefix)));
@@ -189,6 +211,10 @@ impl Rules {
             text: String::new(),
             line_start: 0,
             n_newlines: 0,
+            is_line_begun: false,
+            is_first_of_line: false,
+            n_blank_newlines: 0,
+            blanks: Vec::new(),
             is_code: true,
             lexer,
             opened: Vec::new(),
@@ -254,10 +280,9 @@ impl Rules {
             None => (end, None),
         };
         let trims = self.trims.as_ref();
-        let held = &self.seen.text[..end];
         let end = match rule {
-            Some(_) => trims.map_or(end, |it| it.trim_at_end(held)),
-            None => trims.map_or(end, |_| blank::without_trailing(held)),
+            Some(_) => trims.map_or(end, |it| it.trim_at_end(&self.seen.text[..end])),
+            None => trims.map_or(end, |_| self.seen.without_trailing(end)),
         };
         (end, rule)
     }
@@ -277,11 +302,13 @@ impl Seen {
             self.line_start = self.text.len();
         }
         self.text.push(next);
+        self.note_blank(next);
         self.is_code = self.lexer.push(next);
+        self.opened.truncate(self.opened.len().saturating_sub(self.lexer.n_dropped()));
         if next == '\n' {
             self.n_newlines += 1;
             self.ended_code = std::mem::take(&mut self.code);
-        } else if self.is_code {
+        } else if self.is_code && !self.lexer.is_in_line_of_string() {
             self.code.push(next);
         } else if !matches!(self.lexer.place(), lexer::Place::LineComment | lexer::Place::BlockComment) {
             // A string stands for something that is there.
@@ -297,9 +324,44 @@ impl Seen {
         }
     }
 
-    /// Whether the text ends in the string that `place` is.
-    pub(crate) fn is_string_at(&self, place: lexer::Place) -> bool {
-        self.lexer.place() == place
+    fn note_blank(&mut self, next: char) {
+        let is_blank = next.is_whitespace();
+        self.is_first_of_line = !is_blank && !self.is_line_begun;
+        self.is_line_begun = next != '\n' && (self.is_line_begun || !is_blank);
+        if !is_blank {
+            self.n_blank_newlines = 0;
+            return;
+        }
+        self.n_blank_newlines += usize::from(next == '\n');
+        let end = self.text.len();
+        let before = end - next.len_utf8();
+        match self.blanks.last_mut() {
+            Some(last) if last.1 == before => last.1 = end,
+            _ => self.blanks.push((before, end)),
+        }
+    }
+
+    /// Where the white space begins that the text before `end` ends with.
+    pub(crate) fn without_trailing(&self, end: usize) -> usize {
+        let n_before = self.blanks.partition_point(|(start, _)| *start < end);
+        let last = n_before.checked_sub(1).and_then(|idx| self.blanks.get(idx));
+        last.filter(|it| end <= it.1).map_or(end, |it| it.0)
+    }
+
+    /// Whether the last character is the first one in its line that is not white space.
+    pub(crate) fn is_first_of_line(&self) -> bool {
+        self.is_first_of_line
+    }
+
+    /// How many strings the text ends in; see [`Lexer::n_strings`].
+    pub(crate) fn n_strings(&self) -> usize {
+        self.lexer.n_strings()
+    }
+
+    /// Brackets that are open in the text of the string that the text ends in, if it does.
+    pub(crate) fn open_in_string(&self) -> Option<&[char]> {
+        let is_text = matches!(self.lexer.place(), lexer::Place::String(_) | lexer::Place::LongString(_));
+        is_text.then(|| self.lexer.open_in_string())
     }
 
     /// Whether the text ends in code or in a string or comment of one line.
@@ -375,6 +437,23 @@ mod tests {
     }
 
     #[test]
+    fn what_rules_know_of_a_file_does_not_grow_with_it() {
+        for piece in ["x", "(", " ", "`${", "a1 ", "é", "\"{(", "word\n", "\n", "(\n"] {
+            for (n_before, n_behind) in [(1 << 20, 0), (0, 1 << 20), (1 << 20, 1 << 20)] {
+                let text = |n_bytes: usize| piece.repeat(n_bytes / piece.len());
+                let (prefix, suffix) = (text(n_before), text(n_behind));
+                for suffix in [suffix.clone(), format!("}} {suffix}"), format!("= {suffix}")] {
+                    let cursor =
+                        Cursor { prefix: &prefix, suffix: &suffix, language: Some("js"), path: None };
+                    // All that a character is compared with is in here.
+                    let known = format!("{:?}", Rules::new(&cursor, Goal::Auto, &[]));
+                    assert!(known.len() < MAX_BYTES, "{} bytes of {piece:?}", known.len());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn each_rule_can_be_switched_off() {
         // (prefix, suffix, text, the rule that ends it)
         let table = [
@@ -399,13 +478,27 @@ mod tests {
 
     proptest! {
         #[test]
+        fn white_space_is_found_wherever_a_text_is_ended(text in "([ab]| |\n|\t|\u{2003}){0,20}") {
+            let cursor = Cursor { prefix: "", suffix: "", language: None, path: None };
+            let mut seen = Rules::new(&cursor, Goal::Auto, &[]).seen;
+            text.chars().for_each(|it| seen.push(it));
+            for (end, _) in text.char_indices().chain([(text.len(), ' ')]) {
+                prop_assert_eq!(seen.without_trailing(end), text[..end].trim_end().len());
+            }
+            let first = text.lines().last().unwrap_or_default().trim_start().chars().count() == 1;
+            prop_assert_eq!(seen.is_first_of_line(), first && !text.ends_with(char::is_whitespace));
+            let blank = &text[text.trim_end().len()..];
+            prop_assert_eq!(seen.n_blank_newlines, blank.matches('\n').count());
+        }
+
+        #[test]
         fn every_chunking_gives_the_same_text(
-            prefix in "([ab (){}:\n\"]|    ){0,12}",
-            suffix in "([ab (){}:\n\"]|    ){0,12}",
-            pieces in prop::collection::vec("([ab (){}:\n\"é]|    |\n    ab){0,5}", 0..10),
+            prefix in "([ab (){}:\n\"`]|    |f\"|\\$\\{){0,12}",
+            suffix in "([ab (){}:\n\"`]|    ){0,12}",
+            pieces in prop::collection::vec("([ab (){}:\n\"é`$]|    |\n    ab){0,5}", 0..10),
             goal in prop_oneof![Just(Goal::Auto), Just(Goal::Line), Just(Goal::Block)],
             off in prop::sample::subsequence(Rule::ALL.to_vec(), 0..3),
-            language in prop_oneof![Just("python"), Just("rust"), Just("ruby")],
+            language in prop_oneof![Just("python"), Just("rust"), Just("ruby"), Just("js"), Just("php")],
         ) {
             let cursor = Cursor { prefix: &prefix, suffix: &suffix, language: Some(language), path: None };
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();

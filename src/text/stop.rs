@@ -2,7 +2,9 @@
 //!
 //! A stop string may arrive in pieces, "ST" and then "OP", so text that could still become one is held back, and
 //! only that. The stop string that is complete first wins, the longest if two end together; what follows is
-//! dropped. The result does not depend on how the text was cut.
+//! dropped. The result does not depend on how the text was cut, and a byte costs the same however long the strings are.
+
+use crate::beginning::Beginning;
 
 /// What one piece of text led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub struct StopOutput {
 /// Looks for stop strings. Empty ones never match.
 #[derive(Clone, Debug)]
 pub struct StopMatcher {
-    stop: Vec<String>,
+    stop: Vec<Beginning>,
     /// The longest end of the text so far that a stop string begins with.
     held: String,
     is_over: bool,
@@ -24,7 +26,7 @@ pub struct StopMatcher {
 
 impl StopMatcher {
     pub fn new(stop: &[String]) -> Self {
-        Self { stop: stop.to_vec(), held: String::new(), is_over: false }
+        Self { stop: stop.iter().map(|it| Beginning::of(it)).collect(), held: String::new(), is_over: false }
     }
 
     /// Takes the next piece of text. After a match, all further text is dropped.
@@ -33,13 +35,18 @@ impl StopMatcher {
             return StopOutput::default();
         }
         let mut emit = std::mem::take(&mut self.held);
+        let n_held = emit.len();
         emit.push_str(text);
-        if let Some((start, idx)) = self.first_match(&emit) {
-            self.is_over = true;
-            emit.truncate(start);
-            return StopOutput { emit, matched: Some(idx) };
+        for (end, next) in (n_held + 1..).zip(text.bytes()) {
+            self.stop.iter_mut().for_each(|it| it.push(next));
+            if let Some((n_bytes, idx)) = self.whole() {
+                self.is_over = true;
+                emit.truncate(end - n_bytes);
+                return StopOutput { emit, matched: Some(idx) };
+            }
         }
-        self.held = emit.split_off(emit.len() - self.n_undecided(&emit));
+        let n_undecided = self.stop.iter().map(Beginning::matched).max().unwrap_or(0);
+        self.held = emit.split_off(emit.len() - n_undecided);
         StopOutput { emit, matched: None }
     }
 
@@ -48,22 +55,13 @@ impl StopMatcher {
         std::mem::take(&mut self.held)
     }
 
-    /// Where the stop string begins that is complete first, and which one it is.
-    fn first_match(&self, text: &str) -> Option<(usize, usize)> {
-        let matches = self.stop.iter().enumerate().filter(|(_, stop)| !stop.is_empty());
-        matches
-            .filter_map(|(idx, stop)| text.find(stop.as_str()).map(|start| (start + stop.len(), start, idx)))
-            .min()
-            .map(|(_, start, idx)| (start, idx))
-    }
-
-    /// How many bytes at the end of `text` are the beginning of a stop string.
-    fn n_undecided(&self, text: &str) -> usize {
-        let of_one = |stop: &String| {
-            let mut beginnings = stop.char_indices().map(|(at, _)| &stop[..at]).rev();
-            beginnings.find(|beginning| text.ends_with(beginning)).map_or(0, str::len)
-        };
-        self.stop.iter().map(of_one).max().unwrap_or(0)
+    /// The length of the longest stop string that is complete now, and which one it is.
+    fn whole(&self) -> Option<(usize, usize)> {
+        let whole = self.stop.iter().zip(0_usize..).filter(|(it, _)| it.is_whole());
+        // The first of two that are alike.
+        whole
+            .map(|(it, idx)| (it.len(), idx))
+            .max_by_key(|(n_bytes, idx)| (*n_bytes, std::cmp::Reverse(*idx)))
     }
 }
 
@@ -141,6 +139,16 @@ mod tests {
     #[test]
     fn empty_stop_strings_never_match() {
         assert_eq!(run(&["", "é"], &["caf", "è"]), ("cafè".to_owned(), None));
+    }
+
+    #[test]
+    fn a_byte_of_text_costs_the_same_however_much_is_held() {
+        let stop = "a".repeat(1000) + "b";
+        let mut matcher = matcher(&[&stop]);
+        for _ in 0..10_000 {
+            matcher.push("a");
+        }
+        assert!(matcher.stop[0].n_tried <= 2 * 10_000, "{} tries", matcher.stop[0].n_tried);
     }
 
     proptest! {

@@ -26,9 +26,8 @@ impl Blank {
         if seen.last() != Some('\n') {
             return Verdict::Clear;
         }
-        let kept = without_trailing(&seen.text);
-        let n_newlines = seen.text[kept..].matches('\n').count();
-        if n_newlines >= if kept == 0 { MAX_LEADING_NEWLINES } else { MAX_NEWLINES } {
+        let kept = seen.without_trailing(seen.text.len());
+        if seen.n_blank_newlines >= if kept == 0 { MAX_LEADING_NEWLINES } else { MAX_NEWLINES } {
             return Verdict::Cut(kept, Rule::Blank);
         }
         Verdict::Clear

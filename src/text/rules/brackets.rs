@@ -4,11 +4,18 @@
 //! itself it may close in the middle of its first line; at the line's end only if the suffix then still finds what it
 //! closes: in `if check(|):`, `a):` ends before the bracket. And where the rest of the line closes what is not open, as in
 //! `x = |]);`, a text that does not open it contradicts the suffix: it is held until it does, and dropped if it does not.
-//! Brackets in strings and comments do not count.
+//! Brackets in strings and comments do not count, except those of code in a string; and within the string that the cursor
+//! is in, what the rest of the line closes there is not closed by the text either, as in `"{▮}"`.
 
-use super::lexer::{Lexer, Place};
+use std::cmp::Ordering;
+
+use super::lexer::{Lexer, MAX_DEPTH, Place, opener_of, track};
 use super::lines::right_of;
 use super::{Cursor, Rule, Seen, Verdict};
+use crate::beginning::Beginning;
+
+/// Of a rest of a line, what is met.
+const MAX_REST_BYTES: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(super) struct Brackets {
@@ -20,15 +27,33 @@ pub(super) struct Brackets {
     n_missing_openers: usize,
     /// Closed behind the cursor, one after the other.
     closed_behind: Vec<char>,
-    /// The rest of the cursor's line, if it begins with a closing bracket.
+    /// What the rest of the cursor's line begins with, as far as nothing opens in it, if that is a closing bracket.
     rest: String,
+    /// How much of it the text ends with,
+    rest_at_end: Beginning,
+    /// and where that began, up to the last character that is not white space.
+    rest_from: Option<usize>,
     n_closed: usize,
+    /// The string that the cursor is in.
+    string: Option<InString>,
     /// What the rest of the cursor's line closes, if the text has to open it.
     awaited: Vec<char>,
     /// Up to where the text has opened it.
     n_fitting: usize,
+    /// Whether it has now, and how many brackets were open and closed when that was found.
+    is_fitting: bool,
+    counted: (usize, usize),
     /// The code that the cursor's line begins with.
     code: String,
+}
+
+/// A string around the cursor.
+#[derive(Clone, Debug)]
+struct InString {
+    /// How many strings the cursor is in.
+    n_strings: usize,
+    /// So many brackets in its text stay open: the rest of the line closes them.
+    n_kept: usize,
 }
 
 impl Brackets {
@@ -36,9 +61,13 @@ impl Brackets {
     pub(super) fn read(lexer: &mut Lexer, cursor: &Cursor<'_>) -> Self {
         let (mut open, mut code) = (Vec::new(), String::new());
         for next in cursor.prefix.chars() {
-            if lexer.push(next) {
+            let is_code = lexer.push(next);
+            open.truncate(open.len().saturating_sub(lexer.n_dropped()));
+            if is_code {
                 track(next, &mut open);
-                code.push(next);
+                if !lexer.is_in_line_of_string() {
+                    code.push(next);
+                }
             }
             if next == '\n' {
                 code.clear();
@@ -47,33 +76,44 @@ impl Brackets {
         lexer.settle();
         let rest = right_of(cursor.suffix);
         let is_closing = rest.starts_with([')', ']', '}']);
+        let string = InString::find(lexer, rest);
         // A string that the rest of the line does not end is the text's to end; one of several lines may go on.
         let is_text_to_end_string = match lexer.place() {
             Place::String(quote) => !rest.contains(quote),
             Place::LongString(quote) => is_closing && !rest.contains(quote),
             _ => false,
         };
-        let behind = if is_text_to_end_string { lexer.in_code() } else { lexer.clone() };
+        let behind = match lexer.string_around() {
+            _ if is_text_to_end_string => lexer.in_code(),
+            Some(string) if is_text_to_end_interpolation(lexer, string, rest) => lexer.behind_interpolation(),
+            _ => lexer.clone(),
+        };
         let mut awaited = Vec::new();
         if lexer.place() == Place::Code {
             awaited = unmatched_closers(behind.clone(), rest);
-            if !has_other_kind(&open, &awaited) {
+            if !has_other_kind(open.iter().rev().copied(), &awaited) {
                 awaited.clear();
             }
         }
         let closed = unmatched_closers(behind, cursor.suffix);
         let n_closable = n_closable(&open, &closed);
         let n_missing_openers = closed.len().saturating_sub(open.len() - n_closable);
-        let rest = if is_closing { rest.to_owned() } else { String::new() };
+        let rest = if is_closing { without_openers(rest) } else { "" };
+        let is_fitting = awaited.is_empty();
         Self {
             open,
             n_closable,
             n_missing_openers,
             closed_behind: closed,
-            rest,
+            rest: rest.to_owned(),
+            rest_at_end: Beginning::of(rest),
+            rest_from: None,
             n_closed: 0,
+            string,
             awaited,
             n_fitting: 0,
+            is_fitting,
+            counted: (0, 0),
             code,
         }
     }
@@ -81,6 +121,11 @@ impl Brackets {
     /// The code that the cursor's line begins with: no comments, no strings.
     pub(super) fn code(&self) -> &str {
         &self.code
+    }
+
+    /// The same, where it is not needed any more.
+    pub(super) fn take_code(&mut self) -> String {
+        std::mem::take(&mut self.code)
     }
 
     pub(super) fn n_closable(&self) -> usize {
@@ -93,8 +138,18 @@ impl Brackets {
     }
 
     pub(super) fn judge(&mut self, seen: &Seen) -> Verdict {
-        if self.awaited.is_empty() || !has_other_kind(&self.still_open(seen), &self.awaited) {
+        let counted = (seen.opened.len(), seen.n_closed_outer);
+        if !self.awaited.is_empty() && self.counted != counted {
+            self.counted = counted;
+            self.is_fitting = !has_other_kind(self.still_open(seen), &self.awaited);
+        }
+        if self.is_fitting {
             self.n_fitting = seen.text.len();
+        }
+        self.follow_rest(seen);
+        if self.closes_in_string(seen) {
+            let closer = seen.last().map_or(0, char::len_utf8);
+            return Verdict::Cut(seen.text.len() - closer, Rule::Bracket);
         }
         match self.judge_closers(seen) {
             Verdict::Clear if self.n_fitting < seen.text.len() => Verdict::Hold(self.n_fitting),
@@ -127,10 +182,41 @@ impl Brackets {
         end.unwrap_or(seen.text.len()).min(self.n_fitting)
     }
 
-    /// Open behind the text.
-    fn still_open(&self, seen: &Seen) -> Vec<char> {
+    /// Open behind the text, the innermost first.
+    fn still_open<'a>(&'a self, seen: &'a Seen) -> impl ExactSizeIterator<Item = char> + Clone {
         let n_outer = self.open.len().saturating_sub(seen.n_closed_outer);
-        self.open.iter().take(n_outer).chain(&seen.opened).copied().collect()
+        let (outer, own) = (&self.open[..n_outer], seen.opened.as_slice());
+        let at = |idx: usize| {
+            idx.checked_sub(own.len())
+                .map_or_else(|| own[own.len() - 1 - idx], |idx| outer[outer.len() - 1 - idx])
+        };
+        (0..own.len() + outer.len()).map(at)
+    }
+
+    /// Whether the last character closes, in the text of the cursor's string, what the rest of the line closes there.
+    fn closes_in_string(&mut self, seen: &Seen) -> bool {
+        let Some(string) = &self.string else { return false };
+        match seen.n_strings().cmp(&string.n_strings) {
+            Ordering::Greater => false,
+            Ordering::Less => {
+                self.string = None;
+                false
+            }
+            // Code in the string has brackets of its own.
+            Ordering::Equal => seen.open_in_string().is_some_and(|it| it.len() < string.n_kept),
+        }
+    }
+
+    /// Takes the last character of the first line.
+    fn follow_rest(&mut self, seen: &Seen) {
+        let Some(next) = seen.last().filter(|_| seen.n_newlines == 0 && !self.rest_at_end.is_empty()) else {
+            return;
+        };
+        self.rest_at_end.push_char(next);
+        if !next.is_whitespace() {
+            let n = self.rest_at_end.matched();
+            self.rest_from = (n > 0).then(|| seen.text.len() - n);
+        }
     }
 
     /// Holds what may be the rest of the cursor's line until the text's first line is over.
@@ -145,67 +231,97 @@ impl Brackets {
         if seen.n_newlines > 0 {
             return Verdict::Clear;
         }
-        let text = seen.text.trim_end();
-        let held = self.beginnings().find(|it| text.ends_with(it));
-        held.map_or(Verdict::Clear, |it| Verdict::Hold(text.len() - it.len()))
+        self.rest_from.map_or(Verdict::Clear, Verdict::Hold)
     }
 
     /// The length of the text's first line without what the rest of the cursor's line has too, if the suffix then closes
     /// more of what is open.
     fn without_rest(&self, seen: &Seen, line: &str, code: &str) -> Option<usize> {
-        let open = self.still_open(seen);
-        let n_closed = n_matching(&open, &self.closed_behind);
+        let n_closed = n_matching(self.still_open(seen), &self.closed_behind);
         let (line, code) = (line.trim_end(), code.trim_end());
         let written_twice =
             self.beginnings().filter(|it| line.ends_with(it) && code.ends_with(it)).find(|it| {
-                let reopened = it.chars().rev().filter_map(opener_of);
-                let open: Vec<char> = open.iter().copied().chain(reopened).collect();
-                n_matching(&open, &self.closed_behind) > n_closed
+                let reopened = it.chars().filter_map(opener_of);
+                n_matching(reopened.chain(self.still_open(seen)), &self.closed_behind) > n_closed
             });
         written_twice.map(|it| line.len() - it.len())
     }
 
-    /// What the rest of the line begins with, as far as nothing opens in it, the longest first.
+    /// What the rest of the line begins with, the longest first.
     fn beginnings(&self) -> impl Iterator<Item = &str> {
-        let n = self.rest.find(['(', '[', '{', '"', '\'', '`']).unwrap_or(self.rest.len());
-        let ends = self.rest[..n].char_indices().map(|(at, it)| at + it.len_utf8()).rev();
+        let ends = self.rest.char_indices().map(|(at, it)| at + it.len_utf8()).rev();
         ends.map(|end| &self.rest[..end])
     }
 }
 
-/// How many of `closers`, from the first on, close what is open.
-fn n_matching(open: &[char], closers: &[char]) -> usize {
-    let pairs = closers.iter().zip(open.iter().rev());
-    pairs.take_while(|(closer, opener)| opener_of(**closer) == Some(**opener)).count()
+impl InString {
+    /// The string that the lexer's text ends in, if the rest of the line closes brackets in its text.
+    fn find(lexer: &Lexer, rest: &str) -> Option<Self> {
+        let n_strings = lexer.n_strings();
+        let is_text = matches!(lexer.place(), Place::String(_) | Place::LongString(_));
+        if !is_text || lexer.open_in_string().is_empty() {
+            return None;
+        }
+        let mut behind = lexer.clone();
+        let n_kept = lexer.open_in_string().len();
+        for next in rest.chars() {
+            behind.push(next);
+            if behind.n_strings() < n_strings {
+                break;
+            }
+            if behind.place() == lexer.place() && behind.open_in_string().len() < n_kept {
+                return Some(Self { n_strings, n_kept });
+            }
+        }
+        None
+    }
+}
+
+/// Whether code in a string that the rest of the cursor's line ends is not ended there itself.
+fn is_text_to_end_interpolation(lexer: &Lexer, string: Place, rest: &str) -> bool {
+    let (Place::String(quote) | Place::LongString(quote)) = string else { return false };
+    if lexer.place() != Place::Code || !rest.contains(quote) {
+        return false;
+    }
+    let mut behind = lexer.clone();
+    // While the code goes on, strings in it only add to those around it.
+    !rest.chars().any(|next| {
+        behind.push(next);
+        behind.n_strings() == lexer.n_strings() && behind.place() == string
+    })
+}
+
+/// What a text begins with, as far as nothing opens in it and it is worth while.
+fn without_openers(text: &str) -> &str {
+    let n = text.find(['(', '[', '{', '"', '\'', '`']).unwrap_or(text.len());
+    &text[..text.floor_char_boundary(n.min(MAX_REST_BYTES))]
+}
+
+/// How many of `closers`, from the first on, close what is open, the innermost first.
+fn n_matching(open: impl Iterator<Item = char>, closers: &[char]) -> usize {
+    let pairs = closers.iter().zip(open);
+    pairs.take_while(|(closer, opener)| opener_of(**closer) == Some(*opener)).count()
 }
 
 /// Whether one of `closers` meets an open bracket of another kind. What is not open may have been opened before the text
 /// that we were given.
-fn has_other_kind(open: &[char], closers: &[char]) -> bool {
-    n_matching(open, closers) < closers.len().min(open.len())
-}
-
-/// Opens or closes a bracket.
-fn track(next: char, open: &mut Vec<char>) {
-    match next {
-        '(' | '[' | '{' => open.push(next),
-        // What is not open was opened before the text that we were given.
-        ')' | ']' | '}' if open.last().copied() == opener_of(next) => {
-            open.pop();
-        }
-        _ => {}
-    }
+fn has_other_kind(open: impl ExactSizeIterator<Item = char>, closers: &[char]) -> bool {
+    let n_both = closers.len().min(open.len());
+    n_matching(open, closers) < n_both
 }
 
 fn unmatched_closers(mut lexer: Lexer, suffix: &str) -> Vec<char> {
     let (mut open, mut closed) = (Vec::new(), Vec::new());
     for next in suffix.chars() {
-        if !lexer.push(next) {
-            continue;
-        }
+        let is_code = lexer.push(next);
+        open.truncate(open.len().saturating_sub(lexer.n_dropped()));
         match next {
+            _ if !is_code => {}
             ')' | ']' | '}' if open.is_empty() => closed.push(next),
             _ => track(next, &mut open),
+        }
+        if closed.len() == MAX_DEPTH {
+            break;
         }
     }
     closed
@@ -218,15 +334,6 @@ fn n_closable(open: &[char], closed: &[char]) -> usize {
     let Some(first) = closed.first() else { return open.len() };
     let of_other_kind = open.iter().rev().take_while(|it| Some(**it) != opener_of(*first)).count();
     if of_other_kind == open.len() { surplus } else { surplus.max(of_other_kind) }
-}
-
-fn opener_of(closer: char) -> Option<char> {
-    match closer {
-        ')' => Some('('),
-        ']' => Some('['),
-        '}' => Some('{'),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -296,6 +403,70 @@ mod tests {
         check("a.py", "f('(', ", "\n", "x))", "x)", Some(Rule::Bracket));
         check("a.rs", "let x = 1; // (", "\n", " a) b)", " a) b)", None);
         check("a.rs", "f(')', ", ")\n", "'(')", "'('", Some(Rule::Bracket));
+    }
+
+    #[test]
+    fn code_in_a_string_ends_before_the_sign_that_is_there() {
+        let table = [
+            ("a.py", "print(f\"Hello {", "}\")\n", "name}, {items[0]}", "name"),
+            ("a.py", "x = f'{a} {", "} b' + c\n", "d['e']} {f}", "d['e']"),
+            ("a.py", "print(f\"{d[", "]}\")\n", "0]} {e}", "0"),
+            ("a.py", "x = f\"\"\"a\n{", "}\n\"\"\"\n", "b}, {c}", "b"),
+            ("a.py", "print(f\"{a:", "}\")\n", ".2f} {b}", ".2f"),
+            ("a.py", "print(f\"{{{", "}\")\n", "a} b", "a"),
+            ("a.js", "log(`Hello ${", "}`);\n", "name}! ${a[0]}", "name"),
+            ("a.ts", "x = `${a.map((b) => `<b>${", "}</b>`)}`;\n", "b.c}</b> ${d}", "b.c"),
+            ("a.ts", "x = `${", "}`;\n", "a.map((b) => `${b}`)} ${c}", "a.map((b) => `${b}`)"),
+            ("a.kt", "println(\"Hello ${", "}\")\n", "a[\"b\"]}, ${c}", "a[\"b\"]"),
+            ("a.swift", "print(\"Hello \\(", ")\")\n", "a.b(c)), \\(d)", "a.b(c)"),
+            ("a.rb", "puts \"Hello #{", "}\"\n", "a.map { |b| b }}, #{c}", "a.map { |b| b }"),
+            ("a.php", "echo \"Hello {$", "}\";\n", "a['b']} {$c}", "a['b']"),
+            ("a.cs", "var x = $\"Hello {", "}\";\n", "name:0.0} {b}", "name:0.0"),
+            ("a.sh", "echo \"Hello ${", "}\"\n", "name:-x} ${y}", "name:-x"),
+            ("a.sh", "echo \"Hello $(", ")\"\n", "date \"+%Y\") $(x)", "date \"+%Y\""),
+            ("a.scala", "println(s\"Hello ${", "}\")\n", "name} ${b}", "name"),
+            ("a.groovy", "println \"Hello ${", "}\"\n", "name} ${b}", "name"),
+            ("a.dart", "print('Hello ${", "}');\n", "name} ${b}", "name"),
+            ("a.ex", "IO.puts(\"Hello #{", "}\")\n", "name} #{b}", "name"),
+            ("a.pl", "print \"Hello @{[ ", " ]}\";\n", "join(',', @a) ]}", "join(',', @a) "),
+            ("a.jl", "println(\"Hello $(", ")\")\n", "f(a)) $(b)", "f(a)"),
+            ("a.scss", "@import \"a/#{", "}\";\n", "$b}/#{c}", "$b"),
+            // Code goes on in the same line.
+            ("a.js", "log(`${a ? ", " : b}`);\n", "c}` + `${", "c"),
+        ];
+        for (path, prefix, suffix, drawn, text) in table {
+            check(path, prefix, suffix, drawn, text, Some(Rule::Bracket));
+        }
+    }
+
+    #[test]
+    fn in_a_string_the_text_does_not_close_what_the_rest_of_it_closes() {
+        let table = [
+            ("a.rs", "println!(\"Hello {", "}\");\n", "name}, {}", "name"),
+            ("a.rs", "println!(\"{a} {", "}\", b);\n", ":?} {c}", ":?"),
+            ("a.rs", "format!(\"{{{", "}}}\")\n", "name} {}", "name"),
+            ("a.py", "\"Hello {", "}\".format(x)\n", "0}, {1}", "0"),
+            ("a.java", "log.info(\"Loaded {", "} files\", n);\n", "} of {", ""),
+            ("a.cpp", "std::format(\"{", "}\", a);\n", ":.2f} {}", ":.2f"),
+            ("a.py", "re.match(r\"(a|", ")$\", b)\n", "[b)]|(c))+", "[b)]|(c)"),
+        ];
+        for (path, prefix, suffix, drawn, text) in table {
+            check(path, prefix, suffix, drawn, text, Some(Rule::Bracket));
+        }
+        // The rest does not close it, or the text is in another string.
+        check("a.rs", "f(\"{", "\");\n", "a} b\"", "a} b", Some(Rule::Suffix));
+        check("a.rs", "f(\"{", ");\n", "a}\", \"}\"", "a}\", \"}\"", None);
+        check("a.py", "f(\":", ")\")\n", "-) :", "-) :", None);
+    }
+
+    #[test]
+    fn code_in_a_string_that_the_text_is_to_end_is_ended() {
+        let suffix = Some(Rule::Suffix);
+        check("a.py", "print(f\"Hello {", "\")\n", "name}!\", a)", "name}!", suffix);
+        check("a.js", "log(`Hello ${", "`);\n", "name}!`, a)", "name}!", suffix);
+        check("a.py", "print(f\"Hello {", "\n", "name}!\")\nx", "name}!\")", Some(Rule::Line));
+        check("a.py", "print(f\"{d['", "']}\")\n", "k']} {e", "k", suffix);
+        check("a.py", "print(f\"{a}", "\")\n", " {b}!\")", " {b}!", suffix);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::brackets::Brackets;
 use super::language::Language;
-use super::lexer::Place;
+use super::lexer::{Lexer, Place};
 use super::lines::{indentation, left_of, lines_below, right_of};
 use super::{Cursor, Goal};
 
@@ -37,7 +37,7 @@ impl Extent {
         cursor: &Cursor<'_>,
         goal: Goal,
         language: &Language,
-        place: Place,
+        lexer: &Lexer,
         brackets: &Brackets,
     ) -> Self {
         let (left, right) = (left_of(cursor.prefix), right_of(cursor.suffix));
@@ -46,7 +46,8 @@ impl Extent {
             Goal::Block => false,
             Goal::Auto => true,
         };
-        if is_auto && (place != Place::Code || !right.is_empty()) {
+        let is_code = lexer.place() == Place::Code && !lexer.is_in_line_of_string();
+        if is_auto && (!is_code || !right.is_empty()) {
             return Self::Line;
         }
         let code = brackets.code();
@@ -104,9 +105,9 @@ mod tests {
     fn choose(path: &str, prefix: &str, suffix: &str, goal: Goal) -> Extent {
         let cursor = Cursor { prefix, suffix, language: None, path: Some(path) };
         let language = Language::find(None, Some(path));
-        let mut lexer = super::super::lexer::Lexer::new(language);
+        let mut lexer = Lexer::new(language);
         let brackets = Brackets::read(&mut lexer, &cursor);
-        Extent::choose(&cursor, goal, language, lexer.place(), &brackets)
+        Extent::choose(&cursor, goal, language, &lexer, &brackets)
     }
 
     #[test]
@@ -118,6 +119,8 @@ mod tests {
             ("a.py", "x = ", " + 1\n", Extent::Line),
             ("a.py", "x = 'ab", "\n", Extent::Line),
             ("a.py", "# the ", "\n", Extent::Line),
+            ("a.py", "x = f'{", "\n", Extent::Line),
+            ("a.js", "x = `${f(() => {\n  ", "\n})}`\n", block(Some(2), None)),
             ("a.py", "\"\"\"Gives\n", "\n", Extent::Line),
             ("a.py", "x = ", "\ny = 2\n", statement(0, 0)),
             ("a.py", "x = f(1, ", "\ny = 2\n", statement(0, 1)),

@@ -18,11 +18,40 @@ pub(crate) struct Language {
     pub(crate) has_triple_quotes: bool,
     /// Whether `'` stands before one character, or before the name of a lifetime.
     pub(crate) has_char_quotes: bool,
+    /// How strings hold code.
+    pub(crate) interpolation: Option<Interpolation>,
     /// What the line before a deeper one ends with, besides an open bracket.
     pub(crate) openers: &'static [&'static str],
     /// Words that a line of the outer indentation may begin with and still belong to the block.
     pub(crate) continuations: &'static [&'static str],
 }
+
+/// Code in strings.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Interpolation {
+    /// What the code begins with; the bracket in it is closed at the code's end.
+    pub(crate) starts: &'static [&'static str],
+    /// Quotes of the strings that hold code.
+    pub(crate) quotes: &'static [char],
+    /// One of these stands before the quote, with other letters of a kind of string at most; empty: nothing needs to.
+    pub(crate) marks: &'static [char],
+    /// What a brace is that stands alone in `starts`.
+    pub(crate) brace: Brace,
+}
+
+/// Whether a lone brace in a string begins code, which the character behind it may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Brace {
+    /// It does.
+    Code,
+    /// Two are one brace of text.
+    Doubled,
+    /// Text, except before a `$`.
+    BeforeDollar,
+}
+
+const DOLLAR_BRACE: Interpolation =
+    Interpolation { starts: &["${"], quotes: &['"'], marks: &[], brace: Brace::Code };
 
 const PLAIN: Language = Language {
     names: &[],
@@ -32,6 +61,7 @@ const PLAIN: Language = Language {
     long_quotes: &[],
     has_triple_quotes: false,
     has_char_quotes: false,
+    interpolation: None,
     openers: &[],
     continuations: &[],
 };
@@ -39,13 +69,19 @@ const PLAIN: Language = Language {
 const C_LIKE: Language =
     Language { line_comments: &["//"], block_comment: Some(("/*", "*/")), quotes: &['"', '\''], ..PLAIN };
 
-const LANGUAGES: [Language; 19] = [
+const LANGUAGES: [Language; 25] = [
     Language { names: &["rust", "rs"], quotes: &[], long_quotes: &['"'], has_char_quotes: true, ..C_LIKE },
     Language {
         names: &["python", "py", "pyi", "pyx", "starlark", "bzl"],
         line_comments: &["#"],
         quotes: &['"', '\''],
         has_triple_quotes: true,
+        interpolation: Some(Interpolation {
+            starts: &["{"],
+            quotes: &['"', '\''],
+            marks: &['f', 'F', 't', 'T'],
+            brace: Brace::Doubled,
+        }),
         openers: &[":"],
         continuations: &["elif", "else", "except", "finally"],
         ..PLAIN
@@ -66,6 +102,7 @@ const LANGUAGES: [Language; 19] = [
             "cts",
         ],
         long_quotes: &['`'],
+        interpolation: Some(Interpolation { quotes: &['`'], ..DOLLAR_BRACE }),
         openers: &["=>"],
         ..C_LIKE
     },
@@ -90,17 +127,55 @@ const LANGUAGES: [Language; 19] = [
         ],
         ..C_LIKE
     },
+    Language { names: &["java", "zig", "solidity", "sol", "proto"], ..C_LIKE },
     Language {
-        names: &["java", "csharp", "cs", "groovy", "gradle", "dart", "zig", "solidity", "sol", "proto"],
+        names: &["csharp", "cs"],
+        interpolation: Some(Interpolation {
+            starts: &["{"],
+            quotes: &['"'],
+            marks: &['$'],
+            brace: Brace::Doubled,
+        }),
         ..C_LIKE
     },
-    Language { names: &["kotlin", "kt", "kts", "swift", "scala", "sbt"], has_triple_quotes: true, ..C_LIKE },
-    Language { names: &["css", "scss", "less"], ..C_LIKE },
-    Language { names: &["php"], line_comments: &["//", "#"], ..C_LIKE },
+    Language {
+        names: &["kotlin", "kt", "kts", "scala", "sbt", "groovy", "gradle"],
+        has_triple_quotes: true,
+        interpolation: Some(DOLLAR_BRACE),
+        ..C_LIKE
+    },
+    Language {
+        names: &["dart"],
+        has_triple_quotes: true,
+        interpolation: Some(Interpolation { quotes: &['"', '\''], ..DOLLAR_BRACE }),
+        ..C_LIKE
+    },
+    Language {
+        names: &["swift"],
+        has_triple_quotes: true,
+        interpolation: Some(Interpolation { starts: &["\\("], ..DOLLAR_BRACE }),
+        ..C_LIKE
+    },
+    Language {
+        names: &["css", "scss", "less"],
+        interpolation: Some(Interpolation { starts: &["#{", "@{"], quotes: &['"', '\''], ..DOLLAR_BRACE }),
+        ..C_LIKE
+    },
+    Language {
+        names: &["php"],
+        line_comments: &["//", "#"],
+        interpolation: Some(Interpolation {
+            starts: &["{", "${"],
+            brace: Brace::BeforeDollar,
+            ..DOLLAR_BRACE
+        }),
+        ..C_LIKE
+    },
     Language {
         names: &["ruby", "rb", "rake", "gemspec", "crystal"],
         line_comments: &["#"],
         quotes: &['"', '\''],
+        interpolation: Some(Interpolation { starts: &["#{"], ..DOLLAR_BRACE }),
         openers: &["do", "then", "begin", "else"],
         continuations: &["end", "else", "elsif", "rescue", "ensure", "when"],
         ..PLAIN
@@ -109,6 +184,7 @@ const LANGUAGES: [Language; 19] = [
         names: &["elixir", "ex", "exs"],
         line_comments: &["#"],
         has_triple_quotes: true,
+        interpolation: Some(Interpolation { starts: &["#{"], ..DOLLAR_BRACE }),
         openers: &["do", "->", "else"],
         continuations: &["end", "else", "rescue", "after"],
         ..PLAIN
@@ -127,26 +203,28 @@ const LANGUAGES: [Language; 19] = [
         line_comments: &["#"],
         long_quotes: &['"', '\''],
         quotes: &[],
+        interpolation: Some(Interpolation { starts: &["${", "$("], ..DOLLAR_BRACE }),
         openers: &["do", "then", "else", "in"],
         continuations: &["done", "fi", "else", "elif", "esac", "end"],
         ..PLAIN
     },
+    Language { names: &["r"], line_comments: &["#"], ..PLAIN },
     Language {
-        names: &[
-            "perl",
-            "pl",
-            "pm",
-            "r",
-            "julia",
-            "jl",
-            "make",
-            "makefile",
-            "mk",
-            "cmake",
-            "dockerfile",
-            "nix",
-        ],
+        names: &["perl", "pl", "pm"],
         line_comments: &["#"],
+        interpolation: Some(Interpolation { starts: &["${", "@{"], ..DOLLAR_BRACE }),
+        ..PLAIN
+    },
+    Language {
+        names: &["julia", "jl"],
+        line_comments: &["#"],
+        interpolation: Some(Interpolation { starts: &["$("], ..DOLLAR_BRACE }),
+        ..PLAIN
+    },
+    Language {
+        names: &["make", "makefile", "mk", "cmake", "dockerfile", "nix"],
+        line_comments: &["#"],
+        interpolation: Some(Interpolation { starts: &["${", "$("], ..DOLLAR_BRACE }),
         ..PLAIN
     },
     Language {

@@ -1,10 +1,11 @@
 //! Tells code from strings and comments, one character at a time.
 //!
-//! As much of a lexer as counting brackets needs, for every language of the table alike. What it does not know (regular
-//! expressions, raw strings, nested comments) it reads as ordinary strings and code; a string of one line ends with
-//! its line, so that a mistake does not last.
+//! As much of a lexer as counting brackets needs, for every language of the table alike. Code in a string, as in
+//! `f"{name}"`, is code, and so are the brackets around it. What it does not know (regular expressions, raw strings,
+//! nested comments) it reads as ordinary strings and code; a string of one line ends with its line, whatever code is
+//! open in it, so that a mistake does not last.
 
-use super::language::Language;
+use super::language::{Brace, Interpolation, Language};
 
 /// Where the text so far ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +29,42 @@ pub(crate) struct Lexer {
     quotes: Option<(char, usize)>,
     /// Whether the string has three quotes at either end.
     is_triple: bool,
+    /// How the string holds code, if it does.
+    interpolation: Option<&'static Interpolation>,
+    /// Whether what stood before the last quote in code says that the string holds code.
+    is_marked: bool,
+    /// Brackets that are open in the text of the string, which stand for nothing in code.
+    in_string: Vec<char>,
+    /// The strings that hold the code in which the text ends, the innermost last.
+    around: Vec<Around>,
+    /// The last character was a lone brace, and the next one says whether it begins code.
+    is_brace_fresh: bool,
+    /// How many open brackets of code the last character made none.
+    n_dropped: usize,
     /// `'` and what followed it, where it may be a character or a lifetime.
     char_quote: Option<usize>,
     /// The last characters of code or of a comment, as long as a marker of one is.
     recent: String,
 }
 
-/// The longest marker of a comment.
+/// A string with code in it.
+#[derive(Clone, Debug)]
+struct Around {
+    place: Place,
+    is_triple: bool,
+    interpolation: Option<&'static Interpolation>,
+    in_string: Vec<char>,
+    /// Open in the code, that at its beginning included.
+    open: Vec<char>,
+    /// Whether the code goes on over lines.
+    has_lines: bool,
+}
+
+/// More brackets than anything has that is written by hand; of what is open, the innermost are known.
+pub(super) const MAX_DEPTH: usize = 256;
+/// More strings in code in strings.
+const MAX_AROUND: usize = 16;
+/// The longest marker of a comment, and of code in a string.
 const MAX_MARKER: usize = 4;
 
 impl Lexer {
@@ -45,6 +75,12 @@ impl Lexer {
             is_escaped: false,
             quotes: None,
             is_triple: false,
+            interpolation: None,
+            is_marked: false,
+            in_string: Vec::new(),
+            around: Vec::new(),
+            is_brace_fresh: false,
+            n_dropped: 0,
             char_quote: None,
             recent: String::new(),
         }
@@ -59,29 +95,82 @@ impl Lexer {
         Self::new(self.language)
     }
 
+    /// The same behind the end of the code that a string holds.
+    pub(crate) fn behind_interpolation(&self) -> Self {
+        let mut behind = self.clone();
+        behind.end_interpolation();
+        behind
+    }
+
+    /// How many strings the text ends in: the one around code, and one in that code, are two.
+    pub(crate) fn n_strings(&self) -> usize {
+        self.around.len() + usize::from(matches!(self.place, Place::String(_) | Place::LongString(_)))
+    }
+
+    /// The string around the code that the text ends in.
+    pub(crate) fn string_around(&self) -> Option<Place> {
+        self.around.last().map(|it| it.place)
+    }
+
+    /// Whether the text ends in code that a string holds and that began in this line.
+    pub(crate) fn is_in_line_of_string(&self) -> bool {
+        self.around.last().is_some_and(|it| !it.has_lines)
+    }
+
+    /// Brackets that are open in the text of the string that the text ends in.
+    pub(crate) fn open_in_string(&self) -> &[char] {
+        &self.in_string
+    }
+
+    /// How many open brackets of code the last character made none: a second brace, or the end of the line that ends
+    /// the string around them.
+    pub(crate) fn n_dropped(&self) -> usize {
+        self.n_dropped
+    }
+
     /// Decides at the cursor what more text would decide: one quote begins a string, not three of them.
     pub(crate) fn settle(&mut self) {
         if let Some((quote, 1)) = self.quotes.filter(|_| self.place == Place::Code) {
             self.begin_string(quote, false);
         }
+        self.is_brace_fresh = false;
     }
 
     /// Takes the next character. Says whether it is code: neither in a string or comment, nor a quote.
     pub(crate) fn push(&mut self, next: char) -> bool {
+        self.n_dropped = 0;
+        if std::mem::take(&mut self.is_brace_fresh) && self.is_brace_of_text(next) {
+            self.end_interpolation();
+            self.n_dropped = 1;
+            if next == '{' {
+                return false;
+            }
+        }
+        if next == '\n' && !self.is_escaped {
+            self.end_strings_of_line();
+        }
+        self.push_at_place(next)
+    }
+
+    fn push_at_place(&mut self, next: char) -> bool {
         match self.place {
-            Place::Code => self.push_code(next),
+            Place::Code => {
+                let n_around = self.around.len();
+                let is_code = self.push_code(next);
+                // A bracket that code begins with is counted there.
+                if is_code && self.around.len() == n_around {
+                    self.count(next);
+                }
+                is_code
+            }
             Place::String(quote) => {
                 if next == '\n' && !self.is_escaped {
                     self.place = Place::Code;
                     return true;
                 }
-                self.push_string(quote, next);
-                false
+                self.push_string(quote, next)
             }
-            Place::LongString(quote) => {
-                self.push_string(quote, next);
-                false
-            }
+            Place::LongString(quote) => self.push_string(quote, next),
             Place::LineComment => {
                 if next == '\n' {
                     self.place = Place::Code;
@@ -145,7 +234,7 @@ impl Lexer {
                 }
                 (false, 1) => {
                     self.begin_string(quote, false);
-                    return self.push(next);
+                    return self.push_at_place(next);
                 }
                 // An empty string, and code behind it.
                 (false, _) => {}
@@ -157,6 +246,7 @@ impl Lexer {
         }
         let is_long = self.language.long_quotes.contains(&next);
         if is_long || self.language.quotes.contains(&next) {
+            self.is_marked = self.has_mark();
             if self.language.has_triple_quotes {
                 self.quotes = Some((next, 1));
             } else {
@@ -166,6 +256,10 @@ impl Lexer {
             return false;
         }
         self.remember(next);
+        if self.is_in_line_of_string() {
+            // `f"{n:#x}"` has no comment.
+            return true;
+        }
         if self.language.block_comment.is_some_and(|(start, _)| self.recent.ends_with(start)) {
             self.place = Place::BlockComment;
             self.recent.clear();
@@ -182,32 +276,112 @@ impl Lexer {
         let is_long = is_triple || self.language.long_quotes.contains(&quote);
         self.place = if is_long { Place::LongString(quote) } else { Place::String(quote) };
         self.is_triple = is_triple;
+        let holds_code =
+            |it: &&Interpolation| it.quotes.contains(&quote) && (it.marks.is_empty() || self.is_marked);
+        self.interpolation = self.language.interpolation.as_ref().filter(holds_code);
         self.is_escaped = false;
         self.quotes = None;
+        self.in_string.clear();
         self.recent.clear();
     }
 
-    fn push_string(&mut self, quote: char, next: char) {
-        if self.is_escaped {
-            self.is_escaped = false;
+    /// Says whether the character is the bracket that code begins with.
+    fn push_string(&mut self, quote: char, next: char) -> bool {
+        let was_escaped = std::mem::take(&mut self.is_escaped);
+        if was_escaped || next != quote {
             self.quotes = None;
-            return;
-        }
-        if next == '\\' {
-            self.is_escaped = true;
-            self.quotes = None;
-            return;
-        }
-        if next != quote {
-            self.quotes = None;
-            return;
+            self.remember(next);
+            let begins = |it: &&str| self.recent.ends_with(*it) && was_escaped == it.starts_with('\\');
+            let start = self.interpolation.and_then(|it| it.starts.iter().rfind(|it| begins(it)));
+            if let Some(start) = start.filter(|_| self.around.len() < MAX_AROUND) {
+                self.begin_interpolation(next, *start == "{");
+                return true;
+            }
+            if was_escaped {
+                self.recent.clear();
+            } else if next == '\\' {
+                self.is_escaped = true;
+            } else {
+                track(next, &mut self.in_string);
+            }
+            return false;
         }
         let n_quotes = self.quotes.map_or(0, |(_, n_quotes)| n_quotes) + 1;
         if n_quotes == if self.is_triple { 3 } else { 1 } {
             self.place = Place::Code;
             self.quotes = None;
+            self.in_string.clear();
+            self.recent.clear();
         } else {
             self.quotes = Some((quote, n_quotes));
+        }
+        false
+    }
+
+    /// Whether what stands before a quote says that the string holds code: `f`, or `rf`, but not the end of a word.
+    fn has_mark(&self) -> bool {
+        let Some(interpolation) = &self.language.interpolation else { return false };
+        let is_of_word = |it: char| it.is_alphanumeric() || "_$@".contains(it);
+        let word = self.recent.rsplit(|it| !is_of_word(it)).next().unwrap_or_default();
+        word.contains(interpolation.marks)
+            && word.chars().all(|it| interpolation.marks.contains(&it) || "rR@".contains(it))
+    }
+
+    /// Whether a lone brace begins no code, as `next` says.
+    fn is_brace_of_text(&self, next: char) -> bool {
+        let interpolation = self.around.last().and_then(|it| it.interpolation);
+        interpolation.is_some_and(|it| match it.brace {
+            Brace::Code => false,
+            Brace::Doubled => next == '{',
+            Brace::BeforeDollar => next != '$',
+        })
+    }
+
+    fn begin_interpolation(&mut self, bracket: char, is_brace: bool) {
+        self.around.push(Around {
+            place: self.place,
+            is_triple: self.is_triple,
+            interpolation: self.interpolation,
+            in_string: std::mem::take(&mut self.in_string),
+            open: vec![bracket],
+            has_lines: false,
+        });
+        self.place = Place::Code;
+        self.is_brace_fresh = is_brace;
+        self.recent.clear();
+    }
+
+    fn end_interpolation(&mut self) {
+        let Some(around) = self.around.pop() else { return };
+        self.place = around.place;
+        self.is_triple = around.is_triple;
+        self.interpolation = around.interpolation;
+        self.in_string = around.in_string;
+        self.is_escaped = false;
+        self.quotes = None;
+        self.char_quote = None;
+        self.recent.clear();
+    }
+
+    /// Counts the brackets of code in a string, which ends with the last of them.
+    fn count(&mut self, next: char) {
+        let Some(around) = self.around.last_mut() else { return };
+        track(next, &mut around.open);
+        if around.open.is_empty() {
+            self.end_interpolation();
+        }
+    }
+
+    /// At the end of a line: strings of one line end, and what is open in the code that they hold is dropped.
+    fn end_strings_of_line(&mut self) {
+        let first = self.around.iter().position(|it| matches!(it.place, Place::String(_)));
+        if let Some(n_kept) = first {
+            self.n_dropped += self.around[n_kept..].iter().map(|it| it.open.len()).sum::<usize>();
+            self.around.truncate(n_kept + 1);
+            self.end_interpolation();
+        }
+        if let Some(around) = self.around.last_mut() {
+            around.has_lines = true;
         }
     }
 
@@ -216,6 +390,32 @@ impl Lexer {
             self.recent.remove(0);
         }
         self.recent.push(next);
+    }
+}
+
+/// Opens or closes a bracket.
+pub(super) fn track(next: char, open: &mut Vec<char>) {
+    match next {
+        '(' | '[' | '{' => {
+            if open.len() == MAX_DEPTH {
+                open.remove(0);
+            }
+            open.push(next);
+        }
+        // What is not open was opened before the text that we were given.
+        ')' | ']' | '}' if open.last().copied() == opener_of(next) => {
+            open.pop();
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn opener_of(closer: char) -> Option<char> {
+    match closer {
+        ')' => Some('('),
+        ']' => Some('['),
+        '}' => Some('{'),
+        _ => None,
     }
 }
 
@@ -246,7 +446,7 @@ mod tests {
             ("rust", "/* ( */ { // [", "/ { /", Place::LineComment),
             ("rust", "/* (", "/", Place::BlockComment),
             ("rust", "a / b // (\n* c", "a / b /\n* c", Place::Code),
-            ("javascript", "`a ${b} (\n` + '}'", " + ", Place::Code),
+            ("javascript", "`a ${b} (\n` + '}'", "{b} + ", Place::Code),
             ("javascript", "\"it's\" // don't\n(", " /\n(", Place::Code),
             ("go", "x := `(\n[`\n{", "x := \n{", Place::Code),
             ("lua", "--[[ ( \n ]] x -- (", "- x -", Place::LineComment),
@@ -260,5 +460,59 @@ mod tests {
             assert_eq!(at, place, "{language}: {text}");
             assert_eq!(got, code, "{language}: {text}");
         }
+    }
+
+    #[test]
+    fn code_in_strings_is_code() {
+        let table: [(&str, &str, &str, Place); 26] = [
+            ("python", "f\"a (b) {c[0]} (\" + d", "f{c[0]} + d", Place::Code),
+            ("python", "f\"{{a}} {b}\"", "f{{b}", Place::Code),
+            ("python", "rf'{a} (' + (", "rf{a} + (", Place::Code),
+            ("python", "f'{d[\"k\"]}' (", "f{d[]} (", Place::Code),
+            ("python", "f\"{d[\"k\"]}\" (", "f{d[]} (", Place::Code),
+            ("python", "f'''{a}\n{b", "f{a}{b", Place::Code),
+            ("python", "f\"{n:#x} {m}\"", "f{n:#x}{m}", Place::Code),
+            ("python", "self(\"{a}\", of\"{b}\")", "self(, of)", Place::Code),
+            ("python", "f\"{a\nb = (", "f{a\nb = (", Place::Code),
+            ("javascript", "`a ${f(`b ${c} d`)} e`", "{f({c})}", Place::Code),
+            ("javascript", "`\\${a} $b {c}`;", ";", Place::Code),
+            ("javascript", "\"${a}\" + '${b}'", " + ", Place::Code),
+            ("javascript", "`${a.map((b) => {\n  (", "{a.map((b) => {\n  (", Place::Code),
+            ("kotlin", "\"$a ${b[\"c\"]} d\" (", "{b[]} (", Place::Code),
+            ("swift", "\"a \\(b.map { $0 }) \\n(\" + c", "(b.map { $0 }) + c", Place::Code),
+            ("ruby", "\"#{a} #b\" '#{c}'", "{a} ", Place::Code),
+            ("csharp", "$\"{a:0.00} {{b}}\" + \"{c}\"", "${a:0.00}{ + ", Place::Code),
+            ("csharp", "$@\"{a}\"", "$@{a}", Place::Code),
+            ("php", "\"{$a['b']} {c} ${d}\"", "{$a[]}{{d}", Place::Code),
+            ("shell", "\"${a} $(b \"c\") $d\" (", "{a}(b ) (", Place::Code),
+            ("shell", "'${a}' \"${b#c}\"", " {b#c}", Place::Code),
+            ("dart", "'${a}' \"${b}\"", "{a} {b}", Place::Code),
+            ("elixir", "\"#{a |> b(1)}\"", "{a |> b(1)}", Place::Code),
+            ("perl", "\"@{[ a ]} ${b}\"", "{[ a ]}{b}", Place::Code),
+            ("julia", "\"$(a + 1)\"", "(a + 1)", Place::Code),
+            ("rust", "println!(\"{a} {\", b)", "println!(, b)", Place::Code),
+        ];
+        for (language, text, code, place) in table {
+            let (got, at) = read(language, text);
+            assert_eq!(at, place, "{language}: {text}");
+            assert_eq!(got, code, "{language}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_line_ends_the_strings_of_one_line_with_the_code_in_them_and_tells_what_that_drops() {
+        let mut lexer = Lexer::new(Language::find(Some("python"), None));
+        "x = f\"{a[f'{(".chars().for_each(|it| {
+            lexer.push(it);
+        });
+        assert_eq!(lexer.n_strings(), 2);
+        assert!(lexer.push('\n'));
+        assert_eq!((lexer.n_strings(), lexer.n_dropped(), lexer.place()), (0, 4, Place::Code));
+        assert_eq!((lexer.push('x'), lexer.n_dropped()), (true, 0));
+        let mut lexer = Lexer::new(Language::find(Some("csharp"), None));
+        "$\"{{".chars().for_each(|it| {
+            lexer.push(it);
+        });
+        assert_eq!((lexer.n_dropped(), lexer.place()), (1, Place::String('"')));
     }
 }

@@ -2,6 +2,8 @@
 
 /// Columns of a tab. Only lines of one file are compared, and a file rarely mixes tabs with spaces.
 const TAB_COLUMNS: usize = 4;
+/// Longer lines are data, which nothing is compared with.
+pub(crate) const MAX_LINE_BYTES: usize = 4096;
 
 /// The part of the cursor's line that stands before it.
 pub(crate) fn left_of(prefix: &str) -> &str {
@@ -26,5 +28,9 @@ pub(crate) fn indentation(line: &str) -> usize {
 
 /// The letters, digits and `_` of a line: what of it does not depend on taste.
 pub(crate) fn words(line: &str) -> impl Iterator<Item = char> {
-    line.chars().filter(|it| it.is_alphanumeric() || *it == '_')
+    line.chars().filter(|it| is_of_word(*it))
+}
+
+pub(crate) fn is_of_word(it: char) -> bool {
+    it.is_alphanumeric() || it == '_'
 }

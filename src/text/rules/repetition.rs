@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::lines::{left_of, words};
+use super::lines::{MAX_LINE_BYTES, left_of, words};
 use super::{Rule, Seen, Verdict};
 
 /// The longest block whose repetition is seen.
@@ -26,12 +26,26 @@ const MAX_SEPARATOR: usize = 120;
 
 #[derive(Clone, Debug)]
 pub(super) struct Repetition {
-    /// The last whole lines, of the prefix at first; each with where it begins in the text.
-    lines: VecDeque<(String, usize)>,
-    /// What the cursor's line begins with.
-    left: String,
+    /// The last whole lines, of the prefix at first; each with where it begins in the text. `None`: too long to be
+    /// anything but data, and like no other.
+    lines: VecDeque<(Option<String>, usize)>,
+    /// What the cursor's line begins with, unless that is data.
+    left: Option<String>,
+    /// The last line as far as it was compared, up to its last character that is not white space.
+    compared: Compared,
     /// By period, less one: how many of the last lines are those before them.
     runs: [usize; MAX_PERIOD],
+}
+
+/// How the last line goes on with lines before it.
+#[derive(Clone, Debug, Default)]
+struct Compared {
+    /// By period, less one: whether the line that many lines before begins as the last one does.
+    goes_on: [bool; MAX_PERIOD],
+    /// Bytes of the last line, with what stands before it in the prefix.
+    n_bytes: usize,
+    /// Where what was not compared begins in the text.
+    from: usize,
 }
 
 impl Repetition {
@@ -43,10 +57,13 @@ impl Repetition {
             .rsplit('\n')
             .filter(|it| !it.trim().is_empty())
             .take(n_kept)
-            .map(|it| (it.trim_end().to_owned(), 0))
+            .map(|it| (comparable(it), 0))
             .collect();
         lines.make_contiguous().reverse();
-        Self { lines, left: left.to_owned(), runs: [0; MAX_PERIOD] }
+        let left = (left.len() <= MAX_LINE_BYTES).then(|| left.to_owned());
+        let mut it = Self { lines, left, compared: Compared::default(), runs: [0; MAX_PERIOD] };
+        it.begin_line(0, it.left.as_ref().map(|it| it.trim_end().to_owned()).as_deref());
+        it
     }
 
     pub(super) fn judge(&mut self, seen: &Seen) -> Verdict {
@@ -54,12 +71,13 @@ impl Repetition {
             if let Some(at) = repeated_unit(seen.line()) {
                 return Verdict::Cut(seen.line_start + at, Rule::Repetition);
             }
+            self.compare(seen);
             return self.held_from(seen).map_or(Verdict::Clear, Verdict::Hold);
         }
-        let line = self.whole_line(seen, seen.ended_line());
-        if !line.trim().is_empty() {
-            self.take(line, seen.line_start);
+        if !self.is_blank(seen, seen.ended_line()) {
+            self.take(self.whole_line(seen, seen.ended_line()), seen.line_start);
         }
+        self.begin_line(seen.text.len(), Some(""));
         match self.cut() {
             Some(at) => Verdict::Cut(at, Rule::Repetition),
             None => self.held_from(seen).map_or(Verdict::Clear, Verdict::Hold),
@@ -69,23 +87,31 @@ impl Repetition {
     /// A repetition that the end of the text made whole, or broke off.
     pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
         let mut at_end = self.clone();
-        let line = self.whole_line(seen, seen.line());
-        if !seen.text.ends_with('\n') && !line.trim().is_empty() {
-            at_end.take(line, seen.line_start);
+        if !seen.text.ends_with('\n') && !self.is_blank(seen, seen.line()) {
+            at_end.take(self.whole_line(seen, seen.line()), seen.line_start);
         }
         at_end.cut()
     }
 
-    /// A line with what stands before it in the prefix.
-    fn whole_line(&self, seen: &Seen, line: &str) -> String {
-        let left = if seen.line_start == 0 { self.left.as_str() } else { "" };
-        format!("{left}{}", line.trim_end())
+    /// What stands before a line in the prefix; `None`: data.
+    fn left_of(&self, seen: &Seen) -> Option<&str> {
+        if seen.line_start == 0 { self.left.as_deref() } else { Some("") }
     }
 
-    fn take(&mut self, line: String, start: usize) {
+    fn is_blank(&self, seen: &Seen, line: &str) -> bool {
+        line.trim().is_empty() && self.left_of(seen).is_some_and(|it| it.trim().is_empty())
+    }
+
+    /// A line with what stands before it in the prefix.
+    fn whole_line(&self, seen: &Seen, line: &str) -> Option<String> {
+        let left = self.left_of(seen)?;
+        comparable(line).and_then(|line| comparable(&format!("{left}{line}")))
+    }
+
+    fn take(&mut self, line: Option<String>, start: usize) {
         for (run, period) in self.runs.iter_mut().zip(1..) {
-            let same = self.lines.len().checked_sub(period).and_then(|idx| self.lines.get(idx));
-            *run = if same.is_some_and(|(before, _)| *before == line) { *run + 1 } else { 0 };
+            let same = line.is_some() && line_before(&self.lines, period) == line.as_deref();
+            *run = if same { *run + 1 } else { 0 };
         }
         self.lines.push_back((line, start));
         if self.lines.len() > 2 * MAX_PERIOD {
@@ -97,8 +123,14 @@ impl Repetition {
     fn cut(&self) -> Option<usize> {
         let is_whole = |&(run, period): &(usize, usize)| {
             run >= period.max(MIN_RUN) && {
-                let n_words: usize =
-                    self.lines.iter().rev().take(run).map(|(line, _)| words(line).count()).sum();
+                let n_words: usize = self
+                    .lines
+                    .iter()
+                    .rev()
+                    .take(run)
+                    .filter_map(|(it, _)| it.as_deref())
+                    .map(|it| words(it).count())
+                    .sum();
                 n_words >= MIN_WORDS
             }
         };
@@ -113,16 +145,48 @@ impl Repetition {
 
     /// Where the longest run begins that the last line may still go on with.
     fn held_from(&self, seen: &Seen) -> Option<usize> {
-        let is_at_start = seen.text.ends_with('\n');
-        let start = if is_at_start { seen.text.len() } else { seen.line_start };
-        let line = if is_at_start { String::new() } else { self.whole_line(seen, seen.line()) };
-        let goes_on = |period: usize| {
-            let same = self.lines.len().checked_sub(period).and_then(|idx| self.lines.get(idx));
-            same.is_some_and(|(before, _)| before.starts_with(&line))
-        };
-        let going = self.runs.iter().copied().zip(1..).filter(|(_, period)| goes_on(*period));
-        going.filter_map(|(run, _)| if run == 0 { Some(start) } else { self.start_of(run) }).min()
+        let start = if seen.text.ends_with('\n') { seen.text.len() } else { seen.line_start };
+        let going = self.runs.iter().zip(self.compared.goes_on).filter(|(_, goes_on)| *goes_on);
+        going.filter_map(|(run, _)| if *run == 0 { Some(start) } else { self.start_of(*run) }).min()
     }
+
+    /// A new line, which begins with `left` in the prefix.
+    fn begin_line(&mut self, start: usize, left: Option<&str>) {
+        let goes_on = |period: usize| {
+            let before = line_before(&self.lines, period);
+            left.zip(before).is_some_and(|(left, before)| before.starts_with(left))
+        };
+        let goes_on = std::array::from_fn(|idx| goes_on(idx + 1));
+        self.compared = Compared { goes_on, n_bytes: left.map_or(0, str::len), from: start };
+    }
+
+    /// Takes the last character: with the white space before it, if it is none itself.
+    fn compare(&mut self, seen: &Seen) {
+        if seen.last().is_none_or(char::is_whitespace) {
+            return;
+        }
+        // White space that the prefix ends with was not compared either.
+        let left = if self.compared.from == 0 { self.left.as_deref().unwrap_or_default() } else { "" };
+        let left = &left[left.len().min(self.compared.n_bytes)..];
+        let next = &seen.text[self.compared.from..];
+        for (goes_on, period) in self.compared.goes_on.iter_mut().zip(1..) {
+            let rest = line_before(&self.lines, period).and_then(|it| it.get(self.compared.n_bytes..));
+            *goes_on &= rest.and_then(|it| it.strip_prefix(left)).is_some_and(|it| it.starts_with(next));
+        }
+        self.compared.n_bytes += left.len() + next.len();
+        self.compared.from = seen.text.len();
+    }
+}
+
+/// A line to compare with others, if it is not data.
+fn comparable(line: &str) -> Option<String> {
+    let line = line.trim_end();
+    (line.len() <= MAX_LINE_BYTES).then(|| line.to_owned())
+}
+
+/// The line that many lines before the last one, which is no whole one yet.
+fn line_before(lines: &VecDeque<(Option<String>, usize)>, period: usize) -> Option<&str> {
+    lines.len().checked_sub(period).and_then(|idx| lines.get(idx)).and_then(|(line, _)| line.as_deref())
 }
 
 /// Where the last of the characters begin that a line repeats at its end.

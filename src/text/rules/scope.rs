@@ -1,18 +1,22 @@
 //! Where the line, the statement or the block ends that is to be completed.
 
-use super::blank::without_trailing;
 use super::extent::{Block, Extent, block_below, indentation_below};
 use super::language::Language;
 use super::lines::{indentation, left_of};
 use super::{Cursor, Rule, Seen, Verdict};
+
+/// Of the code before the cursor, what may open a block: a word or a sign.
+const MAX_CODE_BYTES: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     language: &'static Language,
     off: Vec<Rule>,
     extent: Extent,
-    /// The cursor's line before the cursor: all of it, and its code alone.
-    left: String,
+    /// Columns of the white space that the cursor's line begins with, and whether that is all before the cursor.
+    left_indentation: usize,
+    is_left_blank: bool,
+    /// What the code before the cursor in its line ends with.
     left_code: String,
     /// Indentation of the next line behind the cursor's.
     below: Option<usize>,
@@ -30,12 +34,14 @@ impl Scope {
         language: &'static Language,
         off: &[Rule],
     ) -> Self {
+        let n_before = left_code.len().saturating_sub(MAX_CODE_BYTES);
         Self {
             language,
             off: off.to_vec(),
             extent,
-            left: left_of(cursor.prefix).to_owned(),
-            left_code: left_code.to_owned(),
+            left_indentation: indentation(left_of(cursor.prefix)),
+            is_left_blank: left_of(cursor.prefix).trim().is_empty(),
+            left_code: left_code[left_code.ceil_char_boundary(n_before)..].to_owned(),
             below: indentation_below(cursor.suffix),
             is_closing: false,
             is_word_pending: false,
@@ -53,14 +59,14 @@ impl Scope {
                 self.end_statement(seen)
             }
             (Extent::Statement { .. }, _) => {
-                let is_out = is_first_of_line(seen)
+                let is_out = seen.is_first_of_line()
                     && seen.line_start > 0
                     && seen.is_line_over()
-                    && indentation(seen.line()) < indentation(&self.left);
+                    && indentation(seen.line()) < self.left_indentation;
                 if is_out { self.cut(seen, Rule::Indentation) } else { Verdict::Clear }
             }
             (Extent::Block(_), Some('\n')) => self.end_line(seen),
-            (Extent::Block(block), _) if is_first_of_line(seen) => self.begin_line(block, seen),
+            (Extent::Block(block), _) if seen.is_first_of_line() => self.begin_line(block, seen),
             (Extent::Block(_), _) if self.is_word_pending => self.judge_word(seen),
             (Extent::Line | Extent::Block(_), _) => Verdict::Clear,
         }
@@ -69,20 +75,20 @@ impl Scope {
     /// A word that began as `else` does and did not become one.
     pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
         let is_out = self.is_word_pending && !self.language.continues_block(seen.line());
-        is_out.then(|| without_trailing(&seen.text[..seen.line_start]))
+        is_out.then(|| seen.without_trailing(seen.line_start))
     }
 
     /// The end of the line that completes the statement, or opens a block below it.
     fn end_statement(&mut self, seen: &Seen) -> Verdict {
         let is_first = seen.line_start == 0;
-        let (line, code) = if is_first {
-            (self.left.as_str(), format!("{}{}", self.left_code, seen.ended_code))
+        let (of_line, code) = if is_first {
+            (self.left_indentation, format!("{}{}", self.left_code, seen.ended_code))
         } else {
-            (seen.ended_line(), seen.ended_code.clone())
+            (indentation(seen.ended_line()), seen.ended_code.clone())
         };
-        if let Some(block) = block_below(&code, indentation(line), self.language, self.below) {
+        if let Some(block) = block_below(&code, of_line, self.language, self.below) {
             self.extent = Extent::Block(block);
-            return Verdict::Hold(without_trailing(&seen.text));
+            return Verdict::Hold(seen.without_trailing(seen.text.len()));
         }
         self.cut(seen, if is_first { Rule::Line } else { Rule::Statement })
     }
@@ -101,7 +107,7 @@ impl Scope {
         {
             return self.cut(seen, Rule::Block);
         }
-        Verdict::Hold(without_trailing(&seen.text))
+        Verdict::Hold(seen.without_trailing(seen.text.len()))
     }
 
     /// The first character of a line that is not white space.
@@ -109,9 +115,9 @@ impl Scope {
         if !seen.is_line_over() {
             return Verdict::Clear;
         }
-        let before = without_trailing(&seen.text[..seen.line_start]);
-        let of_cursor = if seen.line_start == 0 { indentation(&self.left) } else { 0 };
-        if seen.line_start == 0 && !self.left.trim().is_empty() {
+        let before = seen.without_trailing(seen.line_start);
+        let of_cursor = if seen.line_start == 0 { self.left_indentation } else { 0 };
+        if seen.line_start == 0 && !self.is_left_blank {
             return Verdict::Clear;
         }
         let of_line = of_cursor + indentation(seen.line());
@@ -143,7 +149,7 @@ impl Scope {
         if block.outer.is_some_and(|outer| of_line == outer) && self.language.may_continue_block(seen.line())
         {
             self.is_word_pending = true;
-            return Verdict::Hold(without_trailing(&seen.text[..seen.line_start]));
+            return Verdict::Hold(seen.without_trailing(seen.line_start));
         }
         self.cut(seen, Rule::Indentation)
     }
@@ -158,7 +164,7 @@ impl Scope {
             return Verdict::Clear;
         }
         if !is_complete && self.language.may_continue_block(line) {
-            return Verdict::Hold(without_trailing(&seen.text[..seen.line_start]));
+            return Verdict::Hold(seen.without_trailing(seen.line_start));
         }
         self.is_word_pending = false;
         self.cut(seen, Rule::Indentation)
@@ -181,13 +187,6 @@ impl Scope {
     fn is_on(&self, rule: Rule) -> bool {
         !self.off.contains(&rule)
     }
-}
-
-/// Whether the last character is the first one in its line that is not white space.
-fn is_first_of_line(seen: &Seen) -> bool {
-    let line = seen.line().trim_start();
-    let mut rest = line.chars();
-    rest.next().is_some() && rest.next().is_none()
 }
 
 #[cfg(test)]

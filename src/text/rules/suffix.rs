@@ -4,9 +4,10 @@
 //! Further down it is one of the next lines, as it is or with other spaces and punctuation: such a line is held
 //! until it is complete.
 
-use super::lexer::Place;
-use super::lines::{indentation, left_of, lines_below, right_of, words};
+use super::lexer::{Lexer, Place};
+use super::lines::{MAX_LINE_BYTES, indentation, is_of_word, left_of, lines_below, right_of, words};
 use super::{Cursor, Rule, Seen, Verdict};
+use crate::beginning::Beginning;
 
 /// Lines below the cursor that the text may run into. The first must be met as it is; it may be a lone bracket.
 const N_LINES: usize = 3;
@@ -14,6 +15,10 @@ const N_LINES: usize = 3;
 const MIN_WORDS: usize = 10;
 /// Letters and digits of a rest of a line that ends the text wherever it comes up.
 const MIN_REST_WORDS: usize = 3;
+/// Of a longer rest of a line, what it begins with ends the text.
+const MAX_REST_BYTES: usize = 256;
+/// Of longer lines, edits are not counted: that takes as long as the product of their lengths.
+const MAX_NEAR_BYTES: usize = 400;
 /// Of the length of a line, how far another may be from it, in edits. They differ in spaces and punctuation alone.
 const NEAR_SHARE: usize = 8;
 
@@ -22,30 +27,63 @@ pub(super) struct Suffix {
     /// The rest of the cursor's line, with the space it begins with. Empty where it begins with a bracket, of which
     /// only counting tells whether it is one too many.
     rest: String,
+    /// How much of it the text ends with,
+    rest_at_end: Beginning,
+    /// and where that began, up to the last character that is not white space.
+    rest_from: Option<usize>,
     /// Whether the rest says enough by itself.
     is_rest_telling: bool,
-    below: Vec<String>,
+    below: Vec<Below>,
     /// The cursor's indentation where it stands in a line of its own, so that the first line of the text is a whole
     /// one.
     indentation: Option<usize>,
-    /// The quote of the string that the cursor is in and that ends in the rest of the line.
-    quote: Option<Place>,
+    /// How many strings the cursor is in, if the quote that ends the innermost is in the rest of the line.
+    n_quoted: Option<usize>,
+}
+
+/// A line below the cursor.
+#[derive(Clone, Debug)]
+struct Below {
+    /// `None`: it is too long to be anything but data.
+    line: Option<String>,
+    words: Vec<char>,
+    /// How many of them the text's last line has; `None`: it has others.
+    n_met: Option<usize>,
+}
+
+impl Below {
+    fn new(line: &str) -> Self {
+        let is_data = line.len() > MAX_LINE_BYTES;
+        let words = if is_data { Vec::new() } else { words(line).collect() };
+        Self { line: (!is_data).then(|| line.to_owned()), words, n_met: Some(0) }
+    }
 }
 
 impl Suffix {
-    pub(super) fn new(cursor: &Cursor<'_>, place: Place) -> Self {
+    pub(super) fn new(cursor: &Cursor<'_>, lexer: &Lexer) -> Self {
         let (left, rest) = (left_of(cursor.prefix), right_of(cursor.suffix));
-        let with_space = &cursor.suffix[..cursor.suffix.find(rest).unwrap_or(0) + rest.len()];
-        let quote = match place {
-            Place::String(quote) | Place::LongString(quote) => rest.contains(quote).then_some(place),
-            _ => None,
+        let n_space = cursor.suffix.len() - cursor.suffix.trim_start().len();
+        let n_rest =
+            if rest.starts_with([')', ']', '}']) || rest.is_empty() { 0 } else { n_space + rest.len() };
+        let rest = &cursor.suffix[..cursor.suffix.floor_char_boundary(n_rest.min(MAX_REST_BYTES))];
+        let rest = rest.trim_end();
+        let string = match lexer.place() {
+            Place::Code => lexer.string_around(),
+            place => Some(place),
         };
+        let has_quote = match string {
+            Some(Place::String(quote) | Place::LongString(quote)) => right_of(cursor.suffix).contains(quote),
+            _ => false,
+        };
+        let is_own_line = left.trim().is_empty() && right_of(cursor.suffix).is_empty();
         Self {
-            rest: if rest.starts_with([')', ']', '}']) { String::new() } else { with_space.to_owned() },
+            rest: rest.to_owned(),
+            rest_at_end: Beginning::of(rest),
+            rest_from: None,
             is_rest_telling: words(rest).count() >= MIN_REST_WORDS,
-            below: lines_below(cursor.suffix).take(N_LINES).map(str::to_owned).collect(),
-            indentation: (left.trim().is_empty() && rest.is_empty()).then(|| indentation(left)),
-            quote,
+            below: lines_below(cursor.suffix).take(N_LINES).map(Below::new).collect(),
+            indentation: is_own_line.then(|| indentation(left)),
+            n_quoted: has_quote.then(|| lexer.n_strings()),
         }
     }
 
@@ -56,17 +94,19 @@ impl Suffix {
                 return verdict;
             }
         }
-        if seen.line_start == 0 && self.indentation.is_none() {
-            return Verdict::Clear;
-        }
         if seen.last() == Some('\n') {
-            return if self.is_below(seen, seen.ended_line()) {
+            self.below.iter_mut().for_each(|it| it.n_met = Some(0));
+            let is_whole = seen.line_start > 0 || self.indentation.is_some();
+            return if is_whole && self.is_below(seen, seen.ended_line()) {
                 Verdict::Cut(seen.line_start, Rule::Suffix)
             } else {
                 Verdict::Clear
             };
         }
-        if self.may_be_below(seen.line()) { Verdict::Hold(seen.line_start) } else { Verdict::Clear }
+        if seen.line_start == 0 && self.indentation.is_none() {
+            return Verdict::Clear;
+        }
+        if self.may_be_below(seen) { Verdict::Hold(seen.line_start) } else { Verdict::Clear }
     }
 
     pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
@@ -83,10 +123,8 @@ impl Suffix {
 
     /// In the first line, and at its end.
     fn judge_rest(&mut self, seen: &Seen) -> Verdict {
-        if let Some(place) = self.quote
-            && !seen.is_string_at(place)
-        {
-            self.quote = None;
+        if self.n_quoted.is_some_and(|it| seen.n_strings() < it) {
+            self.n_quoted = None;
             let quote = seen.last().map_or(0, char::len_utf8);
             return Verdict::Cut(seen.text.len() - quote, Rule::Suffix);
         }
@@ -98,13 +136,16 @@ impl Suffix {
             let kept = self.without_rest(line);
             return if kept < line.len() { Verdict::Cut(kept, Rule::Suffix) } else { Verdict::Clear };
         }
-        let text = &seen.text;
-        if self.is_rest_telling && text.ends_with(&self.rest) {
-            return Verdict::Cut(text.len() - self.rest.len(), Rule::Suffix);
+        let Some(next) = seen.last() else { return Verdict::Clear };
+        self.rest_at_end.push_char(next);
+        if self.is_rest_telling && self.rest_at_end.is_whole() {
+            return Verdict::Cut(seen.text.len() - self.rest.len(), Rule::Suffix);
         }
-        let mut beginnings = self.rest.char_indices().map(|(at, it)| at + it.len_utf8()).rev();
-        let held = beginnings.find(|&n| text.trim_end().ends_with(&self.rest[..n]));
-        held.map_or(Verdict::Clear, |n| Verdict::Hold(text.trim_end().len() - n))
+        if !next.is_whitespace() {
+            let n = self.rest_at_end.matched();
+            self.rest_from = (n > 0).then(|| seen.text.len() - n);
+        }
+        self.rest_from.map_or(Verdict::Clear, Verdict::Hold)
     }
 
     /// The length of the first line without the rest of the cursor's line.
@@ -119,26 +160,32 @@ impl Suffix {
     fn is_below(&self, seen: &Seen, line: &str) -> bool {
         let line = line.trim_end();
         let before = if seen.line_start == 0 { self.indentation.unwrap_or(0) } else { 0 };
-        self.below.iter().enumerate().any(|(idx, below)| {
+        self.below.iter().enumerate().any(|(idx, it)| {
+            let Some(below) = &it.line else { return false };
             let is_same = line.trim_start() == below.trim_start();
-            let is_telling = words(below).count() >= MIN_WORDS;
+            let is_telling = it.words.len() >= MIN_WORDS;
             // A line that says little is the one below only if it stands where that does.
             if is_same && (is_telling || (idx == 0 && before + indentation(line) == indentation(below))) {
                 return true;
             }
-            is_telling && words(line).eq(words(below)) && {
+            let is_short = line.len().max(below.len()) <= MAX_NEAR_BYTES;
+            is_telling && is_short && words(line).eq(it.words.iter().copied()) && {
                 let n_edits = strsim::levenshtein(line.trim_start(), below.trim_start());
                 n_edits <= below.len() / NEAR_SHARE
             }
         })
     }
 
-    /// Whether the line so far may become one of those below.
-    fn may_be_below(&self, line: &str) -> bool {
-        self.below.iter().any(|below| {
-            let mut rest = words(below);
-            words(line).all(|it| rest.next() == Some(it))
-        })
+    /// Takes the last character of a line. Says whether the line may become one of those below.
+    fn may_be_below(&mut self, seen: &Seen) -> bool {
+        let word = seen.last().filter(|it| is_of_word(*it));
+        for below in &mut self.below {
+            below.n_met = match (below.n_met, word) {
+                (Some(n), Some(word)) => (below.words.get(n) == Some(&word)).then_some(n + 1),
+                (n_met, _) => n_met,
+            };
+        }
+        self.below.iter().any(|it| it.n_met.is_some())
     }
 }
 

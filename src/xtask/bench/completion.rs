@@ -1,7 +1,7 @@
 //! `cargo xtask bench completion`: how good completions are, beside llama.cpp's on the same weights.
 //!
 //! Both programs get the same holes, cut from real source files; both are greedy and may draw as many tokens. The worker
-//! is asked as editors ask it, and once more for a block where a block is missing; llama.cpp, through node-llama-cpp,
+//! is asked as editors ask it, once more for a block where a block is missing, and once more as if the file were in CRLF; llama.cpp, through node-llama-cpp,
 //! fills in with its own tokens where the model has them and goes on after the prefix where not. Quality does not depend
 //! on what else the machine does.
 
@@ -178,10 +178,16 @@ fn complete(worker: &mut Worker, hole: &Hole, args: &Args, more: &Value) -> Resu
     } else {
         None
     };
+    for field in ["prefix", "suffix"] {
+        params[field] = params[field].as_str().map(|it| it.replace('\n', "\r\n")).into();
+    }
+    params["mode"] = json!("auto");
+    let in_crlf = Some(text(&worker.call("complete", &params)?)?);
     let reason = result["rule"].as_str().or(result["finish_reason"].as_str());
     Ok(Answer {
         text: text(&result)?,
         block,
+        in_crlf,
         n_tokens: result["usage"]["completion_tokens"].as_u64().context("a result has its usage")?,
         reason: reason.unwrap_or_default().to_owned(),
     })

@@ -109,7 +109,7 @@ impl Peer {
         let (Some(text), Some(n_tokens)) = (answer["text"].as_str(), answer["n_tokens"].as_u64()) else {
             bail!("expected `text` and `n_tokens`, got {answer}");
         };
-        Ok(Answer { text: text.to_owned(), block: None, n_tokens, reason: String::new() })
+        Ok(Answer { text: text.to_owned(), block: None, in_crlf: None, n_tokens, reason: String::new() })
     }
 
     fn start(&self) -> Result<Child> {
@@ -152,7 +152,13 @@ mod tests {
     fn an_answer_that_is_kept_is_not_asked_for_again_even_if_the_run_was_cut_off() {
         let scratch = tempfile::tempdir().unwrap();
         let mut first = peer(scratch.path(), 64);
-        let answer = Answer { text: "1\n".to_owned(), block: None, n_tokens: 64, reason: String::new() };
+        let answer = Answer {
+            text: "1\n".to_owned(),
+            block: None,
+            in_crlf: None,
+            n_tokens: 64,
+            reason: String::new(),
+        };
         first.keep(first.key(&hole("x = ")), &answer).unwrap();
         first.file.write_all(b"{\"key\":\"cut o").unwrap();
         drop(first);

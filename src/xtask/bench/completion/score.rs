@@ -17,6 +17,8 @@ pub(super) struct Answer {
     pub(super) text: String,
     /// What it said when it was asked for a block, if it can be.
     pub(super) block: Option<String>,
+    /// What it said in the same file with its lines in CRLF, if it was asked.
+    pub(super) in_crlf: Option<String>,
     /// Tokens drawn for `text`.
     pub(super) n_tokens: u64,
     /// Why the text ended, where the program says so.
@@ -25,7 +27,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn json(&self) -> Value {
-        json!({"text": self.text, "block": self.block, "n_tokens": self.n_tokens, "reason": self.reason})
+        json!({"text": self.text, "block": self.block, "in_crlf": self.in_crlf, "n_tokens": self.n_tokens, "reason": self.reason})
     }
 
     /// An answer as [`Self::json`] wrote it.
@@ -34,6 +36,7 @@ impl Answer {
         Some(Self {
             text: text("text")?,
             block: text("block"),
+            in_crlf: text("in_crlf"),
             n_tokens: json["n_tokens"].as_u64()?,
             reason: text("reason")?,
         })
@@ -50,6 +53,8 @@ pub(super) struct Scores {
 #[derive(Clone, Debug)]
 struct Score {
     is_exact: bool,
+    /// The same in CRLF, if it was asked.
+    is_exact_in_crlf: Option<bool>,
     line_similarity: f64,
     block_similarity: f64,
     /// Of what was said without being asked for a block.
@@ -70,7 +75,7 @@ impl Scores {
             json!({
                 "language": hole.language, "path": hole.path, "kind": hole.kind.name(), "in_word": hole.in_word,
                 "left": hole.prefix.rsplit('\n').next(), "right": hole.suffix.split('\n').next(),
-                "truth": hole.truth, "text": answer.text, "block": answer.block, "shown": score.shown, "n_tokens": answer.n_tokens,
+                "truth": hole.truth, "text": answer.text, "block": answer.block, "in_crlf": answer.in_crlf, "shown": score.shown, "n_tokens": answer.n_tokens,
                 "reason": answer.reason, "exact": score.is_exact, "line_similarity": score.line_similarity,
                 "block_similarity": score.block_similarity, "clean": score.is_clean,
             })
@@ -108,6 +113,10 @@ impl Score {
         let shown = clean(hole, text);
         Self {
             is_exact: first(text) == first(&hole.truth),
+            is_exact_in_crlf: answer.in_crlf.as_ref().map(|it| {
+                // What else ends a line than the file's own end of a line is a mistake.
+                !it.replace("\r\n", "").contains('\n') && first(it) == first(&hole.truth)
+            }),
             line_similarity: strsim::normalized_levenshtein(&first(text), &first(&hole.truth)),
             block_similarity: of_block(answer.block.as_ref().unwrap_or(text)),
             unasked_block_similarity: of_block(text),
@@ -171,7 +180,7 @@ struct Row {
     of: fn(&Scores, &[Hole]) -> f64,
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     Row {
         name: "exact match of the first line",
         of: |it, holes| it.mean(holes, |_, score| Some(exact(score))),
@@ -183,6 +192,10 @@ const ROWS: [Row; 10] = [
     Row {
         name: "  with brackets behind the cursor",
         of: |it, holes| it.mean(holes, |hole, score| (hole.kind == Kind::Inline).then(|| exact(score))),
+    },
+    Row {
+        name: "  in a file in CRLF",
+        of: |it, holes| it.mean(holes, |_, score| score.is_exact_in_crlf.map(|it| f64::from(u8::from(it)))),
     },
     Row {
         name: "edit similarity of the first line",
@@ -270,7 +283,7 @@ mod tests {
     }
 
     fn answer(text: &str) -> Answer {
-        Answer { text: text.to_owned(), block: None, n_tokens: 12, reason: String::new() }
+        Answer { text: text.to_owned(), block: None, in_crlf: None, n_tokens: 12, reason: String::new() }
     }
 
     #[test]
@@ -281,6 +294,19 @@ mod tests {
         let score = Score::new(&hole, &answer("foo(2)"));
         assert!(!score.is_exact && score.is_clean);
         assert!((score.line_similarity - 5.0 / 6.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn in_crlf_the_same_counts_and_lines_end_in_crlf() {
+        let hole = hole("x = ", "\n", "foo(1)\nbar");
+        let exact = |text: &str| {
+            let in_crlf = Some(text.to_owned());
+            Score::new(&hole, &Answer { in_crlf, ..answer("") }).is_exact_in_crlf
+        };
+        assert_eq!(exact("foo(1)\r\nbar"), Some(true));
+        assert_eq!(exact("foo(1)\nbar"), Some(false));
+        assert_eq!(exact("foo(2)\r\n"), Some(false));
+        assert_eq!(Score::new(&hole, &answer("foo(1)")).is_exact_in_crlf, None);
     }
 
     #[test]
