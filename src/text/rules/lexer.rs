@@ -27,14 +27,10 @@ pub(crate) struct Lexer {
     is_escaped: bool,
     /// A run of quotes in code or at the end of a string of three quotes: which, and how many.
     quotes: Option<(char, usize)>,
-    /// Whether the string has three quotes at either end.
-    is_triple: bool,
-    /// How the string holds code, if it does.
-    interpolation: Option<&'static Interpolation>,
+    /// The string that the text ends in, if it does.
+    string: Literal,
     /// Whether what stood before the last quote in code says that the string holds code.
     is_marked: bool,
-    /// Brackets that are open in the text of the string, which stand for nothing in code.
-    in_string: Vec<char>,
     /// The strings that hold the code in which the text ends, the innermost last.
     around: Vec<Around>,
     /// The last character was a lone brace, and the next one says whether it begins code.
@@ -47,13 +43,22 @@ pub(crate) struct Lexer {
     recent: String,
 }
 
+/// What is to be known of a string until it ends.
+#[derive(Clone, Debug, Default)]
+struct Literal {
+    /// Whether it has three quotes at either end.
+    is_triple: bool,
+    /// How it holds code, if it does.
+    interpolation: Option<&'static Interpolation>,
+    /// Brackets that are open in its text, which stand for nothing in code.
+    open: Vec<char>,
+}
+
 /// A string with code in it.
 #[derive(Clone, Debug)]
 struct Around {
     place: Place,
-    is_triple: bool,
-    interpolation: Option<&'static Interpolation>,
-    in_string: Vec<char>,
+    string: Literal,
     /// Open in the code, that at its beginning included.
     open: Vec<char>,
     /// Whether the code goes on over lines.
@@ -74,10 +79,8 @@ impl Lexer {
             place: Place::Code,
             is_escaped: false,
             quotes: None,
-            is_triple: false,
-            interpolation: None,
+            string: Literal::default(),
             is_marked: false,
-            in_string: Vec::new(),
             around: Vec::new(),
             is_brace_fresh: false,
             n_dropped: 0,
@@ -119,7 +122,7 @@ impl Lexer {
 
     /// Brackets that are open in the text of the string that the text ends in.
     pub(crate) fn open_in_string(&self) -> &[char] {
-        &self.in_string
+        &self.string.open
     }
 
     /// How many open brackets of code the last character made none: a second brace, or the end of the line that ends
@@ -275,13 +278,12 @@ impl Lexer {
     fn begin_string(&mut self, quote: char, is_triple: bool) {
         let is_long = is_triple || self.language.long_quotes.contains(&quote);
         self.place = if is_long { Place::LongString(quote) } else { Place::String(quote) };
-        self.is_triple = is_triple;
         let holds_code =
             |it: &&Interpolation| it.quotes.contains(&quote) && (it.marks.is_empty() || self.is_marked);
-        self.interpolation = self.language.interpolation.as_ref().filter(holds_code);
+        let interpolation = self.language.interpolation.as_ref().filter(holds_code);
+        self.string = Literal { is_triple, interpolation, open: Vec::new() };
         self.is_escaped = false;
         self.quotes = None;
-        self.in_string.clear();
         self.recent.clear();
     }
 
@@ -292,7 +294,7 @@ impl Lexer {
             self.quotes = None;
             self.remember(next);
             let begins = |it: &&str| self.recent.ends_with(*it) && was_escaped == it.starts_with('\\');
-            let start = self.interpolation.and_then(|it| it.starts.iter().rfind(|it| begins(it)));
+            let start = self.string.interpolation.and_then(|it| it.starts.iter().rfind(|it| begins(it)));
             if let Some(start) = start.filter(|_| self.around.len() < MAX_AROUND) {
                 self.begin_interpolation(next, *start == "{");
                 return true;
@@ -302,15 +304,15 @@ impl Lexer {
             } else if next == '\\' {
                 self.is_escaped = true;
             } else {
-                track(next, &mut self.in_string);
+                track(next, &mut self.string.open);
             }
             return false;
         }
         let n_quotes = self.quotes.map_or(0, |(_, n_quotes)| n_quotes) + 1;
-        if n_quotes == if self.is_triple { 3 } else { 1 } {
+        if n_quotes == if self.string.is_triple { 3 } else { 1 } {
             self.place = Place::Code;
             self.quotes = None;
-            self.in_string.clear();
+            self.string = Literal::default();
             self.recent.clear();
         } else {
             self.quotes = Some((quote, n_quotes));
@@ -329,7 +331,7 @@ impl Lexer {
 
     /// Whether a lone brace begins no code, as `next` says.
     fn is_brace_of_text(&self, next: char) -> bool {
-        let interpolation = self.around.last().and_then(|it| it.interpolation);
+        let interpolation = self.around.last().and_then(|it| it.string.interpolation);
         interpolation.is_some_and(|it| match it.brace {
             Brace::Code => false,
             Brace::Doubled => next == '{',
@@ -340,9 +342,7 @@ impl Lexer {
     fn begin_interpolation(&mut self, bracket: char, is_brace: bool) {
         self.around.push(Around {
             place: self.place,
-            is_triple: self.is_triple,
-            interpolation: self.interpolation,
-            in_string: std::mem::take(&mut self.in_string),
+            string: std::mem::take(&mut self.string),
             open: vec![bracket],
             has_lines: false,
         });
@@ -354,9 +354,7 @@ impl Lexer {
     fn end_interpolation(&mut self) {
         let Some(around) = self.around.pop() else { return };
         self.place = around.place;
-        self.is_triple = around.is_triple;
-        self.interpolation = around.interpolation;
-        self.in_string = around.in_string;
+        self.string = around.string;
         self.is_escaped = false;
         self.quotes = None;
         self.char_quote = None;
