@@ -21,6 +21,9 @@ pub(crate) enum LeadingStrip {
     SpacesOfFirstToken,
 }
 
+/// Memory is taken for each id up to the greatest. The largest vocabularies have a quarter of a million tokens.
+const MAX_TOKENS: TokenId = 1 << 24;
+
 /// Bytes of all tokens, end to end.
 #[derive(Debug)]
 pub(crate) struct TokenBytes {
@@ -40,7 +43,12 @@ impl TokenBytes {
         rules.read(&decoder)?;
 
         let added = inner.get_added_tokens_decoder();
-        let n_tokens = inner.get_vocab(true).values().max().map_or(0, |&max| max + 1);
+        let greatest = inner.get_vocab(true).into_values().max();
+        if let Some(id) = greatest.filter(|it| *it >= MAX_TOKENS) {
+            let reason = format!("token ids must be below {MAX_TOKENS}, got {id}");
+            return Err(TextError::BadTokenizer { reason });
+        }
+        let n_tokens = greatest.map_or(0, |it| it + 1);
         let mut bytes = Vec::new();
         let mut ends = Vec::new();
         for id in 0..n_tokens {
