@@ -26,6 +26,7 @@ use crate::LoadError;
 use crate::attention::Heads;
 use crate::cache::{KvCache, STEP_TOKENS};
 use crate::decoder::SpanRows;
+use crate::error::not_a_slice;
 use crate::fused::RmsNorm;
 use crate::kernel_op::{OpError, kernel_op};
 use crate::linear::{Linear, Matrix};
@@ -450,7 +451,7 @@ fn floats(array: &Array) -> Result<Vec<f32>> {
 }
 
 fn slice<T: mlx_rs::ArrayElement>(array: &Array) -> Result<&[T]> {
-    array.try_as_slice().map_err(|e| Exception::custom(e.to_string()))
+    array.try_as_slice().map_err(not_a_slice)
 }
 
 /// Shapes are not negative.

@@ -11,10 +11,11 @@ use mlx_rs::{Array, Dtype, error::Result};
 use crate::LoadError;
 use crate::attention::{Attention, Heads};
 use crate::cache::KvCache;
+use crate::config::ModelConfig;
 use crate::cpu_kernels::{LayerParts, PackedLayers};
 use crate::fused::{Embedding, NormGateUp, NormOutput, ResidualLinear, RmsNorm};
 use crate::linear::{Linear, Matrix};
-use crate::rope::Rope;
+use crate::rope::{Rope, RopeConfig};
 use crate::weights::Weights;
 
 /// What an architecture resolves its config.json to.
@@ -36,6 +37,13 @@ pub(crate) struct DecoderConfig {
     pub(crate) qkv_bias: bool,
     pub(crate) o_bias: bool,
     pub(crate) mlp_bias: bool,
+    pub(crate) rope: RopeConfig,
+}
+
+/// A part of a checkpoint, by the name of its module.
+pub(crate) enum Part {
+    Norm { name: String, n: i32 },
+    Matrix { name: String, n_out: i32, n_in: i32, has_bias: bool },
 }
 
 impl DecoderConfig {
@@ -45,6 +53,68 @@ impl DecoderConfig {
             n_kv_heads: self.num_key_value_heads,
             head_dim: self.head_dim,
         }
+    }
+
+    /// Refuses numbers that no model has, and those that do not go together.
+    pub(crate) fn check(&self, file: &ModelConfig) -> std::result::Result<(), LoadError> {
+        for (field, value) in [
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.num_key_value_heads),
+            ("head_dim", self.head_dim),
+            ("vocab_size", self.vocab_size),
+            ("num_hidden_layers", i32::try_from(self.num_hidden_layers).unwrap_or(i32::MAX)),
+            ("max_position_embeddings", i32::try_from(self.max_position_embeddings).unwrap_or(i32::MAX)),
+        ] {
+            file.positive(field, value)?;
+        }
+        let (n_heads, n_kv_heads) = (self.num_attention_heads, self.num_key_value_heads);
+        if n_heads % n_kv_heads != 0 {
+            let expected = format!("a multiple of `num_key_value_heads`, {n_kv_heads}");
+            return Err(file.impossible("num_attention_heads", &expected, n_heads));
+        }
+        if self.head_dim % 2 != 0 {
+            return Err(file.impossible("head_dim", "even", self.head_dim));
+        }
+        if n_heads.checked_mul(self.head_dim).is_none() {
+            let expected = format!("less, with {n_heads} heads");
+            return Err(file.impossible("head_dim", &expected, self.head_dim));
+        }
+        if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
+            return Err(file.impossible("rms_norm_eps", "0 or a number above it", self.rms_norm_eps));
+        }
+        Ok(())
+    }
+
+    /// Everything that the checkpoint must hold, layer by layer. For numbers that were [checked](Self::check).
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
+        let (n_hidden, n_inner) = (self.hidden_size, self.intermediate_size);
+        let (n_q, n_kv) =
+            (self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim);
+        let norm = move |name: String| Part::Norm { name, n: n_hidden };
+        let matrix = |name: String, n_out, n_in, has_bias| Part::Matrix { name, n_out, n_in, has_bias };
+        let (qkv_bias, o_bias, mlp_bias) = (self.qkv_bias, self.o_bias, self.mlp_bias);
+        let layer = move |i: usize| {
+            let of = |name: &str| format!("model.layers.{i}.{name}");
+            [
+                norm(of("input_layernorm")),
+                matrix(of("self_attn.q_proj"), n_q, n_hidden, qkv_bias),
+                matrix(of("self_attn.k_proj"), n_kv, n_hidden, qkv_bias),
+                matrix(of("self_attn.v_proj"), n_kv, n_hidden, qkv_bias),
+                matrix(of("self_attn.o_proj"), n_hidden, n_q, o_bias),
+                norm(of("post_attention_layernorm")),
+                matrix(of("mlp.gate_proj"), n_inner, n_hidden, mlp_bias),
+                matrix(of("mlp.up_proj"), n_inner, n_hidden, mlp_bias),
+                matrix(of("mlp.down_proj"), n_hidden, n_inner, mlp_bias),
+            ]
+        };
+        let head = (!self.tie_word_embeddings)
+            .then(|| matrix("lm_head".to_owned(), self.vocab_size, n_hidden, false));
+        std::iter::once(matrix("model.embed_tokens".to_owned(), self.vocab_size, n_hidden, false))
+            .chain((0..self.num_hidden_layers).flat_map(layer))
+            .chain([norm("model.norm".to_owned())])
+            .chain(head)
     }
 
     fn norm(&self, weights: &mut Weights, name: &str) -> std::result::Result<RmsNorm, LoadError> {
@@ -119,11 +189,8 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn load(
-        weights: &mut Weights,
-        config: DecoderConfig,
-        rope: Rope,
-    ) -> std::result::Result<Self, LoadError> {
+    pub(crate) fn load(weights: &mut Weights, config: DecoderConfig) -> std::result::Result<Self, LoadError> {
+        let rope = Rope::new(config.head_dim, &config.rope);
         let (n_tokens, n_hidden) = (config.vocab_size, config.hidden_size);
         let embed_tokens = Matrix::load(weights, "model.embed_tokens", n_tokens, n_hidden)?;
         let embed_dtype = embed_tokens.dtype();

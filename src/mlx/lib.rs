@@ -9,7 +9,10 @@
 
 mod ahead;
 mod attention;
+#[cfg(test)]
+mod bad_folders;
 mod cache;
+mod checkpoint;
 mod config;
 #[cfg(cpu_kernels)]
 mod cpu_kernels;
@@ -18,6 +21,8 @@ mod cpu_kernels;
 mod cpu_kernels;
 mod decoder;
 mod device;
+mod error;
+mod foreign;
 mod fused;
 #[cfg(cpu_kernels)]
 mod kernel_op;
@@ -33,11 +38,14 @@ mod testing;
 mod weights;
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use checkpoint::Checkpoint;
 use cpu_kernels::Kernels;
+use decoder::Decoder;
 use device::Compute;
 pub use device::DeviceChoice;
+pub use error::LoadError;
 pub use model::MlxModel;
 pub use quantized_kv::KvBits;
 pub use runabout_kernels::Precision;
@@ -64,46 +72,6 @@ pub(crate) struct Place {
     /// What computes in MLX's place, if anything does.
     pub(crate) kernels: Option<Kernels>,
     pub(crate) kv_bits: Option<KvBits>,
-}
-
-/// Why a model could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error("cannot read `{}`: {message}", path.display())]
-    Config { path: PathBuf, message: String },
-    #[error(
-        "architecture `{model_type}` is not supported, expected one of {}\nhint: convert or choose a model of such an architecture",
-        supported.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
-    )]
-    UnsupportedArchitecture { model_type: String, supported: &'static [&'static str] },
-    #[error("{message} in `{}`", path.display())]
-    UnsupportedConfig { path: PathBuf, message: String },
-    #[error("no weights in `{}`: expected `model.safetensors` or `model.safetensors.index.json`", folder.display())]
-    NoWeights { folder: PathBuf },
-    #[error("shard `{}` named by the index is missing\nhint: fetch the model again", path.display())]
-    MissingShard { path: PathBuf },
-    #[error("cannot read weights from `{}`: {message}\nhint: the file may be truncated; fetch the model again", path.display())]
-    Weights { path: PathBuf, message: String },
-    #[error("weight `{name}` is missing")]
-    MissingWeight { name: String },
-    #[error("weight `{name}` has the wrong shape: expected {expected:?}, got {got:?}")]
-    WrongShape { name: String, expected: Vec<i32>, got: Vec<i32> },
-    #[error("weight `{name}` is quantized in an unsupported way: {message}")]
-    UnsupportedQuantization { name: String, message: String },
-    #[error("{0}")]
-    Device(String),
-    #[error(
-        "precision `{0}` needs the CPU kernels, which are not in use here\nhint: do not choose a precision"
-    )]
-    Precision(Precision),
-    #[error(
-        "heads of {0} numbers cannot be quantized, expected a multiple of 32\nhint: do not choose `--kv-bits`"
-    )]
-    KvHeads(i32),
-    #[error("the CPU kernels failed")]
-    Kernels(#[source] runabout_kernels::KernelError),
-    #[error("MLX failed while loading: {0}")]
-    Mlx(#[from] mlx_rs::error::Exception),
 }
 
 /// Loads the model in `folder`. `progress` is told bytes of weights read so far and in all.
@@ -136,19 +104,25 @@ pub fn load_beside(
 
 fn load_with(folder: &Path, place: Place, progress: &mut dyn FnMut(u64, u64)) -> Result<MlxModel, LoadError> {
     device::limit_buffer_cache(place.kernels.is_some())?;
-    let config = config::read(folder)?;
-    let mut weights = Weights::open(folder, place.clone(), progress)?;
-    let decoder = match config.model_type.as_str() {
-        "llama" | "mistral" => llama::load(&config, &mut weights)?,
-        "qwen2" => qwen2::load(&config, &mut weights)?,
+    let file = config::read(folder)?;
+    let resolve = match file.model_type.as_str() {
+        "llama" | "mistral" => llama::resolve,
+        "qwen2" => qwen2::resolve,
         _ => {
             return Err(LoadError::UnsupportedArchitecture {
-                model_type: config.model_type,
+                model_type: file.model_type,
                 supported: &["llama", "mistral", "qwen2"],
             });
         }
     };
-    MlxModel::new(config.model_type, decoder, weights, place)
+    let checkpoint = Checkpoint::open(folder)?;
+    let config = resolve(&file, &checkpoint)?;
+    // Before anything is allocated by a number of these files.
+    config.check(&file)?;
+    checkpoint.check(&file, &config)?;
+    let mut weights = Weights::open(checkpoint, place.clone(), progress)?;
+    let decoder = Decoder::load(&mut weights, config)?;
+    MlxModel::new(file.model_type, decoder, weights, place)
 }
 
 /// Ends the process at once, without running destructors of statics.

@@ -24,6 +24,51 @@ pub(crate) enum Matrix {
     },
 }
 
+/// How a quantized matrix is made up.
+#[derive(Clone, Copy)]
+pub(crate) struct Grouping {
+    pub(crate) group_size: i32,
+    pub(crate) bits: i32,
+}
+
+impl Grouping {
+    /// Of a weight of `[n_out, n_in]` numbers, by the shapes of its words and of its scales.
+    pub(crate) fn of(
+        name: &str,
+        [n_out, n_in]: [i32; 2],
+        words: &[i32],
+        scales: &[i32],
+    ) -> std::result::Result<Self, LoadError> {
+        let (n_words, n_groups) = match (words, scales) {
+            (&[rows, words], &[scale_rows, groups]) if rows == n_out && scale_rows == n_out => {
+                (i64::from(words), i64::from(groups))
+            }
+            _ => {
+                return Err(LoadError::WrongShape {
+                    name: name.to_owned(),
+                    expected: vec![n_out, n_in],
+                    got: words.to_vec(),
+                });
+            }
+        };
+        let unsupported =
+            |message: String| LoadError::UnsupportedQuantization { name: name.to_owned(), message };
+        let n_in = i64::from(n_in);
+        let bits = [2, 3, 4, 5, 6, 8].into_iter().find(|it| i64::from(*it) * n_in == n_words * 32);
+        let group_size = [32, 64, 128].into_iter().find(|it| i64::from(*it) * n_groups == n_in);
+        Ok(Self {
+            bits: bits.ok_or_else(|| {
+                unsupported(format!(
+                    "expected 2, 3, 4, 5, 6 or 8 bits, got {n_words} words for {n_in} weights"
+                ))
+            })?,
+            group_size: group_size.ok_or_else(|| {
+                unsupported(format!("expected groups of 32, 64 or 128, got {n_groups} for {n_in} weights"))
+            })?,
+        })
+    }
+}
+
 impl Matrix {
     pub(crate) fn load(
         weights: &mut Weights,
@@ -38,36 +83,9 @@ impl Matrix {
         }
         let weight = weights.take_any(&weight_name)?;
         let scales = weights.take_any(&scales_name)?;
-        let unsupported =
-            |message: String| LoadError::UnsupportedQuantization { name: weight_name.clone(), message };
-        if !scales.dtype().is_float() {
-            return Err(unsupported("expected affine scales, got a micro-scaling format".to_owned()));
-        }
-        let (n_words, n_groups) = match (weight.shape(), scales.shape()) {
-            (&[rows, words], &[scale_rows, groups]) if rows == n_out && scale_rows == n_out && groups > 0 => {
-                (words, groups)
-            }
-            _ => {
-                return Err(LoadError::WrongShape {
-                    name: weight_name,
-                    expected: vec![n_out, n_in],
-                    got: weight.shape().to_vec(),
-                });
-            }
-        };
-        let bits = n_words * 32 / n_in;
-        let group_size = n_in / n_groups;
-        if bits * n_in != n_words * 32 || !matches!(bits, 2 | 3 | 4 | 5 | 6 | 8) {
-            return Err(unsupported(format!(
-                "expected 2, 3, 4, 5, 6 or 8 bits, got {n_words} words for {n_in} weights"
-            )));
-        }
-        if group_size * n_groups != n_in || !matches!(group_size, 32 | 64 | 128) {
-            return Err(unsupported(format!(
-                "expected groups of 32, 64 or 128, got {n_groups} for {n_in} weights"
-            )));
-        }
-        let biases = weights.take(&format!("{name}.biases"), &[n_out, n_groups])?;
+        let grouping = Grouping::of(&weight_name, [n_out, n_in], weight.shape(), scales.shape())?;
+        let Grouping { group_size, bits } = grouping;
+        let biases = weights.take(&format!("{name}.biases"), scales.shape())?;
         weights.count_quantized(bits, u64::from(n_out.unsigned_abs()) * u64::from(n_in.unsigned_abs()));
         Ok(Self::Quantized { weight, scales, biases, group_size, bits })
     }

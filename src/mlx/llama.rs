@@ -5,10 +5,10 @@
 use serde::Deserialize;
 
 use crate::LoadError;
+use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
-use crate::decoder::{Decoder, DecoderConfig};
-use crate::rope::{Rope, RopeScaling};
-use crate::weights::Weights;
+use crate::decoder::DecoderConfig;
+use crate::rope::RopeConfig;
 
 #[derive(Deserialize)]
 struct LlamaConfig {
@@ -25,10 +25,6 @@ struct LlamaConfig {
     attention_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
-    rope_theta: Option<f32>,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<RopeScaling>,
     tie_word_embeddings: Option<bool>,
     sliding_window: Option<usize>,
     layer_types: Option<Vec<String>>,
@@ -36,24 +32,21 @@ struct LlamaConfig {
 
 /// Where a file does not say how long its context is.
 const DEFAULT_CONTEXT_TOKENS: usize = 2048;
+const DEFAULT_ROPE_BASE: f32 = 10_000.0;
 
-pub(crate) fn load(file: &ModelConfig, weights: &mut Weights) -> Result<Decoder, LoadError> {
+pub(crate) fn resolve(file: &ModelConfig, weights: &Checkpoint) -> Result<DecoderConfig, LoadError> {
     let config: LlamaConfig = file.fields()?;
     if config.layer_types.iter().flatten().any(|it| it != "full_attention") {
         return Err(file.unsupported("sliding-window attention is not supported"));
     }
     let head_dim = config.head_dim.unwrap_or(config.hidden_size / config.num_attention_heads.max(1));
-    let rope = Rope::new(
-        head_dim,
-        config.rope_theta.unwrap_or(10_000.0),
-        config.rope_traditional,
-        config.rope_scaling.as_ref(),
-    )
-    .map_err(|message| file.unsupported(message))?;
     // Within its window, attention of a model with a sliding window is full attention.
     let max_position_embeddings = config.max_position_embeddings.unwrap_or(DEFAULT_CONTEXT_TOKENS);
-    let context = config.sliding_window.map_or(max_position_embeddings, |it| it.min(max_position_embeddings));
-    let config = DecoderConfig {
+    let context = config
+        .sliding_window
+        .filter(|it| *it > 0)
+        .map_or(max_position_embeddings, |it| it.min(max_position_embeddings));
+    Ok(DecoderConfig {
         hidden_size: config.hidden_size,
         num_hidden_layers: config.num_hidden_layers,
         intermediate_size: config.intermediate_size,
@@ -63,10 +56,10 @@ pub(crate) fn load(file: &ModelConfig, weights: &mut Weights) -> Result<Decoder,
         rms_norm_eps: config.rms_norm_eps,
         vocab_size: config.vocab_size,
         max_position_embeddings: context,
-        tie_word_embeddings: config.tie_word_embeddings.unwrap_or(true),
+        tie_word_embeddings: weights.is_tied(file, config.tie_word_embeddings)?,
         qkv_bias: config.attention_bias,
         o_bias: config.attention_bias,
         mlp_bias: config.mlp_bias,
-    };
-    Decoder::load(weights, config, rope)
+        rope: RopeConfig::read(file, DEFAULT_ROPE_BASE)?,
+    })
 }

@@ -5,10 +5,10 @@
 use serde::Deserialize;
 
 use crate::LoadError;
+use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
-use crate::decoder::{Decoder, DecoderConfig};
-use crate::rope::{Rope, RopeScaling};
-use crate::weights::Weights;
+use crate::decoder::DecoderConfig;
+use crate::rope::RopeConfig;
 
 #[derive(Deserialize)]
 struct Qwen2Config {
@@ -20,26 +20,16 @@ struct Qwen2Config {
     rms_norm_eps: f32,
     vocab_size: i32,
     max_position_embeddings: Option<usize>,
-    rope_theta: Option<f32>,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<RopeScaling>,
     tie_word_embeddings: Option<bool>,
 }
 
 const DEFAULT_CONTEXT_TOKENS: usize = 32_768;
+const DEFAULT_ROPE_BASE: f32 = 1_000_000.0;
 
-pub(crate) fn load(file: &ModelConfig, weights: &mut Weights) -> Result<Decoder, LoadError> {
+pub(crate) fn resolve(file: &ModelConfig, weights: &Checkpoint) -> Result<DecoderConfig, LoadError> {
     let config: Qwen2Config = file.fields()?;
     let head_dim = config.hidden_size / config.num_attention_heads.max(1);
-    let rope = Rope::new(
-        head_dim,
-        config.rope_theta.unwrap_or(1_000_000.0),
-        config.rope_traditional,
-        config.rope_scaling.as_ref(),
-    )
-    .map_err(|message| file.unsupported(message))?;
-    let config = DecoderConfig {
+    Ok(DecoderConfig {
         hidden_size: config.hidden_size,
         num_hidden_layers: config.num_hidden_layers,
         intermediate_size: config.intermediate_size,
@@ -49,10 +39,10 @@ pub(crate) fn load(file: &ModelConfig, weights: &mut Weights) -> Result<Decoder,
         rms_norm_eps: config.rms_norm_eps,
         vocab_size: config.vocab_size,
         max_position_embeddings: config.max_position_embeddings.unwrap_or(DEFAULT_CONTEXT_TOKENS),
-        tie_word_embeddings: config.tie_word_embeddings.unwrap_or(true),
+        tie_word_embeddings: weights.is_tied(file, config.tie_word_embeddings)?,
         qkv_bias: true,
         o_bias: false,
         mlp_bias: false,
-    };
-    Decoder::load(weights, config, rope)
+        rope: RopeConfig::read(file, DEFAULT_ROPE_BASE)?,
+    })
 }

@@ -1,21 +1,147 @@
 //! Rotary position embeddings: plain, linear and llama3 scaling, as in mlx_lm's `rope_utils.py`.
+//!
+//! [`RopeConfig`] is what config.json says of them, in any of the forms that it has had.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use mlx_rs::{Array, error::Result, fast};
 use runabout_kernels::{RopePairs, RopeTable, Turn};
+use runabout_text::model_json;
 use serde::Deserialize;
+use serde_json::Value;
 
-/// `rope_scaling` in config.json. Older files say `type`, newer ones `rope_type`.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct RopeScaling {
-    #[serde(alias = "type")]
+use crate::LoadError;
+use crate::config::ModelConfig;
+
+/// How positions become angles. All numbers are finite and above 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RopeConfig {
+    base: f32,
+    is_traditional: bool,
+    scaling: Scaling,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scaling {
+    None,
+    Linear {
+        factor: f32,
+    },
+    /// Wavelengths longer than the original context are stretched by `factor`, short ones are left alone, and those
+    /// between are blended (Llama 3.1).
+    Llama3 {
+        factor: f32,
+        low_freq_factor: f32,
+        high_freq_factor: f32,
+        old_context_len: f32,
+    },
+}
+
+/// What stands at the top of config.json.
+#[derive(Deserialize)]
+struct RopeFields {
+    rope_theta: Option<f32>,
+    #[serde(default)]
+    rope_traditional: bool,
+    partial_rotary_factor: Option<f32>,
+    #[serde(default)]
+    layer_types: Vec<String>,
+}
+
+/// `rope_parameters`, as transformers 5 writes it, or `rope_scaling`, as all before did. Older files say `type`, newer
+/// ones `rope_type`, and some say both.
+#[derive(Default, Deserialize)]
+struct RopeParameters {
+    rope_theta: Option<f32>,
     rope_type: Option<String>,
+    #[serde(rename = "type")]
+    old_type: Option<String>,
     factor: Option<f32>,
     low_freq_factor: Option<f32>,
     high_freq_factor: Option<f32>,
     original_max_position_embeddings: Option<f32>,
+    partial_rotary_factor: Option<f32>,
+}
+
+/// The only layers that there are here.
+const LAYER_TYPE: &str = "full_attention";
+
+impl RopeConfig {
+    /// As transformers 5.24 reads it: `rope_scaling` goes before `rope_parameters` unless it is empty, what stands in
+    /// there before what stands at the top, and `rope_type` before `type`. mlx_lm's llama knows the older places only.
+    pub(crate) fn read(file: &ModelConfig, default_base: f32) -> std::result::Result<Self, LoadError> {
+        let top: RopeFields = file.fields()?;
+        let object = |field| Some((field, file.get(field)?)).filter(|it| !is_empty(it.1));
+        let (place, given) = match object("rope_scaling").or_else(|| object("rope_parameters")) {
+            Some((field, object)) => of_layers(file, field, object, &top.layer_types)?,
+            None => ("rope_parameters".to_owned(), RopeParameters::default()),
+        };
+        if let Some(part) = given.partial_rotary_factor.or(top.partial_rotary_factor)
+            && part.to_bits() != 1.0_f32.to_bits()
+        {
+            return Err(
+                file.unsupported(format!("`partial_rotary_factor` {part} is not supported, expected 1"))
+            );
+        }
+        let base = file.finite("rope_theta", given.rope_theta.or(top.rope_theta).unwrap_or(default_base))?;
+        let finite = |field: &str, value: f32| file.finite(&format!("{place}.{field}"), value);
+        let factor = || {
+            let missing = || file.impossible(&format!("{place}.factor"), "a number above 0", "none");
+            finite("factor", given.factor.ok_or_else(missing)?)
+        };
+        let scaling = match given.rope_type.or(given.old_type).as_deref().unwrap_or("default") {
+            "default" => Scaling::None,
+            "linear" => Scaling::Linear { factor: factor()? },
+            "llama3" => Scaling::Llama3 {
+                factor: factor()?,
+                low_freq_factor: finite("low_freq_factor", given.low_freq_factor.unwrap_or(1.0))?,
+                high_freq_factor: finite("high_freq_factor", given.high_freq_factor.unwrap_or(4.0))?,
+                old_context_len: finite(
+                    "original_max_position_embeddings",
+                    given.original_max_position_embeddings.unwrap_or(8192.0),
+                )?,
+            },
+            other => {
+                return Err(file.unsupported(format!(
+                    "`{place}` of type `{other}` is not supported, expected `default`, `linear` or `llama3`"
+                )));
+            }
+        };
+        Ok(Self { base, is_traditional: top.rope_traditional, scaling })
+    }
+}
+
+/// What holds for the layers that there are, and where it stands: in the object itself, or, where each type of layers has
+/// an object of its own, in theirs.
+fn of_layers(
+    file: &ModelConfig,
+    field: &str,
+    object: &Value,
+    layer_types: &[String],
+) -> std::result::Result<(String, RopeParameters), LoadError> {
+    let is_object = |it: &Value| it.is_object() && model_json::float(it).is_none();
+    let Some(by_type) = object.as_object().filter(|it| it.values().any(is_object)) else {
+        return Ok((field.to_owned(), file.fields_of(object, field)?));
+    };
+    let is_used =
+        |it: &str| if layer_types.is_empty() { true } else { layer_types.iter().any(|other| other == it) };
+    let others = by_type.iter().filter(|(name, it)| *name != LAYER_TYPE && is_object(it) && is_used(name));
+    match (by_type.get(LAYER_TYPE), others.map(|(name, _)| name.as_str()).next()) {
+        (Some(of_type), None) => {
+            let place = format!("{field}.{LAYER_TYPE}");
+            let parameters = file.fields_of(of_type, &place)?;
+            Ok((place, parameters))
+        }
+        (_, other) => Err(file.unsupported(format!(
+            "`{field}` for layers of type `{}` is not supported, expected the same positions in all layers",
+            other.unwrap_or("none")
+        ))),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 /// A table is at least this long: a quarter of a megabyte for heads of 64.
@@ -36,34 +162,25 @@ pub(crate) struct Rope {
 }
 
 impl Rope {
-    /// `Err` says in words what is not supported.
-    pub(crate) fn new(
-        n_dims: i32,
-        base: f32,
-        is_traditional: bool,
-        scaling: Option<&RopeScaling>,
-    ) -> std::result::Result<Self, String> {
+    pub(crate) fn new(n_dims: i32, config: &RopeConfig) -> Self {
+        let RopeConfig { base, is_traditional, scaling } = *config;
         let angles = RopeTable::plain_frequencies(f64::from(base), usize::try_from(n_dims).unwrap_or(0));
         let table = RefCell::default();
         let plain = Self { n_dims, is_traditional, base: Some(base), scale: 1.0, freqs: None, angles, table };
-        let Some(scaling) = scaling else { return Ok(plain) };
-        let factor = || scaling.factor.ok_or_else(|| "`rope_scaling.factor` is missing".to_owned());
-        match scaling.rope_type.as_deref().unwrap_or("default") {
-            "default" => Ok(plain),
-            "linear" => {
-                let scale = 1.0 / factor()?;
+        match scaling {
+            Scaling::None => plain,
+            Scaling::Linear { factor } => {
+                let scale = 1.0 / factor;
                 let angles = plain.angles.iter().map(|it| it * f64::from(scale)).collect();
-                Ok(Self { scale, angles, ..plain })
+                Self { scale, angles, ..plain }
             }
-            "llama3" => {
-                let freqs = llama3_freqs(n_dims, base, factor()?, scaling);
+            Scaling::Llama3 { factor, low_freq_factor, high_freq_factor, old_context_len } => {
+                let freqs =
+                    llama3_freqs(n_dims, base, [factor, low_freq_factor, high_freq_factor], old_context_len);
                 let angles = freqs.iter().map(|it| f64::from(*it).recip()).collect();
                 let freqs = Array::from_slice(&freqs, &[n_dims / 2]);
-                Ok(Self { base: None, freqs: Some(freqs), angles, ..plain })
+                Self { base: None, freqs: Some(freqs), angles, ..plain }
             }
-            other => Err(format!(
-                "`rope_scaling` type `{other}` is not supported, expected `default`, `linear` or `llama3`"
-            )),
         }
     }
 
@@ -107,12 +224,12 @@ impl Rope {
     }
 }
 
-/// Wavelengths longer than the original context are stretched by `factor`, short ones are left alone, and those
-/// between are blended (Llama 3.1).
-fn llama3_freqs(n_dims: i32, base: f32, factor: f32, scaling: &RopeScaling) -> Vec<f32> {
-    let low_freq_factor = scaling.low_freq_factor.unwrap_or(1.0);
-    let high_freq_factor = scaling.high_freq_factor.unwrap_or(4.0);
-    let old_context_len = scaling.original_max_position_embeddings.unwrap_or(8192.0);
+fn llama3_freqs(
+    n_dims: i32,
+    base: f32,
+    [factor, low_freq_factor, high_freq_factor]: [f32; 3],
+    old_context_len: f32,
+) -> Vec<f32> {
     let low_freq_wavelen = old_context_len / low_freq_factor;
     let high_freq_wavelen = old_context_len / high_freq_factor;
     (0..n_dims / 2)
@@ -133,38 +250,4 @@ fn llama3_freqs(n_dims: i32, base: f32, factor: f32, scaling: &RopeScaling) -> V
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn llama3_scaling_stretches_only_long_wavelengths() {
-        let scaling = RopeScaling {
-            rope_type: Some("llama3".to_owned()),
-            factor: Some(8.0),
-            low_freq_factor: Some(1.0),
-            high_freq_factor: Some(4.0),
-            original_max_position_embeddings: Some(8192.0),
-        };
-        let freqs = llama3_freqs(64, 500_000.0, 8.0, &scaling);
-        // mlx_lm 0.32.2: `Llama3RoPE(64, base=500000.0, ...)._freqs`.
-        let expected = [
-            (0, 1.0),
-            (14, 311.386_2),
-            (15, 728.919_56),
-            (16, 1_905.320_4),
-            (17, 5_601.997),
-            (31, 2_654_405.0),
-        ];
-        for (i, expected) in expected {
-            let got: f32 = freqs[i];
-            assert!((got / expected - 1.0).abs() < 1e-4, "frequency {i}: expected {expected}, got {got}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_scaling_is_refused_by_name() {
-        let scaling = RopeScaling { rope_type: Some("yarn".to_owned()), ..RopeScaling::default() };
-        let message = Rope::new(64, 10_000.0, false, Some(&scaling)).err().unwrap_or_default();
-        assert!(message.contains("`yarn`"), "{message}");
-    }
-}
+mod tests;

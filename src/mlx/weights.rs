@@ -1,22 +1,24 @@
 //! Weights by checkpoint name, out of one safetensors file or several with an index.
 //!
-//! Names and shapes are checked as they are taken, so a model that loads is a model whose every part is there. A
-//! weight is read when it is taken: one that is packed for the CPU kernels and dropped leaves room for the next.
+//! What there is was compared with config.json before ([`Checkpoint::check`]). A weight is read when it is taken: one
+//! that is packed for the CPU kernels and dropped leaves room for the next.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
 use mlx_rs::{Array, Dtype};
-use serde::Deserialize;
 
+use crate::checkpoint::Checkpoint;
 use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
+use crate::error::{said, said_of_file};
 use crate::quantized_kv::KvBits;
 use crate::{LoadError, Place};
 
 pub(crate) struct Weights<'a> {
     /// Not read yet; each with its file's place in `shards`.
     arrays: HashMap<String, (Array, usize)>,
+    folder: PathBuf,
     shards: Vec<PathBuf>,
     place: Place,
     n_bytes: u64,
@@ -27,30 +29,19 @@ pub(crate) struct Weights<'a> {
     n_weights_by_bits: HashMap<i32, u64>,
 }
 
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: HashMap<String, String>,
-}
-
 impl<'a> Weights<'a> {
-    /// Reads what the files contain, but not the weights themselves. `place` is where they will be used.
+    /// Makes the weights of a checkpoint that was checked ready to be read. `place` is where they will be used.
     pub(crate) fn open(
-        folder: &Path,
+        checkpoint: Checkpoint,
         place: Place,
         progress: &'a mut dyn FnMut(u64, u64),
     ) -> Result<Self, LoadError> {
-        let shards = shards(folder)?;
-        let mut n_bytes_on_disk = 0;
-        for path in &shards {
-            let metadata =
-                std::fs::metadata(path).map_err(|_| LoadError::MissingShard { path: path.clone() })?;
-            n_bytes_on_disk += metadata.len();
-        }
+        let Checkpoint { folder, shards, n_bytes: n_bytes_on_disk, .. } = checkpoint;
         progress(0, n_bytes_on_disk);
         let mut arrays = HashMap::new();
         for (shard_idx, path) in shards.iter().enumerate() {
             let shard = Array::load_safetensors(path)
-                .map_err(|e| LoadError::Weights { path: path.clone(), message: e.to_string() })?;
+                .map_err(|e| LoadError::Weights { path: path.clone(), message: said_of_file(&e) })?;
             let half = shard.values().map(Array::dtype).find(|it| is_half(*it));
             for (name, array) in shard {
                 // The kernels take matrices in any type.
@@ -61,7 +52,7 @@ impl<'a> Weights<'a> {
             }
         }
         let n_weights_by_bits = HashMap::new();
-        Ok(Self { arrays, shards, place, n_bytes: 0, n_bytes_on_disk, progress, n_weights_by_bits })
+        Ok(Self { arrays, folder, shards, place, n_bytes: 0, n_bytes_on_disk, progress, n_weights_by_bits })
     }
 
     /// What packs the weights, if MLX does not take them as they are.
@@ -103,11 +94,13 @@ impl<'a> Weights<'a> {
 
     /// Takes a weight out, whatever its shape, and reads it.
     pub(crate) fn take_any(&mut self, name: &str) -> Result<Array, LoadError> {
-        let (array, shard_idx) =
-            self.arrays.remove(name).ok_or_else(|| LoadError::MissingWeight { name: name.to_owned() })?;
+        let (array, shard_idx) = self
+            .arrays
+            .remove(name)
+            .ok_or_else(|| LoadError::MissingWeight { name: name.to_owned(), folder: self.folder.clone() })?;
         array.eval().map_err(|e| {
             let path = self.shards.get(shard_idx).cloned().unwrap_or_default();
-            LoadError::Weights { path, message: e.to_string() }
+            LoadError::Weights { path, message: said(&e) }
         })?;
         self.n_bytes += array.nbytes() as u64;
         (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
@@ -141,21 +134,4 @@ fn in_compute_type(
 
 fn is_half(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::Float16 | Dtype::Bfloat16)
-}
-
-/// The files that hold the weights, in a fixed order.
-fn shards(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
-    let index_path = folder.join("model.safetensors.index.json");
-    if index_path.exists() {
-        let unreadable = |message: String| LoadError::Config { path: index_path.clone(), message };
-        let text = std::fs::read(&index_path).map_err(|e| unreadable(e.to_string()))?;
-        let index: ShardIndex = serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))?;
-        let names: BTreeSet<_> = index.weight_map.into_values().collect();
-        return Ok(names.into_iter().map(|name| folder.join(name)).collect());
-    }
-    let single = folder.join("model.safetensors");
-    if single.exists() {
-        return Ok(vec![single]);
-    }
-    Err(LoadError::NoWeights { folder: folder.to_owned() })
 }

@@ -34,7 +34,7 @@ impl Tiny {
         }});
         vec![
             Tiny::llama(),
-            Tiny::new("plain float32", "llama", Weights::Plain(Dtype::Float32), &json!({})),
+            Tiny::plain(),
             Tiny::new("plain bfloat16", "llama", Weights::Plain(Dtype::Bfloat16), &json!({})),
             Tiny::new("qwen2", "qwen2", Weights::Mixed, &json!({"tie_word_embeddings": false})),
             Tiny::new("scaled rope", "llama", Weights::Mixed, &scaled),
@@ -48,6 +48,11 @@ impl Tiny {
             ),
             Tiny::new("odd heads", "llama", Weights::Mixed, &json!({"head_dim": 12})),
         ]
+    }
+
+    /// Not quantized, with tied embeddings.
+    pub(crate) fn plain() -> Tiny {
+        Tiny::new("plain float32", "llama", Weights::Plain(Dtype::Float32), &json!({}))
     }
 
     /// Quantized, with tied embeddings.
@@ -119,7 +124,7 @@ fn arrays(config: &Value, weights: Weights) -> Vec<(String, Array)> {
         out.matrix("lm_head", n_tokens, HIDDEN, 1.0, false);
     }
     out.norm("model.norm");
-    for i in 0..N_LAYERS {
+    for i in 0..config["num_hidden_layers"].as_u64().unwrap() {
         let layer = format!("model.layers.{i}");
         out.norm(&format!("{layer}.input_layernorm"));
         out.norm(&format!("{layer}.post_attention_layernorm"));
