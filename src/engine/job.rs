@@ -64,6 +64,17 @@ pub struct Job {
     pub events: UnboundedSender<Event>,
 }
 
+impl Job {
+    /// Leaves out of what a text may end with, or is drawn by, the tokens that the model has not, which never come. (A
+    /// prompt that has one is refused.)
+    pub(crate) fn forget_beyond(&mut self, vocabulary_size: usize) {
+        let is_known = |it: &TokenId| (*it as usize) < vocabulary_size;
+        self.end_tokens.retain(is_known);
+        self.params.xtc_special_tokens.retain(is_known);
+        self.params.logit_bias.retain(|(token, _)| is_known(token));
+    }
+}
+
 /// Takes the place of an earlier job, which ends as [`FinishReason::Superseded`] when this one is taken in.
 ///
 /// The prompt of the new job is that of the old one with `typed` put in where the text begins; all else about
@@ -163,6 +174,9 @@ pub enum JobError {
     /// `limit` leaves room for one token of output, unless the job is prefill only.
     #[error("the prompt must have at most {limit} tokens to fit in the model's context, got {n_tokens}")]
     PromptTooLong { n_tokens: usize, limit: usize },
+    /// The tokenizer has tokens that the model has not.
+    #[error("the prompt must have tokens below {vocabulary_size}, which are the model's, got {token}")]
+    UnknownToken { token: TokenId, vocabulary_size: usize },
     #[error("{n_queued} jobs are waiting already")]
     Overloaded { n_queued: usize },
     /// Nothing was allocated. `needed_bytes` are those of the longest text that the job may come to.

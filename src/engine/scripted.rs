@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use runabout_text::{TokenId, Tokenizer};
+use runabout_text::{SamplingParams, TokenId, Tokenizer};
 
 use crate::{
     engine::Loaded,
@@ -305,6 +305,17 @@ impl LanguageModel for ScriptedModel {
             .map(|span| {
                 assert!(span.n_drafted < span.tokens.len(), "a span without a token that is known");
                 assert!(span.n_drafted == 0 || span.sample.is_some(), "drafts without a sample");
+                let is_known = |it: &TokenId| (*it as usize) < self.description.vocabulary_size;
+                assert!(span.tokens.iter().all(is_known), "a token beyond the vocabulary");
+                let params = span.sample.map(|it| it.params);
+                let named = |it: &SamplingParams| {
+                    it.logit_bias
+                        .iter()
+                        .map(|it| it.0)
+                        .chain(it.xtc_special_tokens.clone())
+                        .all(|it| is_known(&it))
+                };
+                assert!(params.is_none_or(named), "parameters that name a token beyond the vocabulary");
                 let start = self.held(span.slot).len();
                 FedSpan {
                     slot: span.slot,

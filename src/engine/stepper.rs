@@ -161,6 +161,7 @@ impl Stepper {
     /// Puts a job where it belongs: among those that wait, in the place of one that has said what it begins
     /// with, or, if it cannot be done at all, out.
     fn file(&mut self, mut waiting: Waiting, now: Instant) {
+        waiting.job.forget_beyond(self.description().vocabulary_size);
         let checked = self.check(&waiting);
         if let Some(supersede) = waiting.job.supersedes.take() {
             if let Some(idx) = self.running.iter().position(|it| it.id == supersede.job) {
@@ -191,6 +192,10 @@ impl Stepper {
         if n_tokens == 0 {
             // A promise that was not kept; without this it would wait for ever.
             return Err(JobError::StepFailed { message: "the prompt has no tokens".to_owned() });
+        }
+        let vocabulary_size = self.description().vocabulary_size;
+        if let Some(&token) = waiting.job.prompt.iter().find(|it| **it as usize >= vocabulary_size) {
+            return Err(JobError::UnknownToken { token, vocabulary_size });
         }
         self.allowance.check(waiting.applicant(self.extent(), false).n_reserved)
     }

@@ -17,12 +17,15 @@ use crate::ahead::Ahead;
 use crate::cache::{KvCache, STEP_TOKENS};
 use crate::cpu_kernels::Kernels;
 use crate::decoder::{Decoder, SpanRows};
+use crate::error::{not_a_slice, said};
 use crate::sampler::{self, PendingToken};
 use crate::weights::Weights;
 use crate::{LoadError, Place, device};
 
 /// Freed buffers go back to the allocator this often while tokens are generated, as in mlx_lm.
 const STEPS_PER_CLEAR: u32 = 256;
+/// MLX counts positions in 32 bits.
+const MAX_CONTEXT_TOKENS: usize = i32::MAX.unsigned_abs() as usize;
 /// What the allocator keeps goes back to the system this often.
 const STEPS_PER_RETURN: u32 = 512;
 
@@ -51,7 +54,7 @@ impl MlxModel {
         let config = decoder.config();
         let description = ModelDescription {
             architecture,
-            context_length: config.max_position_embeddings,
+            context_length: config.max_position_embeddings.min(MAX_CONTEXT_TOKENS),
             vocabulary_size: usize::try_from(config.vocab_size).expect("a loaded vocabulary has a size"),
             weights_bytes: weights.n_bytes(),
             kv_bytes_per_token: decoder.kv_bytes_per_token(),
@@ -94,6 +97,12 @@ impl MlxModel {
         spans: &[Span<'_>],
         goes_on: bool,
     ) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {
+        // MLX's operations do not look, and would read beside the embedding.
+        let n_known = self.description.vocabulary_size;
+        if let Some(token) = spans.iter().flat_map(|it| it.tokens).find(|it| **it as usize >= n_known) {
+            let message = format!("token {token} does not exist, the model has those below {n_known}");
+            return Err(StepError { message });
+        }
         let result = self.try_step(spans, goes_on);
         if result.is_err() {
             self.count_caches();
@@ -181,7 +190,7 @@ impl MlxModel {
         let logits = self.forward(spans, slots)?.map(|it| it.as_dtype(Dtype::Float32)).transpose()?;
         transforms::eval(held(slots).chain(&logits))?;
         let Some(logits) = logits else { return Ok(Vec::new()) };
-        let all = logits.try_as_slice::<f32>().map_err(|e| Exception::custom(e.to_string()))?;
+        let all = logits.try_as_slice::<f32>().map_err(not_a_slice)?;
         let rows = all.chunks_exact(self.description.vocabulary_size);
         rows.zip(spans.iter().flat_map(draws))
             .map(|(row, it)| sampler::host::draw(kernels.cpu(), row, &it))
@@ -275,7 +284,7 @@ impl LanguageModel for MlxModel {
         for cache in self.slots.get_mut(&slot).into_iter().flatten() {
             if let Err(error) = cache.fit() {
                 // What it holds is there still, or will be missed when the slot is used.
-                tracing::warn!(error = error.what(), "memory could not be given back");
+                tracing::warn!(error = said(&error), "memory could not be given back");
             }
         }
         self.count_caches();
@@ -358,7 +367,7 @@ fn rows(logits: &Array, n: usize) -> Result<Vec<Array>> {
 }
 
 fn step_error(error: &Exception) -> StepError {
-    StepError { message: error.what().to_owned() }
+    StepError { message: said(error) }
 }
 
 /// Token counts are bounded by the context.

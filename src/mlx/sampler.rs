@@ -44,7 +44,10 @@ pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<Pendin
         let (xtc_key, draw_key) =
             random::split(random::key(draw_seed(request.seed, request.n_generated))?, 2)?;
         let kept = truncated(&allowed(&logprobs)?, params, &xtc_key)?;
-        random::categorical(kept.multiply(Array::from_f32(1.0 / params.temperature))?, -1, None, &draw_key)?
+        // Relative to the greatest, so that whatever the temperature it stays a number.
+        let relative = kept.subtract(kept.max(false)?)?;
+        let sharpened = relative.multiply(Array::from_f32(sharpness(params.temperature)))?;
+        random::categorical(sharpened, -1, None, &draw_key)?
     };
     let logprobs = match request.top_logprobs {
         None => None,
@@ -91,14 +94,30 @@ fn top_ids(logprobs: &Array, n: i32) -> Result<Array> {
     order.take(first)?.as_dtype(Dtype::Uint32)?.contiguous()
 }
 
+/// What log probabilities are multiplied by at a temperature above 0. The bound makes a temperature that is next to 0
+/// what it means, the likeliest token; its inverse is no number.
+fn sharpness(temperature: f32) -> f32 {
+    const MAX: f32 = 1e30;
+    (1.0 / temperature).min(MAX)
+}
+
+/// Those of `ids` that logits `[vocab_size]` have a place for. MLX does not look, and would read and write beside them.
+fn known(logits: &Array, ids: impl IntoIterator<Item = TokenId>) -> Vec<TokenId> {
+    let n = logits.size();
+    ids.into_iter().filter(|id| (*id as usize) < n).collect()
+}
+
 /// Logit bias and penalties. Only logits of tokens that were seen, or are named by the bias, change.
 fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Result<Array> {
+    let is_known = |id: TokenId| (id as usize) < logits.size();
+    let bias: Vec<_> = params.logit_bias.iter().copied().filter(|it| is_known(it.0)).collect();
+    let mut counts = token_counts(params, history);
+    counts.retain(|id, _| is_known(*id));
     let mut logits = logits.clone();
-    if !params.logit_bias.is_empty() {
-        let (ids, bias): (Vec<u32>, Vec<f32>) = params.logit_bias.iter().copied().unzip();
+    if !bias.is_empty() {
+        let (ids, bias): (Vec<u32>, Vec<f32>) = bias.into_iter().unzip();
         logits = edited(&logits, &ids, |selected| selected.add(&row(&bias).as_dtype(selected.dtype())?))?;
     }
-    let counts = token_counts(params, history);
     if counts.is_empty() {
         return Ok(logits);
     }
@@ -121,7 +140,11 @@ fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Re
 
 /// `logits` with all but those of `ids`, which are distinct, set to minus infinity.
 fn only(logits: &Array, ids: &[TokenId]) -> Result<Array> {
-    let ids = Array::from_slice(ids, &[to_i32(ids.len())]);
+    let ids = known(logits, ids.iter().copied());
+    if ids.is_empty() {
+        return Err(Exception::custom("none of the tokens that may come is one of the model's"));
+    }
+    let ids = Array::from_slice(&ids, &[to_i32(ids.len())]);
     let never = Array::from_f32(f32::NEG_INFINITY).as_dtype(logits.dtype())?;
     let none = ops::broadcast_to(&never, logits.shape())?;
     none.put_along_axis(&ids, take_along_axis(logits, &ids, 0)?, 0)
@@ -143,11 +166,13 @@ fn truncated(logprobs: &Array, params: &SamplingParams, xtc_key: &Array) -> Resu
     let never = Array::from_f32(f32::NEG_INFINITY);
     let mut logprobs = logprobs.clone();
     if params.top_p > 0.0 && params.top_p < 1.0 {
+        // A share of nothing at all would drop the likeliest token too.
+        let top_p = params.top_p.max(f32::MIN_POSITIVE);
         let sorted = ops::sort_axis(&logprobs, -1)?;
         let probs = sorted.exp()?;
         let mass_above = ops::cumsum(&probs, -1, true, false)?;
         let total = probs.sum(false)?;
-        let n_dropped = mass_above.ge(total.multiply(Array::from_f32(params.top_p))?)?.sum_axis(-1, true)?;
+        let n_dropped = mass_above.ge(total.multiply(Array::from_f32(top_p))?)?.sum_axis(-1, true)?;
         let threshold = take_along_axis(&sorted, n_dropped.as_dtype(Dtype::Uint32)?, -1)?;
         logprobs = ops::select(&logprobs.lt(&threshold)?, &never, &logprobs)?;
     }
@@ -167,9 +192,9 @@ fn truncated(logprobs: &Array, params: &SamplingParams, xtc_key: &Array) -> Resu
         let is_above = probs.gt(Array::from_f32(params.xtc_threshold))?;
         let least = ops::select(&is_above, &probs, &infinity)?.min(false)?;
         let mut is_excluded = probs.gt(&least)?;
-        if !params.xtc_special_tokens.is_empty() {
-            let ids =
-                Array::from_slice(&params.xtc_special_tokens, &[to_i32(params.xtc_special_tokens.len())]);
+        let spared = known(&logprobs, params.xtc_special_tokens.iter().copied());
+        if !spared.is_empty() {
+            let ids = Array::from_slice(&spared, &[to_i32(spared.len())]);
             is_excluded = is_excluded.put_along_axis(&ids, Array::from_bool(false), 0)?;
         }
         let is_off =

@@ -43,6 +43,7 @@ pub(crate) fn error_data(error: &JobError) -> ErrorData {
         JobError::PromptTooLong { n_tokens, limit } => {
             ErrorData::PromptTooLong { prompt_tokens: *n_tokens as u64, limit: *limit as u64 }
         }
+        JobError::UnknownToken { .. } => ErrorData::Unsupported { field: None },
         JobError::Overloaded { n_queued } => ErrorData::Overloaded { queued: *n_queued as u64 },
         JobError::OutOfMemory { needed_bytes, available_bytes } => {
             ErrorData::OutOfMemory { needed_bytes: *needed_bytes, available_bytes: *available_bytes }

@@ -136,12 +136,29 @@ fn load(
     let _ = facts.set(known);
     let mut told = |done: u64| progress(LoadProgress { stage: LoadStage::Load, done, total });
     let model = runabout_mlx::load(&folder.path, wanted.options, &mut |done, _| told(done))?;
+    warn_of_unknown(&tokenizer, model.description());
     let mut load_draft = |it: ModelFolder| {
         let draft = runabout_mlx::load_beside(&model, &it.path, &mut |done, _| told(n_bytes + done))?;
         Ok::<Box<dyn LanguageModel>, runabout_mlx::LoadError>(Box::new(draft))
     };
     let draft = draft.map(&mut load_draft).transpose()?;
     Ok(Loaded { model: Box::new(model), draft, tokenizer })
+}
+
+/// Tokens that the tokenizer has and the model has not: they never come, and prompts that have one are refused.
+fn warn_of_unknown(tokenizer: &Tokenizer, description: &ModelDescription) {
+    let n_known = description.vocabulary_size;
+    if tokenizer.vocabulary_size() > n_known {
+        tracing::warn!(
+            n_known,
+            n_tokens = tokenizer.vocabulary_size(),
+            "the tokenizer has tokens that the model has not"
+        );
+    }
+    let ends = tokenizer.end_tokens().iter().filter(|it| **it as usize >= n_known).collect::<Vec<_>>();
+    if !ends.is_empty() {
+        tracing::warn!(?ends, n_known, "end tokens that the model has not can not end a text");
+    }
 }
 
 /// A draft model's tokens must be the model's.

@@ -229,21 +229,22 @@ fn a_copied_slot_goes_its_own_way() {
     }
 }
 
-#[cfg(cpu_kernels)]
 #[test]
-fn a_failed_step_closes_its_slot_and_the_next_step_works() {
+fn a_token_beyond_the_embedding_fails_its_step_and_the_next_step_works() {
     let _alone = alone();
     let tiny = Tiny::llama();
-    let mut model = fast(&tiny);
-    let (slot, other) = (model.open_slot(), model.open_slot());
-    let expected = generate(&mut model, other, &prompt(9, 6), 9, 4);
-    let beyond = [tiny::VOCABULARY];
-    let error = model
-        .step(&[Span { slot, tokens: &beyond, n_drafted: 0, sample: Some(sample(&greedy(), None)) }])
-        .unwrap_err();
-    assert!(error.message.contains("does not exist"), "{}", error.message);
-    model.truncate_slot(other, 3);
-    assert_eq!(generate(&mut model, other, &prompt(9, 6)[3..], 9, 4), expected);
+    for mut model in [stock(&tiny), fast(&tiny)] {
+        let (slot, other) = (model.open_slot(), model.open_slot());
+        let expected = generate(&mut model, other, &prompt(9, 6), 9, 4);
+        let beyond = [tiny::VOCABULARY];
+        let error = model
+            .step(&[Span { slot, tokens: &beyond, n_drafted: 0, sample: Some(sample(&greedy(), None)) }])
+            .unwrap_err();
+        assert_eq!(error.message, "token 250 does not exist, the model has those below 250");
+        model.close_slot(slot);
+        model.truncate_slot(other, 3);
+        assert_eq!(generate(&mut model, other, &prompt(9, 6)[3..], 9, 4), expected);
+    }
 }
 
 /// Generates after each of the prompts, all in one batch, and ends with the first prompt alone. `goes_on` says of the

@@ -11,7 +11,7 @@ use runabout_engine::model::{SampleRequest, Sampled, TokenLogprobs};
 use runabout_kernels::{Cpu, EXP_SUMS_CHUNK, argmax, exp_sums, top_k};
 use runabout_text::{SamplingParams, TokenId};
 
-use super::{draw_seed, token_counts};
+use super::{draw_seed, sharpness, token_counts};
 
 /// Tokens that are looked at first where the parameters do not say how many they need;
 const FIRST_LOOK: usize = 64;
@@ -33,7 +33,7 @@ pub(crate) fn draw(cpu: &Cpu, logits: &[f32], request: &SampleRequest<'_>) -> Re
         let mut rng = fastrand::Rng::with_seed(draw_seed(request.seed, request.n_generated));
         let is_xtc_on = rng.f32() < params.xtc_probability;
         scores
-            .pick(&scores.kept(params, is_xtc_on), 1.0 / params.temperature, rng.f64())
+            .pick(&scores.kept(params, is_xtc_on), sharpness(params.temperature), rng.f64())
             .ok_or_else(no_number)?
     };
     let logprobs = request.top_logprobs.map(|n| TokenLogprobs {

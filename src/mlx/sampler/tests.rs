@@ -280,3 +280,47 @@ fn a_temperature_of_zero_takes_the_most_likely_token_and_can_tell_how_likely() {
         }
     });
 }
+
+#[test]
+fn a_temperature_next_to_0_takes_the_most_likely_token() {
+    on_cpu(|| {
+        let smallest = f32::from_bits(1);
+        // Where others are left, and where nothing but the likeliest is.
+        for (temperature, top_p, min_p) in [
+            (1e-40, 1.0, 0.0),
+            (smallest, 1.0, 0.0),
+            (f32::MIN_POSITIVE, 0.9, 0.0),
+            (1e-30, 1.0, smallest),
+            (1.0, smallest, 0.0),
+        ] {
+            let params = SamplingParams { temperature, top_p, min_p, ..SamplingParams::default() };
+            params.validate(LOGITS.len()).unwrap();
+            for draw in DRAWS {
+                let tokens: Vec<_> = (0..20).map(|n| draw(&request(&params, n, None)).token).collect();
+                assert_eq!(tokens, [7; 20], "{params:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn equals_at_a_temperature_next_to_0_are_the_only_ones_that_come() {
+    on_cpu(|| {
+        let params =
+            SamplingParams { temperature: 1e-40, logit_bias: vec![(0, 1.0)], ..SamplingParams::default() };
+        for draw in DRAWS {
+            let tokens: Vec<_> = (0..40).map(|n| draw(&request(&params, n, None)).token).collect();
+            assert!(
+                tokens.iter().all(|it| [0, 7].contains(it)) && tokens.contains(&0) && tokens.contains(&7)
+            );
+        }
+    });
+}
+
+#[test]
+fn tokens_that_the_model_has_not_are_left_out_before_mlx_sees_them() {
+    on_cpu(|| {
+        assert_eq!(known(&logits(), [7, 8, 0, TokenId::MAX]), [7, 0]);
+        assert!(only(&logits(), &[8]).is_err());
+    });
+}

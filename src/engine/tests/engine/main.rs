@@ -20,6 +20,7 @@ mod share;
 mod speculation;
 mod supersede;
 mod text;
+mod vocabulary;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
