@@ -151,3 +151,34 @@ fn positions_are_the_same_wherever_config_json_tells_their_base() {
     assert_eq!(both, one);
     assert_ne!(one, expected);
 }
+
+#[test]
+fn numbers_that_would_take_all_memory_are_refused_and_the_process_stays() {
+    let config = |field: &'static str, value: Value| {
+        tiny(move |folder| edit_json(&folder.join("config.json"), |it| it[field] = value))
+    };
+    let vocabulary = |id: u32| {
+        tiny(move |folder| {
+            edit_json(&folder.join("tokenizer.json"), |it| it["model"]["vocab"]["ab"] = json!(id));
+        })
+    };
+    for (folder, expected) in [
+        (config("hidden_size", json!(0)), "`hidden_size` must be at least 1, got 0"),
+        (config("head_dim", json!(2_147_483_646)), "`head_dim` must be less"),
+        (config("head_dim", json!(1 << 28)), "q_proj.weight` has the wrong shape"),
+        (
+            config("num_hidden_layers", json!(1_i64 << 40)),
+            "`model.layers.2.input_layernorm.weight` is missing",
+        ),
+        (config("rope_theta", json!("1e5")), "`rope_theta` must be"),
+        (vocabulary(u32::MAX), "token ids must be below"),
+        (vocabulary(u32::MAX - 1), "token ids must be below"),
+    ] {
+        let mut worker = serve(folder.path(), None);
+        let error = worker.call_error("complete", &json!({"prefix": "a", "max_tokens": 2}));
+        let message = error["message"].as_str().unwrap();
+        assert_eq!(error["data"]["kind"], "model_load_failed", "{error}");
+        assert!(message.contains(expected) && !message.contains("src/"), "{message}");
+        assert_eq!(worker.call("status", &json!({}))["state"], "failed");
+    }
+}
