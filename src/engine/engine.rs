@@ -188,7 +188,11 @@ impl EngineThread {
         let loaded = match catch_unwind(AssertUnwindSafe(|| load(&mut report))) {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(error)) => return self.fail(error.into()),
-            Err(panic) => return self.fail(died(panic.as_ref())),
+            // Nothing has run on the model yet: the files are to blame, and the process stays to say so.
+            Err(panic) => {
+                let message = format!("loading ended in a panic: {}", panic_message(panic.as_ref()));
+                return self.fail(JobError::LoadFailed { message });
+            }
         };
         let mut stepper = Stepper::new(loaded, options);
         self.state.send_replace(State::Ready(stepper.description().clone()));
@@ -225,10 +229,13 @@ impl From<LoadError> for JobError {
 }
 
 fn died(panic: &(dyn Any + Send)) -> JobError {
-    let message = panic
+    JobError::EngineDied { message: panic_message(panic) }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
         .downcast_ref::<&str>()
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned());
-    JobError::EngineDied { message }
+        .unwrap_or_else(|| "a panic without a message".to_owned())
 }

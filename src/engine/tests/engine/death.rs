@@ -97,7 +97,7 @@ fn a_model_that_does_not_load_is_the_answer_to_every_job() {
 }
 
 #[test]
-fn a_panic_while_loading_is_the_death_of_the_engine() {
+fn a_panic_while_loading_is_a_model_that_does_not_load() {
     let (go_on, wait_here) = std::sync::mpsc::channel::<()>();
     let engine = Engine::spawn(options(), move |_| {
         wait_here.recv().unwrap();
@@ -106,8 +106,10 @@ fn a_panic_while_loading_is_the_death_of_the_engine() {
     .unwrap();
     let early = submit(&engine, "early", |_| {});
     go_on.send(()).unwrap();
-    assert!(matches!(early.error(), JobError::EngineDied { message } if message == "a broken file"));
-    assert!(matches!(submit(&engine, "late", |_| {}).error(), JobError::EngineDied { .. }));
+    let message = "loading ended in a panic: a broken file";
+    assert!(matches!(early.error(), JobError::LoadFailed { message: it } if it == message));
+    assert!(matches!(submit(&engine, "late", |_| {}).error(), JobError::LoadFailed { .. }));
+    assert!(matches!(engine.state(), State::Failed(JobError::LoadFailed { .. })));
 }
 
 #[test]
