@@ -3,6 +3,7 @@
 //! Every wait has a deadline, so that a worker that says nothing fails a test and does not hang it. The deadline is
 //! no measure of speed: it is far above what the slowest machine needs.
 
+pub(crate) mod tiny_gguf;
 pub(crate) mod tiny_model;
 
 use std::collections::VecDeque;

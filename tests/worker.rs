@@ -11,6 +11,7 @@ mod completion;
 mod ending;
 mod engine;
 mod examples;
+mod fetching;
 mod folders;
 mod generation;
 mod parity;
