@@ -7,7 +7,9 @@ mod bytes;
 mod control;
 mod ends;
 mod folder;
+mod pieces;
 mod sample;
+mod size;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,8 +25,10 @@ pub use self::folder::TokenizerParts;
 pub(crate) use self::sample::byte_parts;
 
 use self::bytes::TokenBytes;
+use self::pieces::{Cuts, PIECE_BYTES};
 use crate::chat::ChatTemplates;
 use crate::healing::TokensByBytes;
+use crate::pause::go_on;
 use crate::{TextError, TokenId};
 
 /// A model's tokenizer, chat template and end tokens. Immutable; share it in an `Arc`.
@@ -38,8 +42,12 @@ pub struct Tokenizer {
     /// The same for text that goes on in the middle of a word, where that makes a difference: some SentencePiece
     /// tokenizers put a space before the first word of whatever they encode.
     inner_inside: Option<tokenizers::Tokenizer>,
+    /// Where long texts are cut; `None` where nothing is known of that.
+    cuts: Option<Cuts>,
     control: ControlTokens,
     bytes: TokenBytes,
+    /// The most bytes of a text that one token can stand for, if there is a bound.
+    most_bytes: Option<usize>,
     /// Put before a raw prompt, on top of what `inner` adds by itself.
     bos: Option<TokenId>,
     templates: ChatTemplates,
@@ -79,13 +87,18 @@ impl Tokenizer {
             inner,
             inner_later,
             inner_inside,
+            cuts: None,
             control,
             bytes,
+            most_bytes: None,
             bos: None,
             templates,
             end_tokens: Vec::new(),
             by_bytes: OnceLock::new(),
         };
+        tokenizer.cuts =
+            Cuts::of(&tokenizer.inner, &tokenizer.bytes, |it| encode(tokenizer.inside(), it, false));
+        tokenizer.most_bytes = size::most_bytes_of_a_token(&tokenizer.inner, &tokenizer.bytes);
         tokenizer.bos = tokenizer.missing_bos(parts);
         tokenizer.end_tokens = ends::find(&tokenizer, parts);
         Ok(tokenizer)
@@ -93,13 +106,31 @@ impl Tokenizer {
 
     /// Tokens of a text from a user: no control tokens, no beginning-of-sequence token.
     pub fn encode_text(&self, text: &str) -> Vec<TokenId> {
-        encode(&self.inner, text, false)
+        self.encode_in_pieces(text, PIECE_BYTES)
+    }
+
+    /// As [`Self::encode_text`], which encodes long texts in pieces of a size of its own: the tokens are the same for any.
+    pub fn encode_in_pieces(&self, text: &str, piece_bytes: usize) -> Vec<TokenId> {
+        self.encode_by(&self.inner, text, piece_bytes)
+    }
+
+    /// A number of tokens that the text has at least, told by its size alone. Texts for which that is too many need not
+    /// be encoded.
+    pub fn least_tokens(&self, text: &str) -> usize {
+        self.most_bytes.map_or(0, |most| text.len().div_ceil(most))
     }
 
     /// Tokens of a raw prompt: as [`Self::encode_text`], with the beginning-of-sequence token where the model's
     /// tokenizer adds one.
     pub fn encode_prompt(&self, text: &str) -> Vec<TokenId> {
-        self.bos.into_iter().chain(encode(&self.inner, text, true)).collect()
+        if text.len() <= PIECE_BYTES {
+            return self.bos.into_iter().chain(encode(&self.inner, text, true)).collect();
+        }
+        // What is put around a text does not depend on it.
+        let (bare, mut around) = (encode(&self.inner, "a", false), encode(&self.inner, "a", true));
+        let start = around.windows(bare.len().max(1)).position(|it| it == bare).unwrap_or(0);
+        around.splice(start..start + bare.len(), self.encode_text(text));
+        self.bos.into_iter().chain(around).collect()
     }
 
     /// Tokens of a rendered prompt in which control tokens are control tokens. `unmark` turns the text between them
@@ -118,15 +149,38 @@ impl Tokenizer {
 
     /// Tokens of a text from a user that does not begin its prompt.
     pub(crate) fn encode_later(&self, text: &str) -> Vec<TokenId> {
-        encode(self.inner_later.as_ref().unwrap_or(&self.inner), text, false)
+        self.encode_by(self.inner_later.as_ref().unwrap_or(&self.inner), text, PIECE_BYTES)
     }
 
     /// Tokens of a text from a user that does not begin with a word, whatever it begins with.
     pub(crate) fn encode_inside(&self, text: &str) -> Vec<TokenId> {
-        match &self.inner_inside {
-            Some(inside) => encode(inside, text, false),
-            None => self.encode_later(text),
+        self.encode_by(self.inside(), text, PIECE_BYTES)
+    }
+
+    fn inside(&self) -> &tokenizers::Tokenizer {
+        self.inner_inside.as_ref().or(self.inner_later.as_ref()).unwrap_or(&self.inner)
+    }
+
+    /// Tokens of a text piece by piece, the first one by `first`. Those of a part of it when whoever waits for them has
+    /// given up.
+    fn encode_by(&self, first: &tokenizers::Tokenizer, text: &str, piece_bytes: usize) -> Vec<TokenId> {
+        let (mut tokens, mut rest, mut inner) = (Vec::new(), text, first);
+        while go_on() {
+            let cut = self.cuts.as_ref().and_then(|it| it.next(rest, piece_bytes));
+            let (piece, later) = rest.split_at(cut.unwrap_or(rest.len()));
+            let piece = encode(inner, piece, false);
+            if later.is_empty() {
+                // Most texts are one piece.
+                if tokens.is_empty() {
+                    return piece;
+                }
+                tokens.extend(piece);
+                break;
+            }
+            tokens.extend(piece);
+            (rest, inner) = (later, self.inside());
         }
+        tokens
     }
 
     /// The id of a control token; `None` for text, even if it is in the vocabulary.
