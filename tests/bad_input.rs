@@ -95,6 +95,34 @@ fn wrong_parameters_are_named() {
 }
 
 #[test]
+fn a_part_that_is_no_text_is_named() {
+    let mut worker = Worker::tiny();
+    let error = |worker: &mut Worker, parts: Value| {
+        let error = worker.call_error("chat", &json!({"messages": [{"role": "user", "content": parts}]}));
+        assert_eq!(
+            (&error["code"], &error["data"]["field"]),
+            (&json!(-32602), &json!("messages[0].content"))
+        );
+        error["message"].as_str().unwrap().to_owned()
+    };
+    let text = json!({"type": "text", "text": "what is this?"});
+    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}});
+    assert_eq!(
+        error(&mut worker, json!([text, image])),
+        "`messages[0].content`: part 1 must be of type `text`, got `image_url`"
+    );
+    assert_eq!(
+        error(&mut worker, json!([{"type": "text", "txt": "a"}])),
+        "`messages[0].content`: part 0 must have a `text`, a string"
+    );
+    let call = json!({"role": "assistant", "tool_calls": [
+        {"id": "1", "function": {"name": "f", "arguments": "no object"}}]});
+    let error = worker.call_error("chat", &json!({"messages": [call]}));
+    assert_eq!(error["data"]["field"], "messages[0].tool_calls[0].function.arguments");
+    assert_alive(&mut worker);
+}
+
+#[test]
 fn an_unknown_method_is_named_with_the_nearest_known_one() {
     let mut worker = Worker::tiny();
     let error = worker.call_error("compelte", &json!({"prefix": "a"}));

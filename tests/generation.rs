@@ -280,3 +280,31 @@ fn unending() -> Value {
 fn raw(prompt: &str) -> Value {
     json!({"prefix": prompt, "mode": "raw", "max_tokens": 24})
 }
+
+#[test]
+fn a_conversation_may_be_written_as_other_chat_interfaces_have_it() {
+    let mut worker = Worker::tiny();
+    let mut tokens = |messages: Value| {
+        worker.call("tokenize", &json!({"messages": messages, "return_tokens": true}))["tokens"].take()
+    };
+    let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+    let plain = tokens(json!([{"role": "user", "content": "ab"}]));
+    assert_eq!(tokens(json!([{"role": "user", "content": parts}])), plain);
+    let with_nulls = json!([{
+        "role": "user", "content": "ab", "tool_calls": null, "tool_call_id": null, "reasoning": null}]);
+    assert_eq!(tokens(with_nulls), plain);
+    let call = |arguments: Value| {
+        json!([{"role": "assistant", "content": null, "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}]}])
+    };
+    let expected = tokens(call(json!({"a": [1]})));
+    assert_eq!(tokens(call(json!("{\"a\": [1]}"))), expected);
+    tokens(call(json!("")));
+    // Null is what is not given, everywhere.
+    let nulls = json!({
+        "prefix": "a", "max_tokens": 1, "stop": null, "context": null, "mode": null, "n": null, "rules": null,
+        "stream": null, "temperature": null, "time_budget_ms": null});
+    worker.call("complete", &nulls);
+    let error = worker.call_error("complete", &json!({"prefix": null}));
+    assert_eq!(error["data"]["field"], "prefix");
+}

@@ -14,6 +14,7 @@ mod examples;
 mod fetching;
 mod folders;
 mod generation;
+mod hostile_load;
 mod parity;
 mod support;
 mod transcripts;

@@ -29,6 +29,6 @@ pub enum CancelOutcome {
     Cancelled,
     /// It had been answered before.
     Finished,
-    /// There is no such request, or it was answered long ago.
+    /// There is no such request, or it was answered long ago, or it is itself a `cancel`, which cannot be stopped.
     Unknown,
 }

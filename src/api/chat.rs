@@ -104,9 +104,9 @@ fn default_priority() -> Priority {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     pub role: Role,
-    /// The text. May be absent or null only where there are `tool_calls`.
+    /// The text, or a list of its parts. May be absent or null only where there are `tool_calls`.
     #[serde(default)]
-    pub content: Option<String>,
+    pub content: Option<Content>,
     /// What the model thought before it answered, for models that do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
@@ -123,12 +123,71 @@ impl Message {
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self {
             role,
-            content: Some(content.into()),
+            content: Some(Content::Text(content.into())),
             reasoning: None,
             tool_calls: Vec::new(),
             tool_call_id: None,
         }
     }
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Content {
+    Text(String),
+    /// Parts of one text.
+    Parts(Vec<TextPart>),
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TextPart {
+    #[serde(rename = "type")]
+    pub kind: TextPartType,
+    pub text: String,
+}
+
+/// The kind of a part; there is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TextPartType {
+    #[default]
+    Text,
+}
+
+impl<'de> Deserialize<'de> for Content {
+    /// By hand, since derived code for untagged enums cannot say what is wrong with a part.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self::Text(text)),
+            Value::Array(parts) => {
+                let parts = parts.into_iter().enumerate().map(|(index, it)| part(index, it));
+                Ok(Self::Parts(parts.collect::<Result<_, _>>().map_err(D::Error::custom)?))
+            }
+            _ => Err(D::Error::custom("must be a string or a list of parts")),
+        }
+    }
+}
+
+fn part(index: usize, part: Value) -> Result<TextPart, String> {
+    let Value::Object(mut part) = part else { return Err(format!("part {index} must be an object")) };
+    match part.remove("type") {
+        Some(Value::String(kind)) if kind == "text" => {}
+        Some(Value::String(kind)) => {
+            let kind: String = kind.chars().take(40).collect();
+            return Err(format!("part {index} must be of type `text`, got `{kind}`"));
+        }
+        _ => return Err(format!("part {index} must have a `type`")),
+    }
+    let Some(Value::String(text)) = part.remove("text") else {
+        return Err(format!("part {index} must have a `text`, a string"));
+    };
+    if let Some((name, _)) = part.iter().find(|(_, it)| !it.is_null()) {
+        let name: String = name.chars().take(40).collect();
+        return Err(format!("part {index} has an unknown field `{name}`"));
+    }
+    Ok(TextPart { kind: TextPartType::Text, text })
 }
 
 /// Who speaks.
@@ -156,8 +215,30 @@ pub struct ToolCall {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FunctionCall {
     pub name: String,
-    /// An object, not a string that holds one.
+    /// An object, or a string that holds one.
+    #[serde(default, deserialize_with = "object_or_text_of_one")]
+    #[schemars(with = "ObjectOrText")]
     pub arguments: Map<String, Value>,
+}
+
+/// How arguments are written.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "for the schema alone")]
+enum ObjectOrText {
+    Object(Map<String, Value>),
+    Text(String),
+}
+
+fn object_or_text_of_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    let read = match Value::deserialize(deserializer)? {
+        Value::String(text) if text.trim().is_empty() => Some(Map::new()),
+        Value::String(text) => serde_json::from_str(&text).ok(),
+        Value::Object(object) => Some(object),
+        Value::Null => Some(Map::new()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    };
+    read.ok_or_else(|| D::Error::custom("must be an object, or a string that holds one"))
 }
 
 /// A tool that the model may call.

@@ -35,15 +35,21 @@ pub enum ErrorData {
     },
     /// Code 1002. The prompt does not fit the model's context. `chat` and mode `raw` never cut a prompt.
     PromptTooLong {
-        /// Tokens of the prompt.
+        /// Tokens of the prompt; the least that it can have, when its size alone is too much.
         prompt_tokens: u64,
         /// Tokens that it may have.
         limit: u64,
     },
     /// Code 1003. The queue is full; try again later.
     Overloaded {
-        /// Jobs that wait.
+        /// Requests that wait.
         queued: u64,
+        /// The request's size in bytes, when it is the size of what waits that is too much.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        needed_bytes: Option<u64>,
+        /// How large it could have been.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        available_bytes: Option<u64>,
     },
     /// Code 1004. Something failed in this job; others go on.
     GenerationFailed {},

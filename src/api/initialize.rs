@@ -72,6 +72,9 @@ pub struct Limits {
     pub max_in_flight: u64,
     /// Jobs that may wait; further ones are refused with kind `overloaded`.
     pub max_queued: u64,
+    /// Bytes that the requests may have together that wait, or run; one alone may have more. Further ones are refused with
+    /// kind `overloaded`.
+    pub max_queued_bytes: u64,
     /// The highest `max_tokens`.
     pub max_tokens: u64,
     /// The highest `n`.

@@ -24,8 +24,8 @@ mod warm;
 
 pub use cancel::{CancelOutcome, CancelParams, CancelResult};
 pub use chat::{
-    ChatParams, ChatResult, FunctionCall, FunctionDefinition, Message, ResponseFormat, Role, Tool, ToolCall,
-    ToolType,
+    ChatParams, ChatResult, Content, FunctionCall, FunctionDefinition, Message, ResponseFormat, Role,
+    TextPart, TextPartType, Tool, ToolCall, ToolType,
 };
 pub use complete::{
     Choice, CompleteParams, CompleteResult, CompletionMode, CompletionRule, ContextFile, RuleSwitches,

@@ -205,6 +205,33 @@ fn a_results_message_can_be_sent_back() {
 }
 
 #[test]
+fn a_message_may_be_written_in_other_ways() {
+    let read = |value: Value| serde_json::from_value::<Message>(value).map_err(|error| error.to_string());
+    let arguments = |written: Value| {
+        let call = json!({"id": "1", "function": {"name": "f", "arguments": written}});
+        read(json!({"role": "assistant", "tool_calls": [call]}))
+            .map(|it| Value::Object(it.tool_calls[0].function.arguments.clone()))
+    };
+    assert_eq!(arguments(json!({"a": 1})), Ok(json!({"a": 1})));
+    assert_eq!(arguments(json!(" {\"a\": 1}")), Ok(json!({"a": 1})));
+    assert_eq!(arguments(json!("")), Ok(json!({})));
+    assert_eq!(arguments(json!(null)), Ok(json!({})));
+    for wrong in [json!("[1]"), json!("{"), json!([1]), json!(1)] {
+        assert_eq!(arguments(wrong), Err("must be an object, or a string that holds one".to_owned()));
+    }
+    let content = |written: Value| read(json!({"role": "user", "content": written})).map(|it| it.content);
+    let parts = json!([{"type": "text", "text": "a", "cache_control": null}, {"type": "text", "text": "b"}]);
+    let text = |text: &str| TextPart { kind: TextPartType::Text, text: text.to_owned() };
+    assert_eq!(content(parts), Ok(Some(Content::Parts(vec![text("a"), text("b")]))));
+    assert_eq!(content(json!(null)), Ok(None));
+    assert!(content(json!([{"type": "image_url", "image_url": {}}])).unwrap_err().contains("`image_url`"));
+    assert!(content(json!([{"type": "text", "text": "a", "x": 1}])).unwrap_err().contains("`x`"));
+    assert!(content(json!([{"text": "a"}])).is_err());
+    assert!(content(json!(["a"])).is_err());
+    assert!(content(json!(1)).is_err());
+}
+
+#[test]
 fn a_response_format_has_the_field_of_its_type_and_no_other() {
     let read =
         |value: Value| serde_json::from_value::<ResponseFormat>(value).map_err(|error| error.to_string());
@@ -241,7 +268,11 @@ fn errors_have_a_stable_code_and_kind() {
             1002,
             json!({"kind": "prompt_too_long", "prompt_tokens": 9, "limit": 8}),
         ),
-        (ErrorData::Overloaded { queued: 5 }, 1003, json!({"kind": "overloaded", "queued": 5})),
+        (
+            ErrorData::Overloaded { queued: 5, needed_bytes: None, available_bytes: None },
+            1003,
+            json!({"kind": "overloaded", "queued": 5}),
+        ),
         (ErrorData::GenerationFailed {}, 1004, json!({"kind": "generation_failed"})),
         (ErrorData::Unsupported { field: None }, 1005, json!({"kind": "unsupported"})),
         (ErrorData::ShuttingDown {}, 1006, json!({"kind": "shutting_down"})),

@@ -7,7 +7,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     thread,
     time::Duration,
 };
@@ -33,6 +33,9 @@ pub struct EngineOptions {
     pub step_target: Duration,
     /// What the engine may use of memory: weights, keys and values, and what a step needs. `None`: no limit.
     pub memory_limit_bytes: Option<u64>,
+    /// Bytes that others hold of that memory at the moment, in texts that wait for instance. Jobs begin beside running ones
+    /// only where there is room for them, too.
+    pub held_bytes: Arc<AtomicU64>,
     /// Keys and values that are kept, slots in use included. Running jobs are not refused over it, but over
     /// `memory_limit_bytes`.
     pub cache_limit_bytes: u64,
@@ -57,6 +60,7 @@ impl Default for EngineOptions {
             prefill_chunk: 512,
             step_target: Duration::from_millis(50),
             memory_limit_bytes: None,
+            held_bytes: Arc::default(),
             cache_limit_bytes: 1 << 30,
             n_min_reuse: 0,
             max_slots: 64,

@@ -35,8 +35,17 @@ impl Allowance {
 
     /// How many tokens may be held, all together.
     pub(crate) fn n_tokens(&self) -> usize {
+        self.n_tokens_beside(0)
+    }
+
+    /// The same while others hold so many bytes of the memory.
+    pub(crate) fn n_tokens_beside(&self, held_bytes: u64) -> usize {
+        if self.limit_bytes.is_none() {
+            return usize::MAX;
+        }
         // Without a size there is no bound.
-        let n_tokens = self.kv_bytes.checked_div(self.bytes_per_token).unwrap_or(u64::MAX);
+        let kv_bytes = self.kv_bytes.saturating_sub(held_bytes);
+        let n_tokens = kv_bytes.checked_div(self.bytes_per_token).unwrap_or(u64::MAX);
         usize::try_from(n_tokens).unwrap_or(usize::MAX)
     }
 
@@ -74,6 +83,14 @@ mod tests {
             refused,
             Err(JobError::OutOfMemory { needed_bytes: 310_379_000, available_bytes }) if available_bytes == available
         ));
+    }
+
+    #[test]
+    fn what_others_hold_is_not_for_keys_and_values() {
+        let allowance = Allowance::new(Some(10 * MIB + WORKING_BYTES), 0, 1000);
+        assert_eq!(allowance.n_tokens_beside(4 * MIB), 6291);
+        assert_eq!(allowance.n_tokens_beside(11 * MIB), 0);
+        assert_eq!(Allowance::new(None, 0, 1000).n_tokens_beside(4 * MIB), usize::MAX);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::{
     cmp::Reverse,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -311,7 +311,9 @@ impl Stepper {
             let applicants: Vec<Applicant> =
                 self.waiting.iter().map(|it| it.applicant(extent, self.follows(it))).collect();
             let occupants: Vec<Occupant> = self.running.iter().map(|it| self.occupant(it)).collect();
-            let room = Room { n_places: self.options.max_running, n_tokens: self.allowance.n_tokens() };
+            let held_bytes = self.options.held_bytes.load(Ordering::Relaxed);
+            let n_tokens = self.allowance.n_tokens_beside(held_bytes);
+            let room = Room { n_places: self.options.max_running, n_tokens };
             let n_held: usize = occupants.iter().map(|it| it.n_reserved).sum();
             let next = scheduler::admit(&applicants, &occupants, room);
             let Some(idx) = self.waiting.iter().position(|waiting| Some(waiting.id) == next) else {

@@ -1,5 +1,6 @@
 //! Between the wire's types and the engine's, both ways, in this one place.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use runabout_api::{self as api, ErrorData, WorkerState};
@@ -7,6 +8,8 @@ use runabout_engine::{Finish, FinishReason, JobError, Priority, State};
 use runabout_rpc::{ErrorObject, ErrorObjectOwned};
 use runabout_text::{self as text, Rule, SamplingParams, TextError, Tokenizer, Trimmed};
 use serde_json::Value;
+
+use crate::held::NoRoom;
 
 /// An error with the worker's own code.
 pub(crate) fn error(message: impl Into<String>, data: ErrorData) -> ErrorObjectOwned {
@@ -38,13 +41,28 @@ pub(crate) fn job_error(job_error: &JobError) -> ErrorObjectOwned {
     error(job_error.to_string(), error_data(job_error))
 }
 
+pub(crate) fn no_room(refused: NoRoom) -> ErrorObjectOwned {
+    let NoRoom { n_requests, needed_bytes, available_bytes } = refused;
+    let message = format!(
+        "{n_requests} requests are waiting already and leave room for {available_bytes} bytes, got a request of {needed_bytes}"
+    );
+    let data = ErrorData::Overloaded {
+        queued: n_requests,
+        needed_bytes: Some(needed_bytes),
+        available_bytes: Some(available_bytes),
+    };
+    error(message, data)
+}
+
 pub(crate) fn error_data(error: &JobError) -> ErrorData {
     match error {
         JobError::PromptTooLong { n_tokens, limit } => {
             ErrorData::PromptTooLong { prompt_tokens: *n_tokens as u64, limit: *limit as u64 }
         }
         JobError::UnknownToken { .. } => ErrorData::Unsupported { field: None },
-        JobError::Overloaded { n_queued } => ErrorData::Overloaded { queued: *n_queued as u64 },
+        JobError::Overloaded { n_queued } => {
+            ErrorData::Overloaded { queued: *n_queued as u64, needed_bytes: None, available_bytes: None }
+        }
         JobError::OutOfMemory { needed_bytes, available_bytes } => {
             ErrorData::OutOfMemory { needed_bytes: *needed_bytes, available_bytes: *available_bytes }
         }
@@ -116,7 +134,7 @@ pub(crate) fn message(message: api::Message) -> text::Message {
             api::Role::Tool => "tool",
         }
         .to_owned(),
-        content: message.content.unwrap_or_default(),
+        content: message.content.as_ref().map(text_of).unwrap_or_default().into_owned(),
         reasoning: message.reasoning,
         tool_calls: message
             .tool_calls
@@ -129,6 +147,14 @@ pub(crate) fn message(message: api::Message) -> text::Message {
             .collect(),
         tool_call_id: message.tool_call_id,
         name: None,
+    }
+}
+
+/// What a message says, as one text.
+pub(crate) fn text_of(content: &api::Content) -> Cow<'_, str> {
+    match content {
+        api::Content::Text(text) => Cow::Borrowed(text),
+        api::Content::Parts(parts) => parts.iter().map(|it| it.text.as_str()).collect::<String>().into(),
     }
 }
 

@@ -138,9 +138,14 @@ impl Completion {
 
     /// Of the texts that it holds.
     fn n_bytes(&self) -> usize {
-        let CompleteParams { prefix, suffix, context, .. } = &self.request;
+        let CompleteParams { prefix, suffix, path, language, document, context, stop, .. } = &self.request;
+        let optional: usize = [suffix, path, language, document].into_iter().flatten().map(String::len).sum();
         let context: usize = context.iter().map(|it| it.path.len() + it.text.len()).sum();
-        prefix.len() + suffix.as_ref().map_or(0, String::len) + context
+        let said = match &*self.progress() {
+            Progress::Said(said) => said.text.len(),
+            Progress::Preparing | Progress::Running(_) | Progress::Gone => 0,
+        };
+        prefix.len() + optional + context + stop.iter().map(String::len).sum::<usize>() + said
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

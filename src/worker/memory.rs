@@ -15,6 +15,9 @@ const CACHE_PARTS: u64 = 8;
 /// And so much without a limit.
 const CACHE_BYTES: u64 = 1 << 30;
 
+/// Four of the longest messages; as many as are of use to anybody, and less than a step needs.
+const HELD_BYTES: u64 = 64 << 20;
+
 /// Three quarters of what this machine has, or the container that the worker runs in; `None` where that cannot be
 /// told.
 pub(crate) fn default_limit_bytes() -> Option<u64> {
@@ -27,6 +30,11 @@ pub(crate) fn default_limit_bytes() -> Option<u64> {
 
 pub(crate) fn default_cache_bytes(limit_bytes: Option<u64>) -> u64 {
     limit_bytes.map_or(CACHE_BYTES, |it| it / CACHE_PARTS)
+}
+
+/// What requests may hold in texts before they are computed.
+pub(crate) fn max_held_bytes(limit_bytes: Option<u64>) -> u64 {
+    limit_bytes.map_or(HELD_BYTES, |it| (it / CACHE_PARTS).min(HELD_BYTES))
 }
 
 /// Refuses models whose weights alone are over the limit. Nothing of them has been read.

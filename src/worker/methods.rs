@@ -16,23 +16,19 @@ use runabout_api::{
     CancelOutcome, CancelParams, CancelResult, Capabilities, InitializeParams, InitializeResult, NoParams,
     PROTOCOL_VERSION, StatusResult, methods as names,
 };
-use runabout_engine::State;
+use runabout_engine::{JobError, ModelDescription, State};
 use runabout_rpc::{
     CancelledBy, ErrorObjectOwned, Handle, Lookup, Notifications, Params, RequestContext, RequestId,
     RpcModule, params,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use self::work::Ended;
 use crate::convert;
 use crate::session::Session;
 
 type MethodResult<T> = std::result::Result<T, ErrorObjectOwned>;
-
-/// So many texts are encoded at once; the others wait in turn. Each thread that encodes keeps tables of its own, which
-/// grow to half a megabyte, and takes a core from what the model computes with.
-static ENCODERS: Semaphore = Semaphore::const_new(2);
 
 /// All methods, for a connection.
 pub(crate) fn registry(session: Arc<Session>) -> Result<RpcModule<Arc<Session>>> {
@@ -47,16 +43,16 @@ pub(crate) fn registry(session: Arc<Session>) -> Result<RpcModule<Arc<Session>>>
         cancel(&params, &RequestContext::of(&extensions)).await
     })?;
     module.register_async_method(names::COMPLETE, |params, session, extensions| async move {
-        complete::complete(&params, &session, &RequestContext::of(&extensions)).await
+        complete::complete(params, &session, &RequestContext::of(&extensions)).await
     })?;
     module.register_async_method(names::CHAT, |params, session, extensions| async move {
-        chat::chat(&params, &session, &RequestContext::of(&extensions)).await
+        chat::chat(params, &session, &RequestContext::of(&extensions)).await
     })?;
     module.register_async_method(names::WARM, |params, session, extensions| async move {
-        warm::warm(&params, &session, &RequestContext::of(&extensions)).await
+        warm::warm(params, &session, &RequestContext::of(&extensions)).await
     })?;
     module.register_async_method(names::TOKENIZE, |params, session, extensions| async move {
-        tokenize::tokenize(&params, &session, &RequestContext::of(&extensions)).await
+        tokenize::tokenize(params, &session, &RequestContext::of(&extensions)).await
     })?;
     Ok(module)
 }
@@ -77,21 +73,25 @@ pub(crate) fn notifications(session: Arc<Session>) -> Notifications {
         })
 }
 
-/// Encoding a long text takes a while, in which other requests are read.
-async fn in_background<T: Send + 'static>(
-    work: impl FnOnce() -> MethodResult<T> + Send + 'static,
-) -> MethodResult<T> {
-    let permit = ENCODERS.acquire().await;
-    let work = move || {
-        // Nothing closes the semaphore; without a permit there would be one thread more.
-        let _permit = permit;
-        work()
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        // The request's own task passes it on as an internal error.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+/// A call's parameters, and how many bytes they were. As they were written they are not kept.
+fn read<T: DeserializeOwned>(params: Params<'static>) -> MethodResult<(T, usize)> {
+    let n_bytes = n_bytes(&params);
+    let read = params::parse(&params)?;
+    drop(params);
+    Ok((read, n_bytes))
+}
+
+/// Refuses a prompt that has too many tokens, told by the least number that it can have.
+fn check_size(n_least: usize, max_tokens: u32, description: &ModelDescription) -> MethodResult<()> {
+    let limit = description.context_length.saturating_sub(max_tokens.min(1) as usize);
+    if n_least <= limit {
+        return Ok(());
     }
+    Err(convert::job_error(&JobError::PromptTooLong { n_tokens: n_least, limit }))
+}
+
+fn n_bytes(params: &Params<'_>) -> usize {
+    params.as_str().map_or(0, str::len)
 }
 
 fn initialize(params: &Params<'_>, session: &Session) -> MethodResult<InitializeResult> {
@@ -185,10 +185,15 @@ async fn cancel(params: &Params<'_>, request: &RequestContext) -> MethodResult<C
 }
 
 async fn cancel_and_wait(id: &RequestId, connection: &Handle) -> CancelResult {
+    let unknown = CancelResult { outcome: CancelOutcome::Unknown, completion_tokens: 0 };
     let (record, was_running) = match connection.in_flight().cancel(id, CancelledBy::Program) {
+        // It cannot be stopped, and may itself be waiting for this one.
+        Lookup::Running(record) | Lookup::Finished(record) if record.method() == names::CANCEL => {
+            return unknown;
+        }
         Lookup::Running(record) => (record, true),
         Lookup::Finished(record) => (record, false),
-        Lookup::Unknown => return CancelResult { outcome: CancelOutcome::Unknown, completion_tokens: 0 },
+        Lookup::Unknown => return unknown,
     };
     record.ended().await;
     let ended = record.note::<Ended>().unwrap_or_default();

@@ -16,6 +16,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::cli::ServeArgs;
 use crate::convert;
+use crate::hang_up;
+use crate::held::HeldTexts;
 use crate::host::Host;
 use crate::memory;
 use crate::methods;
@@ -41,11 +43,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
     let memory_limit_bytes = args.memory_limit.map(bytes).or_else(memory::default_limit_bytes);
     let cache_limit_bytes =
         args.cache_limit_mib.map_or_else(|| memory::default_cache_bytes(memory_limit_bytes), bytes);
+    let held = Arc::new(HeldTexts::new(memory::max_held_bytes(memory_limit_bytes)));
     let host = Host::start(
         &args.model,
         EngineOptions {
             step_target: Duration::from_millis(args.step_target_ms),
             memory_limit_bytes,
+            held_bytes: held.n_bytes(),
             cache_limit_bytes,
             n_min_reuse: args.cache_reuse,
             max_running: args.max_running,
@@ -54,13 +58,14 @@ pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
             ..EngineOptions::default()
         },
     )?;
-    let session =
-        Arc::new(Session::new(host, args.model.model, &options, args.max_queued, memory_limit_bytes));
+    let session = Session::new(host, args.model.model, &options, held, args.max_queued, memory_limit_bytes);
+    let session = Arc::new(session);
     let connection = Connection::new(
         methods::registry(Arc::clone(&session))?,
         methods::notifications(Arc::clone(&session)),
         options,
-    );
+    )
+    .hung_up_when(hang_up::stdin_closed());
     let handle = connection.handle();
     tokio::spawn(announce(Arc::clone(&session), handle.clone()));
     tokio::spawn(warn_of_memory(Arc::clone(&session), handle.clone()));

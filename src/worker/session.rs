@@ -1,5 +1,6 @@
 //! What the methods of one connection share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use runabout_rpc::Options;
 use runabout_text::FimFormat;
 
 use crate::documents::Documents;
+use crate::held::HeldTexts;
 use crate::host::Host;
 
 /// More tokens than anybody reads.
@@ -27,6 +29,7 @@ pub(crate) struct Session {
     is_shut_down: AtomicBool,
     has_exited: AtomicBool,
     pub(crate) documents: Documents,
+    pub(crate) held: Arc<HeldTexts>,
     memory_limit_bytes: Option<u64>,
 }
 
@@ -35,6 +38,7 @@ impl Session {
         host: Host,
         reference: String,
         options: &Options,
+        held: Arc<HeldTexts>,
         max_queued: usize,
         memory_limit_bytes: Option<u64>,
     ) -> Self {
@@ -43,6 +47,7 @@ impl Session {
             max_batch_entries: options.max_batch_entries as u64,
             max_in_flight: options.max_in_flight as u64,
             max_queued: max_queued as u64,
+            max_queued_bytes: held.limit_bytes(),
             max_tokens: MAX_TOKENS.into(),
             max_choices: MAX_CHOICES.into(),
             max_logprobs: MAX_LOGPROBS.into(),
@@ -56,6 +61,7 @@ impl Session {
             is_shut_down: AtomicBool::new(false),
             has_exited: AtomicBool::new(false),
             documents: Documents::default(),
+            held,
             memory_limit_bytes,
         }
     }

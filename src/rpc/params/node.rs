@@ -60,7 +60,12 @@ impl<'de> Node<'de> {
         self,
         read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'de>>) -> serde_json::Result<T>,
     ) -> Result<T, ParamError> {
-        read(&mut serde_json::Deserializer::from_str(self.0.get())).map_err(de::Error::custom)
+        read(&mut serde_json::Deserializer::from_str(self.0.get())).map_err(|error| {
+            let message = error.to_string();
+            // A place in the value alone means nothing to whoever wrote the message.
+            let end = message.rfind(" at line ").unwrap_or(message.len());
+            de::Error::custom(&message[..end])
+        })
     }
 }
 
@@ -158,6 +163,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
         if let Some((name, _)) = members.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             return Err(ParamError::unknown(name, known));
         }
+        // Many clients write null for what they do not give.
+        members.0.retain(|(_, value)| Node(value).kind() != "null");
         visitor.visit_map(Fields::of(members))
     }
 

@@ -3,32 +3,30 @@
 use std::sync::Arc;
 
 use runabout_api::{ChatParams, ChatResult, Message, ResponseFormat, Role};
-use runabout_engine::TextStart;
-use runabout_rpc::{Params, RequestContext, params};
+use runabout_engine::{ModelDescription, TextStart};
+use runabout_rpc::{Params, RequestContext};
 use runabout_text::{self as text, ChatRequest, Trimmed};
 use serde_json::{Map, Value};
 
-use super::work::{Outcome, Prompt, Terms, Work};
-use super::{MethodResult, in_background};
+use super::work::{Order, Outcome, Prompt, Terms, Work};
+use super::{MethodResult, check_size, read};
 use crate::convert;
 use crate::host::{Facts, Model};
 use crate::session::Session;
 
 pub(super) async fn chat(
-    params: &Params<'_>,
+    params: Params<'static>,
     session: &Arc<Session>,
     request: &RequestContext,
 ) -> MethodResult<ChatResult> {
-    let params: ChatParams = params::parse(params)?;
+    let (params, n_bytes): (ChatParams, _) = read(params)?;
     let terms = terms(&params)?;
-    let work = Work::begin(session, request, None);
+    let mut work = Work::begin(session, request, &Order::new(n_bytes, &terms))?;
     let options = (params.return_tokens, params.logprobs.is_some());
-    let model = match work.model().await? {
-        Ok(model) => model,
+    let (facts, prompt) = match work.prepare(move |model| prompt(params, model)).await? {
+        Ok(prepared) => prepared,
         Err(outcome) => return Ok(result(&outcome, None, options)),
     };
-    let facts = model.facts.clone();
-    let prompt = in_background(move || prompt(params, &model)).await?;
     Ok(result(&work.run(terms, prompt, 1).await?, Some(&facts), options))
 }
 
@@ -72,7 +70,8 @@ fn check_messages(messages: &[Message]) -> MethodResult<()> {
 pub(super) fn prompt(params: ChatParams, model: &Model) -> MethodResult<Prompt> {
     let sampling = convert::sampling(params.sampling(), model.facts.defaults.for_chat());
     sampling.validate(model.description.vocabulary_size).map_err(|e| convert::text_error(&e))?;
-    let tokens = encode(params.messages, &params.chat_template_kwargs, &model.facts)?;
+    let limit = Some((params.max_tokens, &model.description));
+    let tokens = encode(params.messages, &params.chat_template_kwargs, &model.facts, limit)?;
     Ok(Prompt {
         tokens,
         trimmed: Trimmed::default(),
@@ -85,14 +84,28 @@ pub(super) fn prompt(params: ChatParams, model: &Model) -> MethodResult<Prompt> 
     })
 }
 
-/// A conversation as the model is given it, the start of the assistant's turn included.
+/// A conversation as the model is given it, the start of the assistant's turn included. With `limit`, for so many tokens
+/// of output, what is too long by its size is refused before it is encoded.
 pub(super) fn encode(
     messages: Vec<Message>,
     kwargs: &Map<String, Value>,
     facts: &Facts,
+    limit: Option<(u32, &ModelDescription)>,
 ) -> MethodResult<Vec<u32>> {
+    let n_least = messages
+        .iter()
+        .flat_map(|it| &it.content)
+        .map(|it| facts.tokenizer.least_tokens(&convert::text_of(it)))
+        .sum();
     let messages: Vec<text::Message> = messages.into_iter().map(convert::message).collect();
     let request = ChatRequest { messages: &messages, tools: &[], kwargs, add_generation_prompt: true };
+    if let Some((max_tokens, description)) = limit
+        && check_size(n_least, max_tokens, description).is_err()
+    {
+        // A template may leave out some of what was said.
+        let rendered = facts.tokenizer.render_chat(&request).map_err(|e| convert::text_error(&e))?;
+        check_size(facts.tokenizer.least_tokens(&rendered), max_tokens, description)?;
+    }
     facts.tokenizer.encode_chat(&request).map_err(|e| convert::text_error(&e))
 }
 

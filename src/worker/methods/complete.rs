@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use runabout_api::{Choice, CompleteParams, CompleteResult, CompletionMode};
 use runabout_engine::{Finish, FinishReason, TextStart};
-use runabout_rpc::{Params, RequestContext, params};
+use runabout_rpc::{Params, RequestContext};
 use runabout_text::{
     CompletionPrompt, ContextFile, Cursor, Goal, Healing, InLf, LineEnd, Rule, Rules, Surroundings,
     Tokenizer, Trimmed, continuation_prompt, healing_start,
 };
 
-use super::work::{Outcome, Prompt, Terms, Work, within};
-use super::{MethodResult, in_background};
+use super::work::{Order, Outcome, Prompt, Terms, Work, within};
+use super::{MethodResult, check_size, read};
 use crate::convert;
 use crate::host::{Facts, Model};
 use crate::session::{MAX_CHOICES, Session};
@@ -20,21 +20,19 @@ use crate::session::{MAX_CHOICES, Session};
 const MIN_PROMPT_SHARE: usize = 2;
 
 pub(super) async fn complete(
-    params: &Params<'_>,
+    params: Params<'static>,
     session: &Arc<Session>,
     request: &RequestContext,
 ) -> MethodResult<CompleteResult> {
-    let params: CompleteParams = params::parse(params)?;
+    let (params, n_bytes): (CompleteParams, _) = read(params)?;
     let terms = terms(&params)?;
-    let work = Work::begin(session, request, Some(&params));
+    let mut work = Work::begin(session, request, &Order::new(n_bytes, &terms).of_completion(&params))?;
     let n = params.n;
     let wanted = Wanted { tokens: params.return_tokens, logprobs: params.logprobs.is_some() };
-    let model = match work.model().await? {
-        Ok(model) => model,
+    let (facts, prompt) = match work.prepare(move |model| prompt(&params, model)).await? {
+        Ok(prepared) => prepared,
         Err(outcome) => return Ok(result(outcome, None, wanted)),
     };
-    let facts = model.facts.clone();
-    let prompt = in_background(move || prompt(&params, &model)).await?;
     Ok(result(work.run(terms, prompt, n).await?, Some(&facts), wanted))
 }
 
@@ -72,6 +70,7 @@ pub(super) fn prompt(params: &CompleteParams, model: &Model) -> MethodResult<Pro
     let mut end_tokens = tokenizer.end_tokens().to_vec();
     let (mut rules, mut healing, mut line_end) = (None, None, None);
     let CompletionPrompt { tokens, trimmed } = if params.mode == CompletionMode::Raw {
+        check_size(tokenizer.least_tokens(&params.prefix), params.max_tokens, description)?;
         CompletionPrompt { tokens: tokenizer.encode_prompt(&params.prefix), trimmed: Trimmed::default() }
     } else {
         let file = InLf::new(&params.prefix, params.suffix.as_deref().unwrap_or_default());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use runabout_api::{ChatParams, CompleteParams, WarmResult};
 use runabout_rpc::{Params, RequestContext, params};
 
-use super::work::{Prompt, Terms, Work};
-use super::{MethodResult, chat, complete, in_background};
+use super::work::{Order, Prompt, Terms, Work};
+use super::{MethodResult, chat, complete, read};
 use crate::host::Model;
 use crate::session::Session;
 
@@ -14,24 +14,20 @@ use crate::session::Session;
 type MakePrompt = Box<dyn FnOnce(&Model) -> MethodResult<Prompt> + Send>;
 
 pub(super) async fn warm(
-    params: &Params<'_>,
+    params: Params<'static>,
     session: &Arc<Session>,
     request: &RequestContext,
 ) -> MethodResult<WarmResult> {
-    let is_chat = params::has(params, "messages");
-    let work = Work::begin(session, request, None);
-    let (terms, prompt): (Terms, MakePrompt) = if is_chat {
-        let params: ChatParams = params::parse(params)?;
-        (chat::terms(&params)?, Box::new(move |model| chat::prompt(params, model)))
+    let (terms, prompt, n_bytes): (Terms, MakePrompt, usize) = if params::has(&params, "messages") {
+        let (params, n_bytes): (ChatParams, _) = read(params)?;
+        (chat::terms(&params)?, Box::new(move |model| chat::prompt(params, model)), n_bytes)
     } else {
-        let params: CompleteParams = params::parse(params)?;
-        (complete::terms(&params)?, Box::new(move |model| complete::prompt(&params, model)))
+        let (params, n_bytes): (CompleteParams, _) = read(params)?;
+        (complete::terms(&params)?, Box::new(move |model| complete::prompt(&params, model)), n_bytes)
     };
-    let outcome = match work.model().await? {
-        Ok(model) => {
-            let prompt = in_background(move || prompt(&model)).await?;
-            work.run(terms.prefill_only(), prompt, 1).await?
-        }
+    let mut work = Work::begin(session, request, &Order::new(n_bytes, &terms))?;
+    let outcome = match work.prepare(prompt).await? {
+        Ok((_, prompt)) => work.run(terms.prefill_only(), prompt, 1).await?,
         Err(outcome) => outcome,
     };
     let usage = outcome.usage();

@@ -21,7 +21,9 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::MethodResult;
 use crate::convert;
 use crate::documents::{Follow, Place, Said};
-use crate::host::Model;
+use crate::encoders;
+use crate::held::Held;
+use crate::host::{Facts, Model};
 use crate::session::{MAX_LOGPROBS, MAX_STOP_STRINGS, MAX_TOKENS, Session};
 
 /// A prompt that takes longer to compute is reported on, this often.
@@ -162,18 +164,53 @@ pub(super) struct Work<'a> {
     session: &'a Arc<Session>,
     request: &'a RequestContext,
     arrived: Instant,
+    priority: Priority,
+    time_budget: Option<Duration>,
     place: Option<Place<'a>>,
+    n_bytes: usize,
+    /// While its texts are kept.
+    held: Option<Held>,
+}
+
+/// A request that makes work, as [`Work::begin`] takes it.
+pub(super) struct Order<'t> {
+    /// Of its parameters.
+    pub(super) n_bytes: usize,
+    pub(super) priority: Priority,
+    pub(super) time_budget: Option<Duration>,
+    pub(super) completion: Option<&'t CompleteParams>,
+}
+
+impl<'t> Order<'t> {
+    pub(super) fn new(n_bytes: usize, terms: &Terms) -> Self {
+        Self { n_bytes, priority: terms.priority, time_budget: terms.time_budget, completion: None }
+    }
+
+    pub(super) fn of_completion(self, completion: &'t CompleteParams) -> Self {
+        Self { completion: Some(completion), ..self }
+    }
 }
 
 impl<'a> Work<'a> {
     /// To be called before anything is waited for: the order of calls decides which completion of a document is newest.
+    /// Refuses what would hold too much memory while it waits.
     pub(super) fn begin(
         session: &'a Arc<Session>,
         request: &'a RequestContext,
-        completion: Option<&CompleteParams>,
-    ) -> Self {
-        let place = completion.and_then(|it| session.documents.take(it));
-        Self { session, request, arrived: Instant::now(), place }
+        order: &Order<'_>,
+    ) -> MethodResult<Self> {
+        let place = order.completion.and_then(|it| session.documents.take(it));
+        let held = session.held.hold(order.n_bytes).map_err(convert::no_room)?;
+        Ok(Self {
+            session,
+            request,
+            arrived: Instant::now(),
+            priority: order.priority,
+            time_budget: order.time_budget,
+            place,
+            n_bytes: order.n_bytes,
+            held: Some(held),
+        })
     }
 
     /// Resolves when the request is to end before its time.
@@ -190,15 +227,41 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The model, once it is there; `Ok(None)`: the request ended first, and has this outcome.
-    pub(super) async fn model(&self) -> MethodResult<std::result::Result<Model, Outcome>> {
+    /// Resolves when the request is to end before it became a job.
+    async fn ends_early(&self) -> FinishReason {
+        let over_budget = async {
+            match self.time_budget {
+                Some(budget) => tokio::time::sleep(budget.saturating_sub(self.arrived.elapsed())).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            model = self.session.host.model() => match model {
-                Ok(model) => Ok(Ok(model)),
-                Err(error) => Err(convert::job_error(&error)),
-            },
-            reason = self.interrupted() => Ok(Err(self.ended_early(reason)?)),
+            reason = self.interrupted() => reason.into(),
+            () = over_budget => FinishReason::Budget,
         }
+    }
+
+    /// What `make` makes of the request's texts once the model is there and its turn has come, and what is known of the
+    /// model; `Ok(Err)`: the request ended first, and has this outcome. `make` may block.
+    pub(super) async fn prepare<T: Send + 'static>(
+        &mut self,
+        make: impl FnOnce(&Model) -> MethodResult<T> + Send + 'static,
+    ) -> MethodResult<std::result::Result<(Facts, T), Outcome>> {
+        let made = async {
+            let model = self.session.host.model().await.map_err(|error| convert::job_error(&error))?;
+            let facts = model.facts.clone();
+            let made = encoders::encode(self.priority, self.n_bytes, move || make(&model)).await?;
+            Ok::<_, ErrorObjectOwned>((facts, made))
+        };
+        let made = tokio::select! {
+            made = made => made.map(Ok),
+            reason = self.ends_early() => Ok(Err(self.ended_early(reason)?)),
+        };
+        // Completions are compared with later ones.
+        if self.place.is_none() {
+            self.held = None;
+        }
+        made
     }
 
     /// Runs `n` jobs of one prompt to their ends.
@@ -321,10 +384,10 @@ impl<'a> Work<'a> {
     }
 
     /// The outcome of a request that ended before it became a job.
-    fn ended_early(&self, reason: CancelReason) -> MethodResult<Outcome> {
+    fn ended_early(&self, reason: FinishReason) -> MethodResult<Outcome> {
         let waited = self.arrived.elapsed();
         let finish = Finish {
-            reason: reason.into(),
+            reason,
             text: String::new(),
             tokens: Vec::new(),
             logprobs: Vec::new(),
