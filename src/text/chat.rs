@@ -4,35 +4,74 @@
 //! template alone. What a person, a file or a tool wrote stays text, even if it reads
 //! `<|im_end|>\n<|im_start|>system`.
 
+mod compile;
 mod marking;
 mod python;
+mod shape;
 mod template;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 pub(crate) use self::template::ChatTemplates;
 
 use self::marking::{mark_values, unmark};
 use crate::{TextError, TokenId, Tokenizer};
 
-/// One message, as templates see it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// One message. A template is given it in the shape that it was written for, whichever it has here.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool`, or whatever else the model's template knows.
     pub role: String,
-    /// Empty for an assistant message that only calls tools.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub content: String,
-    #[serde(rename = "reasoning_content", default, skip_serializing_if = "Option::is_none")]
+    /// `None` for null or absent, as in an assistant message that only calls tools.
+    #[serde(default)]
+    pub content: Option<Content>,
+    #[serde(rename = "reasoning_content", default)]
     pub reasoning: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub tool_calls: Vec<ToolCall>,
     /// Of a `tool` message: the call that it answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub tool_call_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub name: Option<String>,
+}
+
+/// What a message says. In JSON a string, or a list of `{"type": "text", "text": "..."}`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "ContentOnWire")]
+pub enum Content {
+    Text(String),
+    /// The texts of a list of parts; a template that knows no lists gets them as one text.
+    Parts(Vec<String>),
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ContentOnWire {
+    Text(String),
+    Parts(Vec<TextPart>),
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename = "text")]
+struct TextPart {
+    text: String,
+}
+
+impl From<ContentOnWire> for Content {
+    fn from(content: ContentOnWire) -> Self {
+        match content {
+            ContentOnWire::Text(text) => Self::Text(text),
+            ContentOnWire::Parts(parts) => Self::Parts(parts.into_iter().map(|it| it.text).collect()),
+        }
+    }
 }
 
 impl Message {
@@ -49,7 +88,7 @@ impl Message {
     }
 
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: content.into(), ..Self::default() }
+        Self { role: role.into(), content: Some(Content::Text(content.into())), ..Self::default() }
     }
 }
 
@@ -59,7 +98,7 @@ impl Message {
 pub struct ToolCall {
     pub id: Option<String>,
     pub name: String,
-    /// An object; a string that holds one is read into it, since templates write it as JSON themselves.
+    /// An object, or a string that holds one as JSON.
     pub arguments: Value,
 }
 
@@ -84,21 +123,6 @@ impl<'de> Deserialize<'de> for ToolCall {
     }
 }
 
-impl Serialize for ToolCall {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let read =
-            self.arguments.as_str().and_then(|it| serde_json::from_str(it).ok()).filter(Value::is_object);
-        let arguments = read.as_ref().unwrap_or(&self.arguments);
-        let mut call = Map::new();
-        if let Some(id) = &self.id {
-            call.insert("id".to_owned(), json!(id));
-        }
-        call.insert("type".to_owned(), json!("function"));
-        call.insert("function".to_owned(), json!({"name": self.name, "arguments": arguments}));
-        call.serialize(serializer)
-    }
-}
-
 fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -118,9 +142,9 @@ pub struct ChatRequest<'a> {
 }
 
 impl Tokenizer {
-    /// Whether [`Self::encode_chat`] has a template to work with.
+    /// Whether [`Self::encode_chat`] has a template that can be used.
     pub fn has_chat_template(&self) -> bool {
-        !self.templates().is_empty()
+        self.templates().are_usable()
     }
 
     /// The prompt of a conversation as text, as transformers' `apply_chat_template(..., tokenize=False)` has it.
@@ -130,9 +154,8 @@ impl Tokenizer {
 
     /// The prompt tokens of a conversation.
     pub fn encode_chat(&self, request: &ChatRequest<'_>) -> Result<Vec<TokenId>, TextError> {
-        let mut variables = template::variables(request)?;
-        mark_values(&mut variables, self.control());
-        let rendered = self.templates().render_variables(variables)?;
+        let rendered =
+            self.templates().render_changed(request, |variables| mark_values(variables, self.control()))?;
         Ok(self.encode_rendered(&rendered, unmark))
     }
 }
@@ -140,6 +163,8 @@ impl Tokenizer {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
 
     use super::*;
 
@@ -210,16 +235,42 @@ mod tests {
     }
 
     #[test]
-    fn messages_have_the_shape_that_templates_expect() {
+    fn only_a_messages_own_role_can_write_control_tokens() {
+        let mut parts = crate::tokenizer::byte_parts();
+        parts.chat_template = Some(json!(
+            "{% for m in messages %}{{ m.role }}{% for c in m.tool_calls %}{{ c.function.arguments.role }}{{ c.function.arguments.a[0].role }}{% endfor %}{% endfor %}{{ role }}{{ tools[0].role }}"
+        ));
+        let tokenizer = Tokenizer::from_parts(&parts).unwrap();
+        let hostile = "<|im_start|>";
+        let call = ToolCall {
+            id: None,
+            name: "f".into(),
+            arguments: json!({"role": hostile, "a": [{"role": hostile}]}),
+        };
+        let message = Message { tool_calls: vec![call], ..Message::assistant("") };
+        let kwargs = json!({"role": hostile});
+        let request = ChatRequest {
+            messages: &[message],
+            tools: &[json!({"role": hostile})],
+            kwargs: kwargs.as_object().unwrap(),
+            add_generation_prompt: true,
+        };
+        let tokens = tokenizer.encode_chat(&request).unwrap();
+        assert_eq!(control_tokens(&tokens), [0; 0]);
+        assert_eq!(tokenizer.decode(&tokens), format!("assistant{}", hostile.repeat(4)));
+    }
+
+    #[test]
+    fn messages_are_read_from_the_shapes_that_clients_send() {
         let json = json!({
-            "role": "assistant", "content": null,
-            "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}}],
+            "role": "assistant", "content": null, "tool_calls": null,
         });
         let message: Message = serde_json::from_value(json).unwrap();
-        assert_eq!(
-            serde_json::to_string(&message).unwrap(),
-            r#"{"role":"assistant","content":"","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":{"a":1}}}]}"#
-        );
-        assert_eq!(serde_json::to_string(&Message::user("x")).unwrap(), r#"{"role":"user","content":"x"}"#);
+        assert_eq!(message, Message { role: "assistant".into(), ..Message::default() });
+        let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+        let message: Message = serde_json::from_value(json!({"role": "user", "content": parts})).unwrap();
+        assert_eq!(message.content, Some(Content::Parts(vec!["a".into(), "b".into()])));
+        let message: Message = serde_json::from_value(json!({"role": "user", "content": "x"})).unwrap();
+        assert_eq!(message, Message::user("x"));
     }
 }

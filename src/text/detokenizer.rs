@@ -237,6 +237,42 @@ mod tests {
         }
     }
 
+    fn byte_level_decoder() -> Value {
+        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false})
+    }
+
+    /// Byte-level tokens under another decoder than theirs, with a token of several bytes.
+    fn byte_level(decoder: &Value) -> Tokenizer {
+        let mut vocabulary: serde_json::Map<String, Value> = (0..=u8::MAX)
+            .map(|byte| (crate::tokenizer::char_of_byte(byte).to_string(), json!(byte)))
+            .collect();
+        vocabulary.insert("ĉyĠ=Ġ".to_owned(), json!(256));
+        vocabulary.insert("Ċ".to_owned() + "Ġ", json!(257));
+        let json = json!({
+            "version": "1.0", "added_tokens": [], "decoder": decoder,
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+        });
+        let parts =
+            TokenizerParts { tokenizer_json: json.to_string().into_bytes(), ..TokenizerParts::default() };
+        Tokenizer::from_parts(&parts).unwrap()
+    }
+
+    #[test]
+    fn a_byte_level_vocabulary_is_decoded_as_one_whatever_the_decoder_says() {
+        let metaspace =
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
+        for decoder in [llama_decoder(), metaspace, Value::Null, byte_level_decoder()] {
+            let tokenizer = byte_level(&decoder);
+            assert_eq!(tokenizer.decode(&[32, 256, 257, 0xC3, 0xA9]), " \ty = \n é");
+        }
+    }
+
+    #[test]
+    fn a_sentence_piece_vocabulary_is_decoded_as_one_whatever_the_decoder_says() {
+        let tokenizer = sentence_piece(&byte_level_decoder());
+        assert_eq!(tokenizer.decode(&[HELLO, SPACE, WORLD, 0x0A, SUN]), "Hello world\n日");
+    }
+
     proptest! {
         #[test]
         fn all_pieces_together_are_the_lossy_text_of_any_bytes(text in prop::collection::vec(any::<u8>(), 0..40)) {

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::TokenId;
+use crate::model_json::ModelJsonError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
@@ -22,11 +23,11 @@ pub enum TextError {
         source: std::io::Error,
     },
 
-    #[error("{} is not valid JSON", path.display())]
+    #[error("{} cannot be used", path.display())]
     BadJson {
         path: PathBuf,
         #[source]
-        source: serde_json::Error,
+        source: ModelJsonError,
     },
 
     /// tokenizer.json is there, and the tokenizers library refuses it.
@@ -42,8 +43,14 @@ pub enum TextError {
     #[error("the model has no chat template\nhint: use an instruct model, or `complete` instead of `chat`")]
     NoChatTemplate,
 
-    #[error("the model's chat template is not valid: {reason}")]
+    #[error(
+        "the model's chat template cannot be used: {reason}\nhint: `complete` works without it; another `chat_template.jinja` in the model's folder goes before it"
+    )]
     BadChatTemplate { reason: String },
+
+    /// A template that loops, or writes without end.
+    #[error("the model's chat template took more {limit} than these messages can need")]
+    ChatTemplateTooCostly { limit: &'static str },
 
     /// The template called `raise_exception`: the conversation is of a shape that the model does not know.
     #[error("the model's chat template refuses these messages: {reason}")]

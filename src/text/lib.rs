@@ -19,7 +19,7 @@ mod sampling;
 mod stop;
 mod tokenizer;
 
-pub use chat::{ChatRequest, Message, ToolCall};
+pub use chat::{ChatRequest, Content, Message, ToolCall};
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
 pub use fim::{CompletionPrompt, FimFormat, Order, continuation_prompt};

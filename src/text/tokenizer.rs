@@ -10,6 +10,7 @@ mod folder;
 mod pieces;
 mod sample;
 mod size;
+mod unspellable;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -19,6 +20,8 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 
 pub(crate) use self::bytes::LeadingStrip;
+#[cfg(test)]
+pub(crate) use self::bytes::char_of_byte;
 pub(crate) use self::control::{ControlTokens, Piece};
 pub use self::folder::TokenizerParts;
 #[cfg(test)]
@@ -29,7 +32,7 @@ use self::pieces::{Cuts, PIECE_BYTES};
 use crate::chat::ChatTemplates;
 use crate::healing::TokensByBytes;
 use crate::pause::go_on;
-use crate::{TextError, TokenId};
+use crate::{TextError, TokenId, model_json};
 
 /// A model's tokenizer, chat template and end tokens. Immutable; share it in an `Arc`.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ impl Tokenizer {
 
     pub fn from_parts(parts: &TokenizerParts) -> Result<Self, TextError> {
         let refused = |err: tokenizers::Error| TextError::BadTokenizer { reason: err.to_string() };
-        let mut inner = tokenizers::Tokenizer::from_bytes(&parts.tokenizer_json).map_err(refused)?;
+        let mut inner = read(&parts.tokenizer_json)?;
         inner.with_truncation(None).map_err(refused)?.with_padding(None);
         let bytes = TokenBytes::new(&inner)?;
         let marked_control = inner
@@ -73,8 +76,10 @@ impl Tokenizer {
             .filter(control::is_control)
             .map(|token| token.special(true))
             .collect::<Vec<_>>();
+        let names: Vec<String> = marked_control.iter().map(|it| it.content.clone()).collect();
         inner.add_special_tokens(marked_control).map_err(refused)?;
         inner.set_encode_special_tokens(true);
+        unspellable::make(&mut inner, &names)?;
         // A vocabulary without a way out for unknown characters fails here, not in the middle of a request.
         inner.encode_fast("\u{10FFFD}\u{0} a", false).map_err(refused)?;
 
@@ -82,7 +87,7 @@ impl Tokenizer {
         let control = ControlTokens::new(added.filter(|(_, token)| control::is_control(token)));
         let inner_later = later_variant(&inner);
         let inner_inside = inside_variant(&inner)?;
-        let templates = ChatTemplates::new(parts)?;
+        let templates = ChatTemplates::new(parts);
         let mut tokenizer = Self {
             inner,
             inner_later,
@@ -241,6 +246,15 @@ impl Tokenizer {
         let bos = self.token_to_id(&parts.special_token("bos_token")?)?;
         (wants_bos && !encode(&self.inner, "", true).contains(&bos)).then_some(bos)
     }
+}
+
+/// Reads tokenizer.json. Where the tokenizers library refuses what Python's reader takes, in Python's way.
+fn read(json: &[u8]) -> Result<tokenizers::Tokenizer, TextError> {
+    tokenizers::Tokenizer::from_bytes(json).or_else(|err| {
+        let refused = |reason: String| TextError::BadTokenizer { reason };
+        let value = model_json::parse(json).map_err(|err| refused(err.to_string()))?;
+        model_json::fields(&value).map_err(|_| refused(err.to_string()))
+    })
 }
 
 fn encode(inner: &tokenizers::Tokenizer, text: &str, add_special_tokens: bool) -> Vec<TokenId> {
@@ -455,5 +469,86 @@ mod tests {
         write("config.json", b"{}");
         let refused = Tokenizer::from_folder(folder).unwrap_err();
         assert!(matches!(refused, TextError::BadTokenizer { .. }), "{refused}");
+    }
+
+    #[test]
+    fn an_end_token_named_in_special_tokens_map_alone_ends_a_text() {
+        let mut parts = byte_parts();
+        parts.tokenizer_config = Some(json!({"eos_token": null}));
+        parts.special_tokens_map = Some(json!({"eos_token": {"content": "<|file_sep|>"}}));
+        assert!(Tokenizer::from_parts(&parts).unwrap().end_tokens().contains(&264));
+    }
+
+    #[test]
+    fn files_are_read_as_python_writes_them_and_errors_name_file_and_field() {
+        let folder = tempfile::tempdir().unwrap();
+        let json = edited(|json| json["added_tokens"][0]["id"] = json!(256.0)).tokenizer_json;
+        let write = |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).unwrap();
+        write("tokenizer.json", &json);
+        write(
+            "tokenizer_config.json",
+            br#"{"model_max_length": Infinity, "x": NaN, "eos_token": "<|endoftext|>"}"#,
+        );
+        write("generation_config.json", br#"{"eos_token_id": [258.0, 7], "y": {"__float__": "NaN"}}"#);
+        let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+        assert_eq!(tokenizer.end_tokens(), [7, 256, 258]);
+        write("special_tokens_map.json", b"{");
+        let err = Tokenizer::from_folder(folder.path()).unwrap_err();
+        assert!(err.to_string().contains("special_tokens_map.json"), "{err}");
+    }
+
+    #[test]
+    fn no_text_spells_a_control_token_that_the_model_knows_as_a_piece() {
+        let special = |id: u32, content: &str| {
+            json!({
+                "id": id, "content": content, "special": true, "normalized": false,
+                "single_word": false, "lstrip": false, "rstrip": false,
+            })
+        };
+        let metaspace =
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": false});
+        let letters = ["▁", "a", "<", "/", "s", ">", "|", "e", "n", "d"];
+        let mut pieces = vec![json!(["<unk>", 0.0]), json!(["</s>", 0.0]), json!(["<|end|>", -1.0])];
+        pieces.extend(letters.iter().map(|it| json!([it, -8.5])));
+        let unigram = json!({
+            "version": "1.0", "added_tokens": [special(0, "<unk>"), special(1, "</s>"), special(2, "<|end|>")],
+            "pre_tokenizer": metaspace, "decoder": metaspace,
+            "model": {"type": "Unigram", "unk_id": 0, "vocab": pieces, "byte_fallback": false},
+        });
+        let vocabulary: serde_json::Map<String, Value> = ["<unk>", "</s>", "<|end|>"]
+            .iter()
+            .chain(&letters)
+            .zip(0..)
+            .map(|(it, id)| ((*it).to_owned(), json!(id)))
+            .collect();
+        let whole_words = json!({
+            "version": "1.0", "added_tokens": [special(0, "<unk>"), special(1, "</s>"), special(2, "<|end|>")],
+            "pre_tokenizer": metaspace, "decoder": metaspace,
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "ignore_merges": true, "unk_token": "<unk>"},
+        });
+        for json in [unigram, whole_words] {
+            let parts = TokenizerParts {
+                tokenizer_json: json.to_string().into_bytes(),
+                tokenizer_config: Some(json!({"chat_template": "{{ messages[0].content }}</s>"})),
+                ..TokenizerParts::default()
+            };
+            let tokenizer = Tokenizer::from_parts(&parts).unwrap();
+            let text = "a </s><|end|>";
+            let spelt = [4, 3, 5, 6, 7, 8, 5, 9, 10, 11, 12, 9, 8];
+            assert_eq!(tokenizer.encode_text("</s>"), [5, 6, 7, 8]);
+            assert!(tokenizer.encode_text(text).iter().all(|it| *it > 2));
+            assert_eq!(tokenizer.decode(&tokenizer.encode_text(text)), text);
+            let message = crate::Message::user(text);
+            let request = crate::ChatRequest {
+                messages: &[message],
+                tools: &[],
+                kwargs: &serde_json::Map::new(),
+                add_generation_prompt: true,
+            };
+            let tokens = tokenizer.encode_chat(&request).unwrap();
+            assert_eq!(tokens.iter().filter(|it| **it <= 2).collect::<Vec<_>>(), [&1]);
+            assert_eq!(spelt.len() + 1, tokens.len());
+            assert_eq!(tokenizer.token_to_id("</s>"), Some(1));
+        }
     }
 }

@@ -83,7 +83,9 @@ pub(crate) fn text_error(error: &TextError) -> ErrorObjectOwned {
     match error {
         TextError::OutOfBounds { field, .. } => invalid(field, message),
         TextError::UnknownToken { .. } => invalid("logit_bias", message),
-        TextError::NoChatTemplate | TextError::BadChatTemplate { .. } => unsupported(None, message),
+        TextError::NoChatTemplate
+        | TextError::BadChatTemplate { .. }
+        | TextError::ChatTemplateTooCostly { .. } => unsupported(None, message),
         _ => invalid("messages", message),
     }
 }
@@ -134,7 +136,10 @@ pub(crate) fn message(message: api::Message) -> text::Message {
             api::Role::Tool => "tool",
         }
         .to_owned(),
-        content: message.content.as_ref().map(text_of).unwrap_or_default().into_owned(),
+        content: message.content.map(|it| match it {
+            api::Content::Text(text) => text::Content::Text(text),
+            api::Content::Parts(parts) => text::Content::Parts(parts.into_iter().map(|it| it.text).collect()),
+        }),
         reasoning: message.reasoning,
         tool_calls: message
             .tool_calls

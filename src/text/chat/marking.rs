@@ -15,10 +15,24 @@ use crate::tokenizer::ControlTokens;
 const ESCAPE: char = '\u{FDD0}';
 const MARK: char = '\u{FDD1}';
 
-/// Marks all strings, however deep, but those of `role`: templates build control tokens out of roles, which is
-/// why a role must be a plain word.
+/// Marks all strings, however deep, but the messages' own roles: templates build control tokens out of those, which
+/// is why a role must be a plain word.
 pub(super) fn mark_values(variables: &mut Map<String, Value>, control: &ControlTokens) {
-    for (_, value) in variables.iter_mut() {
+    for (name, value) in variables.iter_mut() {
+        match value {
+            Value::Array(messages) if name == "messages" => {
+                for it in messages {
+                    mark_message(it, control);
+                }
+            }
+            _ => mark_value(value, control),
+        }
+    }
+}
+
+fn mark_message(message: &mut Value, control: &ControlTokens) {
+    let Value::Object(fields) = message else { return mark_value(message, control) };
+    for (_, value) in fields.iter_mut().filter(|(key, _)| *key != "role") {
         mark_value(value, control);
     }
 }
@@ -31,9 +45,7 @@ fn mark_value(value: &mut Value, control: &ControlTokens) {
             *fields = std::mem::take(fields)
                 .into_iter()
                 .map(|(key, mut value)| {
-                    if !(key == "role" && value.is_string()) {
-                        mark_value(&mut value, control);
-                    }
+                    mark_value(&mut value, control);
                     (mark(&key, control), value)
                 })
                 .collect();
@@ -106,16 +118,21 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_not_marked_and_everything_else_is() {
-        let mut values =
-            json!({"messages": [{"role": "<s>", "content": "<s>"}], "tools": [{"<s>": ["<s>"]}]});
+    fn roles_of_messages_are_not_marked_and_everything_else_is() {
+        let mut values = json!({
+            "messages": [{"role": "<s>", "content": "<s>", "tool_calls": [{"role": "<s>"}]}],
+            "tools": [{"<s>": ["<s>"], "role": "<s>"}], "role": "<s>",
+        });
         if let Some(variables) = values.as_object_mut() {
             mark_values(variables, &control());
         }
         let marked = mark("<s>", &control());
         assert_eq!(
             values,
-            json!({"messages": [{"role": "<s>", "content": marked}], "tools": [{&marked: [marked]}]})
+            json!({
+                "messages": [{"role": "<s>", "content": marked, "tool_calls": [{"role": marked}]}],
+                "tools": [{&marked: [marked], "role": marked}], "role": marked,
+            })
         );
     }
 

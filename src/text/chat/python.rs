@@ -3,12 +3,18 @@
 //! A prompt that differs in a space is another prompt to a model, so separators, floats and quotes are Python's to
 //! the character.
 
+pub(super) mod filters;
+mod format;
+pub(super) mod methods;
+pub(super) mod operators;
+
 use std::fmt::Write;
 
 use chrono::{DateTime, Local, TimeZone};
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 use serde::Serialize;
+use serde::ser::Error as _;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
 /// `str(value)`.
@@ -31,7 +37,11 @@ fn repr(value: &Value) -> String {
         }
         ValueKind::Seq | ValueKind::Iterable => {
             let items: Vec<String> = value.try_iter().into_iter().flatten().map(|it| repr(&it)).collect();
-            format!("[{}]", items.join(", "))
+            match items.as_slice() {
+                [one] if value.is_tuple() => format!("({one},)"),
+                items if value.is_tuple() => format!("({})", items.join(", ")),
+                items => format!("[{}]", items.join(", ")),
+            }
         }
         ValueKind::Map => {
             let field = |key: Value| {
@@ -84,6 +94,22 @@ fn float(value: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
+/// `json.dumps(value, ensure_ascii=False)`.
+pub(super) fn dumps(json: &serde_json::Value) -> String {
+    let formatter = PythonJson {
+        indent: None,
+        item_separator: ", ".to_owned(),
+        key_separator: ": ".to_owned(),
+        ensure_ascii: false,
+        depth: 0,
+        has_value: false,
+    };
+    let mut written = Vec::new();
+    // Writing a JSON value into memory does not fail, and what is written is UTF-8.
+    let _ = json.serialize(&mut Serializer::with_formatter(&mut written, formatter));
+    String::from_utf8(written).unwrap_or_default()
+}
+
 /// transformers' `tojson`: `json.dumps` with `ensure_ascii` off, and nothing escaped for HTML.
 #[allow(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
 pub(super) fn tojson(value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs) -> Result<String, Error> {
@@ -106,16 +132,53 @@ pub(super) fn tojson(value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs) 
         Some([item, key]) => (item.clone(), key.clone()),
         Some(_) => return Err(invalid("`separators` must be a pair of strings".to_owned())),
     };
-    let mut json = serde_json::to_value(value).map_err(|err| invalid(err.to_string()))?;
-    if sort_keys {
-        json.sort_all_objects();
-    }
     let formatter =
         PythonJson { indent, item_separator, key_separator, ensure_ascii, depth: 0, has_value: false };
     let mut written = Vec::new();
-    json.serialize(&mut Serializer::with_formatter(&mut written, formatter))
+    Json { value: value.clone(), sort_keys }
+        .serialize(&mut Serializer::with_formatter(&mut written, formatter))
         .map_err(|err| invalid(err.to_string()))?;
     String::from_utf8(written).map_err(|err| invalid(err.to_string()))
+}
+
+/// A value as `json.dumps` takes it: no undefined ones, no generators, integers of any size.
+struct Json {
+    value: Value,
+    sort_keys: bool,
+}
+
+impl Serialize for Json {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { value, sort_keys } = self;
+        let inner = |value: Value| Self { value, sort_keys: *sort_keys };
+        match value.kind() {
+            ValueKind::None => serializer.serialize_unit(),
+            ValueKind::Bool => serializer.serialize_bool(value.is_true()),
+            ValueKind::Number => match (operators::integer(value), operators::number(value)) {
+                (Some(whole), _) => serializer.serialize_i128(whole),
+                (None, Some(float)) if !value.is_integer() => serializer.serialize_f64(float),
+                _ => serializer.serialize_u128(u128::try_from(value.clone()).unwrap_or(u128::MAX)),
+            },
+            ValueKind::String => serializer.serialize_str(value.as_str().unwrap_or_default()),
+            ValueKind::Seq => serializer.collect_seq(value.try_iter().map_err(S::Error::custom)?.map(inner)),
+            ValueKind::Map => {
+                let mut keys: Vec<Value> = value.try_iter().map_err(S::Error::custom)?.collect();
+                if *sort_keys {
+                    keys.sort();
+                }
+                serializer.collect_map(keys.into_iter().map(|key| {
+                    let field = value.get_item(&key).unwrap_or_default();
+                    let name = match key.kind() {
+                        ValueKind::None => "null".to_owned(),
+                        ValueKind::Bool => key.is_true().to_string(),
+                        _ => str(&key),
+                    };
+                    (name, inner(field))
+                }))
+            }
+            kind => Err(S::Error::custom(format_args!("{kind} cannot be written as JSON"))),
+        }
+    }
 }
 
 /// `json.dumps`' layout.

@@ -1,12 +1,19 @@
 //! Chat templates as transformers renders them: Jinja in its settings, with its functions and Python's idea of text.
 //!
 //! The oracle is transformers itself: the tests hold its output for templates of the common families. It knows
-//! nothing of tokens; who may write control tokens is not decided here.
+//! nothing of tokens; who may write control tokens is not decided here. A template is a stranger's program: a run has
+//! a budget of steps and memory that grows with its input, a limit of output and one of time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use minijinja::machinery::{eval, make_string_output};
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value as JinjaValue};
 use serde_json::{Map, Value};
 
+use super::compile::{self, Compiled};
+use super::shape::{self, Shape};
 use super::{ChatRequest, python};
 use crate::TextError;
 use crate::tokenizer::TokenizerParts;
@@ -16,66 +23,160 @@ use crate::tokenizer::TokenizerParts;
 #[error("{0}")]
 struct Raised(String);
 
-/// The templates of a model, compiled. Most have one; some have another one for tools.
+/// Which limit a run met.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct TooCostly(&'static str);
+
+/// The templates of a model. Most have one; some have another one for tools.
 #[derive(Debug)]
 pub(crate) struct ChatTemplates {
     environment: Environment<'static>,
     /// `bos_token` and the like, which templates write out.
     special_tokens: Map<String, Value>,
-    names: Vec<String>,
+    templates: Vec<ChatTemplate>,
+}
+
+#[derive(Debug)]
+struct ChatTemplate {
+    name: String,
+    /// The source, or why it cannot be used, which the conversations that need it are told.
+    source: Result<String, String>,
+    shape: Shape,
 }
 
 const DEFAULT: &str = "default";
 const TOOL_USE: &str = "tool_use";
 
+/// Steps of a run, each an instruction or 64 bytes of text made: many times what any public template takes.
+const FUEL: u64 = 1_000_000;
+/// Further steps for each message, since templates look back over the messages before one.
+const FUEL_PER_MESSAGE: u64 = 10_000;
+/// For each further step, so many bytes of input: a template goes over its input at most some dozens of times.
+const INPUT_BYTES_PER_FUEL: u64 = 2;
+/// Output in bytes, beyond what the input allows: more than any context holds.
+const OUTPUT_BYTES: usize = 8 << 20;
+const OUTPUT_BYTES_PER_INPUT_BYTE: usize = 8;
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
 impl ChatTemplates {
-    pub(crate) fn new(parts: &TokenizerParts) -> Result<Self, TextError> {
-        let mut templates =
-            Self { environment: environment(), special_tokens: special_tokens(parts), names: Vec::new() };
+    /// A template that cannot be used is kept with the reason: it costs the chats that need it, not the model.
+    pub(crate) fn new(parts: &TokenizerParts) -> Self {
+        let mut all =
+            Self { environment: environment(), special_tokens: special_tokens(parts), templates: Vec::new() };
         let in_config = parts.tokenizer_config.as_ref().and_then(|it| it.get("chat_template"));
         for (name, source) in parts.chat_template.as_ref().or(in_config).map(named).unwrap_or_default() {
-            templates
-                .environment
-                .add_template_owned(name.clone(), without_generation_tags(&unix_line_ends(&source)))
-                .map_err(|err| TextError::BadChatTemplate { reason: describe(&err) })?;
-            templates.names.push(name);
+            let source = without_generation_tags(&unix_line_ends(&source));
+            let checked = compile::check_names(&source, all.environment.syntax(), &all.environment)
+                .and_then(|()| compile::compile(&source, all.environment.syntax()).map(|_| ()));
+            let source = checked.map(|()| source).map_err(|err| describe(&err));
+            let mut template = ChatTemplate { name, source, shape: shape::PLAIN };
+            if template.source.is_ok() {
+                template.shape = Shape::find(&|request: &ChatRequest<'_>, shape| {
+                    let variables = variables(request, shape).ok()?;
+                    all.run(&template, variables).ok()
+                });
+            }
+            all.templates.push(template);
         }
-        Ok(templates)
+        all
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.names.is_empty()
+    /// Whether conversations have a template that can be used.
+    pub(crate) fn are_usable(&self) -> bool {
+        self.template(DEFAULT).is_some_and(|it| it.source.is_ok())
     }
 
     pub(crate) fn render(&self, request: &ChatRequest<'_>) -> Result<String, TextError> {
-        self.render_variables(variables(request)?)
+        self.render_changed(request, |_| {})
     }
 
-    pub(super) fn render_variables(&self, variables: Map<String, Value>) -> Result<String, TextError> {
-        let wants_tools = variables.get("tools").is_some_and(|it| !it.is_null());
-        let has = |name: &str| self.names.iter().any(|it| it == name);
-        let name = if wants_tools && has(TOOL_USE) { TOOL_USE } else { DEFAULT };
-        let template = self.environment.get_template(name).map_err(|_| TextError::NoChatTemplate)?;
+    /// Renders variables that `change` went over.
+    pub(super) fn render_changed(
+        &self,
+        request: &ChatRequest<'_>,
+        change: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<String, TextError> {
+        let for_tools = if request.tools.is_empty() { None } else { self.template(TOOL_USE) };
+        let template = for_tools.or_else(|| self.template(DEFAULT)).ok_or(TextError::NoChatTemplate)?;
+        let mut variables = variables(request, template.shape)?;
+        change(&mut variables);
+        self.run(template, variables)
+    }
+
+    fn template(&self, name: &str) -> Option<&ChatTemplate> {
+        self.templates.iter().find(|it| it.name == name)
+    }
+
+    fn run(&self, template: &ChatTemplate, variables: Map<String, Value>) -> Result<String, TextError> {
+        let unusable = |reason: String| TextError::BadChatTemplate { reason };
+        let source = template.source.as_ref().map_err(|reason| unusable(reason.clone()))?;
+        let n_messages = variables.get("messages").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+        let n_bytes = variables.values().map(n_bytes).sum::<usize>();
         let mut context = self.special_tokens.clone();
         context.extend(variables);
-        template.render(Serde(&context)).map_err(|err| refusal(&err))
+        let mut environment = self.environment.clone();
+        environment
+            .set_fuel(Some(FUEL + n_messages * FUEL_PER_MESSAGE + n_bytes as u64 / INPUT_BYTES_PER_FUEL));
+        let limits = Limits {
+            n_bytes_left: AtomicUsize::new(OUTPUT_BYTES + OUTPUT_BYTES_PER_INPUT_BYTE * n_bytes),
+            deadline: Instant::now() + TIME_LIMIT,
+        };
+        environment.set_formatter(move |out, _, value| {
+            let text = python::str(value);
+            limits.check(text.len())?;
+            out.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure))
+        });
+        let Compiled { instructions, blocks } =
+            compile::compile(source, environment.syntax()).map_err(|err| unusable(describe(&err)))?;
+        let context = JinjaValue::from(Serde(&context));
+        let mut text = String::new();
+        let mut output = make_string_output(&mut text);
+        eval(&environment, &instructions, context, &blocks, &mut output, AutoEscape::None)
+            .map_err(|err| refusal(&err))?;
+        Ok(text)
+    }
+}
+
+/// What a run is held to besides its fuel.
+struct Limits {
+    n_bytes_left: AtomicUsize,
+    deadline: Instant,
+}
+
+impl Limits {
+    /// Called with each value that is written out; the text between them is the template's own and has its fuel.
+    fn check(&self, n_bytes: usize) -> Result<(), Error> {
+        let left = self.n_bytes_left.load(Ordering::Relaxed);
+        let exceeded = match left.checked_sub(n_bytes) {
+            None => "bytes of output",
+            Some(_) if Instant::now() > self.deadline => "time",
+            Some(left) => {
+                self.n_bytes_left.store(left, Ordering::Relaxed);
+                return Ok(());
+            }
+        };
+        Err(Error::new(ErrorKind::OutOfFuel, exceeded).with_source(TooCostly(exceeded)))
+    }
+}
+
+/// How much text a value holds, roughly.
+fn n_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(n_bytes).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + n_bytes(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => size_of::<Value>(),
     }
 }
 
 /// A request's variables, named as transformers names them.
-pub(super) fn variables(request: &ChatRequest<'_>) -> Result<Map<String, Value>, TextError> {
+fn variables(request: &ChatRequest<'_>, shape: Shape) -> Result<Map<String, Value>, TextError> {
     let is_word = |role: &str| role.chars().all(|it| it.is_ascii_alphanumeric() || it == '_' || it == '-');
     if let Some(bad) = request.messages.iter().find(|it| it.role.is_empty() || !is_word(&it.role)) {
         return Err(TextError::BadRole { role: bad.role.clone() });
     }
-    let mut messages = serde_json::to_value(request.messages)
-        .map_err(|err| TextError::ChatTemplateFailed { reason: err.to_string() })?;
-    for message in messages.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-        // gpt-oss reads this name.
-        if let Some(reasoning) = message.get("reasoning_content").cloned() {
-            message.insert("thinking".to_owned(), reasoning);
-        }
-    }
+    let messages = request.messages.iter().map(|it| shape.message(it)).collect();
     // Templates ask whether there are tools by `is none`, too.
     let tools = if request.tools.is_empty() { Value::Null } else { Value::Array(request.tools.to_vec()) };
     let mut variables = request.kwargs.clone();
@@ -109,13 +210,10 @@ fn environment() -> Environment<'static> {
     syntax.trim_blocks(true).lstrip_blocks(true);
     environment.set_syntax(syntax.build().expect("white space rules clash with no delimiter"));
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.set_formatter(|out, _, value| {
-        out.write_str(&python::str(value)).map_err(|_| Error::from(ErrorKind::WriteFailure))
-    });
+    environment.set_unknown_method_callback(python::methods::call);
     environment.add_filter("tojson", python::tojson);
-    environment.add_filter("string", |value: &JinjaValue| python::str(value));
-    environment.add_test("sequence", |value: &JinjaValue| value.len().is_some());
+    python::filters::add_to(&mut environment);
+    python::operators::add_to(&mut environment);
     environment.add_function("raise_exception", |message: String| -> Result<JinjaValue, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
     });
@@ -152,13 +250,25 @@ fn without_generation_tags(source: &str) -> String {
     text
 }
 
+/// Who is to blame for a failed run: the conversation, which the template refuses by name or does not fit, or the
+/// template, which asks for what there is not.
 fn refusal(err: &Error) -> TextError {
     let mut cause: Option<&dyn std::error::Error> = Some(err);
     while let Some(it) = cause {
         if let Some(Raised(reason)) = it.downcast_ref() {
             return TextError::ConversationRefused { reason: reason.clone() };
         }
-        cause = it.source();
+        if let Some(TooCostly(limit)) = it.downcast_ref() {
+            return TextError::ChatTemplateTooCostly { limit };
+        }
+        let kind = it.downcast_ref::<Error>().map(Error::kind);
+        match kind {
+            Some(ErrorKind::OutOfFuel) => return TextError::ChatTemplateTooCostly { limit: "steps" },
+            Some(ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction) => {
+                return TextError::BadChatTemplate { reason: describe(err) };
+            }
+            _ => cause = it.source(),
+        }
     }
     TextError::ChatTemplateFailed { reason: describe(err) }
 }
@@ -173,152 +283,4 @@ fn describe(err: &Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use serde::Deserialize;
-    use serde_json::json;
-
-    use super::*;
-    use crate::Message;
-
-    /// What `render_jinja_template` of transformers 5.23 makes of these templates and conversations. `smollm2` and
-    /// `qwen2.5-coder` are the models' own templates (Apache-2.0); the others are written in the style of a family.
-    #[derive(Deserialize)]
-    struct Oracle {
-        special_tokens: Value,
-        tools: Vec<Value>,
-        conversations: Map<String, Value>,
-        cases: Vec<Case>,
-    }
-
-    #[derive(Deserialize)]
-    struct Case {
-        template: String,
-        conversation: String,
-        tools: bool,
-        kwargs: Map<String, Value>,
-        add_generation_prompt: bool,
-        rendered: Option<String>,
-        refused: Option<String>,
-    }
-
-    fn source(template: &str) -> &'static str {
-        match template {
-            "smollm2" => include_str!("../testdata/chat/smollm2.jinja"),
-            "qwen2.5-coder" => include_str!("../testdata/chat/qwen2.5-coder.jinja"),
-            "llama3-style" => include_str!("../testdata/chat/llama3-style.jinja"),
-            "mistral-style" => include_str!("../testdata/chat/mistral-style.jinja"),
-            "gemma-style" => include_str!("../testdata/chat/gemma-style.jinja"),
-            "deepseek-style" => include_str!("../testdata/chat/deepseek-style.jinja"),
-            "odds-and-ends" => include_str!("../testdata/chat/odds-and-ends.jinja"),
-            _ => panic!("no template `{template}`"),
-        }
-    }
-
-    fn templates(config: Value) -> ChatTemplates {
-        ChatTemplates::new(&TokenizerParts { tokenizer_config: Some(config), ..TokenizerParts::default() })
-            .unwrap()
-    }
-
-    fn render(templates: &ChatTemplates, tools: &[Value]) -> Result<String, TextError> {
-        let messages = [Message::user("hi")];
-        templates.render(&ChatRequest {
-            messages: &messages,
-            tools,
-            kwargs: &Map::new(),
-            add_generation_prompt: true,
-        })
-    }
-
-    #[test]
-    fn prompts_equal_transformers_character_by_character() {
-        let oracle: Oracle = serde_json::from_str(include_str!("../testdata/chat/cases.json")).unwrap();
-        assert!(oracle.cases.len() > 40);
-        for case in &oracle.cases {
-            let mut config = oracle.special_tokens.clone();
-            config["chat_template"] = source(&case.template).into();
-            let messages: Vec<Message> =
-                serde_json::from_value(oracle.conversations[&case.conversation].clone()).unwrap();
-            let rendered = templates(config).render(&ChatRequest {
-                messages: &messages,
-                tools: if case.tools { &oracle.tools } else { &[] },
-                kwargs: &case.kwargs,
-                add_generation_prompt: case.add_generation_prompt,
-            });
-            let name = format!("{}, {}, tools: {}", case.template, case.conversation, case.tools);
-            match (rendered, &case.rendered, &case.refused) {
-                (Ok(rendered), Some(expected), None) => assert_eq!(&rendered, expected, "{name}"),
-                (Err(TextError::ConversationRefused { reason }), None, Some(expected)) => {
-                    assert_eq!(&reason, expected, "{name}");
-                }
-                (rendered, ..) => panic!("{name}: {rendered:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_list_of_templates_has_one_for_tools() {
-        let both = templates(json!({"chat_template": [
-            {"name": "default", "template": "plain"}, {"name": "tool_use", "template": "with tools"},
-        ]}));
-        assert_eq!(render(&both, &[]).unwrap(), "plain");
-        assert_eq!(render(&both, &[json!({})]).unwrap(), "with tools");
-    }
-
-    #[test]
-    fn a_template_file_goes_before_the_configuration() {
-        let parts = TokenizerParts {
-            tokenizer_config: Some(json!({"chat_template": "old", "bos_token": {"content": "<b>"}})),
-            chat_template: Some(json!("{{ bos_token }}new")),
-            ..TokenizerParts::default()
-        };
-        assert_eq!(render(&ChatTemplates::new(&parts).unwrap(), &[]).unwrap(), "<b>new");
-    }
-
-    #[test]
-    fn a_model_without_a_template_says_so() {
-        let err = render(&templates(json!({})), &[]).unwrap_err();
-        assert!(matches!(err, TextError::NoChatTemplate), "{err}");
-    }
-
-    #[test]
-    fn a_broken_template_is_refused_at_load_with_its_line() {
-        let parts = TokenizerParts { chat_template: Some(json!("a\n{% if %}")), ..TokenizerParts::default() };
-        let err = ChatTemplates::new(&parts).unwrap_err().to_string();
-        assert!(err.ends_with("(line 2)"), "{err}");
-    }
-
-    #[test]
-    fn a_template_that_fails_names_the_reason() {
-        let err = render(&templates(json!({"chat_template": "{{ messages[0].content.nothing() }}"})), &[])
-            .unwrap_err();
-        assert!(
-            matches!(&err, TextError::ChatTemplateFailed { reason } if reason.contains("nothing")),
-            "{err}"
-        );
-    }
-
-    #[test]
-    fn a_role_that_is_not_a_word_is_refused() {
-        let messages = [Message::new("user<|im_end|>", "hi")];
-        let kwargs = Map::new();
-        let request =
-            ChatRequest { messages: &messages, tools: &[], kwargs: &kwargs, add_generation_prompt: true };
-        assert!(matches!(variables(&request).unwrap_err(), TextError::BadRole { .. }));
-    }
-
-    #[test]
-    fn strftime_now_gives_the_year() {
-        let rendered = render(&templates(json!({"chat_template": "{{ strftime_now('%Y') }}"})), &[]).unwrap();
-        assert!(rendered.parse::<u32>().unwrap() >= 2026);
-    }
-
-    #[test]
-    fn line_ends_of_other_systems_are_read_as_jinja_reads_them() {
-        assert_eq!(
-            render(&templates(json!({"chat_template": "{% if true %}\r\na\r\nb{% endif %}"})), &[]).unwrap(),
-            "a\nb"
-        );
-    }
-}
+mod tests;

@@ -1,8 +1,13 @@
-//! The bytes that each token stands for, worked out once from the tokenizer's decoder.
+//! The bytes that each token stands for, worked out once from the vocabulary and the tokenizer's decoder.
+//!
+//! Where the two contradict each other the vocabulary is right: converted models have byte-level vocabularies with a
+//! SentencePiece decoder, which would show every space as `Ġ`.
 //!
 //! Decoding is then concatenation, which is what makes it incremental. What a decoder does to the whole text
 //! (strip a leading space) is kept apart in [`LeadingStrip`]. Byte tokens (`<0xE5>`) become plain bytes, as in
 //! mlx_lm; `tokenizers` would turn a whole run of them into U+FFFD when one is invalid.
+
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -39,10 +44,9 @@ impl TokenBytes {
     pub(crate) fn new(inner: &tokenizers::Tokenizer) -> Result<Self, TextError> {
         let decoder = serde_json::to_value(inner.get_decoder())
             .map_err(|err| TextError::BadTokenizer { reason: err.to_string() })?;
-        let mut rules = Rules { steps: Vec::new(), leading: LeadingStrip::Nothing, fused: false };
-        rules.read(&decoder)?;
-
         let added = inner.get_added_tokens_decoder();
+        let alphabet = Alphabet::of(&inner.get_vocab(false));
+        let rules = Rules::new(&decoder, alphabet)?;
         let greatest = inner.get_vocab(true).into_values().max();
         if let Some(id) = greatest.filter(|it| *it >= MAX_TOKENS) {
             let reason = format!("token ids must be below {MAX_TOKENS}, got {id}");
@@ -76,6 +80,35 @@ impl TokenBytes {
     }
 }
 
+/// How a vocabulary writes bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alphabet {
+    /// In GPT-2's printable alphabet.
+    ByteLevel,
+    /// As themselves, with `▁` for a space and `<0x0A>` for what no token has.
+    SentencePiece,
+    Unknown,
+}
+
+impl Alphabet {
+    /// Vocabularies have all bytes, or all that occur in UTF-8, as tokens of their own in one of the two ways; some
+    /// have a stray token in the other one.
+    fn of(vocabulary: &HashMap<String, TokenId>) -> Self {
+        let n_named = (0..=u8::MAX).filter(|it| vocabulary.contains_key(&format!("<0x{it:02X}>"))).count();
+        let n_written = (0..=u8::MAX)
+            .filter(|&it| vocabulary.contains_key(char_of_byte(it).to_string().as_str()))
+            .count();
+        match (n_written >= N_BYTES_OF_UTF8, n_named >= N_BYTES_OF_UTF8) {
+            (true, false) => Self::ByteLevel,
+            (false, true) => Self::SentencePiece,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Bytes that valid UTF-8 can have.
+const N_BYTES_OF_UTF8: usize = 243;
+
 /// What a decoder does to one token.
 enum Step {
     /// GPT-2's printable alphabet back to bytes.
@@ -95,6 +128,26 @@ struct Rules {
 }
 
 impl Rules {
+    /// The decoder's rules, or those of its vocabulary where they contradict each other.
+    fn new(decoder: &Value, alphabet: Alphabet) -> Result<Self, TextError> {
+        let mut rules = Self { steps: Vec::new(), leading: LeadingStrip::Nothing, fused: false };
+        let read = rules.read(decoder);
+        let is_byte_level = rules.steps.iter().any(|it| matches!(it, Step::ByteLevel));
+        match alphabet {
+            Alphabet::ByteLevel if !is_byte_level => {
+                rules.steps = vec![Step::ByteLevel];
+                rules.leading = LeadingStrip::Nothing;
+            }
+            Alphabet::SentencePiece if is_byte_level => {
+                let space = Step::Replace { pattern: "▁".to_owned(), content: " ".to_owned() };
+                rules.steps = vec![space, Step::ByteFallback];
+                rules.leading = LeadingStrip::Char { content: ' ', count: 1 };
+            }
+            _ => read?,
+        }
+        Ok(rules)
+    }
+
     fn read(&mut self, decoder: &Value) -> Result<(), TextError> {
         let kind = decoder["type"].as_str().unwrap_or("null");
         let unsupported = || TextError::UnsupportedDecoder { decoder: kind.to_owned() };

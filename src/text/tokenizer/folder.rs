@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{TextError, TokenId};
+use crate::{TextError, TokenId, model_json};
 
 /// What a tokenizer is made from. Everything but `tokenizer_json` may be missing.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct TokenizerParts {
     pub tokenizer_json: Vec<u8>,
     /// tokenizer_config.json.
     pub tokenizer_config: Option<Value>,
+    /// special_tokens_map.json, which names what tokenizer_config.json does not.
+    pub special_tokens_map: Option<Value>,
     /// chat_template.jinja, or the `chat_template` of chat_template.json. Goes before the one in
     /// tokenizer_config.json.
     pub chat_template: Option<Value>,
@@ -32,6 +34,7 @@ impl TokenizerParts {
         Ok(Self {
             tokenizer_json,
             tokenizer_config: read_json(&folder.join("tokenizer_config.json"))?,
+            special_tokens_map: read_json(&folder.join("special_tokens_map.json"))?,
             chat_template: read_chat_template(folder)?,
             config: read_json(&folder.join("config.json"))?,
             generation_config: read_json(&folder.join("generation_config.json"))?,
@@ -40,8 +43,10 @@ impl TokenizerParts {
 
     /// The text of `bos_token`, `eos_token` and the like.
     pub(crate) fn special_token(&self, name: &str) -> Option<String> {
-        let token = self.tokenizer_config.as_ref()?.get(name)?;
-        token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned)
+        let text =
+            |token: &Value| token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned);
+        let files = [&self.tokenizer_config, &self.special_tokens_map];
+        files.into_iter().flatten().find_map(|file| text(file.get(name)?))
     }
 
     /// All `eos_token_id` of config.json (of its `text_config`, too) and generation_config.json.
@@ -70,9 +75,7 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, TextError> {
 
 fn read_json(path: &Path) -> Result<Option<Value>, TextError> {
     let Some(bytes) = read_file(path)? else { return Ok(None) };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| TextError::BadJson { path: path.to_owned(), source })
+    model_json::parse(&bytes).map(Some).map_err(|source| TextError::BadJson { path: path.to_owned(), source })
 }
 
 fn read_chat_template(folder: &Path) -> Result<Option<Value>, TextError> {

@@ -1,0 +1,247 @@
+//! A template's source to instructions, with Python's operators, and what in it nothing can run.
+//!
+//! minijinja's `+`, `%`, `in`, `<` and `~` know fewer types than Python's or let more pass, and have no hook; so they are
+//! replaced by filters of [`super::python`], for which minijinja's unstable machinery is needed. Names of filters and
+//! tests are checked as Jinja2's compiler checks them: not inside `if`, where it leaves that to the run.
+
+use std::collections::BTreeMap;
+
+use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::machinery::{CodeGenerator, Instruction, Instructions, parse};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Error, ErrorKind, context};
+
+/// What the template is called in errors.
+const NAME: &str = "chat_template";
+
+/// No slot to keep a looked-up filter in.
+const UNCACHED: u8 = u8::MAX;
+
+pub(super) const ADD: &str = "python_add";
+pub(super) const REM: &str = "python_rem";
+pub(super) const CONCAT: &str = "python_concat";
+pub(super) const IN: &str = "python_in";
+pub(super) const ITERABLE: &str = "python_iterable";
+pub(super) const LESS: &str = "python_lt";
+pub(super) const LESS_OR_EQUAL: &str = "python_le";
+pub(super) const GREATER: &str = "python_gt";
+pub(super) const GREATER_OR_EQUAL: &str = "python_ge";
+
+/// What [`minijinja::machinery::eval`] runs.
+pub(super) struct Compiled<'source> {
+    pub(super) instructions: Instructions<'source>,
+    pub(super) blocks: BTreeMap<&'source str, Instructions<'source>>,
+}
+
+pub(super) fn compile<'source>(
+    source: &'source str,
+    syntax: &SyntaxConfig,
+) -> Result<Compiled<'source>, Error> {
+    let tree = parse(source, NAME, syntax.clone())?;
+    let mut generator = CodeGenerator::new(NAME, source);
+    generator.compile_stmt(&tree);
+    let (instructions, blocks) = generator.finish();
+    let blocks = blocks.into_iter().map(|(name, it)| (name, as_python(&it))).collect();
+    Ok(Compiled { instructions: as_python(&instructions), blocks })
+}
+
+/// The instructions with Python's operators, and with a check of what loops go over: minijinja takes none for empty.
+fn as_python<'source>(old: &Instructions<'source>) -> Instructions<'source> {
+    let all = || (0..).map_while(|idx| old.get(idx));
+    // Where each instruction comes to stand, which is at its check if it has one.
+    let mut n_checks = 0;
+    let places: Vec<u32> = (0..)
+        .zip(all())
+        .map(|(idx, instruction): (u32, _)| {
+            let place = idx + n_checks;
+            n_checks += u32::from(matches!(instruction, Instruction::PushLoop(_)));
+            place
+        })
+        .collect();
+    let end = u32::try_from(places.len()).unwrap_or(u32::MAX).saturating_add(n_checks);
+    let moved = |target: u32| places.get(target as usize).copied().unwrap_or(end);
+    let mut new = Instructions::new(old.name(), old.source());
+    for (idx, instruction) in (0..).zip(all()) {
+        let operator = |name| Instruction::ApplyFilter(name, Some(2), UNCACHED);
+        let changed = match instruction {
+            Instruction::Add => operator(ADD),
+            Instruction::Rem => operator(REM),
+            Instruction::StringConcat => operator(CONCAT),
+            Instruction::In => operator(IN),
+            Instruction::Lt => operator(LESS),
+            Instruction::Lte => operator(LESS_OR_EQUAL),
+            Instruction::Gt => operator(GREATER),
+            Instruction::Gte => operator(GREATER_OR_EQUAL),
+            Instruction::Iterate(target) => Instruction::Iterate(moved(*target)),
+            Instruction::Jump(target) => Instruction::Jump(moved(*target)),
+            Instruction::JumpIfFalse(target) => Instruction::JumpIfFalse(moved(*target)),
+            Instruction::JumpIfFalseOrPop(target) => Instruction::JumpIfFalseOrPop(moved(*target)),
+            Instruction::JumpIfTrueOrPop(target) => Instruction::JumpIfTrueOrPop(moved(*target)),
+            Instruction::BuildMacro(name, start, flags) => {
+                Instruction::BuildMacro(name, moved(*start), *flags)
+            }
+            other => other.clone(),
+        };
+        let check = Instruction::ApplyFilter(ITERABLE, Some(1), UNCACHED);
+        let check = matches!(changed, Instruction::PushLoop(_)).then_some(check);
+        for instruction in check.into_iter().chain([changed]) {
+            match (old.get_span(idx), old.get_line(idx)) {
+                (Some(span), _) => new.add_with_span(instruction, span),
+                (None, Some(line)) => new.add_with_line(instruction, u16::try_from(line).unwrap_or(u16::MAX)),
+                (None, None) => new.add(instruction),
+            };
+        }
+    }
+    new
+}
+
+/// Refuses a template that names a filter or test that `environment` lacks where Jinja2 would.
+pub(super) fn check_names(
+    source: &str,
+    syntax: &SyntaxConfig,
+    environment: &Environment<'_>,
+) -> Result<(), Error> {
+    let tree = parse(source, NAME, syntax.clone())?;
+    let mut names = Names::default();
+    names.statement(&tree, false);
+    for (kind, found) in [("filter", &names.filters), ("test", &names.tests)] {
+        let is_known =
+            environment.compile_expression(if kind == "filter" { "it is filter" } else { "it is test" })?;
+        for (name, line) in found {
+            // minijinja reads `is foo bar` as one name.
+            if !is_known.eval(context! { it => *name })?.is_true() {
+                let reason = format!("no {kind} named `{name}` (line {line})");
+                return Err(Error::new(ErrorKind::UnknownFilter, reason));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The filters and tests of a template that are looked up whichever way it runs, with their lines.
+#[derive(Default)]
+struct Names<'source> {
+    filters: BTreeMap<&'source str, u16>,
+    tests: BTreeMap<&'source str, u16>,
+}
+
+impl<'source> Names<'source> {
+    fn body(&mut self, body: &[Stmt<'source>], is_soft: bool) {
+        for it in body {
+            self.statement(it, is_soft);
+        }
+    }
+
+    /// `is_soft` is Jinja2's word: inside an `if`, and not in a frame of its own within it.
+    fn statement(&mut self, statement: &Stmt<'source>, is_soft: bool) {
+        match statement {
+            Stmt::Template(it) => self.body(&it.children, is_soft),
+            Stmt::EmitExpr(it) => self.expression(&it.expr, is_soft),
+            Stmt::ForLoop(it) => {
+                self.expression(&it.iter, is_soft);
+                self.maybe(it.filter_expr.as_ref(), false);
+                self.body(&it.body, false);
+                self.body(&it.else_body, false);
+            }
+            Stmt::IfCond(it) => {
+                self.expression(&it.expr, true);
+                self.body(&it.true_body, true);
+                self.body(&it.false_body, true);
+            }
+            Stmt::WithBlock(it) => {
+                it.assignments.iter().for_each(|(_, value)| self.expression(value, is_soft));
+                self.body(&it.body, false);
+            }
+            Stmt::Set(it) => self.expression(&it.expr, is_soft),
+            Stmt::SetBlock(it) => {
+                self.maybe(it.filter.as_ref(), false);
+                self.body(&it.body, false);
+            }
+            Stmt::AutoEscape(it) => self.body(&it.body, false),
+            Stmt::FilterBlock(it) => {
+                self.expression(&it.filter, false);
+                self.body(&it.body, false);
+            }
+            Stmt::Block(it) => self.body(&it.body, false),
+            Stmt::Macro(it) => {
+                it.defaults.iter().for_each(|default| self.expression(default, false));
+                self.body(&it.body, false);
+            }
+            Stmt::CallBlock(it) => {
+                self.arguments(&it.call.args, is_soft);
+                self.body(&it.macro_decl.body, false);
+            }
+            Stmt::Do(it) => {
+                self.expression(&it.call.expr, is_soft);
+                self.arguments(&it.call.args, is_soft);
+            }
+            _ => {}
+        }
+    }
+
+    fn maybe(&mut self, expression: Option<&Expr<'source>>, is_soft: bool) {
+        if let Some(it) = expression {
+            self.expression(it, is_soft);
+        }
+    }
+
+    fn arguments(&mut self, arguments: &[CallArg<'source>], is_soft: bool) {
+        for argument in arguments {
+            let (CallArg::Pos(it) | CallArg::Kwarg(_, it) | CallArg::PosSplat(it) | CallArg::KwargSplat(it)) =
+                argument;
+            self.expression(it, is_soft);
+        }
+    }
+
+    fn expression(&mut self, expression: &Expr<'source>, is_soft: bool) {
+        match expression {
+            Expr::Var(_) | Expr::Const(_) => {}
+            Expr::Slice(it) => {
+                self.expression(&it.expr, is_soft);
+                for bound in [&it.start, &it.stop, &it.step] {
+                    self.maybe(bound.as_ref(), is_soft);
+                }
+            }
+            Expr::UnaryOp(it) => self.expression(&it.expr, is_soft),
+            Expr::BinOp(it) => {
+                self.expression(&it.left, is_soft);
+                self.expression(&it.right, is_soft);
+            }
+            Expr::Compare(it) => {
+                self.expression(&it.expr, is_soft);
+                it.ops.iter().for_each(|op| self.expression(&op.expr, is_soft));
+            }
+            Expr::IfExpr(it) => {
+                self.expression(&it.test_expr, true);
+                self.expression(&it.true_expr, true);
+                self.maybe(it.false_expr.as_ref(), true);
+            }
+            Expr::Filter(it) => {
+                if !is_soft {
+                    self.filters.entry(it.name).or_insert(it.span().start_line);
+                }
+                self.maybe(it.expr.as_ref(), is_soft);
+                self.arguments(&it.args, is_soft);
+            }
+            Expr::Test(it) => {
+                if !is_soft {
+                    self.tests.entry(it.name).or_insert(it.span().start_line);
+                }
+                self.expression(&it.expr, is_soft);
+                self.arguments(&it.args, is_soft);
+            }
+            Expr::GetAttr(it) => self.expression(&it.expr, is_soft),
+            Expr::GetItem(it) => {
+                self.expression(&it.expr, is_soft);
+                self.expression(&it.subscript_expr, is_soft);
+            }
+            Expr::Call(it) => {
+                self.expression(&it.expr, is_soft);
+                self.arguments(&it.args, is_soft);
+            }
+            Expr::List(it) => it.items.iter().for_each(|item| self.expression(item, is_soft)),
+            Expr::Tuple(it) => it.items.iter().for_each(|item| self.expression(item, is_soft)),
+            Expr::Map(it) => it.keys.iter().chain(&it.values).for_each(|item| self.expression(item, is_soft)),
+        }
+    }
+}

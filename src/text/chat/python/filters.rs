@@ -1,0 +1,217 @@
+//! Jinja2's filters that minijinja lacks, or writes values in its own way in.
+
+use std::fmt::Write;
+use std::hash::{BuildHasher, RandomState};
+
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+
+use super::{methods, str};
+
+fn invalid(reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, reason.into())
+}
+
+pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
+    environment.add_filter("lists_map", minijinja::filters::map);
+    environment.add_filter("lists_select", minijinja::filters::select);
+    environment.add_filter("lists_reject", minijinja::filters::reject);
+    environment.add_filter("lists_selectattr", minijinja::filters::selectattr);
+    environment.add_filter("lists_rejectattr", minijinja::filters::rejectattr);
+    for name in ["map", "select", "reject", "selectattr", "rejectattr"] {
+        environment.add_filter(name, move |state: &mut State, args: Rest<Value>, kwargs: Kwargs| {
+            let named = kwargs.args().next().is_some().then(|| Value::from(kwargs.clone()));
+            let args: Vec<Value> = args.iter().cloned().chain(named).collect();
+            generated(&state.apply_filter(&format!("lists_{name}"), &args)?)
+        });
+    }
+    environment.add_filter("string", |value: &Value| str(value));
+    environment.add_filter("join", join);
+    environment.add_filter("center", |state: &State, value: &Value, width: Option<usize>| {
+        state.consume_fuel(width.unwrap_or(80) as u64 / 16)?;
+        Ok::<_, Error>(methods::centered(value, width))
+    });
+    environment.add_filter("wordcount", |value: &Value| n_words(&str(value)));
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("wordwrap", wordwrap);
+    environment.add_filter("urlencode", urlencode);
+    environment.add_filter("random", random);
+    environment.add_filter("forceescape", |value: &Value| escaped(&str(value)));
+    environment.add_filter("xmlattr", xmlattr);
+    environment.add_filter("striptags", |value: &Value| minijinja_contrib::filters::striptags(str(value)));
+    environment.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
+}
+
+/// A list as Python's generators are: to be gone through, but without length, place or JSON.
+fn generated(list: &Value) -> Result<Value, Error> {
+    let items: Vec<Value> = list.try_iter()?.collect();
+    Ok(Value::make_iterable(move || items.clone().into_iter()))
+}
+
+/// The n-th positional argument, or the one of that name.
+fn argument(rest: &Rest<Value>, kwargs: &Kwargs, nth: usize, name: &str) -> Result<Option<Value>, Error> {
+    let given = match rest.get(nth) {
+        Some(value) => Some(value.clone()),
+        None => kwargs.get::<Option<Value>>(name)?,
+    };
+    Ok(given.filter(|it| !it.is_none() && !it.is_undefined()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
+fn join(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
+    let separator = argument(&rest, &kwargs, 0, "d")?.map(|it| str(&it)).unwrap_or_default();
+    let attribute = argument(&rest, &kwargs, 1, "attribute")?;
+    kwargs.assert_all_used()?;
+    if value.is_none() {
+        return Err(invalid("`join` cannot iterate over none"));
+    }
+    let mut joined = String::new();
+    for (idx, item) in value.try_iter()?.enumerate() {
+        let item = match attribute.as_ref().map(|it| (it, it.as_str())) {
+            None => item,
+            Some((_, Some(path))) => path.split('.').try_fold(item, |it, name| {
+                it.get_item(&name.parse::<usize>().map_or_else(|_| Value::from(name), Value::from))
+            })?,
+            Some((key, None)) => item.get_item(key)?,
+        };
+        if idx > 0 {
+            joined.push_str(&separator);
+        }
+        let text = str(&item);
+        state.consume_fuel((separator.len() + text.len()) as u64 / 64)?;
+        joined.push_str(&text);
+    }
+    Ok(joined)
+}
+
+fn n_words(text: &str) -> usize {
+    text.split(|it: char| !(it.is_alphanumeric() || it == '_')).filter(|it| !it.is_empty()).count()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
+fn truncate(value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
+    let text = str(value);
+    let number = |it: Option<Value>, default: usize| {
+        it.map_or(Ok(default), |it| {
+            it.as_usize().ok_or_else(|| invalid("`truncate` counts in whole numbers"))
+        })
+    };
+    let length = number(argument(&rest, &kwargs, 0, "length")?, 255)?;
+    let cuts_words = argument(&rest, &kwargs, 1, "killwords")?.is_some_and(|it| it.is_true());
+    let end = argument(&rest, &kwargs, 2, "end")?.map_or_else(|| "...".to_owned(), |it| str(&it));
+    let leeway = number(argument(&rest, &kwargs, 3, "leeway")?, 5)?;
+    kwargs.assert_all_used()?;
+    let n_end = end.chars().count();
+    if length < n_end {
+        return Err(invalid(format!("expected length >= {n_end}, got {length}")));
+    }
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(text);
+    }
+    let kept: String = text.chars().take(length - n_end).collect();
+    let kept =
+        if cuts_words { kept.as_str() } else { kept.rsplit_once(' ').map_or(kept.as_str(), |(it, _)| it) };
+    Ok(format!("{kept}{end}"))
+}
+
+/// Python's `textwrap`, a line at a time.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
+fn wordwrap(value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
+    let width = argument(&rest, &kwargs, 0, "width")?;
+    let width = width.map_or(Some(79), |it| it.as_usize()).filter(|it| *it > 0);
+    let width = width.ok_or_else(|| invalid("`width` must be a number above 0"))?;
+    let breaks = argument(&rest, &kwargs, 1, "break_long_words")?.is_none_or(|it| it.is_true());
+    let end = argument(&rest, &kwargs, 2, "wrapstring")?.map_or_else(|| "\n".to_owned(), |it| str(&it));
+    // Hyphens are no places to break at here.
+    let _ = argument(&rest, &kwargs, 3, "break_on_hyphens")?;
+    kwargs.assert_all_used()?;
+    let text = str(value);
+    let wrapped = text.lines().map(|line| {
+        let mut lines: Vec<String> = Vec::new();
+        let mut current = String::new();
+        for word in line.split(' ') {
+            let mut word: Vec<char> = word.chars().collect();
+            let n_current = current.chars().count();
+            if !current.is_empty() && n_current + 1 + word.len() <= width {
+                current.push(' ');
+            } else if !current.is_empty() {
+                lines.push(std::mem::take(&mut current));
+            }
+            while breaks && current.is_empty() && word.len() > width {
+                lines.push(word.drain(..width).collect());
+            }
+            current.extend(word);
+        }
+        lines.push(current);
+        lines.join(&end)
+    });
+    Ok(wrapped.collect::<Vec<_>>().join(&end))
+}
+
+fn urlencode(value: &Value) -> Result<String, Error> {
+    let quoted = |text: &str, is_path: bool| {
+        let mut written = String::new();
+        for byte in text.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => {
+                    written.push(byte.into());
+                }
+                b'/' if is_path => written.push('/'),
+                b' ' if !is_path => written.push('+'),
+                _ => {
+                    // Writing to a string does not fail.
+                    let _ = write!(written, "%{byte:02X}");
+                }
+            }
+        }
+        written
+    };
+    let pair =
+        |key: &Value, value: &Value| format!("{}={}", quoted(&str(key), false), quoted(&str(value), false));
+    match value.kind() {
+        ValueKind::Map => {
+            let keys = value.try_iter()?;
+            let pairs: Result<Vec<_>, Error> =
+                keys.map(|key| Ok(pair(&key, &value.get_item(&key)?))).collect();
+            Ok(pairs?.join("&"))
+        }
+        ValueKind::Seq | ValueKind::Iterable => {
+            let part = |item: &Value, idx: usize| item.get_item_by_index(idx);
+            let pairs: Result<Vec<_>, Error> =
+                value.try_iter()?.map(|item| Ok(pair(&part(&item, 0)?, &part(&item, 1)?))).collect();
+            Ok(pairs?.join("&"))
+        }
+        _ => Ok(quoted(&str(value), true)),
+    }
+}
+
+fn random(value: &Value) -> Result<Value, Error> {
+    let items: Vec<Value> = match value.as_str() {
+        Some(text) => text.chars().map(Value::from).collect(),
+        None => value.try_iter()?.collect(),
+    };
+    let drawn = usize::try_from(RandomState::new().hash_one(items.len()) >> 1).unwrap_or(0);
+    Ok(items.get(drawn % items.len().max(1)).cloned().unwrap_or_default())
+}
+
+pub(super) fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('\'', "&#39;").replace('"', "&#34;")
+}
+
+fn xmlattr(value: &Value, autospace: Option<bool>) -> Result<String, Error> {
+    let mut written = String::new();
+    for key in value.try_iter()? {
+        let item = value.get_item(&key)?;
+        let key = str(&key);
+        if key.contains(|it: char| it.is_whitespace() || "/>=".contains(it)) {
+            return Err(invalid(format!("invalid character in attribute name: {key:?}")));
+        }
+        if !item.is_none() && !item.is_undefined() {
+            let space = if written.is_empty() && !autospace.unwrap_or(true) { "" } else { " " };
+            // Writing to a string does not fail.
+            let _ = write!(written, "{space}{}=\"{}\"", escaped(&key), escaped(&str(&item)));
+        }
+    }
+    Ok(written)
+}

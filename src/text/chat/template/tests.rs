@@ -1,0 +1,359 @@
+//! Prompts beside transformers', and what becomes of templates that cannot be used.
+
+#![allow(clippy::unwrap_used)]
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::*;
+use crate::{Content, Message, ToolCall};
+
+/// What `render_jinja_template` of transformers 5.23 makes of these templates and conversations. `smollm2` and
+/// `qwen2.5-coder` are the models' own templates (Apache-2.0); the others are written in the style of a family.
+#[derive(Deserialize)]
+struct Oracle {
+    special_tokens: Value,
+    tools: Vec<Value>,
+    conversations: Map<String, Value>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    template: String,
+    conversation: String,
+    tools: bool,
+    kwargs: Map<String, Value>,
+    add_generation_prompt: bool,
+    rendered: Option<String>,
+    refused: Option<String>,
+}
+
+fn source(template: &str) -> &'static str {
+    match template {
+        "smollm2" => include_str!("../../testdata/chat/smollm2.jinja"),
+        "qwen2.5-coder" => include_str!("../../testdata/chat/qwen2.5-coder.jinja"),
+        "llama3-style" => include_str!("../../testdata/chat/llama3-style.jinja"),
+        "mistral-style" => include_str!("../../testdata/chat/mistral-style.jinja"),
+        "gemma-style" => include_str!("../../testdata/chat/gemma-style.jinja"),
+        "deepseek-style" => include_str!("../../testdata/chat/deepseek-style.jinja"),
+        "odds-and-ends" => include_str!("../../testdata/chat/odds-and-ends.jinja"),
+        _ => panic!("no template `{template}`"),
+    }
+}
+
+fn templates(config: Value) -> ChatTemplates {
+    ChatTemplates::new(&TokenizerParts { tokenizer_config: Some(config), ..TokenizerParts::default() })
+}
+
+fn render(templates: &ChatTemplates, tools: &[Value]) -> Result<String, TextError> {
+    let messages = [Message::user("hi")];
+    templates.render(&ChatRequest {
+        messages: &messages,
+        tools,
+        kwargs: &Map::new(),
+        add_generation_prompt: true,
+    })
+}
+
+#[test]
+fn prompts_equal_transformers_character_by_character() {
+    let oracle: Oracle = serde_json::from_str(include_str!("../../testdata/chat/cases.json")).unwrap();
+    assert!(oracle.cases.len() > 40);
+    for case in &oracle.cases {
+        let mut config = oracle.special_tokens.clone();
+        config["chat_template"] = source(&case.template).into();
+        let messages: Vec<Message> =
+            serde_json::from_value(oracle.conversations[&case.conversation].clone()).unwrap();
+        let rendered = templates(config).render(&ChatRequest {
+            messages: &messages,
+            tools: if case.tools { &oracle.tools } else { &[] },
+            kwargs: &case.kwargs,
+            add_generation_prompt: case.add_generation_prompt,
+        });
+        let name = format!("{}, {}, tools: {}", case.template, case.conversation, case.tools);
+        match (rendered, &case.rendered, &case.refused) {
+            (Ok(rendered), Some(expected), None) => assert_eq!(&rendered, expected, "{name}"),
+            (Err(TextError::ConversationRefused { reason }), None, Some(expected)) => {
+                assert_eq!(&reason, expected, "{name}");
+            }
+            (rendered, ..) => panic!("{name}: {rendered:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_list_of_templates_has_one_for_tools() {
+    let both = templates(json!({"chat_template": [
+        {"name": "default", "template": "plain"}, {"name": "tool_use", "template": "with tools"},
+    ]}));
+    assert_eq!(render(&both, &[]).unwrap(), "plain");
+    assert_eq!(render(&both, &[json!({})]).unwrap(), "with tools");
+}
+
+#[test]
+fn a_template_file_goes_before_the_configuration() {
+    let parts = TokenizerParts {
+        tokenizer_config: Some(json!({"chat_template": "old", "bos_token": {"content": "<b>"}})),
+        chat_template: Some(json!("{{ bos_token }}new")),
+        ..TokenizerParts::default()
+    };
+    assert_eq!(render(&ChatTemplates::new(&parts), &[]).unwrap(), "<b>new");
+}
+
+#[test]
+fn a_model_without_a_template_says_so() {
+    let err = render(&templates(json!({})), &[]).unwrap_err();
+    assert!(matches!(err, TextError::NoChatTemplate), "{err}");
+}
+
+/// A template, and the conversation that it is given.
+fn rendered(template: &str, messages: &[Message]) -> Result<String, TextError> {
+    templates(json!({"chat_template": template})).render(&ChatRequest {
+        messages,
+        tools: &[],
+        kwargs: &Map::new(),
+        add_generation_prompt: true,
+    })
+}
+
+#[test]
+fn a_broken_template_costs_the_chat_and_says_where() {
+    for (template, expected) in [
+        ("a\n{% if %}", "(line 2)"),
+        ("{{ messages | nothing }}", "no filter named `nothing` (line 1)"),
+        (
+            "\n{% for m in messages %}{% if m is odd_one %}{% endif %}{{ m is odd_two }}{% endfor %}",
+            "no test named `odd_two` (line 2)",
+        ),
+    ] {
+        let broken = templates(json!({"chat_template": template}));
+        assert!(!broken.are_usable());
+        let err = render(&broken, &[]).unwrap_err();
+        assert!(matches!(&err, TextError::BadChatTemplate { reason } if reason.ends_with(expected)), "{err}");
+    }
+}
+
+#[test]
+fn a_filter_that_is_missing_in_a_branch_is_the_templates_fault_when_the_branch_is_taken() {
+    let template = "{% if messages | length > 1 %}{{ messages | nothing }}{% else %}one{% endif %}";
+    assert_eq!(rendered(template, &[Message::user("a")]).unwrap(), "one");
+    let err = rendered(template, &[Message::user("a"), Message::user("b")]).unwrap_err();
+    assert!(matches!(&err, TextError::BadChatTemplate { reason } if reason.contains("nothing")), "{err}");
+}
+
+#[test]
+fn a_template_of_tools_alone_that_is_broken_leaves_the_others() {
+    let both = templates(json!({"chat_template": [
+        {"name": "default", "template": "plain"}, {"name": "tool_use", "template": "{% if %}"},
+    ]}));
+    assert!(both.are_usable());
+    assert_eq!(render(&both, &[]).unwrap(), "plain");
+    assert!(matches!(render(&both, &[json!({})]), Err(TextError::BadChatTemplate { .. })));
+}
+
+#[test]
+fn a_template_that_does_not_end_is_stopped() {
+    let endless = [
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+        "{% set ns = namespace(t='aaaaaaaaaaaaaaaa') %}{% for i in range(40) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}",
+        "{% for i in range(9999) %}{{ 'a' * 99999 }}{% endfor %}",
+    ];
+    for template in endless {
+        let err = rendered(template, &[Message::user("a")]).unwrap_err();
+        assert!(matches!(err, TextError::ChatTemplateTooCostly { .. }), "{err}");
+    }
+}
+
+#[test]
+fn a_long_conversation_has_fuel_enough() {
+    let messages: Vec<Message> =
+        (0..200).flat_map(|_| [Message::user("x".repeat(5_000)), Message::assistant("y")]).collect();
+    // Looks back over all messages for each of them.
+    let template = "{% for m in messages %}{% set ns = namespace(last=0) %}{% for n in messages %}{% if n.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{{ m.content.strip().split('</think>')[-1] | trim }}{% endfor %}";
+    assert_eq!(rendered(template, &messages).unwrap().len(), 200 * 5_001);
+}
+
+#[test]
+fn no_content_reaches_the_template_as_none() {
+    let call = ToolCall { id: None, name: "f".into(), arguments: json!({"a": 1}) };
+    let message = Message { role: "assistant".into(), tool_calls: vec![call], ..Message::default() };
+    let template = "{% for m in messages %}{% if m.content is none %}{% for c in m.tool_calls %}{{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+    assert_eq!(rendered(template, &[message]).unwrap(), r#"f{"a": 1}"#);
+}
+
+#[test]
+fn a_template_that_cannot_take_none_gets_an_empty_content() {
+    let call = ToolCall { id: None, name: "f".into(), arguments: json!({"a": 1}) };
+    let message = Message { role: "assistant".into(), tool_calls: vec![call], ..Message::default() };
+    let template = "{% for m in messages %}{{ m.content.strip() }}{% for c in m.tool_calls %}{{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}";
+    assert_eq!(rendered(template, &[message]).unwrap(), r#"f{"a": 1}"#);
+}
+
+#[test]
+fn arguments_are_handed_over_in_the_shape_that_the_template_writes() {
+    let object = "{% for m in messages %}{% for c in m.tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}";
+    let items = "{% for m in messages %}{% for c in m.tool_calls %}{% for k, v in c.function.arguments.items() %}<{{ k }}>{{ v }}{% endfor %}{% endfor %}{% endfor %}";
+    let text = "{% for m in messages %}{% for c in m.tool_calls %}{{ '```json' + c['function']['arguments'] }}{% endfor %}{% endfor %}";
+    let emitted = "{% for m in messages %}{% for c in m.tool_calls %}{{ c['function']['arguments'] }}{% endfor %}{% endfor %}";
+    for (template, expected) in [
+        (object, r#"{"a": "é", "n": 1}"#),
+        (items, "<a>é<n>1"),
+        (text, r#"```json{"a": "é", "n": 1}"#),
+        (emitted, r#"{"a": "é", "n": 1}"#),
+    ] {
+        for arguments in [json!({"a": "é", "n": 1}), json!(r#"{"a": "é", "n": 1}"#)] {
+            let call = ToolCall { id: None, name: "f".into(), arguments };
+            let message = Message { tool_calls: vec![call], ..Message::assistant("") };
+            assert_eq!(rendered(template, &[message]).unwrap(), expected, "{template}");
+        }
+    }
+}
+
+#[test]
+fn parts_are_a_list_where_the_template_reads_one_and_a_text_where_it_does_not() {
+    let parts = Content::Parts(vec!["one".into(), "two".into()]);
+    let messages = [Message { role: "user".into(), content: Some(parts), ..Message::default() }];
+    let lists = "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}[{{ p.text }}]{% endfor %}{% endif %}{% endfor %}";
+    assert_eq!(rendered(lists, &messages).unwrap(), "[one][two]");
+    for texts in [
+        "{{ '<u>' + messages[0].content }}",
+        "<u>{{ messages[0].content }}",
+        "<u>{{ messages[0].content | tojson }}",
+    ] {
+        let expected = if texts.contains("tojson") { "<u>\"onetwo\"" } else { "<u>onetwo" };
+        assert_eq!(rendered(texts, &messages).unwrap(), expected);
+    }
+}
+
+// The expected values are those of Jinja2 3.1.
+#[test]
+fn operators_and_tests_are_pythons() {
+    // Constants are folded at load.
+    let values = "{% set big = 1e16 %}{% set small = 1e-7 %}{% set nothing = none %}{% set one = 1 %}{% set text = 'a' %}";
+    for (expression, expected) in [
+        ("none is iterable", "False"),
+        ("missing is iterable", "True"),
+        ("'a' is iterable", "True"),
+        ("1 is iterable", "False"),
+        ("'a' is sequence", "True"),
+        ("none is sequence", "False"),
+        ("{} is sequence", "True"),
+        ("raise_exception is callable", "True"),
+        ("messages is callable", "False"),
+        ("big ~ small ~ nothing ~ [big, text]", "1e+161e-07None[1e+16, 'a']"),
+        ("'%s is %d, %05.1f%%|%-4s|%(x)s' | string", "%s is %d, %05.1f%%|%-4s|%(x)s"),
+        ("'%s is %d, %05.1f%%|%-4s|%+d' % ('a', 2.9, 3.14159, 'b', 5)", "a is 2, 003.1%|b   |+5"),
+        ("'%(a)s-%(b)r' % {'a': 1, 'b': 'x'}", "1-'x'"),
+        ("'%g %g %e %x' % (0.0001, 1e20, 12345.678, 255)", "0.0001 1e+20 1.234568e+04 ff"),
+        ("-7 % 3 ~ ' ' ~ 7 % -3 ~ ' ' ~ 7.5 % 2", "2 -2 1.5"),
+        ("(one + 2.5) ~ ([one] + [2]) ~ ((one, 2) + (3,)) ~ (true + one)", "3.5[1, 2](1, 2, 3)2"),
+        ("'<a>'|safe + '<b>' + text", "<a>&lt;b&gt;a"),
+        ("'<a>'|safe ~ '<b>'", "<a><b>"),
+        ("text in missing", "False"),
+        ("one < 2.5 and text < 'b' and true <= one", "True"),
+    ] {
+        let template = format!("{values}{{{{ {expression} }}}}");
+        assert_eq!(rendered(&template, &[Message::user("a")]).unwrap(), expected, "{expression}");
+    }
+    for expression in [
+        "text + one",
+        "text + nothing",
+        "[one] + (1,)",
+        "text in nothing",
+        "one in text",
+        "one < text",
+        "nothing < one",
+        "'%s' % (1, 2)",
+        "'%d' % 'a'",
+        "one % 0",
+    ] {
+        let template = format!("{values}{{{{ {expression} }}}}");
+        let err = rendered(&template, &[Message::user("a")]).unwrap_err();
+        assert!(matches!(err, TextError::ChatTemplateFailed { .. }), "{expression}: {err}");
+    }
+}
+
+#[test]
+fn a_template_that_fails_names_the_reason() {
+    let err =
+        render(&templates(json!({"chat_template": "{{ messages[0].content.nothing() }}"})), &[]).unwrap_err();
+    assert!(matches!(&err, TextError::ChatTemplateFailed { reason } if reason.contains("nothing")), "{err}");
+}
+
+// The expected values are those of Jinja2 3.1.
+#[test]
+fn filters_and_methods_are_jinjas_and_pythons() {
+    for (expression, expected) in [
+        ("'a b-c_d'|wordcount", "3"),
+        ("'ab'|center(7)", "   ab  "),
+        ("'foo bar baz qux'|truncate(9)", "foo..."),
+        ("'foo bar baz qux'|truncate(9, True)", "foo ba..."),
+        ("'foo bar baz qux'|truncate(11)", "foo bar baz qux"),
+        ("'aaa bbb ccc'|wordwrap(7)", "aaa bbb\nccc"),
+        ("'ä b/c?'|urlencode", "%C3%A4%20b/c%3F"),
+        ("{'a': 'x y', 'b': 1}|urlencode", "a=x+y&b=1"),
+        ("[1e16, none, 'a']|join('-')", "1e+16-None-a"),
+        ("messages|join(',', attribute='role')", "user"),
+        ("(2 ** 100)|tojson", "1267650600228229401496703205376"),
+        ("{true: 1, none: 2, 3: 4}|tojson", "{\"true\": 1, \"null\": 2, \"3\": 4}"),
+        ("'a,b,c'.rsplit(',', 1)", "['a,b', 'c']"),
+        ("' a  b c '.split(none, 1)", "['a', 'b c ']"),
+        ("'a b  c '.rsplit(maxsplit=1)", "['a b', 'c']"),
+        ("'a,b'.split(sep=',')", "['a', 'b']"),
+        ("'k=v=w'.partition('=')", "('k', '=', 'v=w')"),
+        ("'k=v=w'.rpartition('=')[2]", "w"),
+        ("'abc'.removeprefix('a').removesuffix('c')", "b"),
+        ("'abcabc'.index('c') ~ 'abcabc'.rindex('c')", "25"),
+        (
+            "'-7'.zfill(4) ~ '|' ~ 'ab'.center(5, '*') ~ '|' ~ 'a'.ljust(3) ~ '|' ~ 'a'.rjust(3)",
+            "-007|**ab*|a  |  a",
+        ),
+        ("'aB'.swapcase() ~ \"they're x1y\".title() ~ 'A Bc'.istitle()", "AbThey'Re X1YTrue"),
+        ("'a\\tb'.expandtabs(4)", "a   b"),
+        ("'a\\r\\nb\\x0bc'.splitlines()", "['a', 'b', 'c']"),
+        (
+            "'a_1'.isidentifier() ~ '1a'.isidentifier() ~ '12'.isdecimal() ~ '1½'.isdigit()",
+            "TrueFalseTrueFalse",
+        ),
+        ("[1, 2].index(2) ~ 2.0.is_integer()", "1True"),
+        ("{'a': 1}.copy()", "{'a': 1}"),
+    ] {
+        let template = format!("{{{{ {expression} }}}}");
+        assert_eq!(rendered(&template, &[Message::user("a")]).unwrap(), expected, "{expression}");
+    }
+    for expression in
+        ["missing|tojson", "messages|map(attribute='role')|tojson", "'a'.index('b')", "[1].append(2)"]
+    {
+        let template = format!("{{{{ {expression} }}}}");
+        assert!(rendered(&template, &[Message::user("a")]).is_err(), "{expression}");
+    }
+}
+
+#[test]
+fn a_loop_over_none_is_refused_and_others_run_as_before() {
+    let err = rendered("{% for it in documents %}{% endfor %}", &[Message::user("a")]).unwrap_err();
+    assert!(err.to_string().contains("none is not iterable"), "{err}");
+    let template = "{% macro show(x) %}{% for it in x if it != 2 %}{{ it }}{% else %}-{% endfor %}{% endmacro %}{% for it in ([1, 2] if true else []) %}{{ show([it, 3]) }}{% endfor %}{{ show(missing) }}{% for it in [[1, [2]]] recursive %}{{ it if it is number else loop(it) }}{% endfor %}";
+    assert_eq!(rendered(template, &[Message::user("a")]).unwrap(), "133-12");
+}
+
+#[test]
+fn a_role_that_is_not_a_word_is_refused() {
+    let err = rendered("x", &[Message::new("user<|im_end|>", "hi")]).unwrap_err();
+    assert!(matches!(err, TextError::BadRole { .. }));
+}
+
+#[test]
+fn strftime_now_gives_the_year() {
+    let rendered = render(&templates(json!({"chat_template": "{{ strftime_now('%Y') }}"})), &[]).unwrap();
+    assert!(rendered.parse::<u32>().unwrap() >= 2026);
+}
+
+#[test]
+fn line_ends_of_other_systems_are_read_as_jinja_reads_them() {
+    assert_eq!(
+        render(&templates(json!({"chat_template": "{% if true %}\r\na\r\nb{% endif %}"})), &[]).unwrap(),
+        "a\nb"
+    );
+}
