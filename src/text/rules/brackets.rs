@@ -330,10 +330,12 @@ fn unmatched_closers(mut lexer: Lexer, suffix: &str) -> Vec<char> {
 /// How many of the `open` brackets stay open for the text to close: with the next one, those `closed` behind the
 /// cursor begin.
 fn n_closable(open: &[char], closed: &[char]) -> usize {
-    let surplus = open.len().saturating_sub(closed.len());
-    let Some(first) = closed.first() else { return open.len() };
-    let of_other_kind = open.iter().rev().take_while(|it| Some(**it) != opener_of(*first)).count();
-    if of_other_kind == open.len() { surplus } else { surplus.max(of_other_kind) }
+    let n_met = |n_closed: usize| n_matching(open.iter().rev().skip(n_closed).copied(), closed);
+    let most = (0..=open.len()).map(n_met).max().unwrap_or(0);
+    if most == 0 {
+        return open.len().saturating_sub(closed.len());
+    }
+    (0..=open.len()).rfind(|n_closed| n_met(*n_closed) == most).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -431,6 +433,7 @@ mod tests {
             ("a.pl", "print \"Hello @{[ ", " ]}\";\n", "join(',', @a) ]}", "join(',', @a) "),
             ("a.jl", "println(\"Hello $(", ")\")\n", "f(a)) $(b)", "f(a)"),
             ("a.scss", "@import \"a/#{", "}\";\n", "$b}/#{c}", "$b"),
+            ("a.kt", "fun f() {\n    println(\"Hello ${", "}\")\n", "name}, ${a[0]}", "name"),
             // Code goes on in the same line.
             ("a.js", "log(`${a ? ", " : b}`);\n", "c}` + `${", "c"),
         ];
@@ -475,6 +478,7 @@ mod tests {
         assert_eq!(n_closable(&['{', '('], &['}']), 1);
         assert_eq!(n_closable(&['{', '{'], &['}']), 1);
         assert_eq!(n_closable(&['{', '('], &[')', '}']), 0);
+        assert_eq!(n_closable(&['{', '(', '{'], &['}', ')']), 0, "the outermost is nowhere closed");
         assert_eq!(n_closable(&['('], &['}']), 0, "the suffix belongs to something larger");
     }
 }
