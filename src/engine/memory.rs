@@ -38,7 +38,7 @@ impl Allowance {
         self.n_tokens_beside(0)
     }
 
-    /// The same while others hold so many bytes of the memory.
+    /// The same while others hold that many bytes of the memory.
     pub(crate) fn n_tokens_beside(&self, held_bytes: u64) -> usize {
         if self.limit_bytes.is_none() {
             return usize::MAX;

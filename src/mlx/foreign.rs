@@ -1,6 +1,6 @@
 //! Formats of quantized weights that are not MLX's, by name.
 //!
-//! They cannot be loaded; whoever has such a model should read what it is, and what would be taken instead.
+//! They cannot be loaded; the error names the format and says what is accepted.
 
 use std::path::Path;
 

@@ -109,7 +109,7 @@ impl Outbound {
         self.sender.send(Item::Close).await.map_err(|_| Closed)
     }
 
-    /// Resolves when at most so many bytes wait to be written.
+    /// Resolves when at most `n_bytes` bytes wait to be written.
     pub(crate) async fn has_at_most(&self, n_bytes: usize) {
         loop {
             let less = self.backlog.less.notified();

@@ -117,7 +117,7 @@ fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH);
         if is_scratch && File::open(entry.path()).is_ok_and(|it| it.try_lock().is_ok()) {
-            // What cannot be deleted is in nobody's way.
+            // What cannot be deleted does no harm there.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -176,7 +176,7 @@ fn keep_beginning<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize
 }
 
 /// A longer line is cut like several: generated code may be one line of a megabyte, and none of it would be kept. Pieces
-/// have so many bytes and depend on the line's beginning alone; no more of them are cut than are asked for.
+/// have this many bytes and depend on the line's beginning alone; no more of them are cut than are asked for.
 const PIECE_BYTES: usize = 400;
 
 fn pieces(line: &str) -> impl Iterator<Item = &str> {

@@ -1,4 +1,4 @@
-//! Long work on texts, which whoever has it done can slow down and give up.
+//! Long work on texts, which its caller can slow down and give up.
 //!
 //! To encode a megabyte takes about a second. Between the pieces of a long text the functions of this crate ask whether
 //! to go on: the question is put to whatever [`interruptible`] was given on the same thread, and may take its time to be

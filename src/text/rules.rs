@@ -100,7 +100,7 @@ pub struct Cursor<'a> {
     pub path: Option<&'a str>,
 }
 
-/// Of longer files, rules know so many bytes before the cursor and behind it: more than goes into a prompt.
+/// How many bytes before the cursor, and as many behind it, the rules look at: more than goes into a prompt.
 const MAX_BYTES: usize = 256 << 10;
 
 impl Cursor<'_> {

@@ -166,8 +166,7 @@ impl Tokenizer {
         self.inner_inside.as_ref().or(self.inner_later.as_ref()).unwrap_or(&self.inner)
     }
 
-    /// Tokens of a text piece by piece, the first one by `first`. Those of a part of it when whoever waits for them has
-    /// given up.
+    /// Tokens of a text piece by piece, the first one by `first`; those of its first pieces when the caller has given up.
     fn encode_by(&self, first: &tokenizers::Tokenizer, text: &str, piece_bytes: usize) -> Vec<TokenId> {
         let (mut tokens, mut rest, mut inner) = (Vec::new(), text, first);
         while go_on() {

@@ -1,8 +1,8 @@
 //! Who encodes texts next.
 //!
-//! There are two lanes with a thread each: one for what somebody waits for and is quickly done, one for the rest. In a
+//! There are two lanes with a thread each: one for short interactive texts, one for the rest. In a
 //! lane, interactive work goes before background work, also before what has begun: between two pieces of its text that
-//! lets it pass. What nobody waits for any more ends at the next piece. More threads would each keep tables of their own,
+//! lets it pass. Work whose request has ended stops at the next piece. More threads would each keep tables of their own,
 //! which grow to half a megabyte, and take cores from what the model computes with.
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ async fn run<T: Send + 'static>(
     }
 }
 
-/// Whether somebody still waits: until it is dropped.
+/// Whether the request still waits for the result: until this is dropped.
 struct Wanted(Arc<AtomicBool>);
 
 impl Default for Wanted {

@@ -62,7 +62,7 @@ impl<'de> Node<'de> {
     ) -> Result<T, ParamError> {
         read(&mut serde_json::Deserializer::from_str(self.0.get())).map_err(|error| {
             let message = error.to_string();
-            // A place in the value alone means nothing to whoever wrote the message.
+            // A position within the value alone means nothing to the client.
             let end = message.rfind(" at line ").unwrap_or(message.len());
             de::Error::custom(&message[..end])
         })

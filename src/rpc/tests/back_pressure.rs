@@ -12,7 +12,7 @@ use super::*;
 /// Too small for a single message.
 const NARROW: usize = 8;
 
-/// A method that counts its calls and answers with so many bytes.
+/// A method that counts its calls and answers with as many bytes as it is asked for.
 fn counting() -> (RpcModule<()>, Arc<AtomicUsize>) {
     let mut module = manners();
     let n_calls = Arc::<AtomicUsize>::default();

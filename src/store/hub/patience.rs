@@ -10,7 +10,7 @@ use ureq::http::{HeaderMap, StatusCode, header};
 
 /// Before the second attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longer than this nobody waits without being told why.
+/// A longer wait ends the download with an error that says what was waited for.
 const MAX_PAUSE: Duration = Duration::from_mins(1);
 /// Answers of a busy hub to one request.
 const MAX_BUSY: u32 = 5;

@@ -39,7 +39,7 @@ pub(super) fn download(
         let mut text = Vec::new();
         // What cannot be read is missing from an error message, no more.
         let _ = stderr.map(|mut it| it.read_to_end(&mut text));
-        // The receiver waits for this; if it is gone, nobody wants to know.
+        // The receiver waits for this; if it is gone, the result is not needed.
         let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
     });
     let text = loop {

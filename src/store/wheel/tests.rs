@@ -85,7 +85,7 @@ fn pip_ends_and_its_scratch_folder_goes_when_nobody_holds_its_stdin() {
     let pip = Pip { python: "python3".into(), offline: false };
     let mut child = pip::command("some-data", &pip, &scratch)
         .unwrap()
-        // Where a module of that name lies, as it may in somebody's project.
+        // Where a module of that name lies, as it may in a project of the user.
         .current_dir(folder.path())
         .env("PIP_INDEX_URL", format!("http://{}/simple", index.local_addr().unwrap()))
         .env("PIP_DEFAULT_TIMEOUT", "3600")

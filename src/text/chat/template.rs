@@ -52,7 +52,7 @@ const TOOL_USE: &str = "tool_use";
 const FUEL: u64 = 1_000_000;
 /// Further steps for each message, since templates look back over the messages before one.
 const FUEL_PER_MESSAGE: u64 = 10_000;
-/// For each further step, so many bytes of input: a template goes over its input at most some dozens of times.
+/// Bytes of input for each further step: a template goes over its input at most some dozens of times.
 const INPUT_BYTES_PER_FUEL: u64 = 2;
 /// Output in bytes, beyond what the input allows: more than any context holds.
 const OUTPUT_BYTES: usize = 8 << 20;

@@ -1,4 +1,4 @@
-//! The form that the file gives to what nobody sees: indentation by tabs or by spaces.
+//! The form of the file: indentation by tabs or by spaces.
 //!
 //! Models indent as most files do, whatever stands in the prompt. What they say is put into the file's form before the
 //! rules see it. Only white space at the beginning of lines changes, and only where the file has one form throughout; what

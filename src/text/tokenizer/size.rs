@@ -1,6 +1,6 @@
 //! How much text a token can stand for.
 //!
-//! A text with more bytes than so many tokens can stand for is too long without a look at it. A bound is only given where
+//! A text with more bytes than the allowed tokens can stand for is too long, which its size alone tells. A bound is only given where
 //! everything between text and tokens is known to have one.
 
 use serde_json::Value;

@@ -37,7 +37,7 @@ pub(super) enum Trouble {
     Page { has_kind: bool, has_length: bool },
     /// A status with no body, and more header lines.
     Status(&'static str, &'static str),
-    /// The body has no end that the headers tell, and so many bytes more than the file.
+    /// The headers give no length, and the body has that many bytes more than the file.
     Endless(usize),
     /// The connection ends without an answer.
     Silence,
