@@ -151,5 +151,6 @@ fn waiting_for_a_busy_hub_does_not_hold_up_the_end() {
     let start = Instant::now();
     worker.close_stdin();
     assert_eq!(worker.wait_for_exit().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(60), "it waited for the hub");
+    // It ends in a fraction of a second, and would otherwise sleep out the minute that has only just begun.
+    assert!(start.elapsed() < Duration::from_secs(30), "it waited for the hub");
 }
