@@ -52,7 +52,7 @@ pub(super) struct Brackets {
 struct InString {
     /// How many strings the cursor is in.
     n_strings: usize,
-    /// So many brackets in its text stay open: the rest of the line closes them.
+    /// The number of brackets in its text that stay open, since the rest of the line closes them.
     n_kept: usize,
 }
 

@@ -84,8 +84,8 @@ pub(super) fn prompt(params: ChatParams, model: &Model) -> MethodResult<Prompt> 
     })
 }
 
-/// A conversation as the model is given it, the start of the assistant's turn included. With `limit`, for so many tokens
-/// of output, what is too long by its size is refused before it is encoded.
+/// A conversation as the model is given it, the start of the assistant's turn included. With `limit`, which has the
+/// number of output tokens, a conversation that is too long by its size is refused before it is encoded.
 pub(super) fn encode(
     messages: Vec<Message>,
     kwargs: &Map<String, Value>,
