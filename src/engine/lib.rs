@@ -14,21 +14,22 @@ pub mod job;
 pub mod model;
 
 mod cache;
-mod chance;
+
 mod clock;
-mod drafting;
+
 mod engine;
-mod guess_costs;
+
 mod inbox;
-mod lookup;
+
 mod memory;
 mod output;
 mod pace;
-mod pair;
+
 mod reply;
 mod scheduler;
 pub mod scripted;
 mod sequence;
+mod speculation;
 mod status;
 mod stepper;
 
@@ -38,9 +39,9 @@ pub use job::{
     CancelReason, Event, Finish, FinishReason, Job, JobError, JobId, Priority, Supersede, TextStart, Timing,
     Usage,
 };
-pub use lookup::MAX_DRAFT;
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
     TokenLogprobs, n_right,
 };
+pub use speculation::lookup::MAX_DRAFT;
 pub use status::{CacheStatus, LoadError, LoadProgress, LoadStage, Speed, State, Status};

@@ -10,7 +10,10 @@ mod curve;
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::{drafting::Cost, guess_costs::GuessCosts, lookup::MAX_DRAFT, status::Speed};
+use crate::{
+    speculation::{costs::GuessCosts, draft_length::Cost, lookup::MAX_DRAFT},
+    status::Speed,
+};
 use curve::Curve;
 
 /// Steps that are remembered, of each kind.

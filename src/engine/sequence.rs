@@ -14,16 +14,16 @@ use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
     cache::{Donor, Found, Move, Slot},
-    chance::Chance,
-    drafting::Drafting,
-    guess_costs::GuessCosts,
     job::{Finish, FinishReason, Job, JobError, JobId, Priority, Timing, Usage},
-    lookup::{Lookup, MAX_DRAFT},
     model::{SampleRequest, Sampled, Span, TokenLogprobs},
     output::Output,
-    pair::Wish,
     reply::{Ended, Reply},
     scheduler::{Applicant, Candidate, Occupant, PlannedSpan},
+    speculation::acceptance::Chance,
+    speculation::costs::GuessCosts,
+    speculation::draft_length::Drafting,
+    speculation::lookup::{Lookup, MAX_DRAFT},
+    speculation::model_with_draft::Wish,
 };
 
 /// A job without a slot.

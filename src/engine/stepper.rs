@@ -15,18 +15,18 @@ use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
     cache::{CacheLimits, Donor, InUse, Move, PrefixCache, Slot, Wanted, in_use, policy},
-    chance::Chance,
-    drafting::Drafting,
     engine::{EngineOptions, Loaded},
     inbox::{Arrivals, Inbox},
     job::{CancelReason, FinishReason, JobError, JobId, Priority},
     memory::Allowance,
     model::{LanguageModel, ModelDescription, Sampled, Span, StepError},
     pace::Pace,
-    pair::Pair,
     reply::Ended,
     scheduler::{self, Applicant, Budget, Candidate, Occupant, Plan, PlannedSpan, Ration, Room},
     sequence::{Extent, Guesser, Sequence, Waiting},
+    speculation::acceptance::Chance,
+    speculation::draft_length::Drafting,
+    speculation::model_with_draft::Pair,
     status::Status,
 };
 

@@ -16,7 +16,7 @@ use std::{collections::HashMap, iter};
 
 use runabout_text::TokenId;
 
-use crate::{chance::Chance, guess_costs::GuessCosts};
+use super::{acceptance::Chance, costs::GuessCosts};
 
 /// A match is found by its last tokens, so many.
 const KEY: usize = 3;

@@ -8,7 +8,7 @@
 //!
 //! Pure: knows neither the models nor time.
 
-use crate::chance::Chance;
+use super::acceptance::Chance;
 
 /// So many are made to see whether guesses pay again.
 const N_TRIED: usize = 4;
