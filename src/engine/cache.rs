@@ -5,6 +5,7 @@
 //! holds, whatever became of the sequence: finished, cancelled in prefill or superseded. What to reuse and
 //! what to evict is decided by the pure functions of [`policy`]; this file applies the decisions to the model.
 
+mod limits;
 pub(crate) mod policy;
 mod reuse;
 
@@ -16,6 +17,7 @@ use crate::{
     model::{LanguageModel, SlotId},
     status::CacheStatus,
 };
+pub(crate) use limits::{CacheLimits, InUse};
 use policy::{Choice, Fate, Kept, Owner, Source};
 pub(crate) use reuse::Move;
 
@@ -62,20 +64,6 @@ pub(crate) struct Donor {
     moves: VecDeque<Move>,
     /// Whether somebody may come back for what it holds beyond those.
     is_kept: bool,
-}
-
-/// Bounds of what is kept. Slots in use count, but only idle ones are evicted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CacheLimits {
-    pub(crate) bytes: u64,
-    pub(crate) n_slots: usize,
-}
-
-/// What running sequences have memory for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct InUse {
-    pub(crate) n_slots: usize,
-    pub(crate) n_tokens: usize,
 }
 
 #[derive(Debug)]
@@ -373,13 +361,6 @@ impl PrefixCache {
         self.n_hits += u64::from(n_found > 0);
         self.n_tokens_asked += n_asked as u64;
         self.n_tokens_found += n_found as u64;
-    }
-}
-
-impl InUse {
-    /// With one more slot of so many tokens.
-    fn and(self, n_tokens: usize) -> Self {
-        Self { n_slots: self.n_slots + 1, n_tokens: self.n_tokens + n_tokens }
     }
 }
 

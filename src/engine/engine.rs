@@ -7,79 +7,21 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
 };
 
-use runabout_text::Tokenizer;
 use tokio::sync::watch;
 
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::Clock,
     inbox::Inbox,
     job::{CancelReason, Job, JobError, JobId},
-    model::LanguageModel,
-    status::{LoadError, LoadProgress, LoadStage, State, Status},
+    loading::{LoadError, LoadProgress, LoadStage, Loaded},
+    options::EngineOptions,
+    status::{State, Status},
     stepper::Stepper,
 };
-
-/// How the engine works. The default suits one person's machine.
-#[derive(Clone, Debug)]
-pub struct EngineOptions {
-    /// Tokens that a prefill step feeds at most. Fewer are fed where `step_target` asks for it.
-    pub prefill_chunk: usize,
-    /// What a step should take at most, since cancels and interactive jobs wait for its end.
-    pub step_target: Duration,
-    /// What the engine may use of memory: weights, keys and values, and what a step needs. `None`: no limit.
-    pub memory_limit_bytes: Option<u64>,
-    /// Bytes that others hold of that memory at the moment, in texts that wait for instance. Jobs begin beside running ones
-    /// only where there is room for them, too.
-    pub held_bytes: Arc<AtomicU64>,
-    /// Keys and values that are kept, slots in use included. Running jobs are not refused over it, but over
-    /// `memory_limit_bytes`.
-    pub cache_limit_bytes: u64,
-    /// Where so many tokens of a prompt, or more, stand behind an edit as they are in the cache, they are not computed
-    /// again but moved there. They have then seen the text before the edit, and the answer is not quite that of a fresh
-    /// prompt. 0: never.
-    pub n_min_reuse: usize,
-    /// Slots that are kept, those in use included.
-    pub max_slots: usize,
-    /// Jobs of each priority that may run at a time; at least one.
-    pub max_running: usize,
-    /// Jobs that may wait for a slot; at least one.
-    pub max_queued: usize,
-    /// How many tokens a draft model guesses at a time, [`MAX_DRAFT`](crate::MAX_DRAFT) at most. `None`: as many as pay, be it none.
-    pub n_draft_tokens: Option<usize>,
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for EngineOptions {
-    fn default() -> Self {
-        Self {
-            prefill_chunk: 512,
-            step_target: Duration::from_millis(50),
-            memory_limit_bytes: None,
-            held_bytes: Arc::default(),
-            cache_limit_bytes: 1 << 30,
-            n_min_reuse: 0,
-            max_slots: 64,
-            // Eight rows take three and a half times the time of one on a CPU; more would gain little.
-            max_running: 8,
-            max_queued: 64,
-            n_draft_tokens: None,
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
-
-/// What loading yields.
-pub struct Loaded {
-    pub model: Box<dyn LanguageModel>,
-    /// A smaller one of the same vocabulary, on the same device. What it guesses the model checks.
-    pub draft: Option<Box<dyn LanguageModel>>,
-    pub tokenizer: Arc<Tokenizer>,
-}
 
 /// One model on its thread. When the last clone is dropped the engine shuts down.
 #[derive(Clone, Debug)]
@@ -218,17 +160,6 @@ impl EngineThread {
         tracing::error!(%error, "there is no model to work with");
         self.state.send_replace(State::Failed(error.clone()));
         self.inbox.close(error);
-    }
-}
-
-impl From<LoadError> for JobError {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Failed { message } => Self::LoadFailed { message },
-            LoadError::OutOfMemory { needed_bytes, available_bytes } => {
-                Self::OutOfMemory { needed_bytes, available_bytes }
-            }
-        }
     }
 }
 

@@ -14,17 +14,14 @@ pub mod job;
 pub mod model;
 
 mod cache;
-
 mod clock;
-
 mod engine;
-
 mod inbox;
-
+mod loading;
 mod memory;
+mod options;
 mod output;
 mod pace;
-
 mod reply;
 mod scheduler;
 pub mod scripted;
@@ -34,14 +31,16 @@ mod status;
 mod stepper;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use engine::{Engine, EngineOptions, Loaded};
+pub use engine::Engine;
 pub use job::{
     CancelReason, Event, Finish, FinishReason, Job, JobError, JobId, Priority, Supersede, TextStart, Timing,
     Usage,
 };
+pub use loading::{LoadError, LoadProgress, LoadStage, Loaded};
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
     TokenLogprobs, n_right,
 };
-pub use speculation::lookup::MAX_DRAFT;
-pub use status::{CacheStatus, LoadError, LoadProgress, LoadStage, Speed, State, Status};
+pub use options::EngineOptions;
+pub use speculation::MAX_DRAFTS;
+pub use status::{CacheStatus, Speed, State, Status};

@@ -1,23 +1,17 @@
-//! How fast the model has been lately, how many tokens a step may have, and what one more costs.
+//! How fast the model has been lately, and how many tokens a step may feed.
 //!
-//! While a step runs, nobody can cancel or overtake; so a step should take no longer than a target. A step's
+//! While a step runs, no job can be cancelled or overtaken; so a step should take no longer than a target. A step's
 //! time is taken to be `fixed + per_token * n`: reading the weights, then the arithmetic. Steps of a single
-//! token show the fixed part, wider ones the other. Where the fixed part alone passes the target (a slow CPU),
+//! token show the fixed part, longer ones the other. Where the fixed part alone passes the target (a slow CPU),
 //! the target cannot be met, and tiny chunks would only multiply that part; the chunk then grows until a step
 //! takes twice a single token's.
 
-mod curve;
+mod step_times;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
-use crate::{
-    speculation::{costs::GuessCosts, draft_length::Cost, lookup::MAX_DRAFT},
-    status::Speed,
-};
-use curve::Curve;
-
-/// Steps that are remembered, of each kind.
-const WINDOW: usize = 16;
+use crate::status::Speed;
+pub(crate) use step_times::{StepTime, StepTimes};
 
 /// The shortest chunk, and the first one, when nothing is measured yet. Even at 5 tokens a second, MLX's own
 /// kernels on an x86 CPU, a cancel is then seen within two seconds.
@@ -27,49 +21,25 @@ const MIN_CHUNK: usize = 8;
 /// From the first chunk to 512 tokens takes three steps.
 const MAX_GROWTH: usize = 4;
 
-/// What a token of a prompt costs, as a part of one that is generated, while nothing is measured.
-const TYPICAL_READ: f64 = 0.05;
-
-/// A guess must promise this many times what it costs: so a wrong estimate costs little, and the guesses that
-/// hardly pay are left.
-const MARGIN: f64 = 1.25;
-
-/// A draft model makes so many guesses, or about that.
-const TYPICAL_DRAFT: usize = 4;
-
 /// Durations of the last steps.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// With tokens of prompts.
-    prefill: VecDeque<StepCost>,
-    /// Of a single token, generated.
-    single: VecDeque<StepCost>,
-    /// Of several tokens, generated or guessed.
-    wide: Curve,
-    /// Without tokens of prompts; for their speed.
-    decode: VecDeque<StepCost>,
-    /// Of the draft model: a guess for each of some sequences,
-    guesses: VecDeque<StepCost>,
-    /// and tokens that the model knows already.
-    reads: VecDeque<StepCost>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct StepCost {
-    n_tokens: usize,
-    /// Those of them that got somebody on: of prompts, or drawn.
-    n_useful: usize,
-    elapsed: Duration,
+    /// Steps that fed tokens of prompts.
+    prefill: StepTimes,
+    /// Steps that fed a single token, a generated one.
+    single: StepTimes,
+    /// Steps that fed generated tokens and drafts only, with the time to make those drafts.
+    decode: StepTimes,
 }
 
 impl Pace {
-    /// A step of `n_tokens`, of which `n_prompt` belonged to prompts.
+    /// Records a step of `n_tokens`, of which `n_prompt` belonged to prompts.
     pub(crate) fn record_prefill(&mut self, n_tokens: usize, n_prompt: usize, elapsed: Duration) {
-        remember(&mut self.prefill, StepCost { n_tokens, n_useful: n_prompt, elapsed });
+        self.prefill.record(StepTime { n_tokens, n_useful: n_prompt, elapsed });
     }
 
-    /// A step of `n_tokens` that were generated or guessed, and yielded `n_drawn`; a draft model was asked for
-    /// guesses before it for so long.
+    /// Records a step that fed `n_tokens`, generated ones and drafts, and yielded `n_drawn`. Before it, making the drafts
+    /// took `drafting`.
     pub(crate) fn record_decode(
         &mut self,
         n_tokens: usize,
@@ -77,46 +47,39 @@ impl Pace {
         elapsed: Duration,
         drafting: Duration,
     ) {
-        let cost = StepCost { n_tokens, n_useful: n_drawn, elapsed };
-        remember(&mut self.decode, StepCost { elapsed: elapsed + drafting, ..cost });
+        let step = StepTime { n_tokens, n_useful: n_drawn, elapsed };
+        self.decode.record(StepTime { elapsed: elapsed + drafting, ..step });
         if n_tokens == 1 {
-            remember(&mut self.single, cost);
+            self.single.record(step);
         }
-        if let Some(single) = self.single_step().filter(|it| *it > 0.0) {
-            self.wide.record(n_tokens, elapsed.as_secs_f64() / single);
-        }
-        if self.wide.is_empty() {
-            // What guesses took is as old, and may be why there were none.
-            self.guesses.clear();
-        }
-    }
-
-    /// A draft model made `n_guesses`.
-    pub(crate) fn record_guesses(&mut self, n_guesses: usize, elapsed: Duration) {
-        remember(&mut self.guesses, StepCost { n_tokens: n_guesses, n_useful: n_guesses, elapsed });
-    }
-
-    /// A draft model read `n_tokens`.
-    pub(crate) fn record_read(&mut self, n_tokens: usize, elapsed: Duration) {
-        remember(&mut self.reads, StepCost { n_tokens, n_useful: n_tokens, elapsed });
     }
 
     pub(crate) fn speed(&self) -> Speed {
         Speed {
-            prefill_tokens_per_second: tokens_per_second(&self.prefill),
-            decode_tokens_per_second: tokens_per_second(&self.decode),
+            prefill_tokens_per_second: self.prefill.tokens_per_second(),
+            decode_tokens_per_second: self.decode.tokens_per_second(),
         }
+    }
+
+    /// Seconds that a step of one token takes; `None` before there was one.
+    pub(crate) fn seconds_per_single_step(&self) -> Option<f64> {
+        self.single.seconds_per_step()
+    }
+
+    /// Seconds that a token of a prompt takes; `None` where no time was measured.
+    pub(crate) fn seconds_per_prompt_token(&self) -> Option<f64> {
+        self.prefill.seconds_per_token()
     }
 
     /// How many tokens the next step may feed, `max` at most, for it to take about `target`.
     pub(crate) fn step_tokens(&self, target: Duration, max: usize) -> usize {
         let min = MIN_CHUNK.min(max).max(1);
         // Shorter steps tell the fixed part, not the cost of a token.
-        let measured = || self.prefill.iter().filter(|cost| cost.n_tokens >= min);
-        let Some(longest) = measured().map(|cost| cost.n_tokens).max() else {
+        let measured = || self.prefill.iter().filter(|step| step.n_tokens >= min);
+        let Some(longest) = measured().map(|step| step.n_tokens).max() else {
             return min;
         };
-        let single = self.single_step();
+        let single = self.seconds_per_single_step();
         // A single token's step is the fixed part with one token.
         let n_free = usize::from(single.is_some());
         let fixed = single.unwrap_or_default();
@@ -131,80 +94,14 @@ impl Pace {
             whole(affordable.round()).max(min)
         }
     }
-
-    /// What guesses cost in a step that serves `n_rows` sequences.
-    pub(crate) fn guess_costs(&self, n_rows: usize) -> GuessCosts {
-        let (line, n_rows) = (self.wide.line(), n_rows.max(1));
-        let without = line.at(n_rows);
-        let cost = |n_guesses| 1.0 + MARGIN * (line.at(n_rows + n_guesses) / without - 1.0);
-        GuessCosts::new(n_rows, (1..=MAX_DRAFT).map(cost).collect())
-    }
-
-    /// What a guess of a draft model costs, which has to be made first. Where nothing is measured, it is taken to be
-    /// faster by its `share` of the weights.
-    pub(crate) fn draft_cost(&self, n_rows: usize, share: f64) -> Cost {
-        let (token, row) = self.token_and_row(n_rows);
-        let guess = per_token(&self.guesses).unwrap_or(share * token);
-        let read = per_token(&self.reads)
-            .or_else(|| per_token(&self.prefill).map(|it| it * share))
-            .unwrap_or(TYPICAL_READ * share * token);
-        Cost { guess: MARGIN * (row + guess) / token, read: read / token }
-    }
-
-    /// How many guesses of a draft model, one after the other, take about `target`, or as long as a step does.
-    pub(crate) fn n_guesses_within(&self, target: Duration) -> usize {
-        let target = target.as_secs_f64().max(self.single_step().unwrap_or_default());
-        match per_token(&self.guesses) {
-            Some(guess) => whole(target / guess).max(1),
-            None => usize::MAX,
-        }
-    }
-
-    /// What a token costs in a step that serves `n_rows` sequences, and a row more in it. In seconds, or in steps where
-    /// nothing is measured.
-    fn token_and_row(&self, n_rows: usize) -> (f64, f64) {
-        let single = self.single_step().filter(|it| *it > 0.0).unwrap_or(1.0);
-        let (line, n_rows) = (self.wide.line(), n_rows.max(1));
-        let step = line.at(n_rows);
-        let row = (line.at(n_rows + TYPICAL_DRAFT) - step) / TYPICAL_DRAFT as f64;
-        (single * step / n_rows as f64, single * row)
-    }
-
-    /// Seconds that a step of one token takes: the median, since the first steps after a pause are slow.
-    fn single_step(&self) -> Option<f64> {
-        let mut steps: Vec<Duration> = self.single.iter().map(|cost| cost.elapsed).collect();
-        steps.sort_unstable();
-        steps.get(steps.len() / 2).map(Duration::as_secs_f64)
-    }
 }
 
 /// Seconds beyond the fixed part, and tokens beyond those that it covers, of these steps together.
-fn excess<'a>(steps: impl Iterator<Item = &'a StepCost>, fixed: f64, n_free: usize) -> (f64, f64) {
-    steps.fold((0.0, 0.0), |(excess, n_more), cost| {
-        let n_tokens = cost.n_tokens.saturating_sub(n_free) as f64;
-        (excess + (cost.elapsed.as_secs_f64() - fixed).max(0.0), n_more + n_tokens)
+fn excess<'a>(steps: impl Iterator<Item = &'a StepTime>, fixed: f64, n_free: usize) -> (f64, f64) {
+    steps.fold((0.0, 0.0), |(excess, n_more), step| {
+        let n_tokens = step.n_tokens.saturating_sub(n_free) as f64;
+        (excess + (step.elapsed.as_secs_f64() - fixed).max(0.0), n_more + n_tokens)
     })
-}
-
-fn remember(steps: &mut VecDeque<StepCost>, cost: StepCost) {
-    if steps.len() == WINDOW {
-        steps.pop_front();
-    }
-    steps.push_back(cost);
-}
-
-/// Seconds per token: the median, for the reason that other medians have. `None` where no time was measured.
-fn per_token(steps: &VecDeque<StepCost>) -> Option<f64> {
-    let cost = |it: &StepCost| it.elapsed.as_secs_f64() / it.n_tokens.max(1) as f64;
-    let mut costs: Vec<f64> = steps.iter().map(cost).collect();
-    costs.sort_by(f64::total_cmp);
-    costs.get(costs.len() / 2).copied().filter(|it| *it > 0.0)
-}
-
-fn tokens_per_second(steps: &VecDeque<StepCost>) -> Option<f64> {
-    let elapsed: Duration = steps.iter().map(|cost| cost.elapsed).sum();
-    let n_tokens: usize = steps.iter().map(|cost| cost.n_useful).sum();
-    (!elapsed.is_zero()).then(|| n_tokens as f64 / elapsed.as_secs_f64())
 }
 
 #[expect(
@@ -218,7 +115,7 @@ fn whole(n_tokens: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{curve::TYPICAL_ROW, *};
+    use super::{step_times::WINDOW, *};
 
     const TARGET: Duration = Duration::from_millis(50);
     const MAX: usize = 512;
@@ -312,76 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_of_guesses_is_that_of_steps_with_so_many_rows() {
-        let ms = Duration::from_millis;
-        let mut pace = Pace::default();
-        let cost = |pace: &Pace, n_rows, n_guesses| pace.guess_costs(n_rows).step(n_guesses);
-        // Nothing is measured: what is typical.
-        assert!((cost(&pace, 1, 2) - (1.0 + MARGIN * 2.0 * TYPICAL_ROW)).abs() < 1e-9);
-        pace.record_decode(1, 1, ms(10), Duration::ZERO);
-        for _ in 0..3 {
-            pace.record_decode(4, 2, ms(13), Duration::ZERO);
-            pace.record_decode(8, 2, ms(26), Duration::ZERO);
-        }
-        assert!((cost(&pace, 1, 3) - (1.0 + MARGIN * 0.3)).abs() < 1e-9);
-        // Four sequences share a step of 13 ms.
-        assert!((cost(&pace, 4, 4) - (1.0 + MARGIN)).abs() < 1e-9);
-        // Where rows cost nothing, any guess is worth it.
-        let mut gpu = Pace::default();
-        gpu.record_decode(1, 1, ms(10), Duration::ZERO);
-        for _ in 0..3 {
-            gpu.record_decode(25, 1, ms(10), Duration::ZERO);
-        }
-        assert_eq!(gpu.guess_costs(1).n_worthwhile(std::iter::repeat(0.5)), MAX_DRAFT);
-    }
-
-    #[test]
-    fn a_machine_that_was_busy_for_a_while_does_not_end_guessing_for_ever() {
-        let ms = Duration::from_millis;
-        let mut pace = Pace::default();
-        pace.record_decode(1, 1, ms(10), Duration::ZERO);
-        for _ in 0..WINDOW {
-            pace.record_guesses(3, ms(500));
-            pace.record_decode(4, 1, ms(500), Duration::ZERO);
-        }
-        let sure = || std::iter::repeat(1.0);
-        assert_eq!(pace.guess_costs(1).n_worthwhile(sure()), 0);
-        assert!(pace.draft_cost(1, 0.25).guess > 1.0);
-        for _ in 0..1000 {
-            pace.record_decode(1, 1, ms(10), Duration::ZERO);
-        }
-        assert_eq!(pace.guess_costs(1).n_worthwhile(sure()), MAX_DRAFT);
-        assert!(pace.draft_cost(1, 0.25).guess < 1.0);
-    }
-
-    #[test]
-    fn a_draft_model_costs_its_share_of_a_step_until_it_is_measured() {
-        let ms = Duration::from_millis;
-        let mut pace = Pace::default();
-        let typical = pace.draft_cost(1, 0.25);
-        assert!((typical.guess - MARGIN * 0.6).abs() < 1e-9, "{typical:?}");
-        assert_eq!(pace.n_guesses_within(TARGET), usize::MAX);
-        pace.record_decode(1, 1, ms(40), Duration::ZERO);
-        pace.record_prefill(10, 10, ms(40));
-        // A tenth of a token's time for a token of the prompt, and a quarter of that for the draft model.
-        assert!((pace.draft_cost(1, 0.25).read - 0.025).abs() < 1e-9);
-        for _ in 0..3 {
-            pace.record_guesses(4, ms(80));
-            pace.record_read(20, ms(40));
-        }
-        let measured = pace.draft_cost(1, 0.25);
-        assert!((measured.guess - MARGIN * (0.35 + 0.5)).abs() < 1e-9, "{measured:?}");
-        assert!((measured.read - 0.05).abs() < 1e-9, "{measured:?}");
-        // 50 ms, at 20 ms for each.
-        assert_eq!(pace.n_guesses_within(TARGET), 2);
-    }
-
-    #[test]
     fn the_time_of_a_draft_model_counts_for_the_speed_and_not_for_the_rows() {
         let ms = Duration::from_millis;
         let mut pace = Pace::default();
         pace.record_decode(1, 1, ms(10), ms(10));
         assert_eq!(pace.speed().decode_tokens_per_second, Some(50.0));
-        assert_eq!(pace.single_step(), Some(0.01));
+        assert_eq!(pace.seconds_per_single_step(), Some(0.01));
     }
 }

@@ -21,7 +21,7 @@ use std::{
 use runabout_text::{SamplingParams, TokenId, Tokenizer};
 
 use crate::{
-    engine::Loaded,
+    loading::Loaded,
     model::{
         LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
         TokenLogprobs, n_right,
@@ -80,7 +80,7 @@ pub struct FedSpan {
     /// How many tokens the slot held before.
     pub start: usize,
     pub tokens: Vec<TokenId>,
-    /// How many of the last tokens are guesses.
+    /// How many of the last tokens are drafts.
     pub n_drafted: usize,
     pub sampled: bool,
 }
@@ -170,7 +170,7 @@ impl ScriptedModel {
         Loaded { model: Box::new(self), draft: None, tokenizer: Arc::new(Tokenizer::bytes_for_tests()) }
     }
 
-    /// With another one that guesses for it.
+    /// With another one that drafts for it.
     pub fn loaded_with_draft(self, draft: Self) -> Loaded {
         Loaded { draft: Some(Box::new(draft)), ..self.loaded() }
     }

@@ -19,11 +19,7 @@ use crate::{
     output::Output,
     reply::{Ended, Reply},
     scheduler::{Applicant, Candidate, Occupant, PlannedSpan},
-    speculation::acceptance::Chance,
-    speculation::costs::GuessCosts,
-    speculation::draft_length::Drafting,
-    speculation::lookup::{Lookup, MAX_DRAFT},
-    speculation::model_with_draft::Wish,
+    speculation::{AcceptanceRate, DraftCosts, DraftRequest, DraftSource, Drafter, MAX_DRAFTS},
 };
 
 /// A job without a slot.
@@ -98,9 +94,9 @@ pub(crate) struct Extent {
 impl Extent {
     /// The most that a job comes to take memory for.
     fn n_reserved(self, n_prompt: usize, job: &Job) -> usize {
-        // Guesses are held for the length of a step.
-        let n_guesses = if job.speculate { MAX_DRAFT } else { 0 };
-        let n_tokens = n_prompt.saturating_add(job.max_tokens).saturating_add(n_guesses);
+        // Drafts are held for the length of a step.
+        let n_drafts = if job.speculate { MAX_DRAFTS } else { 0 };
+        let n_tokens = n_prompt.saturating_add(job.max_tokens).saturating_add(n_drafts);
         self.room_for(n_tokens.min(self.context_length))
     }
 
@@ -130,10 +126,9 @@ pub(crate) struct Sequence {
     logprobs: Vec<TokenLogprobs>,
     /// Bytes of text after each generated token.
     text_lengths: Vec<usize>,
-    lookup: Option<Lookup>,
-    drafting: Drafting,
-    guesses: Vec<TokenId>,
-    guessed_by: Guesser,
+    drafter: Drafter,
+    /// What the next step may check.
+    drafts: Vec<TokenId>,
     claim: Claim,
     submitted: Instant,
     started: Instant,
@@ -142,13 +137,6 @@ pub(crate) struct Sequence {
     last_step: u64,
     /// Whether a step failed that it shared with others.
     is_suspect: bool,
-}
-
-/// Whose guesses they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Guesser {
-    Lookup,
-    DraftModel,
 }
 
 /// What of a sequence belongs to the job that has it now.
@@ -171,7 +159,7 @@ impl Sequence {
         waiting: Waiting,
         Found { slot, donor }: Found,
         tokenizer: Arc<Tokenizer>,
-        draft_chance: Chance,
+        draft_rate: AcceptanceRate,
         now: Instant,
     ) -> Self {
         let Waiting { id, mut job, reply, submitted } = waiting;
@@ -182,7 +170,8 @@ impl Sequence {
             id,
             output: Output::new(tokenizer, &mut job),
             seed: job.params.seed.unwrap_or_else(|| fastrand::u64(..)),
-            lookup: (job.speculate && job.max_tokens > 1).then(|| Lookup::new(&tokens)),
+            drafter: Drafter::new(job.speculate && job.max_tokens > 1, &tokens, draft_rate),
+            drafts: Vec::new(),
             job,
             reply,
             slot,
@@ -193,9 +182,6 @@ impl Sequence {
             n_drawn: 0,
             logprobs: Vec::new(),
             text_lengths: Vec::new(),
-            drafting: Drafting::new(draft_chance),
-            guesses: Vec::new(),
-            guessed_by: Guesser::Lookup,
             submitted,
             started: now,
             prefilled: None,
@@ -214,7 +200,7 @@ impl Sequence {
             // What is to be had from another slot is not fed.
             n_known: next_move.map_or(self.tokens.len(), |it| it.to),
             draws: self.job.max_tokens > 0 && next_move.is_none(),
-            n_drafted: self.guesses.len(),
+            n_drafted: self.drafts.len(),
             last_step: self.last_step,
         }
     }
@@ -304,38 +290,33 @@ impl Sequence {
         planned.range.end.min(self.n_prompt).saturating_sub(planned.range.start)
     }
 
-    /// Guesses what comes; see [`Lookup::draft`].
-    pub(crate) fn guess(&mut self, costs: &GuessCosts, context_length: usize) {
-        let max = self.max_guesses(context_length);
-        self.guessed_by = Guesser::Lookup;
-        self.guesses = match &self.lookup {
-            Some(lookup) if max > 0 => lookup.draft(&self.tokens, costs, max),
-            _ => Vec::new(),
-        };
+    /// Drafts what follows from the text itself.
+    pub(crate) fn draft_from_text(&mut self, costs: &DraftCosts, context_length: usize) {
+        let max = self.max_drafts(context_length);
+        self.drafts = self.drafter.draft_from_text(&self.tokens, costs, max);
     }
 
-    /// How many guesses could be of use now.
-    fn max_guesses(&self, context_length: usize) -> usize {
-        let may_guess = self.lookup.is_some() && self.generates() && self.output.allowed().is_none();
+    /// How many drafts could be of use now.
+    fn max_drafts(&self, context_length: usize) -> usize {
+        let may_draft = self.drafter.is_allowed() && self.generates() && self.output.allowed().is_none();
         let n_left = self.n_tokens_left().min(context_length.saturating_sub(self.tokens.len()));
-        // The last token that may be drawn needs no guess: it is drawn in any case.
-        if may_guess { n_left.saturating_sub(1).min(MAX_DRAFT) } else { 0 }
+        // The last token that may be drawn needs no draft: it is drawn in any case.
+        if may_draft { n_left.saturating_sub(1).min(MAX_DRAFTS) } else { 0 }
     }
 
     /// Whether, after the token that its next step draws, it will be fed that token and nothing else.
-    pub(crate) fn goes_on_plainly(&self, costs: &GuessCosts, context_length: usize) -> bool {
+    pub(crate) fn can_step_ahead(&self, costs: &DraftCosts, context_length: usize) -> bool {
         let n_left = self.n_tokens_left().min(context_length.saturating_sub(self.tokens.len()));
-        let may_guess = self.lookup.as_ref().is_some_and(|it| it.will_draft(costs));
-        n_left > 1 && !may_guess && self.output.allowed().is_none()
+        n_left > 1 && !self.drafter.will_draft(costs) && self.output.allowed().is_none()
     }
 
-    /// How many guesses a draft model could make; none where some are made already.
-    pub(crate) fn max_drafts(&self, context_length: usize) -> usize {
-        if self.guesses.is_empty() { self.max_guesses(context_length) } else { 0 }
+    /// How many drafts a draft model could make; none where some are made already.
+    pub(crate) fn max_drafts_of_model(&self, context_length: usize) -> usize {
+        if self.drafts.is_empty() { self.max_drafts(context_length) } else { 0 }
     }
 
-    pub(crate) fn drafting(&self) -> &Drafting {
-        &self.drafting
+    pub(crate) fn drafter(&self) -> &Drafter {
+        &self.drafter
     }
 
     /// What is known: the prompt and what was generated.
@@ -347,24 +328,25 @@ impl Sequence {
         self.tokens.len() - self.n_prompt
     }
 
-    /// Asks a draft model for guesses.
-    pub(crate) fn wish(&self, n_guesses: usize) -> Wish<'_> {
-        let end_tokens = &self.job.end_tokens;
-        Wish { slot: self.slot.id, sample: self.sample_after(self.tokens.len()), end_tokens, n_guesses }
+    /// Asks a draft model for drafts.
+    pub(crate) fn draft_request(&self, n_drafts: usize) -> DraftRequest<'_> {
+        let sample = self.sample_after(self.tokens.len());
+        DraftRequest { slot: self.slot.id, sample, end_tokens: &self.job.end_tokens, n_drafts }
     }
 
-    /// Takes the guesses of a draft model.
-    pub(crate) fn take_drafts(&mut self, guesses: Vec<TokenId>) {
-        (self.guesses, self.guessed_by) = (guesses, Guesser::DraftModel);
+    /// Takes the drafts of a draft model.
+    pub(crate) fn take_drafts(&mut self, drafts: Vec<TokenId>) {
+        self.drafts = drafts;
+        self.drafter.use_drafts_of_model();
     }
 
-    pub(crate) fn guessed_by(&self) -> Guesser {
-        self.guessed_by
+    pub(crate) fn draft_source(&self) -> DraftSource {
+        self.drafter.source()
     }
 
     /// Lines the planned guesses up behind what is known.
     pub(crate) fn prepare(&mut self, planned: &PlannedSpan) {
-        self.tokens.extend(self.guesses.iter().take(planned.n_drafted));
+        self.tokens.extend(self.drafts.iter().take(planned.n_drafted));
     }
 
     /// The span of what was planned, and prepared.
@@ -414,8 +396,7 @@ impl Sequence {
             self.prefilled.get_or_insert(now);
         }
         self.claim.drafted_tokens += planned.n_drafted;
-        let n_models = if self.guessed_by == Guesser::DraftModel { planned.n_drafted } else { 0 };
-        self.drafting.observe(n_models, n_right, drawn.len());
+        let n_drawn = drawn.len();
         let n_before = self.tokens.len();
         let mut end = None;
         for (idx, sampled) in drawn.into_iter().enumerate() {
@@ -425,9 +406,8 @@ impl Sequence {
                 break;
             }
         }
-        if let Some(lookup) = &mut self.lookup {
-            lookup.observe(&self.tokens, self.tokens.len() - n_before);
-        }
+        let n_new = self.tokens.len() - n_before;
+        self.drafter.record_step(planned.n_drafted, n_drawn, &self.tokens, n_new);
         let is_warm = self.job.max_tokens == 0 && n_held == self.n_prompt;
         end.or(is_warm.then_some(FinishReason::Length))
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     job::JobError,
+    loading::LoadProgress,
     model::{MemoryUse, ModelDescription},
 };
 
@@ -14,32 +15,6 @@ pub enum State {
     /// There will never be one: [`JobError::LoadFailed`], [`JobError::OutOfMemory`] or
     /// [`JobError::EngineDied`], which is also the answer to every job.
     Failed(JobError),
-}
-
-/// How far loading has come, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoadProgress {
-    pub stage: LoadStage,
-    pub done: u64,
-    /// 0: not known yet.
-    pub total: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoadStage {
-    Download,
-    Load,
-}
-
-/// Why there is no model.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// For people: the whole chain of causes in one text, a remedy on a line of its own.
-    #[error("{message}")]
-    Failed { message: String },
-    /// It would not fit, so it was not tried.
-    #[error("at most {available_bytes} bytes of memory may be used, got a model of {needed_bytes}")]
-    OutOfMemory { needed_bytes: u64, available_bytes: u64 },
 }
 
 /// How the engine is doing, as of its last step.

@@ -15,34 +15,33 @@ use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
     cache::{CacheLimits, Donor, InUse, Move, PrefixCache, Slot, Wanted, in_use, policy},
-    engine::{EngineOptions, Loaded},
     inbox::{Arrivals, Inbox},
     job::{CancelReason, FinishReason, JobError, JobId, Priority},
+    loading::Loaded,
     memory::Allowance,
     model::{LanguageModel, ModelDescription, Sampled, Span, StepError},
+    options::EngineOptions,
     pace::Pace,
     reply::Ended,
     scheduler::{self, Applicant, Budget, Candidate, Occupant, Plan, PlannedSpan, Ration, Room},
-    sequence::{Extent, Guesser, Sequence, Waiting},
-    speculation::acceptance::Chance,
-    speculation::draft_length::Drafting,
-    speculation::model_with_draft::Pair,
+    sequence::{Extent, Sequence, Waiting},
+    speculation::{AcceptanceRate, CostMeter, DraftSource, ModelWithDraft},
     status::Status,
 };
 
-/// What the guesses of a draft model are taken to be worth until some were checked: 7 of 10 of a model a third of the size
-/// are right.
-const DRAFT_CHANCE: Chance = Chance::of_four(2.8);
+/// How often a draft model's drafts are accepted, until some were checked: 7 of 10 with a model a third of the size.
+const DRAFT_RATE: AcceptanceRate = AcceptanceRate::estimated(0.7);
 
 pub(crate) struct Stepper {
-    model: Pair,
+    model: ModelWithDraft,
     tokenizer: Arc<Tokenizer>,
     options: EngineOptions,
     allowance: Allowance,
     cache: PrefixCache,
     pace: Pace,
-    /// That a guess of the draft model is right, whatever the text.
-    draft_chance: Chance,
+    draft_costs: CostMeter,
+    /// Of the draft model's drafts, whatever the text.
+    draft_rate: AcceptanceRate,
     ration: Ration,
     waiting: Vec<Waiting>,
     running: Vec<Sequence>,
@@ -56,7 +55,7 @@ pub(crate) struct Stepper {
 impl Stepper {
     pub(crate) fn new(loaded: Loaded, options: EngineOptions) -> Self {
         let Loaded { model, draft, tokenizer } = loaded;
-        let model = Pair::new(model, draft);
+        let model = ModelWithDraft::new(model, draft);
         let bytes_per_token = model.description().kv_bytes_per_token;
         let allowance =
             Allowance::new(options.memory_limit_bytes, model.memory().active_bytes, bytes_per_token);
@@ -71,7 +70,8 @@ impl Stepper {
             tokenizer,
             options,
             pace: Pace::default(),
-            draft_chance: DRAFT_CHANCE,
+            draft_costs: CostMeter::default(),
+            draft_rate: DRAFT_RATE,
             ration: Ration::default(),
             waiting: Vec::new(),
             running: Vec::new(),
@@ -204,7 +204,7 @@ impl Stepper {
     fn step(&mut self) {
         self.move_tokens();
         let before = self.options.clock.now();
-        self.guess();
+        self.draft();
         let started = self.options.clock.now();
         let plan = self.plan();
         if plan.spans.is_empty() {
@@ -213,8 +213,8 @@ impl Stepper {
             return;
         }
         self.make_room(&plan);
-        let goes_on = self.goes_on_plainly(&plan);
-        let result = self.feed(&plan, goes_on);
+        let ahead = self.can_step_ahead(&plan);
+        let result = self.feed(&plan, ahead);
         let now = self.options.clock.now();
         self.n_steps += 1;
         match result {
@@ -226,61 +226,62 @@ impl Stepper {
         }
     }
 
-    /// Guesses what comes next for those whom the next step serves: from the text itself, or else by the draft model.
-    fn guess(&mut self) {
+    /// Drafts what follows for those whom the next step serves: from the text itself, or else by the draft model.
+    fn draft(&mut self) {
         let context_length = self.context_length();
-        // Interactive work has its steps almost to itself; guesses are made for those who share one.
+        // Interactive work has its steps almost to itself; drafts are made for those who share one.
         let class = self.running.iter().map(Sequence::priority).max().unwrap_or(Priority::Background);
-        let in_class = |it: &&Sequence| it.priority() == class && it.generates();
-        let n_rows = self.running.iter().filter(in_class).count();
-        let costs = self.pace.guess_costs(n_rows);
+        let in_class = |it: &Sequence| it.priority() == class && it.generates();
+        let n_rows = self.running.iter().filter(|it| in_class(it)).count();
+        let draft_share = self.model.draft_share().filter(|_| n_rows > 0);
+        let costs = self.draft_costs.costs(n_rows, &self.pace, draft_share);
         for sequence in &mut self.running {
-            sequence.guess(&costs, context_length);
+            sequence.draft_from_text(&costs, context_length);
         }
-        let Some(share) = self.model.draft_share().filter(|_| n_rows > 0) else { return };
-        let cost = self.pace.draft_cost(n_rows, share);
+        if draft_share.is_none() {
+            return;
+        }
         // What the draft model reads is bounded like what the model does, in which it is faster.
         let mut n_left = self.step_tokens();
-        let affordable = self.pace.n_guesses_within(self.options.step_target).min(n_left / n_rows);
-        let (mut ids, mut wishes, mut n_to_read) = (Vec::new(), Vec::new(), 0);
-        for sequence in self.running.iter().filter(in_class) {
-            let max = sequence.max_drafts(context_length);
-            let n_guesses = match self.options.n_draft_tokens {
+        let n_in_time = self.draft_costs.n_drafts_within(self.options.step_target, &self.pace);
+        let affordable = n_in_time.min(n_left / n_rows);
+        let (mut indices, mut requests, mut n_to_read) = (Vec::new(), Vec::new(), 0);
+        for (idx, sequence) in self.running.iter().enumerate().filter(|(_, it)| in_class(it)) {
+            let max = sequence.max_drafts_of_model(context_length);
+            let n_drafts = match self.options.n_draft_tokens {
                 Some(n) => n.min(max),
-                None => sequence.drafting().n_guesses(cost, max.min(affordable)),
+                None => sequence.drafter().n_from_model(&costs, max.min(affordable)),
             };
             let (slot, tokens) = (sequence.slot.id, sequence.tokens());
-            let Some(n_unread) = self.model.n_unread(slot, tokens).filter(|_| n_guesses > 0) else {
+            let Some(n_unread) = self.model.n_unread(slot, tokens).filter(|_| n_drafts > 0) else {
                 continue;
             };
-            let pays = self.options.n_draft_tokens.is_some()
-                || Drafting::reading_pays(n_unread, sequence.n_generated(), cost);
+            let pays =
+                self.options.n_draft_tokens.is_some() || costs.reading_pays(n_unread, sequence.n_generated());
             if n_unread <= n_left && pays {
                 n_left -= n_unread;
                 n_to_read += n_unread;
-                ids.push(sequence.id);
-                wishes.push(sequence.wish(n_guesses));
+                indices.push(idx);
+                requests.push(sequence.draft_request(n_drafts));
             } else if n_left > 0 && pays {
                 let started = self.options.clock.now();
                 self.model.read(slot, tokens, n_left);
-                self.pace.record_read(n_left, self.options.clock.now() - started);
+                self.draft_costs.record_reading(n_left, self.options.clock.now() - started);
                 n_left = 0;
             }
         }
-        if wishes.is_empty() {
+        if requests.is_empty() {
             return;
         }
         let started = self.options.clock.now();
-        let guesses = self.model.guess(&wishes);
-        // The token that was drawn last, and a guess that proved right before it: more than those is reading.
-        let n_guesses: usize = guesses.iter().map(Vec::len).sum();
-        if n_guesses > 0 && n_to_read <= 2 * guesses.len() {
-            self.pace.record_guesses(n_guesses, self.options.clock.now() - started);
+        let drafts = self.model.draft(&requests);
+        // The token that was drawn last, and a draft that was accepted before it: more than those is reading.
+        let n_drafts: usize = drafts.iter().map(Vec::len).sum();
+        if n_drafts > 0 && n_to_read <= 2 * drafts.len() {
+            self.draft_costs.record_drafting(n_drafts, self.options.clock.now() - started);
         }
-        for (id, guesses) in ids.into_iter().zip(guesses) {
-            if let Some(sequence) = self.running.iter_mut().find(|it| it.id == id) {
-                sequence.take_drafts(guesses);
-            }
+        for (idx, drafts) in indices.into_iter().zip(drafts) {
+            self.running[idx].take_drafts(drafts);
         }
     }
 
@@ -353,7 +354,7 @@ impl Stepper {
             "taking up a job"
         );
         let tokenizer = Arc::clone(&self.tokenizer);
-        self.running.push(Sequence::start(waiting, found, tokenizer, self.draft_chance, now));
+        self.running.push(Sequence::start(waiting, found, tokenizer, self.draft_rate, now));
     }
 
     /// Gives slots what they are to get from others now.
@@ -413,8 +414,8 @@ impl Stepper {
     }
 
     /// Whether the next step will feed just what this one draws: all that run generate, nobody waits, and nothing is or
-    /// will be guessed.
-    fn goes_on_plainly(&self, plan: &Plan) -> bool {
+    /// will be drafted.
+    fn can_step_ahead(&self, plan: &Plan) -> bool {
         let is_plain = |it: &PlannedSpan| it.sample && it.n_tokens() == 1;
         if !self.waiting.is_empty()
             || self.model.draft_share().is_some()
@@ -423,9 +424,9 @@ impl Stepper {
         {
             return false;
         }
-        let costs = self.pace.guess_costs(plan.spans.len());
+        let costs = self.draft_costs.costs(plan.spans.len(), &self.pace, None);
         let context_length = self.context_length();
-        self.running.iter().all(|it| it.goes_on_plainly(&costs, context_length))
+        self.running.iter().all(|it| it.can_step_ahead(&costs, context_length))
     }
 
     /// Evicts before the step what would be over the limit after it.
@@ -443,7 +444,7 @@ impl Stepper {
 
     /// Runs the model once. Its answer has an entry for each span, with tokens exactly where some were asked
     /// for, and no more of them than could be.
-    fn feed(&mut self, plan: &Plan, goes_on: bool) -> Result<Vec<Vec<Sampled>>, StepError> {
+    fn feed(&mut self, plan: &Plan, ahead: bool) -> Result<Vec<Vec<Sampled>>, StepError> {
         for planned in &plan.spans {
             if let Some(sequence) = self.running.iter_mut().find(|it| it.id == planned.job) {
                 sequence.prepare(planned);
@@ -455,7 +456,7 @@ impl Stepper {
             .iter()
             .filter_map(|planned| by_id(planned.job).map(|sequence| sequence.span(planned)))
             .collect();
-        let drawn = if goes_on { self.model.step_ahead(&spans)? } else { self.model.step(&spans)? };
+        let drawn = if ahead { self.model.step_ahead(&spans)? } else { self.model.step(&spans)? };
         let is_as_asked = |(span, drawn): (&Span<'_>, &Vec<Sampled>)| {
             if span.sample.is_some() {
                 (1..=span.n_drafted + 1).contains(&drawn.len())
@@ -473,7 +474,7 @@ impl Stepper {
         }
     }
 
-    /// Notes what a step took, and what it took to guess before it.
+    /// Notes what a step took, and what it took to draft before it.
     fn measure(&mut self, plan: &Plan, drawn: &[Vec<Sampled>], elapsed: Duration, drafting: Duration) {
         let by_id = |id| self.running.iter().find(move |sequence| sequence.id == id);
         let n_prompt: usize = plan
@@ -486,6 +487,7 @@ impl Stepper {
         } else {
             let n_drawn = drawn.iter().map(Vec::len).sum();
             self.pace.record_decode(plan.n_tokens(), n_drawn, elapsed, drafting);
+            self.draft_costs.record_step(plan.n_tokens(), elapsed, &self.pace);
         }
     }
 
@@ -496,8 +498,8 @@ impl Stepper {
             let Some(idx) = self.running.iter().position(|sequence| sequence.id == planned.job) else {
                 continue;
             };
-            if self.running[idx].guessed_by() == Guesser::DraftModel {
-                self.draft_chance.note_draft(planned.n_drafted, drawn.len().saturating_sub(1));
+            if self.running[idx].draft_source() == DraftSource::DraftModel {
+                self.draft_rate.record_step(planned.n_drafted, drawn.len().saturating_sub(1));
             }
             if let Some(reason) = self.running[idx].fed(planned, drawn, context_length, moment) {
                 self.end(idx, reason, now);

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use runabout_engine::MAX_DRAFT;
+use runabout_engine::MAX_DRAFTS;
 use runabout_mlx::{DeviceChoice, KvBits, Precision};
 
 /// The model that is used when none is named: one for code, that fills in the middle, and small enough to try anywhere.
@@ -62,7 +62,7 @@ pub(crate) struct ModelArgs {
 }
 
 fn draft_tokens() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(1..=MAX_DRAFT as u64)
+    clap::value_parser!(u64).range(1..=MAX_DRAFTS as u64)
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

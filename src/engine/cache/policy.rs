@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use runabout_text::TokenId;
 
-use super::{CacheLimits, InUse};
+use super::limits::{CacheLimits, InUse};
 use crate::model::SlotId;
 
 /// Fewer tokens than this are computed again rather than copied: they would cost a slot, and save less than

@@ -1,39 +1,47 @@
-//! The chance that a guess is right, from the guesses before it.
+//! How often drafts of one kind were accepted lately.
 
-/// How often guesses of one kind were right lately.
+/// A moving estimate of the chance that a draft is accepted, in which recent drafts count most.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chance {
-    n_right: f64,
-    n_all: f64,
+pub(crate) struct AcceptanceRate {
+    /// Accepted drafts, each weighted by its age.
+    n_accepted: f64,
+    /// All drafts that tell something, weighted alike.
+    n_checked: f64,
 }
 
-impl Chance {
-    /// Older guesses count less: what happened twenty guesses ago counts a third.
-    const FADE: f64 = 0.95;
+impl AcceptanceRate {
+    /// What the weight of a draft is multiplied by with each later one: after twenty drafts a third is left.
+    const DECAY: f64 = 0.95;
 
-    /// As if `n_right` of 4 guesses had been right already.
-    pub(crate) const fn of_four(n_right: f64) -> Self {
-        Self { n_right, n_all: 4.0 }
+    /// An estimate without evidence weighs as much as this many drafts.
+    const N_PRIOR: f64 = 4.0;
+
+    /// An estimate from 0 to 1 that stands until drafts are checked.
+    pub(crate) const fn estimated(rate: f64) -> Self {
+        Self { n_accepted: Self::N_PRIOR * rate, n_checked: Self::N_PRIOR }
     }
 
-    /// The same chance, known as little as at the beginning.
-    pub(crate) fn afresh(self) -> Self {
-        Self::of_four(4.0 * self.value())
+    /// The same estimate with the weight of one without evidence, for a text that may differ from those before it.
+    pub(crate) fn restarted(self) -> Self {
+        Self::estimated(self.value())
     }
 
-    pub(crate) fn note(&mut self, is_right: bool) {
-        self.n_right = self.n_right * Self::FADE + f64::from(u8::from(is_right));
-        self.n_all = self.n_all * Self::FADE + 1.0;
+    /// Records the outcome of one draft.
+    pub(crate) fn record(&mut self, is_accepted: bool) {
+        self.n_accepted = self.n_accepted * Self::DECAY + f64::from(u8::from(is_accepted));
+        self.n_checked = self.n_checked * Self::DECAY + 1.0;
     }
 
-    /// Notes a draft of which only the first `n_right` guesses were right. Those behind the first wrong one say nothing.
-    pub(crate) fn note_draft(&mut self, n_drafted: usize, n_right: usize) {
-        for idx in 0..n_drafted.min(n_right + 1) {
-            self.note(idx < n_right);
+    /// Records a step that checked `n_drafted` drafts and accepted the first `n_accepted`. The first rejected one counts,
+    /// those after it tell nothing.
+    pub(crate) fn record_step(&mut self, n_drafted: usize, n_accepted: usize) {
+        for idx in 0..n_drafted.min(n_accepted + 1) {
+            self.record(idx < n_accepted);
         }
     }
 
+    /// The chance that the next draft is accepted, from 0 to 1.
     pub(crate) fn value(self) -> f64 {
-        self.n_right / self.n_all
+        self.n_accepted / self.n_checked
     }
 }

@@ -1,30 +1,51 @@
-//! How many guesses are worth what they cost.
+//! What drafts cost in the next step, and how many are worth it: [`DraftCosts`] answers for every source of drafts.
 //!
-//! Pure: knows neither where guesses come from nor time.
+//! A draft from the text costs one more row in the step that checks it. A draft of a draft model costs that too, and the
+//! time to make it; and before the first one the draft model must read the text. Pure: knows neither tokens nor time.
 
-/// What a step costs by the number of its guesses, as a multiple of the step without; with the margin.
+/// What reading with a draft model may cost: this part of the time that generating took so far. Drafts can be expected to
+/// save as much, which is a speed-up of a third.
+const MAX_READ_PART: f64 = 0.25;
+
+/// The prices of drafts as of now, with a safety margin.
 #[derive(Clone, Debug)]
-pub(crate) struct GuessCosts {
-    /// Sequences that the step serves: so many tokens come of it without guesses.
+pub(crate) struct DraftCosts {
+    /// Sequences that the step serves, and so the tokens it yields without drafts.
     n_sequences: f64,
-    /// With one guess, two, and so on.
+    /// The time of a step with one draft, with two, and so on, as a multiple of the step without drafts.
     steps: Vec<f64>,
+    model: ModelDraftCosts,
 }
 
-impl GuessCosts {
-    pub(crate) fn new(n_sequences: usize, steps: Vec<f64>) -> Self {
-        Self { n_sequences: n_sequences as f64, steps }
+/// The prices of a draft model's work, as parts of the time that a token takes without drafts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ModelDraftCosts {
+    /// To make a draft and to check it.
+    pub(crate) draft: f64,
+    /// To read a token that is known already.
+    pub(crate) read: f64,
+}
+
+impl ModelDraftCosts {
+    /// Without a draft model its work cannot be had at any price.
+    pub(crate) const UNAVAILABLE: Self = Self { draft: f64::INFINITY, read: f64::INFINITY };
+}
+
+impl DraftCosts {
+    pub(crate) fn new(n_sequences: usize, steps: Vec<f64>, model: ModelDraftCosts) -> Self {
+        Self { n_sequences: n_sequences as f64, steps, model }
     }
 
-    /// How many guesses to make that are right with these chances, each if those before it are: as many as let tokens
-    /// come fastest.
-    pub(crate) fn n_worthwhile(&self, chances: impl Iterator<Item = f64>) -> usize {
-        let (mut all_right, mut n_right) = (1.0, 0.0);
+    /// How many drafts from the text to check: the number with which tokens come fastest.
+    ///
+    /// `rates`: for each draft in turn, the chance that it is accepted if all before it are.
+    pub(crate) fn n_worth_checking(&self, rates: impl Iterator<Item = f64>) -> usize {
+        let (mut all_accepted, mut n_accepted) = (1.0, 0.0);
         let (mut n_best, mut best) = (0, 1.0);
-        for (n, (chance, step)) in chances.zip(&self.steps).enumerate() {
-            all_right *= chance;
-            n_right += all_right;
-            let speed_up = (1.0 + n_right / self.n_sequences) / step;
+        for (n, (rate, step)) in rates.zip(&self.steps).enumerate() {
+            all_accepted *= rate;
+            n_accepted += all_accepted;
+            let speed_up = (1.0 + n_accepted / self.n_sequences) / step;
             if speed_up > best {
                 (n_best, best) = (n + 1, speed_up);
             }
@@ -32,16 +53,49 @@ impl GuessCosts {
         n_best
     }
 
-    /// With `n_guesses`, at least one.
-    #[cfg(test)]
-    pub(crate) fn step(&self, n_guesses: usize) -> f64 {
-        self.steps[n_guesses - 1]
+    /// How many drafts a draft model should make, at most `max`: as long as the chance that all of them are accepted is
+    /// greater than the price of one. Each is accepted at `rate` if those before it are.
+    pub(crate) fn n_worth_making(&self, rate: f64, max: usize) -> usize {
+        let mut all_accepted = 1.0;
+        let pays = |_: &usize| {
+            all_accepted *= rate;
+            all_accepted > self.model.draft
+        };
+        (0..max).take_while(pays).count()
     }
 
-    /// Where each guess costs this part of a step.
+    /// Whether drafts of a draft model pay if all of them are accepted.
+    pub(crate) fn making_can_pay(&self) -> bool {
+        self.model.draft < 1.0
+    }
+
+    /// Whether a draft model should read `n_unread` tokens in order to draft, after `n_generated` were generated. So a
+    /// short answer does not wait until a long prompt is read a second time.
+    pub(crate) fn reading_pays(&self, n_unread: usize, n_generated: usize) -> bool {
+        n_unread <= 1 || n_unread as f64 * self.model.read <= n_generated as f64 * MAX_READ_PART
+    }
+
+    /// Where each draft adds this part of a step, and there is no draft model.
     #[cfg(test)]
-    pub(crate) fn each(cost: f64) -> Self {
-        Self::new(1, (1..=24).map(|n| 1.0 + cost * f64::from(n)).collect())
+    pub(crate) fn per_draft(part: f64) -> Self {
+        let steps = (1..=24).map(|n| 1.0 + part * f64::from(n)).collect();
+        Self::new(1, steps, ModelDraftCosts::UNAVAILABLE)
+    }
+
+    /// Where only a draft model drafts.
+    #[cfg(test)]
+    pub(crate) fn of_model(draft: f64, read: f64) -> Self {
+        Self::new(1, Vec::new(), ModelDraftCosts { draft, read })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn step(&self, n_drafts: usize) -> f64 {
+        self.steps[n_drafts - 1]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn model(&self) -> ModelDraftCosts {
+        self.model
     }
 }
 
@@ -50,18 +104,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guess_must_be_worth_its_row() {
-        let costs = GuessCosts::each(0.4);
-        let n_of = |chances: &[f64]| costs.n_worthwhile(chances.iter().copied());
+    fn a_draft_must_be_worth_its_row() {
+        let costs = DraftCosts::per_draft(0.4);
+        let n_of = |rates: &[f64]| costs.n_worth_checking(rates.iter().copied());
         assert_eq!(n_of(&[]), 0);
         assert_eq!(n_of(&[0.3, 0.9]), 0);
         assert_eq!(n_of(&[0.5]), 1);
         assert_eq!(n_of(&[0.9, 0.9, 0.1, 0.1]), 2);
-        // What is guessed in front makes a dear token of one that is not sure.
+        // Many accepted drafts make the step long, so that a doubtful one more is not worth it.
         assert_eq!(n_of(&[1.0, 1.0, 1.0, 0.5]), 3);
         assert_eq!(n_of(&[1.0; 40]), 24);
         // The first does not pay, but those behind it cost nothing more.
-        let costs = GuessCosts::new(1, vec![1.5; 4]);
-        assert_eq!(costs.n_worthwhile([0.4, 1.0, 1.0, 0.0].into_iter()), 3);
+        let costs = DraftCosts::new(1, vec![1.5; 4], ModelDraftCosts::UNAVAILABLE);
+        assert_eq!(costs.n_worth_checking([0.4, 1.0, 1.0, 0.0].into_iter()), 3);
+    }
+
+    #[test]
+    fn a_long_prompt_is_read_only_once_that_can_pay() {
+        let costs = DraftCosts::of_model(0.4, 0.04);
+        assert!(costs.reading_pays(1, 0));
+        assert!(!costs.reading_pays(1000, 100));
+        assert!(costs.reading_pays(1000, 160));
+    }
+
+    #[test]
+    fn without_a_draft_model_nothing_of_it_pays() {
+        let costs = DraftCosts::per_draft(0.1);
+        assert_eq!(costs.n_worth_making(1.0, 8), 0);
+        assert!(!costs.making_can_pay() && !costs.reading_pays(2, 1000));
     }
 }

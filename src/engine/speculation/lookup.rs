@@ -1,14 +1,14 @@
-//! Drafts without a second model: what followed the last time that the text went like this.
+//! Drafts from the sequence's own text: what followed the last time that the text went like this.
 //!
-//! The last tokens of a sequence are looked up in all that came before them, the prompt included; what stood
-//! behind the longest match is guessed to come again. That pays in edits, which copy most of their prompt, and
-//! costs a little in every other text; so each guess is also kept as a *prediction* that the next drawn token
-//! proves right or wrong, whether it was drafted or not. From those, per length of the match, comes the chance
-//! that a guess is right, and a draft is as long as lets tokens come fastest, for what its rows cost in a step. On
-//! text with nothing to copy, nothing is drafted.
+//! This is known as prompt lookup decoding. The last tokens of a sequence are searched for in everything before them, the
+//! prompt included; what follows the longest [`Match`] is drafted. That pays in edits, which copy most of their prompt,
+//! and costs a little in every other text. So what the match predicts is compared with each token drawn, whether it was
+//! drafted or not. From that comes an acceptance rate for each length of a match, and a draft is as long as lets tokens
+//! come fastest. Where nothing is copied, nothing is drafted.
 //!
-//! Where a copy was left and taken up again a little further on, what was put in the place of what is a [`Swap`]: a name
-//! was changed, say. Where the old comes again in what is copied, the new is guessed.
+//! Where a copy deviated and was resumed a little further on, what was written instead is remembered as a
+//! [`Replacement`], a renamed variable for instance: where the old tokens come again in what is copied, the new ones are
+//! drafted.
 //!
 //! Pure: knows tokens alone, neither the model nor time.
 
@@ -16,90 +16,95 @@ use std::{collections::HashMap, iter};
 
 use runabout_text::TokenId;
 
-use super::{acceptance::Chance, costs::GuessCosts};
+use super::{acceptance::AcceptanceRate, costs::DraftCosts, limits::MAX_DRAFTS};
 
-/// A match is found by its last tokens, so many.
+/// A match is found by its last tokens, this many.
 const KEY: usize = 3;
 
-/// How many places with the same key are compared, the latest first.
-const MAX_PLACES: usize = 16;
+/// How many positions with the same key are compared, the latest first.
+const MAX_POSITIONS: usize = 16;
 
-/// How far back a match is measured.
+/// A match is measured back to this length.
 const MAX_MATCH: usize = 32;
 
-/// After a copy was left (a name was changed, a line put in), its thread is looked for this far on, and for
-/// as many tokens. One token alike is then enough to take it up again.
-const THREAD: usize = 16;
+/// After a copy deviated (a name was changed, a line put in), it may be resumed within this many tokens, at most this far
+/// behind the position where it deviated. A single equal token is then enough.
+const RESUME_WINDOW: usize = 16;
 
-/// Drafts are at most this long. On the CPUs seen so far 8 rows take 3.6 times as long as one; going on like that,
-/// 24 right guesses make a step worth two and a half, and more of them hardly more.
-pub const MAX_DRAFT: usize = 24;
-
-/// Looks drafts up for one sequence.
+/// Finds drafts for one sequence.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    /// Where each key was last seen: the place behind it.
+    /// The position behind the last occurrence of each key.
     last: HashMap<[TokenId; KEY], usize>,
-    /// For each place, the place before with the same key.
+    /// For each position, the position before it with the same key.
     before: Vec<Option<usize>>,
-    /// Where the text is being copied from.
-    source: Option<Source>,
-    /// Where a copy was left, and how many tokens ago.
-    left: Option<(usize, usize)>,
+    /// What the text is a copy of at the moment.
+    current: Option<Match>,
+    /// The copy that deviated last.
+    deviation: Option<Deviation>,
     /// By the first token of the old.
-    swaps: HashMap<TokenId, Swap>,
-    /// Found with the source, and counts once that is a match.
-    new_swap: Option<Swap>,
-    chances: [Chance; Bucket::N],
-    swap_chance: Chance,
+    replacements: HashMap<TokenId, Replacement>,
+    /// Found when the current copy was resumed; counts once that is long enough to be found by its key.
+    new_replacement: Option<Replacement>,
+    rates: [AcceptanceRate; LengthClass::N],
+    replacement_rate: AcceptanceRate,
 }
 
-/// The text goes on like the one at `cursor`.
+/// The text so far ends like the text before a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Source {
-    cursor: Cursor,
-    /// Tokens before it that are alike, or swapped.
-    n_alike: usize,
+struct Match {
+    position: Position,
+    /// How many tokens are the same, or replaced.
+    length: usize,
 }
 
-/// A place in what is copied.
+/// A position in what is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cursor {
+struct Position {
     next: usize,
-    /// So many tokens of the swap that begins here have been written.
-    n_swapped: usize,
+    /// Tokens already written of the replacement that begins here.
+    n_replaced: usize,
 }
 
-/// What is written in the place of what. Neither is empty.
+/// Where a copy deviated.
+#[derive(Clone, Copy, Debug)]
+struct Deviation {
+    /// The position of the token that was not copied.
+    position: usize,
+    /// Tokens drawn since then.
+    age: usize,
+}
+
+/// What is written instead of what. Neither is empty.
 #[derive(Clone, Debug)]
-struct Swap {
+struct Replacement {
     old: Vec<TokenId>,
     new: Vec<TokenId>,
 }
 
-/// A guess for one token.
-struct Guess {
+/// The token that is expected at a position.
+struct Prediction {
     token: TokenId,
-    is_swapped: bool,
-    /// Behind it.
-    cursor: Cursor,
-}
-
-impl Cursor {
-    fn at(next: usize) -> Self {
-        Self { next, n_swapped: 0 }
-    }
+    is_replaced: bool,
+    /// The position behind it.
+    position: Position,
 }
 
 /// Matches of about the same length.
 #[derive(Clone, Copy, Debug)]
-struct Bucket(usize);
+struct LengthClass(usize);
 
-impl Bucket {
+impl Position {
+    fn at(next: usize) -> Self {
+        Self { next, n_replaced: 0 }
+    }
+}
+
+impl LengthClass {
     const N: usize = 5;
 
-    fn of(n_alike: usize) -> Self {
-        Self(match n_alike {
+    fn of(length: usize) -> Self {
+        Self(match length {
             ..KEY => 0,
             KEY..6 => 1,
             6..12 => 2,
@@ -115,13 +120,13 @@ impl Lookup {
         let mut lookup = Self {
             last: HashMap::new(),
             before: Vec::with_capacity(prompt.len() + 1),
-            source: None,
-            left: None,
-            swaps: HashMap::new(),
-            new_swap: None,
-            swap_chance: Chance::of_four(2.8),
+            current: None,
+            deviation: None,
+            replacements: HashMap::new(),
+            new_replacement: None,
+            replacement_rate: AcceptanceRate::estimated(0.7),
             // A long match is its own evidence; a short one has to prove itself.
-            chances: [1.0, 1.0, 2.0, 3.2, 3.7].map(Chance::of_four),
+            rates: [0.25, 0.25, 0.5, 0.8, 0.925].map(AcceptanceRate::estimated),
         };
         for n in 0..=prompt.len() {
             lookup.index(&prompt[..n]);
@@ -130,137 +135,145 @@ impl Lookup {
         lookup
     }
 
-    /// Takes in the last `n_new` of `tokens`, which were drawn since the last time.
+    /// Takes in the last `n_new` of `tokens`, which were drawn since the last call.
     pub(crate) fn observe(&mut self, tokens: &[TokenId], n_new: usize) {
         for n in tokens.len() - n_new + 1..=tokens.len() {
             self.observe_last(&tokens[..n]);
         }
     }
 
-    /// What may come after `tokens`: at most `max` guesses, as many as are worth what they cost.
-    pub(crate) fn draft(&self, tokens: &[TokenId], costs: &GuessCosts, max: usize) -> Vec<TokenId> {
-        let Some(Source { mut cursor, n_alike }) = self.source else { return Vec::new() };
+    /// Drafts what may come after `tokens`: at most `max` tokens, and no more than are worth what they cost.
+    pub(crate) fn draft(&self, tokens: &[TokenId], costs: &DraftCosts, max: usize) -> Vec<TokenId> {
+        let Some(Match { mut position, length }) = self.current else { return Vec::new() };
         let mut drafts: Vec<TokenId> = Vec::new();
-        let mut chances = Vec::new();
-        for n in 0..max.min(MAX_DRAFT) {
-            let Some(guess) = self.guess(cursor, tokens, &drafts) else { break };
-            chances.push(if guess.is_swapped { self.swap_chance.value() } else { self.chance(n_alike + n) });
-            drafts.push(guess.token);
-            cursor = guess.cursor;
+        let mut rates = Vec::new();
+        for n in 0..max.min(MAX_DRAFTS) {
+            let Some(prediction) = self.predict(position, tokens, &drafts) else { break };
+            rates.push(if prediction.is_replaced {
+                self.replacement_rate.value()
+            } else {
+                self.rate(length + n)
+            });
+            drafts.push(prediction.token);
+            position = prediction.position;
         }
-        drafts.truncate(costs.n_worthwhile(chances.into_iter()));
+        drafts.truncate(costs.n_worth_checking(rates.into_iter()));
         drafts
     }
 
-    /// Whether there will be a draft after the next token, if nothing is left and nothing found.
-    pub(crate) fn will_draft(&self, costs: &GuessCosts) -> bool {
-        let chances = |source: Source| (source.n_alike + 1..).map(|n_alike| self.chance(n_alike));
-        self.source.is_some_and(|it| costs.n_worthwhile(chances(it)) > 0)
+    /// Whether there will be drafts after the next token, if that is copied like those before it.
+    pub(crate) fn will_draft(&self, costs: &DraftCosts) -> bool {
+        let rates = |it: Match| (it.length + 1..).map(|length| self.rate(length));
+        self.current.is_some_and(|it| costs.n_worth_checking(rates(it)) > 0)
     }
 
-    fn chance(&self, n_alike: usize) -> f64 {
-        self.chances[Bucket::of(n_alike).0].value()
+    fn rate(&self, length: usize) -> f64 {
+        self.rates[LengthClass::of(length).0].value()
     }
 
-    /// What comes at a place of what is copied: `tokens`, and the drafts behind them. A text that repeats itself is copied
-    /// from the draft's own beginning.
-    fn guess(&self, cursor: Cursor, tokens: &[TokenId], drafts: &[TokenId]) -> Option<Guess> {
-        let Cursor { next, n_swapped } = cursor;
+    /// What comes at a position of what is copied: of `tokens`, and of the `drafts` behind them, since a text that repeats
+    /// itself is copied from its own drafts.
+    fn predict(&self, position: Position, tokens: &[TokenId], drafts: &[TokenId]) -> Option<Prediction> {
+        let Position { next, n_replaced } = position;
         let token = tokens.get(next).or_else(|| drafts.get(next - tokens.len())).copied()?;
-        let swap = self.swaps.get(&token).filter(|it| tokens[next.min(tokens.len())..].starts_with(&it.old));
-        Some(match swap {
-            Some(swap) => Guess {
-                token: *swap.new.get(n_swapped)?,
-                is_swapped: true,
-                cursor: if n_swapped + 1 < swap.new.len() {
-                    Cursor { next, n_swapped: n_swapped + 1 }
+        let rest = &tokens[next.min(tokens.len())..];
+        Some(match self.replacements.get(&token).filter(|it| rest.starts_with(&it.old)) {
+            Some(replacement) => Prediction {
+                token: *replacement.new.get(n_replaced)?,
+                is_replaced: true,
+                position: if n_replaced + 1 < replacement.new.len() {
+                    Position { next, n_replaced: n_replaced + 1 }
                 } else {
-                    Cursor::at(next + swap.old.len())
+                    Position::at(next + replacement.old.len())
                 },
             },
-            None => Guess { token, is_swapped: false, cursor: Cursor::at(next + 1) },
+            None => Prediction { token, is_replaced: false, position: Position::at(next + 1) },
         })
     }
 
     fn observe_last(&mut self, tokens: &[TokenId]) {
         let Some((&drawn, before)) = tokens.split_last() else { return };
-        self.left = self.left.map(|(place, age)| (place, age + 1)).filter(|(_, age)| *age <= THREAD);
-        if let Some(source) = self.source.take() {
-            self.follow(source, before, drawn);
+        let aged = self.deviation.map(|it| Deviation { age: it.age + 1, ..it });
+        self.deviation = aged.filter(|it| it.age <= RESUME_WINDOW);
+        if let Some(current) = self.current.take() {
+            self.follow(current, before, drawn);
         }
         self.index(tokens);
-        if self.source.is_none() {
+        if self.current.is_none() {
             self.find(tokens);
         }
     }
 
-    /// Goes on with the source if what was `drawn` after the tokens `before` is what comes there.
-    fn follow(&mut self, Source { cursor, n_alike }: Source, before: &[TokenId], drawn: TokenId) {
-        let new_swap = self.new_swap.take();
-        let Some(guess) = self.guess(cursor, before, &[drawn]) else { return };
-        let is_right = guess.token == drawn;
-        let chance =
-            if guess.is_swapped { &mut self.swap_chance } else { &mut self.chances[Bucket::of(n_alike).0] };
-        chance.note(is_right);
+    /// Continues the copy if `drawn`, which came after the tokens `before`, is what it predicts.
+    fn follow(&mut self, Match { position, length }: Match, before: &[TokenId], drawn: TokenId) {
+        let new_replacement = self.new_replacement.take();
+        let Some(prediction) = self.predict(position, before, &[drawn]) else { return };
+        let is_right = prediction.token == drawn;
+        let rate = if prediction.is_replaced {
+            &mut self.replacement_rate
+        } else {
+            &mut self.rates[LengthClass::of(length).0]
+        };
+        rate.record(is_right);
         if is_right {
-            // Not while another is being written, which it may replace.
-            if n_alike + 1 >= KEY && guess.cursor.n_swapped == 0 {
-                self.swaps.extend(new_swap.map(|it| (it.old[0], it)));
+            // Not while another is being written, which it may overwrite.
+            if length + 1 >= KEY && prediction.position.n_replaced == 0 {
+                self.replacements.extend(new_replacement.map(|it| (it.old[0], it)));
             } else {
-                self.new_swap = new_swap;
+                self.new_replacement = new_replacement;
             }
-            self.source = Some(Source { cursor: guess.cursor, n_alike: n_alike + 1 });
+            self.current = Some(Match { position: prediction.position, length: length + 1 });
             return;
         }
-        let old = before.get(cursor.next).copied().filter(|_| guess.is_swapped);
-        self.swaps.retain(|key, _| Some(*key) != old);
-        if old == Some(drawn) && cursor.n_swapped == 0 {
-            self.source = Some(Source { cursor: Cursor::at(cursor.next + 1), n_alike: n_alike + 1 });
-        } else if n_alike >= KEY {
-            self.left = Some((cursor.next, 0));
+        let old = before.get(position.next).copied().filter(|_| prediction.is_replaced);
+        self.replacements.retain(|key, _| Some(*key) != old);
+        if old == Some(drawn) && position.n_replaced == 0 {
+            self.current = Some(Match { position: Position::at(position.next + 1), length: length + 1 });
+        } else if length >= KEY {
+            self.deviation = Some(Deviation { position: position.next, age: 0 });
         }
     }
 
-    /// Notes the place behind `tokens`.
+    /// Notes the position behind `tokens`.
     fn index(&mut self, tokens: &[TokenId]) {
         let before = tokens.last_chunk::<KEY>().and_then(|key| self.last.insert(*key, tokens.len()));
         self.before.push(before);
     }
 
-    /// The longest match of the end of `tokens`, of equals the latest; where a copy was left a moment ago and
-    /// nothing better is found, the nearest place behind that where a token is alike.
+    /// Finds the longest match of the end of `tokens`, the latest of equals. Where a copy deviated a moment ago and no
+    /// good match is found, the copy is resumed if it can be.
     fn find(&mut self, tokens: &[TokenId]) {
         let newest = self.before.last().copied().flatten();
-        let places = iter::successors(newest, |place| self.before.get(*place).copied().flatten());
-        let longest = places
-            .take(MAX_PLACES)
-            .map(|next| Source { cursor: Cursor::at(next), n_alike: n_alike(tokens, next) })
+        let positions = iter::successors(newest, |it| self.before.get(*it).copied().flatten());
+        let longest = positions
+            .take(MAX_POSITIONS)
+            .map(|next| Match { position: Position::at(next), length: match_length(tokens, next) })
             // Of equals `max_by_key` takes the last.
-            .max_by_key(|it| (it.n_alike, it.cursor.next));
-        self.source = longest.filter(|it| it.n_alike >= 2 * KEY);
-        if self.source.is_none() {
-            self.source = self.take_up(tokens).or(longest);
+            .max_by_key(|it| (it.length, it.position.next));
+        self.current = longest.filter(|it| it.length >= 2 * KEY);
+        if self.current.is_none() {
+            self.current = self.resume(tokens).or(longest);
         }
     }
 
-    /// Takes up the thread of the copy that was left.
-    fn take_up(&mut self, tokens: &[TokenId]) -> Option<Source> {
-        let (place, age) = self.left?;
-        let mut places = (place + 1..=place + THREAD).take_while(|it| *it < tokens.len());
-        let next = places.find(|it| tokens.get(it - 1) == tokens.last())?;
+    /// Resumes the copy that deviated, at the nearest position where a token is the same as the last of `tokens`.
+    fn resume(&mut self, tokens: &[TokenId]) -> Option<Match> {
+        let Deviation { position, age } = self.deviation?;
+        let mut ahead = (position + 1..=position + RESUME_WINDOW).take_while(|it| *it < tokens.len());
+        let next = ahead.find(|it| tokens.get(it - 1) == tokens.last())?;
         let n_drawn = age.min(tokens.len() - 1);
-        let swap = Swap {
-            old: tokens[place..next - 1].to_vec(),
+        let replacement = Replacement {
+            old: tokens[position..next - 1].to_vec(),
             new: tokens[tokens.len() - 1 - n_drawn..tokens.len() - 1].to_vec(),
         };
-        self.new_swap = Some(swap).filter(|it| !it.old.is_empty() && !it.new.is_empty());
-        Some(Source { cursor: Cursor::at(next), n_alike: n_alike(tokens, next) })
+        self.new_replacement = Some(replacement).filter(|it| !it.old.is_empty() && !it.new.is_empty());
+        Some(Match { position: Position::at(next), length: match_length(tokens, next) })
     }
 }
 
-/// How many tokens before `place` are those at the end.
-fn n_alike(tokens: &[TokenId], place: usize) -> usize {
-    let before = tokens[..place].iter().rev();
+/// How many tokens before `position` are the same as those at the end.
+fn match_length(tokens: &[TokenId], position: usize) -> usize {
+    let before = tokens[..position].iter().rev();
     tokens.iter().rev().zip(before).take(MAX_MATCH).take_while(|(a, b)| a == b).count()
 }
 
@@ -268,7 +281,7 @@ fn n_alike(tokens: &[TokenId], place: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// What a guess costs, as a part of a step.
+    /// What a draft costs, as a part of a step.
     const COST: f64 = 0.35;
 
     fn tokens(text: &str) -> Vec<TokenId> {
@@ -286,7 +299,7 @@ mod tests {
         let mut lookup = Lookup::new(&held);
         let (mut n_done, mut n_steps, mut n_rows) = (0, 0, 0);
         while n_done < answer.len() {
-            let drafts = lookup.draft(&held, &GuessCosts::each(cost), MAX_DRAFT);
+            let drafts = lookup.draft(&held, &DraftCosts::per_draft(cost), MAX_DRAFTS);
             let n_right = drafts.iter().zip(&answer[n_done..]).take_while(|(a, b)| a == b).count();
             let n_new = (n_right + 1).min(answer.len() - n_done);
             held.extend_from_slice(&answer[n_done..n_done + n_new]);
@@ -306,21 +319,21 @@ mod tests {
     fn what_followed_the_longest_match_is_the_draft() {
         let held = tokens("let value = first; let other = 1; let value = ");
         let lookup = Lookup::new(&held);
-        assert_eq!(text(&lookup.draft(&held, &GuessCosts::each(0.1), 5)), "first");
+        assert_eq!(text(&lookup.draft(&held, &DraftCosts::per_draft(0.1), 5)), "first");
         // The longest match wins over a later one.
         let held = tokens("xx abcdefg1 yy cdefg2 zz abcdefg");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, &GuessCosts::each(0.1), 1)), "1");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, &DraftCosts::per_draft(0.1), 1)), "1");
         // Of equals the latest.
         let held = tokens("1abcdefg1 2abcdefg2 3abcdefg");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, &GuessCosts::each(0.1), 1)), "2");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, &DraftCosts::per_draft(0.1), 1)), "2");
         let held = tokens("nothing of the kind");
-        assert!(Lookup::new(&held).draft(&held, &GuessCosts::each(0.0), 5).is_empty());
+        assert!(Lookup::new(&held).draft(&held, &DraftCosts::per_draft(0.0), 5).is_empty());
     }
 
     #[test]
     fn a_text_that_repeats_itself_is_drafted_beyond_its_end() {
         let held = tokens("abcabcabc");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, &GuessCosts::each(1e-9), 7)), "abcabca");
+        assert_eq!(text(&Lookup::new(&held).draft(&held, &DraftCosts::per_draft(1e-9), 7)), "abcabca");
     }
 
     #[test]
@@ -362,13 +375,13 @@ mod tests {
         {
             let (held, lookup) = after(prompt, answer);
             let expected = words(&"print old ; return old + 1 ; end".replace("old", new));
-            let drafts = lookup.draft(&held, &GuessCosts::each(1e-9), expected.len());
+            let drafts = lookup.draft(&held, &DraftCosts::per_draft(1e-9), expected.len());
             assert_eq!(drafts, expected, "{new}");
             // Also while it is being written.
             let (mut held, mut lookup) = after(prompt, answer);
             for (n, token) in expected.iter().enumerate() {
                 assert_eq!(
-                    lookup.draft(&held, &GuessCosts::each(1e-9), MAX_DRAFT)[..expected.len() - n],
+                    lookup.draft(&held, &DraftCosts::per_draft(1e-9), MAX_DRAFTS)[..expected.len() - n],
                     expected[n..],
                     "{new}"
                 );
@@ -382,7 +395,7 @@ mod tests {
     fn a_name_that_is_kept_after_all_is_not_changed_any_more() {
         let prompt = "for x in list do old += x ; print old ; return old + 1 ; end edit this";
         let (held, lookup) = after(prompt, "for x in list do new += x ; print old");
-        assert_eq!(lookup.draft(&held, &GuessCosts::each(0.01), 5), words("; return old + 1"));
+        assert_eq!(lookup.draft(&held, &DraftCosts::per_draft(0.01), 5), words("; return old + 1"));
     }
 
     #[test]
@@ -393,7 +406,7 @@ mod tests {
             let mut held: Vec<TokenId> = (0..60).map(|_| random.u32(0..n_letters)).collect();
             let mut lookup = Lookup::new(&held);
             for _ in 0..200 {
-                let mut new = lookup.draft(&held, &GuessCosts::each(0.01), 8);
+                let mut new = lookup.draft(&held, &DraftCosts::per_draft(0.01), 8);
                 let is_all = random.bool();
                 if !is_all {
                     new.truncate(random.usize(0..=new.len()));
@@ -404,7 +417,7 @@ mod tests {
                 }
                 held.extend_from_slice(&new);
                 lookup.observe(&held, new.len());
-                assert!(!is_all || lookup.source.is_some(), "seed {seed}");
+                assert!(!is_all || lookup.current.is_some(), "seed {seed}");
             }
         }
     }
@@ -418,18 +431,18 @@ mod tests {
         let (prompt, answer) = (noise(400), noise(400));
         let (n_steps, n_rows) = run(&prompt, &answer, COST);
         let n_wasted = n_rows - answer.len().max(n_steps);
-        assert!(n_wasted * 10 < answer.len(), "{n_wasted} guesses for nothing in {n_steps} steps");
+        assert!(n_wasted * 10 < answer.len(), "{n_wasted} drafts for nothing in {n_steps} steps");
     }
 
     #[test]
-    fn a_dear_token_is_guessed_less_often() {
+    fn a_dear_draft_is_made_less_often() {
         let prompt = format!("Repeat this:\n{CODE}\nHere it is:\n{}", &CODE[..40]);
         let held = tokens(&prompt);
         let lookup = Lookup::new(&held);
-        let length = |cost| lookup.draft(&held, &GuessCosts::each(cost), MAX_DRAFT).len();
+        let length = |cost| lookup.draft(&held, &DraftCosts::per_draft(cost), MAX_DRAFTS).len();
         assert_eq!(length(1.0), 0);
         assert!(length(0.8) < length(0.3));
-        assert_eq!(length(0.01), MAX_DRAFT);
-        assert_eq!(lookup.draft(&held, &GuessCosts::each(0.01), 3).len(), 3);
+        assert_eq!(length(0.01), MAX_DRAFTS);
+        assert_eq!(lookup.draft(&held, &DraftCosts::per_draft(0.01), 3).len(), 3);
     }
 }

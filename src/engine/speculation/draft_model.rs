@@ -1,0 +1,200 @@
+//! The draft model: a smaller model that drafts for the model.
+//!
+//! It has a slot of its own for each of the model's slots whose text it was asked to continue. It reads only where drafts
+//! are wanted, so its slot may hold less than the model's; and it holds drafts that the model may have rejected. Its own
+//! ledger says what it holds, and it is cut to what is known before it is used again.
+//!
+//! A draft model can do no harm: where it fails there are no drafts.
+
+use std::collections::HashMap;
+
+use runabout_text::TokenId;
+
+use crate::model::{LanguageModel, ModelDescription, SampleRequest, SlotId, Span};
+
+/// The model that drafts, and its slots.
+pub(super) struct DraftModel {
+    model: Box<dyn LanguageModel>,
+    /// By the slot of the model that has the same text.
+    slots: HashMap<SlotId, DraftSlot>,
+}
+
+/// A slot of the draft model.
+struct DraftSlot {
+    id: SlotId,
+    ledger: Vec<TokenId>,
+}
+
+/// Asks for drafts for one sequence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DraftRequest<'a> {
+    /// The sequence's slot in the model.
+    pub(crate) slot: SlotId,
+    /// How the model will draw the first of them. Its history is all that is known. The draft model draws in the same
+    /// way, with the same random numbers, so that where the two models agree they draw the same token.
+    pub(crate) sample: SampleRequest<'a>,
+    /// Nothing is drafted beyond one of these.
+    pub(crate) end_tokens: &'a [TokenId],
+    /// At most this many.
+    pub(crate) n_drafts: usize,
+}
+
+impl DraftModel {
+    pub(super) fn new(model: Box<dyn LanguageModel>) -> Self {
+        Self { model, slots: HashMap::new() }
+    }
+
+    pub(super) fn description(&self) -> &ModelDescription {
+        self.model.description()
+    }
+
+    /// How many of the known `tokens` it has to read before it can draft what follows; `None` where it cannot read them
+    /// at all.
+    pub(super) fn n_unread(&self, slot: SlotId, tokens: &[TokenId]) -> Option<usize> {
+        let description = self.model.description();
+        // The vocabulary is one, but its padding may differ.
+        let knows = |it: &TokenId| (*it as usize) < description.vocabulary_size;
+        let fits = tokens.len() < description.context_length;
+        let n_read = self.slots.get(&slot).map_or(0, |it| it.n_usable(tokens));
+        (fits && tokens[n_read..].iter().all(knows)).then(|| tokens.len() - n_read)
+    }
+
+    /// Reads the next `n` of the known `tokens`, but not the last of them.
+    pub(super) fn read(&mut self, slot: SlotId, tokens: &[TokenId], n: usize) {
+        let n_read = self.cut_to_known(slot, tokens);
+        let end = tokens.len().saturating_sub(1).min(n_read + n);
+        if n_read < end {
+            self.feed(&[(slot, &tokens[..end], None)]);
+        }
+    }
+
+    /// Drafts for each request, whose history it [can read](Self::n_unread); no drafts where it fails. A draft that is not
+    /// below `vocabulary_size`, the model's, is not made.
+    pub(super) fn draft(
+        &mut self,
+        requests: &[DraftRequest<'_>],
+        vocabulary_size: usize,
+    ) -> Vec<Vec<TokenId>> {
+        let n_known: Vec<usize> = requests.iter().map(|it| it.sample.history.len()).collect();
+        let mut texts: Vec<Vec<TokenId>> = requests.iter().map(|it| it.sample.history.to_vec()).collect();
+        for (request, text) in requests.iter().zip(&texts) {
+            self.cut_to_known(request.slot, text);
+        }
+        for n_done in 0.. {
+            let continues = |idx: &usize| {
+                let (request, text) = (&requests[*idx], &texts[*idx]);
+                let is_at_end = n_done > 0 && text.last().is_some_and(|it| request.end_tokens.contains(it));
+                text.len() == n_known[*idx] + n_done && n_done < request.n_drafts && !is_at_end
+            };
+            let active: Vec<usize> = (0..requests.len()).filter(continues).collect();
+            if active.is_empty() {
+                break;
+            }
+            let spans: Vec<_> = active
+                .iter()
+                .map(|&idx| {
+                    let n_generated = requests[idx].sample.n_generated + n_done as u64;
+                    let sample = SampleRequest {
+                        history: &texts[idx],
+                        n_generated,
+                        top_logprobs: None,
+                        ..requests[idx].sample
+                    };
+                    (requests[idx].slot, texts[idx].as_slice(), Some(sample))
+                })
+                .collect();
+            let drawn = self.feed(&spans);
+            for (idx, token) in active.into_iter().zip(drawn) {
+                texts[idx].extend(token.filter(|it| (*it as usize) < vocabulary_size));
+            }
+        }
+        texts.into_iter().zip(n_known).map(|(mut text, n_known)| text.split_off(n_known)).collect()
+    }
+
+    /// Follows a cut of the model's slot.
+    pub(super) fn truncate(&mut self, slot: SlotId, n_tokens: usize) {
+        if let Some(draft_slot) = self.slots.get_mut(&slot) {
+            draft_slot.cut(self.model.as_mut(), n_tokens);
+        }
+    }
+
+    /// Gives back what memory its slot has beyond what it holds.
+    pub(super) fn fit(&mut self, slot: SlotId) {
+        if let Some(draft_slot) = self.slots.get(&slot) {
+            self.model.fit_slot(draft_slot.id);
+        }
+    }
+
+    /// Follows a copy of the first `n_tokens` of a slot of the model. What cannot be copied is read again when drafts are
+    /// wanted.
+    pub(super) fn copy(&mut self, from: SlotId, to: SlotId, n_tokens: usize) {
+        let Some(draft_slot) = self.slots.get(&from) else { return };
+        let n_tokens = n_tokens.min(draft_slot.ledger.len());
+        let ledger = draft_slot.ledger[..n_tokens].to_vec();
+        if let Ok(id) = self.model.copy_slot(draft_slot.id, n_tokens) {
+            self.slots.insert(to, DraftSlot { id, ledger });
+        }
+    }
+
+    /// Closes its slot, if it has one.
+    pub(super) fn close(&mut self, slot: SlotId) {
+        if let Some(draft_slot) = self.slots.remove(&slot) {
+            self.model.close_slot(draft_slot.id);
+        }
+    }
+
+    /// Cuts a slot to what it holds of the beginning of `tokens`, and returns how many tokens that is. Opens a slot where
+    /// there is none.
+    fn cut_to_known(&mut self, slot: SlotId, tokens: &[TokenId]) -> usize {
+        let model = &mut self.model;
+        let open = || DraftSlot { id: model.open_slot(), ledger: Vec::new() };
+        let draft_slot = self.slots.entry(slot).or_insert_with(open);
+        let n_usable = draft_slot.n_usable(tokens);
+        draft_slot.cut(self.model.as_mut(), n_usable);
+        n_usable
+    }
+
+    /// Feeds each slot what it does not hold yet of these tokens, and draws what was asked for.
+    fn feed(&mut self, texts: &[(SlotId, &[TokenId], Option<SampleRequest<'_>>)]) -> Vec<Option<TokenId>> {
+        let spans: Vec<Span<'_>> = texts
+            .iter()
+            .filter_map(|(slot, tokens, sample)| {
+                let draft_slot = self.slots.get(slot)?;
+                let tokens = &tokens[draft_slot.ledger.len()..];
+                Some(Span { slot: draft_slot.id, tokens, n_drafted: 0, sample: *sample })
+            })
+            .collect();
+        match self.model.step(&spans) {
+            Ok(drawn) => {
+                for (slot, tokens, _) in texts {
+                    if let Some(draft_slot) = self.slots.get_mut(slot) {
+                        draft_slot.ledger.extend_from_slice(&tokens[draft_slot.ledger.len()..]);
+                    }
+                }
+                drawn.iter().map(|it| it.first().map(|it| it.token)).collect()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the draft model failed");
+                for (slot, ..) in texts {
+                    self.close(*slot);
+                }
+                vec![None; texts.len()]
+            }
+        }
+    }
+}
+
+impl DraftSlot {
+    /// How many tokens it holds of the beginning of `tokens`; never the last one, which is to be fed.
+    fn n_usable(&self, tokens: &[TokenId]) -> usize {
+        let n_same = self.ledger.iter().zip(tokens).take_while(|(held, known)| held == known).count();
+        n_same.min(tokens.len().saturating_sub(1))
+    }
+
+    fn cut(&mut self, model: &mut dyn LanguageModel, n_tokens: usize) {
+        if n_tokens < self.ledger.len() {
+            model.truncate_slot(self.id, n_tokens);
+            self.ledger.truncate(n_tokens);
+        }
+    }
+}

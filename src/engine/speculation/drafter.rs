@@ -1,0 +1,84 @@
+//! Where the drafts of one sequence come from: its own text where that pays, else a draft model.
+
+use runabout_text::TokenId;
+
+use super::{acceptance::AcceptanceRate, costs::DraftCosts, draft_length::DraftLength, lookup::Lookup};
+
+/// Drafts for one sequence, and learns from what becomes of them.
+#[derive(Debug)]
+pub(crate) struct Drafter {
+    /// `None` where the job allows no drafts.
+    lookup: Option<Lookup>,
+    length: DraftLength,
+    /// Who made the drafts that the next step checks.
+    source: DraftSource,
+}
+
+/// Who made a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DraftSource {
+    /// Copied from the text itself.
+    Text,
+    DraftModel,
+}
+
+impl Drafter {
+    /// For a sequence that begins with `prompt`. `rate`: how often the draft model's drafts were accepted lately, for other
+    /// sequences.
+    pub(crate) fn new(is_allowed: bool, prompt: &[TokenId], rate: AcceptanceRate) -> Self {
+        Self {
+            lookup: is_allowed.then(|| Lookup::new(prompt)),
+            length: DraftLength::new(rate),
+            source: DraftSource::Text,
+        }
+    }
+
+    /// Whether the job allows drafts.
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.lookup.is_some()
+    }
+
+    /// Drafts what may follow the known `tokens` from the text itself, at most `max` tokens.
+    pub(crate) fn draft_from_text(
+        &mut self,
+        tokens: &[TokenId],
+        costs: &DraftCosts,
+        max: usize,
+    ) -> Vec<TokenId> {
+        self.source = DraftSource::Text;
+        match &self.lookup {
+            Some(lookup) if max > 0 => lookup.draft(tokens, costs, max),
+            _ => Vec::new(),
+        }
+    }
+
+    /// How many drafts a draft model should make, at most `max`.
+    pub(crate) fn n_from_model(&self, costs: &DraftCosts, max: usize) -> usize {
+        self.length.n_drafts(costs, max)
+    }
+
+    /// Notes that the drafts of the next step are a draft model's.
+    pub(crate) fn use_drafts_of_model(&mut self) {
+        self.source = DraftSource::DraftModel;
+    }
+
+    /// Who made the drafts that the next step checks, or the last one checked.
+    pub(crate) fn source(&self) -> DraftSource {
+        self.source
+    }
+
+    /// Whether there will be drafts from the text after the next token, if nothing unexpected is drawn.
+    pub(crate) fn will_draft(&self, costs: &DraftCosts) -> bool {
+        self.lookup.as_ref().is_some_and(|it| it.will_draft(costs))
+    }
+
+    /// Records a step that checked `n_drafted` drafts and drew `n_drawn` tokens, the last `n_new` of the known `tokens` (an
+    /// end token is drawn and not known).
+    pub(crate) fn record_step(&mut self, n_drafted: usize, n_drawn: usize, tokens: &[TokenId], n_new: usize) {
+        let n_by_model = if self.source == DraftSource::DraftModel { n_drafted } else { 0 };
+        self.length.record(n_by_model, n_drawn.saturating_sub(1), n_drawn);
+        if let Some(lookup) = &mut self.lookup {
+            lookup.observe(tokens, n_new);
+        }
+    }
+}
