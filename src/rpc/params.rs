@@ -1,8 +1,9 @@
-//! Parameters by name, read strictly: an unknown one is an error that names its nearest neighbour.
+//! Reading parameters by name, with errors that name the parameter and what was expected.
 //!
-//! Any `Deserialize` type will do; what it knows is learnt from its own fields, nested ones too. Names that begin
-//! with `x_`, and `_meta`, are the client's own and passed over. A wrong value is named by its path, such as
-//! `messages[0].role`. Do not use `#[serde(flatten)]` or untagged enums in such types: serde then hides the fields.
+//! [`parse`] is strict: an unknown name is an error that names the nearest known one. [`parse_lenient`] ignores
+//! unknown names. Any `Deserialize` type will do; its fields, nested ones too, are the known names. A wrong value
+//! is named by its path, such as `messages[0].role`. Types for [`parse`] must not use `#[serde(flatten)]` or
+//! untagged enums: serde then hides their fields, and unknown names go unnoticed.
 
 use std::fmt::Display;
 
@@ -14,32 +15,46 @@ use serde_json::value::RawValue;
 
 use error::ParamError;
 pub(crate) use error::meant;
-use node::{Members, Node};
+use node::{Members, Node, UnknownNames};
 
 mod error;
 mod node;
 
-/// Reads the params of a call. No params, and an empty array, are read as no parameter given.
+/// Reads the params of a call strictly. Names that begin with `x_`, and `_meta`, are the client's own and ignored.
+/// A member that is `null` counts as absent; absent params and an empty array are read as no parameters.
 ///
 /// The error is -32602 with `data: {field, nearest?}`.
 pub fn parse<T: DeserializeOwned>(params: &Params<'_>) -> Result<T, ErrorObjectOwned> {
-    let raw = named(params)?;
-    T::deserialize(Node::new(raw)).map_err(ParamError::into_error)
+    read(params, UnknownNames::Refused)
 }
 
-/// Whether the parameter `name` is given, for methods that take one of several sets.
+/// As [`parse`], but ignores unknown names, as LSP, MCP and ACP require. Any type will do.
+///
+/// The error is -32602 with `data: {field}`.
+pub fn parse_lenient<T: DeserializeOwned>(params: &Params<'_>) -> Result<T, ErrorObjectOwned> {
+    read(params, UnknownNames::Ignored)
+}
+
+/// Whether the parameter `name` is given, for methods that take one of several sets of parameters.
 pub fn has(params: &Params<'_>, name: &str) -> bool {
     let members = named(params).ok().and_then(|raw| serde_json::from_str::<Members<'_>>(raw.get()).ok());
     members.is_some_and(|members| members.0.iter().any(|(key, _)| key == name))
 }
 
-/// The error for a parameter that has the right type and a wrong value.
+/// The error for a parameter of the right type with a wrong value.
 pub fn invalid(field: &str, message: impl Display) -> ErrorObjectOwned {
     #[derive(Serialize)]
     struct Data<'a> {
         field: &'a str,
     }
     ErrorObject::owned(INVALID_PARAMS_CODE, message.to_string(), Some(Data { field }))
+}
+
+fn read<T: DeserializeOwned>(
+    params: &Params<'_>,
+    unknown_names: UnknownNames,
+) -> Result<T, ErrorObjectOwned> {
+    T::deserialize(Node::new(named(params)?, unknown_names)).map_err(ParamError::into_error)
 }
 
 /// The params as an object.

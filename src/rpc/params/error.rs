@@ -1,7 +1,7 @@
-//! What is wrong with a parameter, and where.
+//! What is wrong with a parameter, and which one it is.
 //!
-//! Implements serde's error trait, so that what visitors and derived code complain about arrives as facts
-//! and not as text; the path is put together on the way out.
+//! Implements serde's error trait, so that errors of visitors and derived code arrive as data and not as text.
+//! The path grows on the way outwards.
 
 use std::fmt::{self, Display};
 
@@ -10,14 +10,14 @@ use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use serde::Serialize;
 use serde::de::{self, Expected, Unexpected};
 
-/// Below this, "did you mean" would be an insult.
+/// The least similarity of two names for "did you mean", from 0 to 1.
 const MIN_SIMILARITY: f64 = 0.5;
-/// Longest excerpt of a client's value in a message, in characters.
+/// The longest excerpt of a client's value in a message, in characters.
 const MAX_EXCERPT_CHARS: usize = 40;
 
 #[derive(Debug)]
 pub(super) struct ParamError {
-    /// From the value outwards.
+    /// From the value outwards, so the first segment is the last one printed.
     path: Vec<Segment>,
     problem: Problem,
 }
@@ -148,17 +148,17 @@ impl de::Error for ParamError {
     }
 }
 
-/// The one of `known` most like `name`.
+/// The one of `known` that is most similar to `name`.
 pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     known.into_iter().max_by(|a, b| similarity(name, a).total_cmp(&similarity(name, b)))
 }
 
-/// The one of `known` that `name` may have been meant for.
+/// The one of `known` that the writer of `name` probably meant.
 pub(crate) fn meant<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     nearest(name, known).filter(|nearest| similarity(name, nearest) >= MIN_SIMILARITY)
 }
 
-/// From 0 to 1. `maxTokens` and `max_tokens` are as good as equal.
+/// The similarity of two names, from 0 to 1. `maxTokens` and `max_tokens` count as equal.
 fn similarity(a: &str, b: &str) -> f64 {
     let plain = |name: &str| -> String {
         name.chars().take(MAX_EXCERPT_CHARS).filter(|c| *c != '_').flat_map(char::to_lowercase).collect()

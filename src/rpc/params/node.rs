@@ -1,7 +1,7 @@
-//! A serde deserializer over raw JSON that learns from each type which fields it knows.
+//! A serde deserializer over raw JSON that learns from each type which names it knows.
 //!
-//! It walks as deep as the type has structs and lists; what a type takes as it comes (`serde_json::Value`,
-//! `RawValue`) goes to serde_json whole, which has its own limit to nesting.
+//! It descends as deep as the type has structs and lists; what a type takes unread (`serde_json::Value`,
+//! `RawValue`) goes to serde_json whole, which has its own limit of nesting.
 
 use std::fmt;
 
@@ -18,21 +18,33 @@ const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 /// One value of the params.
 #[derive(Clone, Copy)]
-pub(super) struct Node<'de>(&'de RawValue);
+pub(super) struct Node<'de> {
+    raw: &'de RawValue,
+    unknown_names: UnknownNames,
+}
+
+/// What happens to names that a type does not know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnknownNames {
+    /// They are an error, except for the client's own.
+    Refused,
+    /// They are passed over.
+    Ignored,
+}
 
 impl<'de> Node<'de> {
-    pub(super) fn new(raw: &'de RawValue) -> Self {
-        Self(raw)
+    pub(super) fn new(raw: &'de RawValue, unknown_names: UnknownNames) -> Self {
+        Self { raw, unknown_names }
     }
 
     fn kind(self) -> &'static str {
-        kind(self.0)
+        kind(self.raw)
     }
 
     fn wrong(self, expected: impl fmt::Display) -> ParamError {
         // Numbers and booleans are short and tell more than their kind does.
         let got = match self.kind() {
-            "a number" | "a boolean" => self.0.get(),
+            "a number" | "a boolean" => self.raw.get(),
             kind => kind,
         };
         ParamError::wrong(expected, got)
@@ -40,7 +52,7 @@ impl<'de> Node<'de> {
 
     /// Reads a value of a type that has no fields of its own.
     fn read<T: Deserialize<'de>>(self, expected: impl fmt::Display) -> Result<T, ParamError> {
-        serde_json::from_str(self.0.get()).map_err(|_| self.wrong(expected))
+        serde_json::from_str(self.raw.get()).map_err(|_| self.wrong(expected))
     }
 
     fn text(self) -> Result<String, ParamError> {
@@ -60,9 +72,9 @@ impl<'de> Node<'de> {
         self,
         read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'de>>) -> serde_json::Result<T>,
     ) -> Result<T, ParamError> {
-        read(&mut serde_json::Deserializer::from_str(self.0.get())).map_err(|error| {
+        read(&mut serde_json::Deserializer::from_str(self.raw.get())).map_err(|error| {
             let message = error.to_string();
-            // A position within the value alone means nothing to the client.
+            // The position counts from the start of this value, which means nothing to the client.
             let end = message.rfind(" at line ").unwrap_or(message.len());
             de::Error::custom(&message[..end])
         })
@@ -134,7 +146,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
-        visitor.visit_seq(Entries { entries: self.entries()?.into_iter(), index: 0 })
+        visitor.visit_seq(Entries::of(self.entries()?, self.unknown_names))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, ParamError> {
@@ -145,11 +157,11 @@ impl<'de> Deserializer<'de> for Node<'de> {
                 format_args!("{}", entries.len()),
             ));
         }
-        visitor.visit_seq(Entries { entries: entries.into_iter(), index: 0 })
+        visitor.visit_seq(Entries::of(entries, self.unknown_names))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
-        visitor.visit_map(Fields::of(self.members()?))
+        visitor.visit_map(Fields::of(self.members()?, self.unknown_names))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -159,13 +171,15 @@ impl<'de> Deserializer<'de> for Node<'de> {
         visitor: V,
     ) -> Result<V::Value, ParamError> {
         let mut members = self.members()?;
-        members.0.retain(|(name, _)| known.contains(&name.as_str()) || !is_the_clients_own(name));
+        let is_refused =
+            |name: &str| self.unknown_names == UnknownNames::Refused && !is_the_clients_own(name);
+        members.0.retain(|(name, _)| known.contains(&name.as_str()) || is_refused(name));
         if let Some((name, _)) = members.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             return Err(ParamError::unknown(name, known));
         }
-        // Many clients write null for what they do not give.
-        members.0.retain(|(_, value)| Node(value).kind() != "null");
-        visitor.visit_map(Fields::of(members))
+        // Many clients write `null` for absent members.
+        members.0.retain(|(_, value)| kind(value) != "null");
+        visitor.visit_map(Fields::of(members, self.unknown_names))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -220,8 +234,15 @@ impl<'de> Deserialize<'de> for Members<'de> {
 }
 
 struct Entries<'de> {
-    entries: std::vec::IntoIter<&'de RawValue>,
+    values: std::vec::IntoIter<&'de RawValue>,
     index: usize,
+    unknown_names: UnknownNames,
+}
+
+impl<'de> Entries<'de> {
+    fn of(values: Vec<&'de RawValue>, unknown_names: UnknownNames) -> Self {
+        Self { values: values.into_iter(), index: 0, unknown_names }
+    }
 }
 
 impl<'de> SeqAccess<'de> for Entries<'de> {
@@ -231,14 +252,16 @@ impl<'de> SeqAccess<'de> for Entries<'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, ParamError> {
-        let Some(raw) = self.entries.next() else { return Ok(None) };
+        let Some(raw) = self.values.next() else { return Ok(None) };
         let index = self.index;
         self.index += 1;
-        seed.deserialize(Node(raw)).map(Some).map_err(|error| error.within(Segment::Index(index)))
+        seed.deserialize(Node::new(raw, self.unknown_names))
+            .map(Some)
+            .map_err(|error| error.within(Segment::Index(index)))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.entries.len())
+        Some(self.values.len())
     }
 }
 
@@ -246,11 +269,12 @@ struct Fields<'de> {
     members: std::vec::IntoIter<(String, &'de RawValue)>,
     /// The member whose value comes next.
     current: Option<(String, &'de RawValue)>,
+    unknown_names: UnknownNames,
 }
 
 impl<'de> Fields<'de> {
-    fn of(members: Members<'de>) -> Self {
-        Self { members: members.0.into_iter(), current: None }
+    fn of(members: Members<'de>, unknown_names: UnknownNames) -> Self {
+        Self { members: members.0.into_iter(), current: None, unknown_names }
     }
 }
 
@@ -267,11 +291,12 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         let Some((name, raw)) = self.current.take() else {
             return Err(de::Error::custom("value asked for before its name"));
         };
-        seed.deserialize(Node(raw)).map_err(|error| error.within(Segment::Field(name)))
+        seed.deserialize(Node::new(raw, self.unknown_names))
+            .map_err(|error| error.within(Segment::Field(name)))
     }
 }
 
-/// A member's name, which may stand for an integer where a map's keys are integers.
+/// A member's name; read as an integer where a map's keys are integers.
 struct Name<'a>(&'a str);
 
 macro_rules! integer_names {

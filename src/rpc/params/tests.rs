@@ -98,6 +98,36 @@ fn the_clients_own_names_are_passed_over() {
 }
 
 #[test]
+fn a_lenient_reader_ignores_unknown_names_and_checks_the_rest() {
+    let lenient = |params: &str| parse_lenient::<Chat>(&Params::new(Some(params)));
+    let given =
+        r#"{"turns": [{"role": "user", "contents": "x", "name": null}], "maxTokens": 5, "stream": true}"#;
+    let chat = lenient(given).unwrap();
+    assert_eq!((chat.turns.len(), chat.max_tokens, chat.stream), (1, 0, true));
+    let error = lenient(r#"{"other": 1, "turns": [{"role": 5, "more": 1}]}"#).unwrap_err();
+    assert_eq!(error.code(), -32602);
+    assert_eq!(error.message(), "`turns[0].role` must be a string, got 5");
+    assert_eq!(error.data().unwrap().get(), r#"{"field":"turns[0].role"}"#);
+    assert_eq!(
+        lenient("[1]").unwrap_err().message(),
+        parse::<Chat>(&Params::new(Some("[1]"))).unwrap_err().message()
+    );
+}
+
+#[test]
+fn a_lenient_reader_takes_flattened_types() {
+    #[derive(Debug, Deserialize)]
+    struct Flattened {
+        a: u32,
+        #[serde(flatten)]
+        turn: Turn,
+    }
+    let flattened: Flattened =
+        parse_lenient(&Params::new(Some(r#"{"a": 1, "role": "user", "content": "x", "b": {}}"#))).unwrap();
+    assert_eq!((flattened.a, flattened.turn.content.as_deref()), (1, Some("x")));
+}
+
+#[test]
 fn a_missing_parameter_is_named() {
     check("{}", "`turns` is required", "turns");
     check(r#"{"turns": [{"content": "x"}]}"#, "`turns[0].role` is required", "turns[0].role");
