@@ -1,19 +1,22 @@
-//! What the program holds of a connection: to speak to the client unasked, to cancel, to stop.
+//! What the program can do with a connection: send to the client, cancel, stop.
 //!
-//! A [`Handle`] outlives its connection; after the end everything it does is refused or without effect.
+//! A [`Handle`] stands for the connection, a [`RequestContext`] for one request of the client. Both outlive the
+//! connection; after its end what they do fails or has no effect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonrpsee::Extensions;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::id::RequestId;
 use crate::in_flight::{CancelledBy, Entry, InFlight, Ticket};
 use crate::outbound::{self, NotifyError, Outbound};
+use crate::pending::{Pending, RequestError};
 
-/// A connection, seen by the program that serves it. Clones share it.
+/// A connection, as the program that serves it sees it. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Shared>);
 
@@ -21,6 +24,7 @@ pub struct Handle(Arc<Shared>);
 struct Shared {
     out: Outbound,
     in_flight: InFlight,
+    pending: Pending,
     stopped: watch::Sender<bool>,
     refusal: Mutex<Option<ErrorObjectOwned>>,
 }
@@ -30,28 +34,53 @@ impl Handle {
         Self(Arc::new(Shared {
             out,
             in_flight: InFlight::default(),
+            pending: Pending::default(),
             stopped: watch::Sender::new(false),
             refusal: Mutex::default(),
         }))
     }
 
-    /// Sends a notification and waits until the queue has room. `params` serialize to an object or an array.
-    /// Before the client's first message nothing is written: what is sent then waits in the queue.
+    /// Sends a notification; waits until the queue has room. `params` must serialize to an object or an array.
+    /// Nothing is written before the client's first message: until then it stays in the queue.
     pub async fn notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
         Ok(self.0.out.send(outbound::notification(method, params)?).await?)
     }
 
-    /// Sends a notification if the queue has room: for news that lose their worth, such as progress.
+    /// Sends a notification if the queue has room, else drops it: for progress, of which only the latest matters.
     pub fn try_notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
         self.0.out.try_send(outbound::notification(method, params)?)
     }
 
-    /// The requests that are being answered.
+    /// Sends a request to the client and waits for its result. `params` must serialize to an object or an array.
+    ///
+    /// Requests go out in the order in which they are first awaited, after what was sent before. There is no time
+    /// limit: to stop waiting, drop the future, and a later answer is ignored. Do not wait for a result in the
+    /// handler of a request without watching for its cancel: a client may never answer.
+    pub async fn request<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &impl Serialize,
+    ) -> Result<T, RequestError> {
+        let mut request = self.0.pending.enter()?;
+        let message = outbound::request(request.id(), method, params).map_err(RequestError::Params)?;
+        let result = tokio::select! {
+            biased;
+            sent = self.0.out.send(message) => {
+                sent?;
+                request.result().await?
+            }
+            // The connection has ended before there was room.
+            outcome = request.result() => outcome?,
+        };
+        serde_json::from_str(result.get()).map_err(|error| RequestError::Unreadable(error.to_string()))
+    }
+
+    /// The client's requests that are being answered.
     pub fn in_flight(&self) -> &InFlight {
         &self.0.in_flight
     }
 
-    /// Answers every request read from now on with `error`; those in flight go on.
+    /// Answers every request read from now on with `error`; those in flight continue.
     pub fn refuse_requests(&self, error: ErrorObjectOwned) {
         *self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
@@ -74,12 +103,16 @@ impl Handle {
         let _ = self.0.stopped.subscribe().wait_for(|stopped| *stopped).await;
     }
 
+    pub(crate) fn pending(&self) -> &Pending {
+        &self.0.pending
+    }
+
     pub(crate) fn outbound(&self) -> &Outbound {
         &self.0.out
     }
 }
 
-/// A request, seen by its handler, which finds it in the call's [`Extensions`].
+/// One request of the client, as its handler sees it, which finds it in the call's [`Extensions`].
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     id: RequestId,
@@ -95,7 +128,7 @@ impl RequestContext {
     /// The context of the call that `extensions` belong to.
     ///
     /// # Panics
-    /// If the method was called by anything but a [`Connection`](crate::Connection).
+    /// If the method was called by anything but a connection.
     pub fn of(extensions: &Extensions) -> Self {
         extensions
             .get::<Self>()
@@ -103,37 +136,38 @@ impl RequestContext {
             .clone()
     }
 
+    /// The request's id.
     pub fn id(&self) -> &RequestId {
         &self.id
     }
 
-    /// The connection that the request came by.
+    /// The connection that the request came from.
     pub fn connection(&self) -> &Handle {
         &self.connection
     }
 
-    /// Sends a notification that belongs to this request and waits until the queue has room. It goes out before
-    /// the response, or not at all.
+    /// Sends a notification that belongs to this request; waits until the queue has room. It goes out before the
+    /// response, or not at all.
     pub async fn notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
         self.entry.send(self.connection.outbound(), outbound::notification(method, params)?).await
     }
 
-    /// As [`notify`](Self::notify), but gives up where it would have to wait.
+    /// As [`notify`](Self::notify), but fails where it would have to wait.
     pub fn try_notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
         self.entry.try_send(self.connection.outbound(), outbound::notification(method, params)?)
     }
 
-    /// Whether somebody wants this request to end. It is still to be answered.
+    /// Whether this request is cancelled, and by what. It must still be answered.
     pub fn cancelled_by(&self) -> Option<CancelledBy> {
         self.entry.cancelled_by()
     }
 
-    /// Resolves when somebody wants this request to end; at once if somebody did before.
+    /// Resolves when this request is cancelled; at once if it already is.
     pub async fn cancelled(&self) -> CancelledBy {
         self.entry.cancelled().await
     }
 
-    /// Leaves a value, one per type, for whoever looks the request up: a count of tokens, how it ended.
+    /// Leaves a value, one per type, for those who look the request up later, such as how it ended.
     pub fn note<T: Clone + Send + Sync + 'static>(&self, note: T) {
         self.entry.set_note(note);
     }

@@ -1,7 +1,7 @@
-//! The id of a request, kept as the client wrote it.
+//! The id of a client's request, kept as the client wrote it.
 //!
-//! JSON-RPC allows any string and any number, and clients compare what comes back in their own way, so an id is
-//! raw JSON text from end to end: `1.5`, `1e2`, `18446744073709551616` and `"\u0061"` return as they came.
+//! JSON-RPC allows any string and any number, and clients compare what comes back in their own way, so an id stays
+//! raw JSON text throughout: `0`, `1.5`, `1e2`, `18446744073709551616` and `"\u0061"` come back as written.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A request's id. Strings are equal when they mean the same text, numbers when they are written the same.
+/// The id of a client's request. Strings are equal if they mean the same text, numbers if they are written the same.
 #[derive(Clone)]
 pub struct RequestId {
     raw: Arc<RawValue>,
-    /// The one way of writing a string; `None` where `raw` is written so already.
+    /// The string in its plainest spelling, for comparing; `None` if `raw` is spelled so already.
     canonical: Option<Arc<str>>,
 }
 
@@ -24,7 +24,7 @@ impl RequestId {
         let text = raw.get();
         let canonical = match text.as_bytes().first()? {
             b'"' if text.contains('\\') => {
-                // Fails for escapes that are no text, such as half a surrogate pair.
+                // Fails for escapes that are not text, such as half a surrogate pair.
                 let meant: String = serde_json::from_str(text).ok()?;
                 let canonical = serde_json::to_string(&meant).ok()?;
                 (canonical != text).then(|| canonical.into())

@@ -1,8 +1,8 @@
-//! The requests that are being answered, and how they are cancelled.
+//! The client's requests that are being answered, and how they are cancelled.
 //!
-//! A request enters the table when it is read, before anything behind it in the input is looked at, so a cancel
-//! right after it finds it. It leaves through its [`Ticket`], which is consumed by answering: one answer per
-//! request, and no notification of the request behind its answer.
+//! A request enters the table when it is read, before anything after it in the input is read, so a cancel right
+//! after it finds it. It leaves through its [`Ticket`], which answering consumes: one answer per request, and no
+//! notification of the request after its answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -14,34 +14,34 @@ use tokio::sync::watch;
 use crate::id::RequestId;
 use crate::outbound::{Closed, NotifyError, Outbound};
 
-/// How many answered requests are remembered, to tell "finished" from "unknown".
+/// The number of answered requests that are remembered, to tell "finished" from "unknown".
 const MAX_FINISHED: usize = 256;
 
-/// By which road a cancel came. The first one counts.
+/// What cancelled a request. The first cancel counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelledBy {
-    /// `$/cancelRequest`: LSP wants the request answered with error -32800.
+    /// The notification `$/cancelRequest`: LSP requires that the request is answered, such as with error -32800.
     CancelRequest,
-    /// The program's own code, through [`InFlight::cancel`].
+    /// The program, through [`InFlight::cancel`].
     Program,
-    /// The connection ends.
+    /// The end of the connection.
     End,
 }
 
-/// The requests of one connection. Clones share the table.
+/// The client's requests on one connection. Clones share the table.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
     running: HashMap<RequestId, Arc<Entry>>,
-    /// The latest is at the back.
+    /// The most recent last.
     finished: VecDeque<(RequestId, Arc<Entry>)>,
-    /// Requests whose answers wait for room in the queue.
+    /// The number of requests whose answers wait for room in the queue.
     n_unsent: usize,
 }
 
-/// What is known of a request, shared by its handler and whoever asks about it.
+/// What is known of a request, shared by its handler and those who look it up.
 pub(crate) struct Entry {
     method: Box<str>,
     cancelled: watch::Sender<Option<CancelledBy>>,
@@ -54,20 +54,20 @@ pub(crate) struct Entry {
 /// What [`InFlight::cancel`] found.
 #[derive(Clone, Debug)]
 pub enum Lookup {
-    /// The request runs; it has now been told to end.
+    /// The request was running, and is now cancelled.
     Running(RequestRecord),
-    /// The request had been answered.
+    /// The request had already been answered.
     Finished(RequestRecord),
-    /// No such request, or too long ago.
+    /// There was no such request, or it was answered too long ago.
     Unknown,
 }
 
-/// A request seen from outside.
+/// A request of the client, running or answered, as seen by others than its handler.
 #[derive(Clone, Debug)]
 pub struct RequestRecord(Arc<Entry>);
 
 impl InFlight {
-    /// Tells a running request to end. When it does is its handler's business: see [`RequestRecord::ended`].
+    /// Cancels a running request. Its handler still has to answer it: see [`RequestRecord::ended`].
     pub fn cancel(&self, id: &RequestId, by: CancelledBy) -> Lookup {
         let table = self.table();
         if let Some(entry) = table.running.get(id) {
@@ -80,12 +80,12 @@ impl InFlight {
         }
     }
 
-    /// How many requests are being answered.
+    /// The number of requests that are being answered.
     pub fn n_running(&self) -> usize {
         self.table().running.len()
     }
 
-    /// How many requests are being answered, or have an answer that the client has not made room for.
+    /// The number of requests that are being answered, or whose answer waits for room in the queue.
     pub(crate) fn n_taken(&self) -> usize {
         let table = self.table();
         table.running.len() + table.n_unsent
@@ -101,7 +101,7 @@ impl InFlight {
         self.table().running.contains_key(id)
     }
 
-    /// Enters a request; `None` if its id is taken.
+    /// Enters a request; `None` if its id is in use.
     pub(crate) fn enter(&self, id: RequestId, method: &str) -> Option<Ticket> {
         let entry = Arc::new(Entry {
             method: method.into(),
@@ -118,7 +118,7 @@ impl InFlight {
         Some(Ticket { id, entry, table: self.clone() })
     }
 
-    /// Frees the id, while the request counts on.
+    /// Frees the id; the request still counts as taken.
     fn leave_unsent(&self, id: &RequestId) -> Unsent {
         self.table().n_unsent += 1;
         self.leave(id);
@@ -142,17 +142,17 @@ impl InFlight {
 }
 
 impl RequestRecord {
-    /// What the request asked for.
+    /// The method that the request named.
     pub fn method(&self) -> &str {
         &self.0.method
     }
 
-    /// What the handler left with [`RequestContext::note`](crate::RequestContext::note).
+    /// The value that the handler left with `RequestContext::note`.
     pub fn note<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.note()
     }
 
-    /// Resolves when the request's answer is on its way to the client.
+    /// Resolves when the request's answer has been queued.
     pub async fn ended(&self) {
         let mut ended = self.0.ended.subscribe();
         // Cannot fail: the entry holds the sender.
@@ -192,7 +192,7 @@ impl Entry {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).get().cloned()
     }
 
-    /// Sends something that belongs to the request, unless it is answered.
+    /// Sends a notification of the request, unless it is answered.
     pub(crate) async fn send(&self, out: &Outbound, message: String) -> Result<(), NotifyError> {
         let answered = self.answered.lock().await;
         if *answered {
@@ -202,7 +202,7 @@ impl Entry {
     }
 
     pub(crate) fn try_send(&self, out: &Outbound, message: String) -> Result<(), NotifyError> {
-        // Held by another: that one is waiting for room.
+        // If it is held, another sender is waiting for room.
         let answered = self.answered.try_lock().map_err(|_| NotifyError::Full)?;
         if *answered {
             return Err(NotifyError::Answered);
@@ -220,7 +220,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// The right and the duty to answer one request. Dropped, it still leaves the table.
+/// The right and the duty to answer one request. Dropping it removes the request from the table.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     id: RequestId,
@@ -237,11 +237,11 @@ impl Ticket {
         &self.entry
     }
 
-    /// Sends the answer, behind every notification of the request.
+    /// Sends the answer, after every notification of the request.
     pub(crate) async fn answer(self, out: &Outbound, response: String) -> Result<(), Closed> {
         let mut answered = self.entry.answered.lock().await;
         *answered = true;
-        // Before the answer is out: whoever has read it may use the id again.
+        // Before the answer is out: the client may use the id again as soon as it has read it.
         let _unsent = self.table.leave_unsent(&self.id);
         out.send(response).await
     }
@@ -253,7 +253,7 @@ impl Ticket {
     }
 }
 
-/// An answer that waits for room in the queue, and until then counts as a request in flight.
+/// An answer that waits for room in the queue; until it is dropped, its request counts as taken.
 #[derive(Debug)]
 pub(crate) struct Unsent(InFlight);
 

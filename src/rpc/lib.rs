@@ -1,34 +1,44 @@
 //! JSON-RPC 2.0 over any byte stream.
 //!
-//! A [`Connection`] takes a registry of methods ([`RpcModule`]) and a table of client [`Notifications`], and
-//! serves one client over a reader and a writer. Handlers find their [`RequestContext`] in the call's
-//! [`Extensions`]: the id as written, notifications that go out before the response, and the cancel signal.
-//! The program keeps a [`Handle`] to speak unasked and to stop.
+//! Read [`Connection`] first: it serves one client over a reader and a writer. What it speaks is a [`Protocol`]: a
+//! registry of methods, a table of client [`Notifications`], and how strict it is. Handlers find their
+//! [`RequestContext`] in the call's [`Extensions`]: the id as written, notifications that go out before the
+//! response, and the cancel signal. The program keeps a [`Handle`] to send notifications and requests of its own,
+//! and to stop.
 //!
-//! In the order in which a message passes: [`framing`] cuts the input, `message` tells what a frame is, `in_flight`
-//! holds running requests, `service` calls the method, [`params`] reads its parameters, `outbound` writes.
-//! This crate does not know what the methods are about.
+//! In the order in which a message passes: [`framing`] cuts the input, `message` tells what a frame is, `reader`
+//! takes it, `pending` matches answers to our requests, `in_flight` holds the client's requests, `service` calls the
+//! method, [`params`] reads its parameters, `outbound` writes. This crate does not know what the methods are about.
 
 pub mod framing;
-mod message;
+pub mod params;
 
 mod connection;
 mod handle;
 mod id;
 mod in_flight;
+mod malformed;
+mod message;
 mod notifications;
+mod options;
 mod outbound;
-pub mod params;
+mod pending;
+mod protocol;
+mod reader;
 mod service;
 
-pub use connection::{Connection, End, Options};
+pub use connection::{Connection, End};
 pub use handle::{Handle, RequestContext};
 pub use id::RequestId;
 pub use in_flight::{CancelledBy, InFlight, Lookup, RequestRecord};
 pub use jsonrpsee::types::{ErrorObject, ErrorObjectOwned, Params};
 pub use jsonrpsee::{Extensions, Methods, RpcModule};
+pub use message::Strictness;
 pub use notifications::Notifications;
+pub use options::Options;
 pub use outbound::{Closed, NotifyError};
+pub use pending::RequestError;
+pub use protocol::{FirstMessage, Protocol};
 
 #[cfg(test)]
 mod tests;

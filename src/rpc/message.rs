@@ -1,24 +1,34 @@
-//! What a frame is: request, notification, response, batch, or none of them.
+//! What a frame is: a request, a notification, an answer, a batch, or none of them.
 //!
-//! Classifying is strict, since the mild reading of a broken message is the worst one: a request whose id is not
-//! understood must not pass as a notification, for then the client waits forever. Nothing here recurses with
-//! the input's nesting: values stay raw text until somebody wants them.
+//! Classifying is strict, because reading a broken message leniently does harm: a request whose id is not
+//! understood must not pass as a notification, or the client waits forever. Nothing here recurses with the
+//! input's nesting: values stay raw text until they are read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use jsonrpsee::types::error::{
-    INVALID_REQUEST_CODE, OVERSIZED_REQUEST_CODE, PARSE_ERROR_CODE, TOO_BIG_BATCH_REQUEST_CODE,
-};
-use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::framing::BadFrame;
 use crate::id::RequestId;
+use crate::malformed::{MAX_ID_BYTES, Malformed};
 
-/// An id comes back with every notification of its request, and is remembered beyond its answer.
-const MAX_ID_BYTES: usize = 1024;
+/// Which deviations from JSON-RPC 2.0 a connection accepts. The default accepts none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strictness {
+    /// Whether batches are taken. If not, a batch is answered with one error -32600, and only the answers in it
+    /// are read.
+    pub takes_batches: bool,
+    /// Whether a request or notification must say `"jsonrpc": "2.0"`. If not, the member is not looked at.
+    pub requires_version: bool,
+}
+
+impl Default for Strictness {
+    fn default() -> Self {
+        Self { takes_batches: true, requires_version: true }
+    }
+}
 
 /// One frame, or one entry of a batch.
 #[derive(Debug)]
@@ -32,78 +42,34 @@ pub(crate) enum Message<'a> {
         method: String,
         params: Option<&'a RawValue>,
     },
-    /// An answer to a request that this side never made.
-    Response,
-    /// Never empty, and no batch among its entries.
+    /// An answer to a request of ours, well-formed or not. It is never answered.
+    Answer(Answer<'a>),
+    /// Only an id. If a request of ours with this id is pending, it is the answer of a JavaScript client whose result
+    /// is `undefined`, which stands for `null`; else it is invalid.
+    NullAnswer {
+        id: RequestId,
+        error: Malformed,
+    },
+    /// Never empty, and without batches among its entries.
     Batch(Vec<Message<'a>>),
-    /// To be answered with the error, under the id where it could be told.
+    /// To be answered with `error`, under the id if one can be told.
     Invalid {
         id: Option<RequestId>,
         error: Malformed,
     },
 }
 
-/// The rule that a message breaks.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Malformed {
-    #[error(transparent)]
-    Frame(#[from] BadFrame),
-    #[error("message must be UTF-8: {0}")]
-    Utf8(std::str::Utf8Error),
-    #[error("message must be JSON: {0}")]
-    Json(serde_json::Error),
-    #[error("message must be an object or an array of objects, got {got}")]
-    NotAnObject { got: &'static str },
-    #[error("batch must have at least one entry")]
-    EmptyBatch,
-    #[error("batch must have at most {limit} entries, got {got}")]
-    BatchTooLarge { limit: usize, got: usize },
-    #[error("message is not a request: {0}")]
-    Members(serde_json::Error),
-    #[error("`jsonrpc` must be \"2.0\"{}", got(.0.as_deref()))]
-    Version(Option<String>),
-    #[error("`method` must be a string{}", got(.0.as_deref()))]
-    Method(Option<String>),
-    #[error("`params` must be an object or an array, got {0}")]
-    Params(&'static str),
-    #[error("`id` must be a string or a number, got {0}")]
-    Id(&'static str),
-    #[error("`id` must have at most {MAX_ID_BYTES} bytes, got {0}")]
-    IdTooLong(usize),
-    #[error("message must not have both `method` and `{0}`")]
-    RequestAndResponse(&'static str),
-    #[error("request `{0}` is still in flight")]
-    DuplicateId(RequestId),
+/// The members of an answer, as written. A member that is given twice counts as absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answer<'a> {
+    pub(crate) id: Option<&'a RawValue>,
+    pub(crate) result: Option<&'a RawValue>,
+    pub(crate) error: Option<&'a RawValue>,
 }
 
-impl Malformed {
-    fn code(&self) -> i32 {
-        match self {
-            Malformed::Frame(BadFrame::TooLarge { .. }) => OVERSIZED_REQUEST_CODE,
-            Malformed::Frame(_) | Malformed::Utf8(_) | Malformed::Json(_) => PARSE_ERROR_CODE,
-            Malformed::BatchTooLarge { .. } => TOO_BIG_BATCH_REQUEST_CODE,
-            _ => INVALID_REQUEST_CODE,
-        }
-    }
-
-    pub(crate) fn to_error(&self) -> ErrorObjectOwned {
-        let data = match self {
-            Malformed::Frame(BadFrame::TooLarge { limit }) => {
-                Some(serde_json::json!({ "max_frame_bytes": limit }))
-            }
-            Malformed::BatchTooLarge { limit, .. } => Some(serde_json::json!({ "max_batch_entries": limit })),
-            _ => None,
-        };
-        ErrorObject::owned(self.code(), self.to_string(), data)
-    }
-}
-
-fn got(value: Option<&str>) -> String {
-    value.map_or_else(|| ", got none".to_owned(), |value| format!(", got {value}"))
-}
-
-/// Tells what `frame` is. A batch may have up to `max_batch_entries`.
-pub(crate) fn classify(frame: &[u8], max_batch_entries: usize) -> Message<'_> {
+/// Tells what `frame` is. A batch may have up to `max_batch_entries`; it is classified even where `strictness`
+/// takes none, for the answers in it.
+pub(crate) fn classify(frame: &[u8], max_batch_entries: usize, strictness: Strictness) -> Message<'_> {
     let invalid = |error| Message::Invalid { id: None, error };
     let text = match std::str::from_utf8(frame) {
         Ok(text) => text,
@@ -114,39 +80,53 @@ pub(crate) fn classify(frame: &[u8], max_batch_entries: usize) -> Message<'_> {
         Err(error) => return invalid(Malformed::Json(error)),
     };
     if kind(raw) != "an array" {
-        return classify_entry(raw);
+        return classify_entry(raw, strictness);
     }
     match EntriesUpTo(max_batch_entries).deserialize(&mut serde_json::Deserializer::from_str(raw.get())) {
         Ok(Entries { n_entries: 0, .. }) => invalid(Malformed::EmptyBatch),
         Ok(Entries { n_entries, .. }) if n_entries > max_batch_entries => {
-            invalid(Malformed::BatchTooLarge { limit: max_batch_entries, got: n_entries })
+            invalid(if strictness.takes_batches {
+                Malformed::BatchTooLarge { limit: max_batch_entries, got: n_entries }
+            } else {
+                Malformed::Batch
+            })
         }
-        Ok(Entries { kept, .. }) => Message::Batch(kept.into_iter().map(classify_entry).collect()),
+        Ok(Entries { kept, .. }) => {
+            Message::Batch(kept.into_iter().map(|entry| classify_entry(entry, strictness)).collect())
+        }
         Err(error) => invalid(Malformed::Json(error)),
     }
 }
 
-fn classify_entry(raw: &RawValue) -> Message<'_> {
+fn classify_entry(raw: &RawValue, strictness: Strictness) -> Message<'_> {
     if kind(raw) != "an object" {
         return Message::Invalid { id: None, error: Malformed::NotAnObject { got: kind(raw) } };
     }
     let members: Members<'_> = match serde_json::from_str(raw.get()) {
         Ok(members) => members,
+        Err(_) if is_answer_with_repeated_members(raw) => return Message::Answer(Answer::default()),
         Err(error) => return Message::Invalid { id: None, error: Malformed::Members(error) },
     };
+    if let Some(answer) = members.answer() {
+        return Message::Answer(answer);
+    }
     if let Some(raw) = members.id
         && raw.get().len() > MAX_ID_BYTES
     {
         return Message::Invalid { id: None, error: Malformed::IdTooLong(raw.get().len()) };
     }
     let id = members.id.and_then(RequestId::from_raw);
-    match members.into_message(id.clone()) {
-        Ok(message) => message,
-        Err(error) => Message::Invalid { id, error },
+    let is_only_an_id = members.is_only_an_id();
+    match (members.into_message(id.clone(), strictness), id) {
+        (Ok(message), _) => message,
+        (Err(error @ Malformed::Method(None)), Some(id)) if is_only_an_id => {
+            Message::NullAnswer { id, error }
+        }
+        (Err(error), id) => Message::Invalid { id, error },
     }
 }
 
-/// The members that mean something; a repeated one is an error, others are passed over.
+/// The members that mean something; a repeated one is an error, others are ignored.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -168,21 +148,34 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// Whether an object whose members cannot be read is an answer all the same, which must not be answered.
+fn is_answer_with_repeated_members(raw: &RawValue) -> bool {
+    serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()).is_ok_and(|members| {
+        !members.contains_key("method") && (members.contains_key("result") || members.contains_key("error"))
+    })
+}
+
 impl<'a> Members<'a> {
-    fn into_message(self, id: Option<RequestId>) -> Result<Message<'a>, Malformed> {
-        let answer = self.result.map(|_| "result").or(self.error.map(|_| "error"));
-        let method = match (self.method, answer) {
-            (None, Some(_)) => return Ok(Message::Response),
-            (Some(_), Some(answer)) => return Err(Malformed::RequestAndResponse(answer)),
-            (method, None) => method,
-        };
-        if text_of(self.jsonrpc).as_deref() != Some("2.0") {
+    fn answer(&self) -> Option<Answer<'a>> {
+        let is_answer = self.method.is_none() && (self.result.is_some() || self.error.is_some());
+        is_answer.then_some(Answer { id: self.id, result: self.result, error: self.error })
+    }
+
+    fn is_only_an_id(&self) -> bool {
+        self.method.is_none() && self.params.is_none()
+    }
+
+    fn into_message(self, id: Option<RequestId>, strictness: Strictness) -> Result<Message<'a>, Malformed> {
+        if let Some(answer) = self.result.map(|_| "result").or(self.error.map(|_| "error")) {
+            return Err(Malformed::RequestAndAnswer(answer));
+        }
+        if strictness.requires_version && text_of(self.jsonrpc).as_deref() != Some("2.0") {
             return Err(Malformed::Version(self.jsonrpc.map(excerpt)));
         }
-        let Some(method) = text_of(method) else {
-            return Err(Malformed::Method(method.map(excerpt)));
+        let Some(method) = text_of(self.method) else {
+            return Err(Malformed::Method(self.method.map(excerpt)));
         };
-        // `null` is what some clients send for "none".
+        // Some clients send `null` for absent params.
         let params = self.params.filter(|raw| kind(raw) != "null");
         if let Some(raw) = params
             && !matches!(kind(raw), "an object" | "an array")
@@ -202,7 +195,7 @@ fn text_of(raw: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(raw?.get()).ok()
 }
 
-/// What a JSON value is, for error messages.
+/// The type of a JSON value, for error messages.
 pub(crate) fn kind(raw: &RawValue) -> &'static str {
     match raw.get().trim_ascii_start().as_bytes().first() {
         Some(b'{') => "an object",
@@ -214,19 +207,19 @@ pub(crate) fn kind(raw: &RawValue) -> &'static str {
     }
 }
 
-/// A small value as it is written, a large one by its kind.
+/// A small value as it is written, a large one by its type.
 fn excerpt(raw: &RawValue) -> String {
     const MAX_BYTES: usize = 40;
     if raw.get().len() <= MAX_BYTES { raw.get().to_owned() } else { kind(raw).to_owned() }
 }
 
-/// The entries of a batch, no more of them kept than are allowed.
+/// The entries of a batch: all are counted, and as many kept as are allowed.
 struct Entries<'a> {
     kept: Vec<&'a RawValue>,
     n_entries: usize,
 }
 
-/// Reads [`Entries`], keeping so many.
+/// Reads [`Entries`], keeping at most this number.
 struct EntriesUpTo(usize);
 
 impl<'de> DeserializeSeed<'de> for EntriesUpTo {

@@ -1,8 +1,7 @@
-//! What the client says without waiting for an answer.
+//! Handlers of the client's notifications.
 //!
-//! Handlers run one after the other in the order of the input, between the requests before and those behind them,
-//! so they must be quick. `$/cancelRequest` is handled here; a notification that nobody handles is ignored, as
-//! JSON-RPC has it.
+//! They run one after the other in the reader, in the order of the input, so they must be quick. `$/cancelRequest`
+//! is handled here; a notification without a handler is ignored, as JSON-RPC requires.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,17 +20,17 @@ const CANCEL_REQUEST: &str = "$/cancelRequest";
 
 type Handler = Box<dyn Fn(&Params<'_>, &Handle) + Send + Sync>;
 
-/// Handlers of client notifications, by method.
+/// Handlers of the client's notifications, by method.
 #[derive(Default)]
 pub struct Notifications(HashMap<&'static str, Handler>);
 
 impl Notifications {
-    /// `$/cancelRequest` only.
+    /// Handles `$/cancelRequest` only.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a handler, in place of an older one for the same method.
+    /// Adds the handler of a method, replacing an earlier one.
     #[must_use]
     pub fn on(
         mut self,
@@ -52,7 +51,7 @@ impl Notifications {
                 tracing::error!(method, "handler of a notification panicked");
             }
         } else {
-            tracing::debug!(method, "notification ignored: nobody handles it");
+            tracing::debug!(method, "notification ignored: it has no handler");
         }
     }
 }

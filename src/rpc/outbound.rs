@@ -1,8 +1,8 @@
-//! The way out: one bounded queue, and one task that owns the output.
+//! The output: one bounded queue of messages, and one task that writes them.
 //!
-//! What waits to be written, or for room in the queue, is counted in bytes, so that the reader can leave off reading.
-//! Everything a connection says goes through this queue in the order it was said, so a notification sent before a
-//! response is read before it. Nothing is written before the client's first frame, which decides the framing.
+//! Everything that a connection sends goes through this queue in the order in which it was sent, so a notification
+//! sent before a response arrives before it. What waits to be written, or for room in the queue, is counted in bytes,
+//! so that the reader can pause. Nothing is written before the client's first frame, which decides the framing.
 
 use std::io;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use tokio_util::bytes::BytesMut;
 
 use crate::framing::Framing;
 
-/// Messages that are written and flushed together when they are waiting anyway.
+/// The most waiting messages that are written and flushed together.
 const MAX_MESSAGES_PER_WRITE: usize = 64;
-/// Larger ones are written in several goes.
+/// More bytes than this are written in several steps.
 const MAX_BYTES_PER_WRITE: usize = 256 * 1024;
-/// A buffer grown by one large message is not kept beyond this.
+/// A buffer that one large message made larger than this is not kept.
 const MAX_KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// The output is closed, or the connection has ended: nothing more can be said.
+/// The output is closed, or the connection has ended: nothing more can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("connection is closed")]
 pub struct Closed;
@@ -32,7 +32,7 @@ pub struct Closed;
 pub enum NotifyError {
     #[error(transparent)]
     Closed(#[from] Closed),
-    /// Only where the caller does not wait for room.
+    /// The queue is full; only from the methods that do not wait.
     #[error("client is not reading: the queue of messages is full")]
     Full,
     /// The request that the notification belongs to has been answered.
@@ -62,23 +62,23 @@ impl Drop for Counted {
     }
 }
 
-/// All that has not been written yet.
+/// Counts what has not been written yet.
 #[derive(Debug, Default)]
 struct Backlog {
     n_bytes: AtomicUsize,
-    /// How often something was written, since the start.
+    /// The number of writes since the start.
     n_writes: AtomicUsize,
     less: Notify,
 }
 
-/// Puts messages into the queue.
+/// The sending end of the queue. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbound {
     sender: mpsc::Sender<Item>,
     backlog: Arc<Backlog>,
 }
 
-/// The queue's other end, for [`write_all`].
+/// The receiving end of the queue, for [`write_all`].
 #[derive(Debug)]
 pub(crate) struct Queue {
     receiver: mpsc::Receiver<Item>,
@@ -92,11 +92,12 @@ pub(crate) fn queue(capacity: usize) -> (Outbound, Queue) {
 }
 
 impl Outbound {
-    /// Waits for room. `message` is valid JSON.
+    /// Queues `message`, which must be valid JSON; waits for room.
     pub(crate) async fn send(&self, message: String) -> Result<(), Closed> {
         self.sender.send(self.counted(message)).await.map_err(|_| Closed)
     }
 
+    /// As [`send`](Self::send), but fails where it would have to wait.
     pub(crate) fn try_send(&self, message: String) -> Result<(), NotifyError> {
         self.sender.try_send(self.counted(message)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotifyError::Full,
@@ -104,7 +105,7 @@ impl Outbound {
         })
     }
 
-    /// Asks the writer to end behind what is in the queue now.
+    /// Tells the writer to end after what is in the queue now.
     pub(crate) async fn close(&self) -> Result<(), Closed> {
         self.sender.send(Item::Close).await.map_err(|_| Closed)
     }
@@ -120,7 +121,7 @@ impl Outbound {
         }
     }
 
-    /// How often something was written since the start.
+    /// The number of writes since the start; tells whether the client reads.
     pub(crate) fn n_writes(&self) -> usize {
         self.backlog.n_writes.load(Ordering::Relaxed)
     }
@@ -131,8 +132,8 @@ impl Outbound {
     }
 }
 
-/// Writes what comes out of the queue until it is closed, then flushes. The framing is the one known when a
-/// message is written; if input ends before any is known, it is lines.
+/// Writes the queue's messages until it is closed, then flushes. The framing is the one known when a message is
+/// written; if input ends before any is known, it is lines.
 pub(crate) async fn write_all(
     mut queue: Queue,
     mut output: impl AsyncWrite + Unpin,
@@ -140,7 +141,7 @@ pub(crate) async fn write_all(
 ) -> io::Result<()> {
     let mut items = Vec::with_capacity(MAX_MESSAGES_PER_WRITE);
     let mut buffer = BytesMut::new();
-    // The sender lives as long as input is read.
+    // Fails when input has ended without a frame.
     let _ = framing.wait_for(Option::is_some).await;
     while queue.receiver.recv_many(&mut items, MAX_MESSAGES_PER_WRITE).await > 0 {
         let framing = framing.borrow().unwrap_or(Framing::Lines);
@@ -174,13 +175,22 @@ pub(crate) async fn write_all(
     Ok(())
 }
 
-/// A notification as text. Its `params` serialize to an object or an array.
+/// The text of a notification. `params` must serialize to an object or an array.
 pub(crate) fn notification(method: &str, params: &impl Serialize) -> Result<String, serde_json::Error> {
-    #[derive(Serialize)]
-    struct Notification<'a, P> {
-        jsonrpc: &'a str,
-        method: &'a str,
-        params: &'a P,
-    }
-    serde_json::to_string(&Notification { jsonrpc: "2.0", method, params })
+    serde_json::to_string(&Call { jsonrpc: "2.0", id: None, method, params })
+}
+
+/// The text of a request to the client. `params` must serialize to an object or an array.
+pub(crate) fn request(id: u64, method: &str, params: &impl Serialize) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&Call { jsonrpc: "2.0", id: Some(id), method, params })
+}
+
+/// A request, or without an id a notification.
+#[derive(Serialize)]
+struct Call<'a, P> {
+    jsonrpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    method: &'a str,
+    params: &'a P,
 }

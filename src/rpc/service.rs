@@ -1,10 +1,13 @@
-//! From a request to its response: the method registry's callbacks, called so that each request is answered once.
+//! From a request to its response: calls the registry's handlers so that each request is answered exactly once.
 //!
 //! jsonrpsee brings the registry and the error model. Its own services are not used: they know only ids that fit
-//! a `u64`, run batches one after the other, and leave a request unanswered when its handler panics. Callbacks are
-//! called without an id; the client's goes round their answer as it was written.
+//! a `u64`, run the entries of a batch one after the other, and leave a request unanswered if its handler panics.
+//! Handlers are called without an id; their answer gets the client's id as it was written.
 
+use std::fmt::Display;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll, Waker};
 
 use jsonrpsee::types::error::{
     CALL_EXECUTION_FAILED_CODE, INTERNAL_ERROR_CODE, METHOD_NOT_FOUND_CODE, SERVER_IS_BUSY_CODE,
@@ -19,46 +22,60 @@ use tokio_util::sync::CancellationToken;
 use crate::handle::{Handle, RequestContext};
 use crate::id::RequestId;
 use crate::in_flight::Ticket;
-use crate::message::Malformed;
+use crate::malformed::Malformed;
 use crate::params::meant;
 
+/// What is needed to answer the requests of one connection.
 #[derive(Debug)]
 pub(crate) struct Service {
-    pub(crate) methods: Methods,
     pub(crate) connection: Handle,
     pub(crate) max_in_flight: usize,
-    /// Cancelled when handlers have had their time to end.
+    /// Cancelled when the handlers' time to end is over.
     pub(crate) abandoned: CancellationToken,
 }
 
-/// What becomes of a request when it is read.
+/// A request that has been read.
 pub(crate) enum Begun {
-    /// Refused: the response is here.
+    /// It was refused with this response.
     Answered(String),
     Running(Call),
 }
 
-/// A request whose handler runs.
+/// A request whose handler has begun.
 pub(crate) struct Call {
     ticket: Ticket,
-    handler: JoinHandle<MethodResponse>,
+    handler: Handler,
     abandoned: CancellationToken,
     refusal: Handle,
 }
 
+/// How far a handler has come.
+enum Handler {
+    Ended(MethodResponse),
+    Panicked,
+    /// It waits, in its own task, so that a panic ends nothing else and one that blocks can be abandoned.
+    Waiting(JoinHandle<MethodResponse>),
+}
+
 impl Service {
-    /// Enters a request in the table and starts its handler, or refuses it.
-    pub(crate) fn begin(&self, id: RequestId, method: &str, params: Option<&RawValue>) -> Begun {
+    /// Enters a request in the table and runs its handler up to its first wait, or refuses it.
+    pub(crate) fn begin(
+        &self,
+        methods: &Methods,
+        id: RequestId,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Begun {
         let refuse = |error: &ErrorObject<'_>| Begun::Answered(error_response(Some(&id), error));
         if self.connection.in_flight().contains(&id) {
-            // Not under the id: the client would take it for the answer to the request that runs.
+            // Not under the id: the client would take it for the answer to the running request.
             return Begun::Answered(error_response(None, &Malformed::DuplicateId(id).to_error()));
         }
         if let Some(error) = self.connection.refusal() {
             return refuse(&error);
         }
-        let Some(callback) = self.methods.method(method) else {
-            return refuse(&self.unknown_method(method));
+        let Some(callback) = methods.method(method) else {
+            return refuse(&unknown_method(methods, method));
         };
         if self.connection.in_flight().n_taken() >= self.max_in_flight {
             let limit = self.max_in_flight;
@@ -73,23 +90,36 @@ impl Service {
         let mut extensions = Extensions::new();
         extensions.insert(RequestContext::new(&ticket, self.connection.clone()));
         let params = Params::new(params.map(RawValue::get)).into_owned();
-        let handler = tokio::spawn(run(callback.clone(), params, extensions));
+        let handler = Handler::begin(call(callback.clone(), params, extensions));
         let (abandoned, refusal) = (self.abandoned.clone(), self.connection.clone());
         Begun::Running(Call { ticket, handler, abandoned, refusal })
     }
+}
 
-    fn unknown_method(&self, method: &str) -> ErrorObjectOwned {
-        const MAX_CHARS: usize = 60;
-        let hint = meant(method, self.methods.method_names())
-            .map(|meant| format!("\nhint: did you mean `{meant}`?"));
-        let method: String = method.chars().take(MAX_CHARS).collect();
-        let message = format!("unknown method `{method}`{}", hint.unwrap_or_default());
-        ErrorObject::owned(METHOD_NOT_FOUND_CODE, message, None::<()>)
+impl Handler {
+    /// Polls a handler once, here, so that what it does before its first wait is done when this returns.
+    fn begin(handler: impl Future<Output = MethodResponse> + Send + 'static) -> Self {
+        let mut handler = Box::pin(handler);
+        // The waker may do nothing: a handler that waits is polled again at once, by its task.
+        let mut context = Context::from_waker(Waker::noop());
+        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut context))) {
+            Ok(Poll::Ready(response)) => Handler::Ended(response),
+            Ok(Poll::Pending) => Handler::Waiting(tokio::spawn(handler)),
+            Err(_) => Handler::Panicked,
+        }
     }
 }
 
-/// Runs a handler. Its own task, so that a panic ends nothing else.
-fn run(
+fn unknown_method(methods: &Methods, method: &str) -> ErrorObjectOwned {
+    const MAX_CHARS: usize = 60;
+    let hint = meant(method, methods.method_names()).map(|meant| format!("\nhint: did you mean `{meant}`?"));
+    let method: String = method.chars().take(MAX_CHARS).collect();
+    let message = format!("unknown method `{method}`{}", hint.unwrap_or_default());
+    ErrorObject::owned(METHOD_NOT_FOUND_CODE, message, None::<()>)
+}
+
+/// Calls a handler.
+fn call(
     callback: MethodCallback,
     params: Params<'static>,
     extensions: Extensions,
@@ -101,7 +131,7 @@ fn run(
             MethodCallback::Async(call) => {
                 call(Id::Null, params, ConnectionId(0), max_response_bytes, extensions).await
             }
-            // Notifications with a life of their own have no place here: they belong to their request.
+            // A notification belongs to its request here, and cannot outlive it.
             MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_) => {
                 let error =
                     ErrorObject::borrowed(METHOD_NOT_FOUND_CODE, "subscriptions are not supported", None);
@@ -112,30 +142,36 @@ fn run(
 }
 
 impl Call {
-    /// Waits for the handler. Whatever it does, there is one response, and the ticket to send it by.
+    /// Waits for the handler. There is one response in any case, and the ticket with which to send it.
     pub(crate) async fn response(self) -> (Ticket, String) {
-        let Self { ticket, mut handler, abandoned, refusal } = self;
-        let id = Some(ticket.id());
-        let response = tokio::select! {
-            biased;
-            outcome = &mut handler => match outcome {
-                Ok(response) => with_id(ticket.id(), &response),
-                Err(error) => {
-                    tracing::error!(id = %ticket.id(), %error, "handler of a request failed");
-                    error_response(id, &internal("handler of the request panicked"))
+        let Self { ticket, handler, abandoned, refusal } = self;
+        let id = ticket.id();
+        let response = match handler {
+            Handler::Ended(response) => with_id(id, &response),
+            Handler::Panicked => panicked(id, &"it panicked before it first waited"),
+            Handler::Waiting(mut task) => tokio::select! {
+                biased;
+                outcome = &mut task => match outcome {
+                    Ok(response) => with_id(id, &response),
+                    Err(error) => panicked(id, &error),
+                },
+                () = abandoned.cancelled() => {
+                    task.abort();
+                    let error = refusal.refusal().unwrap_or_else(|| {
+                        let message = "connection ended before the request was done";
+                        ErrorObject::owned(CALL_EXECUTION_FAILED_CODE, message, None::<()>)
+                    });
+                    error_response(Some(id), &error)
                 }
             },
-            () = abandoned.cancelled() => {
-                handler.abort();
-                let error = refusal.refusal().unwrap_or_else(|| {
-                    let message = "connection ended before the request was done";
-                    ErrorObject::owned(CALL_EXECUTION_FAILED_CODE, message, None::<()>)
-                });
-                error_response(id, &error)
-            }
         };
         (ticket, response)
     }
+}
+
+fn panicked(id: &RequestId, error: &dyn Display) -> String {
+    tracing::error!(%id, %error, "handler of a request failed");
+    error_response(Some(id), &internal("handler of the request panicked"))
 }
 
 fn internal(message: &str) -> ErrorObject<'_> {
@@ -171,7 +207,7 @@ fn with_id(id: &RequestId, response: &MethodResponse) -> String {
         Ok(Answer { error: Some(error), .. }) => {
             Response { jsonrpc: "2.0", id: Some(id), result: None, error: Some(error) }.into_text()
         }
-        // A result of `null` reads as none.
+        // A result of `null` is read as `None`.
         Ok(Answer { result, error: None }) => {
             let result = Some(result.unwrap_or(RawValue::NULL));
             Response::<()> { jsonrpc: "2.0", id: Some(id), result, error: None }.into_text()
@@ -183,7 +219,7 @@ fn with_id(id: &RequestId, response: &MethodResponse) -> String {
     }
 }
 
-/// An error response; without an id where none could be told.
+/// An error response; without an id if none could be told.
 pub(crate) fn error_response(id: Option<&RequestId>, error: &ErrorObject<'_>) -> String {
     Response { jsonrpc: "2.0", id, result: None, error: Some(error) }.into_text()
 }

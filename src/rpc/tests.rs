@@ -1,7 +1,7 @@
 //! A whole connection, spoken to over a pipe in memory.
 //!
-//! [`Peer`] is a client at the level of bytes. Clocks are paused in these tests: when everybody waits, time jumps
-//! to the next deadline, so a hang fails at once and a grace period takes no time.
+//! [`Peer`] is a client at the level of bytes. Clocks are paused in most of these tests: when all tasks wait, time
+//! jumps to the next deadline, so a hang fails at once and a grace period takes no time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,8 +18,12 @@ use crate::framing::{Frame, FrameDecoder, Framing};
 use crate::*;
 
 mod back_pressure;
+mod choosing;
+mod connections;
 mod life_cycle;
+mod order;
 mod properties;
+mod requests;
 mod spec;
 mod traps;
 
@@ -48,7 +52,12 @@ impl Peer {
         framing: Framing,
         pipe_bytes: usize,
     ) -> Self {
-        let connection = Connection::new(methods, notifications, options);
+        let protocol = Protocol { methods: methods.into(), notifications, ..Protocol::default() };
+        Self::over(Connection::new(protocol, options), framing, pipe_bytes)
+    }
+
+    /// Speaks to `connection`, whose output goes through a pipe of this size.
+    fn over(connection: Connection, framing: Framing, pipe_bytes: usize) -> Self {
         let handle = connection.handle();
         let (to, input) = tokio::io::duplex(PIPE_BYTES);
         let (output, from) = tokio::io::duplex(pipe_bytes);

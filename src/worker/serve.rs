@@ -11,7 +11,7 @@ use runabout_api::{
     ProgressParams, ProgressStage, ProgressUnit, StatusParams, WorkerState, methods as names,
 };
 use runabout_engine::{EngineOptions, JobError, LoadProgress, LoadStage, State};
-use runabout_rpc::{Connection, Handle, Options};
+use runabout_rpc::{Connection, Handle, Options, Protocol};
 use tokio::time::{Instant, timeout};
 
 use crate::cli::ServeArgs;
@@ -60,12 +60,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<i32> {
     )?;
     let session = Session::new(host, args.model.model, &options, held, args.max_queued, memory_limit_bytes);
     let session = Arc::new(session);
-    let connection = Connection::new(
-        methods::registry(Arc::clone(&session))?,
-        methods::notifications(Arc::clone(&session)),
-        options,
-    )
-    .hung_up_when(hang_up::stdin_closed());
+    let protocol = Protocol {
+        methods: methods::registry(Arc::clone(&session))?.into(),
+        notifications: methods::notifications(Arc::clone(&session)),
+        ..Protocol::default()
+    };
+    let connection = Connection::new(protocol, options).hung_up_when(hang_up::stdin_closed());
     let handle = connection.handle();
     tokio::spawn(announce(Arc::clone(&session), handle.clone()));
     tokio::spawn(warn_of_memory(Arc::clone(&session), handle.clone()));

@@ -12,7 +12,10 @@ fn told(message: &Message<'_>) -> String {
     match message {
         Message::Request { id, method, params: p } => format!("request {id} {method} {}", params(*p)),
         Message::Notification { method, params: p } => format!("notification {method} {}", params(*p)),
-        Message::Response => "response".to_owned(),
+        Message::Answer(Answer { id, .. }) => format!("answer {}", id.map_or("-", RawValue::get)),
+        Message::NullAnswer { id, error } => {
+            format!("null answer {id}, or invalid {}", error.to_error().code())
+        }
         Message::Batch(entries) => {
             format!("batch [{}]", entries.iter().map(told).collect::<Vec<_>>().join("; "))
         }
@@ -24,7 +27,11 @@ fn told(message: &Message<'_>) -> String {
 }
 
 fn check(text: &str, expected: &str) {
-    assert_eq!(told(&classify(text.as_bytes(), MAX_BATCH_ENTRIES)), expected, "{text}");
+    assert_eq!(
+        told(&classify(text.as_bytes(), MAX_BATCH_ENTRIES, Strictness::default())),
+        expected,
+        "{text}"
+    );
 }
 
 #[test]
@@ -70,7 +77,7 @@ fn what_is_no_request_is_invalid_under_its_id() {
     check(r#"{"jsonrpc":2.0,"id":1,"method":"m"}"#, "invalid 1 -32600");
     check(r#"{"id":"a","method":"m"}"#, r#"invalid "a" -32600"#);
     check(r#"{"jsonrpc":"2.0","id":1,"method":5}"#, "invalid 1 -32600");
-    check(r#"{"jsonrpc":"2.0","id":1}"#, "invalid 1 -32600");
+    check(r#"{"jsonrpc":"2.0","id":1,"params":{}}"#, "invalid 1 -32600");
     check(r#"{"jsonrpc":"2.0","id":1,"method":"m","result":0}"#, "invalid 1 -32600");
     check("{}", "invalid null -32600");
 }
@@ -88,14 +95,41 @@ fn what_is_no_json_is_a_parse_error() {
     {
         check(text, "invalid null -32700");
     }
-    assert_eq!(told(&classify(b"{\"jsonrpc\":\"2.0\xff\"}", 1)), "invalid null -32700");
+    assert_eq!(
+        told(&classify(b"{\"jsonrpc\":\"2.0\xff\"}", 1, Strictness::default())),
+        "invalid null -32700"
+    );
 }
 
 #[test]
-fn responses_are_told_apart() {
-    check(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#, "response");
-    check(r#"{"jsonrpc":"2.0","id":9,"result":null}"#, "response");
-    check(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"m"}}"#, "response");
+fn answers_are_told_apart_however_malformed_they_are() {
+    check(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#, "answer 9");
+    check(r#"{"jsonrpc":"2.0","id":9.0,"result":null}"#, "answer 9.0");
+    check(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"m"}}"#, "answer null");
+    check(r#"{"id":9,"result":1,"error":{}}"#, "answer 9");
+    check(r#"{"result":1}"#, "answer -");
+    check(r#"{"id":[1],"error":5}"#, "answer [1]");
+    check(r#"{"id":1,"id":2,"result":1}"#, "answer -");
+    check(r#"{"id":1,"error":1,"error":1}"#, "answer -");
+    let long_id = format!("{:?}", "x".repeat(MAX_ID_BYTES));
+    check(&format!(r#"{{"id":{long_id},"result":1}}"#), &format!("answer {long_id}"));
+}
+
+#[test]
+fn an_id_alone_may_be_the_answer_of_a_client_whose_result_is_undefined() {
+    check(r#"{"jsonrpc":"2.0","id":1}"#, "null answer 1, or invalid -32600");
+    check(r#"{"id":1}"#, "invalid 1 -32600");
+    check(r#"{"jsonrpc":"2.0","id":null}"#, "invalid null -32600");
+}
+
+#[test]
+fn the_version_is_not_looked_at_where_it_is_not_required() {
+    let lenient = Strictness { requires_version: false, ..Strictness::default() };
+    for version in ["", r#""jsonrpc":"1.0","#, r#""jsonrpc":null,"#] {
+        let text = format!(r#"{{{version}"id":1,"method":"m"}}"#);
+        assert_eq!(told(&classify(text.as_bytes(), 1, lenient)), "request 1 m -", "{text}");
+    }
+    assert_eq!(told(&classify(br#"{"id":1}"#, 1, lenient)), "null answer 1, or invalid -32600");
 }
 
 #[test]
@@ -125,7 +159,7 @@ fn deep_nesting_does_not_overflow_the_stack() {
 
 #[test]
 fn errors_name_what_was_expected_before_what_came() {
-    let text = |json: &str| match classify(json.as_bytes(), MAX_BATCH_ENTRIES) {
+    let text = |json: &str| match classify(json.as_bytes(), MAX_BATCH_ENTRIES, Strictness::default()) {
         Message::Invalid { error, .. } => error.to_string(),
         other => told(&other),
     };

@@ -26,6 +26,10 @@ fn counting() -> (RpcModule<()>, Arc<AtomicUsize>) {
     (module, n_calls)
 }
 
+fn protocol(methods: RpcModule<()>) -> Protocol {
+    Protocol { methods: methods.into(), ..Protocol::default() }
+}
+
 fn calls(n: usize, params: &str) -> String {
     let call = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"say","params":{params}}}"#) + "\n";
     (0..n).map(call).collect()
@@ -124,7 +128,7 @@ async fn a_cancel_is_heard_while_there_is_no_room_for_answers() {
 async fn closing_the_input_ends_a_connection_that_cannot_read_to_its_end() {
     let (module, _) = counting();
     let options = Options { max_in_flight: 4, max_queued_messages: 2, ..Options::default() };
-    let connection = Connection::new(module, Notifications::new(), options);
+    let connection = Connection::new(protocol(module), options);
     let (hang_up, hung_up) = oneshot::channel::<()>();
     let connection = connection.hung_up_when(async {
         let _ = hung_up.await;
@@ -148,7 +152,7 @@ async fn closing_the_input_ends_a_connection_that_cannot_read_to_its_end() {
 async fn what_was_said_before_the_input_was_closed_is_answered_to_a_client_that_reads() {
     let (module, _) = counting();
     let options = Options { max_in_flight: 4, max_queued_messages: 2, ..Options::default() };
-    let connection = Connection::new(module, Notifications::new(), options).hung_up_when(async {});
+    let connection = Connection::new(protocol(module), options).hung_up_when(async {});
     let (mut to, input) = tokio::io::duplex(PIPE_BYTES);
     let (output, from) = tokio::io::duplex(NARROW);
     let serving = tokio::spawn(connection.serve(input, output));

@@ -1,0 +1,56 @@
+//! What one connection speaks, and how it can be chosen by the client's first message.
+
+use jsonrpsee::Methods;
+use jsonrpsee::types::Params;
+use serde_json::value::RawValue;
+
+use crate::handle::Handle;
+use crate::message::{Message, Strictness};
+use crate::notifications::Notifications;
+
+/// What a connection speaks: which methods and notifications of the client it handles, and how strictly.
+#[derive(Debug, Default)]
+pub struct Protocol {
+    /// The client's requests. Each handler finds its [`RequestContext`](crate::RequestContext) in its extensions.
+    pub methods: Methods,
+    /// The client's notifications.
+    pub notifications: Notifications,
+    /// Which deviations from JSON-RPC 2.0 are accepted.
+    pub strictness: Strictness,
+}
+
+/// The first well-formed request or notification of a connection, by which its [`Protocol`] is chosen.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FirstMessage<'a> {
+    /// The method that the client names.
+    pub method: &'a str,
+    /// The params as written, an object or an array; `None` if absent or `null`.
+    pub params: Option<&'a RawValue>,
+    /// Whether it is a request; else it is a notification.
+    pub is_request: bool,
+}
+
+/// Chooses what a connection speaks.
+pub(crate) type Choose = Box<dyn FnOnce(&FirstMessage<'_>, &Handle) -> Protocol + Send>;
+
+impl<'a> FirstMessage<'a> {
+    /// The first well-formed request or notification in `message`, which may be a batch.
+    pub(crate) fn of(message: &'a Message<'_>) -> Option<Self> {
+        match message {
+            Message::Request { method, params, .. } => {
+                Some(Self { method, params: *params, is_request: true })
+            }
+            Message::Notification { method, params } => {
+                Some(Self { method, params: *params, is_request: false })
+            }
+            Message::Batch(entries) => entries.iter().find_map(Self::of),
+            Message::Answer(_) | Message::NullAnswer { .. } | Message::Invalid { .. } => None,
+        }
+    }
+
+    /// The params in the form that [`params::parse`](crate::params::parse) reads.
+    pub fn params(&self) -> Params<'a> {
+        Params::new(self.params.map(RawValue::get))
+    }
+}
