@@ -1,0 +1,197 @@
+//! Rules for one file at a time: length, header, name, and what its text may not contain.
+
+use std::path::Path;
+
+use crate::workspace::File;
+
+/// Stems of file names that say nothing about what the file holds.
+const EMPTY_NAMES: [&str; 8] = ["mod", "util", "utils", "common", "helper", "helpers", "types", "misc"];
+
+/// Where people's and machines' own folders lie. What comes next makes it the path of one machine.
+const FOLDERS_OF_A_MACHINE: [&str; 5] = ["/home/", "/root/", "/Users/", "/work/", "C:\\Users\\"];
+
+/// Hosts that an address may name: public documentation and model hubs, and this machine.
+/// A package index is never named: pip, npm and cargo know which one their user wants.
+const HOSTS: [&str; 12] = [
+    "127.0.0.1",
+    "localhost",
+    "arxiv.org",
+    "doc.rust-lang.org",
+    "docs.rs",
+    "github.com",
+    "huggingface.co",
+    "json-schema.org",
+    "microsoft.github.io",
+    "www.apache.org",
+    "www.jsonrpc.org",
+    "www.rfc-editor.org",
+];
+
+/// Hosts in tests of what reads addresses, besides those below `.example`.
+const HOSTS_IN_TESTS: [&str; 4] = ["a", "c", "evil", "mirror"];
+
+/// Files of Rust with more than `most` lines, but for `exceptions`; and exceptions that are none.
+pub(crate) fn too_long(files: &[File], most: usize, exceptions: &[(&str, &str)]) -> Vec<String> {
+    let is_long = |file: &&File| is_rust(file) && file.text.lines().count() > most;
+    let excepted = |path: &str| exceptions.iter().any(|(it, reason)| *it == path && !reason.is_empty());
+    let long = files.iter().filter(is_long).filter(|file| !excepted(&file.path)).map(|file| {
+        format!(
+            "{}: has {} lines, more than {most}; split it by what it holds",
+            file.path,
+            file.text.lines().count()
+        )
+    });
+    let idle = exceptions
+        .iter()
+        .filter(|(path, _)| !files.iter().filter(is_long).any(|file| file.path == *path))
+        .map(|(path, _)| format!("{path}: is listed as a long file, but is none"));
+    long.chain(idle).collect()
+}
+
+/// Files of Rust that do not open with `//!`.
+pub(crate) fn without_header(files: &[File]) -> Vec<String> {
+    let bare = files.iter().filter(|file| is_rust(file) && !file.text.starts_with("//! "));
+    bare.map(|file| format!("{}: does not open with `//!` and what the file is", file.path)).collect()
+}
+
+/// Files of Rust whose name says nothing.
+pub(crate) fn badly_named(files: &[File]) -> Vec<String> {
+    let stem = |file: &&File| {
+        file.path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).map(str::to_owned)
+    };
+    let bad = files.iter().filter(|file| stem(file).is_some_and(|stem| EMPTY_NAMES.contains(&stem.as_str())));
+    bad.map(|file| format!("{}: name it for what it holds; `foo/mod.rs` is `foo.rs` here", file.path))
+        .collect()
+}
+
+/// Places that name a folder which one machine or one person has.
+pub(crate) fn paths_of_a_machine(files: &[File]) -> Vec<String> {
+    let found = |line: &str| {
+        FOLDERS_OF_A_MACHINE.iter().any(|folder| {
+            line.match_indices(folder).any(|(at, _)| {
+                let before = line[..at].chars().next_back();
+                let after = line[at + folder.len()..].chars().next();
+                // Not in the middle of a longer path or address, and with something in it.
+                !before.is_some_and(|it| it.is_alphanumeric() || "._-~".contains(it))
+                    && after.is_some_and(|it| it.is_alphanumeric() || "._".contains(it))
+            })
+        })
+    };
+    lines_with(files, |line| found(line).then(|| "names a folder of one machine".to_owned()))
+}
+
+/// Places with an address whose host is not on the list.
+pub(crate) fn unknown_hosts(files: &[File]) -> Vec<String> {
+    let unknown = |line: &str| {
+        ["http://", "https://"].iter().find_map(|scheme| {
+            line.match_indices(scheme)
+                .map(|(at, _)| host(&line[at + scheme.len()..]))
+                .find(|host| !is_known(host))
+        })
+    };
+    lines_with(files, |line| {
+        unknown(line).map(|host| format!("names the host `{host}`, which is not on the list"))
+    })
+}
+
+/// The host at the start of the rest of an address; empty when code puts it in.
+fn host(rest: &str) -> String {
+    let authority: String =
+        rest.chars().take_while(|it| it.is_alphanumeric() || ".-_@".contains(*it)).collect();
+    authority.rsplit('@').next().unwrap_or_default().trim_end_matches('.').to_lowercase()
+}
+
+fn is_known(host: &str) -> bool {
+    host.is_empty()
+        || HOSTS.contains(&host)
+        || HOSTS_IN_TESTS.contains(&host)
+        // RFC 2606 keeps these for examples. Tests spell an attack with one of them inside another.
+        || host.split('.').any(|label| label == "example")
+}
+
+fn lines_with(files: &[File], fault: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let of_file = |file: &File| -> Vec<String> {
+        let lines = file.text.lines().enumerate();
+        lines.filter_map(|(at, line)| Some(format!("{}:{}: {}", file.path, at + 1, fault(line)?))).collect()
+    };
+    files.iter().flat_map(of_file).collect()
+}
+
+fn is_rust(file: &File) -> bool {
+    Path::new(&file.path).extension().is_some_and(|it| it == "rs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> [File; 1] {
+        [File { path: path.to_owned(), text: text.to_owned() }]
+    }
+
+    #[test]
+    fn a_long_file_is_a_fault_unless_it_is_excepted_with_a_reason() {
+        let long = file("src/a.rs", &"\n".repeat(11));
+        assert_eq!(
+            too_long(&long, 10, &[]),
+            ["src/a.rs: has 11 lines, more than 10; split it by what it holds"]
+        );
+        assert_eq!(too_long(&long, 10, &[("src/a.rs", "")]).len(), 1);
+        assert!(too_long(&long, 10, &[("src/a.rs", "a table")]).is_empty());
+        assert!(too_long(&long, 11, &[]).is_empty());
+    }
+
+    #[test]
+    fn an_exception_for_a_short_file_is_a_fault() {
+        let faults = too_long(&file("src/a.rs", "\n"), 10, &[("src/a.rs", "a table")]);
+        assert_eq!(faults, ["src/a.rs: is listed as a long file, but is none"]);
+    }
+
+    #[test]
+    fn a_file_without_a_header_is_a_fault() {
+        assert!(without_header(&file("a.rs", "//! What it is.\n")).is_empty());
+        assert!(without_header(&file("a.py", "pass\n")).is_empty());
+        assert_eq!(without_header(&file("a.rs", "//!\nuse b;\n")).len(), 1);
+        assert_eq!(without_header(&file("a.rs", "use b;\n//! Too late.\n")).len(), 1);
+    }
+
+    #[test]
+    fn a_name_that_says_nothing_is_a_fault() {
+        assert!(badly_named(&file("src/model.rs", "")).is_empty());
+        assert_eq!(badly_named(&file("src/model/mod.rs", "")).len(), 1);
+        assert_eq!(badly_named(&file("src/utils.rs", "")).len(), 1);
+    }
+
+    // The examples are put together here, or this file would be at fault itself.
+    #[test]
+    fn a_path_of_a_machine_is_a_fault() {
+        for folder in FOLDERS_OF_A_MACHINE {
+            let text = format!("first\nlet path = \"{folder}{}\";\n", "ann");
+            assert_eq!(paths_of_a_machine(&file("a.rs", &text)), ["a.rs:2: names a folder of one machine"]);
+        }
+    }
+
+    #[test]
+    fn a_path_in_a_longer_one_is_no_fault() {
+        for text in ["/srv/home/ann", "https://hub.example/work/item", "`/home/`", "/homes/ann"] {
+            assert!(paths_of_a_machine(&file("a.rs", text)).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_not_on_the_list_is_a_fault() {
+        for host in ["index.corp.net", "user@index.corp.net:8080", "artifacts", "docs.rs.corp.net"] {
+            let text = format!("see https:{}{host}/simple\n", "//");
+            assert_eq!(unknown_hosts(&file("a.md", &text)).len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_documentation_and_of_tests_are_no_fault() {
+        for text in
+            ["https://docs.rs/syn", "(http://localhost:80)", "https://hub.example.evil", "http://{storage}"]
+        {
+            assert!(unknown_hosts(&file("a.md", text)).is_empty(), "{text}");
+        }
+    }
+}
