@@ -1,15 +1,17 @@
-//! The prefix cache: slots whose sequences have ended, kept for the next prompt that begins alike.
+//! The prefix cache: slots whose sequences have ended, kept for the next prompt with the same beginning.
 //!
-//! A [`Slot`] is owned either by the cache (idle) or by the one sequence that checked it out, so that no two
-//! can write to it; what a running sequence holds can be copied. A ledger says which tokens a slot's KV really
-//! holds, whatever became of the sequence: finished, cancelled in prefill or superseded. What to reuse and
-//! what to evict is decided by the pure functions of [`policy`]; this file applies the decisions to the model.
+//! [`PrefixCache`] owns the idle [`Slot`]s. A sequence checks a slot out and gives it back when it ends; meanwhile others
+//! can copy what it holds. Pure functions decide which slot to take or copy (`choice`), what to move behind an edit
+//! (`moves`) and what to evict (`eviction`); this file applies their decisions to the model.
 
+mod choice;
+mod donor;
+mod eviction;
 mod limits;
-pub(crate) mod policy;
-mod reuse;
+mod moves;
+mod slot;
 
-use std::{cmp::Reverse, collections::VecDeque, mem, sync::Arc};
+use std::{cmp::Reverse, mem, sync::Arc};
 
 use runabout_text::TokenId;
 
@@ -17,120 +19,52 @@ use crate::{
     model::{LanguageModel, SlotId},
     status::CacheStatus,
 };
+use choice::{Choice, Owner, PrefixMatch, choose};
+pub(crate) use choice::{MIN_COPY, n_usable};
+pub(crate) use donor::Donor;
+use eviction::{IdleSlot, Retention, retentions};
 pub(crate) use limits::{CacheLimits, InUse};
-use policy::{Choice, Fate, Kept, Owner, Source};
-pub(crate) use reuse::Move;
+pub(crate) use moves::Move;
+use moves::find_moves;
+pub(crate) use slot::Slot;
 
-/// So many slots are searched for what a prompt has behind an edit: each search goes over the whole of both.
+/// How many slots are searched for tokens that a prompt has behind an edit; each search goes over the whole of both.
 const MAX_SEARCHED: usize = 4;
-
-/// A KV cache inside the model, with what it holds.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) id: SlotId,
-    pub(crate) ledger: Vec<TokenId>,
-    /// The document of the last prompt, if it had one.
-    document: Option<Arc<str>>,
-    /// The longest beginning that another sequence copied.
-    n_shared: usize,
-}
 
 /// What a sequence looks for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct CheckoutRequest<'a> {
     /// Never empty.
     pub(crate) prompt: &'a [TokenId],
     pub(crate) document: Option<&'a Arc<str>>,
+    /// What running sequences use already.
     pub(crate) in_use: InUse,
     /// Tokens that there is memory for beyond all that runs and this prompt.
     pub(crate) n_spare: usize,
 }
 
-/// What a sequence begins with.
+/// What a sequence starts with.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct CheckedOut {
+    /// Holds the beginning of the prompt.
     pub(crate) slot: Slot,
     /// Holds more of the prompt, further on.
     pub(crate) donor: Option<Donor>,
 }
 
-/// A slot that a sequence takes tokens from which stand elsewhere in its prompt.
-#[derive(Debug)]
-pub(crate) struct Donor {
-    pub(crate) slot: Slot,
-    /// Of its tokens so many are the beginning of the prompt.
-    n_alike: usize,
-    /// Those to come.
-    moves: VecDeque<Move>,
-    /// Whether somebody may come back for what it holds beyond those.
-    is_kept: bool,
-}
-
+/// The idle slots, and counts of how often they were of use.
 #[derive(Debug)]
 pub(crate) struct PrefixCache {
     /// Least recently used first.
     idle: Vec<Slot>,
     limits: CacheLimits,
     bytes_per_token: u64,
-    /// The least that is worth being moved; 0: nothing is.
+    /// The fewest tokens worth moving; 0: none are moved.
     n_min_reuse: usize,
     n_lookups: u64,
     n_hits: u64,
     n_tokens_asked: u64,
     n_tokens_found: u64,
-}
-
-impl Slot {
-    pub(crate) fn fresh(id: SlotId) -> Self {
-        Self { id, ledger: Vec::new(), document: None, n_shared: 0 }
-    }
-
-    fn as_source(&self, wanted: Wanted<'_>) -> Source {
-        let is_same = wanted.document.is_some() && self.document.as_ref() == wanted.document;
-        let owner = if is_same { Owner::SameDocument } else { Owner::Idle };
-        Source::measure(self.id, owner, &self.ledger, wanted.prompt)
-    }
-
-    fn cut(&mut self, model: &mut dyn LanguageModel, n_keep: usize) {
-        if n_keep < self.ledger.len() {
-            model.truncate_slot(self.id, n_keep);
-            self.ledger.truncate(n_keep);
-            self.n_shared = self.n_shared.min(n_keep);
-        }
-    }
-
-    /// Notes that its first `n_keep` tokens are the beginning of this prompt too, if that is another one.
-    fn lend(&mut self, n_keep: usize, prompt: &[TokenId]) {
-        if n_keep + 1 < prompt.len() {
-            self.n_shared = self.n_shared.max(n_keep);
-        }
-    }
-
-    /// A slot with a copy of the first `n_keep` tokens; `None` if the model cannot.
-    fn copy(&self, model: &mut dyn LanguageModel, n_keep: usize) -> Option<Self> {
-        let id = model
-            .copy_slot(self.id, n_keep)
-            .inspect_err(|error| tracing::warn!(%error, "a slot could not be copied"))
-            .ok()?;
-        Some(Self { ledger: self.ledger[..n_keep].to_vec(), ..Self::fresh(id) })
-    }
-}
-
-impl Donor {
-    /// The next that is to be taken from it.
-    pub(crate) fn next(&self) -> Option<Move> {
-        self.moves.front().copied()
-    }
-
-    /// How many tokens are to be taken from it.
-    pub(crate) fn n_to_move(&self) -> usize {
-        self.moves.iter().map(|it| it.n_tokens).sum()
-    }
-
-    /// The next has been taken.
-    pub(crate) fn advance(&mut self) {
-        self.moves.pop_front();
-    }
 }
 
 impl PrefixCache {
@@ -147,53 +81,57 @@ impl PrefixCache {
         }
     }
 
-    /// Whether all of `prompt` is held, by an idle slot, which then counts as just used, or by one in use. So
-    /// warming a warm prefix costs nothing and cuts nothing off.
-    pub(crate) fn covers(&mut self, prompt: &[TokenId], running: &[&mut Slot]) -> bool {
+    /// Whether a slot holds all of `prompt`: an idle one, which then counts as just used, or one that runs. So warming what
+    /// is warm already costs nothing and cuts nothing off.
+    pub(crate) fn covers<'a>(
+        &mut self,
+        prompt: &[TokenId],
+        mut running: impl Iterator<Item = &'a Slot>,
+    ) -> bool {
         if let Some(idx) = self.idle.iter().rposition(|slot| slot.ledger.starts_with(prompt)) {
             let slot = self.idle.remove(idx);
             self.idle.push(slot);
-        } else if !running.iter().any(|slot| slot.ledger.starts_with(prompt)) {
+        } else if !running.any(|slot| slot.ledger.starts_with(prompt)) {
             return false;
         }
         self.count_lookup(prompt.len(), prompt.len());
         true
     }
 
-    /// How much of `prompt` could be had from an idle slot.
+    /// How many tokens of `prompt` an idle slot could save, at best.
     pub(crate) fn n_usable(&self, prompt: &[TokenId]) -> usize {
-        self.idle.iter().map(|slot| policy::n_usable(&slot.ledger, prompt)).max().unwrap_or(0)
+        self.idle.iter().map(|slot| n_usable(&slot.ledger, prompt)).max().unwrap_or(0)
     }
 
-    /// A slot that holds as much of the beginning of the prompt as is to be had, and nothing else; all of it
-    /// but the last token at most. `running` are the slots that can be copied.
+    /// Checks a slot out that holds as much of the prompt's beginning as there is in any slot, and nothing else. It never
+    /// holds the prompt's last token, which is to be fed. `running`: slots that may be copied.
     pub(crate) fn checkout(
         &mut self,
         model: &mut dyn LanguageModel,
-        wanted: Wanted<'_>,
+        request: CheckoutRequest<'_>,
         running: &mut [&mut Slot],
-    ) -> Found {
-        let Wanted { prompt, document, in_use, .. } = wanted;
-        let of_idle = self.idle.iter().map(|slot| slot.as_source(wanted));
+    ) -> CheckedOut {
+        let CheckoutRequest { prompt, document, in_use, .. } = request;
+        let of_idle = self.idle.iter().map(|slot| match_idle(slot, request));
         let of_running =
-            running.iter().map(|slot| Source::measure(slot.id, Owner::Running, &slot.ledger, prompt));
-        let sources: Vec<Source> = of_idle.chain(of_running).collect();
-        let choice = policy::choose(&sources);
-        let donor = self.take_donor(model, wanted, choice.n_keep());
+            running.iter().map(|slot| PrefixMatch::measure(slot.id, Owner::Running, &slot.ledger, prompt));
+        let matches: Vec<PrefixMatch> = of_idle.chain(of_running).collect();
+        let choice = choose(&matches);
+        let donor = self.take_donor(model, request, choice.n_keep());
         let in_use = donor.as_ref().map_or(in_use, |it| in_use.and(model.slot_room(it.slot.id)));
-        let donated = donor.as_ref().filter(|it| it.n_alike >= choice.n_keep());
-        let found = match (donated, choice) {
-            (Some(donor), _) if donor.n_alike > 0 => donor.slot.copy(model, donor.n_alike),
+        let best_donor = donor.as_ref().filter(|it| it.n_prefix >= choice.n_keep());
+        let found = match (best_donor, choice) {
+            (Some(donor), _) if donor.n_prefix > 0 => donor.slot.copy(model, donor.n_prefix),
             (Some(_), _) | (None, Choice::Fresh) => None,
             (None, Choice::Take { slot, n_keep }) => self.take(slot).map(|mut slot| {
                 slot.cut(model, n_keep);
                 slot
             }),
             (None, Choice::Copy { slot, n_keep }) => match running.iter_mut().find(|it| it.id == slot) {
-                Some(lender) => {
+                Some(original) => {
                     self.trim(model, in_use.and(n_keep));
-                    lender.lend(n_keep, prompt);
-                    lender.copy(model, n_keep)
+                    original.note_copied(n_keep, prompt);
+                    original.copy(model, n_keep)
                 }
                 None => self.copy_idle(model, slot, (n_keep, prompt), in_use),
             },
@@ -201,36 +139,36 @@ impl PrefixCache {
         let slot = found.unwrap_or_else(|| Slot::fresh(model.open_slot()));
         let slot = Slot { document: document.cloned(), ..slot };
         self.count_lookup(prompt.len(), slot.ledger.len());
-        Found { slot, donor }
+        CheckedOut { slot, donor }
     }
 
-    /// The idle slot that has most of the prompt, behind the `n_keep` tokens that are to be had at its beginning, if
-    /// there is memory for both.
+    /// Takes the idle slot that holds most of the prompt at other positions, behind the `n_keep` tokens that are to be had
+    /// at its beginning; `None` if no slot does, or there is no memory for both slots.
     fn take_donor(
         &mut self,
         model: &mut dyn LanguageModel,
-        wanted: Wanted<'_>,
+        request: CheckoutRequest<'_>,
         n_keep: usize,
     ) -> Option<Donor> {
-        let Wanted { prompt, in_use, n_spare, .. } = wanted;
+        let CheckoutRequest { prompt, in_use, n_spare, .. } = request;
         if self.n_min_reuse == 0 {
             return None;
         }
-        let mut sources: Vec<(&Slot, Source)> =
-            self.idle.iter().rev().map(|slot| (slot, slot.as_source(wanted))).collect();
-        // Of equals the most recently used.
-        sources.sort_by_key(|(_, it)| Reverse((it.owner == Owner::SameDocument, it.n_usable)));
-        let (source, n_moved, moves) = sources
+        let mut matches: Vec<(&Slot, PrefixMatch)> =
+            self.idle.iter().rev().map(|slot| (slot, match_idle(slot, request))).collect();
+        // The sort is stable: of equals the most recently used comes first.
+        matches.sort_by_key(|(_, it)| Reverse((it.owner == Owner::SameDocument, it.n_usable)));
+        let (best, n_moved, moves) = matches
             .into_iter()
             .take(MAX_SEARCHED)
             .map(|(slot, it)| {
                 let starts = (it.n_usable, it.n_usable.max(n_keep));
-                let moves = reuse::moves(&slot.ledger, prompt, starts, self.n_min_reuse);
+                let moves = find_moves(&slot.ledger, prompt, starts, self.n_min_reuse);
                 (it, moves.iter().map(|it| it.n_tokens).sum::<usize>(), moves)
             })
             .filter(|(_, n_moved, _)| *n_moved > 0)
             .min_by_key(|(it, n_moved, _)| Reverse(it.n_usable.max(n_keep) + n_moved))?;
-        let mut slot = self.take(source.id)?;
+        let mut slot = self.take(best.id)?;
         let n_room = model.slot_room(slot.id);
         let with_both = in_use.and(n_room).and(prompt.len());
         self.trim(model, with_both);
@@ -238,19 +176,19 @@ impl PrefixCache {
             self.idle.push(slot);
             return None;
         }
-        if source.n_usable >= n_keep {
-            slot.lend(source.n_usable, prompt);
+        if best.n_usable >= n_keep {
+            slot.note_copied(best.n_usable, prompt);
         }
-        let is_kept = !source.with_moved(n_moved).may_be_taken();
-        Some(Donor { slot, n_alike: source.n_usable, moves: moves.into(), is_kept })
+        let is_kept = !best.with_moved(n_moved).may_be_taken();
+        Some(Donor { slot, n_prefix: best.n_usable, moves: moves.into(), is_kept })
     }
 
-    /// So many tokens of a prompt were moved to its slot.
+    /// Counts tokens of a prompt that were moved to its slot.
     pub(crate) fn count_moved(&mut self, n_tokens: usize) {
         self.n_tokens_found += n_tokens as u64;
     }
 
-    /// Takes back a donor, of which all was taken or nothing more is wanted.
+    /// Takes back a donor, of which everything was moved or nothing more is wanted.
     pub(crate) fn give_back_donor(&mut self, model: &mut dyn LanguageModel, donor: Donor) {
         if donor.is_kept || !donor.moves.is_empty() {
             self.give_back(model, donor.slot);
@@ -259,7 +197,7 @@ impl PrefixCache {
         }
     }
 
-    /// Copies an idle slot, or takes it where there is no room for both.
+    /// Copies an idle slot, or takes it where there is no memory for both.
     fn copy_idle(
         &mut self,
         model: &mut dyn LanguageModel,
@@ -267,17 +205,17 @@ impl PrefixCache {
         (n_keep, prompt): (usize, &[TokenId]),
         in_use: InUse,
     ) -> Option<Slot> {
-        let mut lender = self.take(id)?;
-        let with_both = in_use.and(model.slot_room(lender.id)).and(n_keep);
+        let mut original = self.take(id)?;
+        let with_both = in_use.and(model.slot_room(original.id)).and(n_keep);
         self.trim(model, with_both);
         if !self.is_within_limits(with_both) {
-            lender.cut(model, n_keep);
-            return Some(lender);
+            original.cut(model, n_keep);
+            return Some(original);
         }
-        lender.lend(n_keep, prompt);
-        let copy = lender.copy(model, n_keep);
-        // It was of use, if not to its own.
-        self.idle.push(lender);
+        original.note_copied(n_keep, prompt);
+        let copy = original.copy(model, n_keep);
+        // The original counts as just used.
+        self.idle.push(original);
         copy
     }
 
@@ -292,39 +230,39 @@ impl PrefixCache {
 
     /// Evicts idle slots until the limits hold, with what is `in_use` counted in.
     pub(crate) fn trim(&mut self, model: &mut dyn LanguageModel, in_use: InUse) {
-        let kept: Vec<Kept> = self
+        let idle: Vec<IdleSlot> = self
             .idle
             .iter()
-            .map(|slot| Kept {
+            .map(|slot| IdleSlot {
                 n_tokens: slot.ledger.len(),
                 room: model.slot_room(slot.id).max(slot.ledger.len()),
                 n_shared: slot.n_shared,
             })
             .collect();
-        let fates = policy::fates(&kept, in_use, self.limits, self.bytes_per_token);
-        for (mut slot, fate) in mem::take(&mut self.idle).into_iter().zip(fates) {
-            let left = match fate {
-                Fate::Kept => Some(slot),
-                Fate::Fitted => {
+        let retentions = retentions(&idle, in_use, self.limits, self.bytes_per_token);
+        for (mut slot, retention) in mem::take(&mut self.idle).into_iter().zip(retentions) {
+            let kept = match retention {
+                Retention::Keep => Some(slot),
+                Retention::Shrink => {
                     model.fit_slot(slot.id);
                     Some(slot)
                 }
-                Fate::CutTo(n_keep) => {
+                Retention::CutTo(n_keep) => {
                     slot.cut(model, n_keep);
                     model.fit_slot(slot.id);
                     Some(slot)
                 }
-                Fate::Evicted => {
+                Retention::Evict => {
                     tracing::debug!(slot = slot.id.0, n_tokens = slot.ledger.len(), "evicting a slot");
                     model.close_slot(slot.id);
                     None
                 }
             };
-            self.idle.extend(left);
+            self.idle.extend(kept);
         }
     }
 
-    /// `running` are the slots in use.
+    /// How full the cache is, with the slots in use, `running`.
     pub(crate) fn status<'a>(
         &'a self,
         model: &dyn LanguageModel,
@@ -364,7 +302,9 @@ impl PrefixCache {
     }
 }
 
-/// What these slots have memory for, together.
-pub(crate) fn in_use<'a>(model: &dyn LanguageModel, slots: impl Iterator<Item = &'a Slot>) -> InUse {
-    slots.fold(InUse::default(), |in_use, slot| in_use.and(model.slot_room(slot.id)))
+/// What an idle slot holds of a prompt.
+fn match_idle(slot: &Slot, request: CheckoutRequest<'_>) -> PrefixMatch {
+    let is_same = request.document.is_some() && slot.document.as_ref() == request.document;
+    let owner = if is_same { Owner::SameDocument } else { Owner::Idle };
+    PrefixMatch::measure(slot.id, owner, &slot.ledger, request.prompt)
 }

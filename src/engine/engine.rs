@@ -1,8 +1,8 @@
-//! The engine's handle and its thread.
+//! The engine's handle ([`Engine`]) and its thread.
 //!
-//! [`Engine::spawn`] starts the one thread that loads the model, owns it, and drops it; the model never
-//! leaves it. The handle is cheap to clone and never blocks on the model: it leaves things in the inbox and
-//! reads what the thread publishes. If the thread dies, every job, pending or to come, is told so.
+//! [`Engine::spawn`] starts the one thread that loads the model, owns it, and drops it. The handle is cheap to clone and
+//! never blocks on the model: it puts jobs and cancels in the inbox and reads what the thread publishes. If the thread
+//! dies, every pending and every later job fails with an error that says so.
 
 use std::{
     any::Any,
@@ -23,7 +23,7 @@ use crate::{
     stepper::Stepper,
 };
 
-/// One model on its thread. When the last clone is dropped the engine shuts down.
+/// A handle to one model on its thread. The engine shuts down when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Engine {
     handle: Arc<Handle>,
@@ -39,8 +39,8 @@ struct Handle {
 }
 
 impl Engine {
-    /// Starts the thread and returns at once; `load` runs on it, and may report how far it is. Fails only if
-    /// the system has no thread to give.
+    /// Starts the thread and returns at once. `load` runs on that thread and may report its progress. Fails only if the
+    /// system cannot start a thread.
     pub fn spawn<L>(options: EngineOptions, load: L) -> std::io::Result<Self>
     where
         L: FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<Loaded, LoadError> + Send + 'static,
@@ -61,45 +61,47 @@ impl Engine {
         Ok(Self { handle: Arc::new(Handle { inbox, status, state, memory_is_short, clock }) })
     }
 
-    /// Takes a job, while the model loads too. Whatever becomes of it, refusal included, is told on its own
-    /// channel.
+    /// Submits a job, which may be done while the model still loads. Everything that becomes of it, a refusal included, is
+    /// sent on its own channel.
     pub fn submit(&self, job: Job) -> JobId {
         self.handle.inbox.submit(job, self.handle.clock.as_ref())
     }
 
-    /// Ends a job with what it has: at once if it was not taken up yet, else before the next step. Its end is
-    /// told on its own channel; a job that has ended already is left alone.
+    /// Ends a job with the text it has: at once if the thread has not taken it in yet, else before the next step. Its end
+    /// is sent on its own channel. Does nothing if the job has ended already.
     pub fn cancel(&self, id: JobId, reason: CancelReason) {
         self.handle.inbox.cancel(id, reason, self.handle.clock.as_ref());
     }
 
+    /// Whether there is a model.
     pub fn state(&self) -> State {
         self.handle.state.borrow().clone()
     }
 
-    /// For waiting on changes. The channel closes when the thread has ended and the model is gone.
+    /// Watches the state. The channel closes when the thread has ended and the model is dropped.
     pub fn watch_state(&self) -> watch::Receiver<State> {
         self.handle.state.clone()
     }
 
-    /// For waiting on the moment when memory gets short; see [`Status::memory_is_short`].
+    /// Watches [`Status::memory_is_short`].
     pub fn watch_memory(&self) -> watch::Receiver<bool> {
         self.handle.memory_is_short.clone()
     }
 
+    /// How busy the engine is.
     pub fn status(&self) -> Status {
         let mut status = *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.n_waiting = self.handle.inbox.n_waiting();
         status
     }
 
-    /// Ends all work: running jobs as cancelled with what they have, waiting and later ones as
+    /// Ends all work: running jobs as cancelled with the text they have, waiting and later ones with
     /// [`JobError::ShuttingDown`]. Returns at once; see [`Engine::stopped`].
     pub fn shutdown(&self) {
         self.handle.inbox.close(JobError::ShuttingDown);
     }
 
-    /// Resolves when the thread has ended and the model is gone. A model that is still loading is loaded
+    /// Resolves when the thread has ended and the model is dropped. A model that is still loading is loaded to its end
     /// first.
     pub async fn stopped(&self) {
         let mut state = self.handle.state.clone();
@@ -113,7 +115,7 @@ impl Drop for Handle {
     }
 }
 
-/// The thread's side of what it shares with the handle.
+/// What the thread shares with the handle.
 struct EngineThread {
     inbox: Arc<Inbox>,
     status: Arc<Mutex<Status>>,
@@ -129,12 +131,12 @@ impl EngineThread {
         let mut report = |progress| {
             self.state.send_replace(State::Loading(progress));
         };
-        // Nothing that a panic may have left half done is looked at again: not the loader, and of the stepper
+        // After a panic nothing is used that it may have left in an inconsistent state: not the loader, and of the stepper
         // only the jobs, which get their last answer.
         let loaded = match catch_unwind(AssertUnwindSafe(|| load(&mut report))) {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(error)) => return self.fail(error.into()),
-            // Nothing has run on the model yet: the files are to blame, and the process stays to say so.
+            // Nothing has run on the model yet, so this is the fault of the files. The process stays and reports it.
             Err(panic) => {
                 let message = format!("loading ended in a panic: {}", panic_message(panic.as_ref()));
                 return self.fail(JobError::LoadFailed { message });
@@ -151,8 +153,8 @@ impl EngineThread {
             self.fail(error.clone());
             stepper.fail_all(&error);
         }
-        // The model goes before the state's channel closes, so that `stopped` can be relied on. A destructor
-        // that panics has nobody left to harm.
+        // The model is dropped before the state's channel closes, as `stopped` promises. If its destructor panics, there
+        // is no job left that could be affected.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(stepper)));
     }
 

@@ -1,107 +1,116 @@
-//! What callers leave for the engine's thread: jobs, cancels, and the wish to shut down.
+//! What callers leave for the engine's thread: jobs, cancels, and the request to shut down. See [`Inbox`].
 //!
-//! A queue under a lock rather than a channel, because a job may be taken back before the thread has looked
-//! at it. While the model loads, or a long step runs, a cancel of a job still in here is answered at once, on
-//! the caller's thread; so are refusals. The lock is never held while anything runs. Who waits is bounded,
-//! here and inside the engine together.
+//! It is a queue under a lock rather than a channel, because a job may be cancelled before the thread has seen it. While
+//! the model loads or a long step runs, a cancel of a job that is still in here is answered at once, on the caller's
+//! thread; so are refusals. The lock is never held while the model runs. The number of waiting jobs is bounded, here and
+//! inside the engine together.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     clock::Clock,
     job::{CancelReason, Job, JobError, JobId},
-    sequence::Waiting,
+    sequence::WaitingJob,
 };
 
+/// Jobs and cancels on their way to the engine's thread.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    left: Mutex<Left>,
-    something_came: Condvar,
+    contents: Mutex<Contents>,
+    /// Signalled when there is something new, the end included.
+    changed: Condvar,
     max_waiting: usize,
 }
 
 #[derive(Debug, Default)]
-struct Left {
-    jobs: Vec<Waiting>,
+struct Contents {
+    jobs: Vec<WaitingJob>,
     cancels: Vec<(JobId, CancelReason)>,
-    /// Jobs taken in by the engine that have no slot yet.
+    /// Jobs that the engine took in and that have no slot yet.
     n_waiting_inside: usize,
     n_submitted: u64,
     /// The answer to every job from now on.
     closed: Option<JobError>,
 }
 
-/// All that came since the last look, in order.
+/// What arrived since the last look, in order.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
-    pub(crate) jobs: Vec<Waiting>,
+    pub(crate) jobs: Vec<WaitingJob>,
     pub(crate) cancels: Vec<(JobId, CancelReason)>,
 }
 
 impl Inbox {
     pub(crate) fn new(max_waiting: usize) -> Self {
-        Self { left: Mutex::default(), something_came: Condvar::new(), max_waiting }
+        Self { contents: Mutex::default(), changed: Condvar::new(), max_waiting }
     }
 
+    /// Adds a job, or refuses it.
     pub(crate) fn submit(&self, job: Job, clock: &dyn Clock) -> JobId {
-        let mut left = self.lock();
-        let id = JobId(left.n_submitted);
-        left.n_submitted += 1;
-        let waiting = Waiting::new(id, job, clock.now());
-        let n_queued = left.n_waiting();
-        let refusal = match &left.closed {
+        let mut contents = self.lock();
+        let id = JobId(contents.n_submitted);
+        contents.n_submitted += 1;
+        let waiting = WaitingJob::new(id, job, clock.now());
+        let n_queued = contents.n_waiting();
+        let refusal = match &contents.closed {
             Some(error) => Some(error.clone()),
             None => (n_queued >= self.max_waiting).then_some(JobError::Overloaded { n_queued }),
         };
         if let Some(error) = refusal {
-            // It would have ended an older job, which is of no use any more.
-            let older = waiting.job.supersedes.as_ref().filter(|_| left.closed.is_none());
-            left.cancels.extend(older.map(|it| (it.job, CancelReason::Superseded)));
-            waiting.fail(error).tell();
-            self.something_came.notify_one();
+            // The older job that it would have replaced is of no use any more.
+            let older = waiting.job.supersedes.as_ref().filter(|_| contents.closed.is_none());
+            contents.cancels.extend(older.map(|it| (it.job, CancelReason::Superseded)));
+            waiting.fail(error).send();
+            self.changed.notify_one();
         } else {
-            left.jobs.push(waiting);
-            self.something_came.notify_one();
+            contents.jobs.push(waiting);
+            self.changed.notify_one();
         }
         id
     }
 
+    /// Ends a job that is still in here, or leaves the cancel for the thread.
     pub(crate) fn cancel(&self, id: JobId, reason: CancelReason, clock: &dyn Clock) {
-        let mut left = self.lock();
-        if let Some(idx) = left.jobs.iter().position(|waiting| waiting.id == id) {
-            left.jobs.remove(idx).finish(reason.into(), clock.now()).tell();
-        } else if left.closed.is_none() {
-            left.cancels.push((id, reason));
-            self.something_came.notify_one();
+        let mut contents = self.lock();
+        if let Some(idx) = contents.jobs.iter().position(|waiting| waiting.id == id) {
+            contents.jobs.remove(idx).finish(reason.into(), clock.now()).send();
+        } else if contents.closed.is_none() {
+            contents.cancels.push((id, reason));
+            self.changed.notify_one();
         }
     }
 
-    /// Answers with `error` what is in here and all that will come. The first reason stays.
+    /// Answers the jobs in here and all later ones with `error`, or with that of the first call.
     pub(crate) fn close(&self, error: JobError) {
-        let mut left = self.lock();
-        let error = left.closed.get_or_insert(error).clone();
-        for waiting in left.jobs.drain(..) {
-            waiting.fail(error.clone()).tell();
+        let mut contents = self.lock();
+        let error = contents.closed.get_or_insert(error).clone();
+        for waiting in contents.jobs.drain(..) {
+            waiting.fail(error.clone()).send();
         }
-        left.cancels.clear();
-        self.something_came.notify_one();
+        contents.cancels.clear();
+        self.changed.notify_one();
     }
 
-    /// All that came. `None` once the inbox is closed. With `wait`, blocks until there is something.
+    /// Takes what arrived; `None` once the inbox is closed. With `wait`, blocks until there is something.
     pub(crate) fn drain(&self, wait: bool) -> Option<Arrivals> {
-        let mut left = self.lock();
+        let mut contents = self.lock();
         if wait {
-            let idle =
-                |left: &mut Left| left.jobs.is_empty() && left.cancels.is_empty() && left.closed.is_none();
-            left = self.something_came.wait_while(left, idle).unwrap_or_else(PoisonError::into_inner);
+            let idle = |contents: &mut Contents| {
+                contents.jobs.is_empty() && contents.cancels.is_empty() && contents.closed.is_none()
+            };
+            contents = self.changed.wait_while(contents, idle).unwrap_or_else(PoisonError::into_inner);
         }
-        if left.closed.is_some() {
+        if contents.closed.is_some() {
             return None;
         }
-        left.n_waiting_inside += left.jobs.len();
-        Some(Arrivals { jobs: std::mem::take(&mut left.jobs), cancels: std::mem::take(&mut left.cancels) })
+        contents.n_waiting_inside += contents.jobs.len();
+        Some(Arrivals {
+            jobs: std::mem::take(&mut contents.jobs),
+            cancels: std::mem::take(&mut contents.cancels),
+        })
     }
 
+    /// Jobs without a slot, in here and inside the engine.
     pub(crate) fn n_waiting(&self) -> usize {
         self.lock().n_waiting()
     }
@@ -110,13 +119,13 @@ impl Inbox {
         self.lock().n_waiting_inside = n_waiting;
     }
 
-    /// A panic under the lock leaves nothing half done, so that a poisoned one is as good as any.
-    fn lock(&self) -> MutexGuard<'_, Left> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic under the lock leaves the contents consistent, so a poisoned lock can be used.
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Left {
+impl Contents {
     fn n_waiting(&self) -> usize {
         self.n_waiting_inside + self.jobs.len()
     }

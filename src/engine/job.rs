@@ -1,36 +1,40 @@
-//! What the engine is asked to do, and what it says while it does it.
+//! What the engine is asked to do ([`Job`]), and what it reports while it does it ([`Event`]).
 //!
-//! A [`Job`] is already checked: prompts are token ids, bounds hold. Everything that happens to it arrives as
-//! [`Event`]s on its own channel; the last one is always [`Event::Finished`] or [`Event::Failed`].
+//! A job is already validated: its prompt is token ids, and its bounds hold. Everything that happens to it arrives as
+//! events on its own channel; the last one is always [`Event::Finished`] or [`Event::Failed`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use runabout_text::{Healing, LineEnd, Rule, Rules, SamplingParams, TokenId};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::model::TokenLogprobs;
 
-/// Names an accepted job; unique for the life of the engine.
+/// Identifies a submitted job; unique for the life of the engine, and greater for a later job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
+/// Which jobs go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     Background,
-    /// Goes before all background work, at the next step.
+    /// Goes before all background jobs, from the next step on.
     Interactive,
 }
 
-/// How a text begins. Some tokenizers put a space before the first word of a text.
+/// Whether the generated text continues the prompt's. Some tokenizers put a space before the first word of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextStart {
-    /// A text for itself, a chat turn: that space is taken away again.
+    /// A text of its own, such as a chat turn: that space is removed.
     Fresh,
-    /// Goes on where the prompt stopped, a completion: the space is part of the text.
+    /// A text that continues where the prompt stopped, such as a completion: the space is part of the text.
     Continuing,
 }
 
-/// Accepted work.
+/// Work for the engine: one prompt, and how to continue it.
 #[derive(Debug)]
 pub struct Job {
     /// Never empty.
@@ -40,63 +44,68 @@ pub struct Job {
     pub end_tokens: Vec<TokenId>,
     /// Strings that end the text and are not part of it.
     pub stop: Vec<String>,
-    /// Rules that end the text, and cut it.
+    /// Rules that end the text and may cut it.
     pub rules: Option<Rules>,
-    /// What the first tokens must spell, of which nothing is part of the text.
+    /// The end of the prompt's text that the first tokens must spell again; it is not part of the generated text.
     pub healing: Option<Healing>,
     pub text_start: TextStart,
-    /// How the text's lines end, however they were drawn; `None`: as they were drawn. `stop` and `rules` know LF alone then.
+    /// The line end of the text, whatever the model draws; `None`: as drawn. With one, `stop` and `rules` see LF alone.
     pub line_end: Option<LineEnd>,
-    /// 0: prefill only, as `warm` does.
+    /// Tokens to generate at most. 0: prefill only, which warms the cache.
     pub max_tokens: usize,
-    /// From submission, waiting included; what there is by then is the result.
+    /// The time after which the job ends with the text it has, counted from submission.
     pub time_budget: Option<Duration>,
     pub priority: Priority,
-    /// `Some(n)`: log probabilities of each token and of the `n` most likely ones.
+    /// `Some(n)`: report the log probability of each token, and of the `n` most likely ones in its place.
     pub top_logprobs: Option<usize>,
-    /// Whether tokens may be guessed from the text itself and checked several at a time. The text is the same.
+    /// Whether tokens may be drafted and checked several at a time. That changes the speed, not the text.
     pub speculate: bool,
-    /// What is typed in. Its prompts replace one another in the cache.
+    /// The document that the prompt is made from. Prompts of one document replace each other in the cache.
     pub document: Option<Arc<str>>,
-    /// An earlier job that this one takes the place of.
+    /// An earlier job that this one replaces.
     pub supersedes: Option<Supersede>,
-    /// Unbounded, since the engine never waits for a client; bounded in fact by `max_tokens`.
+    /// Receives the job's events. Unbounded, since the engine never waits for a client; `max_tokens` bounds the number.
     pub events: UnboundedSender<Event>,
 }
 
 impl Job {
-    /// Leaves out of what a text may end with, or is drawn by, the tokens that the model has not, which never come. (A
-    /// prompt that has one is refused.)
-    pub(crate) fn forget_beyond(&mut self, vocabulary_size: usize) {
+    /// Removes tokens that the model does not have from the end tokens and sampling parameters: they are never drawn. (A
+    /// prompt that contains one is refused.)
+    pub(crate) fn remove_unknown_tokens(&mut self, vocabulary_size: usize) {
         let is_known = |it: &TokenId| (*it as usize) < vocabulary_size;
         self.end_tokens.retain(is_known);
         self.params.xtc_special_tokens.retain(is_known);
         self.params.logit_bias.retain(|(token, _)| is_known(token));
     }
+
+    /// Whether its time budget is spent, if it was submitted at that moment.
+    pub(crate) fn is_over_budget(&self, submitted: Instant, now: Instant) -> bool {
+        self.time_budget.is_some_and(|budget| now - submitted >= budget)
+    }
 }
 
-/// Takes the place of an earlier job, which ends as [`FinishReason::Superseded`] when this one is taken in.
+/// Replaces an earlier job, which ends as [`FinishReason::Superseded`] when the new one arrives.
 ///
-/// The prompt of the new job is that of the old one with `typed` put in where the text begins; all else about
-/// the jobs must be alike. If the old job has said just that, then its sequence goes on as the new job's,
-/// which begins with what was said beyond it: somebody who types what was suggested keeps the suggestion. If
-/// it has said something else, the new job starts anew.
+/// The prompt of the new job is that of the old one with `typed` inserted where the text begins; everything else about the
+/// two must be the same. If the old job's text begins with `typed`, its sequence continues as the new job's, whose text
+/// begins with the rest: a user who types what was suggested keeps the suggestion. Otherwise the new job starts from its
+/// prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Supersede {
     pub job: JobId,
     pub typed: String,
 }
 
-/// What happens to a job, in order.
+/// What happens to a job, in this order: prefill, deltas, one end.
 #[derive(Debug)]
 pub enum Event {
-    /// Prompt tokens in the cache so far, `cached` of them found there at the start.
+    /// `done` of `total` prompt tokens are computed, `cached` of which were found in the cache.
     Prefill {
         done: usize,
         total: usize,
         cached: usize,
     },
-    /// A piece of text that is final. Never empty; the concatenation of all deltas is the result's text.
+    /// Text that is final, never empty. All deltas concatenated are the result's text.
     Delta {
         text: String,
     },
@@ -104,63 +113,67 @@ pub enum Event {
     Failed(JobError),
 }
 
+/// Why a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
-    /// A stop string: `Job::stop[index]`.
-    Stop {
-        index: usize,
-    },
-    /// One of `Job::rules`.
-    Rule {
-        rule: Rule,
-    },
-    /// An end token.
+    /// The text reached a stop string: `Job::stop[index]`.
+    Stop { index: usize },
+    /// One of `Job::rules` ended the text.
+    Rule { rule: Rule },
+    /// The model drew an end token.
     Eos,
+    /// The token limit or the model's context was reached.
     Length,
-    /// The time budget.
+    /// The time budget was spent.
     Budget,
+    /// It was cancelled, or its listener was gone.
     Cancelled,
+    /// A newer job replaced it.
     Superseded,
 }
 
-/// Why somebody ends a job early.
+/// Why a caller ends a job early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelReason {
     Cancelled,
     Superseded,
 }
 
-/// A job's end, with all that it produced.
+/// The end of a job, with everything it produced.
 #[derive(Clone, Debug)]
 pub struct Finish {
     pub reason: FinishReason,
     pub text: String,
-    /// The generated tokens, an end token left out.
+    /// The generated tokens, without an end token.
     pub tokens: Vec<TokenId>,
-    /// One per token, when asked for.
+    /// One per token if they were asked for, else none.
     pub logprobs: Vec<TokenLogprobs>,
     pub usage: Usage,
     pub timing: Timing,
 }
 
+/// The tokens of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub prompt_tokens: usize,
-    /// Prompt tokens whose KV was found in the cache.
+    /// Prompt tokens whose keys and values were found in the cache.
     pub cached_tokens: usize,
-    /// Tokens drawn, an end token counted.
+    /// Tokens drawn, an end token included.
     pub completion_tokens: usize,
+    /// Drafts that the model checked.
     pub drafted_tokens: usize,
+    /// Drafts that the model drew too.
     pub accepted_tokens: usize,
 }
 
+/// How long the stages of a job took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timing {
-    /// From submission until the first step.
+    /// From submission until the job got its slot.
     pub queue: Duration,
-    /// From the first step until the prompt was in the cache.
+    /// From then until its prompt was computed.
     pub prefill: Duration,
-    /// From submission until the first token was drawn; `None` when there was none.
+    /// From submission until the first token was drawn; `None` if there was none.
     pub first_token: Option<Duration>,
     /// From the first token until the end.
     pub decode: Duration,
@@ -171,15 +184,15 @@ pub struct Timing {
 /// Why a job could not be done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JobError {
-    /// `limit` leaves room for one token of output, unless the job is prefill only.
+    /// `limit` leaves one token for the output, unless the job is prefill only.
     #[error("the prompt must have at most {limit} tokens to fit in the model's context, got {n_tokens}")]
     PromptTooLong { n_tokens: usize, limit: usize },
-    /// The tokenizer has tokens that the model has not.
+    /// The tokenizer has tokens that the model does not have.
     #[error("the prompt must have tokens below {vocabulary_size}, which are the model's, got {token}")]
     UnknownToken { token: TokenId, vocabulary_size: usize },
     #[error("{n_queued} jobs are waiting already")]
     Overloaded { n_queued: usize },
-    /// Nothing was allocated. `needed_bytes` are those of the longest text that the job may come to.
+    /// Nothing was allocated. `needed_bytes` is the memory for the longest text that the job may come to.
     #[error(
         "at most {available_bytes} bytes of memory are there, got work that may need {needed_bytes}\nhint: ask for fewer tokens, or raise the memory limit"
     )]
@@ -188,10 +201,10 @@ pub enum JobError {
     StepFailed { message: String },
     #[error("the engine is shutting down")]
     ShuttingDown,
-    /// There is no model; every later job gets the same answer.
+    /// There is no model. Every later job gets the same answer.
     #[error("the model could not be loaded: {message}")]
     LoadFailed { message: String },
-    /// The engine's thread died; every later job gets the same answer.
+    /// The engine's thread died. Every later job gets the same answer.
     #[error("the engine stopped working: {message}")]
     EngineDied { message: String },
 }

@@ -1,14 +1,13 @@
 //! One thread, one model: jobs in, events out.
 //!
-//! In order of reading: [`Job`] is what callers submit and [`Event`] what they hear; [`Engine`] is the
-//! handle; `stepper` is the loop on the thread, which asks `scheduler` who runs, `cache` for slots, and
-//! [`LanguageModel`] for tokens, of which `lookup` and the smaller model of a `pair` guess some, as many as
-//! `guess_costs` finds worth it by what `pace` has measured; `sequence` is a job under way and `output` its
-//! text. [`scripted`] is a model for tests.
+//! Read in this order: callers submit a [`Job`] and hear [`Event`]s; [`Engine`] is their handle. On the engine's thread
+//! `stepper` runs the loop: it asks `scheduler` which jobs run, `cache` for the slots of the model, `speculation` for
+//! drafts and the [`LanguageModel`] for tokens, and gives those to the `sequence` of each running job, which makes them
+//! text. `pace` measures how much fits in a step. [`scripted`] is a model for tests.
 //!
-//! Knows no JSON, no wire and no MLX. Invariants: one terminal event per job; deltas concatenated are the
-//! text; a cancel takes effect within one step and keeps the KV; greedy text depends on the prompt alone, not
-//! on chunks, cache or company, unless `n_min_reuse` allows it.
+//! Knows no JSON, no wire and no MLX. Invariants: one terminal event per job; its deltas concatenated are its text; a
+//! cancel takes effect within one step and keeps the keys and values that were computed; greedy text depends on the prompt
+//! alone, not on chunks, cache, drafts or other jobs, unless [`EngineOptions::n_min_reuse`] allows it.
 
 pub mod job;
 pub mod model;
@@ -20,9 +19,7 @@ mod inbox;
 mod loading;
 mod memory;
 mod options;
-mod output;
 mod pace;
-mod reply;
 mod scheduler;
 pub mod scripted;
 mod sequence;
@@ -39,7 +36,7 @@ pub use job::{
 pub use loading::{LoadError, LoadProgress, LoadStage, Loaded};
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
-    TokenLogprobs, n_right,
+    TokenLogprobs, n_accepted,
 };
 pub use options::EngineOptions;
 pub use speculation::MAX_DRAFTS;

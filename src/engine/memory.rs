@@ -1,18 +1,22 @@
-//! What may be allocated: the limit, less what is there already, is for keys and values.
+//! How much memory there is for keys and values ([`Allowance`]), and how much a job needs ([`SlotSizing`]).
 //!
-//! A job's keys and values are set aside for its longest text before it runs, so that what runs never runs out
-//! of memory. The rest holds what past jobs left. Pure arithmetic; who waits for room is for the scheduler.
+//! Memory for the longest text of a job is reserved before it starts, so that a running job never runs out of memory. The
+//! rest holds what past jobs left. Pure arithmetic; which jobs wait for memory is decided by the scheduler.
 
-use crate::job::JobError;
+use crate::{
+    job::{Job, JobError},
+    model::ModelDescription,
+    speculation::MAX_DRAFTS,
+};
 
-/// For the activations and logits of a step, and for what the allocator keeps: half as much again as was seen
-/// with chunks of 512 tokens and a model of half a billion weights, 220 MB. Steps near their target are shorter.
+/// Kept free for the activations and logits of a step, and for what the allocator holds on to. Half as much again as was
+/// measured with chunks of 512 tokens and a model of half a billion weights, 220 MB; steps within their target are shorter.
 const WORKING_BYTES: u64 = 320 << 20;
 
-/// Less than this part of the limit left is short.
+/// Memory is short when less than this part of the limit is left: a sixteenth.
 const SHORT_PARTS: u64 = 16;
 
-/// How much the engine may use.
+/// How much memory the engine may use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
     limit_bytes: Option<u64>,
@@ -22,7 +26,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// With a model loaded that takes `loaded_bytes`.
+    /// `loaded_bytes`: what the loaded model takes. `bytes_per_token`: keys and values of one token.
     pub(crate) fn new(limit_bytes: Option<u64>, loaded_bytes: u64, bytes_per_token: u64) -> Self {
         let kv_bytes = limit_bytes
             .map_or(u64::MAX, |limit| limit.saturating_sub(loaded_bytes).saturating_sub(WORKING_BYTES));
@@ -33,12 +37,12 @@ impl Allowance {
         self.kv_bytes
     }
 
-    /// How many tokens may be held, all together.
+    /// How many tokens all slots together may have memory for.
     pub(crate) fn n_tokens(&self) -> usize {
         self.n_tokens_beside(0)
     }
 
-    /// The same while others hold that many bytes of the memory.
+    /// The same, while other parts of the process use that many bytes of the memory.
     pub(crate) fn n_tokens_beside(&self, held_bytes: u64) -> usize {
         if self.limit_bytes.is_none() {
             return usize::MAX;
@@ -49,7 +53,7 @@ impl Allowance {
         usize::try_from(n_tokens).unwrap_or(usize::MAX)
     }
 
-    /// Whether a job that may come to hold so many tokens fits when it is alone.
+    /// Whether a job that needs memory for `n_tokens` fits when it runs alone.
     pub(crate) fn check(&self, n_tokens: usize) -> Result<(), JobError> {
         if n_tokens <= self.n_tokens() {
             return Ok(());
@@ -61,6 +65,33 @@ impl Allowance {
     /// Whether little of the limit is left.
     pub(crate) fn is_short(&self, active_bytes: u64) -> bool {
         self.limit_bytes.is_some_and(|limit| active_bytes > limit - limit / SHORT_PARTS)
+    }
+}
+
+/// How many tokens slots take memory for, in the model at hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlotSizing {
+    context_length: usize,
+    /// Memory is taken for this many tokens at a time.
+    step_tokens: usize,
+}
+
+impl SlotSizing {
+    pub(crate) fn of(model: &ModelDescription) -> Self {
+        Self { context_length: model.context_length, step_tokens: model.kv_step_tokens.max(1) }
+    }
+
+    /// How many tokens a slot has memory for when it holds `n_tokens`.
+    pub(crate) fn room_for(self, n_tokens: usize) -> usize {
+        n_tokens.next_multiple_of(self.step_tokens)
+    }
+
+    /// How many tokens a job may come to need memory for, with a prompt of `n_prompt` tokens.
+    pub(crate) fn reserved_for(self, n_prompt: usize, job: &Job) -> usize {
+        // Drafts are in the slot while a step checks them.
+        let n_drafts = if job.speculate { MAX_DRAFTS } else { 0 };
+        let n_tokens = n_prompt.saturating_add(job.max_tokens).saturating_add(n_drafts);
+        self.room_for(n_tokens.min(self.context_length))
     }
 }
 

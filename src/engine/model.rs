@@ -1,44 +1,45 @@
-//! What the engine asks of a language model.
+//! What the engine asks of a language model: [`LanguageModel`].
 //!
-//! A model owns numbered *slots*: the KV caches of token sequences. The engine keeps each slot's ledger
-//! (which tokens it holds) and feeds *spans*, runs of new tokens at the end of a slot. One call of
-//! [`LanguageModel::step`] takes a ragged batch of spans, so that linear layers read their weights once for
-//! all of them. A model knows nothing of jobs, priorities or text.
+//! A model owns numbered *slots*, the KV caches of token sequences. The engine keeps each slot's ledger (which tokens it
+//! holds) and feeds *spans*, runs of new tokens for the end of a slot. One call of [`LanguageModel::step`] takes a ragged
+//! batch of spans, so that linear layers read their weights once for all of them. A model knows nothing of jobs,
+//! priorities or text.
 
 use std::ops::Range;
 
 use runabout_text::{SamplingParams, TokenId};
 
-/// Names a KV cache inside a model. Never reused while the slot is open.
+/// Identifies a KV cache inside a model. An id is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotId(pub u32);
 
-/// New tokens for the end of one slot. At most one span per slot in a step; never empty.
+/// New tokens for the end of one slot. A step has at most one span per slot; a span is never empty.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
     pub slot: SlotId,
     pub tokens: &'a [TokenId],
-    /// How many of the last `tokens` are guesses at what the model draws after those before them; fewer than there are
-    /// tokens, and 0 without a `sample`.
+    /// How many of the last `tokens` are drafts, which the model checks against what it draws in their place; fewer than
+    /// there are tokens, and 0 without a `sample`.
     pub n_drafted: usize,
-    /// Whether, and how, the token after the last known one is drawn. `None` for a prefill chunk that is not the last.
+    /// How to draw the token after the last known one. `None`: none is drawn, as after a prefill chunk that is not the
+    /// last.
     pub sample: Option<SampleRequest<'a>>,
 }
 
-/// How the token after a span is drawn.
+/// How to draw the token after a span.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleRequest<'a> {
     pub params: &'a SamplingParams,
-    /// The prompt and all that was generated, this span's tokens included, drafts too. Penalties look at its end.
+    /// The prompt and everything generated, this span's tokens and drafts included. Penalties look at its end.
     pub history: &'a [TokenId],
-    /// How many tokens the sequence has generated so far, drafts not counted. With the seed it names the random draw,
-    /// so a seeded text depends neither on what else runs nor on guesses.
+    /// How many tokens the sequence has generated so far, drafts not counted. With the seed it determines the random
+    /// number, so a seeded text depends neither on what else runs nor on drafts.
     pub n_generated: u64,
-    /// The seed of this sequence: `params.seed`, or one the engine drew.
+    /// The seed of this sequence: `params.seed`, or one that the engine drew.
     pub seed: u64,
-    /// How many of the most likely tokens to report; `None`: no log probabilities at all.
+    /// How many of the most likely tokens to report; `None`: report no log probabilities.
     pub top_logprobs: Option<usize>,
-    /// The only tokens that may be drawn, at least one; `None`: any. Not together with drafts.
+    /// The only tokens that may be drawn, at least one; `None`: any. Never together with drafts.
     pub allowed: Option<&'a [TokenId]>,
 }
 
@@ -59,29 +60,30 @@ pub struct TokenLogprobs {
     pub top: Vec<(TokenId, f32)>,
 }
 
-/// Facts of a loaded model that do not change.
+/// Facts about a loaded model, which do not change.
 #[derive(Clone, Debug)]
 pub struct ModelDescription {
-    /// `model_type` of config.json.
+    /// The `model_type` of its config.json.
     pub architecture: String,
-    /// Tokens a sequence may hold, prompt and output together.
+    /// The most tokens that a sequence may have, prompt and output together.
     pub context_length: usize,
     pub vocabulary_size: usize,
     /// Bytes of the weights as loaded, those of a draft model included.
     pub weights_bytes: u64,
-    /// Bytes that one token takes in a slot, and in a draft model's.
+    /// Bytes that one token takes in a slot, its share in a draft model's slot included.
     pub kv_bytes_per_token: u64,
-    /// A slot takes memory for so many tokens at a time; at least 1.
+    /// Slots take memory for this many tokens at a time; at least 1.
     pub kv_step_tokens: usize,
-    /// Bits per weight of the most common quantization; `None` for plain weights.
+    /// Bits per weight of the most common quantization; `None` for weights that are not quantized.
     pub quantization_bits: Option<u32>,
-    /// Where it runs, for people: `cpu`, `gpu`.
+    /// Where it runs, for display: `cpu` or `gpu`.
     pub device: String,
-    /// What products with quantized weights are computed in, for people, where that can be chosen: `f32`, `int8`.
+    /// The type in which products with quantized weights are computed, for display: `f32` or `int8`; `None` where it cannot
+    /// be chosen.
     pub precision: Option<String>,
 }
 
-/// Memory in bytes, as the device's allocator counts it: of all models on the device.
+/// Memory as the device's allocator counts it, for all models on the device together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryUse {
     pub active_bytes: u64,
@@ -89,49 +91,49 @@ pub struct MemoryUse {
     pub cache_bytes: u64,
 }
 
-/// A step failed. The slots of its spans hold nothing that can be trusted; other slots are untouched.
+/// A step failed. What the slots of its spans hold is unknown; other slots are unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct StepError {
     pub message: String,
 }
 
-/// A model on its device. Lives and dies on the engine's thread.
+/// A model on its device. It is created, used and dropped on the engine's thread.
 pub trait LanguageModel {
     fn description(&self) -> &ModelDescription;
 
     /// Opens an empty slot.
     fn open_slot(&mut self) -> SlotId;
 
-    /// Cuts a slot back to its first `n_tokens`, which must not exceed what it holds.
+    /// Cuts a slot to its first `n_tokens`; it must hold as many.
     fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize);
 
-    /// For how many tokens a slot has memory, those that it holds among them.
+    /// How many tokens a slot has memory for, those that it holds included.
     fn slot_room(&self, slot: SlotId) -> usize;
 
-    /// Gives back what memory a slot has beyond what it holds, which may take a copy of that.
+    /// Frees the memory that a slot has beyond what it holds. That may take a copy of what it holds.
     fn fit_slot(&mut self, slot: SlotId);
 
-    /// Frees a slot. Its id is not used again.
+    /// Closes a slot and frees its memory.
     fn close_slot(&mut self, slot: SlotId);
 
-    /// Opens a slot that holds the first `n_tokens` of another, which must hold as many.
+    /// Opens a slot with a copy of the first `n_tokens` of another, which must hold as many.
     fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotId, StepError>;
 
-    /// Appends to a slot what another holds of `tokens`, without computing it: their keys are turned to their new
-    /// positions. What those tokens saw where they were computed stays in them, so they are not what a step would
-    /// have made of them. After an error `slot` holds nothing that can be trusted.
+    /// Appends to `slot` the keys and values that `from` holds at positions `tokens`, with the keys rotated to their new
+    /// positions. They were computed behind other tokens than those in `slot`, so they are not what a step would yield.
+    /// After an error, what `slot` holds is unknown.
     fn append_shifted(&mut self, slot: SlotId, from: SlotId, tokens: Range<usize>) -> Result<(), StepError>;
 
-    /// Feeds each span to its slot and draws the tokens asked for: one entry per span, in order. An entry is empty
-    /// where the span had no `sample`; else it has as many drawn tokens as there were drafts that proved right, and one
-    /// more. A draft is right when it is the very token that is drawn in its place; the slot then holds the span up to
-    /// the last right draft. The result does not depend on how tokens were cut into spans or steps, nor on drafts.
+    /// Feeds each span to its slot and draws the tokens asked for. Returns one entry per span, in order: empty where the
+    /// span had no `sample`, else one token more than drafts were accepted. A draft is accepted if all before it are and it
+    /// is the very token drawn in its place; the slot then holds the span up to the last accepted draft. The result depends
+    /// neither on how tokens were cut into spans and steps, nor on drafts.
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError>;
 
-    /// The same, where the next step is likely to feed each span's drawn token alone, and to draw again in the same way.
-    /// A model may begin with that step before it gives back this one's tokens, so that a device need not wait for
-    /// anybody to read them; whatever comes instead, nothing can be told from it.
+    /// The same, where the next step is likely to feed each span's drawn token alone and to draw in the same way. A model
+    /// may begin with that step before it returns this one's tokens, so that the device need not wait for them to be read.
+    /// If another step comes instead, the result must be the same.
     fn step_ahead(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
         self.step(spans)
     }
@@ -140,7 +142,7 @@ pub trait LanguageModel {
 }
 
 impl<'a> SampleRequest<'a> {
-    /// The draw after the first `n` of `n_drafted` drafts, taken as right.
+    /// The draw after the first `n` of `n_drafted` drafts, as if these were accepted.
     #[must_use]
     pub fn after_drafts(&self, n: usize, n_drafted: usize) -> SampleRequest<'a> {
         let n_history = (self.history.len() + n).saturating_sub(n_drafted);
@@ -152,7 +154,7 @@ impl<'a> SampleRequest<'a> {
     }
 }
 
-/// How many of `drafts` proved right, given what was drawn in the place of each and after the last.
-pub fn n_right(drafts: &[TokenId], drawn: impl IntoIterator<Item = TokenId>) -> usize {
+/// How many of `drafts` are accepted, given what was drawn in the place of each and after the last.
+pub fn n_accepted(drafts: &[TokenId], drawn: impl IntoIterator<Item = TokenId>) -> usize {
     drafts.iter().zip(drawn).take_while(|(draft, drawn)| *draft == drawn).count()
 }

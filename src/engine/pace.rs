@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn short_prefills_of_somebody_typing_do_not_shrink_the_next_long_one() {
+    fn short_prefills_while_typing_do_not_shrink_the_next_long_one() {
         let mut pace = Pace::default();
         pace.record_decode(1, 1, Duration::from_millis(15), Duration::ZERO);
         pace.record_prefill(160, 160, Duration::from_millis(47));

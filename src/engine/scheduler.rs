@@ -1,10 +1,10 @@
-//! Who runs next.
+//! Which jobs run next, and what the next step feeds.
 //!
-//! [`admit`] names the waiting job that gets the next slot, [`plan`] says which tokens of which sequences the
-//! next step feeds; both are pure functions from plain state. A step is one ragged batch: every sequence that
-//! generates gets its token, prompts get what is left of the step's tokens, in order of arrival. Interactive
-//! work goes before background work, which meanwhile keeps the share that [`Ration`] counts out. A sequence
-//! keeps its slot while others run, so one that was overtaken goes on at its very next token.
+//! [`admit`] chooses the waiting job that gets the next slot, [`plan`] the tokens of each sequence that the next step
+//! feeds; both are pure functions from plain state, and answer with indices into the lists they were given. A step is one
+//! ragged batch: every sequence that generates gets its token, and prompts get what is left of the step's tokens, in order
+//! of arrival. Interactive work goes before background work, which meanwhile gets the share that [`Ration`] counts out. A
+//! sequence keeps its slot while others run, so one that was overtaken continues with its very next token.
 //!
 //! Knows nothing of models, text or time.
 
@@ -14,35 +14,39 @@ mod ration;
 use std::{cmp::Reverse, ops::Range};
 
 use crate::job::{JobId, Priority};
-pub(crate) use admission::{Applicant, Occupant, Room, admit};
+pub(crate) use admission::{AdmissionLimits, Applicant, Occupant, admit};
 pub(crate) use ration::Ration;
 
-/// The least that the first prompt in line gets of a step, however many sequences generate beside it.
+/// The fewest tokens that the first prompt in line gets of a step, however many sequences generate beside it.
 const MIN_CHUNK: usize = 8;
 
 /// What the scheduler sees of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
+    /// Older jobs have smaller ids and go first.
     pub(crate) id: JobId,
     pub(crate) priority: Priority,
     /// Tokens that its slot holds.
     pub(crate) n_fed: usize,
-    /// Tokens that it has: the prompt and what was generated. Once the slot holds them all, the next is drawn
-    /// if the job `draws`.
+    /// Tokens that it can be fed: the prompt and what was generated.
     pub(crate) n_known: usize,
+    /// Whether the next token is drawn once the slot holds all known ones.
     pub(crate) draws: bool,
-    /// Guesses behind the last known token that are worth checking.
+    /// Drafts behind the last known token that are worth checking.
     pub(crate) n_drafted: usize,
-    /// When it was last fed, counted in steps.
+    /// The number of the last step that fed it.
     pub(crate) last_step: u64,
+    /// Whether a step failed that it shared with others, and it may be the cause. It runs alone until it has drawn a token,
+    /// so that a step which fails then is its own.
+    pub(crate) is_suspect: bool,
 }
 
-/// What the next step may cost.
+/// How many tokens the next step may feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// Tokens of the whole step. Sequences that generate are served beyond it.
+    /// All together. Sequences that generate get a token each even beyond it.
     pub(crate) n_tokens: usize,
-    /// Tokens that background work gets beside interactive work.
+    /// For background work beside interactive work.
     pub(crate) n_background: usize,
 }
 
@@ -52,13 +56,15 @@ pub(crate) struct Plan {
     pub(crate) spans: Vec<PlannedSpan>,
 }
 
+/// The span of one sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlannedSpan {
-    pub(crate) job: JobId,
+    /// The sequence's index among the candidates.
+    pub(crate) idx: usize,
     pub(crate) priority: Priority,
-    /// Positions in the sequence, of known tokens; never empty.
+    /// The known tokens that are fed, by position in the sequence; never empty.
     pub(crate) range: Range<usize>,
-    /// So many guesses follow them.
+    /// How many drafts are fed behind them.
     pub(crate) n_drafted: usize,
     /// Whether the token after the span is drawn.
     pub(crate) sample: bool,
@@ -75,10 +81,11 @@ impl Candidate {
         self.n_left() == 1
     }
 
-    fn span(&self, n_tokens: usize, n_drafted: usize) -> PlannedSpan {
+    /// A span of at most `n_tokens` known tokens; `idx` is the candidate's.
+    fn span(&self, idx: usize, n_tokens: usize, n_drafted: usize) -> PlannedSpan {
         let end = self.n_fed + n_tokens.min(self.n_left());
         PlannedSpan {
-            job: self.id,
+            idx,
             priority: self.priority,
             range: self.n_fed..end,
             n_drafted,
@@ -88,7 +95,7 @@ impl Candidate {
 }
 
 impl PlannedSpan {
-    /// Rows of the batch.
+    /// Tokens that are fed, drafts included: the span's rows of the batch.
     pub(crate) fn n_tokens(&self) -> usize {
         self.range.len() + self.n_drafted
     }
@@ -104,53 +111,62 @@ impl Plan {
     }
 }
 
-/// The next step. Empty when there is nothing to feed.
+/// Plans the next step. The plan is empty when there is nothing to feed.
 pub(crate) fn plan(candidates: &[Candidate], budget: Budget) -> Plan {
-    let of = |priority| candidates.iter().filter(move |it| it.priority == priority && it.n_left() > 0);
+    let suspects = candidates.iter().filter(|it| it.is_suspect);
+    let alone = suspects.max_by_key(|it| (it.priority, Reverse(it.id))).map(|it| it.id);
+    let may_run = |it: &Candidate| it.n_left() > 0 && alone.is_none_or(|id| it.id == id);
+    let of = |priority| {
+        let indexed = candidates.iter().enumerate();
+        indexed.filter(move |(_, it)| it.priority == priority && may_run(it))
+    };
     let mut plan = Plan::default();
     if of(Priority::Interactive).next().is_none() {
         serve(&mut plan, of(Priority::Background), budget.n_tokens);
     } else {
         serve(&mut plan, of(Priority::Interactive), budget.n_tokens);
-        // What was saved up comes bit by bit: a step stays short for whoever is first.
+        // What background work saved up is spread over several steps, so that interactive work has short ones.
         let n_at_once = (plan.n_tokens() / Ration::N_INTERACTIVE_PER_TOKEN).max(MIN_CHUNK);
-        ration(&mut plan, of(Priority::Background), budget.n_background.min(n_at_once));
+        serve_ration(&mut plan, of(Priority::Background), budget.n_background.min(n_at_once));
     }
     plan
 }
 
-/// A token for each that generates, guesses as far as they fit, and the rest for prompts.
-fn serve<'a>(plan: &mut Plan, candidates: impl Iterator<Item = &'a Candidate>, n_tokens: usize) {
-    let mut candidates: Vec<&Candidate> = candidates.collect();
-    candidates.sort_by_key(|it| it.id);
-    let (generating, prompts): (Vec<&Candidate>, Vec<&Candidate>) =
-        candidates.into_iter().partition(|it| it.generates());
+/// Gives each sequence that generates a token, drafts as far as they fit, and what is left of `n_tokens` to prompts.
+fn serve<'a>(plan: &mut Plan, candidates: impl Iterator<Item = (usize, &'a Candidate)>, n_tokens: usize) {
+    let mut candidates: Vec<(usize, &Candidate)> = candidates.collect();
+    candidates.sort_by_key(|(_, it)| it.id);
+    let (generating, prompts): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|(_, it)| it.generates());
     let mut n_left = n_tokens.saturating_sub(generating.len());
-    for it in generating {
+    for (idx, it) in generating {
         let n_drafted = if it.draws { it.n_drafted.min(n_left) } else { 0 };
         n_left -= n_drafted;
-        plan.spans.push(it.span(1, n_drafted));
+        plan.spans.push(it.span(idx, 1, n_drafted));
     }
     let mut n_left = n_left.max(MIN_CHUNK.min(n_tokens).max(1));
-    for it in prompts {
+    for (idx, it) in prompts {
         if n_left == 0 {
             break;
         }
-        let span = it.span(n_left, 0);
+        let span = it.span(idx, n_left, 0);
         n_left -= span.range.len();
         plan.spans.push(span);
     }
 }
 
-/// Exactly so many tokens, for those first that were not served for longest.
-fn ration<'a>(plan: &mut Plan, candidates: impl Iterator<Item = &'a Candidate>, mut n_tokens: usize) {
-    let mut candidates: Vec<&Candidate> = candidates.collect();
-    candidates.sort_by_key(|it| (it.last_step, Reverse(it.generates()), it.id));
-    for it in candidates {
+/// Gives out `n_tokens` and no more, first to the sequences that were last fed longest ago.
+fn serve_ration<'a>(
+    plan: &mut Plan,
+    candidates: impl Iterator<Item = (usize, &'a Candidate)>,
+    mut n_tokens: usize,
+) {
+    let mut candidates: Vec<(usize, &Candidate)> = candidates.collect();
+    candidates.sort_by_key(|(_, it)| (it.last_step, Reverse(it.generates()), it.id));
+    for (idx, it) in candidates {
         if n_tokens == 0 {
             break;
         }
-        let span = it.span(n_tokens, 0);
+        let span = it.span(idx, n_tokens, 0);
         n_tokens -= span.range.len();
         plan.spans.push(span);
     }
@@ -162,21 +178,30 @@ mod tests {
     use Priority::{Background, Interactive};
 
     const fn running(id: u64, priority: Priority, n_fed: usize, n_known: usize) -> Candidate {
-        Candidate { id: JobId(id), priority, n_fed, n_known, draws: true, n_drafted: 0, last_step: 0 }
+        Candidate {
+            id: JobId(id),
+            priority,
+            n_fed,
+            n_known,
+            draws: true,
+            n_drafted: 0,
+            last_step: 0,
+            is_suspect: false,
+        }
     }
 
     fn drafting(n_drafted: usize, it: Candidate) -> Candidate {
         Candidate { n_drafted, ..it }
     }
 
-    /// Each span as job, start, end, guesses and whether it draws.
+    /// Each span as job, start, end, drafts and whether it draws.
     type Row = (u64, usize, usize, usize, bool);
 
     fn check(candidates: &[Candidate], n_tokens: usize, n_background: usize, expected: &[Row]) {
         let got: Vec<Row> = plan(candidates, Budget { n_tokens, n_background })
             .spans
             .iter()
-            .map(|it| (it.job.0, it.range.start, it.range.end, it.n_drafted, it.sample))
+            .map(|it| (candidates[it.idx].id.0, it.range.start, it.range.end, it.n_drafted, it.sample))
             .collect();
         assert_eq!(got, expected, "{candidates:?} with {n_tokens} and {n_background} tokens");
     }
@@ -249,13 +274,26 @@ mod tests {
     }
 
     #[test]
-    fn guesses_are_checked_as_far_as_they_fit_and_never_on_a_ration() {
+    fn drafts_are_checked_as_far_as_they_fit_and_never_on_a_ration() {
         let drafts = drafting(6, running(1, Background, 9, 10));
         check(&[drafts], 16, 0, &[(1, 9, 10, 6, true)]);
         check(&[drafts], 4, 0, &[(1, 9, 10, 3, true)]);
         check(&[drafts], 1, 0, &[(1, 9, 10, 0, true)]);
         check(&[drafts, running(2, Background, 5, 6)], 5, 0, &[(1, 9, 10, 3, true), (2, 5, 6, 0, true)]);
         check(&[drafts, running(2, Interactive, 5, 6)], 16, 4, &[(2, 5, 6, 0, true), (1, 9, 10, 0, true)]);
+    }
+
+    #[test]
+    fn after_a_failed_step_each_that_shared_it_runs_alone_the_oldest_interactive_one_first() {
+        let suspect = |it| Candidate { is_suspect: true, ..it };
+        let candidates = [
+            running(1, Background, 9, 10),
+            suspect(running(2, Background, 0, 5)),
+            suspect(running(4, Interactive, 0, 3)),
+            suspect(running(3, Interactive, 0, 4)),
+        ];
+        check(&candidates, 16, 8, &[(3, 0, 4, 0, true)]);
+        check(&candidates[..2], 16, 8, &[(2, 0, 5, 0, true)]);
     }
 
     #[test]

@@ -1,21 +1,18 @@
-//! A model that does what a test tells it: no tensors, only tokens.
+//! A model for tests, [`ScriptedModel`]: no tensors, only tokens.
 //!
-//! Each slot holds the tokens it was truly fed, and the next token is a function of *them*, not of what the
-//! engine says the history is; so a wrong cache shows as wrong text. The contract of [`LanguageModel`] is
-//! checked at each call, and breaking it is a panic. A [`Recording`] tells every span that was fed. A
-//! [`Gate`] holds the model inside a step until the test lets it go, fails it or makes it panic; tests wait
-//! on each other through it and never sleep.
+//! Each slot holds the tokens that it was fed, and the next token is a function of *them*, not of the history that the
+//! engine passes; so a wrong cache shows as wrong text. The contract of [`LanguageModel`] is checked at each call, and
+//! breaking it is a panic. A [`Recording`] has every span that was fed. A [`Gate`] holds the model inside a step until the
+//! test lets it go on, fail or panic; so tests never sleep.
+
+mod gate;
+mod recording;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Debug},
     ops::Range,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, Sender, channel},
-    },
-    time::Duration,
+    sync::Arc,
 };
 
 use runabout_text::{SamplingParams, TokenId, Tokenizer};
@@ -24,86 +21,34 @@ use crate::{
     loading::Loaded,
     model::{
         LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
-        TokenLogprobs, n_right,
+        TokenLogprobs, n_accepted,
     },
 };
+use gate::Door;
+pub use gate::Gate;
+pub use recording::{FedSpan, Recording, Shift};
 
-/// The test tokenizer's `<|endoftext|>`.
+/// The end token of the test tokenizer, `<|endoftext|>`.
 pub const END: TokenId = 256;
 
-/// How long a test waits for a step before it is taken to have failed. Never reached by one that passes.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The next token, from what the slot holds and how many tokens were generated so far.
+/// Computes the next token from what the slot holds and how many tokens were generated so far.
 type Next = Box<dyn Fn(&[TokenId], usize) -> TokenId + Send>;
 
-/// See the module.
+/// A language model whose answers a test scripts.
 pub struct ScriptedModel {
-    /// A test may change it before the engine starts.
+    /// May be changed before the engine starts.
     pub description: ModelDescription,
-    /// Whether moving tokens from slot to slot fails.
+    /// Whether [`LanguageModel::append_shifted`] fails.
     pub shifts_fail: bool,
     next: Next,
     slots: BTreeMap<SlotId, Vec<TokenId>>,
-    /// Of each slot that was opened, the memory in tokens.
+    /// The tokens that each open slot has memory for.
     rooms: BTreeMap<SlotId, usize>,
     n_opened: u32,
-    /// Tokens held at most, in all slots together.
+    /// The most tokens that all slots together had memory for so far.
     n_peak: usize,
     recording: Recording,
     door: Option<Door>,
-}
-
-/// The spans that a model was fed. Clones see the same.
-#[derive(Clone, Debug, Default)]
-pub struct Recording {
-    spans: Arc<Mutex<Vec<FedSpan>>>,
-    n_ahead: Arc<AtomicUsize>,
-    shifts: Arc<Mutex<Vec<Shift>>>,
-}
-
-/// Tokens that were appended to a slot from another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shift {
-    pub slot: SlotId,
-    /// How many tokens the slot held before.
-    pub start: usize,
-    pub from: SlotId,
-    /// Where they stand in the other slot.
-    pub range: Range<usize>,
-}
-
-/// A span as the model saw it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FedSpan {
-    pub slot: SlotId,
-    /// How many tokens the slot held before.
-    pub start: usize,
-    pub tokens: Vec<TokenId>,
-    /// How many of the last tokens are drafts.
-    pub n_drafted: usize,
-    pub sampled: bool,
-}
-
-/// Holds a model at the beginning of each step. Dropped, it lets it run freely.
-#[derive(Debug)]
-pub struct Gate {
-    arrivals: Receiver<Vec<FedSpan>>,
-    verdicts: Sender<Verdict>,
-}
-
-/// The model's side of a [`Gate`].
-#[derive(Debug)]
-struct Door {
-    arrivals: Sender<Vec<FedSpan>>,
-    verdicts: Receiver<Verdict>,
-}
-
-#[derive(Debug)]
-enum Verdict {
-    Go,
-    Fail(String),
-    Panic(String),
 }
 
 impl ScriptedModel {
@@ -131,18 +76,18 @@ impl ScriptedModel {
         }
     }
 
-    /// The next token is a printable hash of all that the slot holds. Never ends.
+    /// The next token is a printable hash of everything that the slot holds. It never draws [`END`].
     pub fn hashing() -> Self {
         Self::new(|held, _| hash(held))
     }
 
-    /// Says the same after every prompt, byte by byte, then [`END`].
+    /// Generates the same text after every prompt, byte by byte, then [`END`].
     pub fn saying(text: &str) -> Self {
         let bytes = text.as_bytes().to_vec();
         Self::new(move |_, n_generated| bytes.get(n_generated).map_or(END, |&byte| byte.into()))
     }
 
-    /// Says the reply that belongs to the prompt, byte by byte, then [`END`]; to any other prompt, [`END`]
+    /// Generates the reply that the table has for the prompt, byte by byte, then [`END`]; for any other prompt [`END`]
     /// alone.
     pub fn replying(table: &[(&str, &str)]) -> Self {
         let table: BTreeMap<Vec<TokenId>, Vec<TokenId>> =
@@ -159,39 +104,26 @@ impl ScriptedModel {
 
     /// From now on every step waits for the gate.
     pub fn gate(&mut self) -> Gate {
-        let (arrive, arrivals) = channel();
-        let (judge, verdicts) = channel();
-        self.door = Some(Door { arrivals: arrive, verdicts });
-        Gate { arrivals, verdicts: judge }
+        let (gate, door) = gate::gate();
+        self.door = Some(door);
+        gate
     }
 
-    /// With the tokenizer whose tokens are bytes, as [`crate::Engine::spawn`] wants it.
+    /// Loaded together with a tokenizer whose tokens are bytes, for [`crate::Engine::spawn`].
     pub fn loaded(self) -> Loaded {
         Loaded { model: Box::new(self), draft: None, tokenizer: Arc::new(Tokenizer::bytes_for_tests()) }
     }
 
-    /// With another one that drafts for it.
+    /// The same with a draft model.
     pub fn loaded_with_draft(self, draft: Self) -> Loaded {
         Loaded { draft: Some(Box::new(draft)), ..self.loaded() }
-    }
-
-    /// Waits for the gate, if there is one.
-    fn pass(&self, fed: Vec<FedSpan>) -> Result<(), StepError> {
-        let Some(door) = &self.door else { return Ok(()) };
-        // A gate that is gone is open.
-        let _ = door.arrivals.send(fed);
-        match door.verdicts.recv() {
-            Ok(Verdict::Go) | Err(_) => Ok(()),
-            Ok(Verdict::Fail(message)) => Err(StepError { message }),
-            Ok(Verdict::Panic(message)) => panic!("{message}"),
-        }
     }
 
     fn held(&mut self, slot: SlotId) -> &mut Vec<TokenId> {
         self.slots.get_mut(&slot).unwrap_or_else(|| panic!("slot {} is not open", slot.0))
     }
 
-    /// Makes room for what slots hold, in whole steps; what is cut off leaves its room behind.
+    /// Grows the memory of slots to what they hold, in whole steps; a cut does not shrink it.
     fn grow_rooms(&mut self) {
         let n_step = self.description.kv_step_tokens.max(1);
         for (slot, held) in &self.slots {
@@ -207,7 +139,7 @@ impl ScriptedModel {
         self.rooms.values().sum()
     }
 
-    /// Draws after a span that was fed, and takes its wrong drafts out of the slot again.
+    /// Draws after a span that was fed, and cuts rejected drafts off the slot.
     fn verify(&mut self, span: &Span<'_>) -> Vec<Sampled> {
         let Some(request) = span.sample else { return Vec::new() };
         assert_eq!(self.held(span.slot), request.history, "the history is not what the slot holds");
@@ -215,9 +147,9 @@ impl ScriptedModel {
         let mut drawn: Vec<Sampled> =
             (0..=n_drafted).map(|n| self.draw(&request.after_drafts(n, n_drafted))).collect();
         let drafts = &span.tokens[span.tokens.len() - n_drafted..];
-        let n_right = n_right(drafts, drawn.iter().map(|it| it.token));
-        drawn.truncate(n_right + 1);
-        let n_held = request.history.len() - n_drafted + n_right;
+        let n_accepted = n_accepted(drafts, drawn.iter().map(|it| it.token));
+        drawn.truncate(n_accepted + 1);
+        let n_held = request.history.len() - n_drafted + n_accepted;
         self.truncate_slot(span.slot, n_held);
         drawn
     }
@@ -281,12 +213,7 @@ impl LanguageModel for ScriptedModel {
         let moved = self.held(from).get(tokens.clone()).map(<[TokenId]>::to_vec);
         let moved = moved.unwrap_or_else(|| panic!("slot {} does not hold {tokens:?}", from.0));
         let start = self.held(slot).len();
-        self.recording.shifts.lock().unwrap_or_else(PoisonError::into_inner).push(Shift {
-            slot,
-            start,
-            from,
-            range: tokens,
-        });
+        self.recording.record_shift(Shift { slot, start, from, range: tokens });
         if self.shifts_fail {
             self.held(slot).clear();
             return Err(StepError { message: "the script says so".to_owned() });
@@ -326,17 +253,19 @@ impl LanguageModel for ScriptedModel {
                 }
             })
             .collect();
-        self.recording.spans.lock().unwrap_or_else(PoisonError::into_inner).extend(fed.iter().cloned());
+        self.recording.record_step(&fed);
         for span in spans {
             self.held(span.slot).extend_from_slice(span.tokens);
         }
         self.grow_rooms();
-        self.pass(fed)?;
+        if let Some(door) = &self.door {
+            door.pass(fed)?;
+        }
         Ok(spans.iter().map(|span| self.verify(span)).collect())
     }
 
     fn step_ahead(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
-        self.recording.n_ahead.fetch_add(1, Ordering::Relaxed);
+        self.recording.record_ahead();
         self.step(spans)
     }
 
@@ -349,60 +278,6 @@ impl LanguageModel for ScriptedModel {
 impl Debug for ScriptedModel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ScriptedModel").field("slots", &self.slots).finish_non_exhaustive()
-    }
-}
-
-impl Recording {
-    /// Steps after which the model might have gone on before it was asked.
-    pub fn n_ahead(&self) -> usize {
-        self.n_ahead.load(Ordering::Relaxed)
-    }
-
-    pub fn spans(&self) -> Vec<FedSpan> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What was moved from slot to slot.
-    pub fn shifts(&self) -> Vec<Shift> {
-        self.shifts.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The spans so far, which are then forgotten.
-    pub fn take(&self) -> Vec<FedSpan> {
-        std::mem::take(&mut *self.spans.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Gate {
-    /// Waits until the model is inside a step, and says what it was fed. Panics when no step comes.
-    pub fn arrived(&self) -> Vec<FedSpan> {
-        self.arrivals.recv_timeout(PATIENCE).expect("the engine takes a step")
-    }
-
-    /// Lets the step go on. The next one waits again.
-    pub fn release(&self) {
-        self.judge(Verdict::Go);
-    }
-
-    /// Lets the step fail.
-    pub fn fail(&self, message: &str) {
-        self.judge(Verdict::Fail(message.to_owned()));
-    }
-
-    /// Makes the model panic inside the step.
-    pub fn panic(&self, message: &str) {
-        self.judge(Verdict::Panic(message.to_owned()));
-    }
-
-    /// Waits for a step and lets it go on.
-    pub fn pass(&self) -> Vec<FedSpan> {
-        let fed = self.arrived();
-        self.release();
-        fed
-    }
-
-    fn judge(&self, verdict: Verdict) {
-        self.verdicts.send(verdict).expect("the model waits at the gate");
     }
 }
 

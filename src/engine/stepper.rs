@@ -1,20 +1,22 @@
-//! The step loop: what the engine's thread does all day.
+//! The step loop that the engine's thread runs.
 //!
-//! Each round takes in what came, plans, runs the model once, and hands out what the step yielded. Nothing
-//! else touches the model. Between two steps every job is in one of two lists, waiting or running, so that
-//! cancels, budgets and listeners that left are seen before the next step whatever a job is doing. The ends
-//! of jobs are told only after the status is published: who asks after an end sees it counted.
+//! Each round takes in what arrived, admits waiting jobs, plans a step, runs the model once, and hands out what the step
+//! yielded. Nothing else uses the model. Between two steps every job is in one of two lists, waiting or running, so
+//! cancels, time budgets and listeners that are gone take effect before the next step whatever a job is doing. The end of
+//! a job is sent after the status that counts it is published.
+
+mod drafting;
+mod slots;
 
 use std::{
-    cmp::Reverse,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use runabout_text::{TokenId, Tokenizer};
+use runabout_text::Tokenizer;
 
 use crate::{
-    cache::{CacheLimits, Donor, InUse, Move, PrefixCache, Slot, Wanted, in_use, policy},
+    cache::{CacheLimits, Donor},
     inbox::{Arrivals, Inbox},
     job::{CancelReason, FinishReason, JobError, JobId, Priority},
     loading::Loaded,
@@ -22,33 +24,29 @@ use crate::{
     model::{LanguageModel, ModelDescription, Sampled, Span, StepError},
     options::EngineOptions,
     pace::Pace,
-    reply::Ended,
-    scheduler::{self, Applicant, Budget, Candidate, Occupant, Plan, PlannedSpan, Ration, Room},
-    sequence::{Extent, Sequence, Waiting},
-    speculation::{AcceptanceRate, CostMeter, DraftSource, ModelWithDraft},
+    scheduler::{self, AdmissionLimits, Applicant, Budget, Candidate, Occupant, Plan, PlannedSpan, Ration},
+    sequence::{Ended, Sequence, StepContext, WaitingJob},
+    speculation::ModelWithDraft,
     status::Status,
 };
+use drafting::{Drafting, DraftingLimits};
+use slots::Slots;
 
-/// How often a draft model's drafts are accepted, until some were checked: 7 of 10 with a model a third of the size.
-const DRAFT_RATE: AcceptanceRate = AcceptanceRate::estimated(0.7);
-
+/// The state of the engine's thread.
 pub(crate) struct Stepper {
-    model: ModelWithDraft,
+    slots: Slots,
     tokenizer: Arc<Tokenizer>,
     options: EngineOptions,
     allowance: Allowance,
-    cache: PrefixCache,
     pace: Pace,
-    draft_costs: CostMeter,
-    /// Of the draft model's drafts, whatever the text.
-    draft_rate: AcceptanceRate,
+    drafting: Drafting,
     ration: Ration,
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingJob>,
     running: Vec<Sequence>,
-    /// Whether somebody has a place and no memory for it.
+    /// Whether a job could start if there were more memory.
     waits_for_memory: bool,
     n_steps: u64,
-    /// Decided in this round, told at its end.
+    /// Decided in this round, sent at its end.
     ended: Vec<Ended>,
 }
 
@@ -56,86 +54,83 @@ impl Stepper {
     pub(crate) fn new(loaded: Loaded, options: EngineOptions) -> Self {
         let Loaded { model, draft, tokenizer } = loaded;
         let model = ModelWithDraft::new(model, draft);
-        let bytes_per_token = model.description().kv_bytes_per_token;
-        let allowance =
-            Allowance::new(options.memory_limit_bytes, model.memory().active_bytes, bytes_per_token);
+        let (limit_bytes, loaded_bytes) = (options.memory_limit_bytes, model.memory().active_bytes);
+        let allowance = Allowance::new(limit_bytes, loaded_bytes, model.description().kv_bytes_per_token);
         let limits = CacheLimits {
             bytes: options.cache_limit_bytes.min(allowance.kv_bytes()),
             n_slots: options.max_slots,
         };
         Self {
-            cache: PrefixCache::new(limits, bytes_per_token, options.n_min_reuse),
-            allowance,
-            model,
+            slots: Slots::new(model, limits, options.n_min_reuse),
             tokenizer,
-            options,
+            allowance,
             pace: Pace::default(),
-            draft_costs: CostMeter::default(),
-            draft_rate: DRAFT_RATE,
+            drafting: Drafting::new(options.n_draft_tokens),
             ration: Ration::default(),
             waiting: Vec::new(),
             running: Vec::new(),
             waits_for_memory: false,
             n_steps: 0,
             ended: Vec::new(),
+            options,
         }
     }
 
     pub(crate) fn description(&self) -> &ModelDescription {
-        self.model.description()
+        self.slots.model.description()
     }
 
-    /// Works until the inbox is closed; running jobs then end as cancelled, with what they have.
+    /// Works until the inbox is closed. Running jobs then end as cancelled, with what they have.
     pub(crate) fn run(&mut self, inbox: &Inbox, mut publish: impl FnMut(Status)) {
         publish(self.status());
         while let Some(arrivals) = inbox.drain(self.is_idle()) {
             self.take_in(arrivals);
             self.admit();
-            // Nobody waits for a step to hear an end that is decided before it.
-            self.settle(inbox, &mut publish);
+            // An end that is decided before the step need not wait for it.
+            self.finish_round(inbox, &mut publish);
             self.step();
-            self.settle(inbox, &mut publish);
+            self.finish_round(inbox, &mut publish);
         }
         let now = self.options.clock.now();
         self.end_running(|_| Some(FinishReason::Cancelled), now);
-        self.tell_ends();
+        self.send_ends();
         self.fail_all(&JobError::ShuttingDown);
     }
 
-    /// Gives every job that is left the same answer. For the end, expected or not; the model is not touched.
+    /// Answers every job that is left with the same error. Does not use the model, which may be broken.
     pub(crate) fn fail_all(&mut self, error: &JobError) {
-        self.tell_ends();
+        self.send_ends();
         for waiting in self.waiting.drain(..) {
-            waiting.fail(error.clone()).tell();
+            waiting.fail(error.clone()).send();
         }
         for sequence in self.running.drain(..) {
-            sequence.fail(error.clone()).1.tell();
+            sequence.fail(error.clone()).1.send();
         }
     }
 
-    /// Publishes how things are, and then tells the ends.
-    fn settle(&mut self, inbox: &Inbox, publish: &mut impl FnMut(Status)) {
+    /// Publishes the status, and then sends the ends that it counts.
+    fn finish_round(&mut self, inbox: &Inbox, publish: &mut impl FnMut(Status)) {
         inbox.set_n_waiting_inside(self.waiting.len());
         publish(self.status());
-        self.tell_ends();
+        self.send_ends();
+    }
+
+    fn send_ends(&mut self) {
+        for ended in self.ended.drain(..) {
+            ended.send();
+        }
     }
 
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    fn tell_ends(&mut self) {
-        for ended in self.ended.drain(..) {
-            ended.tell();
-        }
-    }
-
-    /// Files new jobs, and ends those that shall not go on.
+    /// Takes new jobs in, and ends those that were cancelled, lost their listener, or are over their time budget.
     fn take_in(&mut self, arrivals: Arrivals) {
         let Arrivals { jobs, cancels } = arrivals;
         let now = self.options.clock.now();
         for waiting in jobs {
-            self.file(waiting, now);
+            self.accept(waiting, now);
         }
         let cancelled = |id: JobId, is_abandoned: bool| {
             let named = cancels.iter().find(|(cancelled, _)| *cancelled == id).map(|(_, reason)| *reason);
@@ -158,14 +153,14 @@ impl Stepper {
         );
     }
 
-    /// Puts a job where it belongs: among those that wait, in the place of one that has said what it begins
-    /// with, or, if it cannot be done at all, out.
-    fn file(&mut self, mut waiting: Waiting, now: Instant) {
-        waiting.job.forget_beyond(self.description().vocabulary_size);
+    /// Puts a new job in the queue. A job that cannot be done ends at once; one that supersedes another ends that, or takes
+    /// its sequence over.
+    fn accept(&mut self, mut waiting: WaitingJob, now: Instant) {
+        waiting.job.remove_unknown_tokens(self.description().vocabulary_size);
         let checked = self.check(&waiting);
         if let Some(supersede) = waiting.job.supersedes.take() {
             if let Some(idx) = self.running.iter().position(|it| it.id == supersede.job) {
-                if checked.is_ok() && self.running[idx].has_said(&supersede.typed) {
+                if checked.is_ok() && self.running[idx].text_begins_with(&supersede.typed) {
                     let ended = self.running[idx].hand_over(waiting, &supersede.typed, now);
                     self.ended.push(ended);
                     return;
@@ -182,27 +177,72 @@ impl Stepper {
     }
 
     /// Whether a job can be done at all.
-    fn check(&self, waiting: &Waiting) -> Result<(), JobError> {
+    fn check(&self, waiting: &WaitingJob) -> Result<(), JobError> {
         let n_tokens = waiting.job.prompt.len();
-        let context_length = self.context_length();
-        let limit = context_length.saturating_sub(waiting.job.max_tokens.min(1));
+        let limit = self.context_length().saturating_sub(waiting.job.max_tokens.min(1));
         if n_tokens > limit {
             return Err(JobError::PromptTooLong { n_tokens, limit });
         }
         if n_tokens == 0 {
-            // A promise that was not kept; without this it would wait for ever.
+            // Callers promise not to do this. Without the check the job would wait for ever.
             return Err(JobError::StepFailed { message: "the prompt has no tokens".to_owned() });
         }
         let vocabulary_size = self.description().vocabulary_size;
         if let Some(&token) = waiting.job.prompt.iter().find(|it| **it as usize >= vocabulary_size) {
             return Err(JobError::UnknownToken { token, vocabulary_size });
         }
-        self.allowance.check(waiting.applicant(self.extent(), false).n_reserved)
+        self.allowance.check(waiting.applicant(self.slots.sizing(), false).n_reserved)
     }
 
-    /// One step: plans, runs the model, and hands out what it yielded.
+    /// Starts waiting jobs as long as there are slots and memory for them.
+    fn admit(&mut self) {
+        let now = self.options.clock.now();
+        let sizing = self.slots.sizing();
+        self.waits_for_memory = false;
+        while !self.waiting.is_empty() {
+            let waits_for_prefix = |it| self.slots.should_wait_for_prefix(it, &self.running);
+            let applicants: Vec<Applicant> =
+                self.waiting.iter().map(|it| it.applicant(sizing, waits_for_prefix(it))).collect();
+            let occupants: Vec<Occupant> = self.running.iter().map(|it| self.slots.occupant(it)).collect();
+            let held_bytes = self.options.held_bytes.load(Ordering::Relaxed);
+            let n_tokens = self.allowance.n_tokens_beside(held_bytes);
+            let limits = AdmissionLimits { n_running: self.options.max_running, n_tokens };
+            let Some(idx) = scheduler::admit(&applicants, &occupants, limits) else {
+                let without_memory_limit = AdmissionLimits { n_tokens: usize::MAX, ..limits };
+                self.waits_for_memory =
+                    scheduler::admit(&applicants, &occupants, without_memory_limit).is_some();
+                return;
+            };
+            let waiting = self.waiting.remove(idx);
+            let n_reserved: usize = occupants.iter().map(|it| it.n_reserved).sum();
+            let n_spare = limits.n_tokens.saturating_sub(n_reserved + applicants[idx].n_reserved);
+            self.start(waiting, n_spare, now);
+        }
+    }
+
+    /// Gives a job its slot. `n_spare`: tokens that there is memory for beyond all reservations.
+    fn start(&mut self, waiting: WaitingJob, n_spare: usize, now: Instant) {
+        let job = &waiting.job;
+        if job.max_tokens == 0 && self.slots.is_warm(&job.prompt, &self.running) {
+            self.ended.push(waiting.finish_warm(now));
+            return;
+        }
+        let checked_out = self.slots.checkout(job, &mut self.running, n_spare);
+        tracing::debug!(
+            job = waiting.id.0,
+            n_prompt = job.prompt.len(),
+            n_cached = checked_out.slot.ledger.len(),
+            n_to_move = checked_out.donor.as_ref().map_or(0, Donor::n_to_move),
+            "starting a job"
+        );
+        let tokenizer = Arc::clone(&self.tokenizer);
+        let rate = self.drafting.rate();
+        self.running.push(Sequence::start(waiting, checked_out, tokenizer, rate, now));
+    }
+
+    /// Takes one step: plans it, runs the model, and hands out what it yielded.
     fn step(&mut self) {
-        self.move_tokens();
+        self.slots.move_tokens(&mut self.running);
         let before = self.options.clock.now();
         self.draft();
         let started = self.options.clock.now();
@@ -212,9 +252,8 @@ impl Stepper {
             assert!(self.is_idle(), "expected a plan for the jobs there are, got an empty one");
             return;
         }
-        self.make_room(&plan);
-        let ahead = self.can_step_ahead(&plan);
-        let result = self.feed(&plan, ahead);
+        self.slots.make_room(&plan, &self.running);
+        let result = self.feed(&plan);
         let now = self.options.clock.now();
         self.n_steps += 1;
         match result {
@@ -222,76 +261,19 @@ impl Stepper {
                 self.measure(&plan, &drawn, now - started, started - before);
                 self.hand_out(&plan, drawn, now);
             }
-            Err(error) => self.drop_failed(&plan, &error),
+            Err(error) => self.recover(&plan, &error),
         }
     }
 
-    /// Drafts what follows for those whom the next step serves: from the text itself, or else by the draft model.
     fn draft(&mut self) {
-        let context_length = self.context_length();
-        // Interactive work has its steps almost to itself; drafts are made for those who share one.
-        let class = self.running.iter().map(Sequence::priority).max().unwrap_or(Priority::Background);
-        let in_class = |it: &Sequence| it.priority() == class && it.generates();
-        let n_rows = self.running.iter().filter(|it| in_class(it)).count();
-        let draft_share = self.model.draft_share().filter(|_| n_rows > 0);
-        let costs = self.draft_costs.costs(n_rows, &self.pace, draft_share);
-        for sequence in &mut self.running {
-            sequence.draft_from_text(&costs, context_length);
-        }
-        if draft_share.is_none() {
-            return;
-        }
-        // What the draft model reads is bounded like what the model does, in which it is faster.
-        let mut n_left = self.step_tokens();
-        let n_in_time = self.draft_costs.n_drafts_within(self.options.step_target, &self.pace);
-        let affordable = n_in_time.min(n_left / n_rows);
-        let (mut indices, mut requests, mut n_to_read) = (Vec::new(), Vec::new(), 0);
-        for (idx, sequence) in self.running.iter().enumerate().filter(|(_, it)| in_class(it)) {
-            let max = sequence.max_drafts_of_model(context_length);
-            let n_drafts = match self.options.n_draft_tokens {
-                Some(n) => n.min(max),
-                None => sequence.drafter().n_from_model(&costs, max.min(affordable)),
-            };
-            let (slot, tokens) = (sequence.slot.id, sequence.tokens());
-            let Some(n_unread) = self.model.n_unread(slot, tokens).filter(|_| n_drafts > 0) else {
-                continue;
-            };
-            let pays =
-                self.options.n_draft_tokens.is_some() || costs.reading_pays(n_unread, sequence.n_generated());
-            if n_unread <= n_left && pays {
-                n_left -= n_unread;
-                n_to_read += n_unread;
-                indices.push(idx);
-                requests.push(sequence.draft_request(n_drafts));
-            } else if n_left > 0 && pays {
-                let started = self.options.clock.now();
-                self.model.read(slot, tokens, n_left);
-                self.draft_costs.record_reading(n_left, self.options.clock.now() - started);
-                n_left = 0;
-            }
-        }
-        if requests.is_empty() {
-            return;
-        }
-        let started = self.options.clock.now();
-        let drafts = self.model.draft(&requests);
-        // The token that was drawn last, and a draft that was accepted before it: more than those is reading.
-        let n_drafts: usize = drafts.iter().map(Vec::len).sum();
-        if n_drafts > 0 && n_to_read <= 2 * drafts.len() {
-            self.draft_costs.record_drafting(n_drafts, self.options.clock.now() - started);
-        }
-        for (idx, drafts) in indices.into_iter().zip(drafts) {
-            self.running[idx].take_drafts(drafts);
-        }
+        // What the draft model may read is bounded like what the model is fed, and it is the faster one.
+        let limits = DraftingLimits { n_tokens: self.step_tokens(), target: self.options.step_target };
+        let clock = self.options.clock.as_ref();
+        self.drafting.draft(&mut self.running, &mut self.slots.model, &self.pace, limits, clock);
     }
 
     fn plan(&mut self) -> Plan {
-        let mut candidates: Vec<Candidate> = self.running.iter().map(Sequence::candidate).collect();
-        if let Some(suspect) =
-            self.running.iter().filter(|it| it.is_suspect()).max_by_key(|it| (it.priority(), Reverse(it.id)))
-        {
-            candidates.retain(|it| it.id == suspect.id);
-        }
+        let candidates: Vec<Candidate> = self.running.iter().map(Sequence::candidate).collect();
         let budget = Budget { n_tokens: self.step_tokens(), n_background: self.ration.n_tokens() };
         let plan = scheduler::plan(&candidates, budget);
         self.ration.count(plan.n_tokens_of(Priority::Interactive), plan.n_tokens_of(Priority::Background));
@@ -303,160 +285,29 @@ impl Stepper {
         self.pace.step_tokens(self.options.step_target, self.options.prefill_chunk)
     }
 
-    /// Gives slots to jobs as long as there are places, and room.
-    fn admit(&mut self) {
-        let now = self.options.clock.now();
-        let extent = self.extent();
-        self.waits_for_memory = false;
-        while !self.waiting.is_empty() {
-            let applicants: Vec<Applicant> =
-                self.waiting.iter().map(|it| it.applicant(extent, self.follows(it))).collect();
-            let occupants: Vec<Occupant> = self.running.iter().map(|it| self.occupant(it)).collect();
-            let held_bytes = self.options.held_bytes.load(Ordering::Relaxed);
-            let n_tokens = self.allowance.n_tokens_beside(held_bytes);
-            let room = Room { n_places: self.options.max_running, n_tokens };
-            let n_held: usize = occupants.iter().map(|it| it.n_reserved).sum();
-            let next = scheduler::admit(&applicants, &occupants, room);
-            let Some(idx) = self.waiting.iter().position(|waiting| Some(waiting.id) == next) else {
-                let boundless = Room { n_tokens: usize::MAX, ..room };
-                self.waits_for_memory = scheduler::admit(&applicants, &occupants, boundless).is_some();
-                return;
-            };
-            let waiting = self.waiting.remove(idx);
-            let n_spare = room.n_tokens.saturating_sub(n_held + applicants[idx].n_reserved);
-            self.take_up(waiting, n_spare, now);
-        }
-    }
-
-    /// What a sequence may come to hold, in its slot and the one that it takes tokens from.
-    fn occupant(&self, sequence: &Sequence) -> Occupant {
-        let n_room = |slot: &Slot| self.model.slot_room(slot.id);
-        let mut occupant = sequence.occupant(self.extent(), n_room(&sequence.slot));
-        occupant.n_reserved += sequence.donor().map_or(0, |it| n_room(&it.slot));
-        occupant
-    }
-
-    fn take_up(&mut self, waiting: Waiting, n_spare: usize, now: Instant) {
-        let prompt = &waiting.job.prompt;
-        let in_use = self.in_use();
-        let mut running: Vec<&mut Slot> = self.running.iter_mut().map(|it| &mut it.slot).collect();
-        if waiting.job.max_tokens == 0 && self.cache.covers(prompt, &running) {
-            self.ended.push(waiting.finish_warm(now));
-            return;
-        }
-        let wanted = Wanted { prompt, document: waiting.job.document.as_ref(), in_use, n_spare };
-        let found = self.cache.checkout(&mut self.model, wanted, &mut running);
-        tracing::debug!(
-            job = waiting.id.0,
-            n_prompt = prompt.len(),
-            n_cached = found.slot.ledger.len(),
-            n_to_move = found.donor.as_ref().map_or(0, Donor::n_to_move),
-            "taking up a job"
-        );
-        let tokenizer = Arc::clone(&self.tokenizer);
-        self.running.push(Sequence::start(waiting, found, tokenizer, self.draft_rate, now));
-    }
-
-    /// Gives slots what they are to get from others now.
-    fn move_tokens(&mut self) {
-        for idx in 0..self.running.len() {
-            while let Some(due) = self.running[idx].due_move() {
-                if let Err(error) = self.move_due(idx, due) {
-                    tracing::warn!(%error, "tokens could not be moved");
-                    let fresh = Slot::fresh(self.model.open_slot());
-                    let failed = self.running[idx].begin_again(fresh);
-                    self.model.close_slot(failed.id);
-                    self.let_go_of_donor(idx);
-                }
-            }
-        }
-    }
-
-    fn move_due(&mut self, idx: usize, due: Move) -> Result<(), StepError> {
-        let sequence = &self.running[idx];
-        let (slot, n_held) = (sequence.slot.id, sequence.slot.ledger.len());
-        let Some(donor) = sequence.donor().map(|it| it.slot.id) else { return Ok(()) };
-        let mut in_use = self.in_use();
-        let n_room = self.extent().room_for(n_held + due.n_tokens);
-        in_use.n_tokens += n_room.saturating_sub(self.model.slot_room(slot));
-        self.cache.trim(&mut self.model, in_use);
-        self.model.append_shifted(slot, donor, due.from..due.from + due.n_tokens)?;
-        self.cache.count_moved(due.n_tokens);
-        if let Some(donor) = self.running[idx].moved(due) {
-            self.cache.give_back_donor(&mut self.model, donor);
-        }
-        Ok(())
-    }
-
-    fn let_go_of_donor(&mut self, idx: usize) {
-        if let Some(donor) = self.running[idx].take_donor() {
-            self.cache.give_back_donor(&mut self.model, donor);
-        }
-    }
-
-    /// Whether a prompt that begins alike is being computed, for somebody who does not go after this one, and
-    /// waiting for that saves computing it twice. So the choices of one request share their prompt.
-    fn follows(&self, waiting: &Waiting) -> bool {
-        let prompt: &[TokenId] = &waiting.job.prompt;
-        let n_held = |it: &Sequence| policy::n_usable(&it.slot.ledger, prompt);
-        let leads = |it: &&Sequence| it.priority() >= waiting.job.priority;
-        let n_soon = |it: &Sequence| Some(policy::n_usable(it.prompt_under_way()?, prompt));
-        let longest =
-            self.running.iter().filter(leads).filter_map(|it| Some((n_soon(it)?, n_held(it)))).max();
-        // Of those that share as much, the one that has come farthest.
-        let Some((n_soon, n_there)) = longest else { return false };
-        if n_there == n_soon {
-            return false;
-        }
-        let done = self.running.iter().filter(|it| it.prompt_under_way().is_none());
-        let n_else = done.map(n_held).chain([self.cache.n_usable(prompt)]).max().unwrap_or(0);
-        n_soon >= n_else + policy::MIN_COPY
-    }
-
-    /// Whether the next step will feed just what this one draws: all that run generate, nobody waits, and nothing is or
-    /// will be drafted.
+    /// Whether the step after the planned one will feed just what that draws: all that run generate, no job waits, and
+    /// nothing is or will be drafted. The model may then begin with it early.
     fn can_step_ahead(&self, plan: &Plan) -> bool {
-        let is_plain = |it: &PlannedSpan| it.sample && it.n_tokens() == 1;
+        let is_one_token = |it: &PlannedSpan| it.sample && it.n_tokens() == 1;
         if !self.waiting.is_empty()
-            || self.model.draft_share().is_some()
+            || self.slots.model.draft_share().is_some()
             || plan.spans.len() != self.running.len()
-            || !plan.spans.iter().all(is_plain)
+            || !plan.spans.iter().all(is_one_token)
         {
             return false;
         }
-        let costs = self.draft_costs.costs(plan.spans.len(), &self.pace, None);
+        let costs = self.drafting.text_costs(plan.spans.len(), &self.pace);
         let context_length = self.context_length();
         self.running.iter().all(|it| it.can_step_ahead(&costs, context_length))
     }
 
-    /// Evicts before the step what would be over the limit after it.
-    fn make_room(&mut self, plan: &Plan) {
-        let mut in_use = self.in_use();
-        let extent = self.extent();
-        for planned in &plan.spans {
-            if let Some(sequence) = self.running.iter().find(|it| it.id == planned.job) {
-                let room = extent.room_for(planned.range.end + planned.n_drafted);
-                in_use.n_tokens += room.saturating_sub(self.model.slot_room(sequence.slot.id));
-            }
-        }
-        self.cache.trim(&mut self.model, in_use);
-    }
-
-    /// Runs the model once. Its answer has an entry for each span, with tokens exactly where some were asked
-    /// for, and no more of them than could be.
-    fn feed(&mut self, plan: &Plan, ahead: bool) -> Result<Vec<Vec<Sampled>>, StepError> {
-        for planned in &plan.spans {
-            if let Some(sequence) = self.running.iter_mut().find(|it| it.id == planned.job) {
-                sequence.prepare(planned);
-            }
-        }
-        let by_id = |id| self.running.iter().find(move |sequence| sequence.id == id);
-        let spans: Vec<Span<'_>> = plan
-            .spans
-            .iter()
-            .filter_map(|planned| by_id(planned.job).map(|sequence| sequence.span(planned)))
-            .collect();
-        let drawn = if ahead { self.model.step_ahead(&spans)? } else { self.model.step(&spans)? };
+    /// Runs the model once. The answer has an entry for each span: at least one token where the span draws, at most one
+    /// more than it has drafts, and none where it does not draw.
+    fn feed(&mut self, plan: &Plan) -> Result<Vec<Vec<Sampled>>, StepError> {
+        let ahead = self.can_step_ahead(plan);
+        let spans: Vec<Span<'_>> = plan.spans.iter().map(|it| self.running[it.idx].span(it)).collect();
+        let model = &mut self.slots.model;
+        let drawn = if ahead { model.step_ahead(&spans)? } else { model.step(&spans)? };
         let is_as_asked = |(span, drawn): (&Span<'_>, &Vec<Sampled>)| {
             if span.sample.is_some() {
                 (1..=span.n_drafted + 1).contains(&drawn.len())
@@ -474,62 +325,55 @@ impl Stepper {
         }
     }
 
-    /// Notes what a step took, and what it took to draft before it.
+    /// Records how long a step took, and how long drafting before it.
     fn measure(&mut self, plan: &Plan, drawn: &[Vec<Sampled>], elapsed: Duration, drafting: Duration) {
-        let by_id = |id| self.running.iter().find(move |sequence| sequence.id == id);
-        let n_prompt: usize = plan
-            .spans
-            .iter()
-            .filter_map(|planned| by_id(planned.job).map(|it| it.n_prompt_tokens_in(planned)))
-            .sum();
+        let n_prompt: usize = plan.spans.iter().map(|it| self.running[it.idx].n_prompt_tokens_in(it)).sum();
         if n_prompt > 0 {
             self.pace.record_prefill(plan.n_tokens(), n_prompt, elapsed);
         } else {
             let n_drawn = drawn.iter().map(Vec::len).sum();
             self.pace.record_decode(plan.n_tokens(), n_drawn, elapsed, drafting);
-            self.draft_costs.record_step(plan.n_tokens(), elapsed, &self.pace);
+            self.drafting.record_step(plan.n_tokens(), elapsed, &self.pace);
         }
     }
 
+    /// Gives the sequences of a step what it drew for them, and ends the jobs that are done with that.
     fn hand_out(&mut self, plan: &Plan, drawn: Vec<Vec<Sampled>>, now: Instant) {
-        let context_length = self.context_length();
-        let moment = (self.n_steps, now);
+        let context = StepContext { step: self.n_steps, now, context_length: self.context_length() };
+        let mut ends = Vec::new();
         for (planned, drawn) in plan.spans.iter().zip(drawn) {
-            let Some(idx) = self.running.iter().position(|sequence| sequence.id == planned.job) else {
-                continue;
-            };
-            if self.running[idx].draft_source() == DraftSource::DraftModel {
-                self.draft_rate.record_step(planned.n_drafted, drawn.len().saturating_sub(1));
+            let sequence = &mut self.running[planned.idx];
+            self.drafting.record_drafts(sequence, planned.n_drafted, drawn.len());
+            if let Some(reason) = sequence.take_step(planned, drawn, context) {
+                ends.push((planned.idx, reason));
             }
-            if let Some(reason) = self.running[idx].fed(planned, drawn, context_length, moment) {
-                self.end(idx, reason, now);
-            }
+        }
+        for (n, (idx, reason)) in ends.iter().enumerate() {
+            // Each end moved those behind it one up.
+            let n_gone = ends[..n].iter().filter(|(gone, _)| gone < idx).count();
+            self.end(idx - n_gone, *reason, now);
         }
     }
 
-    /// The slots of a failed step hold nothing that can be trusted; other jobs go on. Of several that shared the
-    /// step, each begins again and has its steps to itself until it has drawn a token: the one whose step then
-    /// fails is the one that fails.
-    fn drop_failed(&mut self, plan: &Plan, error: &StepError) {
+    /// After a failed step: what its slots hold is unknown. A job that was alone in it fails. Of several that shared it,
+    /// each starts again in a new slot and runs alone until it has drawn a token; the one whose step then fails is the one
+    /// that fails. Other jobs are not affected.
+    fn recover(&mut self, plan: &Plan, error: &StepError) {
         tracing::warn!(%error, n_spans = plan.spans.len(), "a step failed");
-        for planned in &plan.spans {
-            let Some(idx) = self.running.iter().position(|sequence| sequence.id == planned.job) else {
-                continue;
-            };
-            self.let_go_of_donor(idx);
-            let failed = if plan.spans.len() > 1 {
-                let fresh = Slot::fresh(self.model.open_slot());
-                self.running[idx].begin_again(fresh)
-            } else {
-                let error = JobError::StepFailed { message: error.message.clone() };
-                let (slot, ended) = self.running.remove(idx).fail(error);
-                self.ended.push(ended);
-                slot
-            };
-            self.model.close_slot(failed.id);
+        if let [planned] = plan.spans.as_slice() {
+            self.slots.give_back_donor(&mut self.running[planned.idx]);
+            let error = JobError::StepFailed { message: error.message.clone() };
+            let (slot, ended) = self.running.remove(planned.idx).fail(error);
+            self.slots.discard(slot.id);
+            self.ended.push(ended);
+        } else {
+            for planned in &plan.spans {
+                self.slots.restart(&mut self.running[planned.idx]);
+            }
         }
     }
 
+    /// Ends the running jobs for which there is a reason.
     fn end_running(&mut self, reason: impl Fn(&Sequence) -> Option<FinishReason>, now: Instant) {
         for idx in (0..self.running.len()).rev() {
             if let Some(reason) = reason(&self.running[idx]) {
@@ -538,37 +382,27 @@ impl Stepper {
         }
     }
 
+    /// Ends a running job, and keeps its slot for later prompts.
     fn end(&mut self, idx: usize, reason: FinishReason, now: Instant) {
-        self.let_go_of_donor(idx);
-        let sequence = self.running.remove(idx);
+        let mut sequence = self.running.remove(idx);
         tracing::debug!(job = sequence.id.0, ?reason, "a job ends");
+        self.slots.give_back_donor(&mut sequence);
         let (slot, ended) = sequence.finish(reason, now);
-        self.cache.give_back(&mut self.model, slot);
-        let in_use = self.in_use();
-        self.cache.trim(&mut self.model, in_use);
+        self.slots.give_back(slot, &self.running);
         self.ended.push(ended);
     }
 
-    fn in_use(&self) -> InUse {
-        in_use(&self.model, self.running.iter().flat_map(Sequence::slots))
-    }
-
-    fn extent(&self) -> Extent {
-        let description = self.model.description();
-        Extent { context_length: description.context_length, kv_step_tokens: description.kv_step_tokens }
-    }
-
     fn context_length(&self) -> usize {
-        self.model.description().context_length
+        self.description().context_length
     }
 
-    /// Who waits is counted in the inbox, at the moment of asking.
+    /// Waiting jobs are counted by the inbox, at the moment of asking.
     fn status(&self) -> Status {
-        let memory = self.model.memory();
+        let memory = self.slots.model.memory();
         Status {
             n_waiting: 0,
             n_running: self.running.len(),
-            cache: self.cache.status(&self.model, self.running.iter().flat_map(Sequence::slots)),
+            cache: self.slots.status(&self.running),
             memory,
             memory_is_short: self.waits_for_memory || self.allowance.is_short(memory.active_bytes),
             speed: self.pace.speed(),

@@ -10,7 +10,7 @@ use mlx_rs::error::{Exception, Result};
 use mlx_rs::ops::indexing::TryIndexOp;
 use mlx_rs::{Array, Dtype, memory, transforms};
 use runabout_engine::model::{
-    LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError, n_right,
+    LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError, n_accepted,
 };
 
 use crate::ahead::Ahead;
@@ -137,10 +137,10 @@ impl MlxModel {
             let n_draws = draws(span).count();
             let mut drawn: Vec<_> = drawn.by_ref().take(n_draws).collect();
             let (_, drafts) = span.tokens.split_at(span.tokens.len() - span.n_drafted);
-            let n_right = n_right(drafts, drawn.iter().map(|it| it.token));
-            drawn.truncate(n_right + 1);
+            let n_accepted = n_accepted(drafts, drawn.iter().map(|it| it.token));
+            drawn.truncate(n_accepted + 1);
             for cache in &mut caches {
-                cache.forget(span.n_drafted - n_right);
+                cache.forget(span.n_drafted - n_accepted);
             }
             self.slots.insert(span.slot, caches);
             sampled.push(drawn);

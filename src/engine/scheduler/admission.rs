@@ -1,42 +1,43 @@
 //! Which waiting job gets a slot.
 //!
-//! Each class has places of its own, so neither keeps the other out. Within a class it goes by order of
-//! arrival: nobody is overtaken by a smaller job, and so nobody waits for ever. Room for the whole of a job,
-//! its longest text included, is set aside before it begins: what runs never runs out of memory.
+//! Jobs of each priority have a number of slots of their own, so neither keeps the other out. Within a priority the order
+//! is that of arrival: a smaller job does not overtake a larger one, which would otherwise wait for ever. Memory for the
+//! longest text that a job may come to is reserved before it starts, so a running job never runs out of memory.
 
 use crate::job::{JobId, Priority};
 
-/// A job without a slot.
+/// A job that waits for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Applicant {
     pub(crate) id: JobId,
     pub(crate) priority: Priority,
-    /// Tokens that it may come to hold.
+    /// Tokens that it may come to need memory for.
     pub(crate) n_reserved: usize,
-    /// Whether a prompt that begins alike is being computed right now. It then waits for that, and does not
-    /// hold up those behind it.
-    pub(crate) follows: bool,
+    /// Whether it waits for a prompt with the same beginning, which is being computed right now. Jobs behind it need not
+    /// wait.
+    pub(crate) waits_for_prefix: bool,
 }
 
-/// A job with a slot.
+/// A job that has a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Occupant {
     pub(crate) priority: Priority,
+    /// Tokens that memory is reserved for.
     pub(crate) n_reserved: usize,
 }
 
-/// What there is to give.
+/// How much may run at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Room {
-    /// Sequences of each class that may run at a time.
-    pub(crate) n_places: usize,
-    /// Tokens that all of them together may come to hold.
+pub(crate) struct AdmissionLimits {
+    /// Jobs of each priority; at least 1 is admitted.
+    pub(crate) n_running: usize,
+    /// Tokens that all jobs together may come to hold.
     pub(crate) n_tokens: usize,
 }
 
-impl Room {
-    /// A quarter is kept free for interactive jobs, unless a background job would not fit in the rest even
-    /// alone; it then runs when there is nothing else.
+impl AdmissionLimits {
+    /// A quarter is kept free for interactive jobs. A background job that does not fit in the rest runs when there is
+    /// nothing else.
     fn n_tokens_for(self, priority: Priority) -> usize {
         match priority {
             Priority::Interactive => self.n_tokens,
@@ -45,15 +46,20 @@ impl Room {
     }
 }
 
-/// The next to get a slot, if there is one and it fits.
-pub(crate) fn admit(applicants: &[Applicant], occupants: &[Occupant], room: Room) -> Option<JobId> {
+/// Which of the applicants gets the next slot, by its index; `None` if there is none that fits.
+pub(crate) fn admit(
+    applicants: &[Applicant],
+    occupants: &[Occupant],
+    limits: AdmissionLimits,
+) -> Option<usize> {
     let n_held: usize = occupants.iter().map(|it| it.n_reserved).sum();
     [Priority::Interactive, Priority::Background].into_iter().find_map(|priority| {
-        let next =
-            applicants.iter().filter(|it| it.priority == priority && !it.follows).min_by_key(|it| it.id)?;
-        let has_place = occupants.iter().filter(|it| it.priority == priority).count() < room.n_places.max(1);
-        let fits = occupants.is_empty() || n_held + next.n_reserved <= room.n_tokens_for(priority);
-        (has_place && fits).then_some(next.id)
+        let is_next = |it: &Applicant| it.priority == priority && !it.waits_for_prefix;
+        let (idx, next) =
+            applicants.iter().enumerate().filter(|(_, it)| is_next(it)).min_by_key(|(_, it)| it.id)?;
+        let n_running = occupants.iter().filter(|it| it.priority == priority).count();
+        let fits = occupants.is_empty() || n_held + next.n_reserved <= limits.n_tokens_for(priority);
+        (n_running < limits.n_running.max(1) && fits).then_some(idx)
     })
 }
 
@@ -62,10 +68,10 @@ mod tests {
     use super::*;
     use Priority::{Background, Interactive};
 
-    const ROOM: Room = Room { n_places: 2, n_tokens: 100 };
+    const LIMITS: AdmissionLimits = AdmissionLimits { n_running: 2, n_tokens: 100 };
 
     const fn waiting(id: u64, priority: Priority, n_reserved: usize) -> Applicant {
-        Applicant { id: JobId(id), priority, n_reserved, follows: false }
+        Applicant { id: JobId(id), priority, n_reserved, waits_for_prefix: false }
     }
 
     const fn running(priority: Priority, n_reserved: usize) -> Occupant {
@@ -73,7 +79,8 @@ mod tests {
     }
 
     fn check(applicants: &[Applicant], occupants: &[Occupant], expected: Option<u64>) {
-        assert_eq!(admit(applicants, occupants, ROOM), expected.map(JobId), "{applicants:?} {occupants:?}");
+        let admitted = admit(applicants, occupants, LIMITS).map(|idx| applicants[idx].id.0);
+        assert_eq!(admitted, expected, "{applicants:?} {occupants:?}");
     }
 
     #[test]
@@ -85,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_class_takes_the_others_places() {
+    fn neither_priority_takes_the_slots_of_the_other() {
         let background = [running(Background, 5), running(Background, 5)];
         check(&[waiting(1, Background, 5)], &background, None);
         check(&[waiting(1, Background, 5), waiting(2, Interactive, 5)], &background, Some(2));
@@ -106,8 +113,8 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waits_for_a_prompt_like_its_own_holds_nobody_up() {
-        let follower = Applicant { follows: true, ..waiting(1, Background, 5) };
+    fn a_job_that_waits_for_a_prompt_like_its_own_does_not_delay_others() {
+        let follower = Applicant { waits_for_prefix: true, ..waiting(1, Background, 5) };
         check(&[follower], &[], None);
         check(&[follower, waiting(2, Background, 5)], &[], Some(2));
     }

@@ -1,7 +1,7 @@
-//! The way back to whoever submitted a job.
+//! Sends a job's events to its submitter: [`Reply`].
 //!
-//! A [`Reply`] sends exactly one terminal event: [`Reply::end`] consumes it, and one that is dropped
-//! unanswered, by a panic on its way or by a mistake of ours, says so itself.
+//! A reply sends exactly one terminal event: [`Reply::end`] consumes it, and a reply that is dropped before, by a panic or
+//! a bug, sends an error.
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -10,7 +10,7 @@ use crate::job::{Event, Finish, JobError};
 /// Sends a job's events, in order, and its end once.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// `None` once the end was sent.
+    /// `None` after the end was sent.
     events: Option<UnboundedSender<Event>>,
 }
 
@@ -19,7 +19,7 @@ impl Reply {
         Self { events: Some(events) }
     }
 
-    /// Whether nobody listens any more.
+    /// Whether the receiver is gone.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.events.as_ref().is_none_or(UnboundedSender::is_closed)
     }
@@ -28,7 +28,7 @@ impl Reply {
         self.send(Event::Prefill { done, total, cached });
     }
 
-    /// Sends text that is final; nothing for no text.
+    /// Sends final text; nothing where it is empty.
     pub(crate) fn delta(&self, text: String) {
         if !text.is_empty() {
             self.send(Event::Delta { text });
@@ -41,7 +41,7 @@ impl Reply {
 
     fn send(&self, event: Event) {
         if let Some(events) = &self.events {
-            // A listener that left is found by `is_abandoned` before the next step.
+            // A receiver that is gone is noticed by `is_abandoned` before the next step.
             let _ = events.send(event);
         }
     }
@@ -60,7 +60,7 @@ impl Drop for Reply {
     }
 }
 
-/// A job's end that is decided and still has to be told.
+/// A job's end that is decided and still has to be sent.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) reply: Reply,
@@ -68,7 +68,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    pub(crate) fn tell(self) {
+    pub(crate) fn send(self) {
         self.reply.end(self.outcome);
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answered_reply_says_nothing_when_it_is_dropped() {
+    fn an_answered_reply_sends_nothing_when_it_is_dropped() {
         let (events, mut inbox) = unbounded_channel();
         Reply::new(events).end(Err(JobError::ShuttingDown));
         assert!(matches!(inbox.try_recv().unwrap(), Event::Failed(JobError::ShuttingDown)));

@@ -1,9 +1,8 @@
-//! Drawn tokens to final text: detokenizer, then ends of lines in LF, then stop strings, then rules, then ends of lines as
-//! the file has them.
+//! From drawn tokens to final text: detokenizer, line ends to LF, stop strings, rules, line ends as the document has them.
 //!
-//! What comes out is never taken back: an incomplete character, the possible beginning of a stop string and what a rule
-//! may still cut are held until they are decided. What was drawn again of the prompt's end is no part of
-//! it. Deltas concatenated are the text.
+//! Text that came out is never taken back: an incomplete character, a possible beginning of a stop string and what a rule
+//! may still cut are held back until they are decided. The end of the prompt that is drawn again, for healing, is not part
+//! of the text. All deltas concatenated are the text.
 
 use std::sync::Arc;
 
@@ -16,9 +15,9 @@ use crate::job::{FinishReason, Job, TextStart};
 pub(crate) struct Output {
     detokenizer: Detokenizer,
     healing: Option<Healing>,
-    /// What is to come again of the prompt's end, before the text begins.
+    /// The end of the prompt that is still to be drawn again before the text begins.
     healed: String,
-    /// Where the file says how lines end.
+    /// Where the job sets the line end.
     lines: Option<(ToLf, LineEnd)>,
     stop: StopMatcher,
     rules: Option<Rules>,
@@ -47,7 +46,7 @@ impl Output {
         Self { detokenizer, healing, healed, lines, stop, rules: job.rules.take(), text: String::new() }
     }
 
-    /// The text that is out.
+    /// The text so far, without what is held back.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -65,7 +64,7 @@ impl Output {
         self.push_text(&piece)
     }
 
-    /// The last delta, the whole text, and what the end of an incomplete character completed.
+    /// Ends the text: the last delta, the whole text, and the stop string or rule that was completed by what was held back.
     pub(crate) fn finish(mut self) -> (String, String, Option<FinishReason>) {
         let piece = self.detokenizer.flush();
         let Pushed { mut delta, mut stopped_by } = self.push_text(&piece);
@@ -111,7 +110,7 @@ impl Output {
         Pushed { delta: self.give_out(output.emit), stopped_by }
     }
 
-    /// Final text, as the file has it.
+    /// Appends final text, with the line ends of the document.
     fn give_out(&mut self, text: String) -> String {
         let text = match &self.lines {
             Some((_, line_end)) if *line_end != LineEnd::Lf => line_end.from_lf(&text).into_owned(),
@@ -122,12 +121,12 @@ impl Output {
     }
 }
 
-/// What of `piece` is text: what stands behind all that is still to be healed.
+/// The part of `piece` that is text: what follows the end of the prompt that is drawn again, `healed`.
 fn after_healed<'a>(healed: &mut String, piece: &'a str) -> &'a str {
     let same = healed.chars().zip(piece.chars()).take_while(|(a, b)| a == b);
     let n_same: usize = same.map(|(it, _)| it.len_utf8()).sum();
     if n_same < piece.len() {
-        // All of it was there, or a character of it cannot be said.
+        // All of it was drawn, or a character of it cannot be.
         healed.clear();
     } else {
         healed.drain(..n_same);

@@ -1,29 +1,29 @@
 //! What a slot holds of a prompt behind an edit: a pure decision from tokens alone.
 //!
-//! Where somebody has changed a few lines of a long prompt, what follows them is there already, at other positions.
-//! Parts of the prompt are looked for in order, as llama.cpp does for its `--cache-reuse`; there only parts that were
-//! cut out can be got over, here also parts that were put in.
+//! Where a few lines of a long prompt were changed, what follows them is in the slot already, at other positions. Parts
+//! of the prompt are searched for in order, as llama.cpp does for its `--cache-reuse`. There an edit may only have removed
+//! text; here it may have inserted some too.
 
 use std::{cmp::Reverse, collections::HashMap};
 
 use runabout_text::TokenId;
 
-/// Of places where a part of the prompt stands in a slot, so many are looked at.
-const MAX_PLACES: usize = 16;
+/// How many occurrences of a part of the prompt in the slot are compared.
+const MAX_OCCURRENCES: usize = 16;
 
-/// Tokens that a slot holds and a prompt has elsewhere.
+/// A run of tokens that a slot holds and a prompt has at another position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Move {
-    /// Where they begin in the slot,
+    /// Its position in the slot.
     pub(crate) from: usize,
-    /// and in the prompt.
+    /// Its position in the prompt.
     pub(crate) to: usize,
     pub(crate) n_tokens: usize,
 }
 
-/// What of `prompt` `held` has too, each from a start of its own, in the order of both, `n_min` tokens at a time at
-/// least. The last token of the prompt is never among it, since the next token is drawn from what that one yields.
-pub(super) fn moves(
+/// Finds the runs of at least `n_min` tokens that `prompt` has from position `to` on and `held` from position `from` on, in
+/// the order of both. The last token of the prompt is never part of one, since feeding that one yields the next.
+pub(super) fn find_moves(
     held: &[TokenId],
     prompt: &[TokenId],
     (mut from, mut to): (usize, usize),
@@ -31,17 +31,17 @@ pub(super) fn moves(
 ) -> Vec<Move> {
     let n_min = n_min.max(1);
     let wanted = &prompt[..prompt.len().saturating_sub(1)];
-    let mut places: HashMap<&[TokenId], Vec<usize>> = HashMap::new();
+    let mut occurrences: HashMap<&[TokenId], Vec<usize>> = HashMap::new();
     for (at, window) in held.windows(n_min).enumerate().skip(from) {
-        places.entry(window).or_default().push(at);
+        occurrences.entry(window).or_default().push(at);
     }
     let mut moves = Vec::new();
     while let Some(window) = wanted.get(to..to + n_min) {
-        let found = places.get(window).and_then(|places| {
-            let later = &places[places.partition_point(|it| *it < from)..];
-            let n_alike = |at: &usize| n_alike(&held[*at..], &wanted[to..]);
-            // Of equals the first, which leaves most to what follows.
-            later.iter().take(MAX_PLACES).map(|at| (n_alike(at), *at)).min_by_key(|it| Reverse(it.0))
+        let found = occurrences.get(window).and_then(|all| {
+            let later = &all[all.partition_point(|it| *it < from)..];
+            let n_common = |at: &usize| n_common(&held[*at..], &wanted[to..]);
+            // Of equals the first, which leaves most to the runs that follow.
+            later.iter().take(MAX_OCCURRENCES).map(|at| (n_common(at), *at)).min_by_key(|it| Reverse(it.0))
         });
         if let Some((n_tokens, at)) = found {
             moves.push(Move { from: at, to, n_tokens });
@@ -53,7 +53,8 @@ pub(super) fn moves(
     moves
 }
 
-fn n_alike(a: &[TokenId], b: &[TokenId]) -> usize {
+/// How many tokens the two have in common at their beginnings.
+fn n_common(a: &[TokenId], b: &[TokenId]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
@@ -68,8 +69,8 @@ mod tests {
     fn check(held: &str, prompt: &str, n_min: usize, expected: &str) {
         let tokens = |text: &str| -> Vec<TokenId> { text.bytes().map(TokenId::from).collect() };
         let (held, tokens) = (tokens(held), tokens(prompt));
-        let n_keep = n_alike(&held, &tokens).min(tokens.len() - 1);
-        let moves = moves(&held, &tokens, (n_keep, n_keep), n_min);
+        let n_keep = n_common(&held, &tokens).min(tokens.len() - 1);
+        let moves = find_moves(&held, &tokens, (n_keep, n_keep), n_min);
         let moves: Vec<String> = moves
             .iter()
             .map(|it| format!("{}>{}:{}", it.from, it.to, &prompt[it.to..it.to + it.n_tokens]))
@@ -102,7 +103,7 @@ mod tests {
     fn parts_come_in_the_order_of_both() {
         // The second part stands before the first in what is held.
         check("x bbbb aaaa.", "y aaaa bbbb.", 4, "6>1: aaaa");
-        // Of several places the one that has most.
+        // Of several occurrences the longest.
         check("x tail 1 tail 2 tail 3.", "y tail 2 tail 3.", 5, "8>1: tail 2 tail 3");
         check("x tail 1 tail 2 tail 3.", "y tail 1 tail 3.", 5, "1>1: tail 1 tail ");
     }
@@ -114,9 +115,9 @@ mod tests {
             prompt in prop::collection::vec(0_u32..3, 1..40),
             n_min in 1_usize..5,
         ) {
-            let n_keep = n_alike(&held, &prompt).min(prompt.len() - 1);
+            let n_keep = n_common(&held, &prompt).min(prompt.len() - 1);
             let (mut from, mut to) = (n_keep, n_keep);
-            for it in moves(&held, &prompt, (n_keep, n_keep), n_min) {
+            for it in find_moves(&held, &prompt, (n_keep, n_keep), n_min) {
                 prop_assert!(it.n_tokens >= n_min && it.from >= from && it.to >= to);
                 (from, to) = (it.from + it.n_tokens, it.to + it.n_tokens);
                 prop_assert!(to < prompt.len());

@@ -1,0 +1,70 @@
+//! A job that has no slot yet.
+
+use std::time::Instant;
+
+use super::reply::{Ended, Reply};
+use crate::{
+    job::{Finish, FinishReason, Job, JobError, JobId, Timing, Usage},
+    memory::SlotSizing,
+    scheduler::Applicant,
+};
+
+/// A job as it was submitted. It ends by being consumed, so it cannot end twice.
+#[derive(Debug)]
+pub(crate) struct WaitingJob {
+    pub(crate) id: JobId,
+    pub(crate) job: Job,
+    pub(super) reply: Reply,
+    pub(super) submitted: Instant,
+}
+
+impl WaitingJob {
+    pub(crate) fn new(id: JobId, job: Job, now: Instant) -> Self {
+        let reply = Reply::new(job.events.clone());
+        Self { id, job, reply, submitted: now }
+    }
+
+    /// What admission sees of it; see [`Applicant::waits_for_prefix`].
+    pub(crate) fn applicant(&self, sizing: SlotSizing, waits_for_prefix: bool) -> Applicant {
+        let n_reserved = sizing.reserved_for(self.job.prompt.len(), &self.job);
+        Applicant { id: self.id, priority: self.job.priority, n_reserved, waits_for_prefix }
+    }
+
+    /// Whether its listener is gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.is_abandoned()
+    }
+
+    pub(crate) fn is_over_budget(&self, now: Instant) -> bool {
+        self.job.is_over_budget(self.submitted, now)
+    }
+
+    /// Ends a job that never ran.
+    pub(crate) fn finish(self, reason: FinishReason, now: Instant) -> Ended {
+        self.finish_cached(reason, 0, now)
+    }
+
+    /// Ends a prefill-only job whose whole prompt is in the cache already.
+    pub(crate) fn finish_warm(self, now: Instant) -> Ended {
+        let n_prompt = self.job.prompt.len();
+        self.reply.prefill(n_prompt, n_prompt, n_prompt);
+        self.finish_cached(FinishReason::Length, n_prompt, now)
+    }
+
+    pub(crate) fn fail(self, error: JobError) -> Ended {
+        Ended { reply: self.reply, outcome: Err(error) }
+    }
+
+    fn finish_cached(self, reason: FinishReason, cached_tokens: usize, now: Instant) -> Ended {
+        let waited = now - self.submitted;
+        let finish = Finish {
+            reason,
+            text: String::new(),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            usage: Usage { prompt_tokens: self.job.prompt.len(), cached_tokens, ..Usage::default() },
+            timing: Timing { queue: waited, total: waited, ..Timing::default() },
+        };
+        Ended { reply: self.reply, outcome: Ok(finish) }
+    }
+}
