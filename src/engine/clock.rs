@@ -1,6 +1,6 @@
-//! What time it is, as the engine sees it.
+//! The engine's clock: [`Clock`].
 //!
-//! The engine never asks the system itself, so that a test moves time by hand instead of sleeping.
+//! The engine never asks the system for the time, so that a test can move time by hand instead of sleeping.
 
 use std::{
     fmt::Debug,
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time that never runs backwards. Asked from the engine's thread and from those that submit.
+/// A monotonic clock. It is used on the engine's thread and on those that submit jobs.
 pub trait Clock: Debug + Send + Sync {
     fn now(&self) -> Instant;
 }
@@ -23,7 +23,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Stands still until it is told to move.
+/// A clock for tests, which stands still until it is advanced.
 #[derive(Debug)]
 pub struct ManualClock {
     now: Mutex<Instant>,

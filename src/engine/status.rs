@@ -1,4 +1,4 @@
-//! What the engine tells about itself: whether it can work, and how it is doing.
+//! What the engine reports about itself: whether it can work ([`State`]), and how busy it is ([`Status`]).
 
 use crate::{
     job::JobError,
@@ -6,49 +6,49 @@ use crate::{
     model::{MemoryUse, ModelDescription},
 };
 
-/// Whether there is a model. Watched by whoever tells clients.
+/// Whether there is a model.
 #[derive(Clone, Debug)]
 pub enum State {
-    /// Jobs are taken and wait.
+    /// Jobs are accepted and wait.
     Loading(LoadProgress),
     Ready(ModelDescription),
-    /// There will never be one: [`JobError::LoadFailed`], [`JobError::OutOfMemory`] or
-    /// [`JobError::EngineDied`], which is also the answer to every job.
+    /// There is none and will be none: [`JobError::LoadFailed`], [`JobError::OutOfMemory`] or [`JobError::EngineDied`],
+    /// which is also the answer to every job.
     Failed(JobError),
 }
 
-/// How the engine is doing, as of its last step.
+/// How busy the engine is, as of its last step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Status {
-    /// Jobs that have no slot yet. Counted at the moment of asking.
+    /// Jobs that wait for a slot, at the moment of asking.
     pub n_waiting: usize,
-    /// Jobs that have one.
+    /// Jobs that have a slot.
     pub n_running: usize,
     pub cache: CacheStatus,
     pub memory: MemoryUse,
-    /// Whether work waits for memory, or little is left of what may be used.
+    /// Whether a job waits for memory, or little is left below the memory limit.
     pub memory_is_short: bool,
     pub speed: Speed,
 }
 
-/// The prefix cache. Slots in use by running jobs count as well.
+/// The prefix cache. Slots of running jobs count too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStatus {
     pub n_slots: usize,
     pub n_tokens: usize,
-    /// Of the memory that slots have, be it empty.
+    /// Memory of all slots, used or not.
     pub bytes: u64,
-    /// Jobs that asked for a prefix, since the start.
+    /// Prompts that were looked up since the start.
     pub n_lookups: u64,
-    /// Those that found some of it.
+    /// Prompts of which at least the first token was found.
     pub n_hits: u64,
-    /// Prompt tokens of all lookups.
+    /// Tokens of all those prompts.
     pub n_tokens_asked: u64,
-    /// Those that were found.
+    /// Tokens that were found.
     pub n_tokens_found: u64,
 }
 
-/// Measured over the last steps; `None` before there were any.
+/// Speed measured over the last steps; `None` before there were any.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Speed {
     pub prefill_tokens_per_second: Option<f64>,

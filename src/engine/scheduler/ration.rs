@@ -1,23 +1,22 @@
-//! The share of background work while interactive work runs.
+//! The share of background work while interactive work runs: [`Ration`].
 //!
-//! Counted in tokens, which cost about the same whoever they are for: of all that is computed while there is
-//! interactive work, one token in eight is for the background. A token that rides along in a step costs
-//! about a third of a step (measured: 1.3 times the time for 2 rows), so somebody who completes beside a chat
-//! waits about 4 % longer for each token, and a chat beside somebody who never stops typing goes on at an
-//! eighth of the pace. Nothing here stands still.
+//! It is counted in tokens, which cost about the same for either: of all tokens computed while there is interactive work,
+//! one in eight is for background work. One more token in a step costs about a third of a step (measured: 2 rows take 1.3
+//! times as long), so a completion beside a chat gets its tokens about 4 % later, and a chat beside a user who never stops
+//! typing runs at an eighth of its speed and never stands still.
 
-/// A share that was not taken up is kept for so many tokens at most: enough for a round of all that generate.
+/// At most this many unused tokens are saved up: enough for a round of all sequences that generate.
 const MAX_TOKENS: usize = 32;
 
-/// What is owed to background work. Starts at nothing, so that an interactive job's first step is its own.
+/// What background work is owed. It starts at nothing, so an interactive job has its first step to itself.
 #[derive(Debug, Default)]
 pub(crate) struct Ration {
-    /// In parts of a background token: each interactive token is one part.
+    /// In parts of a background token: each interactive token adds one part.
     n_parts: usize,
 }
 
 impl Ration {
-    /// For so many interactive tokens there is one of the background.
+    /// Background work gets one token for this many interactive tokens.
     pub(crate) const N_INTERACTIVE_PER_TOKEN: usize = 7;
 
     /// Tokens that background work may have of the next step.
@@ -25,7 +24,7 @@ impl Ration {
         self.n_parts / Self::N_INTERACTIVE_PER_TOKEN
     }
 
-    /// Counts a step. One without interactive work settles everything.
+    /// Counts a step. After one without interactive work nothing is owed.
     pub(crate) fn count(&mut self, n_interactive: usize, n_background: usize) {
         if n_interactive == 0 {
             self.n_parts = 0;

@@ -180,11 +180,11 @@ fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The model's text depends on the last tokens that the slot holds, in an alphabet so small that guesses
-    /// are often right and often wrong. So a slot that holds a token too many or too few, whatever put it
+    /// The model's text depends on the last tokens that the slot holds, in an alphabet so small that drafts
+    /// are often accepted and often rejected. So a slot that holds a token too many or too few, whatever put it
     /// there, changes the text.
     #[test]
-    fn greedy_text_depends_neither_on_company_nor_on_chunks_cache_cancels_or_guesses(
+    fn greedy_text_depends_neither_on_company_nor_on_chunks_cache_cancels_or_drafts(
         arrivals in arrivals(),
         n_at_once in 1_usize..12,
         prefill_chunk in 1_usize..40,

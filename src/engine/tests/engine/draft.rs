@@ -1,4 +1,4 @@
-//! A draft model: it saves steps of the model, and nothing else can be told from it.
+//! A draft model: it saves steps of the model, and changes nothing else.
 
 use runabout_engine::scripted::Recording;
 
@@ -9,7 +9,7 @@ const PROMPT: &str = "Say something new: ";
 const TEXT: &str = "the quick brown fox jumps over a lazy dog: 13 wizards vex big jolted bank";
 
 /// An engine with a draft model, and what each of the two is fed.
-fn start_pair(
+fn start_with_draft(
     model: ScriptedModel,
     draft: ScriptedModel,
     options: EngineOptions,
@@ -19,7 +19,7 @@ fn start_pair(
     (engine, recordings)
 }
 
-/// Guesses as many as pay.
+/// Drafts as many as pay.
 fn adaptive() -> EngineOptions {
     options()
 }
@@ -34,9 +34,9 @@ fn speculative(job: &mut Job) {
 }
 
 #[test]
-fn a_draft_model_of_one_mind_with_the_model_is_always_right_and_saves_steps() {
+fn a_draft_model_that_agrees_with_the_model_is_always_right_and_saves_steps() {
     let (engine, [model, draft]) =
-        start_pair(ScriptedModel::saying(TEXT), ScriptedModel::saying(TEXT), always(4));
+        start_with_draft(ScriptedModel::saying(TEXT), ScriptedModel::saying(TEXT), always(4));
     let finish = submit(&engine, PROMPT, speculative).finish();
     assert_eq!((finish.text.as_str(), finish.reason), (TEXT, runabout_engine::FinishReason::Eos));
     assert_eq!(finish.tokens, bytes(TEXT));
@@ -46,15 +46,15 @@ fn a_draft_model_of_one_mind_with_the_model_is_always_right_and_saves_steps() {
     // The prompt in chunks, then five tokens a step.
     let n_chunks = model.spans().iter().filter(|it| !it.sampled).count();
     assert_eq!(model.spans().len() - n_chunks, 1 + TEXT.len().div_ceil(5));
-    // The draft model was fed each token once, the last guess of the last step not at all.
+    // The draft model was fed each token once, the last draft of the last step not at all.
     let n_fed: usize = draft.spans().iter().map(|it| it.tokens.len()).sum();
     assert!(n_fed <= PROMPT.len() + TEXT.len(), "{n_fed}");
 }
 
 #[test]
-fn guesses_grow_in_number_where_they_are_right() {
+fn drafts_grow_in_number_where_they_are_accepted() {
     let (engine, [model, _]) =
-        start_pair(ScriptedModel::saying(TEXT), ScriptedModel::saying(TEXT), adaptive());
+        start_with_draft(ScriptedModel::saying(TEXT), ScriptedModel::saying(TEXT), adaptive());
     let finish = submit(&engine, PROMPT, speculative).finish();
     assert_eq!(finish.text, TEXT);
     assert_eq!(finish.usage.drafted_tokens, finish.usage.accepted_tokens);
@@ -65,7 +65,8 @@ fn guesses_grow_in_number_where_they_are_right() {
 
 #[test]
 fn a_draft_model_that_is_always_wrong_is_soon_left_alone() {
-    let (engine, [model, _]) = start_pair(ScriptedModel::hashing(), ScriptedModel::new(|_, _| 1), adaptive());
+    let (engine, [model, _]) =
+        start_with_draft(ScriptedModel::hashing(), ScriptedModel::new(|_, _| 1), adaptive());
     let finish = submit(&engine, PROMPT, speculative).finish();
     assert_eq!(finish.text, alone(PROMPT, 200));
     assert_eq!(finish.usage.accepted_tokens, 0);
@@ -83,7 +84,7 @@ fn what_is_right_half_of_the_time_changes_no_text() {
     let engine = start(model());
     let expected = submit(&engine, PROMPT, |job| job.max_tokens = 150).finish();
     for n in [1, 2, 5, 24] {
-        let (engine, _) = start_pair(model(), ScriptedModel::new(|_, _| 97), always(n));
+        let (engine, _) = start_with_draft(model(), ScriptedModel::new(|_, _| 97), always(n));
         let finish = submit(&engine, PROMPT, |job| {
             speculative(job);
             job.max_tokens = 150;
@@ -94,13 +95,14 @@ fn what_is_right_half_of_the_time_changes_no_text() {
             finish.usage.accepted_tokens > 0 && finish.usage.accepted_tokens < finish.usage.drafted_tokens
         );
     }
-    let (engine, _) = start_pair(model(), draft, adaptive());
+    let (engine, _) = start_with_draft(model(), draft, adaptive());
     assert_eq!(submit(&engine, PROMPT, |job| job.max_tokens = 150).finish().tokens, expected.tokens);
 }
 
 #[test]
 fn the_draft_model_draws_as_the_model_does() {
-    let (engine, [_, draft]) = start_pair(ScriptedModel::hashing(), ScriptedModel::hashing(), always(3));
+    let (engine, [_, draft]) =
+        start_with_draft(ScriptedModel::hashing(), ScriptedModel::hashing(), always(3));
     let finish = submit(&engine, PROMPT, |job| {
         speculative(job);
         job.top_logprobs = Some(1);
@@ -115,11 +117,11 @@ fn the_draft_model_draws_as_the_model_does() {
 }
 
 #[test]
-fn what_the_text_itself_tells_comes_before_the_draft_model() {
+fn drafts_from_the_text_come_before_those_of_the_draft_model() {
     let prompt = format!("Repeat this: {TEXT}. Here it is: {}", &TEXT[..12]);
     let rest = &TEXT[12..];
-    // Guesses of the draft model would all be wrong.
-    let (engine, _) = start_pair(ScriptedModel::saying(rest), ScriptedModel::new(|_, _| 1), always(2));
+    // Drafts of the draft model would all be rejected.
+    let (engine, _) = start_with_draft(ScriptedModel::saying(rest), ScriptedModel::new(|_, _| 1), always(2));
     let finish = submit(&engine, &prompt, speculative).finish();
     assert_eq!(finish.text, rest);
     assert!(finish.usage.accepted_tokens * 2 > rest.len(), "{:?}", finish.usage);
@@ -127,8 +129,9 @@ fn what_the_text_itself_tells_comes_before_the_draft_model() {
 }
 
 #[test]
-fn without_leave_the_draft_model_is_not_asked() {
-    let (engine, [_, draft]) = start_pair(ScriptedModel::hashing(), ScriptedModel::hashing(), always(4));
+fn without_permission_the_draft_model_is_not_asked() {
+    let (engine, [_, draft]) =
+        start_with_draft(ScriptedModel::hashing(), ScriptedModel::hashing(), always(4));
     let finish = submit(&engine, PROMPT, |job| job.max_tokens = 50).finish();
     assert_eq!(finish.usage.drafted_tokens, 0);
     assert_eq!(draft.spans(), []);
@@ -137,9 +140,9 @@ fn without_leave_the_draft_model_is_not_asked() {
 #[test]
 fn a_long_prompt_is_not_read_twice_for_a_short_answer() {
     let (mut model, mut draft) = (ScriptedModel::hashing(), ScriptedModel::hashing());
-    // A guess costs a tenth of a token, and a token that is read the two hundredth part.
+    // A draft costs a tenth of a token, and a token that is read the two hundredth part.
     (model.description.weights_bytes, draft.description.weights_bytes) = (9, 1);
-    let (engine, [_, draft]) = start_pair(model, draft, adaptive());
+    let (engine, [_, draft]) = start_with_draft(model, draft, adaptive());
     let prompt = "A long prompt. ".repeat(100);
     submit(&engine, &prompt, |job| {
         speculative(job);
@@ -154,7 +157,8 @@ fn a_long_prompt_is_not_read_twice_for_a_short_answer() {
 
 #[test]
 fn the_draft_models_slot_goes_where_the_models_goes() {
-    let (engine, [_, draft]) = start_pair(ScriptedModel::hashing(), ScriptedModel::hashing(), always(4));
+    let (engine, [_, draft]) =
+        start_with_draft(ScriptedModel::hashing(), ScriptedModel::hashing(), always(4));
     let first = submit(&engine, PROMPT, |job| {
         speculative(job);
         job.max_tokens = 40;
@@ -187,9 +191,10 @@ fn the_draft_models_slot_goes_where_the_models_goes() {
 }
 
 #[test]
-fn many_that_run_together_are_guessed_for_together() {
+fn drafts_for_many_that_run_together_are_made_together() {
     let prompts = ["one", "another", "a third prompt", "and a fourth"];
-    let (engine, [model, _]) = start_pair(ScriptedModel::hashing(), ScriptedModel::hashing(), always(3));
+    let (engine, [model, _]) =
+        start_with_draft(ScriptedModel::hashing(), ScriptedModel::hashing(), always(3));
     let jobs = prompts.map(|it| submit(&engine, it, speculative));
     let interactive = submit(&engine, "in between", |job| {
         speculative(job);
@@ -206,10 +211,10 @@ fn many_that_run_together_are_guessed_for_together() {
 }
 
 #[test]
-fn a_draft_model_that_fails_costs_its_guesses_and_no_text() {
+fn a_draft_model_that_fails_costs_its_drafts_and_no_text() {
     let mut draft = ScriptedModel::hashing();
     let gate = draft.gate();
-    let (engine, _) = start_pair(ScriptedModel::hashing(), draft, always(2));
+    let (engine, _) = start_with_draft(ScriptedModel::hashing(), draft, always(2));
     let job = submit(&engine, PROMPT, |job| {
         speculative(job);
         job.max_tokens = 30;
@@ -225,11 +230,11 @@ fn a_draft_model_that_fails_costs_its_guesses_and_no_text() {
 }
 
 #[test]
-fn tokens_that_only_one_of_the_two_knows_end_the_guessing() {
+fn tokens_that_only_one_of_the_two_knows_end_the_drafting() {
     let mut draft = ScriptedModel::new(|_, n| if n < 10 { 97 } else { 300 });
     draft.description.vocabulary_size = 301;
     let model = || ScriptedModel::new(|_, n| if n == 30 { 264 } else { 97 });
-    let (engine, _) = start_pair(model(), draft, always(4));
+    let (engine, _) = start_with_draft(model(), draft, always(4));
     let finish = submit(&engine, PROMPT, |job| {
         speculative(job);
         job.max_tokens = 20;
@@ -242,7 +247,7 @@ fn tokens_that_only_one_of_the_two_knows_end_the_guessing() {
         97
     });
     draft.description.vocabulary_size = 200;
-    let (engine, _) = start_pair(model(), draft, always(4));
+    let (engine, _) = start_with_draft(model(), draft, always(4));
     let finish = submit(&engine, PROMPT, |job| {
         speculative(job);
         job.end_tokens = Vec::new();
@@ -258,7 +263,7 @@ fn its_memory_counts() {
     (model.description.kv_bytes_per_token, draft.description.kv_bytes_per_token) = (3 << 20, 1 << 20);
     (model.description.weights_bytes, draft.description.weights_bytes) = (30, 10);
     let limited = EngineOptions { memory_limit_bytes: Some((1000 + 320) << 20), ..options() };
-    let (engine, _) = start_pair(model, draft, limited);
+    let (engine, _) = start_with_draft(model, draft, limited);
     let error = submit(&engine, "0123456789", |job| job.max_tokens = 241).error();
     let JobError::OutOfMemory { needed_bytes, available_bytes } = error else { panic!("{error}") };
     assert_eq!((needed_bytes >> 20, available_bytes >> 20), (4 * 251, 1000));

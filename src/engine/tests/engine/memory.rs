@@ -51,7 +51,7 @@ fn what_runs_and_what_is_kept_stay_within_the_limit_together() {
     }
 }
 
-/// With a model that takes memory for so many tokens at a time, and keeps it when a slot is cut.
+/// With a model that takes memory for `kv_step_tokens` at a time, and keeps it when a slot is cut.
 fn stays_within_the_limit(kv_step_tokens: usize) {
     let mut model = ScriptedModel::hashing();
     model.description.kv_step_tokens = kv_step_tokens;

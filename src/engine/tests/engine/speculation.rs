@@ -1,4 +1,4 @@
-//! Guesses: they save steps, and nothing else can be told from them.
+//! Drafts from the text: they save steps, and change nothing else.
 
 use runabout_engine::{FinishReason, scripted::ScriptedModel};
 
@@ -38,7 +38,7 @@ fn a_copied_text_takes_a_fraction_of_the_steps_and_says_so() {
 }
 
 #[test]
-fn without_leave_nothing_is_guessed() {
+fn without_permission_nothing_is_drafted() {
     let model = ScriptedModel::saying(TEXT);
     let recording = model.recording();
     let engine = start(model);
@@ -48,7 +48,7 @@ fn without_leave_nothing_is_guessed() {
 }
 
 #[test]
-fn a_guess_beyond_the_token_limit_is_not_made() {
+fn a_draft_beyond_the_token_limit_is_not_made() {
     let engine = start(ScriptedModel::saying(TEXT));
     for max_tokens in 1..60 {
         let finish = submit(&engine, &prompt(), |job| {
@@ -62,7 +62,7 @@ fn a_guess_beyond_the_token_limit_is_not_made() {
 }
 
 #[test]
-fn the_end_of_the_context_is_respected_by_guesses() {
+fn the_end_of_the_context_is_respected_by_drafts() {
     let mut model = ScriptedModel::saying(TEXT);
     let n_prompt = prompt().len();
     model.description.context_length = n_prompt + 40;
@@ -72,7 +72,7 @@ fn the_end_of_the_context_is_respected_by_guesses() {
 }
 
 #[test]
-fn a_stop_string_among_guesses_ends_the_text_and_the_slot_tells_the_truth() {
+fn a_stop_string_among_drafts_ends_the_text_and_the_slot_tells_the_truth() {
     let model = ScriptedModel::saying(TEXT);
     let engine = start(model);
     let finish = submit(&engine, &prompt(), |job| {
@@ -89,7 +89,7 @@ fn a_stop_string_among_guesses_ends_the_text_and_the_slot_tells_the_truth() {
 }
 
 #[test]
-fn log_probabilities_come_one_per_token_with_guesses_too() {
+fn log_probabilities_come_one_per_token_with_drafts_too() {
     let engine = start(ScriptedModel::saying(TEXT));
     let finish = submit(&engine, &prompt(), |job| {
         speculative(job);
