@@ -5,8 +5,21 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::error::WORK_ERRORS;
 use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, Usage};
+use crate::protocol::Method;
 use crate::sampling::params_with_sampling;
+
+/// `chat`.
+pub enum Chat {}
+
+impl Method for Chat {
+    const NAME: &'static str = "chat";
+    const SUMMARY: &'static str = "One assistant turn";
+    const ERRORS: &'static [&'static str] = WORK_ERRORS;
+    type Params = ChatParams;
+    type Result = ChatResult;
+}
 
 params_with_sampling! {
     /// Asks for the assistant's next turn. The messages are rendered with the model's own chat template; text in

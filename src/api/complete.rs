@@ -3,8 +3,21 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::WORK_ERRORS;
 use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, Usage};
+use crate::protocol::Method;
 use crate::sampling::params_with_sampling;
+
+/// `complete`.
+pub enum Complete {}
+
+impl Method for Complete {
+    const NAME: &'static str = "complete";
+    const SUMMARY: &'static str = "Text at the cursor";
+    const ERRORS: &'static [&'static str] = WORK_ERRORS;
+    type Params = CompleteParams;
+    type Result = CompleteResult;
+}
 
 params_with_sampling! {
     /// Asks for text at the cursor: what stands between `prefix` and `suffix`, or what goes on after `prefix`.

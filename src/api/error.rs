@@ -21,6 +21,18 @@ pub mod codes {
     pub const OUT_OF_MEMORY: i32 = 1007;
 }
 
+/// The kinds of errors that a request for work of the model may be answered with.
+pub(crate) const WORK_ERRORS: &[&str] = &[
+    "model_load_failed",
+    "prompt_too_long",
+    "overloaded",
+    "generation_failed",
+    "unsupported",
+    "shutting_down",
+    "out_of_memory",
+    "request_cancelled",
+];
+
 /// The `data` of the worker's own errors. Clients branch on `kind`, and must be ready for one that they do not know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]

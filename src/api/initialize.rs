@@ -3,7 +3,19 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::status::WorkerState;
+use crate::model::{ModelSummary, ServerInfo, WorkerState};
+use crate::protocol::Method;
+
+/// `initialize`.
+pub enum Initialize {}
+
+impl Method for Initialize {
+    const NAME: &'static str = "initialize";
+    const SUMMARY: &'static str = "Who is there, and what it can do";
+    const ERRORS: &'static [&'static str] = &["shutting_down"];
+    type Params = InitializeParams;
+    type Result = InitializeResult;
+}
 
 /// Introduces the client. Optional; answered at once, while the model loads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,13 +49,6 @@ pub struct InitializeResult {
     pub limits: Limits,
     /// What is known of the model by now; `status` tells the rest once it is loaded.
     pub model: ModelSummary,
-}
-
-/// The worker's program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ServerInfo {
-    pub name: String,
-    pub version: String,
 }
 
 /// What the worker can do, whatever the model.
@@ -83,36 +88,4 @@ pub struct Limits {
     pub max_logprobs: u64,
     /// The most `stop` strings.
     pub max_stop_strings: u64,
-}
-
-/// The model, as far as it is known. While it loads, that may be its name alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ModelSummary {
-    /// As the worker was told to load it, until it is known by a shorter name.
-    pub name: String,
-    /// Its family, such as `qwen2`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub architecture: Option<String>,
-    /// Tokens that a prompt and its answer may have together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context_length: Option<u64>,
-    /// Size of the weights in memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights_bytes: Option<u64>,
-    /// Bits per weight; absent for plain weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quantization_bits: Option<u32>,
-    /// What products with quantized weights are computed in, where that can be chosen: `f32`, `int16`, `int8`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub precision: Option<String>,
-    /// Whether `complete` uses `suffix` and `context`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fill_in_the_middle: Option<bool>,
-    /// How `complete` asks the model: the family of its fill-in-the-middle format, such as `qwen`, or `continuation`
-    /// for one that goes on after `prefix`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_format: Option<String>,
-    /// Whether the model has a chat template, without which `chat` is `unsupported`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chat: Option<bool>,
 }

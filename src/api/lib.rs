@@ -9,15 +9,23 @@
 mod cancel;
 mod chat;
 mod complete;
+mod delta;
+mod discover;
 mod error;
 mod id;
 mod initialize;
 pub mod methods;
-mod notify;
+mod model;
+mod names;
+mod no_params;
+pub mod notifications;
 mod openrpc;
 mod outcome;
+mod progress;
+mod protocol;
 mod sampling;
 mod schema;
+mod shutdown;
 mod status;
 mod tokenize;
 mod warm;
@@ -30,22 +38,23 @@ pub use chat::{
 pub use complete::{
     Choice, CompleteParams, CompleteResult, CompletionMode, CompletionRule, ContextFile, RuleSwitches,
 };
+pub use delta::DeltaParams;
+pub use discover::OpenRpc;
 pub use error::{CancelledData, ErrorData, InvalidParamsData, codes};
 pub use id::RequestId;
-pub use initialize::{
-    Capabilities, ClientInfo, InitializeParams, InitializeResult, Limits, ModelSummary, ServerInfo,
-};
-pub use notify::{DeltaParams, ProgressParams, ProgressStage, ProgressUnit, StatusParams};
+pub use initialize::{Capabilities, ClientInfo, InitializeParams, InitializeResult, Limits};
+pub use model::{ModelSummary, ServerInfo, WorkerState};
+pub use names::{method_names, notification_names};
+pub use no_params::NoParams;
 pub use openrpc::openrpc;
 pub use outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, TopLogprob, Trimmed, Usage};
+pub use progress::{ProgressParams, ProgressStage, ProgressUnit};
+pub use protocol::{Method, Notification, PROTOCOL_VERSION, Sender};
 pub use sampling::Sampling;
 pub use schema::schema;
-pub use status::{CacheStatus, MemoryStatus, NoParams, QueueStatus, SpeedStatus, StatusResult, WorkerState};
+pub use status::{CacheStatus, MemoryStatus, QueueStatus, SpeedStatus, StatusParams, StatusResult};
 pub use tokenize::{TokenizeParams, TokenizeResult};
 pub use warm::{WarmParams, WarmResult};
-
-/// The version of the protocol that these types describe.
-pub const PROTOCOL_VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests;

@@ -1,28 +1,31 @@
-//! The names of methods and notifications, as they stand in `method`.
+//! The methods of the protocol: the one list from which the schema, the OpenRPC document, the capabilities and the
+//! worker's registry follow. To add a method, write its file and add it here.
 
-/// Client to worker, optional: who is there, and what it can do.
-pub const INITIALIZE: &str = "initialize";
-/// Client to worker: text at the cursor.
-pub const COMPLETE: &str = "complete";
-/// Client to worker: one assistant turn.
-pub const CHAT: &str = "chat";
-/// Client to worker, as a request or as a notification: stop a request.
-pub const CANCEL: &str = "cancel";
-/// Client to worker: put a prefix into the cache.
-pub const WARM: &str = "warm";
-/// Client to worker: count tokens.
-pub const TOKENIZE: &str = "tokenize";
-/// Client to worker, as a request: how the worker is. Worker to client, as a notification: its state changed.
-pub const STATUS: &str = "status";
-/// Client to worker: take no more work.
-pub const SHUTDOWN: &str = "shutdown";
-/// Client to worker, a notification: end the process.
-pub const EXIT: &str = "exit";
-/// Client to worker: this protocol as an OpenRPC document.
-pub const DISCOVER: &str = "rpc.discover";
-/// Client to worker, a notification: stop a request in LSP's way.
-pub const CANCEL_REQUEST: &str = "$/cancelRequest";
-/// Worker to client, a notification: a piece of text.
-pub const DELTA: &str = "delta";
-/// Worker to client, a notification: how far something long has got.
-pub const PROGRESS: &str = "progress";
+pub use crate::cancel::Cancel;
+pub use crate::chat::Chat;
+pub use crate::complete::Complete;
+pub use crate::discover::Discover;
+pub use crate::initialize::Initialize;
+pub use crate::shutdown::Shutdown;
+pub use crate::status::Status;
+pub use crate::tokenize::Tokenize;
+pub use crate::warm::Warm;
+
+/// Expands to `callback! { path::Initialize, path::Complete, ... }`: the type of each method, in the order of the
+/// documents, by its full path.
+#[macro_export]
+macro_rules! for_each_method {
+    ($callback:ident) => {
+        $callback! {
+            $crate::methods::Initialize,
+            $crate::methods::Complete,
+            $crate::methods::Chat,
+            $crate::methods::Cancel,
+            $crate::methods::Warm,
+            $crate::methods::Tokenize,
+            $crate::methods::Status,
+            $crate::methods::Shutdown,
+            $crate::methods::Discover
+        }
+    };
+}

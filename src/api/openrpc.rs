@@ -3,10 +3,13 @@
 //! OpenRPC knows requests only; notifications stand in the extension `x-notifications`.
 
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::schema::{Method, Notification, all_methods, all_notifications, definitions};
-use crate::{codes, methods};
+use crate::error::codes;
+use crate::protocol::{Method, Notification, Sender};
+use crate::schema::definitions;
+use crate::{for_each_method, for_each_notification};
 
 /// `(kind, code, message)` of the errors beyond JSON-RPC's own.
 const ERRORS: &[(&str, i32, &str)] = &[
@@ -22,19 +25,21 @@ const ERRORS: &[(&str, i32, &str)] = &[
 
 /// The protocol as an OpenRPC 1.3 document. The same every time.
 pub fn openrpc() -> Value {
-    let definitions = definitions(SchemaSettings::draft07().with(|settings| {
+    let settings = SchemaSettings::draft07().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
-    }));
-    let mut all: Vec<Value> =
-        all_methods().iter().map(|method| method_object(method, &definitions)).collect();
-    all.push(json!({
-        "name": methods::DISCOVER,
-        "summary": "This document",
-        "paramStructure": "by-name",
-        "params": [],
-        "result": { "name": "OpenRPC", "schema": { "type": "object" } },
-    }));
+    });
+    // Makes references to the definitions.
+    let mut references = settings.clone().into_generator();
+    let definitions = definitions(settings);
+    macro_rules! method_objects {
+        ($($method:ty),*) => { vec![$(method_object::<$method>(&mut references, &definitions)),*] };
+    }
+    let methods: Vec<Value> = for_each_method!(method_objects);
+    macro_rules! notification_objects {
+        ($($notification:ty),*) => { vec![$(notification_object::<$notification>(&mut references)),*] };
+    }
+    let notifications: Vec<Value> = for_each_notification!(notification_objects);
     let errors: Map<String, Value> = ERRORS
         .iter()
         .map(|(kind, code, message)| ((*kind).to_owned(), json!({ "code": code, "message": message })))
@@ -48,32 +53,24 @@ pub fn openrpc() -> Value {
                 or with Content-Length headers. Parameters go by name; an unknown one is an error, except for names that \
                 begin with `x_`, and `_meta`. Clients ignore members of results and notifications that they do not know.",
         },
-        "methods": all,
-        "x-notifications": all_notifications().iter().map(notification_object).collect::<Vec<_>>(),
+        "methods": methods,
+        "x-notifications": notifications,
         "components": { "schemas": definitions, "errors": errors },
     })
 }
 
-fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
-}
-
-fn method_object(method: &Method, definitions: &Map<String, Value>) -> Value {
-    let params = (method.params.name)();
-    let result = match method.result {
-        Some(result) => json!({ "name": (result.name)(), "schema": reference(&(result.name)()) }),
-        None => json!({ "name": "null", "schema": { "type": "null" } }),
-    };
+fn method_object<M: Method>(references: &mut SchemaGenerator, definitions: &Map<String, Value>) -> Value {
+    let params = M::Params::schema_name();
     let errors: Vec<Value> =
-        method.errors.iter().map(|kind| json!({ "$ref": format!("#/components/errors/{kind}") })).collect();
+        M::ERRORS.iter().map(|kind| json!({ "$ref": format!("#/components/errors/{kind}") })).collect();
     json!({
-        "name": method.name,
-        "summary": method.summary,
-        "description": definitions[&params]["description"],
+        "name": M::NAME,
+        "summary": M::SUMMARY,
+        "description": definitions[&*params]["description"],
         "paramStructure": "by-name",
         "params": content_descriptors(&params, definitions),
-        "x-params": reference(&params),
-        "result": result,
+        "x-params": references.subschema_for::<M::Params>(),
+        "result": { "name": M::Result::schema_name(), "schema": references.subschema_for::<M::Result>() },
         "errors": errors,
     })
 }
@@ -106,14 +103,18 @@ fn content_descriptors(params: &str, definitions: &Map<String, Value>) -> Vec<Va
         .collect()
 }
 
-fn notification_object(notification: &Notification) -> Value {
+fn notification_object<N: Notification>(references: &mut SchemaGenerator) -> Value {
     let mut object = json!({
-        "name": notification.name,
-        "summary": notification.summary,
-        "from": if notification.from_client { "client" } else { "worker" },
+        "name": N::NAME,
+        "summary": N::SUMMARY,
+        "from": match N::SENDER {
+            Sender::Client => "client",
+            Sender::Worker => "worker",
+        },
     });
-    if let Some(params) = notification.params {
-        object["params"] = reference(&(params.name)());
+    let params: Schema = references.subschema_for::<N::Params>();
+    if params != references.subschema_for::<()>() {
+        object["params"] = params.into();
     }
     object
 }

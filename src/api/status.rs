@@ -4,11 +4,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorData;
-use crate::initialize::{ModelSummary, ServerInfo};
+use crate::model::{ModelSummary, ServerInfo, WorkerState};
+use crate::no_params::NoParams;
+use crate::protocol::{Method, Notification, Sender};
 
-/// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NoParams {}
+/// `status`.
+pub enum Status {}
+
+impl Method for Status {
+    const NAME: &'static str = "status";
+    const SUMMARY: &'static str = "How the worker is";
+    const ERRORS: &'static [&'static str] = &["shutting_down"];
+    type Params = NoParams;
+    type Result = StatusResult;
+}
+
+/// The notification `status`.
+pub enum StatusChanged {}
+
+impl Notification for StatusChanged {
+    const NAME: &'static str = "status";
+    const SUMMARY: &'static str = "The worker's state has changed, or memory has got short";
+    const SENDER: Sender = Sender::Worker;
+    type Params = StatusParams;
+}
 
 /// How the worker is, at this moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,15 +49,19 @@ pub struct StatusResult {
     pub speed: SpeedStatus,
 }
 
-/// Whether the worker can work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum WorkerState {
-    /// The model is being fetched or loaded. Work waits for it.
-    Loading,
-    Ready,
-    /// The model could not be loaded. Work is answered with kind `model_load_failed`.
-    Failed,
+/// The worker's state has changed, or memory has got short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusParams {
+    pub state: WorkerState,
+    /// The model, in state `ready`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelSummary>,
+    /// Why the model could not be loaded, in state `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorData>,
+    /// Present when memory has got short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryStatus>,
 }
 
 /// Memory that the model's device has given out, in bytes.

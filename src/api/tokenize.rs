@@ -5,6 +5,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::chat::{Message, Tool};
+use crate::protocol::Method;
+
+/// `tokenize`.
+pub enum Tokenize {}
+
+impl Method for Tokenize {
+    const NAME: &'static str = "tokenize";
+    const SUMMARY: &'static str = "Count tokens";
+    const ERRORS: &'static [&'static str] = &["model_load_failed", "unsupported", "shutting_down"];
+    type Params = TokenizeParams;
+    type Result = TokenizeResult;
+}
 
 /// Counts the tokens of a text or of a conversation: exactly one of `text` and `messages` is given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,69 +5,43 @@
 
 mod chat;
 mod complete;
+mod registry;
 mod tokenize;
 mod warm;
 mod work;
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use runabout_api::methods::Cancel;
+use runabout_api::notifications::{self, Exit};
 use runabout_api::{
-    CancelOutcome, CancelParams, CancelResult, Capabilities, InitializeParams, InitializeResult, NoParams,
-    PROTOCOL_VERSION, StatusResult, methods as names,
+    CancelOutcome, CancelParams, CancelResult, Capabilities, InitializeParams, InitializeResult, Method,
+    NoParams, Notification, OpenRpc, PROTOCOL_VERSION, Sender, StatusResult,
 };
 use runabout_engine::{JobError, ModelDescription, State};
 use runabout_rpc::{
-    CancelledBy, ErrorObjectOwned, Handle, Lookup, Notifications, Params, RequestContext, RequestId,
-    RpcModule, params,
+    CancelledBy, ErrorObjectOwned, Handle, Lookup, Notifications, Params, RequestContext, RequestId, params,
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+pub(crate) use self::registry::registry;
 use self::work::Ended;
 use crate::convert;
 use crate::session::Session;
 
 type MethodResult<T> = std::result::Result<T, ErrorObjectOwned>;
 
-/// All methods, for a connection.
-pub(crate) fn registry(session: Arc<Session>) -> Result<RpcModule<Arc<Session>>> {
-    let mut module = RpcModule::from_arc(Arc::new(session));
-    module.register_method(names::INITIALIZE, |params, session, _| initialize(&params, session))?;
-    module.register_method(names::STATUS, |params, session, _| status(&params, session))?;
-    module.register_method(names::SHUTDOWN, |params, session, extensions| {
-        shutdown(&params, session, &RequestContext::of(extensions))
-    })?;
-    module.register_method(names::DISCOVER, |params, _, _| discover(&params))?;
-    module.register_async_method(names::CANCEL, |params, _, extensions| async move {
-        cancel(&params, &RequestContext::of(&extensions)).await
-    })?;
-    module.register_async_method(names::COMPLETE, |params, session, extensions| async move {
-        complete::complete(params, &session, &RequestContext::of(&extensions)).await
-    })?;
-    module.register_async_method(names::CHAT, |params, session, extensions| async move {
-        chat::chat(params, &session, &RequestContext::of(&extensions)).await
-    })?;
-    module.register_async_method(names::WARM, |params, session, extensions| async move {
-        warm::warm(params, &session, &RequestContext::of(&extensions)).await
-    })?;
-    module.register_async_method(names::TOKENIZE, |params, session, extensions| async move {
-        tokenize::tokenize(params, &session, &RequestContext::of(&extensions)).await
-    })?;
-    Ok(module)
-}
-
 /// What clients say without waiting for an answer.
 pub(crate) fn notifications(session: Arc<Session>) -> Notifications {
     Notifications::new()
-        .on(names::CANCEL, |params, connection| {
+        .on(notifications::Cancel::NAME, |params, connection| {
             if let Some(id) =
                 params::parse::<CancelParams>(params).ok().and_then(|it| RequestId::from_raw(&it.id.0))
             {
                 connection.in_flight().cancel(&id, CancelledBy::Program);
             }
         })
-        .on(names::EXIT, move |_, connection| {
+        .on(Exit::NAME, move |_, connection| {
             session.exit();
             connection.stop();
         })
@@ -104,20 +78,8 @@ fn initialize(params: &Params<'_>, session: &Session) -> MethodResult<Initialize
         server: Session::server_info(),
         state: convert::worker_state(&session.host.engine.state()),
         capabilities: Capabilities {
-            methods: [
-                names::INITIALIZE,
-                names::COMPLETE,
-                names::CHAT,
-                names::CANCEL,
-                names::WARM,
-                names::TOKENIZE,
-                names::STATUS,
-                names::SHUTDOWN,
-                names::DISCOVER,
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-            notifications: [names::DELTA, names::PROGRESS, names::STATUS].map(str::to_owned).to_vec(),
+            methods: owned(runabout_api::method_names()),
+            notifications: owned(runabout_api::notification_names(Sender::Worker)),
             response_formats: vec!["text".to_owned()],
             choices: true,
             speculation: true,
@@ -125,6 +87,10 @@ fn initialize(params: &Params<'_>, session: &Session) -> MethodResult<Initialize
         limits: session.limits(),
         model: session.model_summary(),
     })
+}
+
+fn owned(names: Vec<&str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
 }
 
 fn status(params: &Params<'_>, session: &Session) -> MethodResult<StatusResult> {
@@ -164,16 +130,16 @@ fn status(params: &Params<'_>, session: &Session) -> MethodResult<StatusResult> 
     })
 }
 
-fn shutdown(params: &Params<'_>, session: &Session, request: &RequestContext) -> MethodResult<Value> {
+fn shutdown(params: &Params<'_>, session: &Session, request: &RequestContext) -> MethodResult<()> {
     let NoParams {} = params::parse(params)?;
     session.shut_down();
     request.connection().refuse_requests(convert::shutting_down());
-    Ok(Value::Null)
+    Ok(())
 }
 
-fn discover(params: &Params<'_>) -> MethodResult<Value> {
+fn discover(params: &Params<'_>) -> MethodResult<OpenRpc> {
     let NoParams {} = params::parse(params)?;
-    Ok(runabout_api::openrpc())
+    Ok(OpenRpc(runabout_api::openrpc()))
 }
 
 async fn cancel(params: &Params<'_>, request: &RequestContext) -> MethodResult<CancelResult> {
@@ -188,7 +154,7 @@ async fn cancel_and_wait(id: &RequestId, connection: &Handle) -> CancelResult {
     let unknown = CancelResult { outcome: CancelOutcome::Unknown, completion_tokens: 0 };
     let (record, was_running) = match connection.in_flight().cancel(id, CancelledBy::Program) {
         // It cannot be stopped, and may itself be waiting for this one.
-        Lookup::Running(record) | Lookup::Finished(record) if record.method() == names::CANCEL => {
+        Lookup::Running(record) | Lookup::Finished(record) if record.method() == Cancel::NAME => {
             return unknown;
         }
         Lookup::Running(record) => (record, true),

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use runabout_api::{
-    ProgressParams, ProgressStage, ProgressUnit, StatusParams, WorkerState, methods as names,
-};
+use runabout_api::notifications::{Progress, StatusChanged};
+use runabout_api::{Notification, ProgressParams, ProgressStage, ProgressUnit, StatusParams, WorkerState};
 use runabout_engine::{EngineOptions, JobError, LoadProgress, LoadStage, State};
 use runabout_rpc::{Connection, Handle, Options, Protocol};
 use tokio::time::{Instant, timeout};
@@ -97,7 +96,7 @@ async fn announce(session: Arc<Session>, handle: Handle) {
                 if last_progress.is_none_or(|it| it.elapsed() >= PROGRESS_INTERVAL) {
                     last_progress = Some(Instant::now());
                     // News that lose their worth: a client that does not read them does not hold us up.
-                    let _ = handle.try_notify(names::PROGRESS, &loading(*progress));
+                    let _ = handle.try_notify(Progress::NAME, &loading(*progress));
                 }
             }
             State::Ready(_) | State::Failed(_) => {
@@ -111,7 +110,7 @@ async fn announce(session: Arc<Session>, handle: Handle) {
                     let model = (changed == WorkerState::Ready).then(|| session.model_summary());
                     let params = StatusParams { state: changed, model, error, memory: None };
                     // Closed: nobody is there to hear it.
-                    let _ = handle.notify(names::STATUS, &params).await;
+                    let _ = handle.notify(StatusChanged::NAME, &params).await;
                 }
                 if let State::Failed(JobError::EngineDied { message }) = &now {
                     tracing::error!(message, "the engine died");
@@ -147,7 +146,7 @@ async fn warn_of_memory(session: Arc<Session>, handle: Handle) {
                 memory: Some(session.memory()),
             };
             // News that lose their worth.
-            let _ = handle.try_notify(names::STATUS, &params);
+            let _ = handle.try_notify(StatusChanged::NAME, &params);
         }
     }
 }

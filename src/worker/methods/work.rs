@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, unfold};
+use runabout_api::notifications::{Delta, Progress};
 use runabout_api::{
-    self as api, CompleteParams, DeltaParams, ProgressParams, ProgressStage, ProgressUnit, methods as names,
+    self as api, CompleteParams, DeltaParams, Notification, ProgressParams, ProgressStage, ProgressUnit,
 };
 use runabout_engine::{
     CancelReason, Event, Finish, FinishReason, Job, JobId, Priority, TextStart, Timing, Usage,
@@ -417,7 +418,7 @@ impl<'a> Work<'a> {
             unit: ProgressUnit::Tokens,
         };
         // News that lose their worth.
-        let _ = self.request.try_notify(names::PROGRESS, &params);
+        let _ = self.request.try_notify(Progress::NAME, &params);
     }
 }
 
@@ -438,7 +439,7 @@ impl Deltas<'_> {
             reasoning: false,
         };
         self.n_sent += 1;
-        self.request.notify(names::DELTA, &params).await
+        self.request.notify(Delta::NAME, &params).await
     }
 }
 

@@ -1,0 +1,44 @@
+//! What a method and a notification of the protocol are.
+//!
+//! Each is a type without values that implements [`Method`] or [`Notification`], in the file of its params. The lists
+//! of them are in [`methods`](crate::methods) and [`notifications`](crate::notifications).
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The version of the protocol that these types describe.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// A request that the client sends and the worker answers.
+pub trait Method {
+    /// The name, as in the message's `method`.
+    const NAME: &'static str;
+    /// What it does, in a few words.
+    const SUMMARY: &'static str;
+    /// The kinds of the worker's own errors that it may be answered with.
+    const ERRORS: &'static [&'static str];
+    /// The request's `params`.
+    type Params: Serialize + DeserializeOwned + JsonSchema;
+    /// The response's `result`; `()` stands for `null`.
+    type Result: Serialize + DeserializeOwned + JsonSchema + Clone + Send + 'static;
+}
+
+/// A message without an answer.
+pub trait Notification {
+    /// The name, as in the message's `method`.
+    const NAME: &'static str;
+    /// What it says, in a few words.
+    const SUMMARY: &'static str;
+    /// Who sends it.
+    const SENDER: Sender;
+    /// The notification's `params`; `()` stands for none.
+    type Params: Serialize + DeserializeOwned + JsonSchema;
+}
+
+/// One of the two sides of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    Client,
+    Worker,
+}
