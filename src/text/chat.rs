@@ -8,6 +8,7 @@ mod compile;
 mod marking;
 mod python;
 mod shape;
+mod size;
 mod template;
 
 use serde::{Deserialize, Deserializer};
@@ -128,6 +129,9 @@ fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 ) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
+
+/// Variables of a chat template by name, `enable_thinking` for one.
+pub type TemplateVariables = Map<String, Value>;
 
 /// What a prompt is rendered from.
 #[derive(Clone, Copy, Debug)]

@@ -16,10 +16,11 @@ pub mod model_json;
 mod pause;
 mod rules;
 mod sampling;
+mod sampling_defaults;
 mod stop;
 mod tokenizer;
 
-pub use chat::{ChatRequest, Content, Message, ToolCall};
+pub use chat::{ChatRequest, Content, Message, TemplateVariables, ToolCall};
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
 pub use fim::{CompletionPrompt, FimFormat, Order, continuation_prompt};
@@ -29,6 +30,7 @@ pub use line_ends::{InLf, LineEnd, ToLf};
 pub use pause::interruptible;
 pub use rules::{Cursor, Goal, Rule, RuleOutput, Rules};
 pub use sampling::SamplingParams;
+pub use sampling_defaults::SamplingDefaults;
 pub use stop::{StopMatcher, StopOutput};
 pub use tokenizer::{Tokenizer, TokenizerParts};
 

@@ -147,8 +147,9 @@ pub(crate) struct ChatArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct SamplingArgs {
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub(crate) max_tokens: usize,
+    /// The maximum number of tokens to generate
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: u32,
     /// 0 always takes the most likely token; the default for `chat` is the model's own
     #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f32>,

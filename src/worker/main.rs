@@ -1,25 +1,20 @@
 //! The program `runabout`: a local language model for everyday coding errands.
 //!
-//! [`serve`] is the worker: JSON-RPC in, text out. [`one_shot`] and [`models`] are for people at a terminal. This crate
-//! joins the others; it knows no tensors.
+//! [`app`] is the worker: it serves clients over JSON-RPC. [`terminal`] and [`models`] are for people at a terminal. This
+//! crate joins the others; it knows no tensors.
 
+mod app;
 mod cli;
-mod convert;
-mod defaults;
-mod documents;
-mod encoders;
+mod client;
+mod dialects;
 mod hang_up;
-mod held;
-mod host;
+mod loading;
 mod log;
 mod memory;
-mod methods;
 mod models;
-mod one_shot;
 mod output;
 mod progress_line;
-mod serve;
-mod session;
+mod terminal;
 
 use clap::Parser;
 
@@ -49,9 +44,9 @@ fn execute(command: Command) -> anyhow::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::run(args).await,
-            Command::Generate(args) => one_shot::generate(args).await.map(|()| 0),
-            Command::Chat(args) => one_shot::chat(args).await.map(|()| 0),
+            Command::Serve(args) => app::serve(args).await,
+            Command::Generate(args) => terminal::generate(args).await.map(|()| 0),
+            Command::Chat(args) => terminal::chat(args).await.map(|()| 0),
             Command::Models(command) => models::run(command).map(|()| 0),
         }
     });

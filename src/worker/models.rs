@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use runabout_store::{FaultKind, Progress, Source, Store, named_models};
 
 use crate::cli::ModelsCommand;
-use crate::host::{open_store, store_options};
+use crate::loading::{open_store, store_options};
 use crate::progress_line::ProgressLine;
 
 pub(crate) fn run(command: ModelsCommand) -> Result<()> {

@@ -1,9 +1,9 @@
-//! Who encodes texts next.
+//! The order in which the texts of requests are encoded.
 //!
-//! There are two lanes with a thread each: one for short interactive texts, one for the rest. In a
-//! lane, interactive work goes before background work, also before what has begun: between two pieces of its text that
-//! lets it pass. Work whose request has ended stops at the next piece. More threads would each keep tables of their own,
-//! which grow to half a megabyte, and take cores from what the model computes with.
+//! There are two lanes with a thread each: one for short interactive texts, one for the rest. In a lane, interactive work
+//! goes before background work. Background work that has begun pauses between two pieces of its text to let interactive
+//! work pass, and work whose request has ended stops there. More threads would each keep their own tables, which grow to
+//! half a megabyte, and take cores from the model.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +18,8 @@ const SHORT_BYTES: usize = 64 * 1024;
 static SHORT: Lane = Lane::new();
 static LONG: Lane = Lane::new();
 
-/// Does `work`, which encodes about `n_bytes` of text, on a thread of its own when its turn comes. When the future is
-/// dropped, it is not begun or soon ended.
+/// Runs `work`, which encodes about `n_bytes` of text, on another thread when its turn comes. If the future is dropped,
+/// the work is not begun, or ends at the next piece of text.
 pub(crate) async fn encode<T: Send + 'static>(
     priority: Priority,
     n_bytes: usize,
@@ -34,17 +34,17 @@ async fn run<T: Send + 'static>(
     priority: Priority,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    let place = lane.place(priority);
-    let turn = lane.enter(place).await;
-    let wanted = Wanted::default();
-    let is_wanted = Arc::clone(&wanted.0);
+    let rank = lane.rank(priority);
+    let turn = lane.enter(rank).await;
+    let still_wanted = StillWanted::default();
+    let is_wanted = Arc::clone(&still_wanted.0);
     let task = tokio::task::spawn_blocking(move || {
         let mut turn = Some(turn);
         let may_go_on = move || {
             if !is_wanted.load(Ordering::Relaxed) {
                 return false;
             }
-            turn = turn.take().map(|it| it.let_pass(place));
+            turn = turn.take().map(|it| it.let_pass(rank));
             true
         };
         runabout_text::interruptible(may_go_on, work)
@@ -57,21 +57,21 @@ async fn run<T: Send + 'static>(
 }
 
 /// Whether the request still waits for the result: until this is dropped.
-struct Wanted(Arc<AtomicBool>);
+struct StillWanted(Arc<AtomicBool>);
 
-impl Default for Wanted {
+impl Default for StillWanted {
     fn default() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 }
 
-impl Drop for Wanted {
+impl Drop for StillWanted {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
 
-/// One works at a time, the others wait in order.
+/// One piece of work runs at a time, the others wait in order.
 #[derive(Debug)]
 struct Lane(Mutex<Queue>);
 
@@ -79,17 +79,17 @@ struct Lane(Mutex<Queue>);
 struct Queue {
     is_taken: bool,
     n_came: u64,
-    waiting: BTreeMap<Place, oneshot::Sender<Turn>>,
+    waiting: BTreeMap<Rank, oneshot::Sender<Turn>>,
 }
 
-/// Smaller ones go first: interactive before background, then by arrival.
+/// Smaller ranks go first: interactive before background, then by arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct Rank {
     is_background: bool,
     order: u64,
 }
 
-/// The right to work, which goes to the next when it is dropped.
+/// The right to work in a lane; dropping it hands it to the next.
 #[derive(Debug)]
 struct Turn(Option<&'static Lane>);
 
@@ -98,22 +98,22 @@ impl Lane {
         Self(Mutex::new(Queue { is_taken: false, n_came: 0, waiting: BTreeMap::new() }))
     }
 
-    fn place(&self, priority: Priority) -> Place {
+    fn rank(&self, priority: Priority) -> Rank {
         let mut queue = self.queue();
         queue.n_came += 1;
-        Place { is_background: priority == Priority::Background, order: queue.n_came }
+        Rank { is_background: priority == Priority::Background, order: queue.n_came }
     }
 
-    async fn enter(&'static self, place: Place) -> Turn {
+    async fn enter(&'static self, rank: Rank) -> Turn {
         let turn = {
             let mut queue = self.queue();
             if !queue.is_taken {
                 queue.is_taken = true;
                 return Turn(Some(self));
             }
-            queue.wait(place)
+            queue.wait(rank)
         };
-        turn.await.expect("a lane hands its turn on and never drops who waits")
+        turn.await.expect("a lane hands its turn on and never drops a waiting sender")
     }
 
     fn hand_on(&'static self) {
@@ -121,7 +121,7 @@ impl Lane {
         while let Some((_, next)) = queue.waiting.pop_first() {
             match next.send(Turn(Some(self))) {
                 Ok(()) => return,
-                // Waits no longer. Its turn must not come back here, where the queue is held.
+                // It no longer waits. Its turn must not come back here, where the queue is locked.
                 Err(mut turn) => turn.0 = None,
             }
         }
@@ -135,31 +135,31 @@ impl Lane {
 }
 
 impl Queue {
-    fn wait(&mut self, place: Place) -> oneshot::Receiver<Turn> {
+    fn wait(&mut self, rank: Rank) -> oneshot::Receiver<Turn> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting.insert(place, sender);
+        self.waiting.insert(rank, sender);
         receiver
     }
 }
 
 impl Turn {
-    /// Lets those pass that go before `place`, and waits for it. Blocks.
-    fn let_pass(self, place: Place) -> Self {
+    /// Lets interactive work pass if `rank` is background, and blocks until the turn comes back.
+    fn let_pass(self, rank: Rank) -> Self {
         let Some(lane) = self.0 else { return self };
         let back = {
             let mut queue = lane.queue();
             if queue
                 .waiting
                 .first_key_value()
-                .is_none_or(|(first, _)| first.is_background >= place.is_background)
+                .is_none_or(|(first, _)| first.is_background >= rank.is_background)
             {
                 drop(queue);
                 return self;
             }
-            queue.wait(place)
+            queue.wait(rank)
         };
         drop(self);
-        back.blocking_recv().expect("a lane hands its turn on and never drops who waits")
+        back.blocking_recv().expect("a lane hands its turn on and never drops a waiting sender")
     }
 }
 
@@ -194,9 +194,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn interactive_work_goes_first_and_else_it_goes_by_arrival() {
+    async fn interactive_work_goes_first_then_work_goes_by_arrival() {
         let (lane, log) = (lane(), Log::default());
-        let first = lane.enter(lane.place(Priority::Background)).await;
+        let first = lane.enter(lane.rank(Priority::Background)).await;
         let mut tasks = Vec::new();
         for (priority, name) in [
             (Priority::Background, "b1"),
@@ -215,15 +215,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_begun_lets_interactive_work_pass_and_no_other() {
+    async fn begun_work_lets_only_interactive_work_pass() {
         let (lane, log) = (lane(), Log::default());
-        let place = lane.place(Priority::Background);
-        let turn = lane.enter(place).await;
+        let rank = lane.rank(Priority::Background);
+        let turn = lane.enter(rank).await;
         let background = enter(lane, Priority::Background, "b", &log).await;
-        let turn = tokio::task::spawn_blocking(move || turn.let_pass(place)).await.unwrap();
+        let turn = tokio::task::spawn_blocking(move || turn.let_pass(rank)).await.unwrap();
         assert!(log.lock().unwrap().is_empty());
         let interactive = enter(lane, Priority::Interactive, "i", &log).await;
-        let turn = tokio::task::spawn_blocking(move || turn.let_pass(place)).await.unwrap();
+        let turn = tokio::task::spawn_blocking(move || turn.let_pass(rank)).await.unwrap();
         interactive.await.unwrap();
         assert_eq!(*log.lock().unwrap(), ["i"], "and the turn came back before the one that came later");
         drop(turn);
@@ -233,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_no_longer_is_passed_over() {
         let (lane, log) = (lane(), Log::default());
-        let first = lane.enter(lane.place(Priority::Background)).await;
+        let first = lane.enter(lane.rank(Priority::Background)).await;
         let given_up = enter(lane, Priority::Interactive, "given up", &log).await;
         let stays = enter(lane, Priority::Background, "stays", &log).await;
         given_up.abort();

@@ -1,52 +1,55 @@
-//! How a model's makers want it to be sampled.
+//! The sampling parameters that a model's publisher recommends, from `generation_config.json`.
 //!
-//! Read from generation_config.json. They hold for `chat`; code is completed greedily unless the request says
-//! otherwise.
+//! They are the defaults of conversations; code is completed greedily unless the request says otherwise.
 
 use std::path::Path;
 
-use runabout_text::{SamplingParams, TokenId, Tokenizer, model_json};
 use serde_json::Value;
 
-/// For chats with models that do not say.
+use crate::{SamplingParams, TokenId, Tokenizer, model_json};
+
+/// For conversations with models that recommend none.
 const CHAT_TEMPERATURE: f32 = 0.7;
 
-/// What generation_config.json says; absent fields are the model's silence.
+/// The values in `generation_config.json`; `None` where the file has none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SamplingDefaults {
+pub struct SamplingDefaults {
     temperature: Option<f32>,
     top_p: Option<f32>,
     top_k: Option<usize>,
     min_p: Option<f32>,
     repetition_penalty: Option<f32>,
     do_sample: Option<bool>,
-    /// Tokens that xtc spares: those that end a text, and the newline.
+    /// Tokens that xtc never excludes: end tokens and the newline.
     xtc_special_tokens: Vec<TokenId>,
 }
 
 impl SamplingDefaults {
-    /// A missing or unreadable file says nothing, and neither does a field that is no value of its parameter.
-    pub(crate) fn read(folder: &Path, tokenizer: &Tokenizer) -> Self {
+    /// Reads the file in a model's folder. A missing file sets nothing; an unreadable one, or a field that is not a valid
+    /// value, sets nothing and is logged as a warning.
+    pub fn read(folder: &Path, tokenizer: &Tokenizer) -> Self {
         let path = folder.join("generation_config.json");
-        let mut said = Self::default();
+        let mut defaults = Self::default();
         match std::fs::read(&path).map(|it| model_json::parse(&it)) {
             Ok(Ok(file)) => {
                 let ignored;
-                (said, ignored) = Self::said(&file);
+                (defaults, ignored) = Self::from_json(&file);
                 if !ignored.is_empty() {
-                    tracing::warn!(path = %path.display(), fields = ignored.join(", "), "sampling defaults that cannot be used");
+                    tracing::warn!(path = %path.display(), fields = ignored.join(", "), "ignored invalid sampling defaults");
                 }
             }
-            Ok(Err(error)) => tracing::warn!(path = %path.display(), %error, "unreadable sampling defaults"),
+            Ok(Err(error)) => {
+                tracing::warn!(path = %path.display(), %error, "ignored unreadable sampling defaults")
+            }
             Err(_) => {}
         }
-        said.xtc_special_tokens = tokenizer.encode_text("\n");
-        said.xtc_special_tokens.extend(tokenizer.end_tokens());
-        said
+        defaults.xtc_special_tokens = tokenizer.encode_text("\n");
+        defaults.xtc_special_tokens.extend(tokenizer.end_tokens());
+        defaults
     }
 
-    /// What the file says, and the fields of it that are no values of their parameters.
-    fn said(file: &Value) -> (Self, Vec<&'static str>) {
+    /// The file's values, and the names of the fields that are not valid values.
+    fn from_json(file: &Value) -> (Self, Vec<&'static str>) {
         let mut ignored = Vec::new();
         let given = |field: &'static str| Some((field, file.get(field)?)).filter(|it| !it.1.is_null());
         let mut float = |field: &'static str, params: fn(f32) -> SamplingParams| {
@@ -59,7 +62,7 @@ impl SamplingDefaults {
             }
             value
         };
-        let mut said = Self {
+        let mut defaults = Self {
             temperature: float("temperature", |temperature| SamplingParams {
                 temperature,
                 ..SamplingParams::default()
@@ -73,23 +76,23 @@ impl SamplingDefaults {
             ..Self::default()
         };
         if let Some((field, value)) = given("top_k") {
-            said.top_k = value.as_u64().and_then(|it| usize::try_from(it).ok());
-            ignored.extend(said.top_k.is_none().then_some(field));
+            defaults.top_k = value.as_u64().and_then(|it| usize::try_from(it).ok());
+            ignored.extend(defaults.top_k.is_none().then_some(field));
         }
         if let Some((field, value)) = given("do_sample") {
-            said.do_sample = value.as_bool();
-            ignored.extend(said.do_sample.is_none().then_some(field));
+            defaults.do_sample = value.as_bool();
+            ignored.extend(defaults.do_sample.is_none().then_some(field));
         }
-        (said, ignored)
+        (defaults, ignored)
     }
 
-    /// Parameters of a completion that asks for none.
-    pub(crate) fn for_complete(&self) -> SamplingParams {
+    /// The parameters of a completion that sets none: greedy.
+    pub fn for_completion(&self) -> SamplingParams {
         SamplingParams { xtc_special_tokens: self.xtc_special_tokens.clone(), ..SamplingParams::default() }
     }
 
-    /// Parameters of a chat that asks for none.
-    pub(crate) fn for_chat(&self) -> SamplingParams {
+    /// The parameters of a conversation that sets none.
+    pub fn for_conversation(&self) -> SamplingParams {
         let off = SamplingParams::default();
         let temperature = if self.do_sample == Some(false) { Some(0.0) } else { self.temperature };
         SamplingParams {
@@ -110,8 +113,8 @@ mod tests {
 
     use super::*;
 
-    fn defaults(json: &str) -> SamplingParams {
-        SamplingDefaults::said(&model_json::parse(json.as_bytes()).unwrap()).0.for_chat()
+    fn for_conversation(json: &str) -> SamplingParams {
+        SamplingDefaults::from_json(&model_json::parse(json.as_bytes()).unwrap()).0.for_conversation()
     }
 
     #[test]
@@ -119,31 +122,32 @@ mod tests {
         let file = model_json::parse(
             br#"{"temperature": NaN, "top_p": 0.9, "top_k": 20.0, "min_p": null, "do_sample": 1, "repetition_penalty": 0}"#,
         );
-        let (said, ignored) = SamplingDefaults::said(file.as_ref().unwrap());
+        let (defaults, ignored) = SamplingDefaults::from_json(file.as_ref().unwrap());
         assert_eq!(ignored, ["temperature", "repetition_penalty", "do_sample"]);
-        let params = said.for_chat();
+        let params = defaults.for_conversation();
         assert_eq!((params.temperature, params.top_p, params.top_k, params.min_p), (0.7, 0.9, 20, 0.0));
-        let (said, ignored) = SamplingDefaults::said(&serde_json::json!({"top_k": -1, "min_p": 1e300}));
-        assert_eq!((ignored, said.for_chat().top_k), (vec!["min_p", "top_k"], 0));
+        let (defaults, ignored) =
+            SamplingDefaults::from_json(&serde_json::json!({"top_k": -1, "min_p": 1e300}));
+        assert_eq!((ignored, defaults.for_conversation().top_k), (vec!["min_p", "top_k"], 0));
     }
 
     #[test]
     fn a_model_that_says_nothing_is_sampled_at_the_common_temperature() {
         assert_eq!(
-            defaults(r#"{"eos_token_id": 2}"#),
+            for_conversation(r#"{"eos_token_id": 2}"#),
             SamplingParams { temperature: 0.7, ..SamplingParams::default() }
         );
     }
 
     #[test]
     fn a_model_that_was_made_for_greedy_decoding_gets_it() {
-        let params = defaults(r#"{"do_sample": false, "temperature": 0.6}"#);
+        let params = for_conversation(r#"{"do_sample": false, "temperature": 0.6}"#);
         assert_eq!(params, SamplingParams::default());
     }
 
     #[test]
     fn what_the_makers_say_holds() {
-        let params = defaults(
+        let params = for_conversation(
             r#"{"do_sample": true, "temperature": 0.6, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.1}"#,
         );
         assert_eq!(

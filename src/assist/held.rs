@@ -1,17 +1,19 @@
-//! How much of the texts of requests is held at a time, in bytes.
+//! How much text waiting requests hold in memory, in bytes.
 //!
-//! Requests that wait for the model, for the encoder or for their turn hold their texts. Their number alone bounds
-//! nothing, so what would take too much is refused.
+//! Requests that wait for the model, for the encoder or for their turn hold their texts. Limiting their number does not
+//! limit their bytes, so a request that would take too much is refused.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What is held, of how much.
+use crate::error::Error;
+
+/// The texts that are held at the moment, and the most that may be. One for all clients of a process.
 #[derive(Debug)]
-pub(crate) struct HeldTexts {
+pub struct HeldTexts {
     limit_bytes: u64,
     sum: Mutex<Sum>,
-    /// The sum's bytes, for the engine's reckoning.
+    /// The sum's bytes, for the engine's memory accounting.
     n_bytes: Arc<AtomicU64>,
 }
 
@@ -21,42 +23,34 @@ struct Sum {
     n_bytes: u64,
 }
 
-/// The texts of one request, held until this is dropped.
+/// The texts of one request, counted until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     texts: Arc<HeldTexts>,
     n_bytes: u64,
 }
 
-/// There is no room for a request's texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoRoom {
-    pub(crate) n_requests: u64,
-    pub(crate) needed_bytes: u64,
-    pub(crate) available_bytes: u64,
-}
-
 impl HeldTexts {
-    pub(crate) fn new(limit_bytes: u64) -> Self {
+    pub fn new(limit_bytes: u64) -> Self {
         Self { limit_bytes, sum: Mutex::default(), n_bytes: Arc::default() }
     }
 
-    /// How much is held at the moment.
-    pub(crate) fn n_bytes(&self) -> Arc<AtomicU64> {
+    /// The bytes that are held at the moment; a value that changes.
+    pub fn n_bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.n_bytes)
     }
 
-    pub(crate) fn limit_bytes(&self) -> u64 {
+    pub fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// Counts a request's texts. One alone is always held, however long.
-    pub(crate) fn hold(self: &Arc<Self>, n_bytes: usize) -> Result<Held, NoRoom> {
+    /// Counts a request's texts, or refuses them. A single request is always accepted, however long.
+    pub(crate) fn hold(self: &Arc<Self>, n_bytes: usize) -> Result<Held, Error> {
         let n_bytes = n_bytes as u64;
         let mut sum = self.sum();
         let available_bytes = self.limit_bytes.saturating_sub(sum.n_bytes);
         if n_bytes > available_bytes && sum.n_bytes > 0 {
-            return Err(NoRoom { n_requests: sum.n_requests, needed_bytes: n_bytes, available_bytes });
+            return Err(Error::NoRoom { n_requests: sum.n_requests, needed_bytes: n_bytes, available_bytes });
         }
         sum.n_requests += 1;
         sum.n_bytes += n_bytes;
@@ -85,16 +79,24 @@ mod tests {
 
     use super::*;
 
+    /// The requests that are held, and the bytes that a refused one needed and could have.
+    fn refused(texts: &Arc<HeldTexts>, n_bytes: usize) -> (u64, u64, u64) {
+        match texts.hold(n_bytes) {
+            Err(Error::NoRoom { n_requests, needed_bytes, available_bytes }) => {
+                (n_requests, needed_bytes, available_bytes)
+            }
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
     #[test]
     fn texts_are_held_up_to_the_limit_and_one_alone_however_long() {
         let texts = Arc::new(HeldTexts::new(100));
         let (first, second) = (texts.hold(60).unwrap(), texts.hold(40).unwrap());
-        let refused = NoRoom { n_requests: 2, needed_bytes: 1, available_bytes: 0 };
-        assert_eq!(texts.hold(1).unwrap_err(), refused);
+        assert_eq!(refused(&texts, 1), (2, 1, 0));
         assert!(texts.hold(0).is_ok());
         drop(first);
-        let refused = NoRoom { n_requests: 1, needed_bytes: 61, available_bytes: 60 };
-        assert_eq!(texts.hold(61).unwrap_err(), refused);
+        assert_eq!(refused(&texts, 61), (1, 61, 60));
         drop(second);
         assert!(texts.hold(1000).is_ok());
     }

@@ -1,0 +1,146 @@
+//! The entry point: takes requests of one client, checks them and begins their runs.
+
+use std::sync::Arc;
+
+use runabout_engine::Priority;
+use runabout_text::{Message, TemplateVariables, TokenId};
+
+use crate::completion::Completion;
+use crate::conversation::{self, Conversation};
+use crate::documents::Documents;
+use crate::encoding::encode;
+use crate::error::Error;
+use crate::generation::Limits;
+use crate::held::HeldTexts;
+use crate::model::ModelHandle;
+use crate::run::{Accepted, Run};
+
+/// The model, as one client uses it. Clones serve the same client.
+#[derive(Clone, Debug)]
+pub struct Assistant {
+    model: ModelHandle,
+    held: Arc<HeldTexts>,
+    limits: Limits,
+    documents: Arc<Documents>,
+}
+
+/// A request whose prompt is computed into the cache now, so that the request itself starts sooner.
+#[derive(Clone, Debug)]
+pub enum Warm {
+    Completion(Completion),
+    Conversation(Conversation),
+}
+
+/// What tokens are counted of.
+#[derive(Clone, Debug)]
+pub enum Tokenize {
+    Text(String),
+    /// The prompt of a conversation, the start of the assistant's turn included.
+    Conversation {
+        messages: Vec<Message>,
+        template_variables: TemplateVariables,
+    },
+}
+
+impl Assistant {
+    pub fn new(model: ModelHandle, held: Arc<HeldTexts>, limits: Limits) -> Self {
+        Self { model, held, limits, documents: Arc::default() }
+    }
+
+    /// The same model for another client, whose documents have nothing to do with this one's.
+    #[must_use]
+    pub fn for_another_client(&self) -> Self {
+        Self { documents: Arc::default(), ..self.clone() }
+    }
+
+    pub fn model(&self) -> &ModelHandle {
+        &self.model
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub fn held(&self) -> &HeldTexts {
+        &self.held
+    }
+
+    /// Begins a completion. The order of calls decides which completion of a document is the newest.
+    pub fn complete(&self, request: Completion) -> Result<Run, Error> {
+        request.check(&self.limits)?;
+        let newest = self.documents.register(&request);
+        let n_bytes = request.n_bytes();
+        let accepted = Accepted {
+            generation: request.generation.clone(),
+            n_choices: request.n_choices,
+            document: document(&request),
+            newest,
+            n_bytes,
+            held: self.held.hold(n_bytes)?,
+        };
+        Ok(Run::begin(&self.model, accepted, move |model| request.prompt(model)))
+    }
+
+    /// Begins the assistant's next turn of a conversation.
+    pub fn chat(&self, request: Conversation) -> Result<Run, Error> {
+        request.check(&self.limits)?;
+        let n_bytes = request.n_bytes();
+        let accepted = Accepted {
+            generation: request.generation.clone(),
+            n_choices: 1,
+            document: None,
+            newest: None,
+            n_bytes,
+            held: self.held.hold(n_bytes)?,
+        };
+        Ok(Run::begin(&self.model, accepted, move |model| request.prompt(model)))
+    }
+
+    /// Begins to compute a prompt into the cache. Replaces no running completion.
+    pub fn warm(&self, request: Warm) -> Result<Run, Error> {
+        let run = match request {
+            Warm::Conversation(request) => self.chat(request)?,
+            Warm::Completion(request) => {
+                request.check(&self.limits)?;
+                let n_bytes = request.n_bytes();
+                let accepted = Accepted {
+                    generation: request.generation.clone(),
+                    n_choices: 1,
+                    document: document(&request),
+                    newest: None,
+                    n_bytes,
+                    held: self.held.hold(n_bytes)?,
+                };
+                Run::begin(&self.model, accepted, move |model| request.prompt(model))
+            }
+        };
+        Ok(run.prefill_only())
+    }
+
+    /// Encodes a text or a conversation, as background work. Dropping the future ends it.
+    pub async fn tokenize(&self, request: Tokenize) -> Result<Vec<TokenId>, Error> {
+        let n_bytes = match &request {
+            Tokenize::Text(text) => text.len(),
+            Tokenize::Conversation { messages, template_variables } => {
+                conversation::request(messages, template_variables).n_bytes()
+            }
+        };
+        let _held = self.held.hold(n_bytes)?;
+        let model = self.model.ready().await?;
+        encode(Priority::Background, n_bytes, move || {
+            let tokenizer = &model.facts.tokenizer;
+            Ok(match request {
+                Tokenize::Text(text) => tokenizer.encode_text(&text),
+                Tokenize::Conversation { messages, template_variables } => {
+                    tokenizer.encode_chat(&conversation::request(&messages, &template_variables))?
+                }
+            })
+        })
+        .await
+    }
+}
+
+/// Names the prompts that replace one another in the engine's cache: those of one document, or else of one file.
+fn document(request: &Completion) -> Option<String> {
+    request.document.clone().or_else(|| request.path.clone())
+}

@@ -1,0 +1,72 @@
+//! A conversation: messages in, the assistant's next turn out.
+
+use runabout_engine::TextStart;
+use runabout_text::{ChatRequest, Content, Message, TemplateVariables, Trimmed};
+
+use crate::error::Error;
+use crate::generation::{Generation, Limits};
+use crate::model::Model;
+use crate::prompt::{Prompt, check_size};
+
+/// A request for the assistant's next turn.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// At least one; only messages with tool calls may be without content.
+    pub messages: Vec<Message>,
+    /// Further variables for the model's chat template.
+    pub template_variables: TemplateVariables,
+    pub generation: Generation,
+}
+
+impl Conversation {
+    /// Refuses what is outside its limits.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
+        if self.messages.is_empty() {
+            return Err(Error::NoMessages);
+        }
+        let is_empty = |it: &Message| it.content.is_none() && it.tool_calls.is_empty();
+        if let Some(index) = self.messages.iter().position(is_empty) {
+            return Err(Error::EmptyMessage { index });
+        }
+        self.generation.check(limits)
+    }
+
+    /// The bytes of all texts that the request holds.
+    pub(crate) fn n_bytes(&self) -> usize {
+        let stop: usize = self.generation.stop.iter().map(String::len).sum();
+        request(&self.messages, &self.template_variables).n_bytes() + stop
+    }
+
+    /// Renders and encodes the prompt. Blocks for as long as that takes.
+    pub(crate) fn prompt(&self, model: &Model) -> Result<Prompt, Error> {
+        let Model { facts, description } = model;
+        let tokenizer = &facts.tokenizer;
+        let params = self.generation.sampling.over(facts.defaults.for_conversation());
+        params.validate(description.vocabulary_size)?;
+        let request = request(&self.messages, &self.template_variables);
+        let max_tokens = self.generation.max_tokens;
+        let n_least = self.messages.iter().flat_map(|it| &it.content).map(|it| match it {
+            Content::Text(text) => tokenizer.least_tokens(text),
+            Content::Parts(parts) => tokenizer.least_tokens(&parts.concat()),
+        });
+        if check_size(n_least.sum(), max_tokens, description).is_err() {
+            // A template may leave out some of the messages.
+            check_size(tokenizer.least_tokens(&tokenizer.render_chat(&request)?), max_tokens, description)?;
+        }
+        Ok(Prompt {
+            tokens: tokenizer.encode_chat(&request)?,
+            trimmed: Trimmed::default(),
+            params,
+            end_tokens: tokenizer.end_tokens().to_vec(),
+            rules: None,
+            healing: None,
+            text_start: TextStart::Fresh,
+            line_end: None,
+        })
+    }
+}
+
+/// Messages and the start of the assistant's turn behind them, for the chat template.
+pub(crate) fn request<'a>(messages: &'a [Message], variables: &'a TemplateVariables) -> ChatRequest<'a> {
+    ChatRequest { messages, tools: &[], kwargs: variables, add_generation_prompt: true }
+}

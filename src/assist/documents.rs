@@ -1,0 +1,355 @@
+//! The newest completion of each document, and what a newer one can keep of an older one.
+//!
+//! An editor asks at every keystroke. If the typed text is what the older completion said, the newer one continues it:
+//! with its sequence in the engine while that runs, with its text once it has finished. Otherwise the older one is told
+//! to end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use runabout_engine::{FinishReason, JobId, Supersede};
+use tokio::sync::Notify;
+
+use crate::completion::Completion;
+
+/// The number of documents whose finished completion is remembered.
+const MAX_DOCUMENTS: usize = 64;
+/// The most that remembered requests and texts may take, in bytes.
+const MAX_BYTES: usize = 16 << 20;
+
+/// The newest completions of one client, by document.
+#[derive(Debug, Default)]
+pub(crate) struct Documents {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    newest: HashMap<String, Arc<Entry>>,
+    n_registered: u64,
+}
+
+/// One completion of a document.
+#[derive(Debug)]
+struct Entry {
+    request: Completion,
+    /// Counts up with each completion.
+    order: u64,
+    superseded: Notify,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug)]
+enum Progress {
+    /// The engine does not have it yet.
+    Preparing,
+    Running(JobId),
+    /// It ended by itself.
+    Finished(FinishedText),
+    /// It was ended early, so a newer one cannot use it.
+    Discarded,
+}
+
+/// The whole text of a completion that ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FinishedText {
+    pub(crate) text: String,
+    pub(crate) reason: FinishReason,
+}
+
+/// What a newer completion continues.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Continued {
+    /// The engine decides whether it can; in any case it ends the older one.
+    Running(Supersede),
+    /// The rest of a finished text: nothing is left to compute.
+    Finished(FinishedText),
+    Nothing,
+}
+
+/// Marks a completion as the newest of its document, until it is dropped or a newer one comes.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    documents: Arc<Documents>,
+    entry: Arc<Entry>,
+    /// The one before, until it is known what becomes of it.
+    older: Option<Arc<Entry>>,
+}
+
+impl Documents {
+    /// Makes this the newest completion of its document, if it names one. An older one that it cannot continue is told to
+    /// end.
+    pub(crate) fn register(self: &Arc<Self>, request: &Completion) -> Option<Newest> {
+        let document = request.document.clone()?;
+        let mut table = self.table();
+        table.n_registered += 1;
+        let entry = Arc::new(Entry {
+            request: request.clone(),
+            order: table.n_registered,
+            superseded: Notify::new(),
+            progress: Mutex::new(Progress::Preparing),
+        });
+        let older = table.newest.insert(document, Arc::clone(&entry));
+        table.forget_oldest();
+        let older = older.filter(|it| {
+            let is_of_use =
+                it.typed_since(request).is_some() && !matches!(*it.progress(), Progress::Preparing);
+            if !is_of_use {
+                it.superseded.notify_one();
+            }
+            is_of_use
+        });
+        Some(Newest { documents: Arc::clone(self), entry, older })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // No code can panic in the middle of a change to the table.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Forgets finished texts beyond the limits; running completions stay.
+    fn forget_oldest(&mut self) {
+        while self.newest.len() > MAX_DOCUMENTS
+            || self.newest.values().map(|it| it.n_bytes()).sum::<usize>() > MAX_BYTES
+        {
+            let finished =
+                self.newest.iter().filter(|(_, it)| matches!(*it.progress(), Progress::Finished(_)));
+            let oldest = finished.min_by_key(|(_, it)| it.order).map(|(document, _)| document.clone());
+            let Some(document) = oldest else { return };
+            self.newest.remove(&document);
+        }
+    }
+}
+
+impl Entry {
+    /// The text typed between this request and a newer one, if nothing else has changed.
+    fn typed_since<'a>(&self, newer: &'a Completion) -> Option<&'a str> {
+        let typed = newer.prefix.strip_prefix(&self.request.prefix)?;
+        // The tokens and their probabilities cannot be divided where the typing ended.
+        let is_plain = newer.n_choices == 1 && newer.generation.top_logprobs.is_none() && !newer.needs_tokens;
+        let mut as_older = newer.clone();
+        as_older.prefix.clone_from(&self.request.prefix);
+        as_older.generation.time_budget = self.request.generation.time_budget;
+        (is_plain && as_older == self.request).then_some(typed)
+    }
+
+    /// The bytes of its texts.
+    fn n_bytes(&self) -> usize {
+        let finished = match &*self.progress() {
+            Progress::Finished(finished) => finished.text.len(),
+            Progress::Preparing | Progress::Running(_) | Progress::Discarded => 0,
+        };
+        self.request.n_bytes() + finished
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Newest {
+    /// Resolves when a newer completion has come that does not continue this one.
+    pub(crate) async fn superseded(&self) {
+        self.entry.superseded.notified().await;
+    }
+
+    /// What there is to continue. To be followed by [`Newest::started`] or [`Newest::ended`].
+    pub(crate) fn continued(&self) -> Continued {
+        let Some(older) = &self.older else { return Continued::Nothing };
+        let Some(typed) = older.typed_since(&self.entry.request) else { return Continued::Nothing };
+        match &*older.progress() {
+            Progress::Running(job) => Continued::Running(Supersede { job: *job, typed: typed.to_owned() }),
+            Progress::Finished(finished) => match finished.text.strip_prefix(typed) {
+                // A text that was typed to its end leaves nothing to suggest.
+                None | Some("") => Continued::Nothing,
+                Some(rest) => {
+                    Continued::Finished(FinishedText { text: rest.to_owned(), reason: finished.reason })
+                }
+            },
+            Progress::Preparing | Progress::Discarded => Continued::Nothing,
+        }
+    }
+
+    /// The engine has it now, and ends the older one.
+    pub(crate) fn started(&mut self, job: JobId) {
+        *self.entry.progress() = Progress::Running(job);
+        self.older = None;
+    }
+
+    /// Remembers the text if it ended by itself.
+    pub(crate) fn ended(&mut self, text: &str, reason: FinishReason) {
+        let is_whole = matches!(
+            reason,
+            FinishReason::Eos | FinishReason::Length | FinishReason::Stop { .. } | FinishReason::Rule { .. }
+        );
+        if is_whole {
+            *self.entry.progress() = Progress::Finished(FinishedText { text: text.to_owned(), reason });
+        }
+        self.older = None;
+    }
+}
+
+impl Drop for Newest {
+    fn drop(&mut self) {
+        // It never reached the engine, which would have ended the older one.
+        if let Some(older) = self.older.take() {
+            older.superseded.notify_one();
+        }
+        let is_remembered = matches!(*self.entry.progress(), Progress::Finished(_));
+        if is_remembered {
+            return;
+        }
+        *self.entry.progress() = Progress::Discarded;
+        let mut table = self.documents.table();
+        let document = self.entry.request.document.as_deref().unwrap_or_default();
+        if table.newest.get(document).is_some_and(|it| Arc::ptr_eq(it, &self.entry)) {
+            table.newest.remove(document);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use runabout_engine::Priority;
+
+    use super::*;
+    use crate::completion::{AtCursor, Form};
+    use crate::generation::Generation;
+
+    fn request(prefix: &str) -> Completion {
+        Completion {
+            prefix: prefix.to_owned(),
+            form: Form::AtCursor(AtCursor::default()),
+            path: None,
+            document: Some("file:///a".to_owned()),
+            n_choices: 1,
+            generation: Generation::of(128, Priority::Interactive),
+            needs_tokens: false,
+        }
+    }
+
+    fn documents() -> Arc<Documents> {
+        Arc::default()
+    }
+
+    fn is_told_to_end(newest: &Newest) -> bool {
+        let future = pin!(newest.superseded());
+        future.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    fn finished(text: &str) -> Continued {
+        Continued::Finished(FinishedText { text: text.to_owned(), reason: FinishReason::Eos })
+    }
+
+    #[test]
+    fn a_completion_that_names_no_document_is_not_registered() {
+        assert!(documents().register(&Completion { document: None, ..request("x") }).is_none());
+    }
+
+    #[test]
+    fn a_running_completion_is_left_to_the_engine_while_its_text_is_typed() {
+        let documents = documents();
+        let mut older = documents.register(&request("let x")).unwrap();
+        older.started(JobId(7));
+        let mut newer = documents.register(&request("let x = 1")).unwrap();
+        assert!(!is_told_to_end(&older));
+        let supersede = Supersede { job: JobId(7), typed: " = 1".to_owned() };
+        assert_eq!(newer.continued(), Continued::Running(supersede));
+        newer.started(JobId(8));
+        drop(newer);
+        assert!(!is_told_to_end(&older), "the engine has ended it");
+    }
+
+    #[test]
+    fn one_that_gives_up_before_the_engine_has_it_still_ends_the_older_one() {
+        let documents = documents();
+        let mut older = documents.register(&request("let x")).unwrap();
+        older.started(JobId(7));
+        drop(documents.register(&request("let x = 1")).unwrap());
+        assert!(is_told_to_end(&older));
+    }
+
+    #[test]
+    fn one_that_is_of_no_use_is_told_to_end() {
+        let suffix = AtCursor { suffix: Some("}".to_owned()), ..AtCursor::default() };
+        let no_use: [Completion; 5] = [
+            request("other"),
+            Completion { form: Form::AtCursor(suffix), ..request("let x = 1") },
+            Completion { generation: Generation::of(5, Priority::Interactive), ..request("let x = 1") },
+            Completion { n_choices: 2, ..request("let x = 1") },
+            Completion { needs_tokens: true, ..request("let x = 1") },
+        ];
+        for newer in no_use {
+            let documents = documents();
+            let mut older = documents.register(&request("let x")).unwrap();
+            older.started(JobId(7));
+            let newer = documents.register(&newer).unwrap();
+            assert!(is_told_to_end(&older));
+            assert_eq!(newer.continued(), Continued::Nothing);
+        }
+        // Not in the engine yet.
+        let documents = documents();
+        let older = documents.register(&request("let x")).unwrap();
+        let _newer = documents.register(&request("let x = 1")).unwrap();
+        assert!(is_told_to_end(&older));
+    }
+
+    #[test]
+    fn a_text_that_has_ended_is_typed_through_key_by_key() {
+        let documents = documents();
+        let mut newest = documents.register(&request("let x")).unwrap();
+        newest.ended(" = 1;", FinishReason::Eos);
+        drop(newest);
+        for (prefix, rest) in [("let x =", " 1;"), ("let x = ", "1;"), ("let x = 1", ";")] {
+            let mut newest = documents.register(&request(prefix)).unwrap();
+            assert_eq!(newest.continued(), finished(rest));
+            newest.ended(rest, FinishReason::Eos);
+        }
+        // Typed to its end, or something else.
+        assert_eq!(documents.register(&request("let x = 1;")).unwrap().continued(), Continued::Nothing);
+    }
+
+    #[test]
+    fn a_text_that_was_cut_off_is_not_remembered() {
+        let documents = documents();
+        for reason in [FinishReason::Cancelled, FinishReason::Superseded, FinishReason::Budget] {
+            let mut newest = documents.register(&request("let x")).unwrap();
+            newest.ended(" = 1;", reason);
+            drop(newest);
+            assert_eq!(documents.register(&request("let x =")).unwrap().continued(), Continued::Nothing);
+        }
+        assert!(documents.table().newest.is_empty());
+    }
+
+    #[test]
+    fn the_number_and_the_bytes_of_remembered_texts_are_limited() {
+        let documents = documents();
+        for idx in 0..3 * MAX_DOCUMENTS {
+            let request = Completion { document: Some(idx.to_string()), ..request("x") };
+            documents.register(&request).unwrap().ended("y", FinishReason::Eos);
+        }
+        assert!(documents.table().newest.len() <= MAX_DOCUMENTS);
+        let large = "x".repeat(MAX_BYTES / 4);
+        for idx in 0..8 {
+            let request = Completion { document: Some(format!("large {idx}")), ..request(&large) };
+            documents.register(&request).unwrap().ended("y", FinishReason::Eos);
+        }
+        assert!(documents.table().newest.values().map(|it| it.n_bytes()).sum::<usize>() <= MAX_BYTES);
+        let newest = Completion { document: Some((3 * MAX_DOCUMENTS - 1).to_string()), ..request("x") };
+        assert_eq!(
+            documents.register(&newest).unwrap().continued(),
+            Continued::Nothing,
+            "the large ones came after it"
+        );
+        let newest = Completion { document: Some("large 7".to_owned()), ..request(&large) };
+        assert_eq!(documents.register(&newest).unwrap().continued(), finished("y"));
+    }
+}

@@ -1,0 +1,62 @@
+//! Why a request is refused or fails, as types: each front end puts it into the words of its own protocol.
+
+use std::fmt;
+
+use runabout_engine::JobError;
+use runabout_text::TextError;
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A parameter is outside its limits. A `max` of `u64::MAX` means that there is no upper limit.
+    #[error("{what} must be between {min} and {max}, got {got}")]
+    OutOfRange { what: Limited, min: u64, max: u64, got: u64 },
+    #[error("the prompt must not be empty")]
+    EmptyPrompt,
+    #[error("a conversation must have at least one message, got none")]
+    NoMessages,
+    /// Only a message with tool calls may have no content.
+    #[error("message {index} must have content where it has no tool calls")]
+    EmptyMessage { index: usize },
+    /// Waiting requests hold too much text already.
+    #[error(
+        "{n_requests} requests are waiting already and leave room for {available_bytes} bytes, got a request of {needed_bytes}"
+    )]
+    NoRoom { n_requests: u64, needed_bytes: u64, available_bytes: u64 },
+    /// The engine refused or failed the work.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// A sampling parameter is out of bounds, or the chat template cannot render the messages.
+    #[error(transparent)]
+    Text(#[from] TextError),
+}
+
+/// A parameter that [`Limits`](crate::Limits) bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// [`Completion::n_choices`](crate::Completion::n_choices).
+    Choices,
+    /// [`Generation::max_tokens`](crate::Generation::max_tokens).
+    MaxTokens,
+    /// [`Generation::top_logprobs`](crate::Generation::top_logprobs).
+    TopLogprobs,
+    /// [`Generation::time_budget`](crate::Generation::time_budget), in milliseconds.
+    TimeBudget,
+    /// The number of [`Generation::stop`](crate::Generation::stop) strings.
+    StopStrings,
+    /// The length in bytes of the stop string at this index.
+    StopString(usize),
+}
+
+impl fmt::Display for Limited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Choices => f.write_str("the number of choices"),
+            Self::MaxTokens => f.write_str("the maximum number of tokens"),
+            Self::TopLogprobs => f.write_str("the number of top log probabilities"),
+            Self::TimeBudget => f.write_str("the time budget in milliseconds"),
+            Self::StopStrings => f.write_str("the number of stop strings"),
+            Self::StopString(index) => write!(f, "the length in bytes of stop string {index}"),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What every front end asks of the model, whatever protocol it speaks: complete at a cursor, answer a conversation,
+//! warm the prompt cache, count tokens.
+//!
+//! [`Assistant`] takes a [`Completion`] or a [`Conversation`] and returns a [`Run`], a stream of [`Update`]s whose last
+//! one carries the [`Outcome`]. [`ModelHandle`] is the model behind it: loading, ready or failed.
+//!
+//! In the order of a request: `limits` checks it, `documents` decides which completion of a document is the newest,
+//! `held` bounds the memory of waiting requests, `prompt` and `encoding` turn its text into tokens, `run` follows the
+//! engine's jobs to their end.
+//!
+//! Knows no JSON, no protocol and no stdio; front ends translate to these types and back.
+
+mod assistant;
+mod completion;
+mod conversation;
+mod documents;
+mod encoding;
+mod error;
+mod generation;
+mod held;
+mod model;
+mod prompt;
+mod run;
+
+pub use assistant::{Assistant, Tokenize, Warm};
+pub use completion::{AtCursor, Completion, ContextFile, Form};
+pub use conversation::Conversation;
+pub use error::{Error, Limited};
+pub use generation::{Generation, Limits, Sampling};
+pub use held::HeldTexts;
+pub use model::{Facts, Model, ModelHandle};
+pub use run::{Outcome, Run, Update};
+
+// What the types above are made of.
+pub use runabout_engine::{
+    Finish, FinishReason, JobError, LoadError, LoadProgress, LoadStage, Loaded, Priority, State, Timing,
+    Usage,
+};
+pub use runabout_text::{Content, Goal, Message, Rule, TemplateVariables, TextError, ToolCall, Trimmed};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,417 @@
+//! One request under way: a stream of updates from the first prompt token to the outcome.
+//!
+//! A run waits for the model, builds its prompt, submits a job for each choice and follows them to their ends.
+//! Invariants: the last update is [`Update::Done`] or an error; the texts of a choice, concatenated, are its finish's text;
+//! however a run ends, dropped included, its jobs end in the engine.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, SelectAll, unfold};
+use runabout_engine::{
+    CancelReason, Engine, Event, Finish, FinishReason, Job, JobError, JobId, Supersede, Timing, Usage,
+};
+use runabout_text::{LineEnd, Tokenizer, Trimmed};
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::documents::{Continued, FinishedText, Newest};
+use crate::encoding::encode;
+use crate::error::Error;
+use crate::generation::Generation;
+use crate::held::Held;
+use crate::model::{Facts, Model, ModelHandle};
+use crate::prompt::Prompt;
+
+/// Progress on a prompt is reported this often, so short prompts are not reported at all.
+const PREFILL_REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What happens to a request, in order.
+#[derive(Debug)]
+pub enum Update {
+    /// `done` of the prompt's `total` tokens are computed. Only long prompts are reported, twice a second.
+    Prefill { done: usize, total: usize },
+    /// More text of a choice, counted from 0. Never empty and never taken back.
+    Text { choice: u32, text: String },
+    /// The end, always the last update.
+    Done(Outcome),
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// One per choice, at least one.
+    pub finishes: Vec<Finish>,
+    /// What did not fit into the model's context.
+    pub trimmed: Trimmed,
+    /// From the request's arrival until its jobs were submitted; the times in `finishes` begin there.
+    pub waited: Duration,
+    /// The model's tokenizer, for the texts of tokens; `None` where the request ended before the model was ready.
+    pub tokenizer: Option<Arc<Tokenizer>>,
+}
+
+/// A request under way. Ask for [`next`](Self::next) until it returns `None`. Dropping it ends its jobs too, since the
+/// engine ends a job whose events nothing receives.
+pub struct Run {
+    engine: Engine,
+    arrived: Instant,
+    generation: Generation,
+    n_choices: u32,
+    /// 0 only computes the prompt.
+    max_tokens: usize,
+    /// Names the prompts that replace one another in the engine's cache.
+    document: Option<Arc<str>>,
+    newest: Option<Newest>,
+    /// While its texts are kept.
+    held: Option<Held>,
+    is_cancelled: bool,
+    stage: Stage,
+}
+
+/// A request that was accepted.
+pub(crate) struct Accepted {
+    pub(crate) generation: Generation,
+    pub(crate) n_choices: u32,
+    pub(crate) document: Option<String>,
+    pub(crate) newest: Option<Newest>,
+    pub(crate) n_bytes: usize,
+    pub(crate) held: Held,
+}
+
+type Prepared = Result<(Facts, Prompt), Error>;
+
+enum Stage {
+    Preparing(Pin<Box<dyn Future<Output = Prepared> + Send>>),
+    Running(Running),
+    /// The last update is known already.
+    Ending(Outcome),
+    Ended,
+}
+
+/// The jobs of one request, one per choice.
+struct Running {
+    jobs: Vec<JobId>,
+    events: SelectAll<BoxStream<'static, (usize, Event)>>,
+    finishes: Vec<Option<Finish>>,
+    failure: Option<JobError>,
+    /// The jobs have been told to end.
+    is_interrupted: bool,
+    last_report: Instant,
+    trimmed: Trimmed,
+    waited: Duration,
+    tokenizer: Arc<Tokenizer>,
+}
+
+impl Run {
+    /// Begins to prepare. `build` makes the prompt once the model is ready, on another thread, and may block.
+    pub(crate) fn begin(
+        model: &ModelHandle,
+        accepted: Accepted,
+        build: impl FnOnce(&Model) -> Result<Prompt, Error> + Send + 'static,
+    ) -> Self {
+        let Accepted { generation, n_choices, document, newest, n_bytes, held } = accepted;
+        let (handle, priority) = (model.clone(), generation.priority);
+        let preparing = async move {
+            let model = handle.ready().await?;
+            let facts = model.facts.clone();
+            let prompt = encode(priority, n_bytes, move || build(&model)).await?;
+            Ok((facts, prompt))
+        };
+        Self {
+            engine: model.engine().clone(),
+            arrived: Instant::now(),
+            max_tokens: generation.max_tokens as usize,
+            generation,
+            n_choices,
+            document: document.map(Arc::from),
+            newest,
+            held: Some(held),
+            is_cancelled: false,
+            stage: Stage::Preparing(Box::pin(preparing)),
+        }
+    }
+
+    /// Computes the prompt into the cache and generates nothing.
+    pub(crate) fn prefill_only(self) -> Self {
+        Self { max_tokens: 0, ..self }
+    }
+
+    /// The next update; `None` after the last one. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Update, Error>> {
+        loop {
+            match &mut self.stage {
+                Stage::Preparing(_) => match self.prepare().await {
+                    Ok(None) => {}
+                    Ok(Some(update)) => return Some(Ok(update)),
+                    Err(error) => return Some(Err(self.fail(error))),
+                },
+                Stage::Running(_) => match self.follow().await {
+                    Ok(update) => return Some(Ok(update)),
+                    Err(error) => return Some(Err(self.fail(error))),
+                },
+                Stage::Ending(_) | Stage::Ended => {
+                    return match std::mem::replace(&mut self.stage, Stage::Ended) {
+                        Stage::Ending(outcome) => Some(Ok(self.done(outcome))),
+                        _ => None,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Ends the request early. What there is of its text by then is its outcome, as with every other end.
+    pub fn cancel(&mut self) {
+        self.is_cancelled = true;
+        if let Stage::Running(running) = &mut self.stage {
+            running.interrupt(&self.engine, CancelReason::Cancelled);
+        }
+    }
+
+    /// Waits for the model and the prompt, then submits the jobs. An update, if there is one already.
+    async fn prepare(&mut self) -> Result<Option<Update>, Error> {
+        let Stage::Preparing(preparing) = &mut self.stage else { return Ok(None) };
+        let ended_early = ends_early(
+            self.is_cancelled,
+            self.newest.as_ref(),
+            self.generation.time_budget.map(|it| it.saturating_sub(self.arrived.elapsed())),
+        );
+        let (facts, prompt) = tokio::select! {
+            prepared = preparing => {
+                // Also where it failed: the texts are of no further use.
+                self.let_go();
+                prepared?
+            }
+            reason = ended_early => {
+                self.let_go();
+                self.stage = Stage::Ending(self.without_text(reason));
+                return Ok(None);
+            }
+        };
+        let continued = self.newest.as_ref().map_or(Continued::Nothing, Newest::continued);
+        match continued {
+            Continued::Nothing => self.submit(&facts, prompt, None),
+            Continued::Running(supersede) => self.submit(&facts, prompt, Some(supersede)),
+            Continued::Finished(finished) => {
+                let text = finished.text.clone();
+                self.stage = Stage::Ending(self.rest_of(finished, &facts, &prompt));
+                return Ok(Some(Update::Text { choice: 0, text }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stops counting the request's texts, unless later completions are compared with them.
+    fn let_go(&mut self) {
+        if self.newest.is_none() {
+            self.held = None;
+        }
+    }
+
+    fn submit(&mut self, facts: &Facts, prompt: Prompt, supersedes: Option<Supersede>) {
+        let waited = self.arrived.elapsed();
+        let Prompt { tokens, trimmed, params, end_tokens, rules, healing, text_start, line_end } = prompt;
+        let stop = in_lf(std::mem::take(&mut self.generation.stop), line_end);
+        let mut jobs = Vec::new();
+        let mut events = SelectAll::new();
+        for choice in 0..self.n_choices {
+            let (sender, receiver) = unbounded_channel();
+            let mut params = params.clone();
+            params.seed = params.seed.map(|it| it.wrapping_add(choice.into()));
+            jobs.push(self.engine.submit(Job {
+                prompt: tokens.clone(),
+                params,
+                end_tokens: end_tokens.clone(),
+                stop: stop.clone(),
+                rules: rules.clone(),
+                healing: healing.clone(),
+                text_start,
+                line_end,
+                max_tokens: self.max_tokens,
+                // Waiting is part of the budget, so nothing may be left of it.
+                time_budget: self.generation.time_budget.map(|it| it.saturating_sub(waited)),
+                priority: self.generation.priority,
+                top_logprobs: self.generation.top_logprobs.map(|it| it as usize),
+                speculate: self.generation.speculate,
+                document: self.document.clone(),
+                // Only a request for one text continues another.
+                supersedes: supersedes.clone().filter(|_| choice == 0),
+                events: sender,
+            }));
+            let choice = choice as usize;
+            events.push(
+                unfold(receiver, move |mut receiver| async move {
+                    receiver.recv().await.map(|event| ((choice, event), receiver))
+                })
+                .boxed(),
+            );
+        }
+        if let (Some(newest), Some(job)) = (&mut self.newest, jobs.first()) {
+            newest.started(*job);
+        }
+        self.stage = Stage::Running(Running {
+            finishes: vec![None; jobs.len()],
+            jobs,
+            events,
+            failure: None,
+            is_interrupted: false,
+            last_report: Instant::now(),
+            trimmed,
+            waited,
+            tokenizer: Arc::clone(&facts.tokenizer),
+        });
+    }
+
+    /// Follows the jobs to the next update.
+    async fn follow(&mut self) -> Result<Update, Error> {
+        let Stage::Running(running) = &mut self.stage else { return Err(JobError::ShuttingDown.into()) };
+        let update = running.next(&self.engine, self.newest.as_ref()).await;
+        if let Some(update) = update {
+            return Ok(update);
+        }
+        // All jobs have ended.
+        let Stage::Running(running) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+            return Err(JobError::ShuttingDown.into());
+        };
+        Ok(self.done(running.outcome()?))
+    }
+
+    fn done(&mut self, outcome: Outcome) -> Update {
+        if let (Some(newest), Some(finish)) = (&mut self.newest, outcome.finishes.first()) {
+            newest.ended(&finish.text, finish.reason);
+        }
+        self.release();
+        Update::Done(outcome)
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.stage = Stage::Ended;
+        self.release();
+        error
+    }
+
+    fn release(&mut self) {
+        self.newest = None;
+        self.held = None;
+    }
+
+    /// The outcome of a request that ended before it became a job.
+    fn without_text(&self, reason: FinishReason) -> Outcome {
+        let finish = Finish {
+            reason,
+            text: String::new(),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            usage: Usage::default(),
+            timing: Timing::default(),
+        };
+        let waited = self.arrived.elapsed();
+        Outcome { finishes: vec![finish], trimmed: Trimmed::default(), waited, tokenizer: None }
+    }
+
+    /// The outcome of a completion whose text is the rest of an older one's; nothing is computed.
+    fn rest_of(&self, finished: FinishedText, facts: &Facts, prompt: &Prompt) -> Outcome {
+        let n_prompt = prompt.tokens.len();
+        let finish = Finish {
+            reason: finished.reason,
+            text: finished.text,
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            usage: Usage { prompt_tokens: n_prompt, cached_tokens: n_prompt, ..Usage::default() },
+            timing: Timing { first_token: Some(Duration::ZERO), ..Timing::default() },
+        };
+        Outcome {
+            finishes: vec![finish],
+            trimmed: prompt.trimmed,
+            waited: self.arrived.elapsed(),
+            tokenizer: Some(Arc::clone(&facts.tokenizer)),
+        }
+    }
+}
+
+impl Running {
+    /// The next update; `None` when all jobs have ended.
+    async fn next(&mut self, engine: &Engine, newest: Option<&Newest>) -> Option<Update> {
+        loop {
+            let event = tokio::select! {
+                event = self.events.next() => event,
+                () = superseded(newest), if !self.is_interrupted => {
+                    self.interrupt(engine, CancelReason::Superseded);
+                    continue;
+                }
+            };
+            let (choice, event) = event?;
+            match event {
+                Event::Prefill { done, total, .. } => {
+                    if done < total && self.last_report.elapsed() >= PREFILL_REPORT_INTERVAL {
+                        self.last_report = Instant::now();
+                        return Some(Update::Prefill { done, total });
+                    }
+                }
+                Event::Delta { text } => {
+                    let choice = u32::try_from(choice).expect("choices are counted by a u32");
+                    return Some(Update::Text { choice, text });
+                }
+                Event::Finished(finish) => self.finishes[choice] = Some(finish),
+                Event::Failed(error) => {
+                    self.failure.get_or_insert(error);
+                    self.interrupt(engine, CancelReason::Cancelled);
+                }
+            }
+        }
+    }
+
+    fn interrupt(&mut self, engine: &Engine, reason: CancelReason) {
+        self.is_interrupted = true;
+        for job in &self.jobs {
+            engine.cancel(*job, reason);
+        }
+    }
+
+    fn outcome(self) -> Result<Outcome, Error> {
+        if let Some(error) = self.failure {
+            return Err(error.into());
+        }
+        // A job without an end is one whose engine is gone.
+        let finishes: Option<Vec<Finish>> = self.finishes.into_iter().collect();
+        Ok(Outcome {
+            finishes: finishes.ok_or(JobError::ShuttingDown)?,
+            trimmed: self.trimmed,
+            waited: self.waited,
+            tokenizer: Some(self.tokenizer),
+        })
+    }
+}
+
+/// Resolves when a request that has no job yet is to end.
+async fn ends_early(is_cancelled: bool, newest: Option<&Newest>, budget: Option<Duration>) -> FinishReason {
+    if is_cancelled {
+        return FinishReason::Cancelled;
+    }
+    let over_budget = async {
+        match budget {
+            Some(left) => tokio::time::sleep(left).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = superseded(newest) => FinishReason::Superseded,
+        () = over_budget => FinishReason::Budget,
+    }
+}
+
+/// Resolves when a newer completion of the same document takes the place of this one.
+async fn superseded(newest: Option<&Newest>) {
+    match newest {
+        Some(newest) => newest.superseded().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Stop strings in the form in which they occur in a text with LF line ends.
+fn in_lf(stop: Vec<String>, line_end: Option<LineEnd>) -> Vec<String> {
+    match line_end {
+        Some(line_end) => stop.iter().map(|it| line_end.stop_to_lf(it).into_owned()).collect(),
+        None => stop,
+    }
+}

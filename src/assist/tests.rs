@@ -1,0 +1,267 @@
+//! The assistant with a scripted model: what every dialect may rely on.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runabout_engine::EngineOptions;
+use runabout_engine::scripted::{Recording, ScriptedModel, bytes};
+use runabout_text::{FimFormat, SamplingDefaults};
+use tokio::time::timeout;
+
+use super::*;
+
+/// Never reached by a test that passes.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+fn facts() -> Facts {
+    let tokenizer = ScriptedModel::hashing().loaded().tokenizer;
+    Facts {
+        name: "scripted".to_owned(),
+        fim: FimFormat::detect(&tokenizer),
+        tokenizer,
+        defaults: SamplingDefaults::default(),
+    }
+}
+
+fn assistant(model: ScriptedModel) -> Assistant {
+    let load = |_: &mut dyn FnMut(LoadProgress)| Ok(model.loaded());
+    let model = ModelHandle::spawn(EngineOptions::default(), |_| Ok((facts(), load))).unwrap();
+    Assistant::new(model, Arc::new(HeldTexts::new(u64::MAX)), Limits::default())
+}
+
+/// An assistant whose model loads until the sender is dropped, and then fails.
+fn loading() -> (Assistant, std::sync::mpsc::Sender<()>) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let model = ModelHandle::spawn(EngineOptions::default(), move |_| {
+        let _ = receiver.recv();
+        let failed = LoadError::Failed { message: "no such model".to_owned() };
+        Err::<(Facts, fn(&mut dyn FnMut(LoadProgress)) -> Result<Loaded, LoadError>), _>(failed)
+    });
+    (Assistant::new(model.unwrap(), Arc::new(HeldTexts::new(u64::MAX)), Limits::default()), sender)
+}
+
+fn raw(prompt: &str, max_tokens: u32) -> Completion {
+    Completion {
+        prefix: prompt.to_owned(),
+        form: Form::Raw,
+        path: None,
+        document: None,
+        n_choices: 1,
+        generation: Generation::of(max_tokens, Priority::Interactive),
+        needs_tokens: false,
+    }
+}
+
+fn in_document(prompt: &str) -> Completion {
+    Completion { document: Some("a".to_owned()), ..raw(prompt, 16) }
+}
+
+/// Follows a run to its end: the texts by choice, and the outcome.
+async fn finish(mut run: Run) -> Result<(Vec<String>, Outcome), Error> {
+    let mut texts = Vec::new();
+    loop {
+        let update = timeout(PATIENCE, run.next()).await.expect("the run goes on").expect("it has an end");
+        match update? {
+            Update::Prefill { .. } => {}
+            Update::Text { choice, text } => {
+                assert!(!text.is_empty());
+                texts.resize(texts.len().max(choice as usize + 1), String::new());
+                texts[choice as usize].push_str(&text);
+            }
+            Update::Done(outcome) => {
+                assert!(run.next().await.is_none(), "nothing comes after the end");
+                return Ok((texts, outcome));
+            }
+        }
+    }
+}
+
+/// How many tokens a model was fed.
+fn n_fed(recording: &Recording) -> usize {
+    recording.spans().iter().map(|it| it.tokens.len()).sum()
+}
+
+#[tokio::test]
+async fn the_texts_of_each_choice_are_its_finish() {
+    let assistant = assistant(ScriptedModel::hashing());
+    let run = assistant.complete(Completion { n_choices: 3, ..raw("fn f", 5) }).unwrap();
+    let (texts, outcome) = finish(run).await.unwrap();
+    let finishes: Vec<_> = outcome.finishes.iter().map(|it| it.text.clone()).collect();
+    assert_eq!(texts, finishes);
+    assert_eq!(finishes.len(), 3);
+    assert!(outcome.tokenizer.is_some());
+}
+
+#[tokio::test]
+async fn a_conversation_is_answered() {
+    let assistant = assistant(ScriptedModel::saying("Sure."));
+    let run = assistant.chat(Conversation {
+        messages: vec![Message::user("hi")],
+        template_variables: TemplateVariables::new(),
+        generation: Generation::of(64, Priority::Background),
+    });
+    let (texts, outcome) = finish(run.unwrap()).await.unwrap();
+    assert_eq!((texts.concat().as_str(), outcome.finishes[0].reason), ("Sure.", FinishReason::Eos));
+}
+
+#[tokio::test]
+async fn a_cancelled_run_ends_with_the_text_so_far() {
+    let mut model = ScriptedModel::hashing();
+    let gate = model.gate();
+    let assistant = assistant(model);
+    let mut run = assistant.complete(raw("fn f", 1000)).unwrap();
+    let first = tokio::spawn(async move { (run.next().await.unwrap().unwrap(), run) });
+    // The prompt's step draws the first token.
+    tokio::task::spawn_blocking(move || {
+        gate.pass();
+        drop(gate);
+    })
+    .await
+    .unwrap();
+    let (update, mut run) = first.await.unwrap();
+    let Update::Text { text: mut so_far, .. } = update else { panic!("not a text: {update:?}") };
+    run.cancel();
+    let (texts, outcome) = finish(run).await.unwrap();
+    so_far.push_str(&texts.concat());
+    assert_eq!(outcome.finishes[0].reason, FinishReason::Cancelled);
+    assert_eq!(outcome.finishes[0].text, so_far);
+}
+
+#[tokio::test]
+async fn a_dropped_run_leaves_the_engine() {
+    let assistant = assistant(ScriptedModel::hashing());
+    let mut run = assistant.complete(raw("fn f", 3000)).unwrap();
+    run.next().await.unwrap().unwrap();
+    drop(run);
+    let (_, outcome) = finish(assistant.complete(raw("other", 4)).unwrap()).await.unwrap();
+    assert_eq!(outcome.finishes[0].reason, FinishReason::Length);
+    let engine = assistant.model().engine();
+    timeout(PATIENCE, async {
+        while engine.status().n_running > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the dropped run's job ends");
+}
+
+#[tokio::test]
+async fn a_run_ends_before_the_model_is_ready() {
+    let (assistant, _loading) = loading();
+    let mut run = assistant.complete(raw("fn f", 4)).unwrap();
+    run.cancel();
+    let (_, cancelled) = finish(run).await.unwrap();
+    assert_eq!(cancelled.finishes[0].reason, FinishReason::Cancelled);
+    let mut hurried = raw("fn f", 4);
+    hurried.generation.time_budget = Some(Duration::from_millis(1));
+    let (_, over) = finish(assistant.complete(hurried).unwrap()).await.unwrap();
+    assert_eq!(over.finishes[0].reason, FinishReason::Budget);
+    let older = assistant.complete(in_document("x")).unwrap();
+    let _newer = assistant.complete(in_document("x = 1")).unwrap();
+    let (_, superseded) = finish(older).await.unwrap();
+    assert_eq!(superseded.finishes[0].reason, FinishReason::Superseded);
+    assert!(superseded.tokenizer.is_none());
+}
+
+#[tokio::test]
+async fn a_model_that_fails_to_load_fails_every_request() {
+    let (assistant, loading) = loading();
+    let waiting = assistant.complete(raw("fn f", 4)).unwrap();
+    drop(loading);
+    for run in [waiting, assistant.complete(raw("fn f", 4)).unwrap()] {
+        let error = finish(run).await.unwrap_err();
+        assert!(matches!(error, Error::Job(JobError::LoadFailed { .. })), "{error}");
+    }
+    let error = assistant.tokenize(Tokenize::Text("x".to_owned())).await.unwrap_err();
+    assert!(matches!(error, Error::Job(JobError::LoadFailed { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn typing_what_was_suggested_computes_nothing() {
+    let model = ScriptedModel::saying(" = 1;");
+    let recording = model.recording();
+    let assistant = assistant(model);
+    finish(assistant.complete(in_document("let x")).unwrap()).await.unwrap();
+    let before = n_fed(&recording);
+    let (texts, outcome) = finish(assistant.complete(in_document("let x =")).unwrap()).await.unwrap();
+    assert_eq!((texts.concat().as_str(), outcome.finishes[0].text.as_str()), (" 1;", " 1;"));
+    assert_eq!(n_fed(&recording), before);
+}
+
+#[tokio::test]
+async fn the_documents_of_two_clients_have_nothing_to_do_with_each_other() {
+    let (assistant, _loading) = loading();
+    let mut one = assistant.complete(in_document("x")).unwrap();
+    let _another = assistant.for_another_client().complete(in_document("y")).unwrap();
+    one.cancel();
+    let (_, outcome) = finish(one).await.unwrap();
+    assert_eq!(outcome.finishes[0].reason, FinishReason::Cancelled, "not superseded");
+}
+
+#[tokio::test]
+async fn warming_computes_the_prompt_and_generates_nothing() {
+    let model = ScriptedModel::hashing();
+    let recording = model.recording();
+    let assistant = assistant(model);
+    let run = assistant.warm(Warm::Completion(raw("fn main", 16))).unwrap();
+    let (texts, _) = finish(run).await.unwrap();
+    assert!(texts.is_empty());
+    assert_eq!(n_fed(&recording), bytes("fn main").len());
+    let (_, outcome) = finish(assistant.complete(raw("fn main", 1)).unwrap()).await.unwrap();
+    assert_eq!(outcome.finishes[0].usage.cached_tokens, bytes("fn main").len() - 1);
+}
+
+#[tokio::test]
+async fn what_is_out_of_range_is_refused_before_it_is_begun() {
+    let (assistant, _loading) = loading();
+    let limited = |change: fn(&mut Completion)| {
+        let mut request = raw("x", 4);
+        change(&mut request);
+        match assistant.complete(request) {
+            Err(Error::OutOfRange { what, min, max, got }) => (what, min, max, got),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it was begun"),
+        }
+    };
+    assert_eq!(limited(|it| it.n_choices = 9), (Limited::Choices, 1, 8, 9));
+    assert_eq!(limited(|it| it.generation.max_tokens = 0), (Limited::MaxTokens, 1, 8192, 0));
+    assert_eq!(limited(|it| it.generation.top_logprobs = Some(21)), (Limited::TopLogprobs, 0, 20, 21));
+    let no_time = |it: &mut Completion| it.generation.time_budget = Some(Duration::ZERO);
+    assert_eq!(limited(no_time), (Limited::TimeBudget, 1, u64::MAX, 0));
+    assert_eq!(
+        limited(|it| it.generation.stop = vec!["x".to_owned(); 17]),
+        (Limited::StopStrings, 0, 16, 17)
+    );
+    let stop = |it: &mut Completion| it.generation.stop = vec!["x".to_owned(), String::new()];
+    assert_eq!(limited(stop), (Limited::StopString(1), 1, 1024, 0));
+}
+
+#[tokio::test]
+async fn a_conversation_needs_messages_with_content() {
+    let (assistant, _loading) = loading();
+    let chat = |messages| {
+        let request = Conversation {
+            messages,
+            template_variables: TemplateVariables::new(),
+            generation: Generation::of(4, Priority::Background),
+        };
+        assistant.chat(request).err().expect("it is refused")
+    };
+    assert!(matches!(chat(Vec::new()), Error::NoMessages));
+    let empty = Message { content: None, ..Message::user("") };
+    assert!(matches!(chat(vec![Message::user("x"), empty]), Error::EmptyMessage { index: 1 }));
+}
+
+#[tokio::test]
+async fn a_prompt_without_tokens_is_refused() {
+    let assistant = assistant(ScriptedModel::hashing());
+    let error = finish(assistant.complete(raw("", 4)).unwrap()).await.unwrap_err();
+    assert!(matches!(error, Error::EmptyPrompt), "{error}");
+}
+
+#[tokio::test]
+async fn tokens_are_counted() {
+    let assistant = assistant(ScriptedModel::hashing());
+    assert_eq!(assistant.tokenize(Tokenize::Text("abc".to_owned())).await.unwrap(), bytes("abc"));
+}

@@ -1,0 +1,119 @@
+//! The native protocol: `protocol/README.md` is its contract, `runabout-api` has its types.
+//!
+//! A file here for each method: its params become a request of [`runabout_assist`], the outcome becomes its result.
+//! `from_wire` and `to_wire` translate between the types of both, `errors` puts failures into the protocol's words, and
+//! `stream` follows a run and sends its text.
+
+mod announce;
+mod cancel;
+mod chat;
+mod complete;
+mod errors;
+mod from_wire;
+mod initialize;
+mod status;
+mod stream;
+mod to_wire;
+mod tokenize;
+mod warm;
+
+use runabout_api::methods::{Discover, Shutdown};
+use runabout_api::{Method, NoParams, Notification, OpenRpc, for_each_method, notifications};
+use runabout_rpc::{
+    ErrorObjectOwned, FirstMessage, Handle, Notifications, Params, Protocol, RequestContext, RpcModule,
+    Strictness, params,
+};
+use serde::de::DeserializeOwned;
+
+use super::{Dialect, Opened};
+use crate::client::Client;
+
+/// See the module.
+pub(crate) struct Native;
+
+/// What a method is answered with.
+type MethodResult<T> = Result<T, ErrorObjectOwned>;
+
+/// A request that is to be answered.
+struct Call {
+    client: Client,
+    request: RequestContext,
+    params: Params<'static>,
+}
+
+/// A method of the protocol, as this dialect answers it.
+trait Answer: Method {
+    /// What is done before the first wait is done in the order of the requests.
+    fn answer(call: Call) -> impl Future<Output = MethodResult<Self::Result>> + Send;
+}
+
+impl Dialect for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    /// `initialize` is optional, so it may begin with anything.
+    fn claims(&self, _: &FirstMessage<'_>) -> bool {
+        true
+    }
+
+    fn open(&self, client: Client, connection: Handle) -> Opened {
+        Opened {
+            protocol: Protocol {
+                methods: registry(&client).into(),
+                notifications: notifications(&client),
+                strictness: Strictness::default(),
+            },
+            announcements: Box::pin(announce::announce(client, connection)),
+        }
+    }
+}
+
+/// A handler for each method that the protocol has.
+fn registry(client: &Client) -> RpcModule<Client> {
+    let mut module = RpcModule::new(client.clone());
+    macro_rules! register {
+        ($($method:ty),* $(,)?) => { $(register::<$method>(&mut module);)* };
+    }
+    for_each_method!(register);
+    module
+}
+
+fn register<M: Answer>(module: &mut RpcModule<Client>) {
+    let added = module.register_async_method(M::NAME, |params, client, extensions| {
+        let call = Call { client: Client::clone(&client), request: RequestContext::of(&extensions), params };
+        M::answer(call)
+    });
+    added.expect("no two methods of the protocol have the same name");
+}
+
+fn notifications(client: &Client) -> Notifications {
+    let client = client.clone();
+    Notifications::new()
+        .on(notifications::Cancel::NAME, |params, connection| cancel::cancel_unanswered(params, connection))
+        .on(notifications::Exit::NAME, move |_, connection| client.exit(connection))
+}
+
+impl Call {
+    /// The params. As they were written they are not kept.
+    fn read<T: DeserializeOwned>(&mut self) -> MethodResult<T> {
+        let read = params::parse(&self.params);
+        self.params = Params::new(None);
+        read
+    }
+}
+
+impl Answer for Shutdown {
+    async fn answer(mut call: Call) -> MethodResult<()> {
+        let NoParams {} = call.read()?;
+        call.client.shut_down(call.request.connection(), errors::shutting_down());
+        Ok(())
+    }
+}
+
+impl Answer for Discover {
+    async fn answer(mut call: Call) -> MethodResult<OpenRpc> {
+        let NoParams {} = call.read()?;
+        Ok(OpenRpc(runabout_api::openrpc()))
+    }
+}

@@ -1,0 +1,105 @@
+//! What the native client is told unasked: how loading goes, that the state has changed, that memory is short.
+
+use std::future::pending;
+use std::time::Duration;
+
+use runabout_api::notifications::{Progress, StatusChanged};
+use runabout_api::{Notification, ProgressParams, ProgressStage, ProgressUnit, StatusParams, WorkerState};
+use runabout_assist::{JobError, LoadProgress, LoadStage, State};
+use runabout_rpc::Handle;
+use tokio::time::{Instant, timeout};
+
+use super::{status, to_wire};
+use crate::client::Client;
+
+/// While the model loads, the client hears of it at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Loading progress is reported at most this often.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Tells the client until there is nothing more to tell, or the engine has died.
+pub(super) async fn announce(client: Client, connection: Handle) {
+    tokio::select! {
+        () = announce_state(&client, &connection) => {}
+        () = warn_of_memory(&client, &connection) => {}
+    }
+}
+
+async fn announce_state(client: &Client, connection: &Handle) {
+    let mut state = client.app.model().engine().watch_state();
+    let mut last_progress: Option<Instant> = None;
+    let mut last_state = WorkerState::Loading;
+    loop {
+        let now = state.borrow_and_update().clone();
+        match &now {
+            State::Loading(progress) => {
+                if last_progress.is_none_or(|it| it.elapsed() >= PROGRESS_INTERVAL) {
+                    last_progress = Some(Instant::now());
+                    // Dropped if the queue is full: only the latest matters.
+                    let _ = connection.try_notify(Progress::NAME, &loading(*progress));
+                }
+            }
+            State::Ready(_) | State::Failed(_) => {
+                let changed = to_wire::worker_state(&now);
+                if changed != last_state {
+                    last_state = changed;
+                    let error = match &now {
+                        State::Failed(error) => Some(to_wire::error_data(error)),
+                        _ => None,
+                    };
+                    let model = (changed == WorkerState::Ready).then(|| status::model_summary(&client.app));
+                    let params = StatusParams { state: changed, model, error, memory: None };
+                    // Fails when the connection has ended.
+                    let _ = connection.notify(StatusChanged::NAME, &params).await;
+                }
+                if matches!(now, State::Failed(JobError::EngineDied { .. })) {
+                    return;
+                }
+            }
+        }
+        let is_loading = matches!(now, State::Loading(_));
+        let changed = if is_loading {
+            match timeout(HEARTBEAT, state.changed()).await {
+                Ok(changed) => changed,
+                Err(_) => continue,
+            }
+        } else {
+            state.changed().await
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the client each time memory gets short. Never ends.
+async fn warn_of_memory(client: &Client, connection: &Handle) {
+    let engine = client.app.model().engine();
+    let mut is_short = engine.watch_memory();
+    while is_short.changed().await.is_ok() {
+        if *is_short.borrow_and_update() {
+            let params = StatusParams {
+                state: to_wire::worker_state(&engine.state()),
+                model: None,
+                error: None,
+                memory: Some(status::memory(&client.app)),
+            };
+            // Dropped if the queue is full: only the latest matters.
+            let _ = connection.try_notify(StatusChanged::NAME, &params);
+        }
+    }
+    pending().await
+}
+
+fn loading(progress: LoadProgress) -> ProgressParams {
+    ProgressParams {
+        id: None,
+        stage: match progress.stage {
+            LoadStage::Download => ProgressStage::Download,
+            LoadStage::Load => ProgressStage::Load,
+        },
+        done: progress.done,
+        total: (progress.total > 0).then_some(progress.total),
+        unit: ProgressUnit::Bytes,
+    }
+}

@@ -1,0 +1,30 @@
+//! `chat`: the assistant's next turn.
+
+use runabout_api::methods::Chat;
+use runabout_api::{ChatParams, ChatResult, Message, Role};
+
+use super::stream::{self, Streaming};
+use super::{Answer, Call, MethodResult, errors, from_wire, to_wire};
+
+impl Answer for Chat {
+    async fn answer(mut call: Call) -> MethodResult<ChatResult> {
+        let params: ChatParams = call.read()?;
+        let (return_tokens, return_logprobs) = (params.return_tokens, params.logprobs.is_some());
+        let streaming = if params.stream { Streaming::One } else { Streaming::Off };
+        let conversation = from_wire::conversation(params)?;
+        let run = call.client.assistant.chat(conversation).map_err(|it| errors::of_request(&it))?;
+        let outcome = stream::outcome(run, &call.request, streaming).await?;
+        let (usage, timing) = (to_wire::usage(&outcome), to_wire::timing(&outcome));
+        let finish = &outcome.finishes[0];
+        let logprobs =
+            outcome.tokenizer.as_deref().map(|it| to_wire::logprobs(finish, it)).unwrap_or_default();
+        Ok(ChatResult {
+            message: Message::new(Role::Assistant, finish.text.clone()),
+            finish_reason: to_wire::finish_reason(finish.reason),
+            usage,
+            timing,
+            tokens: return_tokens.then(|| finish.tokens.clone()),
+            logprobs: return_logprobs.then_some(logprobs),
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! From the wire's types to the requests of [`runabout_assist`].
+
+use std::time::Duration;
+
+use runabout_api::{
+    self as api, ChatParams, CompleteParams, CompletionMode, CompletionRule, ResponseFormat, Speculation,
+    Tool,
+};
+use runabout_assist::{
+    AtCursor, Completion, Content, ContextFile, Conversation, Form, Generation, Goal, Message, Priority,
+    Rule, Sampling, ToolCall,
+};
+use serde_json::Value;
+
+use super::{MethodResult, errors};
+
+pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
+    let sampling = sampling(params.sampling());
+    let goal = match params.mode {
+        CompletionMode::Raw => None,
+        CompletionMode::Auto => Some(Goal::Auto),
+        CompletionMode::Line => Some(Goal::Line),
+        CompletionMode::Block => Some(Goal::Block),
+    };
+    let form = match goal {
+        Some(goal) => Form::AtCursor(AtCursor {
+            suffix: params.suffix,
+            language: params.language,
+            context: params
+                .context
+                .into_iter()
+                .map(|it| ContextFile { path: it.path, text: it.text })
+                .collect(),
+            goal,
+            rules_off: params.rules.off.into_iter().map(rule).collect(),
+            healing: params.healing,
+        }),
+        None => {
+            only_at_cursor("suffix", params.suffix.is_some())?;
+            only_at_cursor("context", !params.context.is_empty())?;
+            Form::Raw
+        }
+    };
+    Ok(Completion {
+        prefix: params.prefix,
+        form,
+        path: params.path,
+        document: params.document,
+        n_choices: params.n,
+        generation: Generation {
+            max_tokens: params.max_tokens,
+            time_budget: params.time_budget_ms.map(Duration::from_millis),
+            priority: priority(params.priority),
+            stop: params.stop,
+            top_logprobs: params.logprobs,
+            sampling,
+            speculate: params.speculation == Speculation::Auto,
+        },
+        needs_tokens: params.return_tokens,
+    })
+}
+
+pub(super) fn conversation(params: ChatParams) -> MethodResult<Conversation> {
+    let sampling = sampling(params.sampling());
+    no_tools(&params.tools)?;
+    match &params.response_format {
+        None | Some(ResponseFormat::Text) => {}
+        Some(_) => {
+            let message =
+                "`response_format` must be of type `text`: this version cannot hold a text to another form";
+            return Err(errors::unsupported(Some("response_format"), message));
+        }
+    }
+    Ok(Conversation {
+        messages: params.messages.into_iter().map(message).collect(),
+        template_variables: params.chat_template_kwargs,
+        generation: Generation {
+            max_tokens: params.max_tokens,
+            time_budget: params.time_budget_ms.map(Duration::from_millis),
+            priority: priority(params.priority),
+            stop: params.stop,
+            top_logprobs: params.logprobs,
+            sampling,
+            speculate: params.speculation == Speculation::Auto,
+        },
+    })
+}
+
+pub(super) fn no_tools(tools: &[Tool]) -> MethodResult<()> {
+    if tools.is_empty() {
+        return Ok(());
+    }
+    Err(errors::unsupported(Some("tools"), "`tools` are not supported by this version"))
+}
+
+/// A message as chat templates see it.
+pub(super) fn message(message: api::Message) -> Message {
+    Message {
+        role: match message.role {
+            api::Role::System => "system",
+            api::Role::User => "user",
+            api::Role::Assistant => "assistant",
+            api::Role::Tool => "tool",
+        }
+        .to_owned(),
+        content: message.content.map(|it| match it {
+            api::Content::Text(text) => Content::Text(text),
+            api::Content::Parts(parts) => Content::Parts(parts.into_iter().map(|it| it.text).collect()),
+        }),
+        reasoning: message.reasoning,
+        tool_calls: message
+            .tool_calls
+            .into_iter()
+            .map(|it| ToolCall {
+                id: Some(it.id),
+                name: it.function.name,
+                arguments: Value::Object(it.function.arguments),
+            })
+            .collect(),
+        tool_call_id: message.tool_call_id,
+        name: None,
+    }
+}
+
+/// Refuses what mode `raw` has no use for.
+fn only_at_cursor(field: &str, is_given: bool) -> MethodResult<()> {
+    if !is_given {
+        return Ok(());
+    }
+    let message = format!("`{field}` must not be given in mode `raw`, whose prompt is `prefix` alone");
+    Err(errors::invalid(field, message))
+}
+
+fn priority(priority: api::Priority) -> Priority {
+    match priority {
+        api::Priority::Interactive => Priority::Interactive,
+        api::Priority::Background => Priority::Background,
+    }
+}
+
+fn sampling(given: api::Sampling) -> Sampling {
+    let size = |it: Option<u32>| it.map(|it| it as usize);
+    Sampling {
+        temperature: given.temperature,
+        top_p: given.top_p,
+        top_k: size(given.top_k),
+        min_p: given.min_p,
+        min_tokens_to_keep: size(given.min_tokens_to_keep),
+        xtc_probability: given.xtc_probability,
+        xtc_threshold: given.xtc_threshold,
+        repetition_penalty: given.repetition_penalty,
+        repetition_context_size: size(given.repetition_context_size),
+        presence_penalty: given.presence_penalty,
+        frequency_penalty: given.frequency_penalty,
+        logit_bias: given.logit_bias.map(|it| it.into_iter().collect()),
+        seed: given.seed,
+    }
+}
+
+fn rule(rule: CompletionRule) -> Rule {
+    match rule {
+        CompletionRule::Line => Rule::Line,
+        CompletionRule::Statement => Rule::Statement,
+        CompletionRule::Block => Rule::Block,
+        CompletionRule::Indentation => Rule::Indentation,
+        CompletionRule::Bracket => Rule::Bracket,
+        CompletionRule::Suffix => Rule::Suffix,
+        CompletionRule::Repetition => Rule::Repetition,
+        CompletionRule::Blank => Rule::Blank,
+    }
+}

@@ -1,0 +1,53 @@
+//! `initialize`: introduces client and worker.
+
+use runabout_api::methods::Initialize;
+use runabout_api::{
+    Capabilities, InitializeParams, InitializeResult, Limits, PROTOCOL_VERSION, Sender, ServerInfo,
+    method_names, notification_names,
+};
+
+use super::{Answer, Call, MethodResult, status, to_wire};
+use crate::app::App;
+
+impl Answer for Initialize {
+    async fn answer(mut call: Call) -> MethodResult<InitializeResult> {
+        let params: InitializeParams = call.read()?;
+        if let Some(client) = &params.client {
+            tracing::info!(client = client.name, version = client.version, "initialize");
+        }
+        let app = &call.client.app;
+        Ok(InitializeResult {
+            protocol_version: PROTOCOL_VERSION,
+            server: server_info(),
+            state: to_wire::worker_state(&app.model().engine().state()),
+            capabilities: Capabilities {
+                methods: method_names().into_iter().map(str::to_owned).collect(),
+                notifications: notification_names(Sender::Worker).into_iter().map(str::to_owned).collect(),
+                response_formats: vec!["text".to_owned()],
+                choices: true,
+                speculation: true,
+            },
+            limits: limits(app),
+            model: status::model_summary(app),
+        })
+    }
+}
+
+pub(super) fn server_info() -> ServerInfo {
+    ServerInfo { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+}
+
+fn limits(app: &App) -> Limits {
+    let (serve, request) = (&app.limits, app.assistant.limits());
+    Limits {
+        max_frame_bytes: serve.rpc.max_frame_bytes as u64,
+        max_batch_entries: serve.rpc.max_batch_entries as u64,
+        max_in_flight: serve.rpc.max_in_flight as u64,
+        max_queued: serve.max_queued as u64,
+        max_queued_bytes: app.assistant.held().limit_bytes(),
+        max_tokens: request.max_tokens.into(),
+        max_choices: request.max_choices.into(),
+        max_logprobs: request.max_logprobs.into(),
+        max_stop_strings: request.max_stop_strings as u64,
+    }
+}

@@ -1,0 +1,91 @@
+//! Follows a run: sends its text as `delta`s and its long prompts as `progress`, ends it when the request is cancelled.
+//!
+//! Invariants: deltas are numbered from 0 and go out before the response; a request cancelled by `$/cancelRequest` is
+//! answered with error -32800.
+
+use runabout_api::notifications::{Delta, Progress};
+use runabout_api::{self as api, DeltaParams, Notification, ProgressParams, ProgressStage, ProgressUnit};
+use runabout_assist::{FinishReason, Outcome, Run, Update};
+use runabout_rpc::{CancelledBy, NotifyError, RequestContext};
+
+use super::{MethodResult, errors};
+
+/// What a request leaves for the `cancel` that names it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ended {
+    pub(super) by_cancel: bool,
+    pub(super) completion_tokens: u64,
+}
+
+/// Which text goes out in `delta`s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Streaming {
+    Off,
+    /// Of one text.
+    One,
+    /// Of several, each delta with its choice.
+    Several,
+}
+
+/// Follows the run to its end.
+pub(super) async fn outcome(
+    mut run: Run,
+    request: &RequestContext,
+    streaming: Streaming,
+) -> MethodResult<Outcome> {
+    let mut n_deltas = 0;
+    let mut is_cancelled = false;
+    let outcome = loop {
+        let update = tokio::select! {
+            update = run.next() => update,
+            _ = request.cancelled(), if !is_cancelled => {
+                is_cancelled = true;
+                run.cancel();
+                continue;
+            }
+        };
+        match update.ok_or_else(errors::shutting_down)?.map_err(|error| errors::of_request(&error))? {
+            Update::Prefill { done, total } => report_prefill(request, done, total),
+            Update::Text { .. } if streaming == Streaming::Off => {}
+            Update::Text { choice, text } => {
+                let params = DeltaParams {
+                    id: wire_id(request),
+                    seq: n_deltas,
+                    text,
+                    choice: (streaming == Streaming::Several).then_some(choice),
+                    reasoning: false,
+                };
+                n_deltas += 1;
+                if let Err(NotifyError::Closed(_)) = request.notify(Delta::NAME, &params).await {
+                    // The client is gone.
+                    is_cancelled = true;
+                    run.cancel();
+                }
+            }
+            Update::Done(outcome) => break outcome,
+        }
+    };
+    let by_cancel = outcome.finishes.iter().any(|it| it.reason == FinishReason::Cancelled);
+    let completion_tokens = outcome.finishes.iter().map(|it| it.usage.completion_tokens as u64).sum();
+    request.note(Ended { by_cancel, completion_tokens });
+    if by_cancel && request.cancelled_by() == Some(CancelledBy::CancelRequest) {
+        return Err(errors::request_cancelled(outcome.finishes[0].text.clone()));
+    }
+    Ok(outcome)
+}
+
+fn report_prefill(request: &RequestContext, done: usize, total: usize) {
+    let params = ProgressParams {
+        id: Some(wire_id(request)),
+        stage: ProgressStage::Prefill,
+        done: done as u64,
+        total: Some(total as u64),
+        unit: ProgressUnit::Tokens,
+    };
+    // Dropped if the queue is full: only the latest matters.
+    let _ = request.try_notify(Progress::NAME, &params);
+}
+
+fn wire_id(request: &RequestContext) -> api::RequestId {
+    api::RequestId(request.id().as_raw().to_owned())
+}

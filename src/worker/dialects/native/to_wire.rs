@@ -1,0 +1,122 @@
+//! From the types of [`runabout_assist`] to the wire's.
+
+use std::time::Duration;
+
+use runabout_api::{self as api, ErrorData, WorkerState};
+use runabout_assist::{Finish, FinishReason, JobError, Outcome, Rule, State, Trimmed};
+use runabout_text::Tokenizer;
+
+pub(super) fn worker_state(state: &State) -> WorkerState {
+    match state {
+        State::Loading(_) => WorkerState::Loading,
+        State::Ready(_) => WorkerState::Ready,
+        State::Failed(_) => WorkerState::Failed,
+    }
+}
+
+pub(super) fn finish_reason(reason: FinishReason) -> api::FinishReason {
+    match reason {
+        FinishReason::Stop { .. } => api::FinishReason::Stop,
+        FinishReason::Rule { .. } => api::FinishReason::Rule,
+        FinishReason::Eos => api::FinishReason::Eos,
+        FinishReason::Length => api::FinishReason::Length,
+        FinishReason::Budget => api::FinishReason::Budget,
+        FinishReason::Cancelled => api::FinishReason::Cancelled,
+        FinishReason::Superseded => api::FinishReason::Superseded,
+    }
+}
+
+pub(super) fn rule(rule: Rule) -> api::CompletionRule {
+    match rule {
+        Rule::Line => api::CompletionRule::Line,
+        Rule::Statement => api::CompletionRule::Statement,
+        Rule::Block => api::CompletionRule::Block,
+        Rule::Indentation => api::CompletionRule::Indentation,
+        Rule::Bracket => api::CompletionRule::Bracket,
+        Rule::Suffix => api::CompletionRule::Suffix,
+        Rule::Repetition => api::CompletionRule::Repetition,
+        Rule::Blank => api::CompletionRule::Blank,
+    }
+}
+
+/// The cost of all choices together; they share one prompt.
+pub(super) fn usage(outcome: &Outcome) -> api::Usage {
+    let Outcome { finishes, trimmed, .. } = outcome;
+    let sum = |of: fn(&Finish) -> usize| finishes.iter().map(|it| of(it) as u64).sum();
+    let first = finishes.first().map(|it| it.usage).unwrap_or_default();
+    api::Usage {
+        prompt_tokens: first.prompt_tokens as u64,
+        cached_tokens: first.cached_tokens as u64,
+        completion_tokens: sum(|it| it.usage.completion_tokens),
+        drafted_tokens: sum(|it| it.usage.drafted_tokens),
+        accepted_tokens: sum(|it| it.usage.accepted_tokens),
+        trimmed: (*trimmed != Trimmed::default()).then_some(api::Trimmed {
+            prefix_chars: trimmed.prefix_chars as u64,
+            suffix_chars: trimmed.suffix_chars as u64,
+            context_files: trimmed.context_files as u64,
+        }),
+    }
+}
+
+/// The times of the first choice, from the request's arrival on.
+pub(super) fn timing(outcome: &Outcome) -> api::Timing {
+    // Microseconds, and thousandths of a token per second: what is beyond that is noise.
+    let ms = |it: Duration| (it.as_secs_f64() * 1e6).round() / 1e3;
+    let per_second = |n_tokens: usize, it: Duration| {
+        (n_tokens > 0 && !it.is_zero()).then(|| (n_tokens as f64 / it.as_secs_f64() * 1e3).round() / 1e3)
+    };
+    let (waited, finish) = (outcome.waited, &outcome.finishes[0]);
+    let (usage, timing) = (finish.usage, finish.timing);
+    api::Timing {
+        queue_ms: ms(waited + timing.queue),
+        prefill_ms: ms(timing.prefill),
+        first_token_ms: timing.first_token.map(|it| ms(waited + it)),
+        decode_ms: ms(timing.decode),
+        total_ms: ms(waited + timing.total),
+        prompt_tokens_per_second: per_second(
+            usage.prompt_tokens.saturating_sub(usage.cached_tokens),
+            timing.prefill,
+        ),
+        generation_tokens_per_second: per_second(usage.completion_tokens.saturating_sub(1), timing.decode),
+    }
+}
+
+pub(super) fn logprobs(finish: &Finish, tokenizer: &Tokenizer) -> Vec<api::TokenLogprobs> {
+    let text = |token| tokenizer.decode(&[token]);
+    let tokens = finish.tokens.iter().zip(&finish.logprobs);
+    tokens
+        .map(|(&token, it)| api::TokenLogprobs {
+            token,
+            text: text(token),
+            logprob: it.logprob,
+            top: it
+                .top
+                .iter()
+                .map(|&(token, logprob)| api::TopLogprob { token, text: text(token), logprob })
+                .collect(),
+        })
+        .collect()
+}
+
+pub(super) fn error_data(error: &JobError) -> ErrorData {
+    match error {
+        JobError::PromptTooLong { n_tokens, limit } => {
+            ErrorData::PromptTooLong { prompt_tokens: *n_tokens as u64, limit: *limit as u64 }
+        }
+        JobError::UnknownToken { .. } => ErrorData::Unsupported { field: None },
+        JobError::Overloaded { n_queued } => {
+            ErrorData::Overloaded { queued: *n_queued as u64, needed_bytes: None, available_bytes: None }
+        }
+        JobError::OutOfMemory { needed_bytes, available_bytes } => {
+            ErrorData::OutOfMemory { needed_bytes: *needed_bytes, available_bytes: *available_bytes }
+        }
+        JobError::StepFailed { .. } | JobError::EngineDied { .. } => ErrorData::GenerationFailed {},
+        JobError::ShuttingDown => ErrorData::ShuttingDown {},
+        JobError::LoadFailed { message } => match message.split_once("\nhint: ") {
+            Some((cause, hint)) => {
+                ErrorData::ModelLoadFailed { cause: cause.to_owned(), hint: Some(hint.to_owned()) }
+            }
+            None => ErrorData::ModelLoadFailed { cause: message.clone(), hint: None },
+        },
+    }
+}

@@ -1,0 +1,30 @@
+//! `tokenize`: counts tokens.
+
+use runabout_api::{TokenizeParams, TokenizeResult, methods};
+use runabout_assist::Tokenize;
+
+use super::stream::Ended;
+use super::{Answer, Call, MethodResult, errors, from_wire};
+
+impl Answer for methods::Tokenize {
+    async fn answer(mut call: Call) -> MethodResult<TokenizeResult> {
+        let TokenizeParams { text, messages, tools, chat_template_kwargs, return_tokens } = call.read()?;
+        let request = match (text, messages) {
+            (Some(text), None) => Tokenize::Text(text),
+            (None, Some(messages)) => Tokenize::Conversation {
+                messages: messages.into_iter().map(from_wire::message).collect(),
+                template_variables: chat_template_kwargs,
+            },
+            _ => return Err(errors::invalid("text", "exactly one of `text` and `messages` must be given")),
+        };
+        from_wire::no_tools(&tools)?;
+        let tokens = tokio::select! {
+            tokens = call.client.assistant.tokenize(request) => tokens.map_err(|it| errors::of_request(&it))?,
+            _ = call.request.cancelled() => {
+                call.request.note(Ended { by_cancel: true, completion_tokens: 0 });
+                return Err(errors::request_cancelled(String::new()));
+            }
+        };
+        Ok(TokenizeResult { count: tokens.len() as u64, tokens: return_tokens.then_some(tokens) })
+    }
+}

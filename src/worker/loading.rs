@@ -1,0 +1,154 @@
+//! From a model's reference to a loaded model: its files from the store, its tokenizer, its weights.
+//!
+//! All of it runs on the engine's thread; see [`ModelHandle::spawn`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use runabout_assist::{Facts, LoadError, LoadProgress, LoadStage, Loaded, ModelHandle};
+use runabout_engine::{EngineOptions, LanguageModel, ModelDescription};
+use runabout_mlx::LoadOptions;
+use runabout_store::{ModelFolder, ModelRef, Options, Stage, Store};
+use runabout_text::{FimFormat, SamplingDefaults, Tokenizer};
+
+use crate::cli::ModelArgs;
+use crate::memory;
+
+/// Begins to load a model and returns at once. Fails only for a reference that cannot be read.
+pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<ModelHandle> {
+    let request = Request {
+        reference: args.model.parse()?,
+        draft: args.draft_model.as_deref().map(str::parse).transpose()?,
+        options: LoadOptions {
+            device: args.device.into(),
+            threads: args.threads,
+            precision: args.precision,
+            kv_bits: args.kv_bits,
+        },
+        is_offline: args.offline,
+        memory_limit_bytes: options.memory_limit_bytes,
+    };
+    ModelHandle::spawn(options, move |progress| {
+        let files = find(&request, progress).map_err(into_load_error)?;
+        let facts = files.facts.clone();
+        let load = move |progress: &mut dyn FnMut(LoadProgress)| {
+            load(files, &request.options, progress).map_err(into_load_error)
+        };
+        Ok((facts, load))
+    })
+    .context("cannot start the engine's thread")
+}
+
+pub(crate) fn open_store() -> anyhow::Result<Store> {
+    Ok(Store::open(Store::default_home(|it| std::env::var_os(it))?)?)
+}
+
+pub(crate) fn store_options(is_offline: bool) -> Options {
+    let options = Options::from_env(|it| std::env::var_os(it));
+    if is_offline { options.offline() } else { options }
+}
+
+/// What is to be loaded, and how.
+struct Request {
+    reference: ModelRef,
+    draft: Option<ModelRef>,
+    options: LoadOptions,
+    is_offline: bool,
+    memory_limit_bytes: Option<u64>,
+}
+
+/// A model's files, all of them on this machine.
+struct Files {
+    folder: ModelFolder,
+    draft: Option<ModelFolder>,
+    facts: Facts,
+    /// The weights of the model, and of its draft model.
+    n_bytes: u64,
+    n_draft_bytes: u64,
+}
+
+/// Gets the files, and refuses what can be refused before weights are read.
+fn find(request: &Request, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Result<Files> {
+    let mut resolve = |reference: &ModelRef| -> anyhow::Result<ModelFolder> {
+        let options = store_options(request.is_offline);
+        let folder = open_store()?.resolve(reference, &options, &mut |it| {
+            let stage = match it.stage {
+                Stage::Download => LoadStage::Download,
+                Stage::Import | Stage::Verify => LoadStage::Load,
+            };
+            progress(LoadProgress { stage, done: it.done, total: it.total.unwrap_or(0) });
+        })?;
+        Ok(folder)
+    };
+    let folder = resolve(&request.reference)?;
+    let draft = request.draft.as_ref().map(&mut resolve).transpose()?;
+    let n_bytes = memory::weights_bytes(&folder.path)?;
+    let n_draft_bytes = draft.as_ref().map_or(Ok(0), |it| memory::weights_bytes(&it.path))?;
+    memory::check_weights(n_bytes + n_draft_bytes, request.memory_limit_bytes)?;
+    let facts = read_facts(&folder.path, &folder.name)?;
+    if let Some(draft) = &draft {
+        check_vocabulary(&facts, draft)?;
+    }
+    Ok(Files { folder, draft, facts, n_bytes, n_draft_bytes })
+}
+
+fn load(
+    files: Files,
+    options: &LoadOptions,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> anyhow::Result<Loaded> {
+    let Files { folder, draft, facts, n_bytes, n_draft_bytes } = files;
+    let total = n_bytes + n_draft_bytes;
+    let mut report = |done: u64| progress(LoadProgress { stage: LoadStage::Load, done, total });
+    let model = runabout_mlx::load(&folder.path, options, &mut |done, _| report(done))?;
+    warn_of_unknown_tokens(&facts.tokenizer, model.description());
+    let mut load_draft = |it: ModelFolder| {
+        let draft = runabout_mlx::load_beside(&model, &it.path, &mut |done, _| report(n_bytes + done))?;
+        Ok::<Box<dyn LanguageModel>, runabout_mlx::LoadError>(Box::new(draft))
+    };
+    let draft = draft.map(&mut load_draft).transpose()?;
+    Ok(Loaded { model: Box::new(model), draft, tokenizer: facts.tokenizer })
+}
+
+/// An error that is not one already becomes its chain of causes in one line.
+fn into_load_error(error: anyhow::Error) -> LoadError {
+    error.downcast().unwrap_or_else(|error| LoadError::Failed { message: format!("{error:#}") })
+}
+
+fn read_facts(folder: &Path, name: &str) -> anyhow::Result<Facts> {
+    let tokenizer = Arc::new(Tokenizer::from_folder(folder)?);
+    let fim = FimFormat::detect(&tokenizer);
+    let defaults = SamplingDefaults::read(folder, &tokenizer);
+    Ok(Facts { name: name.to_owned(), tokenizer, fim, defaults })
+}
+
+/// A draft model's tokens must be the model's.
+fn check_vocabulary(facts: &Facts, draft: &ModelFolder) -> anyhow::Result<()> {
+    let of_draft = Tokenizer::from_folder(&draft.path)?;
+    if let Some(token) = facts.tokenizer.first_difference(&of_draft) {
+        bail!(
+            "the draft model must have the vocabulary of `{}`, but token {token} of `{}` is another one\nhint: choose a smaller model of the same family",
+            facts.name,
+            draft.name
+        );
+    }
+    Ok(())
+}
+
+/// Logs tokens that the tokenizer has and the model has not: they are never generated, and prompts that contain one are
+/// refused.
+fn warn_of_unknown_tokens(tokenizer: &Tokenizer, description: &ModelDescription) {
+    let n_known = description.vocabulary_size;
+    if tokenizer.vocabulary_size() > n_known {
+        tracing::warn!(
+            n_known,
+            n_tokens = tokenizer.vocabulary_size(),
+            "the tokenizer has tokens that the model has not"
+        );
+    }
+    let ends = tokenizer.end_tokens().iter().filter(|it| **it as usize >= n_known).collect::<Vec<_>>();
+    if !ends.is_empty() {
+        tracing::warn!(?ends, n_known, "end tokens that the model has not cannot end a text");
+    }
+}

@@ -1,0 +1,136 @@
+//! `runabout generate` and `runabout chat`: one text to the terminal, then the figures that mlx_lm prints.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use runabout_assist::{
+    Assistant, Completion, Conversation, Finish, Form, Generation, HeldTexts, Limits, LoadStage, Message,
+    ModelHandle, Priority, Run, Sampling, State, TemplateVariables, Update,
+};
+use runabout_engine::EngineOptions;
+
+use crate::cli::{ChatArgs, GenerateArgs, ModelArgs, SamplingArgs};
+use crate::loading;
+use crate::progress_line::ProgressLine;
+
+/// A line of mlx_lm's output, so that scripts that look for it find the figures below it.
+const RULE: &str = "==========";
+
+pub(crate) async fn generate(args: GenerateArgs) -> Result<()> {
+    let assistant = start(&args.model)?;
+    let run = assistant.complete(Completion {
+        prefix: text_or_stdin(args.prompt)?,
+        form: Form::Raw,
+        path: None,
+        document: None,
+        n_choices: 1,
+        generation: generation(&args.sampling),
+        needs_tokens: false,
+    })?;
+    show(&assistant, run).await
+}
+
+pub(crate) async fn chat(args: ChatArgs) -> Result<()> {
+    let assistant = start(&args.model)?;
+    let mut messages = Vec::new();
+    messages.extend(args.system.map(Message::system));
+    messages.push(Message::user(text_or_stdin(args.message)?));
+    let run = assistant.chat(Conversation {
+        messages,
+        template_variables: TemplateVariables::new(),
+        generation: generation(&args.sampling),
+    })?;
+    show(&assistant, run).await
+}
+
+fn start(args: &ModelArgs) -> Result<Assistant> {
+    let options = EngineOptions { n_draft_tokens: args.n_draft_tokens(), ..EngineOptions::default() };
+    let model = loading::start(args, options)?;
+    // A person may wait for as much text as they like, and is the only client.
+    let limits = Limits { max_tokens: u32::MAX, ..Limits::default() };
+    Ok(Assistant::new(model, Arc::new(HeldTexts::new(u64::MAX)), limits))
+}
+
+fn generation(args: &SamplingArgs) -> Generation {
+    Generation {
+        sampling: Sampling {
+            temperature: args.temperature,
+            top_p: args.top_p,
+            seed: args.seed,
+            ..Sampling::default()
+        },
+        ..Generation::of(args.max_tokens, Priority::Interactive)
+    }
+}
+
+fn text_or_stdin(text: String) -> Result<String> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("cannot read stdin")?;
+    Ok(text)
+}
+
+/// Writes the text as it comes, then the figures. Ctrl-C ends the text.
+async fn show(assistant: &Assistant, mut run: Run) -> Result<()> {
+    show_loading(assistant.model()).await;
+    let mut stdout = std::io::stdout();
+    let outcome = loop {
+        tokio::select! {
+            update = run.next() => match update.context("the engine ended without a result")?? {
+                Update::Prefill { .. } => {}
+                Update::Text { text, .. } => {
+                    stdout.write_all(text.as_bytes())?;
+                    stdout.flush()?;
+                }
+                Update::Done(outcome) => break outcome,
+            },
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                run.cancel();
+            }
+        }
+    };
+    let peak_bytes = assistant.model().engine().status().memory.peak_bytes;
+    stdout.write_all(figures(&outcome.finishes[0], peak_bytes).as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Shows how far the model is until it is ready or has failed.
+async fn show_loading(model: &ModelHandle) {
+    let mut state = model.engine().watch_state();
+    let mut line = ProgressLine::default();
+    loop {
+        let State::Loading(progress) = *state.borrow_and_update() else { return };
+        let stage = match progress.stage {
+            LoadStage::Download => "downloading",
+            LoadStage::Load => "loading",
+        };
+        line.show(stage, progress.done, progress.total);
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// mlx_lm's three lines, in its words.
+fn figures(finish: &Finish, peak_bytes: u64) -> String {
+    let rate = |n_tokens: usize, time: Duration| match time.as_secs_f64() {
+        seconds if seconds > 0.0 => n_tokens as f64 / seconds,
+        _ => 0.0,
+    };
+    let usage = finish.usage;
+    // Like mlx_lm, leave the first token out of the second rate: its time belongs to the prompt.
+    let prompt_rate = rate(usage.prompt_tokens, finish.timing.prefill);
+    let generation_rate = rate(usage.completion_tokens.saturating_sub(1), finish.timing.decode);
+    format!(
+        "\n{RULE}\nPrompt: {} tokens, {prompt_rate:.3} tokens-per-sec\nGeneration: {} tokens, {generation_rate:.3} tokens-per-sec\nPeak memory: {:.3} GB\n",
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        peak_bytes as f64 / 1e9,
+    )
+}
