@@ -160,6 +160,10 @@ fn find(
             // A variant of an enum, or what a type has.
             item @ Target::Item { .. } => vec![item],
         };
+        // Only a module or a type can have more behind it, and they do not share names.
+        if targets.iter().any(|it| matches!(it, Target::Module(_))) {
+            targets.retain(|it| matches!(it, Target::Module(_)));
+        }
         targets = targets.into_iter().flat_map(step).collect();
     }
     targets
@@ -290,6 +294,17 @@ mod tests {
             ("src/b.rs", "fn b() { crate::a(); }"),
         ]);
         assert_eq!(found, ["src/b.rs -> src/a.rs: a"]);
+    }
+
+    #[test]
+    fn a_path_through_a_module_does_not_use_the_function_of_the_same_name() {
+        let found = imports_of(&[
+            ("src/lib.rs", "mod a; mod b; pub use a::a;"),
+            ("src/a.rs", "pub mod c; pub fn a() {}"),
+            ("src/a/c.rs", "pub fn f() {}"),
+            ("src/b.rs", "use crate::a::c::f;"),
+        ]);
+        assert_eq!(found, ["src/b.rs -> src/a/c.rs: f"]);
     }
 
     #[test]
