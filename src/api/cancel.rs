@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::RequestId;
 use crate::protocol::{Method, Notification, Sender};
 
-/// `cancel`.
+/// The method `cancel`.
 pub enum Cancel {}
 
 impl Method for Cancel {
@@ -22,45 +22,45 @@ pub enum CancelNotification {}
 
 impl Notification for CancelNotification {
     const NAME: &'static str = "cancel";
-    const SUMMARY: &'static str = "Stop a request, which is answered with a result and the text so far";
+    const SUMMARY: &'static str = "Stop a request; it is answered with a result that holds the text so far";
     const SENDER: Sender = Sender::Client;
     type Params = CancelParams;
 }
 
-/// `$/cancelRequest`.
+/// The notification `$/cancelRequest`.
 pub enum CancelRequest {}
 
 impl Notification for CancelRequest {
     const NAME: &'static str = "$/cancelRequest";
-    const SUMMARY: &'static str = "Stop a request in LSP's way: it is answered with error -32800";
+    const SUMMARY: &'static str = "Stop a request as in LSP; it is answered with error -32800";
     const SENDER: Sender = Sender::Client;
     type Params = CancelParams;
 }
 
-/// Stops a request, which is then answered at once: with a result and the text so far when `cancel` stopped it,
-/// with error -32800 and the text so far in `data.partial` when `$/cancelRequest` did.
+/// Stops a running or waiting request, which is then answered at once. If `cancel` stopped it, the answer is a result
+/// that holds the text so far; if `$/cancelRequest` did, it is error -32800 with the text so far in `data.partial`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelParams {
     /// The request to stop.
     pub id: RequestId,
 }
 
-/// What became of the request. Its own response is sent before this one.
+/// What happened to the request. Its own response is sent before this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelResult {
     pub outcome: CancelOutcome,
-    /// Tokens that the request had drawn; 0 when it is unknown.
+    /// The number of tokens that the request had generated; 0 if the request is unknown.
     pub completion_tokens: u64,
 }
 
-/// What became of a request that was to be stopped.
+/// What happened to a request that was to be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelOutcome {
-    /// It was running, or waiting, and has been stopped.
+    /// It was running or waiting, and has been stopped.
     Cancelled,
-    /// It had been answered before.
+    /// It had already been answered, or ended by itself before it could be stopped.
     Finished,
-    /// There is no such request, or it was answered long ago, or it is itself a `cancel`, which cannot be stopped.
+    /// There is no such request, it was answered too long ago, or it is itself a `cancel`, which cannot be stopped.
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! `chat`: one assistant turn.
+//! `chat`: the assistant's next turn in a conversation.
 
 use schemars::JsonSchema;
 use serde::de::Error as _;
@@ -10,66 +10,70 @@ use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs,
 use crate::protocol::Method;
 use crate::sampling::params_with_sampling;
 
-/// `chat`.
+/// The method `chat`.
 pub enum Chat {}
 
 impl Method for Chat {
     const NAME: &'static str = "chat";
-    const SUMMARY: &'static str = "One assistant turn";
+    const SUMMARY: &'static str = "Generate the assistant's next turn";
     const ERRORS: &'static [&'static str] = WORK_ERRORS;
     type Params = ChatParams;
     type Result = ChatResult;
 }
 
 params_with_sampling! {
-    /// Asks for the assistant's next turn. The messages are rendered with the model's own chat template; text in
-    /// them is text, never control tokens.
+    /// Generates the assistant's next turn. The messages are rendered with the model's own chat template; their text is
+    /// never read as control tokens.
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
     pub struct ChatParams {
         /// The conversation so far, at least one message.
         #[schemars(length(min = 1))]
         pub messages: Vec<Message>,
-        /// Tools that the model may call. An error of kind `unsupported` when its template knows of none.
+        /// The tools that the model may call. If its chat template does not support tools, the request fails with an
+        /// error of kind `unsupported`. Default: none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub tools: Vec<Tool>,
-        /// The form that the answer must have.
+        /// The form that the answer must have. Default: any text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub response_format: Option<ResponseFormat>,
-        /// Further variables for the chat template, such as `{"enable_thinking": false}`.
+        /// Additional variables for the chat template, such as `{"enable_thinking": false}`.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         pub chat_template_kwargs: Map<String, Value>,
-        /// At most so many tokens are drawn.
+        /// The maximum number of tokens to generate. Default: 1024.
         #[serde(default = "default_max_tokens")]
         #[schemars(range(min = 1))]
         pub max_tokens: u32,
-        /// After so many milliseconds, waiting included, what there is by then is the result.
+        /// The time limit in milliseconds, including waiting; when it is reached, the result is the text so far.
+        /// Default: none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1))]
         pub time_budget_ms: Option<u64>,
-        /// Whether the text comes in `delta` notifications as well; the result holds all of it either way.
+        /// Whether the text is also sent in `delta` notifications; the result holds all of it in any case. Default:
+        /// true.
         #[serde(default = "default_stream")]
         pub stream: bool,
-        /// Which work goes first.
+        /// The request's priority. Default: `background`.
         #[serde(default = "default_priority")]
         pub priority: Priority,
         #[serde(default)]
         pub speculation: Speculation,
-        /// Up to 16 strings that end the text and are not part of it.
+        /// Up to 16 strings that end the text when they are generated; they are not included in it. Default: none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[schemars(length(max = 16))]
         pub stop: Vec<String>,
-        /// Reports for each token how likely it was, and so many of the most likely ones. 0: only the token itself.
+        /// Reports the log probability of each generated token, and of this number of the most likely tokens beside it;
+        /// 0 reports the generated token only. Default: no report.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(max = 20))]
         pub logprobs: Option<u32>,
-        /// Whether the result tells the answer's token ids.
+        /// Whether the result includes the token ids of the answer. Default: false.
         #[serde(default)]
         pub return_tokens: bool,
     }
 }
 
 impl ChatParams {
-    /// The defaults, for code that makes requests.
+    /// Params with the defaults.
     pub fn new(messages: Vec<Message>) -> Self {
         Self {
             messages,
@@ -117,22 +121,22 @@ fn default_priority() -> Priority {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     pub role: Role,
-    /// The text, or a list of its parts. May be absent or null only where there are `tool_calls`.
+    /// The text, or a list of its parts. May be absent or null only if there are `tool_calls`.
     #[serde(default)]
     pub content: Option<Content>,
-    /// What the model thought before it answered, for models that do.
+    /// The model's reasoning before its answer, for models that reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
-    /// The calls that an assistant's message makes.
+    /// In an assistant's message: the tool calls that it makes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
-    /// The call that a tool's message answers.
+    /// In a tool's message: the id of the tool call that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
 }
 
 impl Message {
-    /// A message of text alone.
+    /// A message that holds only text.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self {
             role,
@@ -144,12 +148,12 @@ impl Message {
     }
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
     Text(String),
-    /// Parts of one text.
+    /// The parts of a text, which are concatenated.
     Parts(Vec<TextPart>),
 }
 
@@ -161,7 +165,7 @@ pub struct TextPart {
     pub text: String,
 }
 
-/// The kind of a part; there is one.
+/// The type of a part; only `text` is supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TextPartType {
@@ -170,7 +174,7 @@ pub enum TextPartType {
 }
 
 impl<'de> Deserialize<'de> for Content {
-    /// By hand, since derived code for untagged enums cannot say what is wrong with a part.
+    /// Written by hand, since derived code for untagged enums cannot tell what is wrong with a part.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(Self::Text(text)),
@@ -203,38 +207,38 @@ fn part(index: usize, part: Value) -> Result<TextPart, String> {
     Ok(TextPart { kind: TextPartType::Text, text })
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     System,
     User,
     Assistant,
-    /// What a tool answered.
+    /// The result of a tool call.
     Tool,
 }
 
-/// A call that the model makes.
+/// A tool call that the model makes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolCall {
-    /// Names the call; the tool's message repeats it as `tool_call_id`.
+    /// The id of the call; the tool's message repeats it as `tool_call_id`.
     pub id: String,
     #[serde(default, rename = "type")]
     pub kind: ToolType,
     pub function: FunctionCall,
 }
 
-/// The function called, and with what.
+/// The function to call, and its arguments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FunctionCall {
     pub name: String,
-    /// An object, or a string that holds one.
+    /// The arguments: an object, or a string that contains one as JSON.
     #[serde(default, deserialize_with = "object_or_text_of_one")]
     #[schemars(with = "ObjectOrText")]
     pub arguments: Map<String, Value>,
 }
 
-/// How arguments are written.
+/// How arguments may be written.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "for the schema alone")]
@@ -262,7 +266,7 @@ pub struct Tool {
     pub function: FunctionDefinition,
 }
 
-/// The kind of a tool; there is one.
+/// The type of a tool; only `function` is supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolType {
@@ -270,43 +274,43 @@ pub enum ToolType {
     Function,
 }
 
-/// A function, as the model is told of it.
+/// A function, as described to the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FunctionDefinition {
     pub name: String,
-    /// What it does, in a sentence.
+    /// What the function does, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// JSON Schema of the arguments, an object.
+    /// The JSON Schema of the arguments, which are an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Map<String, Value>>,
 }
 
-/// The form that an answer must have. Tokens that would leave it are never drawn.
+/// The form that an answer must have. Tokens that would violate it are never generated.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ResponseFormat {
-    /// Any text: the same as no format.
+    /// Any text; the same as no format.
     Text,
-    /// JSON that the schema accepts.
+    /// JSON that is valid by the schema.
     JsonSchema {
-        /// A JSON Schema.
+        /// The JSON Schema.
         schema: Value,
     },
-    /// Text that the whole pattern matches.
+    /// Text that the pattern matches as a whole.
     Regex {
-        /// In the syntax of Rust's `regex` crate.
+        /// The pattern, in the syntax of Rust's `regex` crate.
         pattern: String,
     },
-    /// Text that the grammar derives.
+    /// Text that the grammar generates.
     Lark {
-        /// In the syntax of Lark.
+        /// The grammar, in the syntax of Lark.
         grammar: String,
     },
 }
 
 impl<'de> Deserialize<'de> for ResponseFormat {
-    /// By way of a struct of all fields: derived code for tagged enums hides them from whoever checks for unknown ones.
+    /// Reads a struct of all fields first: derived code for tagged enums hides them from the check for unknown names.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Clone, Copy, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -346,15 +350,16 @@ impl<'de> Deserialize<'de> for ResponseFormat {
 /// The assistant's turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatResult {
-    /// The answer. Its `content` is all `delta`s put together, its `reasoning` all `delta`s marked so.
+    /// The answer. Its `content` is all `delta`s concatenated, except for those marked `reasoning`, which make up its
+    /// `reasoning`.
     pub message: Message,
     pub finish_reason: FinishReason,
     pub usage: Usage,
     pub timing: Timing,
-    /// The token ids of the answer, with `return_tokens`. The token that ended it is not among them.
+    /// The token ids of the answer, without the end token; present if `return_tokens` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,
-    /// One entry per token, with `logprobs`.
+    /// One entry for each generated token; present if `logprobs` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobs>>,
 }

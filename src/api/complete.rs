@@ -1,4 +1,4 @@
-//! `complete`: text at the cursor.
+//! `complete`: complete the text at the cursor.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,85 +8,89 @@ use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs,
 use crate::protocol::Method;
 use crate::sampling::params_with_sampling;
 
-/// `complete`.
+/// The method `complete`.
 pub enum Complete {}
 
 impl Method for Complete {
     const NAME: &'static str = "complete";
-    const SUMMARY: &'static str = "Text at the cursor";
+    const SUMMARY: &'static str = "Complete the text at the cursor";
     const ERRORS: &'static [&'static str] = WORK_ERRORS;
     type Params = CompleteParams;
     type Result = CompleteResult;
 }
 
 params_with_sampling! {
-    /// Asks for text at the cursor: what stands between `prefix` and `suffix`, or what goes on after `prefix`.
+    /// Completes the text at the cursor: fills in between `prefix` and `suffix`, or continues `prefix`.
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
     pub struct CompleteParams {
-        /// The text before the cursor. In mode `raw` it is the prompt itself.
+        /// The text before the cursor. In mode `raw`, the prompt itself.
         pub prefix: String,
-        /// The text behind the cursor. With it, a model that can fills in the middle; one that cannot goes on after `prefix`.
+        /// The text after the cursor. A model with fill-in-the-middle generates what belongs between; one without it
+        /// continues `prefix`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub suffix: Option<String>,
-        /// The path of the file, as the model should see it. It is not opened.
+        /// The path of the file, as the model should see it. The file is not opened.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub path: Option<String>,
-        /// The programming language, such as `rust`; told from `path` when absent.
+        /// The programming language, such as `rust`. Default: derived from `path`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub language: Option<String>,
-        /// Other files that help, the most relevant one last. What does not fit is left out from the front.
+        /// Other relevant files, the most relevant one last. Those that do not fit are left out, the first ones first.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub context: Vec<ContextFile>,
-        /// A key for the document: a newer `complete` with the same key takes the older one's place, which then
-        /// ends with `superseded`.
+        /// A key for the document: a newer `complete` with the same key replaces the older one, which then ends with
+        /// finish reason `superseded`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub document: Option<String>,
-        /// Where the completion should end.
+        /// Where the completion should end. Default: `auto`.
         #[serde(default)]
         pub mode: CompletionMode,
-        /// Which rules hold. Mode `raw` has none.
+        /// Which completion rules apply. Default: all; in mode `raw`, none.
         #[serde(default, skip_serializing_if = "RuleSwitches::is_default")]
         pub rules: RuleSwitches,
-        /// Whether the word that the cursor stands behind is drawn again from its beginning, as part of tokens that
-        /// may go on beyond the cursor. It is not part of the text. Mode `raw` leaves the prompt as it is.
+        /// Whether the word before the cursor is generated again, so that a token may span the cursor. The repeated
+        /// part is not included in the text. Has no effect in mode `raw`. Default: true.
         #[serde(default = "default_healing")]
         pub healing: bool,
-        /// At most so many tokens are drawn.
+        /// The maximum number of tokens to generate. Default: 128.
         #[serde(default = "default_max_tokens")]
         #[schemars(range(min = 1))]
         pub max_tokens: u32,
-        /// After so many milliseconds, waiting included, what there is by then is the result.
+        /// The time limit in milliseconds, including waiting; when it is reached, the result is the text so far.
+        /// Default: none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1))]
         pub time_budget_ms: Option<u64>,
-        /// How many texts to draw. At temperature 0 they would all be the same.
+        /// The number of texts to generate. At temperature 0 they are all the same. Default: 1.
         #[serde(default = "default_n")]
         #[schemars(range(min = 1, max = 8))]
         pub n: u32,
-        /// Whether the text comes in `delta` notifications as well; the result holds all of it either way.
+        /// Whether the text is also sent in `delta` notifications; the result holds all of it in any case. Default:
+        /// true.
         #[serde(default = "default_stream")]
         pub stream: bool,
-        /// Which work goes first.
+        /// The request's priority. Default: `interactive`.
         #[serde(default = "default_priority")]
         pub priority: Priority,
         #[serde(default)]
         pub speculation: Speculation,
-        /// Up to 16 strings that end the text and are not part of it.
+        /// Up to 16 strings that end the text when they are generated; they are not included in it. Default: none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[schemars(length(max = 16))]
         pub stop: Vec<String>,
-        /// Reports for each token how likely it was, and so many of the most likely ones. 0: only the token itself.
+        /// Reports the log probability of each generated token, and of this number of the most likely tokens beside it;
+        /// 0 reports the generated token only. Default: no report.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(max = 20))]
         pub logprobs: Option<u32>,
-        /// Whether the result tells the text's token ids.
+        /// Whether the result includes the token ids of the text. Default: false.
         #[serde(default)]
         pub return_tokens: bool,
     }
 }
 
 impl CompleteParams {
-    /// The defaults, for code that makes requests.
+    /// Params with the defaults.
     pub fn new(prefix: impl Into<String>) -> Self {
         Self {
             prefix: prefix.into(),
@@ -147,7 +151,7 @@ fn default_priority() -> Priority {
 /// Another file that helps to complete this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContextFile {
-    /// As the model should see it. It is not opened.
+    /// The path of the file, as the model should see it. The file is not opened.
     pub path: String,
     pub text: String,
 }
@@ -156,21 +160,21 @@ pub struct ContextFile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompletionMode {
-    /// At the end of the line, the statement or the block, as the place suggests.
+    /// At the end of the line, the statement or the block, depending on the code around the cursor.
     #[default]
     Auto,
     /// At the end of the line.
     Line,
     /// At the end of the block.
     Block,
-    /// Nowhere in particular: `prefix` is the prompt as it is, without any rule.
+    /// Where the model ends it: `prefix` is the prompt as it is, and no rules apply.
     Raw,
 }
 
-/// Which of the rules for completions hold.
+/// Which completion rules apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleSwitches {
-    /// These do not.
+    /// The rules that do not apply. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub off: Vec<CompletionRule>,
 }
@@ -181,47 +185,47 @@ impl RuleSwitches {
     }
 }
 
-/// What may end a completion before the model does. What a rule cuts is never given out.
+/// A rule that may end a completion before the model does. Text that a rule cuts off is never sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompletionRule {
     /// The line is complete.
     Line,
-    /// The statement is complete: its line, with every bracket closed that it opened.
+    /// The statement is complete: its line has ended, and every bracket that it opened is closed.
     Statement,
-    /// The block is complete: its closing line, or an empty line before one of the same level.
+    /// The block is complete: its closing line has ended, or an empty line precedes a line of the same level.
     Block,
     /// A line is less indented than the block that the cursor is in.
     Indentation,
-    /// A bracket closes what `suffix` closes already, or what nobody opened.
+    /// A bracket closes what `suffix` already closes, or what was never opened.
     Bracket,
-    /// The text begins to repeat `suffix`, word by word or nearly so.
+    /// The text begins to repeat `suffix`, literally or nearly.
     Suffix,
-    /// The text repeats itself, or the lines before it.
+    /// The text repeats itself or the lines before it.
     Repetition,
-    /// There is nothing but white space.
+    /// The text is nothing but white space.
     Blank,
 }
 
-/// The text at the cursor.
+/// The completion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CompleteResult {
-    /// The text of the first choice; all `delta`s of it put together.
+    /// The text of the first choice: its `delta`s, concatenated.
     pub text: String,
     pub finish_reason: FinishReason,
-    /// The rule that ended the text, when `finish_reason` is `rule`. Clients must be ready for one that they do not know.
+    /// The rule that ended the text; present if `finish_reason` is `rule`. Clients must accept unknown rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<CompletionRule>,
-    /// All texts that differ, the first one included, when `n` was above 1.
+    /// All distinct texts, including the first one; present if `n` is greater than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<Choice>>,
     pub usage: Usage,
     pub timing: Timing,
-    /// The token ids that were drawn, with `return_tokens`: those of `text`, and what healing drew again before it and
-    /// rules cut behind it. An end token is not among them.
+    /// The generated token ids, without the end token; present if `return_tokens` is set. Besides those of `text`, they
+    /// include what healing generated again before it and what rules cut off after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,
-    /// One entry per token that was drawn, with `logprobs`.
+    /// One entry for each generated token; present if `logprobs` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobs>>,
 }
@@ -229,18 +233,18 @@ pub struct CompleteResult {
 /// One of several texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
-    /// The `choice` of its `delta`s. Indices are missing where a text came a second time.
+    /// The index of the choice, as in `choice` of its `delta`s. Indices of repeated texts are left out.
     pub index: u32,
-    /// All `delta`s with this choice's index put together.
+    /// The text: the `delta`s with this index, concatenated.
     pub text: String,
     pub finish_reason: FinishReason,
-    /// The rule that ended the text, when `finish_reason` is `rule`. Clients must be ready for one that they do not know.
+    /// The rule that ended the text; present if `finish_reason` is `rule`. Clients must accept unknown rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<CompletionRule>,
-    /// The token ids that were drawn, with `return_tokens`.
+    /// The generated token ids; present if `return_tokens` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,
-    /// One entry per token that was drawn, with `logprobs`.
+    /// One entry for each generated token; present if `logprobs` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobs>>,
 }

@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::no_params::NoParams;
 use crate::protocol::Method;
 
-/// `rpc.discover`.
+/// The method `rpc.discover`.
 pub enum Discover {}
 
 impl Method for Discover {
     const NAME: &'static str = "rpc.discover";
-    const SUMMARY: &'static str = "This document";
+    const SUMMARY: &'static str = "Get this document";
     const ERRORS: &'static [&'static str] = &["shutting_down"];
     type Params = NoParams;
     type Result = OpenRpc;
@@ -30,7 +30,7 @@ impl JsonSchema for OpenRpc {
         "OpenRPC".into()
     }
 
-    /// OpenRPC's own schema describes it; here it is any object.
+    /// Any object: OpenRPC has a schema of its own.
     fn inline_schema() -> bool {
         true
     }

@@ -1,9 +1,9 @@
-//! What is in the `data` of an error, and the codes.
+//! The codes of errors, and what their `data` holds.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The codes of errors. Those from 1001 on have a `data` of [`ErrorData`].
+/// The codes of errors. Errors with the codes from 1001 on have [`ErrorData`] as their `data`.
 pub mod codes {
     pub const PARSE_ERROR: i32 = -32700;
     pub const INVALID_REQUEST: i32 = -32600;
@@ -21,7 +21,7 @@ pub mod codes {
     pub const OUT_OF_MEMORY: i32 = 1007;
 }
 
-/// The kinds of errors that a request for work of the model may be answered with.
+/// The kinds of errors of methods that use the model.
 pub(crate) const WORK_ERRORS: &[&str] = &[
     "model_load_failed",
     "prompt_too_long",
@@ -33,51 +33,51 @@ pub(crate) const WORK_ERRORS: &[&str] = &[
     "request_cancelled",
 ];
 
-/// The `data` of the worker's own errors. Clients branch on `kind`, and must be ready for one that they do not know.
+/// The `data` of the worker's own errors. Clients branch on `kind` and must accept unknown kinds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ErrorData {
-    /// Code 1001. The model could not be loaded. The process stays, to be asked.
+    /// Code 1001. The model could not be loaded. The worker keeps running and answers `status`.
     ModelLoadFailed {
         /// What went wrong.
         cause: String,
-        /// What may help.
+        /// A possible remedy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
-    /// Code 1002. The prompt does not fit the model's context. `chat` and mode `raw` never cut a prompt.
+    /// Code 1002. The prompt does not fit into the model's context. `chat` and mode `raw` never shorten a prompt.
     PromptTooLong {
-        /// Tokens of the prompt; the least that it can have, when its size alone is too much.
+        /// The number of tokens of the prompt; a lower bound if its size in bytes is already too large.
         prompt_tokens: u64,
-        /// Tokens that it may have.
+        /// The maximum number of tokens of the prompt.
         limit: u64,
     },
     /// Code 1003. The queue is full; try again later.
     Overloaded {
-        /// Requests that wait.
+        /// The number of waiting requests.
         queued: u64,
-        /// The request's size in bytes, when it is the size of what waits that is too much.
+        /// The size of the request in bytes; present if the total size of requests is the limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         needed_bytes: Option<u64>,
-        /// How large it could have been.
+        /// The size in bytes that would have been accepted; present with `needed_bytes`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         available_bytes: Option<u64>,
     },
-    /// Code 1004. Something failed in this job; others go on.
+    /// Code 1004. Generation failed for this request; others continue.
     GenerationFailed {},
-    /// Code 1005. The model, or this build, cannot do what was asked.
+    /// Code 1005. The model or this build does not support what was asked.
     Unsupported {
-        /// The parameter that asks for it; absent when it is the method itself.
+        /// The parameter that is not supported; absent if the method itself is not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
     },
-    /// Code 1006. The worker takes no more work.
+    /// Code 1006. The worker is shutting down and refuses further requests.
     ShuttingDown {},
-    /// Code 1007. It would not fit into memory, so it was not tried.
+    /// Code 1007. The request does not fit into memory and was refused before anything was allocated.
     OutOfMemory {
-        /// What it would have taken.
+        /// The memory that the request needs, in bytes.
         needed_bytes: u64,
-        /// What there was.
+        /// The memory that was available, in bytes.
         available_bytes: u64,
     },
 }
@@ -100,9 +100,9 @@ impl ErrorData {
 /// The `data` of error -32602.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvalidParamsData {
-    /// The parameter, by its path, such as `messages[0].role`.
+    /// The path of the parameter, such as `messages[0].role`.
     pub field: String,
-    /// The known parameter most like it, when this one is unknown.
+    /// The most similar known parameter; present if this one is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest: Option<String>,
 }
@@ -110,6 +110,6 @@ pub struct InvalidParamsData {
 /// The `data` of error -32800.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelledData {
-    /// The text so far.
+    /// The text generated so far.
     pub partial: String,
 }

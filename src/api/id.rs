@@ -1,6 +1,6 @@
-//! The id of a request, where a message speaks about another one.
+//! The id of a request, in messages about that request.
 //!
-//! Raw JSON text, since JSON-RPC ids are any number or string and must return as they were written.
+//! Raw JSON text, since JSON-RPC ids are any number or string and must come back as they were written.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The `id` of a request, exactly as it was written there.
+/// The `id` of a request, exactly as the request wrote it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub Box<RawValue>);
@@ -28,7 +28,7 @@ impl JsonSchema for RequestId {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "The `id` of a request, exactly as it was written there.",
+            "description": "The `id` of a request, exactly as the request wrote it.",
             "type": ["string", "number"],
         })
     }

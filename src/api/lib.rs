@@ -1,10 +1,10 @@
 //! The wire types of the native protocol, version 1.
 //!
-//! A file per method, each with its params and its result; the doc comments are written for people who write
-//! clients and become the descriptions in [`schema`] and [`openrpc`]. There is no logic here: what a
-//! value must be beyond its type is said in its comment and checked by the worker. Unknown parameters are errors,
-//! which is the business of whoever reads them (names that begin with `x_`, and `_meta`, are the client's own),
-//! so the types themselves pass over what they do not know, as clients must.
+//! Read [`Method`] and [`methods`] first. There is a file for each method, with its params and its result; their doc
+//! comments are written for authors of clients and become the descriptions in [`schema`] and [`openrpc`]. There is no
+//! logic here: what a value must be beyond its type is stated in its comment and checked by the worker. The types
+//! ignore unknown fields, as clients must; the worker refuses unknown parameters itself (names that begin with `x_`,
+//! and `_meta`, are the client's own).
 
 mod cancel;
 mod chat;

@@ -1,4 +1,4 @@
-//! What the worker says of itself and of its model, in `initialize` and in `status`.
+//! What the worker reports of itself and its model, in `initialize` and in `status`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,45 +10,45 @@ pub struct ServerInfo {
     pub version: String,
 }
 
-/// The model, as far as it is known. While it loads, that may be its name alone.
+/// The model, as far as it is known. While the model loads, only `name` may be present.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelSummary {
-    /// As the worker was told to load it, until it is known by a shorter name.
+    /// The model's name; until a shorter one is known, the reference by which the worker was told to load it.
     pub name: String,
-    /// Its family, such as `qwen2`.
+    /// The model's architecture, such as `qwen2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
-    /// Tokens that a prompt and its answer may have together.
+    /// The maximum number of tokens of a prompt and its answer together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_length: Option<u64>,
-    /// Size of the weights in memory.
+    /// The size of the weights in memory, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_bytes: Option<u64>,
-    /// Bits per weight; absent for plain weights.
+    /// Bits per weight; absent if the weights are not quantized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization_bits: Option<u32>,
-    /// What products with quantized weights are computed in, where that can be chosen: `f32`, `int16`, `int8`.
+    /// The arithmetic of products with quantized weights, where it can be chosen: `f32`, `int16` or `int8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
     /// Whether `complete` uses `suffix` and `context`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill_in_the_middle: Option<bool>,
-    /// How `complete` asks the model: the family of its fill-in-the-middle format, such as `qwen`, or `continuation`
-    /// for one that goes on after `prefix`.
+    /// How `complete` prompts the model: the name of its fill-in-the-middle format, such as `qwen`, or `continuation`
+    /// if it can only continue `prefix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_format: Option<String>,
-    /// Whether the model has a chat template, without which `chat` is `unsupported`.
+    /// Whether the model has a chat template. Without one, `chat` fails with an error of kind `unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<bool>,
 }
 
-/// Whether the worker can work.
+/// The worker's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
-    /// The model is being fetched or loaded. Work waits for it.
+    /// The model is being downloaded or loaded. Requests that need it wait.
     Loading,
     Ready,
-    /// The model could not be loaded. Work is answered with kind `model_load_failed`.
+    /// The model could not be loaded. Requests that need it fail with an error of kind `model_load_failed`.
     Failed,
 }

@@ -1,6 +1,7 @@
-//! The protocol as an OpenRPC document: what `rpc.discover` answers.
+//! The protocol as an OpenRPC document: the result of `rpc.discover`.
 //!
-//! OpenRPC knows requests only; notifications stand in the extension `x-notifications`.
+//! It is generated from the lists of methods and notifications; a test compares it with `protocol/openrpc.json`.
+//! OpenRPC has no notifications; they are in the extension `x-notifications`.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -14,16 +15,16 @@ use crate::{for_each_method, for_each_notification};
 /// `(kind, code, message)` of the errors beyond JSON-RPC's own.
 const ERRORS: &[(&str, i32, &str)] = &[
     ("model_load_failed", codes::MODEL_LOAD_FAILED, "the model could not be loaded"),
-    ("prompt_too_long", codes::PROMPT_TOO_LONG, "the prompt does not fit the model's context"),
+    ("prompt_too_long", codes::PROMPT_TOO_LONG, "the prompt does not fit into the model's context"),
     ("overloaded", codes::OVERLOADED, "the queue is full"),
-    ("generation_failed", codes::GENERATION_FAILED, "something failed in this job"),
-    ("unsupported", codes::UNSUPPORTED, "the model, or this build, cannot do what was asked"),
-    ("shutting_down", codes::SHUTTING_DOWN, "the worker takes no more work"),
-    ("out_of_memory", codes::OUT_OF_MEMORY, "it would not fit into memory"),
+    ("generation_failed", codes::GENERATION_FAILED, "generation failed for this request"),
+    ("unsupported", codes::UNSUPPORTED, "the model or this build does not support what was asked"),
+    ("shutting_down", codes::SHUTTING_DOWN, "the worker is shutting down"),
+    ("out_of_memory", codes::OUT_OF_MEMORY, "the request does not fit into memory"),
     ("request_cancelled", codes::REQUEST_CANCELLED, "the request was stopped by `$/cancelRequest`"),
 ];
 
-/// The protocol as an OpenRPC 1.3 document. The same every time.
+/// The protocol as an OpenRPC 1.3 document; always the same.
 pub fn openrpc() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
@@ -50,8 +51,8 @@ pub fn openrpc() -> Value {
             "title": "runabout",
             "version": "1.0.0",
             "description": "A local language model as a subprocess: JSON-RPC 2.0 over stdin and stdout, newline-delimited \
-                or with Content-Length headers. Parameters go by name; an unknown one is an error, except for names that \
-                begin with `x_`, and `_meta`. Clients ignore members of results and notifications that they do not know.",
+                or with Content-Length headers. Parameters are passed by name; an unknown one is an error, except for \
+                names that begin with `x_`, and `_meta`. Clients must ignore unknown members of results and notifications.",
         },
         "methods": methods,
         "x-notifications": notifications,
@@ -75,7 +76,7 @@ fn method_object<M: Method>(references: &mut SchemaGenerator, definitions: &Map<
     })
 }
 
-/// The fields of a params type, one by one. Of a choice of types, those of all; none of them is always required.
+/// The fields of a params type. For a choice of types, the fields of all of them, none of which is required.
 fn content_descriptors(params: &str, definitions: &Map<String, Value>) -> Vec<Value> {
     let Some(definition) = definitions.get(params) else { return Vec::new() };
     if let Some(choices) = definition["anyOf"].as_array() {

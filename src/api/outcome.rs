@@ -1,120 +1,121 @@
-//! What results and work requests have in common: priority, why a text ended, what it cost.
+//! What `complete` and `chat` have in common: priority, why the text ended, usage and timing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which work goes first.
+/// Which requests go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// Somebody waits at the keyboard: goes before all background work, from the next token on.
+    /// A person is waiting: goes before all background requests, from the next token on.
     Interactive,
-    /// Goes on with what interactive work leaves.
+    /// Uses the capacity that interactive requests leave.
     Background,
 }
 
-/// Whether tokens may be drafted and checked several at a time. The text is the same either way.
+/// Whether speculative decoding may be used: tokens are drafted, then several are checked at a time. It does not
+/// change the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Speculation {
-    /// Where it is expected to be faster.
+    /// Used where it is expected to be faster.
     #[default]
     Auto,
     Off,
 }
 
-/// Why the text ended. Clients must be ready for a reason that they do not know.
+/// Why the text ended. Clients must accept unknown reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// One of the `stop` strings came up. It is not part of the text.
+    /// One of the `stop` strings was generated. It is not part of the text.
     Stop,
     /// The model ended the text.
     Eos,
-    /// `max_tokens`, or the end of the model's context.
+    /// `max_tokens` or the end of the model's context was reached.
     Length,
-    /// A rule for completions ended the text; `rule` names it.
+    /// A completion rule ended the text; `rule` names it.
     Rule,
-    /// `time_budget_ms`.
+    /// `time_budget_ms` was used up.
     Budget,
-    /// The client cancelled the request, or the connection ended. The text so far is the result.
+    /// The client cancelled the request, or the connection ended. The result holds the text so far.
     Cancelled,
-    /// A newer `complete` with the same `document` took its place. The text so far is the result.
+    /// A newer `complete` with the same `document` replaced this one. The result holds the text so far.
     Superseded,
-    /// The model calls tools; they are in `message.tool_calls`.
+    /// The model calls tools; the calls are in `message.tool_calls`.
     ToolCalls,
 }
 
-/// What a request cost, in tokens.
+/// What a request used, in tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// Tokens of the prompt, as the model saw it.
+    /// The number of tokens of the prompt, after trimming.
     pub prompt_tokens: u64,
-    /// Prompt tokens that were in the cache already and cost next to nothing.
+    /// The number of prompt tokens that were already in the cache and were not processed again.
     pub cached_tokens: u64,
-    /// Tokens drawn, over all choices; the token that ended the text counts.
+    /// The number of generated tokens over all choices, including the token that ended the text.
     pub completion_tokens: u64,
-    /// Tokens that were drafted; 0 without speculation.
+    /// The number of drafted tokens; 0 without speculative decoding.
     pub drafted_tokens: u64,
-    /// Drafted tokens that proved right.
+    /// The number of drafted tokens that were accepted.
     pub accepted_tokens: u64,
-    /// What `complete` left out to fit the model's context; absent when nothing was.
+    /// What `complete` left out to fit into the model's context; absent if nothing was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trimmed: Option<Trimmed>,
 }
 
-/// What was left out of a prompt that was too long. What is nearest to the cursor is kept.
+/// What was left out of a prompt that was too long. The text nearest to the cursor is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trimmed {
-    /// Characters (Unicode scalar values) taken off the start of `prefix`.
+    /// The number of characters (Unicode scalar values) removed from the start of `prefix`.
     pub prefix_chars: u64,
-    /// Characters (Unicode scalar values) taken off the end of `suffix`.
+    /// The number of characters (Unicode scalar values) removed from the end of `suffix`.
     pub suffix_chars: u64,
-    /// Entries of `context` left out, the first ones first.
+    /// The number of entries removed from the start of `context`.
     pub context_files: u64,
 }
 
-/// Where the time went. All times are in milliseconds.
+/// Where the time was spent. All times are in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timing {
-    /// From when the request was read until work on it began; waiting for the model to load counts.
+    /// From reading the request until work on it began, including the wait for the model to load.
     pub queue_ms: f64,
-    /// From then until the prompt was in the cache.
+    /// From the beginning of work until the prompt was processed.
     pub prefill_ms: f64,
-    /// From when the request was read until the first token; absent when there was none.
+    /// From reading the request until the first token; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<f64>,
     /// From the first token until the end.
     pub decode_ms: f64,
-    /// From when the request was read until the end.
+    /// From reading the request until the end.
     pub total_ms: f64,
-    /// Prompt tokens that were not in the cache, by `prefill_ms`; absent when there was nothing to measure.
+    /// Uncached prompt tokens per second of `prefill_ms`; absent if there was nothing to measure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens_per_second: Option<f64>,
-    /// Tokens after the first, by `decode_ms`; absent when there was nothing to measure.
+    /// Tokens after the first per second of `decode_ms`; absent if there was nothing to measure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation_tokens_per_second: Option<f64>,
 }
 
-/// How likely a token was, and what else might have come.
+/// The probability of a generated token and of its alternatives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenLogprobs {
-    /// The token that was drawn.
+    /// The id of the token.
     pub token: u32,
-    /// Its text. A piece of a character shows as U+FFFD.
+    /// The token's text. An incomplete character is shown as U+FFFD.
     pub text: String,
-    /// Natural logarithm of its probability, before temperature and truncation.
+    /// The natural logarithm of the token's probability, before temperature and truncation.
     pub logprob: f32,
-    /// The most likely tokens, most likely first, as many as were asked for.
+    /// The most likely tokens, most likely first; as many as `logprobs` asks for.
     pub top: Vec<TopLogprob>,
 }
 
-/// One of the most likely tokens at a place.
+/// One of the most likely tokens at a position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TopLogprob {
     pub token: u32,
-    /// Its text. A piece of a character shows as U+FFFD.
+    /// The token's text. An incomplete character is shown as U+FFFD.
     pub text: String,
-    /// Natural logarithm of its probability, before temperature and truncation.
+    /// The natural logarithm of the token's probability, before temperature and truncation.
     pub logprob: f32,
 }

@@ -1,4 +1,4 @@
-//! `progress`: how far something long has come.
+//! `progress`: how far a long operation has come.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,44 +6,44 @@ use serde::{Deserialize, Serialize};
 use crate::id::RequestId;
 use crate::protocol::{Notification, Sender};
 
-/// `progress`.
+/// The notification `progress`.
 pub enum Progress {}
 
 impl Notification for Progress {
     const NAME: &'static str = "progress";
-    const SUMMARY: &'static str = "How far something long has got";
+    const SUMMARY: &'static str = "How far a long operation has come";
     const SENDER: Sender = Sender::Worker;
     type Params = ProgressParams;
 }
 
-/// How far something long has got. Comes at least every second while it runs.
+/// How far a long operation has come. Sent at least once a second while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressParams {
-    /// The request that waits for it; absent when no single one does.
+    /// The request that waits for the operation; absent if it belongs to no single request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RequestId>,
     pub stage: ProgressStage,
-    /// So many units are done. Never falls within a stage.
+    /// The number of units that are done; never decreases within a stage.
     pub done: u64,
-    /// Of so many; absent while that is not known.
+    /// The number of units in total; absent while it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
     pub unit: ProgressUnit,
 }
 
-/// What takes so long.
+/// The operation whose progress is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgressStage {
-    /// The model is being fetched.
+    /// The model is being downloaded.
     Download,
     /// The model is being loaded.
     Load,
-    /// A prompt is being computed.
+    /// The model is reading a prompt.
     Prefill,
 }
 
-/// What is counted.
+/// The unit of `done` and `total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgressUnit {

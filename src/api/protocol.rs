@@ -39,6 +39,8 @@ pub trait Notification {
 /// One of the two sides of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
+    /// The program that started the worker.
     Client,
+    /// This program.
     Worker,
 }

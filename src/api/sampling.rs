@@ -1,11 +1,11 @@
-//! The sampling parameters, which stand beside a method's own ones.
+//! The sampling parameters, which `complete` and `chat` take beside their own.
 //!
-//! On the wire they are flat. serde's `flatten` would hide the names from whoever checks for unknown ones, so a
-//! macro writes the same fields into each params struct, and [`Sampling`] takes them out again.
+//! On the wire they are flat. serde's `flatten` would hide their names from the check for unknown parameters, so a
+//! macro writes the same fields into each params struct, and [`Sampling`] collects them again.
 
 use std::collections::BTreeMap;
 
-/// The sampling parameters of a request. `None`: not given, so the method's default holds.
+/// The sampling parameters of a request. `None` means the method's default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sampling {
     pub temperature: Option<f32>,
@@ -23,7 +23,7 @@ pub struct Sampling {
     pub seed: Option<u64>,
 }
 
-/// Declares a params struct: its own fields, then the sampling parameters, and `sampling()` to read the latter.
+/// Declares a params struct with its own fields, then the sampling parameters, and `sampling()` to collect the latter.
 macro_rules! params_with_sampling {
     (
         $(#[$meta:meta])*
@@ -34,54 +34,56 @@ macro_rules! params_with_sampling {
         $(#[$meta])*
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
-            /// How freely tokens are drawn; 0: always the most likely one. Default: 0 for `complete`; for `chat`
-            /// what the model's own configuration says, else 0.7.
+            /// The sampling temperature; 0 always takes the most likely token. Default: 0 for `complete`; for `chat`
+            /// the value in the model's generation config, else 0.7.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(range(min = 0))]
             pub temperature: Option<f32>,
-            /// Keeps the most likely tokens whose probabilities add up to this. Default: 1, off; for `chat` the
-            /// model's own.
+            /// Keeps only the most likely tokens whose probabilities add up to this value. Default: 1 (off); for `chat`
+            /// the value in the model's generation config.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(range(min = 0, max = 1))]
             pub top_p: Option<f32>,
-            /// Keeps this many of the most likely tokens. Default: 0, off; for `chat` the model's own.
+            /// Keeps only this number of the most likely tokens. Default: 0 (off); for `chat` the value in the model's
+            /// generation config.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub top_k: Option<u32>,
-            /// Keeps tokens at least this fraction as likely as the most likely one. Default: 0, off.
+            /// Keeps only tokens whose probability is at least this fraction of the most likely token's. Default: 0
+            /// (off).
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(range(min = 0, max = 1))]
             pub min_p: Option<f32>,
-            /// `min_p` keeps at least so many tokens. Default: 1.
+            /// The minimum number of tokens that `min_p` keeps. Default: 1.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(range(min = 1))]
             pub min_tokens_to_keep: Option<u32>,
-            /// How likely it is, at each token, that all but the least likely of the tokens above `xtc_threshold`
-            /// are left out. Default: 0, off.
+            /// The probability, at each token, of excluding all tokens above `xtc_threshold` but the least likely of
+            /// them. Default: 0 (off).
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(range(min = 0, max = 1))]
             pub xtc_probability: Option<f32>,
-            /// See `xtc_probability`. Default: 0.1.
+            /// The probability above which `xtc_probability` excludes tokens. Default: 0.1.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(range(min = 0, max = 0.5))]
             pub xtc_threshold: Option<f32>,
-            /// Above 1 makes tokens that came up less likely. Default: 1, off.
+            /// Values above 1 make tokens that already occurred less likely. Default: 1 (off).
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(range(min = 0))]
             pub repetition_penalty: Option<f32>,
-            /// How many of the last tokens, prompt included, the three penalties look at. Default: 20.
+            /// The number of last tokens, including the prompt's, that the three penalties consider. Default: 20.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub repetition_context_size: Option<u32>,
-            /// Taken once from the logit of each token that came up. Default: 0, off.
+            /// Subtracted once from the logit of each token that already occurred. Default: 0 (off).
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub presence_penalty: Option<f32>,
-            /// Taken from a token's logit for each time it came up. Default: 0, off.
+            /// Subtracted from the logit of a token for each time that it already occurred. Default: 0 (off).
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub frequency_penalty: Option<f32>,
-            /// Added to the logits of these tokens; keys are token ids.
+            /// Values to add to the logits of tokens, by token id. Default: none.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub logit_bias: Option<std::collections::BTreeMap<u32, f32>>,
-            /// The same seed gives the same text for the same request, whatever else runs. Default: a new one
-            /// each time. Without effect at temperature 0.
+            /// The seed of random sampling: the same seed gives the same text for the same request, whatever else
+            /// runs. Has no effect at temperature 0. Default: a new one for each request.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub seed: Option<u64>,
         }

@@ -11,12 +11,12 @@ use crate::error::{CancelledData, ErrorData, InvalidParamsData};
 use crate::protocol::{Method, Notification};
 use crate::{for_each_method, for_each_notification};
 
-/// All types of the protocol as one JSON Schema document (draft 2020-12), in `$defs`. The same every time.
+/// All types of the protocol as one JSON Schema document (draft 2020-12), in `$defs`; always the same.
 pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "runabout, native protocol, version 1",
-        "description": "Types of the JSON-RPC 2.0 messages. `openrpc.json` says which method has which.",
+        "description": "The types of the JSON-RPC 2.0 messages. `openrpc.json` tells which method uses which.",
         "$defs": definitions(SchemaSettings::draft2020_12()),
     })
 }
@@ -52,7 +52,7 @@ pub(crate) fn definitions(settings: SchemaSettings) -> Map<String, Value> {
     definitions
 }
 
-/// Takes the line breaks of the source out of a description; a blank line stays.
+/// Removes the source's line breaks from a description, except for blank lines.
 fn join_lines(schema: &mut Schema) {
     if let Some(Value::String(description)) = schema.get_mut("description") {
         let paragraphs: Vec<String> = description.split("\n\n").map(|text| text.replace('\n', " ")).collect();
@@ -60,7 +60,7 @@ fn join_lines(schema: &mut Schema) {
     }
 }
 
-/// Says of a method's params that unknown names are errors, except for those that are the client's own.
+/// States that unknown names among a method's params are errors, except for the client's own.
 fn close(definition: &mut Map<String, Value>) {
     // The params of `warm` are those of other methods, which are closed themselves.
     if definition.contains_key("anyOf") {

@@ -3,18 +3,18 @@
 use crate::no_params::NoParams;
 use crate::protocol::{Method, Notification, Sender};
 
-/// `shutdown`.
+/// The method `shutdown`.
 pub enum Shutdown {}
 
 impl Method for Shutdown {
     const NAME: &'static str = "shutdown";
-    const SUMMARY: &'static str = "Take no more work; `exit` ends the process";
+    const SUMMARY: &'static str = "Refuse further requests; the notification `exit` then ends the process";
     const ERRORS: &'static [&'static str] = &["shutting_down"];
     type Params = NoParams;
     type Result = ();
 }
 
-/// `exit`.
+/// The notification `exit`.
 pub enum Exit {}
 
 impl Notification for Exit {

@@ -1,4 +1,4 @@
-//! `status`: how the worker is.
+//! `status`: the worker's state, as a method and as a notification.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use crate::model::{ModelSummary, ServerInfo, WorkerState};
 use crate::no_params::NoParams;
 use crate::protocol::{Method, Notification, Sender};
 
-/// `status`.
+/// The method `status`.
 pub enum Status {}
 
 impl Method for Status {
     const NAME: &'static str = "status";
-    const SUMMARY: &'static str = "How the worker is";
+    const SUMMARY: &'static str = "Get the worker's state, memory, queue, cache and speed";
     const ERRORS: &'static [&'static str] = &["shutting_down"];
     type Params = NoParams;
     type Result = StatusResult;
@@ -24,12 +24,12 @@ pub enum StatusChanged {}
 
 impl Notification for StatusChanged {
     const NAME: &'static str = "status";
-    const SUMMARY: &'static str = "The worker's state has changed, or memory has got short";
+    const SUMMARY: &'static str = "The worker's state has changed, or memory is running short";
     const SENDER: Sender = Sender::Worker;
     type Params = StatusParams;
 }
 
-/// How the worker is, at this moment.
+/// The worker's current state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusResult {
     pub state: WorkerState,
@@ -37,10 +37,10 @@ pub struct StatusResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorData>,
     pub server: ServerInfo,
-    /// Since the process started.
+    /// Milliseconds since the process started.
     pub uptime_ms: u64,
     pub model: ModelSummary,
-    /// Where the model runs, such as `cpu` or `gpu`; absent until it is loaded.
+    /// The device that the model runs on, such as `cpu` or `gpu`; absent until the model is loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     pub memory: MemoryStatus,
@@ -49,7 +49,7 @@ pub struct StatusResult {
     pub speed: SpeedStatus,
 }
 
-/// The worker's state has changed, or memory has got short.
+/// The worker's state has changed, or memory is running short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusParams {
     pub state: WorkerState,
@@ -59,70 +59,70 @@ pub struct StatusParams {
     /// Why the model could not be loaded, in state `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorData>,
-    /// Present when memory has got short.
+    /// Memory usage; present if memory is running short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryStatus>,
 }
 
-/// Memory that the model's device has given out, in bytes.
+/// Memory of the model's device, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryStatus {
-    /// In use.
+    /// The memory in use.
     pub active_bytes: u64,
-    /// The most that was in use at a time.
+    /// The highest `active_bytes` since the start.
     pub peak_bytes: u64,
-    /// Freed, and kept for the next time.
+    /// Memory that was freed and is kept for reuse.
     pub cache_bytes: u64,
-    /// Of what is in use, the model's weights; absent until it is loaded.
+    /// The part of `active_bytes` that holds the model's weights; absent until the model is loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_bytes: Option<u64>,
-    /// Of what is in use, the keys and values of requests, running and past.
+    /// The part of `active_bytes` that holds the keys and values of running requests and of cached prompts.
     #[serde(default)]
     pub kv_bytes: u64,
-    /// What the worker was told not to exceed; absent when it was told nothing.
+    /// The worker's memory limit; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_bytes: Option<u64>,
 }
 
-/// Work at hand.
+/// The jobs of the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueStatus {
-    /// Jobs being worked on.
+    /// The number of running jobs.
     pub running: u64,
-    /// Jobs that wait.
+    /// The number of waiting jobs.
     pub waiting: u64,
 }
 
-/// The cache of prompts.
+/// The prompt cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CacheStatus {
-    /// Sequences that are kept.
+    /// The number of cached sequences.
     pub slots: u64,
-    /// Tokens in them.
+    /// The number of tokens in the cached sequences.
     pub tokens: u64,
-    /// Memory that they take.
+    /// The memory that the cached sequences take, in bytes.
     pub bytes: u64,
-    /// Prompts that were looked up since the start.
+    /// The number of prompts looked up since the start.
     #[serde(default)]
     pub lookups: u64,
-    /// Those of which something was found.
+    /// The number of prompts of which at least a part was found.
     #[serde(default)]
     pub hits: u64,
-    /// Tokens of all these prompts.
+    /// The number of tokens of all prompts looked up.
     #[serde(default)]
     pub prompt_tokens: u64,
-    /// Those that were found.
+    /// The number of those tokens that were found.
     #[serde(default)]
     pub cached_tokens: u64,
 }
 
-/// Speed, measured over the last requests. Absent until there were any.
+/// Speed, measured over the last requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpeedStatus {
-    /// Prompt tokens that were not in the cache, by the time they took.
+    /// Uncached prompt tokens processed per second; absent until measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens_per_second: Option<f64>,
-    /// Tokens drawn, by the time they took.
+    /// Tokens generated per second; absent until measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation_tokens_per_second: Option<f64>,
 }

@@ -7,42 +7,42 @@ use serde_json::{Map, Value};
 use crate::chat::{Message, Tool};
 use crate::protocol::Method;
 
-/// `tokenize`.
+/// The method `tokenize`.
 pub enum Tokenize {}
 
 impl Method for Tokenize {
     const NAME: &'static str = "tokenize";
-    const SUMMARY: &'static str = "Count tokens";
+    const SUMMARY: &'static str = "Count the tokens of a text or a conversation";
     const ERRORS: &'static [&'static str] = &["model_load_failed", "unsupported", "shutting_down"];
     type Params = TokenizeParams;
     type Result = TokenizeResult;
 }
 
-/// Counts the tokens of a text or of a conversation: exactly one of `text` and `messages` is given.
+/// Counts the tokens of a text or of a conversation. Exactly one of `text` and `messages` must be given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenizeParams {
-    /// Counted as it is, without any token that the model wants at the start.
+    /// The text to count, without the token that the model expects at the start of a prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Counted as `chat` would render them, the start of the assistant's turn included.
+    /// The conversation to count, rendered as for `chat`, including the start of the assistant's turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<Message>>,
-    /// With `messages`: the tools that `chat` would be given.
+    /// With `messages`: the tools to render, as for `chat`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
-    /// With `messages`: further variables for the chat template.
+    /// With `messages`: additional variables for the chat template.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub chat_template_kwargs: Map<String, Value>,
-    /// Whether the result tells the token ids.
+    /// Whether the result includes the token ids. Default: false.
     #[serde(default)]
     pub return_tokens: bool,
 }
 
-/// How many tokens it is.
+/// The number of tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenizeResult {
     pub count: u64,
-    /// The token ids, with `return_tokens`.
+    /// The token ids; present if `return_tokens` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,
 }

@@ -1,4 +1,4 @@
-//! `warm`: put a prefix into the cache.
+//! `warm`: put the prompt of a later request into the cache.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,19 +8,19 @@ use crate::complete::CompleteParams;
 use crate::error::WORK_ERRORS;
 use crate::protocol::Method;
 
-/// `warm`.
+/// The method `warm`.
 pub enum Warm {}
 
 impl Method for Warm {
     const NAME: &'static str = "warm";
-    const SUMMARY: &'static str = "Put a prefix into the cache";
+    const SUMMARY: &'static str = "Put the prompt of a later request into the cache";
     const ERRORS: &'static [&'static str] = WORK_ERRORS;
     type Params = WarmParams;
     type Result = WarmResult;
 }
 
-/// The params of the `complete` or the `chat` that is to be fast later: those of `chat` if there are `messages`.
-/// Only the prompt is computed; what would shape the answer makes no difference.
+/// The params of a later `complete` or `chat` that should start fast; those of `chat` if `messages` is present. Only
+/// the prompt is processed: parameters that concern the answer have no effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum WarmParams {
@@ -28,11 +28,11 @@ pub enum WarmParams {
     Chat(Box<ChatParams>),
 }
 
-/// The prefix is in the cache.
+/// The prompt is now in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WarmResult {
-    /// Tokens of the prompt.
+    /// The number of tokens of the prompt.
     pub prompt_tokens: u64,
-    /// Those of them that were in the cache already.
+    /// The number of those tokens that were already in the cache.
     pub cached_tokens: u64,
 }

@@ -49,7 +49,7 @@ async fn everything_settles() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_nobody_reads_count_as_requests_in_flight_and_stop_the_reading() {
+async fn answers_that_are_not_read_count_as_requests_in_flight_and_stop_the_reading() {
     let (module, n_calls) = counting();
     let options = Options { max_in_flight: 8, max_queued_messages: 2, ..Options::default() };
     let mut peer = Peer::with(module, Notifications::new(), options, Framing::Lines, NARROW);

@@ -134,7 +134,7 @@ async fn a_closed_output_ends_the_connection_promptly() {
     // Nothing tells of a closed pipe but writing to it.
     handle.notify("news", &json!({})).await.unwrap();
     assert_eq!(timeout(PATIENCE, serving).await.unwrap().unwrap(), End::OutputClosed);
-    assert_eq!(start.elapsed(), Duration::ZERO, "nobody is waited for");
+    assert_eq!(start.elapsed(), Duration::ZERO, "no handler is waited for");
     assert_eq!(handle.in_flight().n_running(), 0);
     assert!(matches!(handle.notify("news", &json!({})).await, Err(NotifyError::Closed(Closed))));
     drop(to);

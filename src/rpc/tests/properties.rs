@@ -46,7 +46,7 @@ enum Act {
     CancelRequest {
         id: u8,
     },
-    /// Under ids of their own: whoever uses one again before the batch is answered cannot tell the answers apart.
+    /// Under ids of their own: a client that reuses one before the batch is answered cannot tell the answers apart.
     Batch(Vec<&'static str>),
     Breathe,
 }
