@@ -72,6 +72,18 @@ fn the_worker_answers_while_the_model_loads_and_says_when_it_is_ready() {
     assert_eq!(worker.call("status", &json!({}))["state"], "ready");
 }
 
+/// A stray print of a library goes where the log goes.
+#[test]
+#[cfg(target_os = "linux")]
+fn stdout_is_kept_for_messages_of_the_protocol() {
+    let mut worker = Worker::tiny();
+    worker.call("status", &json!({}));
+    let target = |descriptor: u32| {
+        std::fs::read_link(format!("/proc/{}/fd/{descriptor}", worker.process_id())).unwrap()
+    };
+    assert_eq!(target(1), target(2), "what is printed to stdout lands on stderr");
+}
+
 #[test]
 fn the_protocol_describes_itself() {
     let mut worker = Worker::tiny();

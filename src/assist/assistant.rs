@@ -7,7 +7,7 @@ use runabout_text::{Message, TemplateVariables, TokenId};
 
 use crate::completion::Completion;
 use crate::conversation::{self, Conversation};
-use crate::documents::Documents;
+use crate::documents::{Documents, Newest};
 use crate::encoding::encode;
 use crate::error::Error;
 use crate::generation::Limits;
@@ -69,16 +69,7 @@ impl Assistant {
     pub fn complete(&self, request: Completion) -> Result<Run, Error> {
         request.check(&self.limits)?;
         let newest = self.documents.register(&request);
-        let n_bytes = request.n_bytes();
-        let accepted = Accepted {
-            generation: request.generation.clone(),
-            n_choices: request.n_choices,
-            document: document(&request),
-            newest,
-            n_bytes,
-            held: self.held.hold(n_bytes)?,
-        };
-        Ok(Run::begin(&self.model, accepted, move |model| request.prompt(model)))
+        self.begin_completion(request, newest)
     }
 
     /// Begins the assistant's next turn of a conversation.
@@ -102,19 +93,25 @@ impl Assistant {
             Warm::Conversation(request) => self.chat(request)?,
             Warm::Completion(request) => {
                 request.check(&self.limits)?;
-                let n_bytes = request.n_bytes();
-                let accepted = Accepted {
-                    generation: request.generation.clone(),
-                    n_choices: 1,
-                    document: document(&request),
-                    newest: None,
-                    n_bytes,
-                    held: self.held.hold(n_bytes)?,
-                };
-                Run::begin(&self.model, accepted, move |model| request.prompt(model))
+                // One prompt serves any number of choices.
+                self.begin_completion(Completion { n_choices: 1, ..request }, None)?
             }
         };
         Ok(run.prefill_only())
+    }
+
+    fn begin_completion(&self, request: Completion, newest: Option<Newest>) -> Result<Run, Error> {
+        let n_bytes = request.n_bytes();
+        let accepted = Accepted {
+            generation: request.generation.clone(),
+            n_choices: request.n_choices,
+            // Names the prompts that replace one another in the engine's cache: those of a document, or else of a file.
+            document: request.document.clone().or_else(|| request.path.clone()),
+            newest,
+            n_bytes,
+            held: self.held.hold(n_bytes)?,
+        };
+        Ok(Run::begin(&self.model, accepted, move |model| request.prompt(model)))
     }
 
     /// Encodes a text or a conversation, as background work. Dropping the future ends it.
@@ -138,9 +135,4 @@ impl Assistant {
         })
         .await
     }
-}
-
-/// Names the prompts that replace one another in the engine's cache: those of one document, or else of one file.
-fn document(request: &Completion) -> Option<String> {
-    request.document.clone().or_else(|| request.path.clone())
 }

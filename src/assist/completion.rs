@@ -86,18 +86,21 @@ impl Completion {
         self.generation.check(limits)
     }
 
-    /// The bytes of all texts that the request holds.
+    /// About the bytes that the request takes. Many small parts count too, not only long texts.
     pub(crate) fn n_bytes(&self) -> usize {
         let of = |it: &Option<String>| it.as_ref().map_or(0, String::len);
         let surroundings = match &self.form {
             Form::Raw => 0,
             Form::AtCursor(at) => {
-                let context: usize = at.context.iter().map(|it| it.path.len() + it.text.len()).sum();
+                let context: usize = at
+                    .context
+                    .iter()
+                    .map(|it| size_of::<ContextFile>() + it.path.len() + it.text.len())
+                    .sum();
                 of(&at.suffix) + of(&at.language) + context
             }
         };
-        let stop: usize = self.generation.stop.iter().map(String::len).sum();
-        self.prefix.len() + of(&self.path) + of(&self.document) + surroundings + stop
+        self.prefix.len() + of(&self.path) + of(&self.document) + surroundings + self.generation.n_bytes()
     }
 
     /// Builds the prompt. Blocks for as long as encoding takes.

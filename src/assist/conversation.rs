@@ -31,10 +31,9 @@ impl Conversation {
         self.generation.check(limits)
     }
 
-    /// The bytes of all texts that the request holds.
+    /// About the bytes that the request takes.
     pub(crate) fn n_bytes(&self) -> usize {
-        let stop: usize = self.generation.stop.iter().map(String::len).sum();
-        request(&self.messages, &self.template_variables).n_bytes() + stop
+        request(&self.messages, &self.template_variables).n_bytes() + self.generation.n_bytes()
     }
 
     /// Renders and encodes the prompt. Blocks for as long as that takes.

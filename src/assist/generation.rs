@@ -56,6 +56,13 @@ impl Generation {
         }
     }
 
+    /// About the bytes that the lists in it take.
+    pub(crate) fn n_bytes(&self) -> usize {
+        let stop: usize = self.stop.iter().map(|it| size_of::<String>() + it.len()).sum();
+        let bias = self.sampling.logit_bias.as_ref().map_or(0, Vec::len);
+        stop + bias * size_of::<(TokenId, f32)>()
+    }
+
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
         within(Limited::MaxTokens, self.max_tokens.into(), 1, limits.max_tokens.into())?;
         within(Limited::TopLogprobs, self.top_logprobs.unwrap_or(0).into(), 0, limits.max_logprobs.into())?;

@@ -208,7 +208,7 @@ impl Run {
         }
     }
 
-    fn submit(&mut self, facts: &Facts, prompt: Prompt, supersedes: Option<Supersede>) {
+    fn submit(&mut self, facts: &Facts, prompt: Prompt, mut supersedes: Option<Supersede>) {
         let waited = self.arrived.elapsed();
         let Prompt { tokens, trimmed, params, end_tokens, rules, healing, text_start, line_end } = prompt;
         let stop = in_lf(std::mem::take(&mut self.generation.stop), line_end);
@@ -235,7 +235,7 @@ impl Run {
                 speculate: self.generation.speculate,
                 document: self.document.clone(),
                 // Only a request for one text continues another.
-                supersedes: supersedes.clone().filter(|_| choice == 0),
+                supersedes: supersedes.take(),
                 events: sender,
             }));
             let choice = choice as usize;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runabout_engine::EngineOptions;
-use runabout_engine::scripted::{Recording, ScriptedModel, bytes};
+use runabout_engine::scripted::{Gate, Recording, ScriptedModel, bytes};
 use runabout_text::{FimFormat, SamplingDefaults};
 use tokio::time::timeout;
 
@@ -77,6 +77,15 @@ async fn finish(mut run: Run) -> Result<(Vec<String>, Outcome), Error> {
     }
 }
 
+/// Lets the model take one step, the prompt's, which draws the first token; the next one waits.
+async fn one_step(gate: Gate) -> Gate {
+    let passed = tokio::task::spawn_blocking(move || {
+        gate.pass();
+        gate
+    });
+    passed.await.unwrap()
+}
+
 /// How many tokens a model was fed.
 fn n_fed(recording: &Recording) -> usize {
     recording.spans().iter().map(|it| it.tokens.len()).sum()
@@ -112,16 +121,11 @@ async fn a_cancelled_run_ends_with_the_text_so_far() {
     let assistant = assistant(model);
     let mut run = assistant.complete(raw("fn f", 1000)).unwrap();
     let first = tokio::spawn(async move { (run.next().await.unwrap().unwrap(), run) });
-    // The prompt's step draws the first token.
-    tokio::task::spawn_blocking(move || {
-        gate.pass();
-        drop(gate);
-    })
-    .await
-    .unwrap();
+    let gate = one_step(gate).await;
     let (update, mut run) = first.await.unwrap();
     let Update::Text { text: mut so_far, .. } = update else { panic!("not a text: {update:?}") };
     run.cancel();
+    drop(gate);
     let (texts, outcome) = finish(run).await.unwrap();
     so_far.push_str(&texts.concat());
     assert_eq!(outcome.finishes[0].reason, FinishReason::Cancelled);
@@ -130,12 +134,14 @@ async fn a_cancelled_run_ends_with_the_text_so_far() {
 
 #[tokio::test]
 async fn a_dropped_run_leaves_the_engine() {
-    let assistant = assistant(ScriptedModel::hashing());
+    let mut model = ScriptedModel::hashing();
+    let (recording, gate) = (model.recording(), model.gate());
+    let assistant = assistant(model);
     let mut run = assistant.complete(raw("fn f", 3000)).unwrap();
-    run.next().await.unwrap().unwrap();
-    drop(run);
-    let (_, outcome) = finish(assistant.complete(raw("other", 4)).unwrap()).await.unwrap();
-    assert_eq!(outcome.finishes[0].reason, FinishReason::Length);
+    let first = tokio::spawn(async move { (run.next().await, run) });
+    let gate = one_step(gate).await;
+    drop(first.await.unwrap());
+    drop(gate);
     let engine = assistant.model().engine();
     timeout(PATIENCE, async {
         while engine.status().n_running > 0 {
@@ -144,6 +150,7 @@ async fn a_dropped_run_leaves_the_engine() {
     })
     .await
     .expect("the dropped run's job ends");
+    assert!(n_fed(&recording) < 100, "it ends at once, not after its 3,000 tokens");
 }
 
 #[tokio::test]
@@ -192,11 +199,12 @@ async fn typing_what_was_suggested_computes_nothing() {
 #[tokio::test]
 async fn the_documents_of_two_clients_have_nothing_to_do_with_each_other() {
     let (assistant, _loading) = loading();
-    let mut one = assistant.complete(in_document("x")).unwrap();
+    let mut one = in_document("x");
+    one.generation.time_budget = Some(Duration::from_millis(300));
+    let one = assistant.complete(one).unwrap();
     let _another = assistant.for_another_client().complete(in_document("y")).unwrap();
-    one.cancel();
     let (_, outcome) = finish(one).await.unwrap();
-    assert_eq!(outcome.finishes[0].reason, FinishReason::Cancelled, "not superseded");
+    assert_eq!(outcome.finishes[0].reason, FinishReason::Budget, "not superseded, which it would be at once");
 }
 
 #[tokio::test]
@@ -210,6 +218,18 @@ async fn warming_computes_the_prompt_and_generates_nothing() {
     assert_eq!(n_fed(&recording), bytes("fn main").len());
     let (_, outcome) = finish(assistant.complete(raw("fn main", 1)).unwrap()).await.unwrap();
     assert_eq!(outcome.finishes[0].usage.cached_tokens, bytes("fn main").len() - 1);
+}
+
+#[tokio::test]
+async fn many_empty_parts_take_memory_too() {
+    let (loading, _sender) = loading();
+    let held = Arc::new(HeldTexts::new(40_000));
+    let assistant = Assistant::new(loading.model().clone(), held, Limits::default());
+    let mut request = raw("", 4);
+    let empty = ContextFile { path: String::new(), text: String::new() };
+    request.form = Form::AtCursor(AtCursor { context: vec![empty; 600], ..AtCursor::default() });
+    let _waiting = assistant.complete(request.clone()).unwrap();
+    assert!(matches!(assistant.complete(request), Err(Error::NoRoom { .. })));
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ impl Drop for PendingRequest {
     }
 }
 
-/// The positive integer that an id means, be it written as a float or as a string.
+/// The positive integer that an id means. It may be written as an integer, a float or a string.
 fn number(id: &RawValue) -> Option<u64> {
     /// Above this not every integer is an `f64`.
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;

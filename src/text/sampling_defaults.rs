@@ -39,7 +39,7 @@ impl SamplingDefaults {
                 }
             }
             Ok(Err(error)) => {
-                tracing::warn!(path = %path.display(), %error, "ignored unreadable sampling defaults")
+                tracing::warn!(path = %path.display(), %error, "ignored unreadable sampling defaults");
             }
             Err(_) => {}
         }

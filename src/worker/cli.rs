@@ -49,11 +49,11 @@ pub(crate) struct ModelArgs {
     /// Keep keys and values in few bits: less memory for each token of a text, and a little less exact
     #[arg(long, value_name = "8|4")]
     pub(crate) kv_bits: Option<KvBits>,
-    /// A smaller model of the same vocabulary that guesses what the model will say, for it to check several tokens at a
-    /// time. The text is the same; named like the model
+    /// A smaller model of the same vocabulary. It drafts tokens, which the model checks several at a time: faster, with the
+    /// same text. Named like the model
     #[arg(long, value_name = "MODEL")]
     pub(crate) draft_model: Option<String>,
-    /// How many tokens the draft model guesses at a time; as many as pay, be it none, if not given
+    /// How many tokens the draft model drafts at a time. If not given, the number follows the measured gain and may be 0
     #[arg(long, value_name = "N", requires = "draft_model", value_parser = draft_tokens())]
     pub(crate) num_draft_tokens: Option<u64>,
     /// Use only what is on this machine already

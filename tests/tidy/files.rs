@@ -8,7 +8,14 @@ use crate::workspace::File;
 const EMPTY_NAMES: [&str; 8] = ["mod", "util", "utils", "common", "helper", "helpers", "types", "misc"];
 
 /// Where people's and machines' own folders lie. What comes next makes it the path of one machine.
-const FOLDERS_OF_A_MACHINE: [&str; 5] = ["/home/", "/root/", "/Users/", "/work/", "C:\\Users\\"];
+/// Written in parts, so that this file holds no such path itself.
+const FOLDERS_OF_A_MACHINE: [[&str; 3]; 5] = [
+    ["/", "home", "/"],
+    ["/", "root", "/"],
+    ["/", "Users", "/"],
+    ["/", "work", "/"],
+    ["C:\\", "Users", "\\"],
+];
 
 /// Hosts that an address may name: public documentation and model hubs, and this machine.
 /// A package index is never named: pip, npm and cargo know which one their user wants.
@@ -66,9 +73,10 @@ pub(crate) fn badly_named(files: &[File]) -> Vec<String> {
 
 /// Places that name a folder which one machine or one person has.
 pub(crate) fn paths_of_a_machine(files: &[File]) -> Vec<String> {
+    let folders = FOLDERS_OF_A_MACHINE.map(|parts| parts.concat());
     let found = |line: &str| {
-        FOLDERS_OF_A_MACHINE.iter().any(|folder| {
-            line.match_indices(folder).any(|(at, _)| {
+        folders.iter().any(|folder| {
+            line.match_indices(folder.as_str()).any(|(at, _)| {
                 let before = line[..at].chars().next_back();
                 let after = line[at + folder.len()..].chars().next();
                 // Not in the middle of a longer path or address, and with something in it.
@@ -165,16 +173,23 @@ mod tests {
     // The examples are put together here, or this file would be at fault itself.
     #[test]
     fn a_path_of_a_machine_is_a_fault() {
-        for folder in FOLDERS_OF_A_MACHINE {
-            let text = format!("first\nlet path = \"{folder}{}\";\n", "ann");
+        for parts in FOLDERS_OF_A_MACHINE {
+            let text = format!("first\nlet path = \"{}ann\";\n", parts.concat());
             assert_eq!(paths_of_a_machine(&file("a.rs", &text)), ["a.rs:2: names a folder of one machine"]);
         }
     }
 
     #[test]
     fn a_path_in_a_longer_one_is_no_fault() {
-        for text in ["/srv/home/ann", "https://hub.example/work/item", "`/home/`", "/homes/ann"] {
-            assert!(paths_of_a_machine(&file("a.rs", text)).is_empty(), "{text}");
+        let (home, work) = (FOLDERS_OF_A_MACHINE[0].concat(), FOLDERS_OF_A_MACHINE[3].concat());
+        let texts = [
+            format!("/srv{home}ann"),
+            format!("https://hub.example{work}item"),
+            format!("`{home}`"),
+            "/homes/ann".to_owned(),
+        ];
+        for text in texts {
+            assert!(paths_of_a_machine(&file("a.rs", &text)).is_empty(), "{text}");
         }
     }
 

@@ -59,7 +59,7 @@ mod tests {
         DraftCosts::of_model(draft, 0.04)
     }
 
-    /// Generates `n_tokens`, of which `n_accepted` in four drafts are accepted; how many were drafted in vain, and tokens
+    /// Generates `n_tokens`, of which `n_accepted` in four drafts are accepted; how many drafts were rejected, and tokens
     /// per step.
     fn run(n_tokens: usize, n_accepted: usize, costs: &DraftCosts) -> (usize, f64) {
         let mut length = DraftLength::new(AcceptanceRate::estimated(0.7));
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn drafts_that_are_rejected_are_left_but_for_a_try_now_and_then() {
         let (n_vain, _) = run(2000, 0, &costing(0.4));
-        assert!((8..60).contains(&n_vain), "{n_vain} drafts in vain");
+        assert!((8..60).contains(&n_vain), "{n_vain} drafts rejected");
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! How much text a conversation holds, for limits on memory.
+//! How much memory a conversation takes, for limits on it. Many small parts count too, not only long texts.
 
 use serde_json::Value;
 
-use super::{ChatRequest, Content, Message};
+use super::{ChatRequest, Content, Message, ToolCall};
 
 impl ChatRequest<'_> {
-    /// The bytes of all texts: messages, tools and variables.
+    /// About the bytes that messages, tools and variables take.
     pub fn n_bytes(&self) -> usize {
         let messages: usize = self.messages.iter().map(of_message).sum();
         let tools: usize = self.tools.iter().map(of_value).sum();
@@ -19,28 +19,43 @@ fn of_message(message: &Message) -> usize {
     let content = match &message.content {
         None => 0,
         Some(Content::Text(text)) => text.len(),
-        Some(Content::Parts(parts)) => parts.iter().map(String::len).sum(),
+        Some(Content::Parts(parts)) => parts.iter().map(|it| size_of::<String>() + it.len()).sum(),
     };
-    let calls: usize =
-        message.tool_calls.iter().map(|it| of(&it.id) + it.name.len() + of_value(&it.arguments)).sum();
-    message.role.len()
-        + content
-        + of(&message.reasoning)
-        + calls
-        + of(&message.tool_call_id)
-        + of(&message.name)
+    let of_call =
+        |it: &ToolCall| size_of::<ToolCall>() + of(&it.id) + it.name.len() + of_value(&it.arguments);
+    let calls: usize = message.tool_calls.iter().map(of_call).sum();
+    let texts =
+        message.role.len() + content + of(&message.reasoning) + of(&message.tool_call_id) + of(&message.name);
+    size_of::<Message>() + texts + calls
 }
 
-/// About what the value takes as JSON. Values are as deep as the JSON reader allows, which is not deep.
+/// Recurses as deep as the value, which the JSON reader bounds.
 fn of_value(value: &Value) -> usize {
-    /// A number, a boolean or null, and what separates values.
-    const SMALL: usize = 8;
-    match value {
-        Value::String(text) => text.len() + SMALL,
-        Value::Array(values) => SMALL + values.iter().map(of_value).sum::<usize>(),
+    let inside = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(of_value).sum(),
         Value::Object(members) => {
-            SMALL + members.iter().map(|(name, it)| name.len() + of_value(it)).sum::<usize>()
+            members.iter().map(|(name, it)| size_of::<String>() + name.len() + of_value(it)).sum()
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => SMALL,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inside
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    #[test]
+    fn what_is_empty_takes_memory_too() {
+        let messages = vec![Message::user(""); 1000];
+        let tools = [json!([null, null, {"a": 1}])];
+        let kwargs = Map::new();
+        let request =
+            ChatRequest { messages: &messages, tools: &tools, kwargs: &kwargs, add_generation_prompt: true };
+        let n_bytes = request.n_bytes();
+        assert!(n_bytes >= 1000 * size_of::<Message>() + 5 * size_of::<Value>(), "{n_bytes}");
     }
 }

@@ -90,7 +90,7 @@ fn register<M: Answer>(module: &mut RpcModule<Client>) {
 fn notifications(client: &Client) -> Notifications {
     let client = client.clone();
     Notifications::new()
-        .on(notifications::Cancel::NAME, |params, connection| cancel::cancel_unanswered(params, connection))
+        .on(notifications::Cancel::NAME, cancel::cancel_unanswered)
         .on(notifications::Exit::NAME, move |_, connection| client.exit(connection))
 }
 

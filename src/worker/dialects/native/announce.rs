@@ -88,7 +88,7 @@ async fn warn_of_memory(client: &Client, connection: &Handle) {
             let _ = connection.try_notify(StatusChanged::NAME, &params);
         }
     }
-    pending().await
+    pending::<()>().await;
 }
 
 fn loading(progress: LoadProgress) -> ProgressParams {

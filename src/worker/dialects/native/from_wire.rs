@@ -22,24 +22,20 @@ pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
         CompletionMode::Line => Some(Goal::Line),
         CompletionMode::Block => Some(Goal::Block),
     };
-    let form = match goal {
-        Some(goal) => Form::AtCursor(AtCursor {
+    let form = if let Some(goal) = goal {
+        let context = params.context.into_iter().map(|it| ContextFile { path: it.path, text: it.text });
+        Form::AtCursor(AtCursor {
             suffix: params.suffix,
             language: params.language,
-            context: params
-                .context
-                .into_iter()
-                .map(|it| ContextFile { path: it.path, text: it.text })
-                .collect(),
+            context: context.collect(),
             goal,
             rules_off: params.rules.off.into_iter().map(rule).collect(),
             healing: params.healing,
-        }),
-        None => {
-            only_at_cursor("suffix", params.suffix.is_some())?;
-            only_at_cursor("context", !params.context.is_empty())?;
-            Form::Raw
-        }
+        })
+    } else {
+        only_at_cursor("suffix", params.suffix.is_some())?;
+        only_at_cursor("context", !params.context.is_empty())?;
+        Form::Raw
     };
     Ok(Completion {
         prefix: params.prefix,
