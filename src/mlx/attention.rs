@@ -9,30 +9,17 @@ use mlx_rs::ops::indexing::TryIndexOp;
 use mlx_rs::{Array, Dtype, error::Result, fast, ops};
 
 use crate::LoadError;
-use crate::cache::{ArrayCache, KvCache};
+use crate::array_cache::ArrayCache;
+use crate::cache::KvCache;
 use crate::cpu_kernels::PackedAttention;
-use crate::decoder::{DecoderConfig, SpanRows};
-use crate::fused::RmsNorm;
+use crate::decoder_config::DecoderConfig;
+use crate::heads::Heads;
 use crate::linear::Linear;
+use crate::norm::RmsNorm;
 use crate::quantized_kv::KvQuantization;
 use crate::rope::Rope;
+use crate::spans::SpanRows;
 use crate::weights::Weights;
-
-/// Query heads, and the key-value heads that groups of them share.
-#[derive(Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "the words that every model's code has")]
-pub(crate) struct Heads {
-    pub(crate) n_heads: i32,
-    pub(crate) n_kv_heads: i32,
-    pub(crate) head_dim: i32,
-}
-
-impl Heads {
-    /// What scores are multiplied by.
-    pub(crate) fn scale(self) -> f32 {
-        (self.head_dim as f32).powf(-0.5)
-    }
-}
 
 /// From the layer's input to what `o_proj` takes.
 pub(crate) enum Attention {
@@ -62,9 +49,9 @@ impl Attention {
         let n_q = heads.n_heads * heads.head_dim;
         let n_kv = heads.n_kv_heads * heads.head_dim;
         let bias = config.qkv_bias;
-        let q_proj = Linear::load(weights, &format!("{name}.q_proj"), n_q, n_in, bias)?;
-        let k_proj = Linear::load(weights, &format!("{name}.k_proj"), n_kv, n_in, bias)?;
-        let v_proj = Linear::load(weights, &format!("{name}.v_proj"), n_kv, n_in, bias)?;
+        let q_proj = weights.linear(&format!("{name}.q_proj"), n_q, n_in, bias)?;
+        let k_proj = weights.linear(&format!("{name}.k_proj"), n_kv, n_in, bias)?;
+        let v_proj = weights.linear(&format!("{name}.v_proj"), n_kv, n_in, bias)?;
         if let Some(kernels) = weights.kernels()
             && let Some(packed) =
                 kernels.attention(&norm, [&q_proj, &k_proj, &v_proj], heads, weights.kv_bits())?

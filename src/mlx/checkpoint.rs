@@ -1,7 +1,9 @@
 //! What the files of weights hold, by their headers: names, types and shapes.
 //!
-//! Nothing of the weights is read here. [`Checkpoint::check`] compares all of it with what config.json says, before
-//! anything is allocated by a number of either.
+//! The weights themselves are not read. [`check`] compares the headers with config.json before any number from either
+//! decides how much is allocated.
+
+mod check;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -14,15 +16,11 @@ use serde::Deserialize;
 
 use crate::LoadError;
 use crate::config::ModelConfig;
-use crate::decoder::{DecoderConfig, Part};
-use crate::foreign;
-use crate::linear::Grouping;
+
+pub(crate) use check::check;
 
 /// safetensors' own limit for a header.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
-
-/// Types that weights are used in as they are.
-const FLOATS: &str = "F32, F16 or BF16";
 
 /// The weights that there are.
 pub(crate) struct Checkpoint {
@@ -74,62 +72,6 @@ impl Checkpoint {
             None => Ok(!has_head),
         }
     }
-
-    /// Whether every part of the model is there, in the shape that config.json gives it, and in a type that we know; and
-    /// whether there is none that config.json has no place for.
-    pub(crate) fn check(&self, file: &ModelConfig, config: &DecoderConfig) -> Result<(), LoadError> {
-        for part in config.parts() {
-            match part {
-                Part::Norm { name, n } => self.check_floats(&format!("{name}.weight"), &[n])?,
-                Part::Matrix { name, n_out, n_in, has_bias } => {
-                    self.check_matrix(file, &name, n_out, n_in)?;
-                    let bias = format!("{name}.bias");
-                    if has_bias {
-                        self.check_floats(&bias, &[n_out])?;
-                    } else if self.tensors.contains_key(&bias) {
-                        return Err(LoadError::UnexpectedWeight { name: bias });
-                    }
-                }
-            }
-        }
-        let beyond = format!("model.layers.{}.input_layernorm.weight", config.num_hidden_layers);
-        if self.tensors.contains_key(&beyond) {
-            return Err(LoadError::UnexpectedWeight { name: beyond });
-        }
-        Ok(())
-    }
-
-    fn check_floats(&self, name: &str, shape: &[i32]) -> Result<(), LoadError> {
-        let Some(tensor) = self.tensors.get(name) else { return Err(self.missing(name)) };
-        if !is_float(tensor.dtype) {
-            return Err(tensor.wrong_type(name, FLOATS));
-        }
-        tensor.check_shape(name, shape)
-    }
-
-    fn check_matrix(&self, file: &ModelConfig, name: &str, n_out: i32, n_in: i32) -> Result<(), LoadError> {
-        let weight_name = format!("{name}.weight");
-        let weight = self.tensors.get(&weight_name);
-        let scales = self.tensors.get(&format!("{name}.scales"));
-        match (weight, scales) {
-            (Some(weight), None) if is_float(weight.dtype) => {
-                weight.check_shape(&weight_name, &[n_out, n_in])
-            }
-            (Some(weight), Some(scales)) if weight.dtype == Dtype::U32 && is_float(scales.dtype) => {
-                Grouping::of(&weight_name, [n_out, n_in], &weight.shape, &scales.shape)?;
-                self.check_floats(&format!("{name}.biases"), &scales.shape)
-            }
-            _ => Err(match (foreign::format(file, self, name), weight) {
-                (Some((format, name)), _) => LoadError::ForeignQuantization { format, name },
-                (None, Some(weight)) => weight.wrong_type(&weight_name, FLOATS),
-                (None, None) => self.missing(&weight_name),
-            }),
-        }
-    }
-
-    fn missing(&self, name: &str) -> LoadError {
-        LoadError::MissingWeight { name: name.to_owned(), folder: self.folder.clone() }
-    }
 }
 
 impl Tensor {
@@ -147,10 +89,6 @@ impl Tensor {
     fn wrong_type(&self, name: &str, expected: &'static str) -> LoadError {
         LoadError::WrongType { name: name.to_owned(), expected, got: format!("{:?}", self.dtype) }
     }
-}
-
-fn is_float(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
 }
 
 /// The file's size. Its header must be sound, and the file as long as the header says.

@@ -4,32 +4,13 @@
 //! of the CPU kernels over a packed copy of its weights. Both take and give the same arrays, so the decoder is
 //! written once, and a step may even have the one while its neighbour has the other.
 
-use mlx_rs::{Array, error::Result, fast, ops};
+use mlx_rs::{Array, error::Result, ops};
 
 use crate::LoadError;
 use crate::cpu_kernels::{Joined, Packed, PackedLinear};
 use crate::linear::{Linear, Matrix};
+use crate::norm::RmsNorm;
 use crate::weights::Weights;
-
-pub(crate) struct RmsNorm {
-    pub(crate) weight: Array, // [n]
-    pub(crate) eps: f32,
-}
-
-impl RmsNorm {
-    pub(crate) fn load(
-        weights: &mut Weights,
-        name: &str,
-        n: i32,
-        eps: f32,
-    ) -> std::result::Result<Self, LoadError> {
-        Ok(Self { weight: weights.take(&format!("{name}.weight"), &[n])?, eps })
-    }
-
-    pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
-        fast::rms_norm(x, Some(&self.weight), self.eps)
-    }
-}
 
 /// `residual + linear(x)`.
 pub(crate) enum ResidualLinear {

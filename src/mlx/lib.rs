@@ -8,6 +8,7 @@
 //! are slow on a Linux CPU; there [`cpu_kernels`] take their place.
 
 mod ahead;
+mod array_cache;
 mod attention;
 #[cfg(test)]
 mod bad_folders;
@@ -20,24 +21,28 @@ mod cpu_kernels;
 #[path = "no_cpu_kernels.rs"]
 mod cpu_kernels;
 mod decoder;
+mod decoder_config;
 mod device;
 mod error;
 mod foreign;
 mod fused;
+mod heads;
 #[cfg(cpu_kernels)]
 mod kernel_op;
 mod linear;
 mod llama;
 mod model;
+mod norm;
+mod options;
 mod quantized_kv;
 mod qwen2;
 mod rope;
 mod sampler;
+mod spans;
 #[cfg(test)]
 mod testing;
 mod weights;
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use checkpoint::Checkpoint;
@@ -47,32 +52,11 @@ use device::Compute;
 pub use device::DeviceChoice;
 pub use error::LoadError;
 pub use model::MlxModel;
+pub use options::LoadOptions;
+use options::Place;
 pub use quantized_kv::KvBits;
 pub use runabout_kernels::Precision;
 use weights::Weights;
-
-/// How a model is loaded.
-#[derive(Clone, Debug, Default)]
-pub struct LoadOptions {
-    pub device: DeviceChoice,
-    /// Threads that compute on a CPU; `None` is one per physical core.
-    pub threads: Option<NonZeroUsize>,
-    /// What the CPU kernels compute products with quantized weights in; `None` is the fastest that changes no greedy
-    /// text of the models in the tests. Where MLX itself computes, it cannot be chosen.
-    pub precision: Option<Precision>,
-    /// Bits of keys and values, which take less memory for less exactness; `None` leaves them as they are computed, or in
-    /// float16 with the CPU kernels.
-    pub kv_bits: Option<KvBits>,
-}
-
-/// Where a model is, and how it computes there.
-#[derive(Clone)]
-pub(crate) struct Place {
-    pub(crate) compute: Compute,
-    /// What computes in MLX's place, if anything does.
-    pub(crate) kernels: Option<Kernels>,
-    pub(crate) kv_bits: Option<KvBits>,
-}
 
 /// Loads the model in `folder`. `progress` is told bytes of weights read so far and in all.
 ///
@@ -119,7 +103,7 @@ fn load_with(folder: &Path, place: Place, progress: &mut dyn FnMut(u64, u64)) ->
     let config = resolve(&file, &checkpoint)?;
     // Before anything is allocated by a number of these files.
     config.check(&file)?;
-    checkpoint.check(&file, &config)?;
+    checkpoint::check(&checkpoint, &file, &config)?;
     let mut weights = Weights::open(checkpoint, place.clone(), progress)?;
     let decoder = Decoder::load(&mut weights, config)?;
     MlxModel::new(file.model_type, decoder, weights, place)

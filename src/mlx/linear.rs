@@ -6,7 +6,6 @@
 use mlx_rs::{Array, Dtype, error::Result, ops};
 
 use crate::LoadError;
-use crate::weights::Weights;
 
 /// A matrix `[n_out, n_in]`. Clones share it.
 #[derive(Clone)]
@@ -70,26 +69,6 @@ impl Grouping {
 }
 
 impl Matrix {
-    pub(crate) fn load(
-        weights: &mut Weights,
-        name: &str,
-        n_out: i32,
-        n_in: i32,
-    ) -> std::result::Result<Self, LoadError> {
-        let weight_name = format!("{name}.weight");
-        let scales_name = format!("{name}.scales");
-        if !weights.contains(&scales_name) {
-            return Ok(Self::Plain { weight: weights.take(&weight_name, &[n_out, n_in])? });
-        }
-        let weight = weights.take_any(&weight_name)?;
-        let scales = weights.take_any(&scales_name)?;
-        let grouping = Grouping::of(&weight_name, [n_out, n_in], weight.shape(), scales.shape())?;
-        let Grouping { group_size, bits } = grouping;
-        let biases = weights.take(&format!("{name}.biases"), scales.shape())?;
-        weights.count_quantized(bits, u64::from(n_out.unsigned_abs()) * u64::from(n_in.unsigned_abs()));
-        Ok(Self::Quantized { weight, scales, biases, group_size, bits })
-    }
-
     /// `x @ weight.T`.
     pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
         match self {
@@ -130,18 +109,6 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    pub(crate) fn load(
-        weights: &mut Weights,
-        name: &str,
-        n_out: i32,
-        n_in: i32,
-        has_bias: bool,
-    ) -> std::result::Result<Self, LoadError> {
-        let matrix = Matrix::load(weights, name, n_out, n_in)?;
-        let bias = has_bias.then(|| weights.take(&format!("{name}.bias"), &[n_out])).transpose()?;
-        Ok(Self { matrix, bias })
-    }
-
     pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
         let y = self.matrix.forward(x)?;
         match &self.bias {

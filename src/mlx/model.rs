@@ -14,13 +14,16 @@ use runabout_engine::model::{
 };
 
 use crate::ahead::Ahead;
-use crate::cache::{KvCache, STEP_TOKENS};
+use crate::array_cache::STEP_TOKENS;
+use crate::cache::KvCache;
 use crate::cpu_kernels::Kernels;
-use crate::decoder::{Decoder, SpanRows};
+use crate::decoder::Decoder;
 use crate::error::{not_a_slice, said};
+use crate::options::Place;
 use crate::sampler::{self, PendingToken};
+use crate::spans::SpanRows;
 use crate::weights::Weights;
-use crate::{LoadError, Place, device};
+use crate::{LoadError, device};
 
 /// Freed buffers go back to the allocator this often while tokens are generated, as in mlx_lm.
 const STEPS_PER_CLEAR: u32 = 256;

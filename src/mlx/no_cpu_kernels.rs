@@ -2,6 +2,9 @@
 //!
 //! So the rest of the crate is written once, and the compiler drops the branches that can not be taken.
 
+#[path = "no_cpu_kernels/in_place_cache.rs"]
+mod in_place_cache;
+
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
@@ -9,13 +12,15 @@ use mlx_rs::Array;
 use mlx_rs::error::Result;
 
 use crate::LoadError;
-use crate::attention::Heads;
 use crate::cache::KvCache;
-use crate::decoder::SpanRows;
-use crate::fused::RmsNorm;
+use crate::heads::Heads;
 use crate::linear::{Linear, Matrix};
+use crate::norm::RmsNorm;
 use crate::quantized_kv::KvBits;
 use crate::rope::Rope;
+use crate::spans::SpanRows;
+
+pub(crate) use in_place_cache::InPlaceCache;
 
 #[derive(Clone)]
 pub(crate) enum Kernels {}
@@ -36,8 +41,6 @@ pub(crate) enum PackedAttention {}
 pub(crate) type LayerParts<'a> = (&'a PackedAttention, [&'a PackedLinear; 3]);
 
 pub(crate) enum PackedLayers {}
-
-pub(crate) enum InPlaceCache {}
 
 impl Kernels {
     #[expect(clippy::unnecessary_wraps, reason = "where there are kernels, it can fail")]
@@ -138,40 +141,6 @@ impl Packed {
 
 impl PackedLinear {
     pub(crate) fn forward(&self, _: &Array, _: Option<&Array>) -> Result<Array> {
-        match *self {}
-    }
-}
-
-impl InPlaceCache {
-    pub(crate) fn n_bytes(&self) -> u64 {
-        match *self {}
-    }
-
-    pub(crate) fn truncate(&mut self, _: usize) {
-        match *self {}
-    }
-
-    pub(crate) fn n_room(&self) -> usize {
-        match *self {}
-    }
-
-    pub(crate) fn fit(&mut self) -> Result<()> {
-        match *self {}
-    }
-
-    pub(crate) fn n_tokens(&self) -> usize {
-        match *self {}
-    }
-
-    pub(crate) fn copy_prefix(&self, _: usize) -> Result<Self> {
-        match *self {}
-    }
-
-    pub(crate) fn written(&self) -> Option<&Array> {
-        match *self {}
-    }
-
-    pub(crate) fn settle(&mut self) {
         match *self {}
     }
 }

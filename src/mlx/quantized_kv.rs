@@ -9,8 +9,8 @@ use std::str::FromStr;
 use mlx_rs::error::Result;
 use mlx_rs::{Array, Dtype, ops};
 
-use crate::attention::Heads;
-use crate::cache::ArrayCache;
+use crate::array_cache::ArrayCache;
+use crate::heads::Heads;
 
 /// Bits of each key and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::LoadError;
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
-use crate::decoder::DecoderConfig;
+use crate::decoder_config::DecoderConfig;
 use crate::rope::RopeConfig;
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Weights by checkpoint name, out of one safetensors file or several with an index.
 //!
-//! What there is was compared with config.json before ([`Checkpoint::check`]). A weight is read when it is taken: one
+//! What there is was compared with config.json before ([`checkpoint::check`](crate::checkpoint::check)). A weight is read when it is taken: one
 //! that is packed for the CPU kernels and dropped leaves room for the next.
 
 use std::collections::HashMap;
@@ -8,12 +8,15 @@ use std::path::PathBuf;
 
 use mlx_rs::{Array, Dtype};
 
+use crate::LoadError;
 use crate::checkpoint::Checkpoint;
 use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
 use crate::error::{said, said_of_file};
+use crate::linear::{Grouping, Linear, Matrix};
+use crate::norm::RmsNorm;
+use crate::options::Place;
 use crate::quantized_kv::KvBits;
-use crate::{LoadError, Place};
 
 pub(crate) struct Weights<'a> {
     /// Not read yet; each with its file's place in `shards`.
@@ -75,12 +78,43 @@ impl<'a> Weights<'a> {
         self.n_weights_by_bits.iter().max_by_key(|(bits, n)| (**n, **bits)).map(|(bits, _)| *bits)
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.arrays.contains_key(name)
+    /// Takes out a linear layer's matrix `[n_out, n_in]`, and its bias if it has one.
+    pub(crate) fn linear(
+        &mut self,
+        name: &str,
+        n_out: i32,
+        n_in: i32,
+        has_bias: bool,
+    ) -> Result<Linear, LoadError> {
+        let matrix = self.matrix(name, n_out, n_in)?;
+        let bias = has_bias.then(|| self.take(&format!("{name}.bias"), &[n_out])).transpose()?;
+        Ok(Linear { matrix, bias })
+    }
+
+    /// Takes out a matrix `[n_out, n_in]`, quantized if there are scales for it.
+    pub(crate) fn matrix(&mut self, name: &str, n_out: i32, n_in: i32) -> Result<Matrix, LoadError> {
+        let weight_name = format!("{name}.weight");
+        let scales_name = format!("{name}.scales");
+        if !self.arrays.contains_key(&scales_name) {
+            return Ok(Matrix::Plain { weight: self.take(&weight_name, &[n_out, n_in])? });
+        }
+        let weight = self.take_any(&weight_name)?;
+        let scales = self.take_any(&scales_name)?;
+        let grouping = Grouping::of(&weight_name, [n_out, n_in], weight.shape(), scales.shape())?;
+        let Grouping { group_size, bits } = grouping;
+        let biases = self.take(&format!("{name}.biases"), scales.shape())?;
+        let n_weights = u64::from(n_out.unsigned_abs()) * u64::from(n_in.unsigned_abs());
+        *self.n_weights_by_bits.entry(bits).or_default() += n_weights;
+        Ok(Matrix::Quantized { weight, scales, biases, group_size, bits })
+    }
+
+    /// Takes out a norm over rows of `n`.
+    pub(crate) fn norm(&mut self, name: &str, n: i32, eps: f32) -> Result<RmsNorm, LoadError> {
+        Ok(RmsNorm { weight: self.take(&format!("{name}.weight"), &[n])?, eps })
     }
 
     /// Takes a weight out, of just this shape.
-    pub(crate) fn take(&mut self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
+    fn take(&mut self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
         let array = self.take_any(name)?;
         if array.shape() == shape {
             return Ok(array);
@@ -93,7 +127,7 @@ impl<'a> Weights<'a> {
     }
 
     /// Takes a weight out, whatever its shape, and reads it.
-    pub(crate) fn take_any(&mut self, name: &str) -> Result<Array, LoadError> {
+    fn take_any(&mut self, name: &str) -> Result<Array, LoadError> {
         let (array, shard_idx) = self
             .arrays
             .remove(name)
@@ -105,10 +139,6 @@ impl<'a> Weights<'a> {
         self.n_bytes += array.nbytes() as u64;
         (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
         Ok(array)
-    }
-
-    pub(crate) fn count_quantized(&mut self, bits: i32, n_weights: u64) {
-        *self.n_weights_by_bits.entry(bits).or_default() += n_weights;
     }
 }
 

@@ -10,10 +10,11 @@ use mlx_rs::error::Result;
 use mlx_rs::ops::indexing::TryIndexOp;
 use runabout_kernels::{Epilogue, RopePairs, RopeTable};
 
-use super::{PackedAttention, PackedLinear, SpanCache, n_positions, to_i32, to_usize};
-use crate::decoder::SpanRows;
+use super::attention::{PackedAttention, SpanCache, n_positions};
+use super::packed::{PackedLinear, to_i32, to_usize};
 use crate::kernel_op::{OpError, kernel_op};
 use crate::rope::Rope;
+use crate::spans::SpanRows;
 
 /// Floats of a cache line.
 const LINE_FLOATS: usize = 16;
@@ -72,7 +73,7 @@ impl PackedLayers {
             Ok(())
         })?;
         for cache in spans.iter_mut().flat_map(|it| it.caches.iter_mut()) {
-            cache.in_place_mut().written = Some(output.clone());
+            cache.in_place_mut().written_by(output.clone());
         }
         output.try_index((..to_i32(n_rows), ..))
     }
