@@ -7,6 +7,7 @@
 pub(crate) mod whole;
 
 use crate::memory::with_scratch;
+use crate::norm::{copy_row, inverse_rms};
 use crate::packed::{CHUNK, SendPtr};
 use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, Norm};
@@ -116,57 +117,6 @@ impl Kernel for Fill<'_> {
         }
         // SAFETY: the panel's sums are its own.
         unsafe { sum_chunks(simd, to, width, panels.n_cols / CHUNK, panels.sums(panel).cast_mut()) };
-    }
-}
-
-/// One over the root mean square of `row`; harmless for an empty one.
-#[inline(always)]
-pub(crate) fn inverse_rms<S: Simd>(simd: S, row: &[f32], eps: f32) -> f32 {
-    let mut squares = [simd.zero(); 4];
-    let steps = row.chunks_exact(4 * LANES);
-    let rest = steps.remainder();
-    for step in steps {
-        for (square, vector) in squares.iter_mut().zip(step.chunks_exact(LANES)) {
-            // SAFETY: sixteen values.
-            let v = unsafe { simd.load(vector.as_ptr()) };
-            *square = simd.mul_add(v, v, *square);
-        }
-    }
-    for (square, vector) in squares.iter_mut().zip(rest.chunks(LANES)) {
-        // SAFETY: as many values as the chunk has.
-        let v = unsafe { simd.load_first(vector.as_ptr(), vector.len()) };
-        *square = simd.mul_add(v, v, *square);
-    }
-    let squares = simd.add(simd.add(squares[0], squares[1]), simd.add(squares[2], squares[3]));
-    let sum = simd.reduce_add(squares);
-    1.0 / (sum / row.len().max(1) as f32 + eps).sqrt()
-}
-
-/// `row * inverse * weight` to `to`, contiguously.
-///
-/// # Safety
-/// `weight` is as long as `row`; as many values at `to` are writable.
-#[inline(always)]
-pub(crate) unsafe fn copy_row<S: Simd>(
-    simd: S,
-    row: &[f32],
-    weight: Option<&[f32]>,
-    inverse: f32,
-    to: *mut f32,
-) {
-    let factor = simd.splat(inverse);
-    let mut at = 0;
-    while at < row.len() {
-        let n = (row.len() - at).min(LANES);
-        // SAFETY: `n` values are left in each.
-        unsafe {
-            let mut v = simd.load_first(row.as_ptr().add(at), n);
-            if let Some(weight) = weight {
-                v = simd.mul(simd.mul(v, factor), simd.load_first(weight.as_ptr().add(at), n));
-            }
-            simd.store_first(to.add(at), v, n);
-        }
-        at += n;
     }
 }
 

@@ -11,57 +11,31 @@ mod append;
 mod cache;
 mod layout;
 mod part;
+mod shape;
 mod shift;
 mod softmax;
+mod step;
 #[cfg(test)]
 mod tests;
 mod tile;
 
-pub use cache::{KvCache, KvShape, KvType};
-pub use shift::{Turn, append_shifted};
-use std::ops::Range;
-
 use half::f16;
+
 use layout::{Codes, Layout, Plain};
 use softmax::Softmax;
+use step::{Plan, Step};
 use tile::Tile;
+
+pub use cache::KvCache;
+pub use shape::{KvShape, KvType};
+pub use shift::{Turn, append_shifted};
+pub use step::{Attention, Window};
 
 use crate::error::{expect_len, product};
 use crate::memory::with_scratch;
 use crate::packed::SendPtr;
 use crate::simd::{Kernel, LANES, Simd};
-use crate::{Cpu, KernelError, Norm, Rope};
-
-/// Blocks of sixteen keys in a part. More would leave threads without work in decode.
-const PART: usize = 8;
-/// Jobs per thread that even out the threads.
-const JOBS_PER_THREAD: usize = 3;
-
-/// Attention of new tokens, which follow those in the cache.
-#[derive(Clone, Copy, Debug)]
-pub struct Attention<'a> {
-    /// For each token its query heads, then key heads, then value heads, of `head_dim` each.
-    pub qkv: &'a [f32],
-    /// Query heads, a multiple of the cache's heads.
-    pub n_heads: usize,
-    /// What the scores are multiplied by, usually one over the root of `head_dim`.
-    pub scale: f32,
-    /// Applied to each query and key head before the rotation.
-    pub q_norm: Option<Norm<'a>>,
-    pub k_norm: Option<Norm<'a>>,
-    pub rope: Option<Rope<'a>>,
-    /// `None`: every token sees all before it.
-    pub window: Option<Window>,
-    /// For each query head a logit that takes part in the softmax and contributes nothing.
-    pub sinks: Option<&'a [f32]>,
-}
-
-/// The keys that a token sees: the last `size`, itself included, and the first `n_kept` of the sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    pub size: usize,
-    pub n_kept: usize,
-}
+use crate::{Cpu, KernelError};
 
 /// Appends the new tokens to `cache` and writes their outputs, `[n_tokens, n_heads, head_dim]`, to `out`.
 pub fn attend(
@@ -112,178 +86,51 @@ pub fn attend(
             out: SendPtr(out.as_mut_ptr()),
         };
         match kv_type {
-            KvType::F16 => step.run::<Plain<f16>>(cpu),
-            KvType::F32 => step.run::<Plain<f32>>(cpu),
-            KvType::Bits8 => step.run::<Codes<8>>(cpu),
-            KvType::Bits4 => step.run::<Codes<4>>(cpu),
+            KvType::F16 => run::<Plain<f16>>(cpu, step),
+            KvType::F32 => run::<Plain<f32>>(cpu, step),
+            KvType::Bits8 => run::<Codes<8>>(cpu, step),
+            KvType::Bits4 => run::<Codes<4>>(cpu, step),
         }
     });
     cache.set_len(first_position + n_tokens);
     Ok(())
 }
 
-/// A call that has been checked, with everything it works on.
-#[derive(Clone, Copy)]
-struct Step<'a> {
-    attention: &'a Attention<'a>,
-    shape: KvShape,
-    n_tokens: usize,
-    first_position: usize,
-    /// Rotated and scaled, `[n_tokens, n_heads, head_dim]`.
-    queries: SendPtr<f32>,
-    keys: SendPtr<u8>,
-    values: SendPtr<u8>,
-    out: SendPtr<f32>,
-}
-
-/// How the work is divided: tiles of query rows for each key-value head, and parts of their keys.
-#[derive(Clone, Copy)]
-struct Plan {
-    /// Query rows of one key-value head: its heads of the first token, of the second, and so on.
-    n_rows: usize,
-    rows_per_tile: usize,
-    n_tiles: usize,
-    /// One if the parts are shared out.
-    tiles_per_job: usize,
-    /// Of any tile at most.
-    n_parts: usize,
-    /// As many as there are, unless they are shared out.
-    parts_per_job: usize,
-}
-
-/// The parts of the keys that some rows see: `0..n_kept`, then from `first` on.
-#[derive(Clone, Copy)]
-struct Parts {
-    n_kept: usize,
-    first: usize,
-    n: usize,
-}
-
-impl Parts {
-    const KEYS: usize = PART * LANES;
-
-    /// Of rows whose first and last tokens are at the given positions.
-    #[inline(always)]
-    fn of(window: Option<Window>, first_position: usize, last_position: usize) -> Parts {
-        let end = last_position / Parts::KEYS + 1;
-        let Some(Window { size, n_kept }) = window else { return Parts { n_kept: 0, first: 0, n: end } };
-        let first = (first_position + 1).saturating_sub(size) / Parts::KEYS;
-        let n_kept = n_kept.div_ceil(Parts::KEYS).min(first);
-        Parts { n_kept, first, n: n_kept + end - first }
+/// Runs both stages of a call, with the cache read as `L`.
+fn run<L: Layout>(cpu: &Cpu, step: Step) {
+    append::append::<L>(cpu, step);
+    let plan = step.plan(cpu);
+    let n_units = plan.n_tiles.div_ceil(plan.tiles_per_job) * step.shape.n_heads;
+    let n_jobs = n_units * plan.n_splits();
+    if plan.n_splits() == 1 {
+        // The last tiles have the most keys: begun first, they leave no thread alone at the end.
+        cpu.pool().for_each(n_jobs, |job| tile::attend::<L>(cpu, step, plan, n_jobs - 1 - job));
+        return;
     }
-
-    /// The number of part `i` in the sequence.
-    #[inline(always)]
-    fn at(self, i: usize) -> usize {
-        if i < self.n_kept { i } else { i - self.n_kept + self.first }
-    }
-}
-
-impl Plan {
-    /// Jobs that share the parts of a tile.
-    fn n_splits(self) -> usize {
-        self.n_parts.div_ceil(self.parts_per_job)
-    }
-}
-
-impl Step<'_> {
-    fn run<L: Layout>(self, cpu: &Cpu) {
-        append::append::<L>(cpu, self);
-        let plan = self.plan(cpu);
-        let n_units = plan.n_tiles.div_ceil(plan.tiles_per_job) * self.shape.n_heads;
-        let n_jobs = n_units * plan.n_splits();
-        if plan.n_splits() == 1 {
-            // The last tiles have the most keys: begun first, they leave no thread alone at the end.
-            cpu.pool().for_each(n_jobs, |job| tile::attend::<L>(cpu, self, plan, n_jobs - 1 - job));
-            return;
-        }
-        let per_part = plan.rows_per_tile * self.shape.padded_dim();
-        let mut states = vec![Softmax::EMPTY; n_units * plan.n_parts];
-        with_scratch(n_units * plan.n_parts * per_part, |sums| {
-            let (all_sums, all_states) = (SendPtr(sums.as_mut_ptr()), SendPtr(states.as_mut_ptr()));
-            cpu.pool().for_each(n_jobs, |job| {
-                let (unit, split) = (job / plan.n_splits(), job % plan.n_splits());
-                let first = split * plan.parts_per_job;
-                let parts = first..(first + plan.parts_per_job).min(plan.n_parts);
-                let at = unit * plan.n_parts + first;
-                // SAFETY: the parts of different jobs do not overlap.
-                let (sums, states) = unsafe {
-                    (
-                        std::slice::from_raw_parts_mut(
-                            all_sums.get().add(at * per_part),
-                            parts.len() * per_part,
-                        ),
-                        std::slice::from_raw_parts_mut(all_states.get().add(at), parts.len()),
-                    )
-                };
-                tile::attend_parts::<L>(cpu, self, plan, unit, parts, sums, states);
-            });
-            for (unit, (sums, states)) in sums
-                .chunks_exact_mut(plan.n_parts * per_part)
-                .zip(states.chunks_exact(plan.n_parts))
-                .enumerate()
-            {
-                cpu.run(Join { step: self, plan, unit, sums, states });
-            }
+    let per_part = plan.rows_per_tile * step.shape.padded_dim();
+    let mut states = vec![Softmax::EMPTY; n_units * plan.n_parts];
+    with_scratch(n_units * plan.n_parts * per_part, |sums| {
+        let (all_sums, all_states) = (SendPtr(sums.as_mut_ptr()), SendPtr(states.as_mut_ptr()));
+        cpu.pool().for_each(n_jobs, |job| {
+            let (unit, split) = (job / plan.n_splits(), job % plan.n_splits());
+            let first = split * plan.parts_per_job;
+            let parts = first..(first + plan.parts_per_job).min(plan.n_parts);
+            let at = unit * plan.n_parts + first;
+            // SAFETY: the parts of different jobs do not overlap.
+            let (sums, states) = unsafe {
+                (
+                    std::slice::from_raw_parts_mut(all_sums.get().add(at * per_part), parts.len() * per_part),
+                    std::slice::from_raw_parts_mut(all_states.get().add(at), parts.len()),
+                )
+            };
+            tile::attend_parts::<L>(cpu, step, plan, unit, parts, sums, states);
         });
-    }
-
-    fn plan(&self, cpu: &Cpu) -> Plan {
-        let n_rows = self.n_tokens * self.heads_per_group();
-        let n_tiles = n_rows.div_ceil(cpu.tile_rows());
-        let rows_per_tile = n_rows.div_ceil(n_tiles);
-        let n_tiles = n_rows.div_ceil(rows_per_tile);
-        let last_position = self.first_position + self.n_tokens - 1;
-        let n_parts = Parts::of(self.attention.window, self.first_position, last_position).n;
-        let n_threads = cpu.pool().n_threads();
-        let n_jobs = n_tiles * self.shape.n_heads;
-        let n_jobs_wanted = n_threads * JOBS_PER_THREAD;
-        let plan = Plan { n_rows, rows_per_tile, n_tiles, tiles_per_job: 1, n_parts, parts_per_job: n_parts };
-        if n_threads > 1 && n_jobs < n_jobs_wanted {
-            let n_splits = n_jobs_wanted.div_ceil(n_jobs).min(n_parts);
-            Plan { parts_per_job: n_parts.div_ceil(n_splits), ..plan }
-        } else {
-            Plan { tiles_per_job: (n_jobs / (2 * n_jobs_wanted)).clamp(1, tile::MAX_TILES), ..plan }
+        for (unit, (sums, states)) in
+            sums.chunks_exact_mut(plan.n_parts * per_part).zip(states.chunks_exact(plan.n_parts)).enumerate()
+        {
+            cpu.run(Join { step, plan, unit, sums, states });
         }
-    }
-
-    /// Query heads that share a key-value head.
-    #[inline(always)]
-    fn heads_per_group(&self) -> usize {
-        self.attention.n_heads / self.shape.n_heads
-    }
-
-    /// Where a head's keys and values of a block begin.
-    #[inline(always)]
-    fn block(&self, block: usize, kv_head: usize) -> (*mut u8, *mut u8) {
-        let head = block * self.shape.n_heads + kv_head;
-        let keys = self.keys.get().wrapping_add(head * self.shape.key_bytes());
-        (keys, self.values.get().wrapping_add(head * self.shape.value_bytes()))
-    }
-
-    /// The key-value head and the tiles of a unit of the plan, whose keys are one job or several.
-    fn place(&self, plan: Plan, unit: usize) -> (usize, Range<usize>) {
-        let first = unit / self.shape.n_heads * plan.tiles_per_job;
-        (unit % self.shape.n_heads, first..(first + plan.tiles_per_job).min(plan.n_tiles))
-    }
-
-    /// The parts that the rows of some tiles see.
-    fn parts(&self, plan: Plan, tiles: &Range<usize>) -> Parts {
-        let (first_row, end) = (tiles.start * plan.rows_per_tile, tiles.end * plan.rows_per_tile);
-        Parts::of(self.attention.window, self.position(plan, first_row), self.position(plan, end - 1))
-    }
-
-    /// The position of a row's token; rows beyond the last repeat it.
-    fn position(&self, plan: Plan, row: usize) -> usize {
-        self.first_position + row.min(plan.n_rows - 1) / self.heads_per_group()
-    }
-
-    /// Token and query head of a row of a key-value head.
-    #[inline(always)]
-    fn token_and_head(&self, kv_head: usize, row: usize) -> (usize, usize) {
-        let per_group = self.heads_per_group();
-        (row / per_group, kv_head * per_group + row % per_group)
-    }
+    });
 }
 
 /// Joins the parts of one tile and writes its outputs.

@@ -83,7 +83,7 @@ impl Cpu {
                 _ => Path::best(),
             },
         };
-        let token = path.token().ok_or(KernelError::PathUnavailable { path })?;
+        let token = path.token().ok_or(KernelError::PathUnavailable { path: path.name() })?;
         let n_threads = options.n_threads.unwrap_or_else(Pool::physical_cores);
         let pool = Pool::new(n_threads).map_err(|source| KernelError::Threads { source })?;
         let precision = options.precision.unwrap_or_else(|| token.precision());
@@ -250,6 +250,15 @@ impl Path {
         Path::ALL.into_iter().find(|it| it.is_available()).unwrap_or(Path::Portable)
     }
 
+    fn name(self) -> &'static str {
+        match self {
+            Path::Avx512 => "avx512",
+            Path::Avx2 => "avx2",
+            Path::Neon => "neon",
+            Path::Portable => "portable",
+        }
+    }
+
     fn token(self) -> Option<Token> {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -272,12 +281,7 @@ impl Path {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Path::Avx512 => "avx512",
-            Path::Avx2 => "avx2",
-            Path::Neon => "neon",
-            Path::Portable => "portable",
-        })
+        f.pad(self.name())
     }
 }
 

@@ -47,7 +47,7 @@ pub enum KernelError {
     #[error("expected a precision of `f32`, `int16` or `int8`, got `{got}`")]
     PrecisionName { got: String },
     #[error("this machine cannot run the `{path}` kernels\nhint: unset `RUNABOUT_KERNELS`")]
-    PathUnavailable { path: crate::Path },
+    PathUnavailable { path: &'static str },
 }
 
 /// Refuses `got` values where `expected` are needed.

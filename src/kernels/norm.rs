@@ -2,10 +2,9 @@
 //!
 //! A product that follows takes the norm along ([`crate::Input`]); this is for where none follows.
 
-use crate::activations::{copy_row, inverse_rms};
 use crate::error::expect_len;
 use crate::packed::SendPtr;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, KernelError};
 
 /// `x / sqrt(mean(x^2) + eps) * weight`.
@@ -54,6 +53,57 @@ impl Kernel for Rows<'_> {
             // SAFETY: `out` is as long as `x`, and this job alone has row `r`.
             unsafe { copy_row(simd, row, Some(self.norm.weight), inverse, self.to.get().add(r * n_cols)) };
         }
+    }
+}
+
+/// One over the root mean square of `row`; harmless for an empty one.
+#[inline(always)]
+pub(crate) fn inverse_rms<S: Simd>(simd: S, row: &[f32], eps: f32) -> f32 {
+    let mut squares = [simd.zero(); 4];
+    let steps = row.chunks_exact(4 * LANES);
+    let rest = steps.remainder();
+    for step in steps {
+        for (square, vector) in squares.iter_mut().zip(step.chunks_exact(LANES)) {
+            // SAFETY: sixteen values.
+            let v = unsafe { simd.load(vector.as_ptr()) };
+            *square = simd.mul_add(v, v, *square);
+        }
+    }
+    for (square, vector) in squares.iter_mut().zip(rest.chunks(LANES)) {
+        // SAFETY: as many values as the chunk has.
+        let v = unsafe { simd.load_first(vector.as_ptr(), vector.len()) };
+        *square = simd.mul_add(v, v, *square);
+    }
+    let squares = simd.add(simd.add(squares[0], squares[1]), simd.add(squares[2], squares[3]));
+    let sum = simd.reduce_add(squares);
+    1.0 / (sum / row.len().max(1) as f32 + eps).sqrt()
+}
+
+/// `row * inverse * weight` to `to`, contiguously.
+///
+/// # Safety
+/// `weight` is as long as `row`; as many values at `to` are writable.
+#[inline(always)]
+pub(crate) unsafe fn copy_row<S: Simd>(
+    simd: S,
+    row: &[f32],
+    weight: Option<&[f32]>,
+    inverse: f32,
+    to: *mut f32,
+) {
+    let factor = simd.splat(inverse);
+    let mut at = 0;
+    while at < row.len() {
+        let n = (row.len() - at).min(LANES);
+        // SAFETY: `n` values are left in each.
+        unsafe {
+            let mut v = simd.load_first(row.as_ptr().add(at), n);
+            if let Some(weight) = weight {
+                v = simd.mul(simd.mul(v, factor), simd.load_first(weight.as_ptr().add(at), n));
+            }
+            simd.store_first(to.add(at), v, n);
+        }
+        at += n;
     }
 }
 

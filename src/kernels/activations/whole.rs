@@ -8,8 +8,8 @@
 //!
 //! What is not a number, or infinite, makes the scale not a number, and so all results of its row.
 
-use super::inverse_rms;
 use crate::memory::with_scratch;
+use crate::norm::inverse_rms;
 use crate::packed::{CHUNK, SendPtr};
 use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, Norm};

@@ -1,9 +1,9 @@
 //! The first stage of attention: queries are rotated and scaled, keys rotated, keys and values stored.
 
-use super::Step;
 use super::layout::Layout;
-use crate::activations::{copy_row, inverse_rms};
+use super::step::Step;
 use crate::memory::with_scratch;
+use crate::norm::{copy_row, inverse_rms};
 use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, Norm};
 

@@ -4,36 +4,11 @@
 //! by side, so that a vector is one dimension of sixteen keys; its values lie token by token (`layout.rs`). A sequence
 //! grows by whole blocks at the end, shrinks by forgetting its length, and its beginning is copied in one go.
 
-use half::f16;
-
-use super::layout::Codes;
+use super::shape::KvShape;
 use crate::KernelError;
 use crate::error::product;
 use crate::memory::{Line, Pages};
 use crate::simd::LANES;
-
-/// The type that keys and values are kept in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KvType {
-    F16,
-    F32,
-    /// Codes of 8 bits, with a scale and a bias in f16 for every 32 dimensions of a head: 9 bits a number.
-    Bits8,
-    /// Codes of 4 bits, likewise: 5 bits a number.
-    Bits4,
-}
-
-/// Dimensions of a head whose codes share a scale and a bias.
-pub(super) const CODE_GROUP: usize = 32;
-
-/// The shape of a layer's keys and values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KvShape {
-    pub n_heads: usize,
-    /// A multiple of 8.
-    pub head_dim: usize,
-    pub kv_type: KvType,
-}
 
 /// Keys and values of the tokens that attention has seen, in the order of their positions.
 #[derive(Debug)]
@@ -42,57 +17,6 @@ pub struct KvCache {
     len: usize,
     keys: Pages,
     values: Pages,
-}
-
-impl KvShape {
-    /// The memory that a token takes.
-    pub fn bytes_per_token(&self) -> usize {
-        self.n_heads * (self.key_bytes() + self.value_bytes()) / LANES
-    }
-
-    /// A head's dimensions with the padding of its values.
-    pub(crate) fn padded_dim(&self) -> usize {
-        self.head_dim.next_multiple_of(LANES)
-    }
-
-    /// Groups of a head's dimensions that share a scale and a bias.
-    pub(super) fn n_code_groups(&self) -> usize {
-        self.head_dim.div_ceil(CODE_GROUP)
-    }
-
-    /// Bytes of a head in a block of keys.
-    pub(super) fn key_bytes(&self) -> usize {
-        match self.kv_type {
-            KvType::F16 => self.keys_per_block() * size_of::<f16>(),
-            KvType::F32 => self.keys_per_block() * size_of::<f32>(),
-            KvType::Bits8 => Codes::<8>::key_bytes(*self),
-            KvType::Bits4 => Codes::<4>::key_bytes(*self),
-        }
-    }
-
-    /// Bytes of a head in a block of values.
-    pub(super) fn value_bytes(&self) -> usize {
-        match self.kv_type {
-            KvType::F16 => self.values_per_block() * size_of::<f16>(),
-            KvType::F32 => self.values_per_block() * size_of::<f32>(),
-            KvType::Bits8 => Codes::<8>::value_bytes(*self),
-            KvType::Bits4 => Codes::<4>::value_bytes(*self),
-        }
-    }
-
-    /// Elements of a head in a block of keys.
-    pub(crate) fn keys_per_block(&self) -> usize {
-        self.head_dim * LANES
-    }
-
-    /// Elements of a head in a block of values.
-    pub(crate) fn values_per_block(&self) -> usize {
-        self.padded_dim() * LANES
-    }
-
-    fn lines(&self, n_blocks: usize, head_bytes: usize) -> Result<usize, KernelError> {
-        Ok(product("cache", &[n_blocks, self.n_heads, head_bytes])? / size_of::<Line>())
-    }
 }
 
 impl KvCache {
@@ -135,8 +59,8 @@ impl KvCache {
     /// Makes room for `capacity` tokens in all.
     pub fn reserve(&mut self, capacity: usize) -> Result<(), KernelError> {
         let n_blocks = capacity.div_ceil(LANES);
-        let n_keys = self.shape.lines(n_blocks, self.shape.key_bytes())?;
-        let n_values = self.shape.lines(n_blocks, self.shape.value_bytes())?;
+        let n_keys = lines(self.shape, n_blocks, self.shape.key_bytes())?;
+        let n_values = lines(self.shape, n_blocks, self.shape.value_bytes())?;
         self.keys.grow(n_keys)?;
         self.values.grow(n_values)
     }
@@ -149,8 +73,8 @@ impl KvCache {
     /// Gives back the memory that it has beyond what it holds.
     pub fn shrink_to_fit(&mut self) -> Result<(), KernelError> {
         let n_blocks = self.len.div_ceil(LANES);
-        self.keys.shrink(self.shape.lines(n_blocks, self.shape.key_bytes())?)?;
-        self.values.shrink(self.shape.lines(n_blocks, self.shape.value_bytes())?)
+        self.keys.shrink(lines(self.shape, n_blocks, self.shape.key_bytes())?)?;
+        self.values.shrink(lines(self.shape, n_blocks, self.shape.value_bytes())?)
     }
 
     /// A cache of its own that begins with this one's first `len` tokens.
@@ -204,4 +128,8 @@ impl KvCache {
     fn lines_per_block(&self, head_bytes: usize) -> usize {
         self.shape.n_heads * head_bytes / size_of::<Line>()
     }
+}
+
+fn lines(shape: KvShape, n_blocks: usize, head_bytes: usize) -> Result<usize, KernelError> {
+    Ok(product("cache", &[n_blocks, shape.n_heads, head_bytes])? / size_of::<Line>())
 }

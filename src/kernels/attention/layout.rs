@@ -7,11 +7,38 @@ use std::marker::PhantomData;
 
 use half::f16;
 
-use super::cache::{CODE_GROUP, KvShape};
+use super::shape::{CODE_GROUP, KvShape, KvType};
 use crate::simd::{Element, LANES, Simd, Stored};
 
 /// Vectors of a head's dimensions that a word of values has codes of.
 const VECTORS_PER_WORD: usize = 4;
+
+impl KvShape {
+    /// The memory that a token takes.
+    pub fn bytes_per_token(&self) -> usize {
+        self.n_heads * (self.key_bytes() + self.value_bytes()) / LANES
+    }
+
+    /// Bytes of a head in a block of keys.
+    pub(super) fn key_bytes(&self) -> usize {
+        match self.kv_type {
+            KvType::F16 => self.keys_per_block() * size_of::<f16>(),
+            KvType::F32 => self.keys_per_block() * size_of::<f32>(),
+            KvType::Bits8 => Codes::<8>::key_bytes(*self),
+            KvType::Bits4 => Codes::<4>::key_bytes(*self),
+        }
+    }
+
+    /// Bytes of a head in a block of values.
+    pub(super) fn value_bytes(&self) -> usize {
+        match self.kv_type {
+            KvType::F16 => self.values_per_block() * size_of::<f16>(),
+            KvType::F32 => self.values_per_block() * size_of::<f32>(),
+            KvType::Bits8 => Codes::<8>::value_bytes(*self),
+            KvType::Bits4 => Codes::<4>::value_bytes(*self),
+        }
+    }
+}
 
 /// The blocks of one head. All pointers are to the head's part of a block.
 pub(super) trait Layout: Send + Sync + 'static {
@@ -128,12 +155,12 @@ impl<const BITS: u32> Codes<BITS> {
     }
 
     /// Bytes of a head in a block of keys.
-    pub(super) fn key_bytes(shape: KvShape) -> usize {
+    fn key_bytes(shape: KvShape) -> usize {
         Self::key_scales(shape) + shape.n_code_groups() * LANES * 4
     }
 
     /// Bytes of a head in a block of values.
-    pub(super) fn value_bytes(shape: KvShape) -> usize {
+    fn value_bytes(shape: KvShape) -> usize {
         Self::value_scales(shape) + shape.n_code_groups() * LANES * 4
     }
 

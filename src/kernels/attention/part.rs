@@ -4,9 +4,8 @@
 //! stays in the first-level cache.
 
 use super::layout::Layout;
-use super::softmax::{self, Factors, Softmax};
-use super::tile::HIDDEN;
-use super::{PART, Step};
+use super::softmax::{self, Factors, HIDDEN, Softmax};
+use super::step::{PART, Step};
 use crate::simd::{Element, Kernel, LANES, Simd};
 use crate::tile::{self, Operands};
 

@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use half::f16;
 
+use super::cache::KvCache;
 use super::layout::{Codes, Layout, Plain};
-use super::{KvCache, KvShape, KvType};
+use super::shape::{KvShape, KvType};
 use crate::memory::{Line, with_scratch};
 use crate::packed::SendPtr;
 use crate::simd::{Kernel, LANES, Simd};

@@ -3,9 +3,11 @@
 //! Each part has its weights relative to its own greatest score. Joining two scales both to the greater one. The
 //! order is always from the first part to the last, so that the result does not depend on who computed which part.
 
-use super::tile::HIDDEN;
 use crate::math::exp;
 use crate::simd::{LANES, Simd};
+
+/// Stands for minus infinity without making a difference of two of them undefined.
+pub(super) const HIDDEN: f32 = -1e30;
 
 /// For each row of a tile the greatest score and the sum of the weights.
 #[derive(Clone, Copy, Debug)]

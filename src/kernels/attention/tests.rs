@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::testing::{assert_close, cpus, normal};
-use crate::{RopePairs, RopeTable};
+use crate::{Norm, Rope, RopePairs, RopeTable};
 
 /// A head shape: query heads, key-value heads, head size.
 type Heads = (usize, usize, usize);

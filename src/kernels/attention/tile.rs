@@ -9,16 +9,12 @@ use std::ops::Range;
 use super::layout::Layout;
 use super::part::{Part, Pass, QUERY_PART, QUERY_ROW, SCORE_ROW};
 use super::softmax::Softmax;
-use super::{PART, Plan, Step};
+use super::step::{MAX_TILES, PART, Plan, Step};
 use crate::Cpu;
 use crate::memory::with_scratch;
 use crate::simd::{Kernel, LANES, Simd};
 use crate::tile::with_rows;
 
-/// Tiles of a job at most: converting takes the time of a quarter of a tile.
-pub(super) const MAX_TILES: usize = 8;
-/// Stands for minus infinity without making a difference of two of them undefined.
-pub(super) const HIDDEN: f32 = -1e30;
 /// Rows of the largest tile on any path.
 const MAX_ROWS: usize = 12;
 

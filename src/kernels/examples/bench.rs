@@ -11,6 +11,8 @@
 
 #[path = "bench/machine.rs"]
 mod machine;
+#[path = "bench/timing.rs"]
+mod timing;
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -20,13 +22,10 @@ use runabout_kernels::{
     Matrix, Norm, PackedWeights, Path, Precision, Rope, RopePairs, RopeTable, Weights, attend, f16, matmul,
 };
 
+use timing::best;
+
 /// Copies of a matrix together take this much: of a last-level cache that keeps what it can, a few percent.
 const ROTATION_BYTES: usize = 512 << 20;
-/// A measurement is the best of this many.
-const ROUNDS: usize = 50;
-/// As short as gives a clear reading: on a shared machine, few long stretches go undisturbed.
-const ROUND_S: f64 = 1e-3;
-
 /// A product in a model: outputs of each stacked matrix with its bits, inputs, group, whether gated.
 struct Shape {
     model: &'static str,
@@ -273,18 +272,4 @@ fn pack(cpu: &Cpu, shape: &Shape, rng: &mut fastrand::Rng) -> PackedWeights {
         .collect();
     let arrangement = if shape.gated { Arrangement::Gated(Activation::Silu) } else { Arrangement::Stacked };
     PackedWeights::pack(cpu, &matrices, arrangement).unwrap()
-}
-
-/// The shortest time of a call, in seconds, among rounds of calls.
-fn best(mut run: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    run();
-    let n_calls = ((ROUND_S / start.elapsed().as_secs_f64()) as usize).max(1);
-    (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            (0..n_calls).for_each(|_| run());
-            start.elapsed().as_secs_f64() / n_calls as f64
-        })
-        .fold(f64::INFINITY, f64::min)
 }

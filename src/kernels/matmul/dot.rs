@@ -4,7 +4,7 @@
 //! scaled once, so a value costs a shift, a logical operation and one multiply-add per row.
 
 use super::coding::{Code, for_columns, load_biases, load_scales, with_code};
-use super::{Block, Product, Unit};
+use super::product::{Block, Product, Unit};
 use crate::Cpu;
 use crate::packed::{CHUNK, Header};
 use crate::simd::{Kernel, LANES, Simd, unroll_32};

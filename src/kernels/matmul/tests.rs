@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::testing::{RandomMatrix, assert_close, cpus, normal};
-use crate::{Activation, FloatType};
+use crate::{Activation, FloatType, Norm};
 
 const LIMIT: f64 = 2e-6;
 

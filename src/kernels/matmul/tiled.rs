@@ -6,7 +6,7 @@
 //! operations per weight, which the rows share.
 
 use super::coding::{Code, for_columns, load_biases, load_scales, with_code};
-use super::{Block, PREFETCH_ROWS, Product, Unit};
+use super::product::{Block, PREFETCH_ROWS, Product, Unit};
 use crate::Cpu;
 use crate::memory::with_scratch;
 use crate::packed::{CHUNK, Header};

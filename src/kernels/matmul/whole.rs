@@ -17,10 +17,10 @@ mod dot;
 mod tests;
 mod unpack;
 
-use unpack::{Unpack, with_bits};
+use unpack::{BLOCKS, Unpack, with_bits};
 
+use super::product::{Input, Output, PREFETCH_ROWS, Product};
 use super::tiled::width;
-use super::{Input, Output, PREFETCH_ROWS, Product};
 use crate::activations::whole::{WholePanels, with_whole_panels};
 use crate::memory::with_scratch;
 use crate::packed::CHUNK;
@@ -31,8 +31,6 @@ use crate::{Cpu, PackedWeights};
 
 /// Chunks spread at a time: two blocks of them (16 KiB, and 4 KiB of scales) share the first-level cache with a panel.
 const STRETCH: usize = LANES;
-/// Blocks of sixteen outputs in a tile.
-const BLOCKS: usize = 2;
 /// Rows per job at most: their sums (64 KiB) stay in the second-level cache.
 const MAX_ROWS: usize = 512;
 /// Jobs per thread that even out the threads well enough.

@@ -4,6 +4,8 @@ use std::hint::black_box;
 
 use runabout_kernels::{Cpu, Path};
 
+use crate::timing::best;
+
 /// Read slice after slice, well beyond any cache.
 const READ_BYTES: usize = 512 << 20;
 const SLICE_BYTES: usize = 16 << 20;
@@ -25,7 +27,7 @@ impl Limits {
         let data = vec![1u64; READ_BYTES / 8];
         let slices: Vec<&[u64]> = data.chunks(SLICE_BYTES / 8).collect();
         let mut turn = 0;
-        let read = super::best(|| {
+        let read = best(|| {
             turn += 1;
             let chunks: Vec<&[u64]> = slices[turn % slices.len()].chunks(CHUNK_BYTES / 8).collect();
             cpu.pool().for_each(chunks.len(), |i| {
@@ -33,15 +35,15 @@ impl Limits {
             });
         });
         let n_jobs = cpu.pool().n_threads();
-        let peak = super::best(|| cpu.pool().for_each(n_jobs, |_| spin(cpu.path(), STEPS)));
+        let peak = best(|| cpu.pool().for_each(n_jobs, |_| spin(cpu.path(), STEPS)));
         let flops_per_step = (2 * ACCUMULATORS * lanes(cpu.path())) as f64;
         let byte_ops = if has_byte_products(cpu.path()) {
-            let peak = super::best(|| cpu.pool().for_each(n_jobs, |_| spin_bytes(STEPS)));
+            let peak = best(|| cpu.pool().for_each(n_jobs, |_| spin_bytes(STEPS)));
             (2 * ACCUMULATORS * 64 * STEPS * n_jobs) as f64 / peak
         } else {
             0.0
         };
-        let fork_join_s = super::best(|| cpu.pool().for_each(n_jobs, |i| _ = black_box(i)));
+        let fork_join_s = best(|| cpu.pool().for_each(n_jobs, |i| _ = black_box(i)));
         let flops = flops_per_step * (STEPS * n_jobs) as f64 / peak;
         Limits { bytes_per_s: SLICE_BYTES as f64 / read, flops, byte_ops: byte_ops.max(flops), fork_join_s }
     }

@@ -6,7 +6,7 @@ use super::unpack::{PREFETCH_BYTES, load_quad, with_bits};
 use crate::Cpu;
 use crate::activations::whole::{CENTRE, WholePanels};
 use crate::matmul::coding::{load_biases, load_scales};
-use crate::matmul::{Block, Product};
+use crate::matmul::product::{Block, Product};
 use crate::packed::Header;
 use crate::packed::quads::QUADS;
 use crate::simd::{Kernel, LANES, Simd};

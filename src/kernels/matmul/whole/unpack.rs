@@ -1,13 +1,14 @@
 //! From packed bits to bytes: the values of a block, four columns to a lane, and its scales in f32.
 
-use super::BLOCKS;
 use crate::activations::whole::CENTRE;
-use crate::matmul::Block;
 use crate::matmul::coding::{load_biases, load_scales};
+use crate::matmul::product::Block;
 use crate::packed::quads::{QUADS, in_bytes, parts, place};
 use crate::packed::{Header, Layout};
 use crate::simd::{Kernel, LANES, Simd};
 
+/// Blocks of sixteen outputs in a tile.
+pub(super) const BLOCKS: usize = 2;
 /// Weights are asked for this far ahead: about the latency of memory times the speed of one core.
 pub(super) const PREFETCH_BYTES: usize = 4_096;
 
