@@ -7,6 +7,7 @@
 mod header;
 #[cfg(test)]
 pub(crate) mod sample;
+mod tensor;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -16,112 +17,10 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+pub use tensor::{GgmlType, TensorInfo};
 pub use value::{Metadata, Value};
 
 use crate::error::{StoreError, io_error};
-
-/// How a tensor's numbers are stored. Block layouts are those of ggml's `ggml-common.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GgmlType {
-    F32,
-    F16,
-    Bf16,
-    Q4_0,
-    Q4_1,
-    Q5_0,
-    Q5_1,
-    Q8_0,
-    Q4K,
-    Q5K,
-    Q6K,
-}
-
-impl GgmlType {
-    /// From the number in a tensor's directory entry; the error is the type's name, if it has a known one.
-    fn from_code(code: u32) -> Result<Self, String> {
-        Ok(match code {
-            0 => Self::F32,
-            1 => Self::F16,
-            2 => Self::Q4_0,
-            3 => Self::Q4_1,
-            6 => Self::Q5_0,
-            7 => Self::Q5_1,
-            8 => Self::Q8_0,
-            12 => Self::Q4K,
-            13 => Self::Q5K,
-            14 => Self::Q6K,
-            30 => Self::Bf16,
-            other => {
-                let name = match other {
-                    9 => "Q8_1",
-                    10 => "Q2_K",
-                    11 => "Q3_K",
-                    15 => "Q8_K",
-                    16 => "IQ2_XXS",
-                    17 => "IQ2_XS",
-                    18 => "IQ3_XXS",
-                    19 => "IQ1_S",
-                    20 => "IQ4_NL",
-                    21 => "IQ3_S",
-                    22 => "IQ2_S",
-                    23 => "IQ4_XS",
-                    29 => "IQ1_M",
-                    34 => "TQ1_0",
-                    35 => "TQ2_0",
-                    39 => "MXFP4",
-                    _ => return Err(format!("number {other}")),
-                };
-                return Err(format!("`{name}`"));
-            }
-        })
-    }
-
-    /// Weights in one block.
-    pub fn block_len(self) -> usize {
-        match self {
-            Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => 32,
-            Self::Q4K | Self::Q5K | Self::Q6K => 256,
-        }
-    }
-
-    /// Bytes of one block.
-    pub fn block_bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::Q4_0 => 18,
-            Self::Q4_1 => 20,
-            Self::Q5_0 => 22,
-            Self::Q5_1 => 24,
-            Self::Q8_0 => 34,
-            Self::Q4K => 144,
-            Self::Q5K => 176,
-            Self::Q6K => 210,
-        }
-    }
-}
-
-/// One entry of the tensor directory.
-#[derive(Clone, Debug)]
-pub struct TensorInfo {
-    pub name: String,
-    pub ggml_type: GgmlType,
-    /// Weights in a row (ggml's first dimension); a whole number of blocks.
-    pub n_columns: usize,
-    /// All other dimensions multiplied: 1 for a vector.
-    pub n_rows: usize,
-    /// How many dimensions the file states, 1 to 4.
-    pub n_dims: usize,
-    /// From the file's start.
-    offset: u64,
-}
-
-impl TensorInfo {
-    pub fn row_bytes(&self) -> usize {
-        self.n_columns / self.ggml_type.block_len() * self.ggml_type.block_bytes()
-    }
-}
 
 /// An open GGUF file whose header was found sound.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use crate::digest::sha256_file;
 use crate::error::{StoreError, io_error};
 use crate::manifest::FileRecord;
 use client::Client;
-use download::Wanted;
+use download::{OnBytes, Wanted};
 
 pub use options::HubOptions;
 
@@ -49,9 +49,6 @@ const PREFERRED_GGUF: &str = "q4_k_m";
 const MAX_SMALL_BYTES: u64 = 256 << 20;
 /// In an address, of names that a person or a hub gave.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Called with bytes done and, where known, bytes to come in all.
-type OnBytes<'a> = &'a mut dyn FnMut(u64, Option<u64>);
 
 /// A hub.
 pub(crate) struct Hub<'a> {

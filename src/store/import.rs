@@ -6,6 +6,8 @@
 
 mod architecture;
 mod blocks;
+mod decimal;
+mod json_file;
 mod keys;
 mod rope;
 #[cfg(test)]
@@ -14,17 +16,14 @@ mod tokenizer;
 mod vocabulary;
 mod weights;
 
-use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
-
-use crate::digest::sha256_bytes;
-use crate::error::{StoreError, io_error};
+use crate::error::StoreError;
 use crate::gguf::GgufFile;
 use crate::manifest::FileRecord;
 
 use architecture::Architecture;
+use json_file::write_json;
 use vocabulary::Vocabulary;
 use weights::FloatType;
 
@@ -57,16 +56,4 @@ pub fn import_gguf(
     records.push(write_json(folder, "tokenizer_config.json", &tokenizer_config)?);
     records.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(records)
-}
-
-fn write_json(folder: &Path, name: &str, value: &Value) -> Result<FileRecord, StoreError> {
-    // Not indented where it is a vocabulary: blanks would double it.
-    let text = if name == "tokenizer.json" { value.to_string() } else { format!("{value:#}\n") };
-    let path = folder.join(name);
-    fs::write(&path, &text).map_err(io_error("write", &path))?;
-    Ok(FileRecord {
-        name: name.to_owned(),
-        n_bytes: text.len() as u64,
-        sha256: sha256_bytes(text.as_bytes()),
-    })
 }

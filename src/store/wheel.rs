@@ -10,7 +10,6 @@ pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
@@ -20,40 +19,10 @@ use zip::ZipArchive;
 use crate::digest::sha256_file;
 use crate::error::{StoreError, io_error};
 
+pub use pip::{Pip, Requirement};
+
 /// How folders begin that hold a download while it runs.
 const SCRATCH: &str = ".fetch-";
-
-/// What to fetch.
-#[derive(Clone, Copy, Debug)]
-pub struct Requirement<'a> {
-    pub name: &'a str,
-    /// `None` takes the newest.
-    pub version: Option<&'a str>,
-    /// Of the wheel; `None` leaves checking to the caller.
-    pub sha256: Option<&'a str>,
-}
-
-impl Requirement<'_> {
-    /// As pip takes it: `name==version`.
-    pub fn pip_argument(&self) -> String {
-        self.version.map_or_else(|| self.name.to_owned(), |version| format!("{}=={version}", self.name))
-    }
-}
-
-/// How to run pip.
-#[derive(Clone, Debug)]
-pub struct Pip {
-    /// The Python whose pip is asked; it also decides which platform's wheel is taken.
-    pub python: OsString,
-    /// Only look at folders that pip is configured for, never at an index.
-    pub offline: bool,
-}
-
-impl Default for Pip {
-    fn default() -> Self {
-        Self { python: "python3".into(), offline: false }
-    }
-}
 
 /// Fetches a wheel into `folder`, atomically, and returns its path. One of that name and version that is there already
 /// (and has the hash, if one is given) is taken without asking anybody. `progress` hears the bytes that have arrived.

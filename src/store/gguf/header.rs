@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use super::tensor::{GgmlType, TensorInfo};
 use super::value::{Metadata, Value};
-use super::{GgmlType, TensorInfo};
 use crate::error::StoreError;
 
 /// `GGUF` in bytes.

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use ureq::http::{HeaderMap, StatusCode, header};
 
-use super::OnBytes;
 use super::client::{Answer, Client, MAX_VAIN_ATTEMPTS, Range, broke, header_number, header_text};
 use super::patience;
 use crate::digest::HashingWriter;
@@ -19,6 +18,9 @@ use crate::error::{StoreError, io_error};
 const CHUNK_BYTES: usize = 256 << 10;
 /// Of one file; a connection that breaks more often than this does not carry it.
 const MAX_ATTEMPTS: u32 = 200;
+
+/// Called with bytes done and, where known, bytes to come in all.
+pub(super) type OnBytes<'a> = &'a mut dyn FnMut(u64, Option<u64>);
 
 /// What is to be had, and what is known about it.
 pub(super) struct Wanted<'a> {

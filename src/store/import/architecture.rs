@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::blocks::GROUP;
+use super::decimal::shortest;
 use super::keys::{self, MAX_COUNT};
 use super::rope;
 use crate::error::StoreError;
@@ -299,11 +300,4 @@ fn quantization(bits_by_module: &[(String, usize)]) -> Option<Value> {
         res.insert(module.clone(), entry(*bits).into());
     }
     Some(res.into())
-}
-
-/// The shortest decimal that reads back as the same f32: 1e-5 instead of 9.999999747378752e-6.
-pub(super) fn shortest(value: f64) -> f64 {
-    #[expect(clippy::cast_possible_truncation, reason = "the file holds an f32")]
-    let text = (value as f32).to_string();
-    text.parse().unwrap_or(value)
 }

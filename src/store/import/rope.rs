@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::architecture::shortest;
+use super::decimal::shortest;
 use super::keys;
 use crate::error::StoreError;
 use crate::gguf::{GgmlType, GgufFile, TensorInfo};

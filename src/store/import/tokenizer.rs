@@ -4,9 +4,12 @@
 //! `llama-vocab.cpp`, written the way the model's own tokenizer.json has them; an unknown name is refused, because a
 //! guess would give other ids without anyone noticing. Not here: any tokenizing, which is the `text` room's.
 
+mod parts;
 mod sentencepiece;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use parts::{Parts, post_processor, vocab};
 
 use super::architecture::one_or_many;
 use super::vocabulary::{TokenKind, Vocabulary, adds_bos_and_eos};
@@ -60,15 +63,6 @@ pub(super) fn tokenizer(gguf: &GgufFile, vocabulary: &Vocabulary<'_>) -> Result<
         "decoder": parts.decoder,
         "model": parts.model,
     }))
-}
-
-/// The five components of a tokenizer.json.
-struct Parts {
-    normalizer: Value,
-    pre_tokenizer: Value,
-    post_processor: Value,
-    decoder: Value,
-    model: Value,
 }
 
 fn byte_level_parts(gguf: &GgufFile, vocabulary: &Vocabulary<'_>) -> Result<Parts, StoreError> {
@@ -132,13 +126,6 @@ fn sequence(steps: &[Value]) -> Value {
     json!({ "type": "Sequence", "pretokenizers": steps })
 }
 
-/// Text to id. Added tokens are in here too: tokenizers would give those that are not a new id of its own choice.
-fn vocab(vocabulary: &Vocabulary<'_>) -> Value {
-    let mut entries: Vec<(&str, u32)> = vocabulary.ids.iter().map(|(text, id)| (*text, *id)).collect();
-    entries.sort_unstable_by_key(|(_, id)| *id);
-    Value::Object(entries.into_iter().map(|(text, id)| (text.to_owned(), id.into())).collect())
-}
-
 /// Pairs in order of rank, checked to be made of tokens: tokenizers refuses the file otherwise.
 fn merges(gguf: &GgufFile, vocabulary: &Vocabulary<'_>) -> Result<Vec<Value>, StoreError> {
     let merges = gguf
@@ -159,50 +146,6 @@ fn merges(gguf: &GgufFile, vocabulary: &Vocabulary<'_>) -> Result<Vec<Value>, St
             }
         })
         .collect()
-}
-
-/// Puts bos before a text and eos after it where the file says so; `otherwise` where it does not.
-fn post_processor(
-    gguf: &GgufFile,
-    vocabulary: &Vocabulary<'_>,
-    otherwise: Value,
-    default_bos: bool,
-) -> Result<Value, StoreError> {
-    let (add_bos, add_eos) = adds_bos_and_eos(&gguf.metadata, default_bos);
-    let wanted = |wanted: bool, id: Option<u32>, role: &str| match (wanted, id) {
-        (false, _) => Ok(None),
-        (true, Some(id)) => Ok(Some((id, vocabulary.text(id)))),
-        (true, None) => Err(gguf.bad(format!("it adds a {role} token and does not say which"))),
-    };
-    let bos = wanted(add_bos, vocabulary.bos, "bos")?;
-    let eos = wanted(add_eos, vocabulary.ends.first().copied(), "eos")?;
-    if bos.is_none() && eos.is_none() {
-        return Ok(otherwise);
-    }
-    let piece = |sequence: &str, type_id: u32| {
-        let special = |it: Option<(u32, &str)>| {
-            it.map(|(_, text)| json!({ "SpecialToken": { "id": text, "type_id": type_id } }))
-        };
-        let text = json!({ "Sequence": { "id": sequence, "type_id": type_id } });
-        special(bos).into_iter().chain([text]).chain(special(eos)).collect::<Vec<Value>>()
-    };
-    let special_tokens: Map<String, Value> = [bos, eos]
-        .into_iter()
-        .flatten()
-        .map(|(id, text)| (text.to_owned(), json!({ "id": text, "ids": [id], "tokens": [text] })))
-        .collect();
-    let pair = [piece("A", 0), piece("B", 1)].concat();
-    let template = json!({
-        "type": "TemplateProcessing",
-        "single": piece("A", 0),
-        "pair": pair,
-        "special_tokens": special_tokens,
-    });
-    Ok(if otherwise.is_null() {
-        template
-    } else {
-        json!({ "type": "Sequence", "processors": [otherwise, template] })
-    })
 }
 
 /// `tokenizer_config.json`.

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::architecture::Architecture;
 use super::blocks::{GROUP, NotFinite, affine_bits, repack_row};
+use super::json_file::write_json;
 use super::rope;
 use crate::digest::HashingWriter;
 use crate::error::{StoreError, io_error};
@@ -214,7 +215,7 @@ pub(super) fn write(
     if shards.len() > 1 {
         weight_map.sort_keys();
         let index = json!({ "metadata": { "total_size": total_bytes }, "weight_map": weight_map });
-        records.push(super::write_json(folder, "model.safetensors.index.json", &index)?);
+        records.push(write_json(folder, "model.safetensors.index.json", &index)?);
     }
     Ok(records)
 }

@@ -7,7 +7,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Options, clear, stamp};
+use super::disk::{clear, stamp};
+use super::options::Options;
 use crate::digest::{HashingWriter, sha256_file};
 use crate::error::{StoreError, io_error};
 use crate::import::{IMPORTER_VERSION, import_gguf};

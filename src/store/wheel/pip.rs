@@ -4,6 +4,7 @@
 //! when it ends, in whatever way, the pipe closes, and pip and its scratch folder go. That needs no signal, works on each
 //! platform and reaches a Python that was started by a wrapper script.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,6 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::{Pip, Requirement};
 use crate::error::{StoreError, io_error};
 
 /// How often a running download is looked at.
@@ -19,6 +19,38 @@ const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// Of pip's own words, what fits into an error message.
 const MAX_REASON_LINES: usize = 6;
 const SCRIPT: &str = include_str!("pip.py");
+
+/// What to fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Requirement<'a> {
+    pub name: &'a str,
+    /// `None` takes the newest.
+    pub version: Option<&'a str>,
+    /// Of the wheel; `None` leaves checking to the caller.
+    pub sha256: Option<&'a str>,
+}
+
+impl Requirement<'_> {
+    /// As pip takes it: `name==version`.
+    pub fn pip_argument(&self) -> String {
+        self.version.map_or_else(|| self.name.to_owned(), |version| format!("{}=={version}", self.name))
+    }
+}
+
+/// How to run pip.
+#[derive(Clone, Debug)]
+pub struct Pip {
+    /// The Python whose pip is asked; it also decides which platform's wheel is taken.
+    pub python: OsString,
+    /// Only look at folders that pip is configured for, never at an index.
+    pub offline: bool,
+}
+
+impl Default for Pip {
+    fn default() -> Self {
+        Self { python: "python3".into(), offline: false }
+    }
+}
 
 /// Downloads into a folder inside `scratch`, and returns it. `goes_on` is called while pip works, which ends where it says no.
 pub(super) fn download(

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Parts, post_processor, vocab};
+use super::parts::{Parts, post_processor, vocab};
 use crate::error::StoreError;
 use crate::gguf::GgufFile;
 use crate::import::vocabulary::{TokenKind, Vocabulary};
