@@ -5,16 +5,15 @@
 //! only looks for the tools. Any other command may call [`run`] first: it takes no time when there is nothing
 //! to do.
 
-use std::fmt;
 use std::path::Path;
 
 use anyhow::Result;
-use clap::ValueEnum;
 
 #[cfg(target_os = "linux")]
 pub(crate) mod bindings;
 #[cfg(target_os = "linux")]
 mod kit;
+mod library;
 #[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "macos")]
@@ -26,33 +25,14 @@ mod toolchain;
 #[cfg(target_os = "linux")]
 mod wheel;
 
+use self::library::Mlx;
+
 /// Arguments of `cargo xtask setup`.
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
     /// Which of MLX's Linux libraries to link: the last one chosen, at first `cpu`.
     #[arg(long, value_enum)]
     mlx: Option<Mlx>,
-}
-
-/// MLX's published libraries for Linux.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mlx {
-    /// No GPU needed; 10 MB to download.
-    Cpu,
-    /// CUDA 12, for NVIDIA drivers from 550 on; about 2 GB to download.
-    Cuda12,
-    /// CUDA 13, for NVIDIA drivers from 580 on; about 1.6 GB to download.
-    Cuda13,
-}
-
-impl fmt::Display for Mlx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cpu => "cpu",
-            Self::Cuda12 => "cuda12",
-            Self::Cuda13 => "cuda13",
-        })
-    }
 }
 
 /// Sees to it that cargo can build and link what depends on mlx-sys. `root` is the workspace.

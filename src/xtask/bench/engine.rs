@@ -11,6 +11,7 @@ mod keys;
 #[cfg(target_os = "linux")]
 mod peer;
 mod scenes;
+mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,11 +19,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use self::client::Client;
 use self::figures::Figures;
-use self::keys::Keys;
 #[cfg(target_os = "linux")]
 use self::peer::Peer;
+use self::stage::Stage;
 use crate::cargo::build_worker;
 use crate::setup;
 
@@ -52,37 +52,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     runabout: Option<PathBuf>,
 }
-
-/// What a scene needs.
-struct Stage<'a> {
-    worker: &'a Path,
-    model: &'a str,
-    is_quick: bool,
-}
-
-impl Stage<'_> {
-    /// A worker of its own, that has done nothing yet.
-    fn worker(&self, args: &[&str]) -> Result<Client> {
-        Client::start(self.worker, self.model, args)
-    }
-
-    fn keys(&self) -> Result<Keys> {
-        Keys::new(self.n(200).max(30))
-    }
-
-    /// Tokens of each of the jobs that run together.
-    fn n_parallel_tokens(&self) -> usize {
-        self.n(100).max(32)
-    }
-
-    /// So many in earnest, a tenth for a quick look.
-    fn n(&self, n: usize) -> usize {
-        if self.is_quick { (n / 10).max(1) } else { n }
-    }
-}
-
-/// A scene by its name.
-type Scene = (&'static str, fn(&Stage<'_>) -> Result<Figures>);
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let is_wanted = |name: &str| args.scenes.is_empty() || args.scenes.iter().any(|it| it == name);

@@ -10,6 +10,7 @@ mod machine;
 pub(super) mod program;
 mod prompt;
 mod results;
+mod task;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -21,9 +22,10 @@ use anyhow::{Context, Result, ensure};
 use runabout_store::{NamedModel, named_models};
 
 use self::machine::Machine;
-use self::program::{Launch, Program, Task};
-use self::prompt::{Prompt, PromptMaker};
+use self::program::{Launch, MLX_LM_PREFILL_TOKENS, Program};
+use self::prompt::PromptMaker;
 use self::results::{ModelResults, Results};
+use self::task::{Prompt, Task};
 use crate::cargo::{build_release, build_worker};
 use crate::setup;
 
@@ -33,11 +35,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 const WARM_UP: Task = Task::Decode { context: 32, n_tokens: 4 };
 /// Texts that are decoded together.
 const N_TOGETHER: usize = 4;
-/// mlx_lm on a CPU takes minutes for what the others do in a second: a prefill that it can take part in,
-const SMALL_PREFILL: usize = 32;
-/// as many tokens as it decodes,
-const SMALL_DECODE: usize = 8;
-/// and the largest model that it is given.
+/// The largest model that mlx_lm is given.
 const MLX_LM_MAX_BYTES: u64 = 200_000_000;
 
 /// Arguments of `cargo xtask bench peers`.
@@ -221,7 +219,7 @@ fn round_of(
 fn tasks(args: &Args, with_mlx_lm: bool) -> Vec<Task> {
     let decode =
         args.contexts.iter().map(|it| Task::Decode { context: it.get(), n_tokens: args.decode.get() });
-    let small = with_mlx_lm.then_some(Task::Prefill { n_tokens: SMALL_PREFILL });
+    let small = with_mlx_lm.then_some(Task::Prefill { n_tokens: MLX_LM_PREFILL_TOKENS });
     let together = args.contexts.first().map(|it| Task::DecodeTogether {
         n_texts: N_TOGETHER,
         context: it.get(),

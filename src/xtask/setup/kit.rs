@@ -14,7 +14,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use super::{Mlx, bindings, link, mlx_c, toolchain, wheel};
+use super::library::Mlx;
+use super::{bindings, link, mlx_c, toolchain, wheel};
 
 /// What a kit's content follows from, besides the wheels and mlx-sys: the code that makes it.
 const RECIPE: [&str; 4] =

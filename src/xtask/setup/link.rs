@@ -13,7 +13,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use super::{Mlx, wheel};
+use super::library::Mlx;
+use super::wheel;
 
 const HEAD: &str = "# Written by `cargo xtask setup --mlx ";
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::Mlx;
+use super::library::Mlx;
 
 /// The glibc of the wheels' platform tag, `manylinux_2_35`.
 const GLIBC: (u32, u32) = (2, 35);

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use runabout_store::wheel::{Pip, Requirement, Wheel, fetch};
 
-use super::Mlx;
+use super::library::Mlx;
 
 /// The version of MLX that mlx-c in mlx-sys is written for.
 pub(super) const MLX_VERSION: &str = "0.32.2";

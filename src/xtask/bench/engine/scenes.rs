@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Sent};
 use super::figures::{Figures, percentile};
-use super::{Scene, Stage};
+use super::stage::{Scene, Stage};
 
 /// A source file to read from.
 const FILE: &str = include_str!("../../../text/stop.rs");

@@ -3,7 +3,6 @@
 //! The worker speaks JSON-RPC, as with any client, and its times are wall-clock times at the client's end: what the pipe,
 //! the tokenizer and the server cost is in them. llama.cpp and mlx_lm have drivers, which time evaluation alone.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,73 +12,15 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::child::Child;
-use super::prompt::Prompt;
-use super::{SMALL_DECODE, SMALL_PREFILL};
+use super::task::{Prompt, Sample, Task};
 
 /// Of a prompt that begins anew, the worker may have cached what all texts begin with.
 const MAX_CACHED: u64 = 4;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Task {
-    Decode {
-        context: usize,
-        n_tokens: usize,
-    },
-    /// Several texts from one context at once; the worker's alone.
-    DecodeTogether {
-        n_texts: usize,
-        context: usize,
-        n_tokens: usize,
-    },
-    Prefill {
-        n_tokens: usize,
-    },
-}
-
-impl Task {
-    pub(super) fn n_prompt_tokens(self) -> usize {
-        match self {
-            Self::Decode { context: n_tokens, .. }
-            | Self::DecodeTogether { context: n_tokens, .. }
-            | Self::Prefill { n_tokens } => n_tokens,
-        }
-    }
-
-    /// What a context must hold; the first token drawn is not counted among the decoded ones.
-    pub(super) fn n_tokens_in_all(self) -> usize {
-        match self {
-            Self::Decode { context, n_tokens } | Self::DecodeTogether { context, n_tokens, .. } => {
-                context + n_tokens + 1
-            }
-            Self::Prefill { n_tokens } => n_tokens + 1,
-        }
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Decode { context, .. } => write!(f, "decode at {context}"),
-            Self::DecodeTogether { n_texts, context, .. } => write!(f, "{n_texts} decodes at {context}"),
-            Self::Prefill { n_tokens } => write!(f, "prefill of {n_tokens}"),
-        }
-    }
-}
-
-/// One measurement.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    pub(super) n_tokens: usize,
-    pub(super) seconds: f64,
-    /// The worker's own figure for the same, from its `timing`.
-    pub(super) own_seconds: Option<f64>,
-}
-
-impl Sample {
-    pub(super) fn tokens_per_second(self) -> f64 {
-        self.n_tokens as f64 / self.seconds
-    }
-}
+/// The longest prefill that mlx_lm takes part in: on a CPU it takes minutes for what the others do in a second.
+pub(super) const MLX_LM_PREFILL_TOKENS: usize = 32;
+/// Tokens that mlx_lm decodes at most.
+const MLX_LM_DECODE_TOKENS: usize = 8;
 
 /// How to start a program.
 pub(in crate::bench) struct Launch {
@@ -157,9 +98,9 @@ impl Launch {
             Task::DecodeTogether { .. } => self.is_runabout().then_some(task),
             _ if !self.is_slow() => Some(task),
             Task::Decode { context, n_tokens } if context <= 128 => {
-                Some(Task::Decode { context, n_tokens: n_tokens.min(SMALL_DECODE) })
+                Some(Task::Decode { context, n_tokens: n_tokens.min(MLX_LM_DECODE_TOKENS) })
             }
-            Task::Prefill { n_tokens } if n_tokens <= SMALL_PREFILL => Some(task),
+            Task::Prefill { n_tokens } if n_tokens <= MLX_LM_PREFILL_TOKENS => Some(task),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::program::Worker;
+use super::task::Prompt;
 
 /// Common enough to be one token each in any vocabulary, so that lengths are hit at once.
 const WORDS: [&str; 40] = [
@@ -16,11 +17,6 @@ const WORDS: [&str; 40] = [
 ];
 /// A text that does not fit after so many changes never will.
 const MAX_CHANGES: usize = 50;
-
-pub(super) struct Prompt {
-    pub(super) text: String,
-    pub(super) n_tokens: usize,
-}
 
 pub(super) struct PromptMaker {
     worker: Worker,

@@ -14,7 +14,8 @@ use runabout_store::gguf::GgufFile;
 use serde_json::{Value, json};
 
 use super::machine::Machine;
-use super::program::{Launch, Program, Sample, Task};
+use super::program::{Launch, Program};
+use super::task::{Sample, Task};
 
 /// What a machine that waits for this run has done in the minute before; the builds leave more than nothing.
 const MAX_IDLE_LOAD: f64 = 1.5;
