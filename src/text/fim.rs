@@ -6,22 +6,14 @@
 
 mod families;
 
+pub use self::families::Order;
+
 use self::families::{FAMILIES, Family, Piece};
 use crate::fit::{Budget, ContextFile, Surroundings, Trimmed, fit};
 use crate::{TokenId, Tokenizer};
 
 /// The name of a file that has none.
 const UNNAMED: &str = "untitled";
-
-/// In which order a prompt has what stands around the cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Prefix, suffix, middle. The middle begins some lines above the cursor, so that a key that is typed leaves all
-    /// but the prompt's end as it was, in this order too.
-    Psm,
-    /// Suffix, prefix, middle: a key that is typed leaves all but the prompt's end as it was.
-    Spm,
-}
 
 /// How a model fills in the middle.
 #[derive(Clone, Debug)]

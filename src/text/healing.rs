@@ -12,40 +12,6 @@ use std::sync::Arc;
 use crate::rules::left_of;
 use crate::{TokenId, Tokenizer};
 
-/// All tokens that stand for bytes, in the order of their bytes: those that begin alike stand together.
-#[derive(Debug)]
-pub(crate) struct TokensByBytes {
-    ids: Vec<TokenId>,
-}
-
-impl TokensByBytes {
-    pub(crate) fn new(tokenizer: &Tokenizer) -> Self {
-        let n_tokens = TokenId::try_from(tokenizer.vocabulary_size()).unwrap_or(TokenId::MAX);
-        let mut ids: Vec<TokenId> = (0..n_tokens)
-            .filter(|&it| !tokenizer.token_bytes(it).is_empty() && !tokenizer.is_control(it))
-            .collect();
-        ids.sort_by_key(|&it| tokenizer.token_bytes(it));
-        Self { ids }
-    }
-
-    /// Tokens whose bytes begin with `start`.
-    fn beginning_with(&self, tokenizer: &Tokenizer, start: &[u8]) -> &[TokenId] {
-        let from = self.ids.partition_point(|&it| tokenizer.token_bytes(it) < start);
-        let n = self.ids[from..].partition_point(|&it| tokenizer.token_bytes(it).starts_with(start));
-        &self.ids[from..from + n]
-    }
-
-    /// Tokens whose bytes `text` begins with, itself left out.
-    fn beginning(&self, tokenizer: &Tokenizer, text: &[u8]) -> Vec<TokenId> {
-        let shorter = (1..text.len()).flat_map(|n| {
-            let start = &text[..n];
-            let same = self.beginning_with(tokenizer, start).iter();
-            same.take_while(move |&&it| tokenizer.token_bytes(it) == start)
-        });
-        shorter.copied().collect()
-    }
-}
-
 /// Of a longer word, nobody stops in the middle; it may be data.
 const MAX_WORD_BYTES: usize = 48;
 /// What stands farther from the cursor in its line has no say in how its last tokens are cut.
@@ -71,7 +37,7 @@ pub fn healing_start(tokenizer: &Tokenizer, prefix: &str) -> usize {
     let mut start = token_around(tokenizer, &with_word, word).map_or(word, |it| it.start);
     if n_word == 0
         && let Some(last) = token_around(tokenizer, line, line.len() - 1)
-        && tokenizer.tokens_by_bytes().beginning_with(tokenizer, &line.as_bytes()[last.start..]).len() > 1
+        && tokenizer.tokens_beginning_with(&line.as_bytes()[last.start..]).len() > 1
     {
         start = start.min(last.start);
     }
@@ -138,9 +104,8 @@ impl Healing {
             self.allowed = Vec::new();
             return;
         }
-        let by_bytes = self.tokenizer.tokens_by_bytes();
-        let mut allowed = by_bytes.beginning_with(&self.tokenizer, left).to_vec();
-        allowed.extend(by_bytes.beginning(&self.tokenizer, left));
+        let mut allowed = self.tokenizer.tokens_beginning_with(left).to_vec();
+        allowed.extend(self.tokenizer.tokens_beginning(left));
         self.allowed = allowed;
     }
 }

@@ -13,10 +13,13 @@ mod language;
 mod lexer;
 mod lines;
 mod repetition;
+mod rule;
 mod scope;
+mod seen;
 mod suffix;
 
 pub(crate) use self::lines::left_of;
+pub use self::rule::{Cursor, Goal, Rule};
 
 use self::blank::Blank;
 use self::brackets::Brackets;
@@ -26,93 +29,8 @@ use self::language::Language;
 use self::lexer::Lexer;
 use self::repetition::Repetition;
 use self::scope::Scope;
+use self::seen::{Seen, Verdict};
 use self::suffix::Suffix;
-
-/// What may end a completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Rule {
-    /// The line is complete.
-    Line,
-    /// The statement is complete: the line's end, with every bracket closed that the text opened.
-    Statement,
-    /// The block is complete: its closing line, or an empty line between blocks of the outermost level.
-    Block,
-    /// A line is less indented than the block that the cursor is in.
-    Indentation,
-    /// A bracket closes what the text behind the cursor closes already, or what nobody opened; or the rest of the line
-    /// closes what the text does not open.
-    Bracket,
-    /// The text begins to repeat what stands behind the cursor, word by word or nearly so.
-    Suffix,
-    /// The text repeats itself, or the lines before it.
-    Repetition,
-    /// There is nothing but white space.
-    Blank,
-}
-
-impl Rule {
-    pub const ALL: [Self; 8] = [
-        Self::Line,
-        Self::Statement,
-        Self::Block,
-        Self::Indentation,
-        Self::Bracket,
-        Self::Suffix,
-        Self::Repetition,
-        Self::Blank,
-    ];
-
-    /// As clients know it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Line => "line",
-            Self::Statement => "statement",
-            Self::Block => "block",
-            Self::Indentation => "indentation",
-            Self::Bracket => "bracket",
-            Self::Suffix => "suffix",
-            Self::Repetition => "repetition",
-            Self::Blank => "blank",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.name() == name)
-    }
-}
-
-/// How far a completion should go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// As far as the place suggests.
-    Auto,
-    Line,
-    Block,
-}
-
-/// Where a completion goes; the texts are in LF.
-#[derive(Clone, Copy, Debug)]
-pub struct Cursor<'a> {
-    pub prefix: &'a str,
-    pub suffix: &'a str,
-    /// As the client names it.
-    pub language: Option<&'a str>,
-    pub path: Option<&'a str>,
-}
-
-/// How many bytes before the cursor, and as many behind it, the rules look at: more than goes into a prompt.
-const MAX_BYTES: usize = 256 << 10;
-
-impl Cursor<'_> {
-    /// The same with what is near enough for rules. What is before the cursor begins with a whole line if one fits.
-    fn near(&self) -> Self {
-        let far = self.prefix.ceil_char_boundary(self.prefix.len().saturating_sub(MAX_BYTES));
-        let near = &self.prefix[far..];
-        let n_cut = if far == 0 { 0 } else { near.find('\n').map_or(0, |at| at + 1) };
-        let n_suffix = self.suffix.floor_char_boundary(self.suffix.len().min(MAX_BYTES));
-        Self { prefix: &near[n_cut..], suffix: &self.suffix[..n_suffix], ..*self }
-    }
-}
 
 /// What one piece of text led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,43 +51,6 @@ pub struct Rules {
     /// How much of the text was given out.
     n_emitted: usize,
     is_over: bool,
-}
-
-/// The text so far, and what all rules want to know of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) text: String,
-    /// Where the last line begins.
-    pub(crate) line_start: usize,
-    /// Ends of lines so far.
-    pub(crate) n_newlines: usize,
-    /// Whether the last line has anything but white space, and whether the last character is the first of that.
-    is_line_begun: bool,
-    is_first_of_line: bool,
-    /// Ends of lines in the white space at the end.
-    pub(crate) n_blank_newlines: usize,
-    /// Where white space begins and ends, one after the other.
-    blanks: Vec<(usize, usize)>,
-    lexer: Lexer,
-    /// Whether the last character is neither in a string nor in a comment.
-    pub(crate) is_code: bool,
-    /// Brackets that the text opened and has not closed.
-    pub(crate) opened: Vec<char>,
-    /// The last line's code, without its comment.
-    pub(crate) code: String,
-    /// The same of the line before the last character, which is a newline.
-    pub(crate) ended_code: String,
-    /// Brackets of the prefix that the text has closed.
-    pub(crate) n_closed_outer: usize,
-}
-
-/// What a rule thinks of the text so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Clear,
-    /// What begins here may still be cut.
-    Hold(usize),
-    Cut(usize, Rule),
 }
 
 #[derive(Clone, Debug)]
@@ -207,21 +88,7 @@ impl Rules {
             judges.push(Judge::Blank);
         }
         let form = Form::new(cursor, lexer.clone());
-        let seen = Seen {
-            text: String::new(),
-            line_start: 0,
-            n_newlines: 0,
-            is_line_begun: false,
-            is_first_of_line: false,
-            n_blank_newlines: 0,
-            blanks: Vec::new(),
-            is_code: true,
-            lexer,
-            opened: Vec::new(),
-            code: String::new(),
-            ended_code: String::new(),
-            n_closed_outer: 0,
-        };
+        let seen = Seen::new(lexer);
         Self { form, seen, judges, trims, n_emitted: 0, is_over: false }
     }
 
@@ -296,95 +163,6 @@ impl Rules {
     }
 }
 
-impl Seen {
-    fn push(&mut self, next: char) {
-        if self.text.ends_with('\n') {
-            self.line_start = self.text.len();
-        }
-        self.text.push(next);
-        self.note_blank(next);
-        self.is_code = self.lexer.push(next);
-        self.opened.truncate(self.opened.len().saturating_sub(self.lexer.n_dropped()));
-        if next == '\n' {
-            self.n_newlines += 1;
-            self.ended_code = std::mem::take(&mut self.code);
-        } else if self.is_code && !self.lexer.is_in_line_of_string() {
-            self.code.push(next);
-        } else if !matches!(self.lexer.place(), lexer::Place::LineComment | lexer::Place::BlockComment) {
-            // A string stands for something that is there.
-            self.code.push('"');
-        }
-        if !self.is_code {
-            return;
-        }
-        match next {
-            '(' | '[' | '{' => self.opened.push(next),
-            ')' | ']' | '}' if self.opened.pop().is_none() => self.n_closed_outer += 1,
-            _ => {}
-        }
-    }
-
-    fn note_blank(&mut self, next: char) {
-        let is_blank = next.is_whitespace();
-        self.is_first_of_line = !is_blank && !self.is_line_begun;
-        self.is_line_begun = next != '\n' && (self.is_line_begun || !is_blank);
-        if !is_blank {
-            self.n_blank_newlines = 0;
-            return;
-        }
-        self.n_blank_newlines += usize::from(next == '\n');
-        let end = self.text.len();
-        let before = end - next.len_utf8();
-        match self.blanks.last_mut() {
-            Some(last) if last.1 == before => last.1 = end,
-            _ => self.blanks.push((before, end)),
-        }
-    }
-
-    /// Where the white space begins that the text before `end` ends with.
-    pub(crate) fn without_trailing(&self, end: usize) -> usize {
-        let n_before = self.blanks.partition_point(|(start, _)| *start < end);
-        let last = n_before.checked_sub(1).and_then(|idx| self.blanks.get(idx));
-        last.filter(|it| end <= it.1).map_or(end, |it| it.0)
-    }
-
-    /// Whether the last character is the first one in its line that is not white space.
-    pub(crate) fn is_first_of_line(&self) -> bool {
-        self.is_first_of_line
-    }
-
-    /// How many strings the text ends in; see [`Lexer::n_strings`].
-    pub(crate) fn n_strings(&self) -> usize {
-        self.lexer.n_strings()
-    }
-
-    /// Brackets that are open in the text of the string that the text ends in, if it does.
-    pub(crate) fn open_in_string(&self) -> Option<&[char]> {
-        let is_text = matches!(self.lexer.place(), lexer::Place::String(_) | lexer::Place::LongString(_));
-        is_text.then(|| self.lexer.open_in_string())
-    }
-
-    /// Whether the text ends in code or in a string or comment of one line.
-    pub(crate) fn is_line_over(&self) -> bool {
-        !matches!(self.lexer.place(), lexer::Place::LongString(_) | lexer::Place::BlockComment)
-    }
-
-    /// The last character.
-    pub(crate) fn last(&self) -> Option<char> {
-        self.text.chars().next_back()
-    }
-
-    /// The line that the last character, a newline, ended.
-    pub(crate) fn ended_line(&self) -> &str {
-        self.text[self.line_start..].strip_suffix('\n').unwrap_or_default()
-    }
-
-    /// The last line.
-    pub(crate) fn line(&self) -> &str {
-        &self.text[self.line_start..]
-    }
-}
-
 impl Judge {
     fn judge(&mut self, seen: &Seen) -> Verdict {
         match self {
@@ -425,6 +203,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::rule::MAX_BYTES;
     use super::testing::run;
     use super::*;
 

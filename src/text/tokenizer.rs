@@ -3,6 +3,7 @@
 //! Text is always encoded as text: a control token's name inside it is spelt out in ordinary tokens. Control tokens
 //! enter a prompt only by their id, through [`Tokenizer::encode_chat`] and the fill-in-the-middle formats.
 
+mod by_bytes;
 mod bytes;
 mod control;
 mod ends;
@@ -27,10 +28,10 @@ pub use self::folder::TokenizerParts;
 #[cfg(test)]
 pub(crate) use self::sample::byte_parts;
 
+use self::by_bytes::TokensByBytes;
 use self::bytes::TokenBytes;
 use self::pieces::{Cuts, PIECE_BYTES};
 use crate::chat::ChatTemplates;
-use crate::healing::TokensByBytes;
 use crate::pause::go_on;
 use crate::{TextError, TokenId, model_json};
 
@@ -105,7 +106,7 @@ impl Tokenizer {
             Cuts::of(&tokenizer.inner, &tokenizer.bytes, |it| encode(tokenizer.inside(), it, false));
         tokenizer.most_bytes = size::most_bytes_of_a_token(&tokenizer.inner, &tokenizer.bytes);
         tokenizer.bos = tokenizer.missing_bos(parts);
-        tokenizer.end_tokens = ends::find(&tokenizer, parts);
+        tokenizer.end_tokens = ends::find(&tokenizer.inner, &tokenizer.control, &tokenizer.templates, parts);
         Ok(tokenizer)
     }
 
@@ -223,12 +224,18 @@ impl Tokenizer {
         &self.templates
     }
 
-    pub(crate) fn is_control(&self, token: TokenId) -> bool {
-        self.control.contains(token)
+    /// Tokens whose bytes begin with `start`.
+    pub(crate) fn tokens_beginning_with(&self, start: &[u8]) -> &[TokenId] {
+        self.by_bytes().beginning_with(&self.bytes, start)
     }
 
-    pub(crate) fn tokens_by_bytes(&self) -> &TokensByBytes {
-        self.by_bytes.get_or_init(|| TokensByBytes::new(self))
+    /// Tokens whose bytes `text` begins with, but is longer than.
+    pub(crate) fn tokens_beginning(&self, text: &[u8]) -> Vec<TokenId> {
+        self.by_bytes().beginning(&self.bytes, text)
+    }
+
+    fn by_bytes(&self) -> &TokensByBytes {
+        self.by_bytes.get_or_init(|| TokensByBytes::new(&self.bytes, &self.control))
     }
 
     pub(crate) fn token_bytes(&self, token: TokenId) -> &[u8] {

@@ -6,6 +6,7 @@
 pub(super) mod filters;
 mod format;
 pub(super) mod methods;
+mod numbers;
 pub(super) mod operators;
 
 use std::fmt::Write;
@@ -154,7 +155,7 @@ impl Serialize for Json {
         match value.kind() {
             ValueKind::None => serializer.serialize_unit(),
             ValueKind::Bool => serializer.serialize_bool(value.is_true()),
-            ValueKind::Number => match (operators::integer(value), operators::number(value)) {
+            ValueKind::Number => match (numbers::integer(value), numbers::number(value)) {
                 (Some(whole), _) => serializer.serialize_i128(whole),
                 (None, Some(float)) if !value.is_integer() => serializer.serialize_f64(float),
                 _ => serializer.serialize_u128(u128::try_from(value.clone()).unwrap_or(u128::MAX)),

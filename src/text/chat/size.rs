@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ChatRequest, Content, Message, ToolCall};
+use super::message::{ChatRequest, Content, Message, ToolCall};
 
 impl ChatRequest<'_> {
     /// About the bytes that messages, tools and variables take.

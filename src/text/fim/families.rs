@@ -4,7 +4,15 @@
 //! other's tokens, so rows are tried in order and what tells two apart stands in `needs` and `lacks`. Where formats
 //! come from stands beside each row; those that models saw in both orders have both.
 
-use super::Order;
+/// In which order a prompt has what stands around the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Prefix, suffix, middle. The middle begins some lines above the cursor, so that a key that is typed leaves all
+    /// but the prompt's end as it was, in this order too.
+    Psm,
+    /// Suffix, prefix, middle: a key that is typed leaves all but the prompt's end as it was.
+    Spm,
+}
 
 /// A piece of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

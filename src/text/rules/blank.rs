@@ -4,7 +4,8 @@
 //! there the last spaces separate the two.
 
 use super::lines::right_of;
-use super::{Cursor, Rule, Seen, Verdict};
+use super::rule::{Cursor, Rule};
+use super::seen::{Seen, Verdict};
 
 /// A text that is nothing but so many ends of lines will not come to anything,
 const MAX_LEADING_NEWLINES: usize = 3;

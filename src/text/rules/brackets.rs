@@ -11,7 +11,8 @@ use std::cmp::Ordering;
 
 use super::lexer::{Lexer, MAX_DEPTH, Place, opener_of, track};
 use super::lines::right_of;
-use super::{Cursor, Rule, Seen, Verdict};
+use super::rule::{Cursor, Rule};
+use super::seen::{Seen, Verdict};
 use crate::beginning::Beginning;
 
 /// Of a rest of a line, what is met.

@@ -8,7 +8,7 @@ use super::brackets::Brackets;
 use super::language::Language;
 use super::lexer::{Lexer, Place};
 use super::lines::{indentation, left_of, lines_below, right_of};
-use super::{Cursor, Goal};
+use super::rule::{Cursor, Goal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {

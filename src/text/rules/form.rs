@@ -4,9 +4,9 @@
 //! rules see it. Only white space at the beginning of lines changes, and only where the file has one form throughout; what
 //! is in a string of several lines stays as it was drawn. Ends of lines are LF here, in the file and in the text.
 
-use super::Cursor;
 use super::lexer::{Lexer, Place};
 use super::lines::left_of;
+use super::rule::Cursor;
 
 /// A form that so many times more lines have than the other one is the file's.
 const MAJORITY: usize = 4;

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 
 use super::lines::{MAX_LINE_BYTES, left_of, words};
-use super::{Rule, Seen, Verdict};
+use super::rule::Rule;
+use super::seen::{Seen, Verdict};
 
 /// The longest block whose repetition is seen.
 const MAX_PERIOD: usize = 8;

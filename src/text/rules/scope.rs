@@ -3,7 +3,8 @@
 use super::extent::{Block, Extent, block_below, indentation_below};
 use super::language::Language;
 use super::lines::{indentation, left_of};
-use super::{Cursor, Rule, Seen, Verdict};
+use super::rule::{Cursor, Rule};
+use super::seen::{Seen, Verdict};
 
 /// Of the code before the cursor, what may open a block: a word or a sign.
 const MAX_CODE_BYTES: usize = 64;

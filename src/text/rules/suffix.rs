@@ -6,7 +6,8 @@
 
 use super::lexer::{Lexer, Place};
 use super::lines::{MAX_LINE_BYTES, indentation, is_of_word, left_of, lines_below, right_of, words};
-use super::{Cursor, Rule, Seen, Verdict};
+use super::rule::{Cursor, Rule};
+use super::seen::{Seen, Verdict};
 use crate::beginning::Beginning;
 
 /// Lines below the cursor that the text may run into. The first must be met as it is; it may be a lone bracket.

@@ -1,6 +1,7 @@
 //! How the rules' tables are checked.
 
-use super::{Cursor, Goal, Rule, Rules};
+use super::Rules;
+use super::rule::{Cursor, Goal, Rule};
 
 /// All that is given out for the pieces, and the rule that ended it.
 pub(super) fn run(cursor: &Cursor<'_>, goal: Goal, off: &[Rule], pieces: &[&str]) -> (String, Option<Rule>) {

@@ -6,9 +6,10 @@
 
 use serde_json::Map;
 
-use super::{Tokenizer, TokenizerParts};
+use super::control::ControlTokens;
+use super::folder::TokenizerParts;
 use crate::TokenId;
-use crate::chat::{ChatRequest, Message};
+use crate::chat::{ChatRequest, ChatTemplates, Message};
 
 /// End tokens under whatever template: where a vocabulary has them as control tokens, they mean nothing else.
 /// `<|end|>` and `<|user|>` are not here, since in some families text goes on after them; the template tells.
@@ -18,12 +19,23 @@ const ALWAYS_END: [&str; 6] =
 /// An answer that no template contains.
 const ANSWER: &str = "Wolpertinger";
 
-pub(super) fn find(tokenizer: &Tokenizer, parts: &TokenizerParts) -> Vec<TokenId> {
+/// The tokens that end a turn, in ascending order.
+pub(super) fn find(
+    tokenizer: &tokenizers::Tokenizer,
+    control: &ControlTokens,
+    templates: &ChatTemplates,
+    parts: &TokenizerParts,
+) -> Vec<TokenId> {
     let eos_token = parts.special_token("eos_token");
     let named = eos_token.as_deref().and_then(|it| tokenizer.token_to_id(it));
-    let known = ALWAYS_END.iter().filter_map(|it| tokenizer.control.named(it));
-    let mut ends: Vec<TokenId> =
-        parts.eos_token_ids().into_iter().chain(named).chain(known).chain(after_answer(tokenizer)).collect();
+    let known = ALWAYS_END.iter().filter_map(|it| control.named(it));
+    let mut ends: Vec<TokenId> = parts
+        .eos_token_ids()
+        .into_iter()
+        .chain(named)
+        .chain(known)
+        .chain(after_answer(control, templates))
+        .collect();
     ends.sort_unstable();
     ends.dedup();
     ends
@@ -31,12 +43,12 @@ pub(super) fn find(tokenizer: &Tokenizer, parts: &TokenizerParts) -> Vec<TokenId
 
 /// The control token that the template puts right after an answer: the one that ends the conversation, or, in a
 /// template that marks only beginnings, the one that begins the next turn.
-fn after_answer(tokenizer: &Tokenizer) -> Option<TokenId> {
+fn after_answer(control: &ControlTokens, templates: &ChatTemplates) -> Option<TokenId> {
     let turns = [Message::user("Hello"), Message::assistant(ANSWER), Message::user("Thanks")];
     [&turns[..2], &turns[..]].into_iter().find_map(|messages| {
         let request = ChatRequest { messages, tools: &[], kwargs: &Map::new(), add_generation_prompt: false };
-        let rendered = tokenizer.templates.render(&request).ok()?;
+        let rendered = templates.render(&request).ok()?;
         let (_, after) = rendered.rsplit_once(ANSWER)?;
-        tokenizer.control.leading(after.trim_start())
+        control.leading(after.trim_start())
     })
 }

@@ -3,7 +3,7 @@
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-use super::operators::{integer, number};
+use super::numbers::{integer, number};
 use super::{float, repr, str};
 
 /// No template pads a value to more columns.

@@ -7,7 +7,7 @@ use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 
-use super::operators::number;
+use super::numbers::number;
 use super::str;
 
 fn invalid(reason: impl Into<String>) -> Error {

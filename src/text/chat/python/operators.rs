@@ -4,6 +4,7 @@ use minijinja::value::{Tuple, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::filters::escaped;
+use super::numbers::{integer, number};
 use super::{format, str};
 use crate::chat::compile;
 
@@ -91,22 +92,6 @@ fn rem(a: &Value, b: &Value) -> Result<Value, Error> {
             (Some(a), Some(b)) => Ok(Value::from(a - b * (a / b).floor())),
             _ => Err(type_error(format!("`%` does not work on {} and {}", a.kind(), b.kind()))),
         },
-    }
-}
-
-pub(super) fn integer(value: &Value) -> Option<i128> {
-    match value.kind() {
-        ValueKind::Bool => Some(value.is_true().into()),
-        ValueKind::Number if value.is_integer() => i128::try_from(value.clone()).ok(),
-        _ => None,
-    }
-}
-
-pub(super) fn number(value: &Value) -> Option<f64> {
-    match value.kind() {
-        ValueKind::Bool => Some(if value.is_true() { 1.0 } else { 0.0 }),
-        ValueKind::Number => f64::try_from(value.clone()).ok().or_else(|| integer(value).map(|it| it as f64)),
-        _ => None,
     }
 }
 
