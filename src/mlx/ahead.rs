@@ -1,9 +1,8 @@
-//! The step that was begun before anybody asked for it.
+//! A step that starts before the engine asks for it: [`Ahead`].
 //!
-//! While a text is generated, each step feeds what the one before has drawn. So that step can be given to the device
-//! before the token is read: the device need not wait until the token has become text and the engine has planned. What
-//! was begun is kept here with what it was taken to be asked for; a step that asks for anything else takes nothing from
-//! it, and its caches forget the token.
+//! Each step of a text feeds the token that the previous step drew, so the device can start on it before the host has
+//! read that token, turned it into text and planned. The step is kept here together with the request that it assumes.
+//! If the engine asks for anything else, the step is dropped, and its slots' caches must forget the token.
 
 use mlx_rs::error::Result;
 use mlx_rs::{Array, ops};
@@ -12,16 +11,16 @@ use runabout_text::{SamplingParams, TokenId};
 
 use crate::sampler::{self, PendingToken};
 
-/// A step under way.
+/// A step that was started early.
 pub(crate) struct Ahead {
     spans: Vec<Expected>,
     pending: Vec<PendingToken>,
 }
 
-/// A span of one token, as it is expected to be fed.
+/// A span of one token that the engine is expected to ask for.
 struct Expected {
     slot: SlotId,
-    /// Once it was read.
+    /// Known once the previous step's draw has been read.
     token: Option<TokenId>,
     params: SamplingParams,
     n_generated: u64,
@@ -30,19 +29,19 @@ struct Expected {
 }
 
 impl Ahead {
-    /// Whether the step after these spans can be begun before it is known what they draw.
+    /// Whether the step after `spans` can start before their draws are known.
     pub(crate) fn is_possible(spans: &[Span<'_>]) -> bool {
         let draws = |it: &SampleRequest<'_>| it.allowed.is_none() && !sampler::needs_history(it.params);
         spans.iter().all(|it| it.n_drafted == 0 && it.sample.as_ref().is_some_and(draws))
     }
 
-    /// The tokens `[n]` of the step after the one that draws `pending`, which has so many spans.
+    /// The input tokens `[n]` of the step after the one that draws `pending`, one for each span.
     pub(crate) fn tokens(pending: &[PendingToken]) -> Result<Array> {
         let tokens = pending.iter().map(|it| it.token().reshape(&[1])).collect::<Result<Vec<_>>>()?;
         ops::concatenate(&tokens, 0)
     }
 
-    /// A step that feeds what `spans` draw and gives `logits` `[n, vocab_size]`.
+    /// The step that feeds the tokens drawn for `spans`; `logits` holds a row `[vocab_size]` for each.
     pub(crate) fn new(spans: &[Span<'_>], logits: &[Array]) -> Result<Self> {
         let expected: Vec<_> = spans.iter().filter_map(Expected::after).collect();
         let pending = expected
@@ -53,14 +52,14 @@ impl Ahead {
         Ok(Self { spans: expected, pending })
     }
 
-    /// The step before has drawn this token for its `idx`th span.
+    /// Records the token that the previous step drew for its span `idx`.
     pub(crate) fn read(&mut self, idx: usize, token: TokenId) {
         if let Some(it) = self.spans.get_mut(idx) {
             it.token = Some(token);
         }
     }
 
-    /// What must be evaluated.
+    /// The arrays to evaluate.
     pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array> {
         self.pending.iter().flat_map(PendingToken::arrays)
     }
@@ -69,7 +68,7 @@ impl Ahead {
         self.spans.iter().map(|it| it.slot)
     }
 
-    /// The draws, if this is the step that is asked for; else the slots whose caches hold a token too many.
+    /// The draws, if `spans` are what this step assumed. Otherwise the slots whose caches hold one token too many.
     pub(crate) fn take(self, spans: &[Span<'_>]) -> std::result::Result<Vec<PendingToken>, Vec<SlotId>> {
         let is_asked = self.spans.len() == spans.len() && self.spans.iter().zip(spans).all(|(a, b)| a.is(b));
         if is_asked { Ok(self.pending) } else { Err(self.slots().collect()) }

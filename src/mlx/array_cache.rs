@@ -1,4 +1,4 @@
-//! Keys and values of one layer of one slot in arrays of MLX: [`ArrayCache`].
+//! Keys and values of one layer of one slot, in MLX arrays: [`ArrayCache`].
 
 use std::ops::Range;
 
@@ -6,10 +6,11 @@ use mlx_rs::error::Result;
 use mlx_rs::ops::indexing::{TryIndexMutOp, TryIndexOp};
 use mlx_rs::{Array, ops, transforms};
 
-/// Room is made for this many tokens at a time, as in mlx_lm, so that most appends write in place.
+/// A cache grows by this many tokens at a time, as in mlx_lm, so that most appends write in place.
 pub(crate) const STEP_TOKENS: i32 = 256;
 
-/// What attention keeps of each token, in as many arrays as it takes: keys and values, or their quantized parts.
+/// What attention stores for each token, in one array per part: keys and values, or the parts of their quantized
+/// form.
 #[derive(Default)]
 pub(crate) struct ArrayCache {
     n_tokens: i32,
@@ -18,12 +19,12 @@ pub(crate) struct ArrayCache {
 }
 
 impl ArrayCache {
-    /// Tokens held, which is the position of the next one.
+    /// The number of tokens held, which is the position of the next one.
     pub(crate) fn n_tokens(&self) -> i32 {
         self.n_tokens
     }
 
-    /// Appends parts `[1, n_kv_heads, L, n]` and returns all that is held of each, in that layout.
+    /// Appends one array `[1, n_kv_heads, L, n]` per part, and returns for each part all that the cache now holds.
     pub(crate) fn append<const N: usize>(&mut self, new: &[Array; N]) -> Result<[Array; N]> {
         let start = self.n_tokens;
         let end = start + new.first().map_or(0, |it| it.dim(2));
@@ -43,12 +44,12 @@ impl ArrayCache {
         Ok(held.try_into().unwrap_or_else(|_| unreachable!("a cache gets as many parts each time")))
     }
 
-    /// The arrays that hold it.
+    /// The arrays, one per part.
     pub(crate) fn parts(&self) -> &[Array] {
         &self.parts
     }
 
-    /// What is held of each of `tokens`.
+    /// Each part of the given tokens.
     pub(crate) fn parts_of(&self, tokens: Range<i32>) -> Result<Vec<Array>> {
         self.parts.iter().map(|it| it.try_index((.., .., tokens.clone(), ..))).collect()
     }
@@ -57,7 +58,7 @@ impl ArrayCache {
         self.parts.first().map_or(0, |it| it.dim(2))
     }
 
-    /// MLX's arrays are values: both caches share them until one appends.
+    /// MLX arrays are values, so both caches share memory until one of them appends.
     pub(crate) fn copy_prefix(&self, n_tokens: usize) -> Self {
         let mut copy = Self { n_tokens: self.n_tokens, parts: self.parts.clone() };
         copy.truncate(n_tokens);

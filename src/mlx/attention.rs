@@ -1,6 +1,6 @@
-//! Grouped-query attention with rope, of the spans of a ragged batch.
+//! Grouped-query attention with rope, over the spans of a ragged batch.
 //!
-//! Projections run over all rows at once; each span attends on its own slot's cache. Names are those of the
+//! Projections run over all rows at once; each span attends to its own slot's cache. Fields are named as in the
 //! checkpoints.
 
 use std::ops::Range;
@@ -21,7 +21,7 @@ use crate::rope::Rope;
 use crate::spans::SpanRows;
 use crate::weights::Weights;
 
-/// From the layer's input to what `o_proj` takes.
+/// Norm, projections and attention: from a layer's input to the input of `o_proj`.
 pub(crate) enum Attention {
     Mlx(MlxAttention),
     Packed(PackedAttention),
@@ -33,7 +33,7 @@ pub(crate) struct MlxAttention {
     k_proj: Linear,
     v_proj: Linear,
     heads: Heads,
-    /// `None`: keys and values have the type of activations.
+    /// How keys and values are quantized; `None` stores them in the type of the activations.
     kv: Option<KvQuantization>,
 }
 
@@ -73,7 +73,7 @@ impl Attention {
         }
     }
 
-    /// Bytes of keys and values that one token takes, in activations of type `dtype`.
+    /// Bytes per token of keys and values, for activations of type `dtype`.
     pub(crate) fn kv_bytes_per_token(&self, dtype: Dtype) -> u64 {
         match self {
             Self::Mlx(it) => {
@@ -88,7 +88,7 @@ impl Attention {
         }
     }
 
-    /// Appends to one cache of this layer what another holds of `tokens`, with keys turned to their new positions.
+    /// Appends `tokens` of another cache of this layer, with their keys rotated to the new positions.
     pub(crate) fn append_shifted(
         &self,
         to: &mut KvCache,
@@ -106,7 +106,8 @@ impl Attention {
         }
     }
 
-    /// `[T, hidden_size]` to `[T, n_heads * head_dim]`; keys and values go to the spans' caches of this layer.
+    /// Computes `[T, n_heads * head_dim]` from `[T, hidden_size]`, and appends keys and values to the spans' caches
+    /// of this layer.
     pub(crate) fn forward(
         &self,
         x: &Array,
@@ -173,7 +174,7 @@ impl MlxAttention {
         Ok(())
     }
 
-    /// A span's rows of `[T, n_heads * head_dim]` as `[1, n_heads, L, head_dim]`.
+    /// The rows of one span, out of `[T, n_heads * head_dim]`, as `[1, n_heads, L, head_dim]`.
     fn split_heads(&self, x: &Array, rows: &Range<i32>, n_heads: i32) -> Result<Array> {
         let n_rows = rows.end - rows.start;
         let x = if n_rows == x.dim(0) { x.clone() } else { x.try_index((rows.clone(), ..))? };

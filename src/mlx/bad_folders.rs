@@ -1,5 +1,5 @@
-//! Folders that cannot be loaded: each is refused with an error that names what is wrong, before anything is allocated by
-//! a number that it gives, and a folder that loads can be used.
+//! Tests with folders that cannot be loaded: each fails with an error that names the problem, before any number in it
+//! decides how much is allocated; and a folder that loads can be used.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +14,7 @@ use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
 use crate::testing::alone;
 use crate::testing::tiny::Tiny;
-use crate::{LoadError, MlxModel, Place};
+use crate::{LoadError, MlxModel, Placement};
 
 /// Tensors of a module, without their bytes: how their names end, types, shapes.
 type Parts<'a> = &'a [(&'a str, Dtype, &'a [usize])];
@@ -22,12 +22,12 @@ type Parts<'a> = &'a [(&'a str, Dtype, &'a [usize])];
 /// A tensor of a file: name, type, shape, bytes.
 type Tensor = (String, Dtype, Vec<usize>, Vec<u8>);
 
-fn place(kernels: Option<Kernels>) -> Place {
-    Place { compute: Compute::Cpu, kernels, kv_bits: None }
+fn placement(kernels: Option<Kernels>) -> Placement {
+    Placement { compute: Compute::Cpu, kernels, kv_bits: None }
 }
 
 fn load(folder: &Path) -> Result<MlxModel, LoadError> {
-    crate::load_with(folder, place(None), &mut |_, _| {})
+    crate::load_with(folder, placement(None), &mut |_, _| {})
 }
 
 fn config(folder: &Path) -> Value {
@@ -38,7 +38,7 @@ fn write_config(folder: &Path, config: &str) {
     std::fs::write(folder.join("config.json"), config).unwrap();
 }
 
-/// The message of what is refused, which must tell of no source file.
+/// The error message, which must not mention a source file.
 fn refused(folder: &Path, what: &str) -> String {
     let message = load(folder).err().unwrap_or_else(|| panic!("{what} was loaded")).to_string();
     assert_clean(&message);
@@ -46,8 +46,8 @@ fn refused(folder: &Path, what: &str) -> String {
 }
 
 fn assert_clean(message: &str) {
-    for place in ["src/", ".rs:", ".cpp"] {
-        assert!(!message.contains(place), "{message}");
+    for part in ["src/", ".rs:", ".cpp"] {
+        assert!(!message.contains(part), "{message}");
     }
 }
 
@@ -90,7 +90,7 @@ fn numbers_of_config_json_that_no_model_has_are_refused_by_name() {
         (
             "num_hidden_layers",
             json!(1),
-            "`model.layers.1.input_layernorm.weight` is there, and config.json has no place",
+            "`model.layers.1.input_layernorm.weight` is unexpected: config.json describes no such weight",
         ),
         ("num_hidden_layers", json!(1_i64 << 50), "`model.layers.2.input_layernorm.weight` is missing"),
         (
@@ -156,7 +156,7 @@ fn edit(folder: &Path, edit: impl FnOnce(&mut Vec<Tensor>)) {
 
 const MODULE: &str = "model.layers.0.self_attn.q_proj";
 
-/// Puts other tensors, of zeros, in the place of a module's weight.
+/// Replaces a module's weight by other tensors, filled with zeros.
 fn replaced(folder: &Path, by: Parts<'_>) {
     edit(folder, |tensors| {
         tensors.retain(|it| !it.0.starts_with(MODULE));
@@ -242,7 +242,7 @@ fn formats_of_other_programs_are_called_by_their_names() {
         let expected = format!("the weights are quantized as {expected} (`{MODULE}");
         assert!(message.starts_with(&expected) && message.contains("\nhint: "), "{message}");
     }
-    // What is left of a format in config.json does not matter to weights that were converted.
+    // config.json may still name a format that the weights were converted from.
     let tiny = Tiny::plain();
     let folder = tiny.folder.path();
     let mut changed = config(folder);
@@ -291,7 +291,7 @@ fn weights_that_are_no_part_of_the_model_are_refused_by_name() {
         let message = spoilt(&by);
         assert!(message.contains(expected), "{by:?}: {message}");
     }
-    // Of an odd length, and with everything behind it at an odd place in the file.
+    // Of an odd length, so that everything behind it in the file is misaligned.
     let tiny = Tiny::plain();
     let folder = tiny.folder.path();
     let mut changed = config(folder);
@@ -334,9 +334,9 @@ fn use_it(mut model: MlxModel) -> Result<(), StepError> {
 
 /// Loads, and uses what could be loaded.
 fn try_it(folder: &Path, kernels: Option<Kernels>) -> bool {
-    match crate::load_with(folder, place(kernels), &mut |_, _| {}) {
+    match crate::load_with(folder, placement(kernels), &mut |_, _| {}) {
         Ok(model) => {
-            // Numbers of another type may well be none.
+            // Bytes read as another type may be NaN.
             if let Err(error) = use_it(model) {
                 assert_clean(&error.message);
             }

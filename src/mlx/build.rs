@@ -1,8 +1,8 @@
-//! Says where MLX's library is, and compiles the bridge to our CPU kernels where there is something to bridge.
+//! Tells cargo where MLX's library is, and compiles the bridge from MLX to our CPU kernels on Linux.
 //!
-//! Lets this crate's tests find MLX's library, and tells the build scripts of programs where it is
-//! (`DEP_RUNABOUT_MLX_RPATH`). On Linux `cargo xtask setup` says it; on macOS MLX is linked statically, is fast by
-//! itself, and nothing is done here: `cfg(cpu_kernels)` is off.
+//! The path goes into this crate's tests and, as `DEP_RUNABOUT_MLX_RPATH`, to the build scripts of programs. On Linux
+//! `cargo xtask setup` provides it. On macOS MLX is linked statically and needs no kernels of ours, so nothing is
+//! done and `cfg(cpu_kernels)` is off.
 
 use std::env;
 
@@ -29,10 +29,10 @@ fn compile_bridge(include: &str) {
         .cpp(true)
         .std("c++20")
         .file("primitive.cpp")
-        // Not ours to mend: warnings in MLX's headers.
+        // MLX's headers cause warnings that we cannot fix.
         .flag("-isystem")
         .flag(include)
-        // Reading MLX's headers takes longer than a debug build's missing optimization could win back.
+        // Most of the time goes into parsing MLX's headers, so a debug build would hardly be faster.
         .opt_level(2)
         .debug(false)
         .compile("runabout_bridge");

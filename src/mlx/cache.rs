@@ -1,6 +1,7 @@
-//! The KV cache of one layer of one slot: grows in steps, can be cut back.
+//! The key-value cache of one layer of one slot: [`KvCache`]. It grows in steps and can be truncated.
 //!
-//! Either arrays of MLX, or the CPU kernels' own buffers; attention knows which it made.
+//! It is either in MLX arrays or in the CPU kernels' own buffers. Each kind of attention makes and gets its own kind
+//! of cache.
 
 use mlx_rs::Array;
 use mlx_rs::error::Result;
@@ -42,7 +43,7 @@ impl KvCache {
         }
     }
 
-    /// Forgets all but the first `n_tokens`. The memory stays for what comes next.
+    /// Keeps the first `n_tokens`. The memory stays allocated for later tokens.
     pub(crate) fn truncate(&mut self, n_tokens: usize) {
         match self {
             Self::Arrays(cache) => cache.truncate(n_tokens),
@@ -50,7 +51,7 @@ impl KvCache {
         }
     }
 
-    /// Forgets the last `n_tokens`.
+    /// Removes the last `n_tokens`.
     pub(crate) fn forget(&mut self, n_tokens: usize) {
         if n_tokens > 0 {
             self.truncate(self.n_tokens().saturating_sub(n_tokens));
@@ -64,7 +65,7 @@ impl KvCache {
         }
     }
 
-    /// A cache of its own that begins with this one's first `n_tokens`. All that was appended has been evaluated.
+    /// An independent copy of the first `n_tokens`. Everything appended must have been evaluated.
     pub(crate) fn copy_prefix(&self, n_tokens: usize) -> Result<Self> {
         match self {
             Self::Arrays(cache) => Ok(Self::Arrays(cache.copy_prefix(n_tokens))),
@@ -72,7 +73,7 @@ impl KvCache {
         }
     }
 
-    /// Tokens that there is memory for.
+    /// The number of tokens that fit in the allocated memory.
     pub(crate) fn n_room(&self) -> usize {
         match self {
             Self::Arrays(cache) => cache.n_room().unsigned_abs() as usize,
@@ -80,7 +81,7 @@ impl KvCache {
         }
     }
 
-    /// Gives back what memory it has beyond what is held.
+    /// Frees the memory beyond the tokens held.
     pub(crate) fn fit(&mut self) -> Result<()> {
         match self {
             Self::Arrays(cache) => cache.fit(),
@@ -88,7 +89,7 @@ impl KvCache {
         }
     }
 
-    /// What must be evaluated for the cache to hold all that was appended.
+    /// The arrays to evaluate so that the cache holds all that was appended.
     pub(crate) fn pending(&self) -> impl Iterator<Item = &Array> {
         let (arrays, written) = match self {
             Self::Arrays(cache) => (cache.parts(), None),
@@ -97,14 +98,14 @@ impl KvCache {
         arrays.iter().chain(written)
     }
 
-    /// What was pending has been evaluated.
+    /// To be called after [`Self::pending`] has been evaluated.
     pub(crate) fn settle(&mut self) {
         if let Self::InPlace(cache) = self {
             cache.settle();
         }
     }
 
-    /// Bytes beyond those that MLX counts.
+    /// Bytes that MLX does not count.
     pub(crate) fn n_own_bytes(&self) -> u64 {
         match self {
             Self::Arrays(_) => 0,

@@ -1,4 +1,4 @@
-//! What the files of weights hold, by their headers: names, types and shapes.
+//! What a model's weight files contain, according to their headers: names, types and shapes.
 //!
 //! The weights themselves are not read. [`check`] compares the headers with config.json before any number from either
 //! decides how much is allocated.
@@ -22,7 +22,7 @@ pub(crate) use check::check;
 /// safetensors' own limit for a header.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The weights that there are.
+/// The tensors of a model folder, and the files they are in.
 pub(crate) struct Checkpoint {
     pub(crate) folder: PathBuf,
     pub(crate) shards: Vec<PathBuf>,
@@ -56,14 +56,14 @@ impl Checkpoint {
         self.tensors.get(name)
     }
 
-    /// Everything whose name begins with the module's, itself left out.
+    /// The tensors that belong to the module `name`, such as its weight, scales and bias.
     pub(crate) fn of_module<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
         let rest = move |it: &str| it.strip_prefix(name).is_some_and(|it| it.starts_with(['.', '_']));
         self.tensors.iter().map(|(name, it)| (name.as_str(), it)).filter(move |it| rest(it.0))
     }
 
-    /// Whether the output matrix is the embedding: as config.json says, and if it does not, where there is no other. (The
-    /// default of mlx_lm is true, of transformers false.)
+    /// Whether the output matrix is the embedding: `said` by config.json, and if absent, true unless the checkpoint
+    /// has an output matrix. (mlx_lm assumes true, transformers false.)
     pub(crate) fn is_tied(&self, file: &ModelConfig, said: Option<bool>) -> Result<bool, LoadError> {
         let has_head = self.of_module("lm_head").next().is_some();
         match said {
@@ -91,7 +91,7 @@ impl Tensor {
     }
 }
 
-/// The file's size. Its header must be sound, and the file as long as the header says.
+/// Reads the tensors of one file and returns its size. Fails unless the file is as long as its header says.
 fn read_header(path: &Path, tensors: &mut HashMap<String, Tensor>) -> Result<u64, LoadError> {
     let bad = |message: String| LoadError::Weights { path: path.to_owned(), message };
     let mut file = File::open(path).map_err(|_| LoadError::MissingShard { path: path.to_owned() })?;

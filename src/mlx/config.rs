@@ -1,7 +1,7 @@
-//! `config.json`, as far as every architecture shares it.
+//! The parts of `config.json` that all architectures share: [`ModelConfig`].
 //!
-//! Each architecture reads its own fields out of [`ModelConfig::fields`]; what is on disk (optional, with defaults)
-//! is resolved there once. Errors name the file and the field.
+//! Each architecture reads its own fields through [`ModelConfig::fields`] and resolves defaults once. Errors name the
+//! file and the field.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::LoadError;
 
-/// The file, and the two things that decide who reads the rest of it.
+/// A parsed config.json.
 pub(crate) struct ModelConfig {
     pub(crate) path: PathBuf,
     pub(crate) model_type: String,
@@ -20,21 +20,21 @@ pub(crate) struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// The fields that an architecture declares; null is as good as absent.
+    /// Reads the fields that `T` declares. A field that is null counts as absent.
     pub(crate) fn fields<T: DeserializeOwned>(&self) -> Result<T, LoadError> {
         model_json::fields(&self.fields).map_err(|e| self.unreadable(&e))
     }
 
-    /// The fields of an object of the file, which is said to be at `place`.
-    pub(crate) fn fields_of<T: DeserializeOwned>(&self, object: &Value, place: &str) -> Result<T, LoadError> {
+    /// The same for an object inside the file; `path` is where it is, for error messages.
+    pub(crate) fn fields_of<T: DeserializeOwned>(&self, object: &Value, path: &str) -> Result<T, LoadError> {
         model_json::fields(object).map_err(|mut error| {
             let joint = if error.field.is_empty() { "" } else { "." };
-            error.field = format!("{place}{joint}{}", error.field);
+            error.field = format!("{path}{joint}{}", error.field);
             self.unreadable(&error)
         })
     }
 
-    /// A field as it stands in the file; `None` where it is absent or null.
+    /// A field as it is in the file; `None` if it is absent or null.
     pub(crate) fn get(&self, field: &str) -> Option<&Value> {
         self.fields.get(field).filter(|it| !it.is_null())
     }
@@ -43,22 +43,22 @@ impl ModelConfig {
         LoadError::Config { path: self.path.clone(), message: message.to_string() }
     }
 
-    /// A value that this program cannot honour.
+    /// The error for a valid value that this program does not support.
     pub(crate) fn unsupported(&self, message: impl Into<String>) -> LoadError {
         LoadError::UnsupportedConfig { path: self.path.clone(), message: message.into() }
     }
 
-    /// A value that no model can have.
+    /// The error for a value that makes no sense in any model.
     pub(crate) fn impossible(&self, field: &str, expected: &str, got: impl Display) -> LoadError {
         self.unreadable(&format_args!("`{field}` must be {expected}, got {got}"))
     }
 
-    /// What a count must be to be one.
+    /// Checks that a count is at least 1.
     pub(crate) fn positive(&self, field: &str, value: i32) -> Result<(), LoadError> {
         if value > 0 { Ok(()) } else { Err(self.impossible(field, "at least 1", value)) }
     }
 
-    /// A number above 0 that is one.
+    /// Checks that a number is finite and above 0.
     pub(crate) fn finite(&self, field: &str, value: f32) -> Result<f32, LoadError> {
         if value.is_finite() && value > 0.0 {
             Ok(value)

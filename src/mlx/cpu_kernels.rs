@@ -1,11 +1,11 @@
-//! The fused operations of a model on a CPU: MLX operations whose bodies are our kernels.
+//! A model's fused operations on a CPU: MLX operations that run our kernels.
 //!
-//! [`Kernels`] packs weights at load; what it gives back builds lazy arrays like MLX's own operations, on float32
-//! activations. Keys and values do not live in arrays here but in buffers that attention writes in place. That is
-//! sound because operations that touch a cache depend on one another through their arrays, a step is evaluated
-//! whole before the next one is built, and a lock guards what the stream's thread and the model's share.
+//! [`Kernels`] packs weights when a model is loaded. What it returns builds lazy arrays of float32 activations, like
+//! MLX's own operations. Keys and values are not arrays here but buffers that attention writes in place. This is
+//! sound because all operations on a cache depend on each other through their arrays, a step is evaluated as a whole
+//! before the next one is built, and a lock guards what the threads of the stream and of the model share.
 //!
-//! Where there is no bridge to MLX, `no_cpu_kernels.rs` stands in.
+//! Platforms without the bridge to MLX compile `no_cpu_kernels.rs` instead.
 
 mod attention;
 mod in_place_cache;
@@ -36,30 +36,30 @@ pub(crate) use in_place_cache::InPlaceCache;
 pub(crate) use layers::{LayerParts, PackedLayers};
 pub(crate) use packed::{Packed, PackedLinear};
 
-/// The value of [`PATH_VARIABLE`] that leaves everything to MLX's own operations.
+/// The value of [`PATH_VARIABLE`] that disables the kernels.
 const OFF: &str = "off";
 
-/// The kernels of this machine, with their threads. Clones share them.
+/// The kernels for this machine, with their thread pool. Clones share both.
 #[derive(Clone)]
 pub(crate) struct Kernels {
     cpu: Arc<Cpu>,
     n_packed_bytes: Arc<AtomicU64>,
-    /// Of the caches of all models that share the kernels.
+    /// Bytes of the caches of all models that share the kernels.
     n_cache_bytes: Arc<AtomicU64>,
     n_peak_bytes: Arc<AtomicU64>,
 }
 
-/// How the matrices of [`Kernels::linear`] become one.
+/// How several matrices with the same input become one.
 #[derive(Clone, Copy)]
 pub(crate) enum Joined {
-    /// Their outputs follow each other.
+    /// Their outputs are concatenated.
     Stacked,
-    /// Of gate and up: `silu(gate) * up`.
+    /// Two matrices, gate and up, give `silu(gate) * up`.
     SiluGated,
 }
 
 impl Kernels {
-    /// `None` where [`PATH_VARIABLE`] turns them off. What is not given is chosen as [`CpuOptions`] says.
+    /// `None` if [`PATH_VARIABLE`] disables them. [`CpuOptions`] says how `None` arguments are chosen.
     pub(crate) fn new(
         n_threads: Option<NonZeroUsize>,
         precision: Option<Precision>,
@@ -77,23 +77,26 @@ impl Kernels {
         }))
     }
 
-    /// Bytes of the weights packed so far, which MLX does not count.
+    /// Bytes of packed weights, which MLX does not count.
     pub(crate) fn n_packed_bytes(&self) -> u64 {
         self.n_packed_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes of all caches, of which MLX counts none.
+    /// Bytes of all caches, which MLX does not count.
     pub(crate) fn n_cache_bytes(&self) -> u64 {
         self.n_cache_bytes.load(Ordering::Relaxed)
     }
 
-    /// The caches of a model take `n_now` bytes, which have been `n_before`.
+    /// Records that a model's caches have changed from `n_before` to `n_now` bytes.
     pub(crate) fn note_caches(&self, n_before: u64, n_now: u64) {
-        // Wraps around where it shrinks.
+        // Wrapping, since the difference can be negative.
         self.n_cache_bytes.fetch_add(n_now.wrapping_sub(n_before), Ordering::Relaxed);
     }
 
-    /// The most bytes in use at once so far, MLX's among them.
+    /// Updates and returns the peak of bytes in use, MLX's included.
+    ///
+    /// Resets MLX's own peak. Memory that MLX does not count only grows between two calls, so MLX's peak since the
+    /// last call and the current rest were in use at the same time.
     ///
     /// Starts MLX's own count of its peak afresh. What MLX does not count only grows between two calls, so MLX's peak
     /// since the last call and what else there is now were there together.
@@ -103,7 +106,7 @@ impl Kernels {
         Ok(self.n_peak_bytes.fetch_max(n_bytes, Ordering::Relaxed).max(n_bytes))
     }
 
-    /// A packed copy of `matrices`, which have inputs of one length.
+    /// A packed copy of `matrices`, which must have the same number of inputs.
     pub(crate) fn pack(
         &self,
         matrices: &[&Matrix],
@@ -120,7 +123,7 @@ impl Kernels {
         Ok(Packed { cpu: Arc::clone(&self.cpu), weights: Arc::new(weights) })
     }
 
-    /// `norm`, if any, and then `linears`, as one operation.
+    /// The norm, if given, and the linear layers as one operation.
     pub(crate) fn linear(
         &self,
         norm: Option<&RmsNorm>,
@@ -139,7 +142,7 @@ impl Kernels {
         Ok(PackedLinear { packed, norm: norm.map(HostNorm::new).transpose()?, bias })
     }
 
-    /// `norm`, the three projections and attention over caches; `None` where the kernels lack this shape of heads.
+    /// Norm, projections and attention as one operation; `None` if the kernels do not support this shape of heads.
     pub(crate) fn attention(
         &self,
         norm: &RmsNorm,
@@ -156,7 +159,7 @@ impl Kernels {
         Ok(Some(PackedAttention { qkv_proj, heads, kv_shape }))
     }
 
-    /// For what works on memory and needs no operation.
+    /// For kernels that are called directly, without an MLX operation.
     pub(crate) fn cpu(&self) -> &Cpu {
         &self.cpu
     }

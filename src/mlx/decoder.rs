@@ -1,8 +1,8 @@
 //! The dense decoder that the llama family shares: RMS norm, grouped-query attention with rope, gated MLP.
 //!
-//! Works on a ragged batch: the rows of all spans lie below each other, linear layers and norms run over all rows
-//! at once, attention runs span by span on the span's own cache. Names are those of the checkpoints. How each step of
-//! a layer is computed, by MLX or by the CPU kernels, is the business of [`crate::fused`] and [`crate::attention`].
+//! Works on a ragged batch: the rows of all spans are stacked, linear layers and norms run over all rows at once, and
+//! attention runs span by span on the span's own cache. Fields are named as in the checkpoints. [`crate::fused`] and
+//! [`crate::attention`] decide whether MLX or the CPU kernels compute a step.
 
 use std::ops::Range;
 
@@ -49,7 +49,7 @@ impl DecoderLayer {
         Ok(Self { self_attn, o_proj, gate_up_proj, down_proj })
     }
 
-    /// Its parts, if the CPU kernels compute all of them.
+    /// The parts, if the CPU kernels compute all of them.
     fn packed(&self) -> Option<LayerParts<'_>> {
         match (&self.self_attn, &self.o_proj, &self.gate_up_proj, &self.down_proj) {
             (
@@ -72,7 +72,7 @@ impl DecoderLayer {
 pub(crate) struct Decoder {
     embed_tokens: Embedding,
     layers: Vec<DecoderLayer>,
-    /// The same layers, if the CPU kernels compute all of them: then they are one operation.
+    /// All layers as one operation, if the CPU kernels compute every part of them.
     packed_layers: Option<PackedLayers>,
     output: NormOutput,
     rope: Rope,
@@ -93,7 +93,7 @@ impl Decoder {
         let packed_layers =
             layers.iter().map(DecoderLayer::packed).collect::<Option<_>>().and_then(PackedLayers::new);
         let norm = weights.norm("model.norm", n_hidden, config.rms_norm_eps)?;
-        // A float32 norm makes float32 of half-precision activations.
+        // A float32 norm turns half-precision activations into float32.
         let dtype = if norm.weight.dtype() == Dtype::Float32 { Dtype::Float32 } else { embed_dtype };
         let kv_bytes_per_token = layers.iter().map(|it| it.self_attn.kv_bytes_per_token(dtype)).sum();
         let output = if config.tie_word_embeddings {
@@ -109,13 +109,13 @@ impl Decoder {
         &self.config
     }
 
-    /// Empty caches for a slot, a layer each.
+    /// Empty caches for a slot, one per layer.
     pub(crate) fn make_caches(&self) -> Vec<KvCache> {
         self.layers.iter().map(|it| it.self_attn.make_cache()).collect()
     }
 
-    /// Appends to a slot's caches what another's hold of `tokens`, with keys turned to their new positions. Nothing of it
-    /// may be evaluated yet.
+    /// Appends `tokens` of another slot's caches, with their keys rotated to the new positions. The result need not
+    /// have been evaluated yet.
     pub(crate) fn append_shifted(
         &self,
         to: &mut [KvCache],
@@ -128,13 +128,13 @@ impl Decoder {
         Ok(())
     }
 
-    /// Bytes of keys and values that one token takes.
+    /// Bytes per token of keys and values, in all layers.
     pub(crate) fn kv_bytes_per_token(&self) -> u64 {
         self.kv_bytes_per_token
     }
 
-    /// Feeds the tokens `[T]` of all spans and gives the logits `[n_out, vocab_size]` of the rows in `out_rows`;
-    /// `None` where there are none, as between the chunks of a prompt.
+    /// Feeds the tokens `[T]` of all spans and returns the logits `[n_out, vocab_size]` of the rows in `out_rows`;
+    /// `None` if there are none, as for all but the last chunk of a prompt.
     pub(crate) fn forward(
         &self,
         tokens: &Array,
@@ -152,7 +152,7 @@ impl Decoder {
         if out_rows.is_empty() {
             return Ok(None);
         }
-        // The output matrix is the largest of all: only rows that are asked for pass through it.
+        // The output matrix is the largest of all, so only the requested rows pass through it.
         let n_out = i32::try_from(out_rows.len()).expect("a batch has fewer than 2^31 rows");
         if n_out != h.dim(0) {
             h = h.take_axis(Array::from_slice(out_rows, &[n_out]), 0)?;

@@ -1,14 +1,14 @@
-//! The numbers of a dense decoder, and the weights that follow from them: [`DecoderConfig`].
+//! The dimensions of a dense decoder, and the weights that it needs: [`DecoderConfig`].
 //!
-//! An architecture resolves its config.json to it; [`crate::decoder`] builds the network from it. Names are those of
-//! config.json and of the checkpoints.
+//! An architecture resolves its config.json to this, and [`crate::decoder`] builds the network from it. Fields are
+//! named as in config.json.
 
 use crate::LoadError;
 use crate::config::ModelConfig;
 use crate::heads::Heads;
 use crate::rope::RopeConfig;
 
-/// What an architecture resolves its config.json to.
+/// A dense decoder as config.json describes it, with all defaults resolved.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each says of one thing in the checkpoint whether it is there"
@@ -30,7 +30,7 @@ pub(crate) struct DecoderConfig {
     pub(crate) rope: RopeConfig,
 }
 
-/// A part of a checkpoint, by the name of its module.
+/// A norm or matrix of a checkpoint, by the name of its module.
 pub(crate) enum Part {
     Norm { name: String, n: i32 },
     Matrix { name: String, n_out: i32, n_in: i32, has_bias: bool },
@@ -45,7 +45,7 @@ impl DecoderConfig {
         }
     }
 
-    /// Refuses numbers that no model has, and those that do not go together.
+    /// Fails for numbers that are impossible, or that contradict each other.
     pub(crate) fn check(&self, file: &ModelConfig) -> Result<(), LoadError> {
         for (field, value) in [
             ("hidden_size", self.hidden_size),
@@ -77,7 +77,7 @@ impl DecoderConfig {
         Ok(())
     }
 
-    /// Everything that the checkpoint must hold, layer by layer. For numbers that were [checked](Self::check).
+    /// Every norm and matrix that the checkpoint must contain. Call [`check`](Self::check) first.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
         let (n_hidden, n_inner) = (self.hidden_size, self.intermediate_size);
         let (n_q, n_kv) =

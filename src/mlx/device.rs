@@ -1,20 +1,20 @@
-//! Where MLX computes.
+//! The choice of MLX's device, and the memory that it keeps.
 
 use mlx_rs::{Device, DeviceType};
 
 use crate::LoadError;
 
-/// What the person asked for.
+/// The device that the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A GPU where there is one.
+    /// A GPU if there is one.
     #[default]
     Auto,
     Cpu,
     Gpu,
 }
 
-/// What was found.
+/// The device in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compute {
     Cpu,
@@ -30,12 +30,12 @@ impl Compute {
     }
 }
 
-/// MLX keeps freed buffers for reuse, by size; without a bound each new prompt length adds to them.
+/// MLX keeps freed buffers for reuse, by size. Without a limit, each new prompt length adds some.
 const BUFFER_CACHE_LIMIT_BYTES: usize = 256 << 20;
-/// With the CPU kernels hardly more than the activations of a step lives in MLX's buffers.
+/// With the CPU kernels, little more than the activations of a step is in MLX's buffers.
 const KERNELS_BUFFER_CACHE_LIMIT_BYTES: usize = 32 << 20;
 
-/// Chooses the device and makes it MLX's default for this thread's operations.
+/// Chooses the device and makes it the default of MLX's operations on this thread.
 pub(crate) fn select(choice: DeviceChoice) -> Result<Compute, LoadError> {
     let compute = match (choice, gpu_is_available()) {
         (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, false) => Compute::Cpu,
@@ -54,22 +54,22 @@ pub(crate) fn select(choice: DeviceChoice) -> Result<Compute, LoadError> {
     Ok(compute)
 }
 
-/// Bounds what MLX keeps of freed buffers.
+/// Limits the freed buffers that MLX keeps.
 pub(crate) fn limit_buffer_cache(has_kernels: bool) -> Result<(), LoadError> {
     let limit = if has_kernels { KERNELS_BUFFER_CACHE_LIMIT_BYTES } else { BUFFER_CACHE_LIMIT_BYTES };
     mlx_rs::memory::set_cache_limit(limit)?;
     Ok(())
 }
 
-/// Gives what was freed back to the system.
+/// Returns freed memory to the system.
 ///
-/// glibc keeps what is free between what is not, in a heap for each thread that allocates: a worker creeps up by pieces, 4
-/// MB over 2,000 requests (seen with smollm2-135m). Goes through all heaps, so not for every step.
+/// glibc has a heap per thread and keeps free memory between allocations, so a worker's memory creeps up: by 4 MB
+/// over 2,000 requests of smollm2-135m. This walks all heaps, so it is not for every step.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn return_freed_memory() {
     // SAFETY: may be called at any time; it takes the heaps' own locks.
     unsafe {
-        // Whether there was anything.
+        // The result says whether any memory was returned.
         libc::malloc_trim(0);
     }
 }

@@ -1,4 +1,4 @@
-//! Why a model could not be loaded, and what of MLX's own errors is for people.
+//! Errors of loading a model, and the readable part of MLX's own error messages.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub enum LoadError {
     )]
     MissingWeight { name: String, folder: PathBuf },
     #[error(
-        "weight `{name}` is there, and config.json has no place for it\nhint: config.json must be of the model whose weights these are; fetch the model again"
+        "weight `{name}` is unexpected: config.json describes no such weight\nhint: config.json must be of the model whose weights these are; fetch the model again"
     )]
     UnexpectedWeight { name: String },
     #[error(
@@ -40,7 +40,7 @@ pub enum LoadError {
     WrongType { name: String, expected: &'static str, got: String },
     #[error("weight `{name}` is quantized in an unsupported way: {message}")]
     UnsupportedQuantization { name: String, message: String },
-    /// Another program's format.
+    /// Quantized by another program than MLX.
     #[error(
         "the weights are quantized as {format} (`{name}`), expected float32, float16 or bfloat16, or MLX's affine quantization in 2, 3, 4, 5, 6 or 8 bits\nhint: choose a conversion of the model for MLX, or convert its original with `mlx_lm.convert`"
     )]
@@ -68,24 +68,24 @@ pub enum LoadError {
 
 impl From<Exception> for LoadError {
     fn from(error: Exception) -> Self {
-        LoadError::Mlx(said(&error))
+        LoadError::Mlx(message(&error))
     }
 }
 
-/// What an error of MLX says, without the places in source files that it and its bindings add.
-pub(crate) fn said(error: &Exception) -> String {
-    without_places(error.what()).to_owned()
+/// MLX's message without the source locations that it and its bindings add.
+pub(crate) fn message(error: &Exception) -> String {
+    without_locations(error.what()).to_owned()
 }
 
-/// The same of an error with a file.
-pub(crate) fn said_of_file(error: &IoError) -> String {
+/// The same for an error about a file.
+pub(crate) fn file_message(error: &IoError) -> String {
     match error {
-        IoError::Exception(error) => said(error),
+        IoError::Exception(error) => message(error),
         other => other.to_string(),
     }
 }
 
-/// Why memory of an array cannot be borrowed.
+/// The error for an array whose memory cannot be borrowed.
 pub(crate) fn not_a_slice(error: AsSliceError) -> Exception {
     match error {
         AsSliceError::Exception(error) => error,
@@ -93,15 +93,15 @@ pub(crate) fn not_a_slice(error: AsSliceError) -> Exception {
     }
 }
 
-fn without_places(what: &str) -> &str {
+fn without_locations(what: &str) -> &str {
     match what.rsplit_once(" at ") {
-        Some((said, place)) if is_place(place) => without_places(said),
+        Some((rest, location)) if is_location(location) => without_locations(rest),
         _ => what,
     }
 }
 
-/// Whether this is a source file with a line, and perhaps a column.
-fn is_place(text: &str) -> bool {
+/// Whether `text` is a source file with a line, and perhaps a column.
+fn is_location(text: &str) -> bool {
     let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
     let mut rest = text;
     while let Some((before, _)) = rest.rsplit_once(':').filter(|it| is_number(it.1)) {
@@ -116,15 +116,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_in_source_files_are_left_out() {
+    fn locations_in_source_files_are_left_out() {
         for (what, expected) in [
             ("[take] bad index at /build/mlx-c/mlx/c/ops.cpp:3021", "[take] bad index"),
             ("out of luck at C:\\a b\\x.h:1 at src/array/mod.rs:12:5", "out of luck"),
             ("stopped at 12:30", "stopped at 12:30"),
             ("looked at a.cpp", "looked at a.cpp"),
-            ("no place", "no place"),
+            ("no location", "no location"),
         ] {
-            assert_eq!(said(&Exception::custom(what)), expected);
+            assert_eq!(message(&Exception::custom(what)), expected);
         }
         let error = LoadError::from(Exception::custom("bad at x.cpp:1"));
         assert_eq!(error.to_string(), "MLX failed while loading: bad");

@@ -1,6 +1,6 @@
-//! Formats of quantized weights that are not MLX's, by name.
+//! Recognizes quantized weights in formats of other programs.
 //!
-//! They cannot be loaded; the error names the format and says what is accepted.
+//! They cannot be loaded. The error names the format and what is accepted instead.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::ModelConfig;
 
-/// Endings of names that only one format gives, the more telling ones first.
+/// Name suffixes of tensors that identify a format, the most specific first.
 const MARKS: [(&str, &str); 14] = [
     (".weight_packed", "compressed-tensors"),
     (".weight_scale_inv", "fp8"),
@@ -29,10 +29,10 @@ const MARKS: [(&str, &str); 14] = [
     (".weight_scale", "fp8 or compressed-tensors"),
 ];
 
-/// The format of a module's weight, and the name of what shows it; `None` where nothing does.
+/// The format of a module's weight, and the name of the tensor that shows it; `None` if nothing does.
 ///
-/// config.json knows it best, but what it says may be left over from a file that was converted since: it is asked only
-/// about weights that are not as they should be.
+/// config.json names the format most precisely, but may be out of date after a conversion, so it is consulted only
+/// for weights that cannot be loaded.
 pub(crate) fn format(file: &ModelConfig, checkpoint: &Checkpoint, module: &str) -> Option<(String, String)> {
     let mut parts: Vec<_> = checkpoint.of_module(module).collect();
     parts.sort_by_key(|it| it.0);
@@ -50,11 +50,11 @@ pub(crate) fn format(file: &ModelConfig, checkpoint: &Checkpoint, module: &str) 
     Some((declared(file, &checkpoint.folder).unwrap_or(format), name))
 }
 
-/// What a weight of this type can only be.
+/// The format that a weight of this type implies.
 fn type_format(weight: &Tensor, scales: Option<&Tensor>) -> Option<String> {
     let columns = |it: &Tensor| it.shape.last().map_or(0, |it| i64::from(*it));
     Some(match (weight.dtype, scales) {
-        // Two micro-scaling formats have 4 bits; groups of 16 are nvfp4's, of 32 mxfp4's.
+        // Two micro-scaling formats have 4 bits: nvfp4 has groups of 16, mxfp4 of 32.
         (Dtype::U32, Some(scales)) if scales.dtype == Dtype::U8 => {
             match columns(weight).checked_div(columns(scales)) {
                 Some(2) => "MLX's nvfp4".to_owned(),
@@ -69,7 +69,7 @@ fn type_format(weight: &Tensor, scales: Option<&Tensor>) -> Option<String> {
     })
 }
 
-/// What config.json, or the file beside it that ModelOpt writes, calls the format.
+/// The name of the format in config.json, or in the file that ModelOpt writes beside it.
 fn declared(file: &ModelConfig, folder: &Path) -> Option<String> {
     let name = |it: &Value, field: &str| it.get(field).and_then(Value::as_str).map(str::to_owned);
     let settings = file.get("quantization_config").or_else(|| file.get("compression_config"));

@@ -1,8 +1,8 @@
-//! The steps of a layer that one pass over memory can do together: norms and projections with what follows them.
+//! Steps of a layer that can be fused: norms and projections with what follows them.
 //!
-//! Each is loaded from the checkpoint's own parts, and is either MLX's operations, one after the other, or one operation
-//! of the CPU kernels over a packed copy of its weights. Both take and give the same arrays, so the decoder is
-//! written once, and a step may even have the one while its neighbour has the other.
+//! Each is built from the checkpoint's own parts, and is either a sequence of MLX operations or one operation of the
+//! CPU kernels over a packed copy of its weights. Both have the same inputs and outputs, so the decoder is written
+//! once, and one step may use MLX while its neighbour uses the kernels.
 
 use mlx_rs::{Array, error::Result, ops};
 
@@ -47,7 +47,7 @@ impl NormGateUp {
         gate_proj: Linear,
         up_proj: Linear,
     ) -> std::result::Result<Self, LoadError> {
-        // The kernels have no gate with a bias, which hardly any model has.
+        // The kernels do not support a gate with a bias, which is rare.
         let has_bias = gate_proj.bias.is_some() || up_proj.bias.is_some();
         Ok(match weights.kernels() {
             Some(kernels) if !has_bias => {
@@ -63,7 +63,7 @@ impl NormGateUp {
                 let x = norm.forward(x)?;
                 let gate = gate_proj.forward(&x)?;
                 let up = up_proj.forward(&x)?;
-                // mlx-rs's own silu is a compiled function, which on a CPU calls the C++ compiler at run time.
+                // mlx-rs's own silu is a compiled function; on a CPU it calls the C++ compiler at run time.
                 let silu = gate.multiply(ops::sigmoid(&gate)?)?;
                 silu.multiply(up)
             }
@@ -86,7 +86,7 @@ impl Embedding {
         })
     }
 
-    /// `[T]` token ids, u32, to `[T, n_dims]`.
+    /// Looks up `[T, n_dims]` for token ids `[T]`, u32.
     pub(crate) fn forward(&self, tokens: &Array) -> Result<Array> {
         match self {
             Self::Mlx(matrix) => matrix.rows(tokens),
@@ -94,7 +94,7 @@ impl Embedding {
         }
     }
 
-    /// `norm` and then the embedding as output matrix, which many models share with the input.
+    /// The last norm, then the embedding as output matrix. Many models share the two.
     pub(crate) fn as_output(&self, norm: RmsNorm) -> std::result::Result<NormOutput, LoadError> {
         Ok(match self {
             Self::Mlx(matrix) => NormOutput::Mlx { norm, matrix: matrix.clone() },
@@ -103,7 +103,7 @@ impl Embedding {
     }
 }
 
-/// The last norm and the output matrix: logits.
+/// The last norm and the output matrix. Gives logits.
 pub(crate) enum NormOutput {
     Mlx { norm: RmsNorm, matrix: Matrix },
     Packed(PackedLinear),

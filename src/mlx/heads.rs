@@ -1,6 +1,6 @@
-//! How many heads attention has, and how large they are: [`Heads`].
+//! The number and size of attention heads: [`Heads`].
 
-/// Query heads, and the key-value heads that groups of them share.
+/// Query heads, and the key-value heads that they share in groups of equal size.
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "the words that every model's code has")]
 pub(crate) struct Heads {
@@ -10,7 +10,7 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    /// What scores are multiplied by.
+    /// The factor that scores are multiplied by.
     pub(crate) fn scale(self) -> f32 {
         (self.head_dim as f32).powf(-0.5)
     }

@@ -1,10 +1,10 @@
-//! MLX operations whose body is a Rust closure: the safe face of `primitive.cpp`.
+//! MLX operations whose body is a Rust closure: the safe interface to `primitive.cpp`.
 //!
-//! [`kernel_op`] gives a lazy array, as MLX's own operations do. When it is evaluated, the closure runs on the thread
-//! of MLX's CPU stream, after the operations that its inputs come from and, as a stream has one thread, alone. An
-//! error or a panic of the closure becomes the error of the evaluation; MLX stays usable.
+//! [`kernel_op`] returns a lazy array, like MLX's own operations. When it is evaluated, the closure runs on the
+//! thread of MLX's CPU stream, after the operations that compute its inputs. A stream has one thread, so closures run
+//! one at a time. An error or panic of the closure becomes the error of the evaluation; MLX remains usable.
 //!
-//! Knows nothing of what is computed.
+//! This file does not know what is computed.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::{Array, Dtype};
 
-/// Why a closure failed, in words.
+/// The error of a closure.
 pub(crate) type OpError = Box<dyn std::error::Error>;
 
-/// A type that kernels take and give. Every bit pattern must be a value.
+/// An element type of inputs and outputs. Every bit pattern must be a valid value.
 pub(crate) trait Element: Copy + sealed::Sealed {
     const DTYPE: Dtype;
 }
@@ -34,7 +34,7 @@ mod sealed {
     impl Sealed for u32 {}
 }
 
-/// The evaluated inputs of an operation, row-contiguous.
+/// The evaluated, row-contiguous inputs of an operation.
 pub(crate) struct Inputs<'a>(&'a [Buffer]);
 
 /// As in `primitive.cpp`.
@@ -84,7 +84,7 @@ impl Buffer {
         if self.dtype != T::DTYPE as mlx_sys::mlx_dtype {
             return Err(format!("expected an array of {:?}, got MLX's type {}", T::DTYPE, self.dtype).into());
         }
-        // An empty array may have no memory, which a slice must.
+        // An empty array may have no memory, but a slice needs a valid pointer.
         let data = if self.n_elements == 0 { std::ptr::dangling_mut() } else { self.data.cast() };
         Ok((data, self.n_elements))
     }
@@ -95,17 +95,17 @@ impl<'a> Inputs<'a> {
     pub(crate) fn slice<T: Element>(&self, i: usize) -> std::result::Result<&'a [T], OpError> {
         let buffer = self.0.get(i).ok_or_else(|| format!("there is no input {i}"))?;
         let (data, n) = buffer.elements::<T>()?;
-        // SAFETY: MLX keeps an input's memory, `n` elements of this type and aligned for all of MLX's types, until the
-        // operation has run. Nobody writes it meanwhile: arrays do not change once they are evaluated.
+        // SAFETY: MLX keeps an input's memory, `n` elements of this type and aligned for all of MLX's types, until
+        // the operation has run. Nothing writes it meanwhile: arrays do not change once they are evaluated.
         Ok(unsafe { std::slice::from_raw_parts(data, n) })
     }
 }
 
-/// The array of this shape that `run` will fill from `inputs`.
+/// A lazy array of this shape, which `run` fills from `inputs`.
 ///
-/// The result holds what was left in its memory, so `run` must write all of it. `run` gets row-contiguous inputs or is not called: evaluation fails for one that is not, such as a transposed
-/// array, so pass those through [`Array::contiguous`]. It may be called on any thread, and more than once only if MLX
-/// evaluates the graph more than once.
+/// The output starts with arbitrary content, so `run` must write all of it. Inputs must be row-contiguous, or the
+/// evaluation fails; pass others, such as a transposed array, through [`Array::contiguous`]. `run` may be called on
+/// any thread, and more than once only if MLX evaluates the graph more than once.
 pub(crate) fn kernel_op<T, F>(name: &'static CStr, inputs: &[&Array], shape: &[i32], run: F) -> Result<Array>
 where
     T: Element,
@@ -135,7 +135,7 @@ where
     if !is_made {
         return Err(Exception::custom(message));
     }
-    // SAFETY: a new array, which nobody else has.
+    // SAFETY: a new array, which has no other owner.
     Ok(unsafe { Array::from_ptr(result) })
 }
 
@@ -167,7 +167,7 @@ where
         // SAFETY: MLX allocated the memory for this result alone: `n` elements of a type of which any bits are a value.
         run(&inputs, unsafe { std::slice::from_raw_parts_mut(data, n) })
     };
-    // What the closure shares with others is behind locks, which a panic poisons.
+    // The closure shares state with others only behind locks, which a panic poisons.
     let message = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => error.to_string(),
@@ -183,7 +183,7 @@ where
 }
 
 /// # Safety
-/// `state` is a box of `F`, which nobody uses any more.
+/// `state` is a box of `F` that is not used any more.
 unsafe extern "C" fn drop_box<F>(state: *mut c_void) {
     // SAFETY: as promised by the caller.
     drop(unsafe { Box::from_raw(state.cast::<F>()) });
@@ -192,7 +192,7 @@ unsafe extern "C" fn drop_box<F>(state: *mut c_void) {
 /// Appends text from C++ to a `String`.
 ///
 /// # Safety
-/// `to` is a `String` that nobody else has, `text` is `n_bytes` long.
+/// `to` is a `String` with no other reference to it, `text` is `n_bytes` long.
 unsafe extern "C" fn append(to: *mut c_void, text: *const c_char, n_bytes: usize) {
     // SAFETY: as promised by the caller.
     let (to, text) =
@@ -295,7 +295,8 @@ mod tests {
                 assert_eq!(op.as_slice::<u32>(), [2]);
             }
             drop(op);
-            // MLX's thread lets go of a task after it has said that it is done: the next one says so too.
+            // MLX's thread drops a task only after reporting it done; another operation on the same thread waits for
+            // that.
             doubled(&matrix()).eval().unwrap();
             assert_eq!(std::sync::Arc::strong_count(&held), 1);
         }

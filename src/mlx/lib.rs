@@ -1,11 +1,11 @@
 //! Language models on MLX, the only crate that uses mlx-rs.
 //!
-//! [`load`] reads a model folder in the layout of mlx-community repositories and gives a [`MlxModel`], which the
-//! engine drives through [`runabout_engine::model::LanguageModel`]. MLX's streams belong to threads, so a model is
-//! loaded, used and dropped on one thread. This crate knows tensors; it knows nothing of scheduling or the wire.
+//! [`load`] reads a model folder in the layout of mlx-community repositories and returns a [`MlxModel`], which the
+//! engine drives through [`runabout_engine::model::LanguageModel`]. MLX's streams belong to threads, so a model must
+//! be loaded, used and dropped on one thread. This crate knows nothing of scheduling or the wire.
 //!
-//! Read [`model`] for a step, [`decoder`] for the network, then one architecture, such as `llama`. MLX's own operations
-//! are slow on a Linux CPU; there [`cpu_kernels`] take their place.
+//! Read [`model`] for a step, [`decoder`] for the network, then one architecture, such as `llama`. MLX's own
+//! operations are slow on Linux CPUs, so there [`cpu_kernels`] replaces them.
 
 mod ahead;
 mod array_cache;
@@ -53,12 +53,12 @@ pub use device::DeviceChoice;
 pub use error::LoadError;
 pub use model::MlxModel;
 pub use options::LoadOptions;
-use options::Place;
+use options::Placement;
 pub use quantized_kv::KvBits;
 pub use runabout_kernels::Precision;
 use weights::Weights;
 
-/// Loads the model in `folder`. `progress` is told bytes of weights read so far and in all.
+/// Loads the model in `folder`. Calls `progress` with the bytes of weights read so far and in total.
 ///
 /// Must be called on the thread that will use the model.
 pub fn load(
@@ -74,20 +74,24 @@ pub fn load(
     if let (None, Some(precision)) = (&kernels, options.precision) {
         return Err(LoadError::Precision(precision));
     }
-    load_with(folder, Place { compute, kernels, kv_bits: options.kv_bits }, progress)
+    load_with(folder, Placement { compute, kernels, kv_bits: options.kv_bits }, progress)
 }
 
-/// Loads a second, smaller model to the same place, with the same options, to guess for the first.
+/// Loads a second, smaller model that drafts tokens for `model`, on the same device and with the same options.
 pub fn load_beside(
     model: &MlxModel,
     folder: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
-    load_with(folder, model.place().clone(), progress)
+    load_with(folder, model.placement().clone(), progress)
 }
 
-fn load_with(folder: &Path, place: Place, progress: &mut dyn FnMut(u64, u64)) -> Result<MlxModel, LoadError> {
-    device::limit_buffer_cache(place.kernels.is_some())?;
+fn load_with(
+    folder: &Path,
+    placement: Placement,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<MlxModel, LoadError> {
+    device::limit_buffer_cache(placement.kernels.is_some())?;
     let file = config::read(folder)?;
     let resolve = match file.model_type.as_str() {
         "llama" | "mistral" => llama::resolve,
@@ -101,18 +105,18 @@ fn load_with(folder: &Path, place: Place, progress: &mut dyn FnMut(u64, u64)) ->
     };
     let checkpoint = Checkpoint::open(folder)?;
     let config = resolve(&file, &checkpoint)?;
-    // Before anything is allocated by a number of these files.
+    // Before any number in these files decides how much is allocated.
     config.check(&file)?;
     checkpoint::check(&checkpoint, &file, &config)?;
-    let mut weights = Weights::open(checkpoint, place.clone(), progress)?;
+    let mut weights = Weights::open(checkpoint, placement.clone(), progress)?;
     let decoder = Decoder::load(&mut weights, config)?;
-    MlxModel::new(file.model_type, decoder, weights, place)
+    MlxModel::new(file.model_type, decoder, weights, placement)
 }
 
-/// Ends the process at once, without running destructors of statics.
+/// Exits the process at once, without running destructors of statics.
 ///
-/// MLX's statics must not go while a step runs on another thread; a step on a slow device can outlast the time that a
-/// program may take to end. Whatever is buffered must be flushed before.
+/// MLX's statics must not be destroyed while a step runs on another thread, and a step on a slow device can take
+/// longer than a program may take to exit. Flush buffered output first.
 pub fn exit(code: i32) -> ! {
     // SAFETY: `_exit` has no preconditions and does not return.
     unsafe { libc::_exit(code) }

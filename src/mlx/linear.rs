@@ -1,7 +1,7 @@
-//! Matrices and linear layers, quantized or plain: one type each, so that a model is written once.
+//! Matrices and linear layers, quantized or not: one type each, so that a model is written once.
 //!
-//! Whether a layer is quantized, and to how many bits, is read off the shapes of what the checkpoint holds, as
-//! mlx_lm does for layers that its configuration does not name.
+//! Whether a layer is quantized, and to how many bits, follows from the shapes in the checkpoint, as in mlx_lm for
+//! layers that its configuration does not name.
 
 use mlx_rs::{Array, Dtype, error::Result, ops};
 
@@ -23,7 +23,7 @@ pub(crate) enum Matrix {
     },
 }
 
-/// How a quantized matrix is made up.
+/// The group size and bits of a quantized matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct Grouping {
     pub(crate) group_size: i32,
@@ -31,7 +31,7 @@ pub(crate) struct Grouping {
 }
 
 impl Grouping {
-    /// Of a weight of `[n_out, n_in]` numbers, by the shapes of its words and of its scales.
+    /// Derived for a weight of `[n_out, n_in]` numbers from the shapes of its packed words and its scales.
     pub(crate) fn of(
         name: &str,
         [n_out, n_in]: [i32; 2],
@@ -79,7 +79,7 @@ impl Matrix {
         }
     }
 
-    /// Rows of the matrix, dequantized.
+    /// The rows at `idx`, dequantized.
     pub(crate) fn rows(&self, idx: &Array) -> Result<Array> {
         match self {
             Self::Plain { weight } => weight.take_axis(idx, 0),
@@ -93,7 +93,7 @@ impl Matrix {
         }
     }
 
-    /// The type that activations take from this matrix.
+    /// The type of activations computed with this matrix.
     pub(crate) fn dtype(&self) -> Dtype {
         match self {
             Self::Plain { weight } => weight.dtype(),

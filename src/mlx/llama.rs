@@ -30,7 +30,7 @@ struct LlamaConfig {
     layer_types: Option<Vec<String>>,
 }
 
-/// Where a file does not say how long its context is.
+/// Used when the file does not give a context length.
 const DEFAULT_CONTEXT_TOKENS: usize = 2048;
 const DEFAULT_ROPE_BASE: f32 = 10_000.0;
 
@@ -40,7 +40,7 @@ pub(crate) fn resolve(file: &ModelConfig, weights: &Checkpoint) -> Result<Decode
         return Err(file.unsupported("sliding-window attention is not supported"));
     }
     let head_dim = config.head_dim.unwrap_or(config.hidden_size / config.num_attention_heads.max(1));
-    // Within its window, attention of a model with a sliding window is full attention.
+    // Within its window, a model with sliding-window attention has full attention.
     let max_position_embeddings = config.max_position_embeddings.unwrap_or(DEFAULT_CONTEXT_TOKENS);
     let context = config
         .sliding_window

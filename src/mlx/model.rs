@@ -1,4 +1,4 @@
-//! A loaded model as the engine sees it: slots of KV caches, and steps over ragged batches.
+//! A loaded model as the engine uses it: [`MlxModel`], with slots of key-value caches and steps over ragged batches.
 
 #[cfg(test)]
 mod tests;
@@ -18,32 +18,32 @@ use crate::array_cache::STEP_TOKENS;
 use crate::cache::KvCache;
 use crate::cpu_kernels::Kernels;
 use crate::decoder::Decoder;
-use crate::error::{not_a_slice, said};
-use crate::options::Place;
+use crate::error::{message, not_a_slice};
+use crate::options::Placement;
 use crate::sampler::{self, PendingToken};
 use crate::spans::SpanRows;
 use crate::weights::Weights;
 use crate::{LoadError, device};
 
-/// Freed buffers go back to the allocator this often while tokens are generated, as in mlx_lm.
+/// While tokens are generated, freed buffers return to the allocator after this many steps, as in mlx_lm.
 const STEPS_PER_CLEAR: u32 = 256;
 /// MLX counts positions in 32 bits.
 const MAX_CONTEXT_TOKENS: usize = i32::MAX.unsigned_abs() as usize;
-/// What the allocator keeps goes back to the system this often.
+/// The allocator returns free memory to the system after this many steps.
 const STEPS_PER_RETURN: u32 = 512;
 
-/// A model on MLX. Built by [`crate::load`]; stays on its thread.
+/// A model on MLX, made by [`crate::load`]. It must stay on its thread.
 pub struct MlxModel {
     decoder: Decoder,
-    place: Place,
+    placement: Placement,
     description: ModelDescription,
     slots: HashMap<SlotId, Vec<KvCache>>,
     next_slot: u32,
     n_steps_since_clear: u32,
     n_steps_since_return: u32,
-    /// Of its own caches, as noted with the kernels.
+    /// Bytes of this model's own caches, as last reported to the kernels.
     n_cache_bytes: u64,
-    /// Only without kernels, which read what was drawn at once.
+    /// A step that was started early. Never used with the kernels, which read draws at once.
     ahead: Option<Ahead>,
 }
 
@@ -52,7 +52,7 @@ impl MlxModel {
         architecture: String,
         decoder: Decoder,
         weights: Weights<'_>,
-        place: Place,
+        placement: Placement,
     ) -> std::result::Result<Self, LoadError> {
         let config = decoder.config();
         let description = ModelDescription {
@@ -63,16 +63,16 @@ impl MlxModel {
             kv_bytes_per_token: decoder.kv_bytes_per_token(),
             kv_step_tokens: STEP_TOKENS.unsigned_abs() as usize,
             quantization_bits: weights.common_bits().map(i32::unsigned_abs),
-            device: place.compute.name().to_owned(),
-            precision: place.kernels.as_ref().map(|it| it.cpu().precision().to_string()),
+            device: placement.compute.name().to_owned(),
+            precision: placement.kernels.as_ref().map(|it| it.cpu().precision().to_string()),
         };
         drop(weights);
-        // Packed weights have left their originals' memory in MLX's hands.
+        // MLX still holds the memory of weights that have been packed.
         memory::clear_cache()?;
         device::return_freed_memory();
         Ok(Self {
             decoder,
-            place,
+            placement,
             description,
             slots: HashMap::new(),
             next_slot: 0,
@@ -83,13 +83,13 @@ impl MlxModel {
         })
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn placement(&self) -> &Placement {
+        &self.placement
     }
 
-    /// Counts the bytes of caches that MLX does not count. To be called after whatever changes them.
+    /// Updates the count of cache bytes that MLX does not count. Call after anything that changes them.
     fn count_caches(&mut self) {
-        if let Some(kernels) = &self.place.kernels {
+        if let Some(kernels) = &self.placement.kernels {
             let n_bytes = self.slots.values().flatten().map(KvCache::n_own_bytes).sum();
             kernels.note_caches(std::mem::replace(&mut self.n_cache_bytes, n_bytes), n_bytes);
         }
@@ -100,10 +100,10 @@ impl MlxModel {
         spans: &[Span<'_>],
         goes_on: bool,
     ) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {
-        // MLX's operations do not look, and would read beside the embedding.
+        // MLX's operations do not check, and would read beyond the embedding.
         let n_known = self.description.vocabulary_size;
         if let Some(token) = spans.iter().flat_map(|it| it.tokens).find(|it| **it as usize >= n_known) {
-            let message = format!("token {token} does not exist, the model has those below {n_known}");
+            let message = format!("expected tokens below {n_known}, got {token}");
             return Err(StepError { message });
         }
         let result = self.try_step(spans, goes_on);
@@ -122,14 +122,14 @@ impl MlxModel {
             }
             None => None,
         };
-        // Each slot is taken out for the step and put back after it; a failed step leaves it out, hence closed.
+        // Each slot is removed for the step and put back after it, so a failed step closes it.
         let mut slots: Vec<Vec<KvCache>> = spans
             .iter()
             .map(|it| {
                 self.slots.remove(&it.slot).expect("the engine names open slots, each in one span of a step")
             })
             .collect();
-        let mut drawn = match self.place.kernels.clone() {
+        let mut drawn = match self.placement.kernels.clone() {
             Some(kernels) => self.draw_on_host(&kernels, spans, &mut slots)?,
             None => self.draw_on_device(spans, &mut slots, begun, goes_on)?,
         }
@@ -149,7 +149,7 @@ impl MlxModel {
             sampled.push(drawn);
         }
         self.count_caches();
-        if let Some(kernels) = &self.place.kernels {
+        if let Some(kernels) = &self.placement.kernels {
             kernels.note_peak()?;
         }
         self.n_steps_since_clear += 1;
@@ -166,7 +166,7 @@ impl MlxModel {
         Ok(sampled)
     }
 
-    /// Feeds the spans to their caches and gives the logits `[n_out, vocab_size]` of all draws, none of it evaluated.
+    /// Feeds the spans and returns the logits `[n_out, vocab_size]` of all draws, not yet evaluated.
     fn forward(&self, spans: &[Span<'_>], slots: &mut [Vec<KvCache>]) -> Result<Option<Array>> {
         let tokens: Vec<u32> = spans.iter().flat_map(|it| it.tokens).copied().collect();
         let mut span_rows = Vec::with_capacity(spans.len());
@@ -183,7 +183,7 @@ impl MlxModel {
         self.decoder.forward(&Array::from_slice(&tokens, &[start]), &mut span_rows, &out_rows)
     }
 
-    /// A step whose tokens are drawn from logits in memory.
+    /// Runs a step and draws tokens from logits in host memory.
     fn draw_on_host(
         &self,
         kernels: &Kernels,
@@ -200,8 +200,8 @@ impl MlxModel {
             .collect()
     }
 
-    /// A step that MLX computes and draws; if it was begun before, what it draws. Begins with the next one if the text
-    /// `goes_on`.
+    /// Runs a step and draws tokens on the device; `begun` has the draws if it was started early. If `goes_on`, also
+    /// starts the next step early.
     fn draw_on_device(
         &mut self,
         spans: &[Span<'_>],
@@ -245,7 +245,7 @@ impl MlxModel {
         Ok(sampled)
     }
 
-    /// Takes back a step that was begun for this slot, of which something else is wanted now.
+    /// Drops an early step that involves this slot, because something else happens to the slot first.
     fn step_back(&mut self, slot: SlotId) {
         if let Some(ahead) = self.ahead.take_if(|it| it.slots().any(|it| it == slot)) {
             self.forget_one(&ahead.slots().collect::<Vec<_>>());
@@ -286,8 +286,8 @@ impl LanguageModel for MlxModel {
         self.step_back(slot);
         for cache in self.slots.get_mut(&slot).into_iter().flatten() {
             if let Err(error) = cache.fit() {
-                // What it holds is there still, or will be missed when the slot is used.
-                tracing::warn!(error = said(&error), "memory could not be given back");
+                // Its content is intact, or its loss is reported when the slot is used.
+                tracing::warn!(error = message(&error), "cannot free the memory of a slot");
             }
         }
         self.count_caches();
@@ -317,7 +317,7 @@ impl LanguageModel for MlxModel {
     ) -> std::result::Result<(), StepError> {
         self.step_back(slot);
         self.step_back(from);
-        // As in a step: taken out, and left out where it fails.
+        // As in a step: the slot is removed, and stays closed if this fails.
         let mut caches = self.slots.remove(&slot).expect("the engine names open slots");
         let lender = self.slots.get(&from).expect("the engine names two open slots");
         let appended = self.decoder.append_shifted(&mut caches, lender, &tokens);
@@ -342,7 +342,7 @@ impl LanguageModel for MlxModel {
         let counted = |bytes: Result<usize>| bytes.map_or(0, |it| it as u64);
         let active_bytes = counted(memory::active_memory());
         let cache_bytes = counted(memory::cache_memory());
-        let Some(kernels) = &self.place.kernels else {
+        let Some(kernels) = &self.placement.kernels else {
             return MemoryUse { active_bytes, peak_bytes: counted(memory::peak_memory()), cache_bytes };
         };
         MemoryUse {
@@ -353,24 +353,24 @@ impl LanguageModel for MlxModel {
     }
 }
 
-/// The draws after a span: after its last known token, and after each draft.
+/// The draws of a span: after its last known token, and after each draft.
 fn draws<'a>(span: &Span<'a>) -> impl Iterator<Item = SampleRequest<'a>> {
     let n_drafted = span.n_drafted;
     span.sample.into_iter().flat_map(move |it| (0..=n_drafted).map(move |n| it.after_drafts(n, n_drafted)))
 }
 
-/// What must be evaluated for the caches to hold what was appended.
+/// The arrays to evaluate so that the caches hold what was appended.
 fn held(slots: &[Vec<KvCache>]) -> impl Iterator<Item = &Array> {
     slots.iter().flatten().flat_map(KvCache::pending)
 }
 
-/// Each of the `n` rows of `[n, vocab_size]`.
+/// The `n` rows of `[n, vocab_size]`, one by one.
 fn rows(logits: &Array, n: usize) -> Result<Vec<Array>> {
     (0..to_i32(n)).map(|row| logits.try_index(row)).collect()
 }
 
 fn step_error(error: &Exception) -> StepError {
-    StepError { message: said(error) }
+    StepError { message: message(error) }
 }
 
 /// Token counts are bounded by the context.

@@ -1,6 +1,6 @@
-//! In the place of `cpu_kernels.rs` where MLX is fast by itself: the same names, of types that have no values.
+//! Replaces `cpu_kernels.rs` on platforms where MLX is fast by itself: the same names, for types without values.
 //!
-//! So the rest of the crate is written once, and the compiler drops the branches that can not be taken.
+//! This way the rest of the crate is written once, and the compiler removes the branches that cannot be taken.
 
 #[path = "no_cpu_kernels/in_place_cache.rs"]
 mod in_place_cache;

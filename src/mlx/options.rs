@@ -1,4 +1,4 @@
-//! How a model is loaded, and where it ends up: [`LoadOptions`].
+//! How a model is loaded: [`LoadOptions`] from the caller, [`Placement`] once the device is chosen.
 
 use std::num::NonZeroUsize;
 
@@ -12,21 +12,21 @@ use crate::quantized_kv::KvBits;
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     pub device: DeviceChoice,
-    /// Threads that compute on a CPU; `None` is one per physical core.
+    /// Compute threads on a CPU; `None` is one per physical core.
     pub threads: Option<NonZeroUsize>,
-    /// What the CPU kernels compute products with quantized weights in; `None` is the fastest that changes no greedy
-    /// text of the models in the tests. Where MLX itself computes, it cannot be chosen.
+    /// The precision of the CPU kernels' products with quantized weights. `None` is the fastest one that changes no
+    /// greedy text of the models in the tests. Not available where MLX computes.
     pub precision: Option<Precision>,
-    /// Bits of keys and values, which take less memory for less exactness; `None` leaves them as they are computed, or in
-    /// float16 with the CPU kernels.
+    /// Quantizes keys and values, which saves memory at the cost of accuracy. `None` stores them in the type of the
+    /// activations, or in float16 with the CPU kernels.
     pub kv_bits: Option<KvBits>,
 }
 
-/// Where a model is, and how it computes there.
+/// The device that a model is on, and how it computes there.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct Placement {
     pub(crate) compute: Compute,
-    /// What computes in MLX's place, if anything does.
+    /// The kernels that replace MLX's operations, if any.
     pub(crate) kernels: Option<Kernels>,
     pub(crate) kv_bits: Option<KvBits>,
 }

@@ -1,8 +1,8 @@
 // The bridge from MLX to our CPU kernels: one MLX operation that calls a Rust closure.
 //
-// MLX builds a graph of operations and evaluates it later, on the thread of a stream. `RustOp` is such an operation: it
-// owns a closure by shared pointer, allocates its output, and hands the closure plain pointers. `kernel_op.rs` is
-// the only caller and has the same declarations; nothing here knows what a kernel computes.
+// MLX builds a graph of operations and evaluates it later, on the thread of a stream. `RustOp` is such an operation:
+// it owns a closure through a shared pointer, allocates its output, and passes plain pointers to the closure.
+// `kernel_op.rs` is the only caller and has matching declarations; nothing here knows what a kernel computes.
 
 #include <cstddef>
 #include <cstdint>
@@ -32,10 +32,10 @@ struct runabout_buffer {
   mlx_dtype dtype;
 };
 
-// Takes the text of an error, which is not kept.
+// Receives the text of an error, which is valid only during the call.
 typedef void (*runabout_report)(void* to, const char* text, size_t n_bytes);
 
-// A boxed Rust closure. `call` gives false after it has reported an error, and never unwinds; it may run on another
+// A boxed Rust closure. `call` returns false after it has reported an error, and never unwinds. It may run on another
 // thread than the one that made the closure. `drop` frees `state`.
 struct runabout_closure {
   void* state;
@@ -95,8 +95,8 @@ class RustOp : public mx::Primitive {
     throw std::runtime_error(std::string(name_) + " runs on the CPU only");
   }
 
-  // Called on the thread that evaluates, in an order that respects the graph; what is dispatched runs in that order
-  // on the stream's thread, when this object may be gone. MLX keeps the arrays' memory until then.
+  // Called on the thread that evaluates, in an order that respects the graph. Dispatched work runs in that order on
+  // the stream's thread, perhaps after this object is gone. MLX keeps the arrays' memory until then.
   void eval_cpu(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) override {
     std::vector<runabout_buffer> buffers;
     buffers.reserve(inputs.size());
@@ -126,8 +126,8 @@ class RustOp : public mx::Primitive {
 
 extern "C" {
 
-// Makes the array that `closure` will fill once it is evaluated. Owns `closure` from the call on, whatever comes of it.
-// On failure reports why and gives false.
+// Makes the array that `closure` will fill once it is evaluated. Takes ownership of `closure` in any case. On
+// failure, reports the reason and returns false.
 bool runabout_rust_op(
     mlx_array* result,
     const char* name,

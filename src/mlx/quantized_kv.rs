@@ -1,7 +1,7 @@
-//! Keys and values of few bits, and attention on them, as in mlx_lm's `QuantizedKVCache`.
+//! Quantized keys and values, and attention on them, as in mlx_lm's `QuantizedKVCache`.
 //!
-//! Each head's numbers are quantized in groups when they are appended, and multiplied as they are. That is a quarter or
-//! an eighth of float32's memory, a little more of half precision's, and less exact.
+//! Each head's numbers are quantized in groups when they are appended, and multiplied in that form. This takes about
+//! an eighth or a quarter of float32's memory and is less accurate.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use mlx_rs::{Array, Dtype, ops};
 use crate::array_cache::ArrayCache;
 use crate::heads::Heads;
 
-/// Bits of each key and value.
+/// Bits per number of keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvBits {
     Four,
@@ -36,20 +36,20 @@ impl KvBits {
 }
 
 impl KvQuantization {
-    /// `None` where heads have no whole groups.
+    /// `None` if `head_dim` is not a multiple of a group size.
     pub(crate) fn new(bits: KvBits, head_dim: i32) -> Option<Self> {
         let group_size = [64, 32].into_iter().find(|it| head_dim % it == 0)?;
         Some(Self { bits: bits.bits(), group_size })
     }
 
-    /// Bytes of a key or a value of a head, whose activations have the type `dtype`.
+    /// Bytes of one head's key or value, for activations of type `dtype`.
     pub(crate) fn n_bytes(self, head_dim: i32, dtype: Dtype) -> u64 {
         let n_scales = 2 * head_dim / self.group_size;
         let scale = if dtype == Dtype::Float32 { 4 } else { 2 };
         u64::from((head_dim * self.bits / 8 + n_scales * scale).unsigned_abs())
     }
 
-    /// The parts of quantized keys and values with the keys changed by `turn`, which are rounded a second time.
+    /// Changes the keys by `turn` and quantizes them again, which rounds them a second time.
     pub(crate) fn with_keys(
         self,
         parts: Vec<Array>,
@@ -64,8 +64,8 @@ impl KvQuantization {
         Ok([k, k_scales, k_biases, v, v_scales, v_biases])
     }
 
-    /// Appends keys and values `[1, n_kv_heads, L, head_dim]` to the cache and attends with `queries`
-    /// `[1, n_heads, L, head_dim]`, whose layout the result has.
+    /// Appends keys and values `[1, n_kv_heads, L, head_dim]` to the cache and attends with `queries` `[1, n_heads,
+    /// L, head_dim]`. The result has the queries' layout.
     pub(crate) fn attend(
         self,
         cache: &mut ArrayCache,
@@ -76,7 +76,7 @@ impl KvQuantization {
         let (k, k_scales, k_biases) = ops::quantize(keys, group_size, bits)?;
         let (v, v_scales, v_biases) = ops::quantize(values, group_size, bits)?;
         let parts = cache.append(&[k, k_scales, k_biases, v, v_scales, v_biases])?;
-        // The query heads of a group share their key-value head.
+        // Query heads of a group share a key-value head.
         let parts = parts.iter().map(|it| it.expand_dims(2)).collect::<Result<Vec<_>>>()?;
         let [k, k_scales, k_biases, v, v_scales, v_biases] = parts.as_slice() else {
             unreachable!("as many parts as were appended");

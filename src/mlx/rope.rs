@@ -1,6 +1,6 @@
 //! Rotary position embeddings: plain, linear and llama3 scaling, as in mlx_lm's `rope_utils.py`.
 //!
-//! [`RopeConfig`] is what config.json says of them, in any of the forms that it has had.
+//! [`RopeConfig`] reads config.json in all its historical forms; [`Rope`] rotates queries and keys.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::LoadError;
 use crate::config::ModelConfig;
 
-/// How positions become angles. All numbers are finite and above 0.
+/// How positions map to angles. All numbers are finite and above 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RopeConfig {
     base: f32,
@@ -28,8 +28,8 @@ enum Scaling {
     Linear {
         factor: f32,
     },
-    /// Wavelengths longer than the original context are stretched by `factor`, short ones are left alone, and those
-    /// between are blended (Llama 3.1).
+    /// Wavelengths longer than the original context are multiplied by `factor`, short ones are unchanged, and those
+    /// in between are interpolated (Llama 3.1).
     Llama3 {
         factor: f32,
         low_freq_factor: f32,
@@ -38,7 +38,7 @@ enum Scaling {
     },
 }
 
-/// What stands at the top of config.json.
+/// The top-level fields of config.json.
 #[derive(Deserialize)]
 struct RopeFields {
     rope_theta: Option<f32>,
@@ -49,8 +49,8 @@ struct RopeFields {
     layer_types: Vec<String>,
 }
 
-/// `rope_parameters`, as transformers 5 writes it, or `rope_scaling`, as all before did. Older files say `type`, newer
-/// ones `rope_type`, and some say both.
+/// `rope_parameters`, as written by transformers 5, or `rope_scaling`, as written before. Older files have `type`,
+/// newer ones `rope_type`, some have both.
 #[derive(Default, Deserialize)]
 struct RopeParameters {
     rope_theta: Option<f32>,
@@ -64,16 +64,16 @@ struct RopeParameters {
     partial_rotary_factor: Option<f32>,
 }
 
-/// The only layers that there are here.
+/// The only supported type of layer.
 const LAYER_TYPE: &str = "full_attention";
 
 impl RopeConfig {
-    /// As transformers 5.24 reads it: `rope_scaling` goes before `rope_parameters` unless it is empty, what stands in
-    /// there before what stands at the top, and `rope_type` before `type`. mlx_lm's llama knows the older places only.
+    /// Precedence as in transformers 5.24: a non-empty `rope_scaling`, then `rope_parameters`, then top-level fields;
+    /// `rope_type` before `type`. mlx_lm's llama reads only the older fields.
     pub(crate) fn read(file: &ModelConfig, default_base: f32) -> std::result::Result<Self, LoadError> {
         let top: RopeFields = file.fields()?;
         let object = |field| Some((field, file.get(field)?)).filter(|it| !is_empty(it.1));
-        let (place, given) = match object("rope_scaling").or_else(|| object("rope_parameters")) {
+        let (path, given) = match object("rope_scaling").or_else(|| object("rope_parameters")) {
             Some((field, object)) => of_layers(file, field, object, &top.layer_types)?,
             None => ("rope_parameters".to_owned(), RopeParameters::default()),
         };
@@ -85,9 +85,9 @@ impl RopeConfig {
             );
         }
         let base = file.finite("rope_theta", given.rope_theta.or(top.rope_theta).unwrap_or(default_base))?;
-        let finite = |field: &str, value: f32| file.finite(&format!("{place}.{field}"), value);
+        let finite = |field: &str, value: f32| file.finite(&format!("{path}.{field}"), value);
         let factor = || {
-            let missing = || file.impossible(&format!("{place}.factor"), "a number above 0", "none");
+            let missing = || file.impossible(&format!("{path}.factor"), "a number above 0", "none");
             finite("factor", given.factor.ok_or_else(missing)?)
         };
         let scaling = match given.rope_type.or(given.old_type).as_deref().unwrap_or("default") {
@@ -104,7 +104,7 @@ impl RopeConfig {
             },
             other => {
                 return Err(file.unsupported(format!(
-                    "`{place}` of type `{other}` is not supported, expected `default`, `linear` or `llama3`"
+                    "`{path}` of type `{other}` is not supported, expected `default`, `linear` or `llama3`"
                 )));
             }
         };
@@ -112,8 +112,8 @@ impl RopeConfig {
     }
 }
 
-/// What holds for the layers that there are, and where it stands: in the object itself, or, where each type of layers has
-/// an object of its own, in theirs.
+/// The parameters for the supported type of layer, and their path for error messages. They are either in the object
+/// itself or, if there is an object per layer type, in that one.
 fn of_layers(
     file: &ModelConfig,
     field: &str,
@@ -129,9 +129,9 @@ fn of_layers(
     let others = by_type.iter().filter(|(name, it)| *name != LAYER_TYPE && is_object(it) && is_used(name));
     match (by_type.get(LAYER_TYPE), others.map(|(name, _)| name.as_str()).next()) {
         (Some(of_type), None) => {
-            let place = format!("{field}.{LAYER_TYPE}");
-            let parameters = file.fields_of(of_type, &place)?;
-            Ok((place, parameters))
+            let path = format!("{field}.{LAYER_TYPE}");
+            let parameters = file.fields_of(of_type, &path)?;
+            Ok((path, parameters))
         }
         (_, other) => Err(file.unsupported(format!(
             "`{field}` for layers of type `{}` is not supported, expected the same positions in all layers",
@@ -144,7 +144,7 @@ fn is_empty(value: &Value) -> bool {
     value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
-/// A table is at least this long: a quarter of a megabyte for heads of 64.
+/// The minimum length of a table: a quarter of a megabyte for heads of 64.
 const MIN_TABLE_POSITIONS: usize = 1024;
 
 /// Rotates queries and keys by their positions.
@@ -153,11 +153,11 @@ pub(crate) struct Rope {
     is_traditional: bool,
     base: Option<f32>,
     scale: f32,
-    /// Given instead of `base` where the frequencies are not a plain power series.
+    /// Replaces `base` if the frequencies are not a plain power series.
     freqs: Option<Array>, // [n_dims / 2]
-    /// Radians per position of each pair of dimensions, the same in double precision.
+    /// Radians per position for each pair of dimensions, in double precision.
     angles: Vec<f64>,
-    /// For the CPU kernels; as long as a sequence has been.
+    /// Used by the CPU kernels. Grows to the longest sequence so far.
     table: RefCell<Option<Arc<RopeTable>>>,
 }
 
@@ -184,22 +184,22 @@ impl Rope {
         }
     }
 
-    /// `x`: `[1, n_heads, L, head_dim]`, its first position being `offset`.
+    /// Rotates `x` `[1, n_heads, L, head_dim]`, whose first position is `offset`.
     pub(crate) fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         fast::rope(x, self.n_dims, self.is_traditional, self.base, self.scale, offset, self.freqs.as_ref())
     }
 
-    /// Rotated keys of `x`'s layout as they are `distance` positions further on, or back. All scalings that there are
-    /// leave angles proportional to positions, so that rotations add up.
+    /// Rotates already rotated keys, in the layout of `forward`, by `distance` more positions, which may be negative.
+    /// Angles are proportional to positions in all supported scalings, so rotations add up.
     pub(crate) fn turn(&self, x: &Array, distance: i32) -> Result<Array> {
-        // Each key is at the first position of a text of its own.
+        // Each key is treated as the first position of its own text.
         self.forward(&x.reshape(&[-1, 1, 1, x.dim(3)])?, distance)?.reshape(x.shape())
     }
 }
 
 #[cfg_attr(not(cpu_kernels), expect(dead_code, reason = "only the kernels ask"))]
 impl Rope {
-    /// What turns keys in the CPU kernels.
+    /// The rotation of keys for the CPU kernels.
     pub(crate) fn kernels_turn(&self) -> Turn<'_> {
         Turn { frequencies: &self.angles, pairs: self.pairs() }
     }
@@ -208,12 +208,12 @@ impl Rope {
         if self.is_traditional { RopePairs::Adjacent } else { RopePairs::Halves }
     }
 
-    /// Sines and cosines of at least `n_positions`, and which dimensions are rotated together.
+    /// Sines and cosines for at least `n_positions`, and which dimensions are paired.
     pub(crate) fn table(&self, n_positions: usize) -> (Arc<RopeTable>, RopePairs) {
         let mut kept = self.table.borrow_mut();
         let table = match kept.take() {
             Some(table) if table.n_positions() >= n_positions => table,
-            // Doubling, so that a growing sequence makes few tables.
+            // Doubles, so that a growing sequence makes few tables.
             _ => {
                 let n_positions = n_positions.next_power_of_two().max(MIN_TABLE_POSITIONS);
                 Arc::new(RopeTable::new(&self.angles, 1.0, n_positions))

@@ -1,8 +1,9 @@
-//! Drawing a token from logits, on the device; [`host`] does it where the logits are in memory.
+//! Draws a token from logits on the device. See [`host`] for logits in host memory.
 //!
-//! Order and meaning as in mlx_lm's `sample_utils.py`: logit bias, then repetition, presence and frequency penalties
-//! on the logits; log probabilities; then top-p, min-p, xtc, top-k and one draw. Each draw has a key of its own, made
-//! from the sequence's seed and the number of the token: the same seed gives the same text whatever else runs.
+//! Order and meaning are those of mlx_lm's `sample_utils.py`: logit bias, then repetition, presence and frequency
+//! penalties on the logits; log probabilities; then top-p, min-p, xtc, top-k and one draw. Each draw has its own
+//! random key, made from the sequence's seed and the token's number, so the same seed gives the same text whatever
+//! else runs.
 
 pub(crate) mod host;
 
@@ -14,7 +15,7 @@ use mlx_rs::{Array, Dtype, ops, random};
 use runabout_engine::model::{SampleRequest, Sampled, TokenLogprobs};
 use runabout_text::{SamplingParams, TokenId};
 
-/// A draw that is not evaluated yet, so that the draws of a batch are evaluated together.
+/// A draw that is not evaluated yet, so that all draws of a batch are evaluated together.
 pub(crate) struct PendingToken {
     token: Array, // scalar, u32
     logprobs: Option<PendingLogprobs>,
@@ -44,7 +45,7 @@ pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<Pendin
         let (xtc_key, draw_key) =
             random::split(random::key(draw_seed(request.seed, request.n_generated))?, 2)?;
         let kept = truncated(&allowed(&logprobs)?, params, &xtc_key)?;
-        // Relative to the greatest, so that whatever the temperature it stays a number.
+        // Relative to the maximum, so that no temperature causes an overflow.
         let relative = kept.subtract(kept.max(false)?)?;
         let sharpened = relative.multiply(Array::from_f32(sharpness(params.temperature)))?;
         random::categorical(sharpened, -1, None, &draw_key)?
@@ -61,12 +62,12 @@ pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<Pendin
 }
 
 impl PendingToken {
-    /// The token, a scalar that may not be computed yet.
+    /// The token, a scalar that may not be evaluated yet.
     pub(crate) fn token(&self) -> &Array {
         &self.token
     }
 
-    /// What must be evaluated before [`Self::finish`].
+    /// The arrays to evaluate before [`Self::finish`].
     pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array> {
         let logprobs = self.logprobs.iter().flat_map(|it| std::iter::once(&it.all).chain(&it.top));
         std::iter::once(&self.token).chain(logprobs)
@@ -87,27 +88,27 @@ impl PendingToken {
     }
 }
 
-/// Ids of the `n` largest of `[vocab_size]`, in no order.
+/// The ids of the `n` largest values of `[vocab_size]`, unordered.
 fn top_ids(logprobs: &Array, n: i32) -> Result<Array> {
     let order = ops::argpartition_axis(logprobs.negative()?, n - 1, -1)?;
     let first = Array::from_iter(0..n, &[n]);
     order.take(first)?.as_dtype(Dtype::Uint32)?.contiguous()
 }
 
-/// What log probabilities are multiplied by at a temperature above 0. The bound makes a temperature that is next to 0
-/// what it means, the likeliest token; its inverse is no number.
+/// The factor on log probabilities for a temperature above 0. It is bounded, because the inverse of a tiny
+/// temperature is infinite.
 fn sharpness(temperature: f32) -> f32 {
     const MAX: f32 = 1e30;
     (1.0 / temperature).min(MAX)
 }
 
-/// Those of `ids` that logits `[vocab_size]` have a place for. MLX does not look, and would read and write beside them.
+/// The `ids` that are within `[vocab_size]`. MLX does not check, and would read and write out of bounds.
 fn known(logits: &Array, ids: impl IntoIterator<Item = TokenId>) -> Vec<TokenId> {
     let n = logits.size();
     ids.into_iter().filter(|id| (*id as usize) < n).collect()
 }
 
-/// Logit bias and penalties. Only logits of tokens that were seen, or are named by the bias, change.
+/// Applies logit bias and penalties, which change only the logits of tokens in the bias or in the history.
 fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Result<Array> {
     let is_known = |id: TokenId| (id as usize) < logits.size();
     let bias: Vec<_> = params.logit_bias.iter().copied().filter(|it| is_known(it.0)).collect();
@@ -138,7 +139,7 @@ fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Re
     })
 }
 
-/// `logits` with all but those of `ids`, which are distinct, set to minus infinity.
+/// `logits` with all values except those of the distinct `ids` set to minus infinity.
 fn only(logits: &Array, ids: &[TokenId]) -> Result<Array> {
     let ids = known(logits, ids.iter().copied());
     if ids.is_empty() {
@@ -150,7 +151,7 @@ fn only(logits: &Array, ids: &[TokenId]) -> Result<Array> {
     none.put_along_axis(&ids, take_along_axis(logits, &ids, 0)?, 0)
 }
 
-/// `logits` with `edit` applied to those of `ids`, which are distinct.
+/// `logits` with `edit` applied to the values of the distinct `ids`.
 fn edited(logits: &Array, ids: &[u32], edit: impl FnOnce(&Array) -> Result<Array>) -> Result<Array> {
     let ids = Array::from_slice(ids, &[to_i32(ids.len())]);
     let selected = take_along_axis(logits, &ids, 0)?;
@@ -161,12 +162,12 @@ fn row(values: &[f32]) -> Array {
     Array::from_slice(values, &[to_i32(values.len())])
 }
 
-/// Log probabilities `[vocab_size]` with what the parameters rule out set to minus infinity.
+/// Log probabilities `[vocab_size]`, with excluded tokens set to minus infinity.
 fn truncated(logprobs: &Array, params: &SamplingParams, xtc_key: &Array) -> Result<Array> {
     let never = Array::from_f32(f32::NEG_INFINITY);
     let mut logprobs = logprobs.clone();
     if params.top_p > 0.0 && params.top_p < 1.0 {
-        // A share of nothing at all would drop the likeliest token too.
+        // A share of 0 would drop the most likely token too.
         let top_p = params.top_p.max(f32::MIN_POSITIVE);
         let sorted = ops::sort_axis(&logprobs, -1)?;
         let probs = sorted.exp()?;
@@ -211,13 +212,13 @@ fn truncated(logprobs: &Array, params: &SamplingParams, xtc_key: &Array) -> Resu
     Ok(logprobs)
 }
 
-/// Whether a draw depends on the tokens before it otherwise than through the logits.
+/// Whether a draw depends on earlier tokens other than through the logits.
 #[expect(clippy::float_cmp, reason = "compared with the very values that switch a penalty off")]
 pub(crate) fn needs_history(params: &SamplingParams) -> bool {
     params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0
 }
 
-/// The tokens that the penalties change, and how often each was seen; empty where no penalty is on.
+/// The tokens subject to penalties, and how often each occurred; empty if no penalty is on.
 fn token_counts(params: &SamplingParams, history: &[TokenId]) -> HashMap<TokenId, f32> {
     let n_recent = if needs_history(params) { params.repetition_context_size } else { 0 };
     let mut counts = HashMap::new();
@@ -227,7 +228,7 @@ fn token_counts(params: &SamplingParams, history: &[TokenId]) -> HashMap<TokenId
     counts
 }
 
-/// A seed for one draw: splitmix64 over seed and token number, so that neighbouring seeds share nothing.
+/// The seed of one draw: splitmix64 of the seed and the token's number, so that neighbouring seeds are unrelated.
 fn draw_seed(seed: u64, n_generated: u64) -> u64 {
     let mut z = seed.wrapping_add(n_generated.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

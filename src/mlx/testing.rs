@@ -1,4 +1,4 @@
-//! What this crate's tests share.
+//! Shared by this crate's tests: exclusive use of MLX, and tiny models.
 
 pub(crate) mod tiny;
 
@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::device::{self, DeviceChoice};
 
-/// Holds MLX for one test, on the CPU: its device and its counters are the process's, and `cargo test` may run tests
-/// side by side.
+/// Reserves MLX on the CPU for one test, because its device and counters are global and `cargo test` runs tests in
+/// parallel.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    // A failed test has said what it had to say.
+    // A failed test has already been reported.
     let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     device::select(DeviceChoice::Cpu).expect("MLX always has a CPU");
     guard

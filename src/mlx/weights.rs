@@ -1,7 +1,7 @@
-//! Weights by checkpoint name, out of one safetensors file or several with an index.
+//! Weights by name, from one safetensors file or several with an index: [`Weights`].
 //!
-//! What there is was compared with config.json before ([`checkpoint::check`](crate::checkpoint::check)). A weight is read when it is taken: one
-//! that is packed for the CPU kernels and dropped leaves room for the next.
+//! The checkpoint must have passed [`check`](crate::checkpoint::check). A weight is read when it is taken, so one
+//! that is packed for the CPU kernels and dropped makes room for the next.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,31 +12,31 @@ use crate::LoadError;
 use crate::checkpoint::Checkpoint;
 use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
-use crate::error::{said, said_of_file};
+use crate::error::{file_message, message};
 use crate::linear::{Grouping, Linear, Matrix};
 use crate::norm::RmsNorm;
-use crate::options::Place;
+use crate::options::Placement;
 use crate::quantized_kv::KvBits;
 
 pub(crate) struct Weights<'a> {
-    /// Not read yet; each with its file's place in `shards`.
+    /// Not read yet; each with the index of its file in `shards`.
     arrays: HashMap<String, (Array, usize)>,
     folder: PathBuf,
     shards: Vec<PathBuf>,
-    place: Place,
+    placement: Placement,
     n_bytes: u64,
     n_bytes_on_disk: u64,
-    /// Told the bytes read so far and in all.
+    /// Called with the bytes read so far and in total.
     progress: &'a mut dyn FnMut(u64, u64),
-    /// How many weights have how many bits; [`Self::common_bits`].
+    /// The number of weights by bits, for [`Self::common_bits`].
     n_weights_by_bits: HashMap<i32, u64>,
 }
 
 impl<'a> Weights<'a> {
-    /// Makes the weights of a checkpoint that was checked ready to be read. `place` is where they will be used.
+    /// Prepares to read a checked checkpoint. `placement` says where the weights will be used.
     pub(crate) fn open(
         checkpoint: Checkpoint,
-        place: Place,
+        placement: Placement,
         progress: &'a mut dyn FnMut(u64, u64),
     ) -> Result<Self, LoadError> {
         let Checkpoint { folder, shards, n_bytes: n_bytes_on_disk, .. } = checkpoint;
@@ -44,41 +44,50 @@ impl<'a> Weights<'a> {
         let mut arrays = HashMap::new();
         for (shard_idx, path) in shards.iter().enumerate() {
             let shard = Array::load_safetensors(path)
-                .map_err(|e| LoadError::Weights { path: path.clone(), message: said_of_file(&e) })?;
+                .map_err(|e| LoadError::Weights { path: path.clone(), message: file_message(&e) })?;
             let half = shard.values().map(Array::dtype).find(|it| is_half(*it));
             for (name, array) in shard {
-                // The kernels take matrices in any type.
-                let is_packed = place.kernels.is_some() && array.ndim() == 2;
+                // The kernels accept matrices in any type.
+                let is_packed = placement.kernels.is_some() && array.ndim() == 2;
                 let array =
-                    if is_packed { array } else { in_compute_type(&name, array, half, place.compute)? };
+                    if is_packed { array } else { in_compute_type(&name, array, half, placement.compute)? };
                 arrays.insert(name, (array, shard_idx));
             }
         }
         let n_weights_by_bits = HashMap::new();
-        Ok(Self { arrays, folder, shards, place, n_bytes: 0, n_bytes_on_disk, progress, n_weights_by_bits })
+        Ok(Self {
+            arrays,
+            folder,
+            shards,
+            placement,
+            n_bytes: 0,
+            n_bytes_on_disk,
+            progress,
+            n_weights_by_bits,
+        })
     }
 
-    /// What packs the weights, if MLX does not take them as they are.
+    /// The kernels that the weights are packed for, if any.
     pub(crate) fn kernels(&self) -> Option<&Kernels> {
-        self.place.kernels.as_ref()
+        self.placement.kernels.as_ref()
     }
 
-    /// Bits of the keys and values that will be kept, if few.
+    /// The quantization of keys and values, if any.
     pub(crate) fn kv_bits(&self) -> Option<KvBits> {
-        self.place.kv_bits
+        self.placement.kv_bits
     }
 
-    /// Bytes of all that was taken.
+    /// Bytes of the weights taken so far.
     pub(crate) fn n_bytes(&self) -> u64 {
         self.n_bytes
     }
 
-    /// Bits of most of the quantized weights taken so far.
+    /// The most common number of bits among the quantized weights taken so far.
     pub(crate) fn common_bits(&self) -> Option<i32> {
         self.n_weights_by_bits.iter().max_by_key(|(bits, n)| (**n, **bits)).map(|(bits, _)| *bits)
     }
 
-    /// Takes out a linear layer's matrix `[n_out, n_in]`, and its bias if it has one.
+    /// Takes a linear layer: its matrix `[n_out, n_in]`, and its bias if it has one.
     pub(crate) fn linear(
         &mut self,
         name: &str,
@@ -91,7 +100,7 @@ impl<'a> Weights<'a> {
         Ok(Linear { matrix, bias })
     }
 
-    /// Takes out a matrix `[n_out, n_in]`, quantized if there are scales for it.
+    /// Takes a matrix `[n_out, n_in]`, which is quantized if the checkpoint has scales for it.
     pub(crate) fn matrix(&mut self, name: &str, n_out: i32, n_in: i32) -> Result<Matrix, LoadError> {
         let weight_name = format!("{name}.weight");
         let scales_name = format!("{name}.scales");
@@ -108,12 +117,12 @@ impl<'a> Weights<'a> {
         Ok(Matrix::Quantized { weight, scales, biases, group_size, bits })
     }
 
-    /// Takes out a norm over rows of `n`.
+    /// Takes the norm of rows of `n` numbers.
     pub(crate) fn norm(&mut self, name: &str, n: i32, eps: f32) -> Result<RmsNorm, LoadError> {
         Ok(RmsNorm { weight: self.take(&format!("{name}.weight"), &[n])?, eps })
     }
 
-    /// Takes a weight out, of just this shape.
+    /// Takes a weight, which must have this shape.
     fn take(&mut self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
         let array = self.take_any(name)?;
         if array.shape() == shape {
@@ -126,7 +135,7 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// Takes a weight out, whatever its shape, and reads it.
+    /// Takes a weight of any shape, and reads it.
     fn take_any(&mut self, name: &str) -> Result<Array, LoadError> {
         let (array, shard_idx) = self
             .arrays
@@ -134,7 +143,7 @@ impl<'a> Weights<'a> {
             .ok_or_else(|| LoadError::MissingWeight { name: name.to_owned(), folder: self.folder.clone() })?;
         array.eval().map_err(|e| {
             let path = self.shards.get(shard_idx).cloned().unwrap_or_default();
-            LoadError::Weights { path, message: said(&e) }
+            LoadError::Weights { path, message: message(&e) }
         })?;
         self.n_bytes += array.nbytes() as u64;
         (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
@@ -142,12 +151,12 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// The array in the type that the device is fast in.
+/// Converts a weight to the type in which the device is fast.
 ///
-/// Activations take their type from what is not quantized: norms, biases, plain matrices. A GPU is twice as fast in half
-/// precision, and a single float32 norm among half-precision weights would turn all activations into float32. MLX on a
-/// CPU is thirty times slower in half precision, which it computes one number at a time. The scales of quantized
-/// matrices stay as they are there.
+/// Activations get their type from what is not quantized: norms, biases, plain matrices. A GPU is twice as fast in
+/// half precision, and a single float32 norm would turn all activations into float32. MLX on a CPU is thirty times
+/// slower in half precision, which it computes one number at a time. The scales of quantized matrices keep their type
+/// there.
 fn in_compute_type(
     name: &str,
     array: Array,

@@ -1,4 +1,4 @@
-//! Attention by the CPU kernels, over caches that they write in place: [`PackedAttention`].
+//! Attention by the CPU kernels, on caches that they write in place: [`PackedAttention`].
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use crate::quantized_kv::KvBits;
 use crate::rope::Rope;
 use crate::spans::SpanRows;
 
-/// Query, key and value projections, and attention over caches that are written in place. Clones share the weights.
+/// Query, key and value projections followed by attention. Clones share the weights.
 #[derive(Clone)]
 pub(crate) struct PackedAttention {
     pub(super) qkv_proj: PackedLinear,
@@ -32,13 +32,13 @@ impl PackedAttention {
         KvCache::InPlace(InPlaceCache::new(cache))
     }
 
-    /// Bytes of keys and values that one token takes.
+    /// Bytes per token of keys and values.
     pub(crate) fn kv_bytes_per_token(&self) -> u64 {
         self.kv_shape.bytes_per_token() as u64
     }
 
-    /// `[T, n_in]` to `[T, n_heads * head_dim]`: projects, rotates queries and keys, appends keys and values to the
-    /// spans' caches of this layer, and attends.
+    /// Computes `[T, n_heads * head_dim]` from `[T, n_in]`: projects, rotates queries and keys, appends keys and
+    /// values to the spans' caches of this layer, and attends.
     pub(crate) fn forward(
         &self,
         x: &Array,
@@ -60,8 +60,8 @@ impl PackedAttention {
         Ok(output)
     }
 
-    /// Appends to one cache of this layer what another holds of `tokens`, with keys turned to their new positions. Both
-    /// hold all that was appended.
+    /// Appends `tokens` of another cache of this layer, with their keys rotated to the new positions. Everything
+    /// appended to either must have been evaluated.
     pub(crate) fn append_shifted(
         &self,
         to: &mut InPlaceCache,
@@ -79,7 +79,7 @@ impl PackedAttention {
             .map_err(|e| Exception::custom(e.to_string()))
     }
 
-    /// From projections `[T, ...]` of all spans' rows to `[T, n_heads * head_dim]`.
+    /// Attends with the projections `[T, ...]` of all spans' rows; `out` is `[T, n_heads * head_dim]`.
     pub(super) fn attend(
         &self,
         qkv: &[f32],
@@ -114,7 +114,7 @@ impl PackedAttention {
     }
 }
 
-/// The rows of a span, and its slot's cache of one layer, which they go to.
+/// The rows of a span, and the cache of this layer that their keys and values are appended to.
 pub(super) struct SpanCache {
     rows: Range<usize>,
     cache: Arc<Mutex<runabout_kernels::KvCache>>,
@@ -127,15 +127,15 @@ impl SpanCache {
     }
 }
 
-/// The tokens that the longest of the caches will hold.
+/// The length of the longest cache after this step.
 pub(super) fn n_positions(caches: &[SpanCache]) -> usize {
     caches.iter().map(|it| lock(&it.cache).len() + it.rows.len()).max().unwrap_or(0)
 }
 
 pub(super) fn kv_shape(heads: Heads, kv_bits: Option<KvBits>) -> KvShape {
     let kv_type = match kv_bits {
-        // Half of float32's bytes to read: over a thousand tokens they are as many as a small model's weights. Greedy
-        // tokens of the models in the tests stay those of float32.
+        // Half the bytes of float32 to read; after a thousand tokens the cache is as large as a small model's
+        // weights. The greedy tokens of the models in the tests are the same as in float32.
         None => KvType::F16,
         Some(KvBits::Eight) => KvType::Bits8,
         Some(KvBits::Four) => KvType::Bits4,

@@ -7,14 +7,15 @@ use mlx_rs::error::{Exception, Result};
 
 use crate::array_cache::STEP_TOKENS;
 
-/// Room is made for this many tokens at a time. A cache that grows is copied, but only one layer's at once.
+/// A cache grows by this many tokens at a time. Growing copies it, one layer at a time.
 pub(super) const CACHE_STEP_TOKENS: usize = STEP_TOKENS.unsigned_abs() as usize;
 
-/// The keys and values of one layer of one slot, written in place by [`super::PackedAttention::forward`].
+/// The keys and values of one layer of one slot, which [`super::PackedAttention::forward`] writes in place.
 pub(crate) struct InPlaceCache {
-    /// Locked by the stream's thread while a step writes it, by the model's between steps.
+    /// Locked by the stream's thread while a step writes it, and by the model's thread between steps.
     cache: Arc<Mutex<runabout_kernels::KvCache>>,
-    /// The result of the attention that appends to the cache, until [`Self::settle`]: evaluating it is what writes.
+    /// The result of the attention that appends to the cache. Evaluating it does the write. Kept until
+    /// [`Self::settle`].
     written: Option<Array>,
 }
 
@@ -23,12 +24,12 @@ impl InPlaceCache {
         Self { cache: Arc::new(Mutex::new(cache)), written: None }
     }
 
-    /// The buffers, for the operation that writes them.
+    /// The buffers, for an operation to write.
     pub(super) fn shared(&self) -> Arc<Mutex<runabout_kernels::KvCache>> {
         Arc::clone(&self.cache)
     }
 
-    /// The result of the operation that will append to the cache.
+    /// Records the result of the operation that will append to the cache.
     pub(super) fn written_by(&mut self, output: Array) {
         self.written = Some(output);
     }
@@ -49,12 +50,12 @@ impl InPlaceCache {
         lock(&self.cache).capacity()
     }
 
-    /// Gives back what memory it has beyond what is held.
+    /// Frees the memory beyond the tokens held.
     pub(crate) fn fit(&mut self) -> Result<()> {
         lock(&self.cache).shrink_to_fit().map_err(|e| Exception::custom(e.to_string()))
     }
 
-    /// A copy of the first `n_tokens`.
+    /// An independent copy of the first `n_tokens`.
     pub(crate) fn copy_prefix(&self, n_tokens: usize) -> Result<Self> {
         let capacity = n_tokens.next_multiple_of(CACHE_STEP_TOKENS);
         let copy = lock(&self.cache)
@@ -63,18 +64,18 @@ impl InPlaceCache {
         Ok(Self::new(copy))
     }
 
-    /// What must be evaluated for the cache to hold all that was appended.
+    /// The array to evaluate so that the cache holds all that was appended.
     pub(crate) fn written(&self) -> Option<&Array> {
         self.written.as_ref()
     }
 
-    /// The step has been evaluated; its arrays may go.
+    /// To be called after the step has been evaluated: drops its array.
     pub(crate) fn settle(&mut self) {
         self.written = None;
     }
 }
 
-/// A panic under the lock has failed the step, which closes the slot, so nobody reads what it may have left.
+/// Ignores poisoning: a panic under the lock fails the step, which closes the slot, so its content is never read.
 pub(super) fn lock(cache: &Mutex<runabout_kernels::KvCache>) -> MutexGuard<'_, runabout_kernels::KvCache> {
     cache.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! All layers of a decoder as one operation, where the kernels compute every part of them.
+//! All layers of a decoder as one operation, if the kernels support every part of them: [`PackedLayers`].
 //!
-//! An operation of MLX costs a few microseconds to build, to schedule and to hand to its thread, and its result's memory
-//! is taken and given back. At one token a step, five operations a layer cost a fifth of a small model's time.
+//! An MLX operation costs a few microseconds to build, schedule and hand to its thread, and memory for its result. At
+//! one token per step, five operations per layer cost a fifth of a small model's time.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::kernel_op::{OpError, kernel_op};
 use crate::rope::Rope;
 use crate::spans::SpanRows;
 
-/// Floats of a cache line.
+/// Floats in a cache line.
 const LINE_FLOATS: usize = 16;
 
-/// What a layer is made of, the output, gate/up and down projections after attention.
+/// The parts of a layer: attention, then the output, gate/up and down projections.
 pub(crate) type LayerParts<'a> = (&'a PackedAttention, [&'a PackedLinear; 3]);
 
-/// The steps of a layer, in their order.
+/// The steps of a layer, in order.
 struct PackedLayer {
     self_attn: PackedAttention,
     o_proj: PackedLinear,
@@ -30,24 +30,24 @@ struct PackedLayer {
     down_proj: PackedLinear,
 }
 
-/// The layers of a decoder, one after the other.
+/// All layers of a decoder.
 pub(crate) struct PackedLayers {
     layers: Arc<[PackedLayer]>,
     n_hidden: usize,
 }
 
 impl PackedLayers {
-    /// `None` where there is no layer.
+    /// `None` without layers.
     pub(crate) fn new(layers: Vec<LayerParts<'_>>) -> Option<Self> {
         let layers: Arc<[_]> = layers.into_iter().map(PackedLayer::new).collect();
         let n_hidden = layers.first()?.down_proj.n_outputs();
         Some(Self { layers, n_hidden })
     }
 
-    /// `[T, n_hidden]` to the same; keys and values go to the spans' caches.
+    /// Computes `[T, n_hidden]` from `[T, n_hidden]`, and appends keys and values to the spans' caches.
     pub(crate) fn forward(&self, x: &Array, rope: &Rope, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let n_rows = to_usize(x.dim(0));
-        // What the layers work in is part of the result, as further rows, so that MLX counts it.
+        // Scratch memory is part of the result, as extra rows, so that MLX counts it.
         let n_work = self.n_hidden + self.layers.iter().map(PackedLayer::n_work).max().unwrap_or(0);
         let n_work_rows = (n_rows * n_work + LINE_FLOATS).div_ceil(self.n_hidden);
         let caches: Vec<Vec<_>> = (0..self.layers.len())
@@ -60,8 +60,8 @@ impl PackedLayers {
         let output = kernel_op(c"layers", &[x], &shape, move |inputs, out: &mut [f32]| {
             let short = "the output is too short";
             let (result, work) = out.split_at_mut_checked(n_values).ok_or(short)?;
-            // MLX's memory begins anywhere; a vector that lies on two lines is slow to write, the more so as the other
-            // line is another thread's.
+            // MLX's memory is not aligned. Writing a vector that crosses cache lines is slow, and more so when
+            // another thread uses the second line.
             let aligned = work.as_ptr().align_offset(LINE_FLOATS * size_of::<f32>());
             let work = work.get_mut(aligned..).ok_or(short)?;
             let (x, work) = work.split_at_mut_checked(n_values).ok_or(short)?;
@@ -89,13 +89,13 @@ impl PackedLayer {
         }
     }
 
-    /// Floats per row that it works in.
+    /// Floats of scratch memory per row.
     fn n_work(&self) -> usize {
         let n_attention = self.self_attn.qkv_proj.n_outputs() + self.self_attn.n_outputs();
         n_attention.max(self.gate_up_proj.n_outputs())
     }
 
-    /// Replaces `x`, `n_rows` rows, by the output of the layer.
+    /// Replaces `x`, of `n_rows` rows, by the output of the layer.
     fn run(
         &self,
         n_rows: usize,

@@ -14,7 +14,7 @@ use crate::kernel_op::kernel_op;
 use crate::linear::Matrix;
 use crate::norm::RmsNorm;
 
-/// Matrices over one input in the kernels' own layout. Clones share them.
+/// Matrices with the same input, in the kernels' own layout. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Packed {
     pub(super) cpu: Arc<Cpu>,
@@ -22,7 +22,7 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Rows of the matrix, `[T]` to `[T, n_in]`.
+    /// Looks up rows: `[T, n_in]` for the indices `[T]`.
     pub(crate) fn rows(&self, idx: &Array) -> Result<Array> {
         let Self { cpu, weights } = self.clone();
         let shape = [idx.dim(0), to_i32(weights.n_inputs())];
@@ -31,13 +31,13 @@ impl Packed {
         })
     }
 
-    /// `norm` and then this, without a bias.
+    /// The norm followed by this matrix, without a bias.
     pub(crate) fn after(&self, norm: &RmsNorm) -> std::result::Result<PackedLinear, LoadError> {
         Ok(PackedLinear { packed: self.clone(), norm: Some(HostNorm::new(norm)?), bias: None })
     }
 }
 
-/// `norm(x) @ weights.T + bias`, where there are a norm and a bias. Clones share them.
+/// `norm(x) @ weights.T + bias`, with an optional norm and bias. Clones share the weights.
 #[derive(Clone)]
 pub(crate) struct PackedLinear {
     pub(super) packed: Packed,
@@ -46,7 +46,7 @@ pub(crate) struct PackedLinear {
 }
 
 impl PackedLinear {
-    /// `[T, n_in]` to `[T, n_out]`, plus `residual` if one is given.
+    /// Computes `[T, n_out]` from `[T, n_in]`, plus `residual` if given.
     pub(crate) fn forward(&self, x: &Array, residual: Option<&Array>) -> Result<Array> {
         let linear = self.clone();
         let shape = [x.dim(0), to_i32(self.n_outputs())];
@@ -74,7 +74,7 @@ impl PackedLinear {
     }
 }
 
-/// A norm whose weight is at hand, so that it need not be an input of each operation.
+/// A norm with its weight in host memory, so that it need not be an input of each operation.
 #[derive(Clone)]
 pub(super) struct HostNorm {
     weight: Arc<[f32]>,
@@ -87,7 +87,7 @@ impl HostNorm {
     }
 }
 
-/// An evaluated matrix as the kernels see it.
+/// An evaluated matrix in the kernels' terms.
 pub(super) fn to_kernels(matrix: &Matrix) -> Result<runabout_kernels::Matrix<'_>> {
     let (weights, n_cols) = match matrix {
         Matrix::Plain { weight } => (Weights::Plain(to_floats(weight)?), weight.dim(1)),
@@ -123,12 +123,12 @@ fn slice<T: mlx_rs::ArrayElement>(array: &Array) -> Result<&[T]> {
     array.try_as_slice().map_err(not_a_slice)
 }
 
-/// Shapes are not negative.
+/// For shapes, which are never negative.
 pub(super) fn to_usize(n: i32) -> usize {
     n.unsigned_abs() as usize
 }
 
-/// Shapes came from MLX, which has them as `i32`.
+/// For shapes, which MLX stores as `i32`.
 pub(super) fn to_i32(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }

@@ -1,9 +1,9 @@
-//! Compares greedy tokens with those that mlx_lm gave, and times steps.
+//! Compares greedy tokens with those of mlx_lm, and measures the speed of steps.
 //!
 //! `parity FOLDER [EXPECTED.json [PRECISION]]`.
 //!
-//! `tests/parity` has the expectations. It goes around engine and worker, so it says what the model itself costs; set
-//! `RUNABOUT_KERNELS` to compare the paths.
+//! The expected tokens are in `tests/parity`. This bypasses engine and worker, so it measures the model alone. Set
+//! `RUNABOUT_KERNELS` to compare kernels.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,9 +14,9 @@ use runabout_mlx::{LoadOptions, MlxModel, Precision};
 use runabout_text::SamplingParams;
 use serde::Deserialize;
 
-/// Logits nearer than this are a matter of the order of summation.
+/// Logits closer than this can change order with the order of summation.
 const MIN_GAP: f64 = 1e-3;
-/// Timings are the best of this many.
+/// Timings are the best of this many rounds.
 const N_ROUNDS: usize = 3;
 const N_DECODED: usize = 48;
 
@@ -69,7 +69,7 @@ fn compare(model: &mut MlxModel, expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// Feeds tokens and gives the most likely next one.
+/// Feeds tokens and returns the most likely next one.
 fn feed(model: &mut MlxModel, slot: SlotId, tokens: &[u32]) -> Result<u32> {
     let next = feed_all(model, &[slot], tokens)?;
     next.first().copied().context("a token was asked for")
@@ -109,7 +109,7 @@ fn time(model: &mut MlxModel) -> Result<()> {
     Ok(())
 }
 
-/// Tokens per second of all slots together, in the steps that follow `prompt`.
+/// Tokens per second of all slots together, in the steps after `prompt`.
 fn decode_rate(model: &mut MlxModel, n_slots: usize, prompt: &[u32]) -> Result<f64> {
     let slots: Vec<_> = (0..n_slots).map(|_| model.open_slot()).collect();
     for &slot in &slots {

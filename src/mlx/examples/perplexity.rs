@@ -1,7 +1,7 @@
 //! Perplexity of a model on a text: `perplexity FOLDER TEXT_FILE [PRECISION]`.
 //!
-//! Feeds the text token by token, as decoding does, and takes the probability of each next one. Windows of
-//! `WINDOW` tokens begin anew.
+//! Feeds the text token by token, as decoding does, and reads the probability of each next token. Starts afresh every
+//! `WINDOW` tokens.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use runabout_engine::model::{LanguageModel, SampleRequest, Span};
 use runabout_mlx::{LoadOptions, Precision};
 use runabout_text::{SamplingParams, Tokenizer};
 
-/// Tokens that a window holds at most, short enough for every model.
+/// Tokens in a window, few enough for every model.
 const WINDOW: usize = 1024;
-/// Tokens of the text that count.
+/// Tokens of the text that are used.
 const N_TOKENS: usize = 4000;
 
 fn main() -> Result<()> {

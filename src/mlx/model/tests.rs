@@ -1,6 +1,6 @@
-//! A tiny random model through MLX's operations and through the CPU kernels.
+//! Tests of a tiny random model, on MLX's operations and on the CPU kernels.
 //!
-//! Whatever the checkpoint is like, both must say the same, however tokens are cut into spans and steps.
+//! Both must give the same results for every kind of checkpoint, however tokens are divided into spans and steps.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,18 +11,18 @@ use crate::cpu_kernels::Kernels;
 use crate::device::Compute;
 use crate::testing::alone;
 use crate::testing::tiny::{self, Tiny};
-use crate::{KvBits, LoadError, MlxModel, Place, Precision};
+use crate::{KvBits, LoadError, MlxModel, Placement, Precision};
 
 fn load(tiny: &Tiny, kernels: Option<Kernels>, kv_bits: Option<KvBits>) -> MlxModel {
-    let place = Place { compute: Compute::Cpu, kernels, kv_bits };
-    crate::load_with(tiny.folder.path(), place, &mut |_, _| {}).unwrap()
+    let placement = Placement { compute: Compute::Cpu, kernels, kv_bits };
+    crate::load_with(tiny.folder.path(), placement, &mut |_, _| {}).unwrap()
 }
 
 fn stock(tiny: &Tiny) -> MlxModel {
     load(tiny, None, None)
 }
 
-/// With the kernels as they choose to be, where they are built.
+/// With the kernels' own choice of path and precision, if they are built.
 fn fast(tiny: &Tiny) -> MlxModel {
     fast_in(tiny, None)
 }
@@ -78,7 +78,7 @@ fn prompt(n: usize, seed: u32) -> Vec<u32> {
 #[test]
 fn both_paths_give_the_same_probabilities() {
     let _alone = alone();
-    // Keys and values in float16 are most of the first.
+    // Most of the difference comes from keys and values in float16.
     let bounds = [(Precision::F32, 5e-4), (Precision::Int16, 2e-3), (Precision::Int8, 5e-2)];
     for (tiny, (precision, bound)) in Tiny::all().iter().flat_map(|it| bounds.map(|bound| (it, bound))) {
         let (mut stock, mut fast) = (stock(tiny), fast_in(tiny, Some(precision)));
@@ -149,9 +149,9 @@ fn tokens_do_not_depend_on_what_else_is_in_the_batch() {
     }
 }
 
-/// At least `N_GUESSED` tokens after `prompt`, with four drafts a step of which the first `n_right(step)` are those of
-/// `expected`, and how many steps that took.
-fn guess(
+/// Generates at least `N_DRAFTED` tokens after `prompt`, with four drafts per step of which the first `n_right(step)`
+/// are taken from `expected`. Returns them and the number of steps.
+fn draft(
     model: &mut MlxModel,
     params: &SamplingParams,
     prompt: &[u32],
@@ -161,7 +161,7 @@ fn guess(
     let slot = model.open_slot();
     let mut known = prompt.to_vec();
     let (mut n_fed, mut n_steps) = (0, 0);
-    while known.len() < prompt.len() + N_GUESSED {
+    while known.len() < prompt.len() + N_DRAFTED {
         let n_generated = known.len() - prompt.len();
         let drafts: Vec<u32> = expected
             .iter()
@@ -190,22 +190,22 @@ fn guess(
     (known.split_off(prompt.len()), n_steps)
 }
 
-const N_GUESSED: usize = 16;
+const N_DRAFTED: usize = 16;
 
 #[test]
 fn drafts_change_nothing_but_the_number_of_steps() {
     let _alone = alone();
-    // Penalties look at the history, which holds the drafts; draws have a number each.
+    // Penalties depend on the history, which includes drafts; each draw has its own number.
     let sampled = SamplingParams { temperature: 0.8, frequency_penalty: 0.5, ..SamplingParams::default() };
     for (tiny, params) in Tiny::all().iter().flat_map(|it| [(it, greedy()), (it, sampled.clone())]) {
         let mut model = fast(tiny);
         let prompt = prompt(20, 8);
-        let (expected, _) = guess(&mut model, &params, &prompt, &[], |_| 0);
+        let (expected, _) = draft(&mut model, &params, &prompt, &[], |_| 0);
         for (n_right, n_steps) in
             [(|_| 0) as fn(usize) -> usize, |step| step % 3, |_| 4].into_iter().zip([16, 9, 4])
         {
-            let (got, n_taken) = guess(&mut model, &params, &prompt, &expected, n_right);
-            assert_eq!((&got[..N_GUESSED], n_taken), (&expected[..], n_steps), "{}", tiny.name);
+            let (got, n_taken) = draft(&mut model, &params, &prompt, &expected, n_right);
+            assert_eq!((&got[..N_DRAFTED], n_taken), (&expected[..], n_steps), "{}", tiny.name);
         }
     }
 }
@@ -240,15 +240,15 @@ fn a_token_beyond_the_embedding_fails_its_step_and_the_next_step_works() {
         let error = model
             .step(&[Span { slot, tokens: &beyond, n_drafted: 0, sample: Some(sample(&greedy(), None)) }])
             .unwrap_err();
-        assert_eq!(error.message, "token 250 does not exist, the model has those below 250");
+        assert_eq!(error.message, "expected tokens below 250, got 250");
         model.close_slot(slot);
         model.truncate_slot(other, 3);
         assert_eq!(generate(&mut model, other, &prompt(9, 6)[3..], 9, 4), expected);
     }
 }
 
-/// Generates after each of the prompts, all in one batch, and ends with the first prompt alone. `goes_on` says of the
-/// `n`th step whether the next may be begun before it is asked for.
+/// Generates after each of the prompts, in one batch, and ends with the first prompt alone. `goes_on(n)` says whether
+/// the step after step `n` may start early.
 fn generate_ahead(
     model: &mut MlxModel,
     params: &SamplingParams,
@@ -278,7 +278,7 @@ fn generate_ahead(
             texts[idx].push(drawn);
         }
         if n % 7 == 3 {
-            // Somebody else comes in between.
+            // Another request interrupts.
             let slot = model.open_slot();
             generate(model, slot, &prompt(20, 9), 20, 2);
             model.close_slot(slot);
@@ -317,19 +317,19 @@ fn a_slot_is_what_it_was_though_a_step_was_begun_for_it() {
     let expected = generate(&mut model, slot, &prompt, 60, 8);
     model.close_slot(slot);
     let params = greedy();
-    // Leaves a step begun behind the first token.
+    // Leaves a step that was started early after the first token.
     let begin = |model: &mut MlxModel| {
         let slot = model.open_slot();
         let span = Span { slot, tokens: &prompt, n_drafted: 0, sample: Some(sample(&params, None)) };
         assert_eq!(model.step_ahead(&[span]).unwrap()[0][0].token, expected[0]);
         slot
     };
-    // Another token than the one that was drawn, then cut back to the prompt.
+    // Feeds another token than the drawn one, then truncates to the prompt.
     let slot = begin(&mut model);
     step_one(&mut model, slot, &[(expected[0] + 1) % tiny::VOCABULARY], None);
     model.truncate_slot(slot, 59);
     assert_eq!(generate(&mut model, slot, &prompt[59..], 60, 8), expected);
-    // Cut, copied and fitted at once.
+    // Truncated, copied and shrunk right away.
     let slot = begin(&mut model);
     model.truncate_slot(slot, 30);
     assert_eq!(generate(&mut model, slot, &prompt[30..], 60, 8), expected);
@@ -362,7 +362,7 @@ fn a_slot_that_was_cut_gives_its_memory_back_and_goes_on() {
         let other = model.open_slot();
         let expected = generate(&mut model, other, &prompt[..300], 300, 8);
         assert_eq!(generate(&mut model, slot, &prompt[33..300], 300, 8), expected);
-        // Nothing is held, and nothing kept.
+        // Nothing is held, so nothing is kept.
         model.truncate_slot(slot, 0);
         model.fit_slot(slot);
         assert_eq!(model.slot_room(slot), 0);
@@ -374,7 +374,7 @@ fn a_slot_that_was_cut_gives_its_memory_back_and_goes_on() {
 fn keys_and_values_of_few_bits_take_less_memory_and_say_nearly_the_same() {
     let _alone = alone();
     let tiny = Tiny::wide_heads();
-    // Float32; a scale and a bias in the same type for 32 numbers.
+    // Float32; then one scale and one bias of the same type for 32 numbers.
     let n_values = 2 * 2 * 2 * 32;
     let expected = [4 * n_values, n_values + n_values / 4, n_values / 2 + n_values / 4];
     assert_eq!(few_bits(&tiny, None), expected);
@@ -384,7 +384,7 @@ fn keys_and_values_of_few_bits_take_less_memory_and_say_nearly_the_same() {
     }
 }
 
-/// Checks what is said, and gives the bytes of a token's keys and values as they come, in 8 and in 4 bits.
+/// Compares results, and returns the bytes per token of keys and values unquantized, in 8 and in 4 bits.
 fn few_bits(tiny: &Tiny, kernels: Option<&Kernels>) -> [u64; 3] {
     let mut exact = load(tiny, kernels.cloned(), None);
     let mut bytes = vec![exact.description().kv_bytes_per_token];
@@ -398,7 +398,7 @@ fn few_bits(tiny: &Tiny, kernels: Option<&Kernels>) -> [u64; 3] {
             assert!(error < bound * size, "{bits} bits, {n} tokens: {error} of {size}");
             assert!(n == 1 || error > 0.0, "{bits} bits leave everything as it was");
         }
-        // All that a slot can do.
+        // All operations on a slot.
         let slot = model.open_slot();
         let expected = generate(&mut model, slot, &prompt(300, 2), 300, 12);
         model.truncate_slot(slot, 100);
@@ -416,8 +416,8 @@ fn few_bits(tiny: &Tiny, kernels: Option<&Kernels>) -> [u64; 3] {
 fn keys_and_values_of_few_bits_are_refused_where_they_cannot_be() {
     let _alone = alone();
     let tiny = Tiny::llama();
-    let place = Place { compute: Compute::Cpu, kernels: None, kv_bits: Some(KvBits::Eight) };
-    let error = crate::load_with(tiny.folder.path(), place, &mut |_, _| {}).err().unwrap();
+    let placement = Placement { compute: Compute::Cpu, kernels: None, kv_bits: Some(KvBits::Eight) };
+    let error = crate::load_with(tiny.folder.path(), placement, &mut |_, _| {}).err().unwrap();
     assert!(matches!(error, LoadError::KvHeads(16)), "{error}");
 }
 
@@ -439,8 +439,8 @@ fn memory_counts_what_mlx_does_not() {
     assert!(model.memory().active_bytes < held.active_bytes - 255 * per_token);
 }
 
-/// What is likely after `next`, in a slot that holds `before` and then `moved`, which it gets from a slot where they stand
-/// behind `there`; and in one that was fed all of it.
+/// Log probabilities after `next`: in a slot that holds `before` and then `moved`, copied from a slot where it
+/// follows `there`; and in a slot that was fed all of it.
 fn shifted_and_fresh(model: &mut MlxModel, there: &[u32], before: &[u32], moved: &[u32]) -> [Vec<f32>; 2] {
     let feed = |model: &mut MlxModel, slot: SlotId, tokens: &[u32]| {
         if !tokens.is_empty() {
@@ -466,14 +466,14 @@ fn shifted_and_fresh(model: &mut MlxModel, there: &[u32], before: &[u32], moved:
 #[test]
 fn keys_of_tokens_that_moved_are_those_of_their_new_positions() {
     let _alone = alone();
-    // Of codes of few bits, rounding twice leaves what rounding once does.
+    // Rounding twice leaves quantized values unchanged.
     let kinds = [(None, 2e-3), (Some(KvBits::Eight), 0.02), (Some(KvBits::Four), 0.4)];
     let kernels = Kernels::new(None, Some(Precision::F32)).ok().flatten();
     for (tiny, (kv_bits, bound)) in Tiny::single_layers().iter().flat_map(|it| kinds.map(|kind| (it, kind))) {
         for kernels in [None].into_iter().chain(kernels.clone().map(Some)) {
             let what = format!("{}, {kv_bits:?}, kernels: {}", tiny.name, kernels.is_some());
             let mut model = load(tiny, kernels, kv_bits);
-            // To the back and to the front, over the borders of blocks and of what caches grow by.
+            // Moves forwards and backwards, across the borders of blocks and growth steps.
             for (n_there, n_before, n_moved) in
                 [(3, 40, 30), (300, 2, 30), (250, 260, 1), (0, 5, 280), (9, 0, 12)]
             {
@@ -500,7 +500,7 @@ fn a_slot_goes_its_own_way_after_it_got_tokens_from_another() {
             model.truncate_slot(other, 20);
             model.append_shifted(other, slot, 200..300).unwrap();
             assert!(model.slot_room(other) >= 120);
-            // The lender is what it was, and the other one can be cut and goes on.
+            // The source slot is unchanged, and the target can be truncated and continued.
             let said = generate(&mut model, other, &prompt(9, 4), 9, 8);
             model.truncate_slot(other, 120);
             assert_eq!(generate(&mut model, other, &prompt(9, 4), 9, 8), said, "{}", tiny.name);
@@ -510,7 +510,7 @@ fn a_slot_goes_its_own_way_after_it_got_tokens_from_another() {
     }
 }
 
-/// What the process has resident.
+/// The process's resident memory.
 #[cfg(all(cpu_kernels, target_os = "linux"))]
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();

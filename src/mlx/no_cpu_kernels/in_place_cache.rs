@@ -1,4 +1,4 @@
-//! In the place of `cpu_kernels/in_place_cache.rs`.
+//! Replaces `cpu_kernels/in_place_cache.rs`.
 
 use mlx_rs::Array;
 use mlx_rs::error::Result;

@@ -1,5 +1,5 @@
-//! What config.json says of positions. Expected values are those of transformers 5.24.0 (`AutoConfig`, then
-//! `rope_parameters`) for the same files, and of mlx_lm 0.32.2 where it says so.
+//! Tests of reading config.json. Expected values come from transformers 5.24.0 (`AutoConfig`, then `rope_parameters`)
+//! for the same files, and from mlx_lm 0.32.2 where noted.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,8 +1,8 @@
-//! Drawing a token from logits in memory, for the CPU kernels.
+//! Draws a token from logits in host memory, for the CPU kernels.
 //!
-//! The same parameters in the same order as on a device. There a draw is a dozen operations over the whole vocabulary,
-//! of which MLX takes tens of milliseconds on a CPU to sort one; here only the most likely tokens are looked at, as
-//! many as the parameters turn out to need.
+//! The same parameters in the same order as on a device. There, a draw is a dozen operations over the whole
+//! vocabulary, one of which is a sort that takes MLX tens of milliseconds on a CPU. Here, only as many of the most
+//! likely tokens are examined as the parameters need.
 
 use std::borrow::Cow;
 
@@ -13,9 +13,9 @@ use runabout_text::{SamplingParams, TokenId};
 
 use super::{draw_seed, sharpness, token_counts};
 
-/// Tokens that are looked at first where the parameters do not say how many they need;
+/// The number of tokens examined first if the parameters do not imply one.
 const FIRST_LOOK: usize = 64;
-/// and how many times more where those were too few.
+/// The factor by which that number grows when it was too small.
 const NEXT_LOOK: usize = 8;
 
 /// Draws the token after `logits` `[vocab_size]`.
@@ -43,7 +43,7 @@ pub(crate) fn draw(cpu: &Cpu, logits: &[f32], request: &SampleRequest<'_>) -> Re
     Ok(Sampled { token: to_token(idx), logprobs })
 }
 
-/// Logit bias and penalties.
+/// Applies logit bias and penalties.
 pub(super) fn penalized<'a>(
     logits: &'a [f32],
     params: &SamplingParams,
@@ -75,19 +75,19 @@ pub(super) fn penalized<'a>(
 pub(super) struct Scores<'a> {
     cpu: &'a Cpu,
     logits: &'a [f32],
-    /// What may be drawn, if not everything: indices and log probabilities, most likely first.
+    /// The only tokens that may be drawn, if restricted: indices and log probabilities, most likely first.
     allowed: Option<Vec<(usize, f32)>>,
     greatest: f32,
-    /// The logarithm of the sum of all exponentials.
+    /// The logarithm of the sum of exponentials of all logits.
     log_sum: f32,
 }
 
-/// What truncation leaves.
+/// The tokens that are left after truncation.
 #[derive(Debug, PartialEq)]
 pub(super) enum Kept {
     /// These tokens, with their log probabilities.
     Listed(Vec<(usize, f32)>),
-    /// All but these.
+    /// All tokens except these.
     AllBut(Vec<usize>),
 }
 
@@ -111,8 +111,8 @@ impl<'a> Scores<'a> {
         logit - self.log_sum
     }
 
-    /// The `n` most likely tokens that may be drawn, or all of them if that is no work, and whether these are all.
-    /// Most likely first, with their log probabilities.
+    /// The `n` most likely tokens that may be drawn, with their log probabilities, most likely first, and whether the
+    /// list is complete. It may be longer than `n`.
     fn best(&self, n: usize) -> (Vec<(usize, f32)>, bool) {
         if let Some(allowed) = &self.allowed {
             return (allowed.clone(), true);
@@ -122,7 +122,7 @@ impl<'a> Scores<'a> {
         (best.into_iter().map(|(idx, logit)| (idx, self.logprob(logit))).collect(), is_all)
     }
 
-    /// What `params` leave to be drawn from.
+    /// The tokens that `params` leave to draw from.
     pub(super) fn kept(&self, params: &SamplingParams, is_xtc_on: bool) -> Kept {
         let mut n = FIRST_LOOK.max(params.top_k);
         loop {
@@ -134,7 +134,7 @@ impl<'a> Scores<'a> {
         }
     }
 
-    /// The token at `share` of the probability of all that is kept, at a temperature of `1 / sharpness`.
+    /// The token at the fraction `share` of the total probability of `kept`, at a temperature of `1 / sharpness`.
     fn pick(&self, kept: &Kept, sharpness: f32, share: f64) -> Option<usize> {
         match kept {
             Kept::Listed(list) => {
@@ -163,7 +163,8 @@ impl<'a> Scores<'a> {
     }
 }
 
-/// The first whose weight, added to those before it, exceeds `target`; rounding may leave only the last that has any.
+/// The first index at which the cumulative weight exceeds `target`; the last one with any weight if rounding prevents
+/// that.
 fn at_share(weights: impl Iterator<Item = (usize, f64)>, target: f64) -> Option<usize> {
     let mut sum = 0.0;
     let mut last = None;
@@ -177,8 +178,8 @@ fn at_share(weights: impl Iterator<Item = (usize, f64)>, target: f64) -> Option<
     last
 }
 
-/// Top-p, min-p, xtc and top-k on the most likely tokens, `list`, which may be all there are. `None` where it takes more
-/// of them to tell.
+/// Applies top-p, min-p, xtc and top-k to the most likely tokens, `list`, which may be all tokens. `None` if a longer
+/// list is needed.
 fn truncate(
     mut list: Vec<(usize, f32)>,
     is_all: bool,
@@ -186,10 +187,10 @@ fn truncate(
     is_xtc_on: bool,
 ) -> Option<Kept> {
     let mass = |list: &[(usize, f32)]| list.iter().map(|it| f64::from(it.1).exp()).sum::<f64>();
-    // Whether nothing beyond the list is kept.
+    // Whether all tokens outside the list are excluded.
     let mut is_closed = is_all;
     if params.top_p > 0.0 && params.top_p < 1.0 {
-        // Where only some tokens are allowed, theirs is all the mass there is.
+        // If only some tokens are allowed, their mass is the total.
         let target = f64::from(params.top_p) * if is_all { mass(&list) } else { 1.0 };
         let mut n = 0;
         let mut above = 0.0;
@@ -197,7 +198,7 @@ fn truncate(
             above += f64::from(list[n].1).exp();
             n += 1;
         }
-        // Equals of the last stay with it.
+        // Tokens as likely as the last one stay too.
         let last = list[..n].last().map(|it| it.1);
         n += list[n..].iter().take_while(|it| Some(it.1) == last).count();
         is_closed |= n < list.len();

@@ -1,4 +1,5 @@
-//! Expected values are mlx_lm 0.32.2's (`sample_utils.py`) for the same logits, on the device and in memory alike.
+//! Expected values come from mlx_lm 0.32.2 (`sample_utils.py`) for the same logits, both on the device and in host
+//! memory.
 
 #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
@@ -21,7 +22,7 @@ fn cpu() -> &'static Cpu {
     CPU.get_or_init(|| Cpu::new(CpuOptions::default()).unwrap())
 }
 
-/// Tokens that may still be drawn after `logits`, of which both forms must have the same idea.
+/// The tokens that may be drawn after `logits`, on which both implementations must agree.
 fn kept(logits: &[f32], params: &SamplingParams) -> Vec<usize> {
     let n = logits.len();
     let on_device = {
@@ -47,7 +48,7 @@ fn sampled() -> SamplingParams {
 
 type Draw = fn(&SampleRequest<'_>) -> Sampled;
 
-/// A draw from `LOGITS` in each form.
+/// A draw from `LOGITS` by each implementation.
 const DRAWS: [Draw; 2] = [
     |request| draw(&logits(), request).unwrap().finish().unwrap(),
     |request| host::draw(cpu(), &LOGITS, request).unwrap(),
@@ -82,7 +83,7 @@ fn each_truncation_keeps_what_mlx_lm_keeps() {
                 },
                 vec![1, 2, 3, 4, 5, 6, 7],
             ),
-            // Only in mlx_lm's order are these two left.
+            // Only mlx_lm's order of filters leaves these two.
             (
                 SamplingParams {
                     top_p: 0.95,
@@ -157,9 +158,9 @@ fn penalties_and_bias_change_logits_as_mlx_lm_changes_them() {
 fn a_large_vocabulary_is_cut_as_if_it_were_sorted() {
     on_cpu(|| {
         let mut rng = fastrand::Rng::with_seed(7);
-        // Flat ones need more than a first look, steep ones less.
+        // Flat distributions need more than a first look, steep ones less.
         for spread in [0.5, 4.0, 20.0] {
-            // No equals: which of them a sort puts last is nobody's business.
+            // No ties: how a sort orders them is unspecified.
             let mut logits: Vec<f32> = (0..3_000).map(|i| spread * i as f32 / 3_000.0).collect();
             rng.shuffle(&mut logits);
             for (top_p, min_p, top_k, xtc_threshold) in [
@@ -185,8 +186,8 @@ fn a_large_vocabulary_is_cut_as_if_it_were_sorted() {
 
 #[test]
 fn draws_from_a_whole_vocabulary_follow_its_distribution() {
-    // Two humps in different chunks of the sums, the second of three times the weight; the token between them is the
-    // likeliest and is excluded by xtc.
+    // Two groups in different chunks of the sums, the second with three times the weight; the token between them is
+    // the most likely and is excluded by xtc.
     let mut logits = vec![-20.0_f32; 5_000];
     logits[100..200].fill(1.0);
     logits[4_000..4_300].fill(1.0);
@@ -223,14 +224,14 @@ fn only_what_is_allowed_is_drawn() {
                 .map(|n| {
                     let sampled =
                         draw(&SampleRequest { allowed: Some(&allowed), ..request(&params, n, Some(0)) });
-                    // Of the model's own distribution, in which other tokens have their share.
+                    // Relative to the model's own distribution, in which other tokens have their share.
                     let expected = [0.0, 0.118_48, 0.0, 0.043_59, 0.0, 0.0, 0.003_58][sampled.token as usize];
                     assert!((sampled.logprobs.unwrap().logprob.exp() - expected).abs() < 1e-4);
                     sampled.token
                 })
                 .collect();
             assert!(tokens.iter().all(|it| allowed.contains(it)), "{tokens:?}");
-            // The likeliest of them, and where there is a choice another one too.
+            // The most likely of them and, if there is a choice, another one too.
             assert!(tokens.contains(&1));
             assert_eq!(tokens.contains(&3), params.temperature > 0.0);
             assert!(params != nucleus || !tokens.contains(&6));
@@ -285,7 +286,7 @@ fn a_temperature_of_zero_takes_the_most_likely_token_and_can_tell_how_likely() {
 fn a_temperature_next_to_0_takes_the_most_likely_token() {
     on_cpu(|| {
         let smallest = f32::from_bits(1);
-        // Where others are left, and where nothing but the likeliest is.
+        // With other tokens left, and with only the most likely one left.
         for (temperature, top_p, min_p) in [
             (1e-40, 1.0, 0.0),
             (smallest, 1.0, 0.0),

@@ -1,4 +1,4 @@
-//! Tiny random checkpoints in a temporary folder: every kind of weight that the two paths load differently.
+//! Tiny random checkpoints in a temporary folder, with every kind of weight that is loaded differently: [`Tiny`].
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,7 +22,7 @@ pub(crate) struct Tiny {
 #[derive(Clone, Copy)]
 enum Weights {
     Plain(Dtype),
-    /// Bits that differ from matrix to matrix, also within a layer.
+    /// The number of bits differs between matrices, also within a layer.
     Mixed,
 }
 
@@ -39,7 +39,7 @@ impl Tiny {
             Tiny::new("qwen2", "qwen2", Weights::Mixed, &json!({"tie_word_embeddings": false})),
             Tiny::new("scaled rope", "llama", Weights::Mixed, &scaled),
             Tiny::new("adjacent pairs", "llama", Weights::Mixed, &json!({"rope_traditional": true})),
-            // What the kernels lack stays with MLX: gates with a bias, heads of 12.
+            // Unsupported by the kernels, so MLX computes them: gates with a bias, heads of 12.
             Tiny::new(
                 "every bias",
                 "llama",
@@ -60,8 +60,8 @@ impl Tiny {
         Tiny::new("llama", "llama", Weights::Mixed, &json!({}))
     }
 
-    /// Of one layer, in which keys and values tell only a token and its position: every kind of position, and with heads
-    /// that can be quantized.
+    /// Models of one layer, whose keys and values depend only on a token and its position: one for each kind of rope,
+    /// with heads that can be quantized.
     pub(crate) fn single_layers() -> Vec<Tiny> {
         let llama3 = json!({
             "rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -169,7 +169,8 @@ impl Checkpoint {
                 let bits = [4, 5, 8, 6][self.arrays.len() % 4];
                 let (words, scales, biases) = ops::quantize(&weight, 32, bits).unwrap();
                 self.arrays.push((format!("{name}.weight"), words));
-                // MLX rounds an embedding to the type of its scales, which would hide how near the paths are.
+                // MLX rounds an embedding to the type of its scales, which would hide small differences between the
+                // two paths.
                 let is_embedding = name == "model.embed_tokens";
                 let dtype = if is_embedding { Dtype::Float32 } else { Dtype::Float16 };
                 self.arrays.push((format!("{name}.scales"), scales.as_dtype(dtype).unwrap()));
