@@ -1,10 +1,10 @@
-//! Input rows made ready for a product: normalized, padded, and put into panels.
+//! Prepares input rows for a product: normalizes, pads and arranges them in panels.
 //!
-//! A panel is up to a register tile of rows, stored column after column, so that a kernel reads one
-//! stream whatever the number of rows. For quantized weights it carries the sum of each chunk of 32
-//! columns per row, which the group's bias multiplies.
+//! A panel holds up to a register tile of rows, stored column after column, so that a kernel reads one stream for any
+//! number of rows. For quantized weights it also has, per row, the sum of each chunk of 32 columns, which the group's
+//! bias is multiplied by.
 
-pub(crate) mod whole;
+pub(crate) mod integer;
 
 use crate::memory::with_scratch;
 use crate::norm::{copy_row, inverse_rms};
@@ -12,7 +12,7 @@ use crate::packed::{CHUNK, SendPtr};
 use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, Norm};
 
-/// Rows below which the calling thread does the work alone.
+/// Below this number of rows, the calling thread does the work alone.
 const ROWS_FOR_THREADS: usize = 8;
 
 /// Input rows in panels of `width`; the last panel's missing rows are zero.
@@ -44,7 +44,7 @@ impl Panels {
     }
 }
 
-/// Lends `f` the rows of `x`, `[n_rows, n_cols]`, in panels of `width` with columns padded to `n_padded`.
+/// Calls `f` with the rows of `x`, `[n_rows, n_cols]`, in panels of `width`, padded to `n_padded` columns.
 pub(crate) fn with_panels<T>(
     cpu: &Cpu,
     x: &[f32],
@@ -93,7 +93,7 @@ impl Kernel for Fill<'_> {
         let to = panels.values(panel).cast_mut();
         for r in 0..width {
             let row = x.get((panel * width + r) * n_cols..).and_then(|it| it.get(..n_cols)).unwrap_or(&[]);
-            // No closure: it would be compiled without the caller's instruction set.
+            // Not a closure, which would be compiled without the caller's instruction set.
             let inverse = if let Some(norm) = norm { inverse_rms(simd, row, norm.eps) } else { 1.0 };
             // SAFETY: row `r` of the panel is its own; the norm's weight was checked to have `n_cols` values.
             unsafe {
@@ -120,14 +120,14 @@ impl Kernel for Fill<'_> {
     }
 }
 
-/// The sums of 32 columns each.
+/// Writes the sums of each 32 columns.
 ///
 /// # Safety
 /// `values` are `[n_chunks * 32][width]`, `sums` `[n_chunks][width]`.
 #[inline(always)]
 unsafe fn sum_chunks<S: Simd>(simd: S, values: *const f32, width: usize, n_chunks: usize, sums: *mut f32) {
     for chunk in 0..n_chunks {
-        // SAFETY: within the panel, as promised by the caller.
+        // SAFETY: within the panel, guaranteed by the caller.
         unsafe {
             let values = values.add(chunk * CHUNK * width);
             if width == 1 {

@@ -1,11 +1,11 @@
-//! Attention over a cache: queries, keys and values of new tokens in, their heads' outputs out.
+//! Attention over a cache: [`attend`] takes queries, keys and values of new tokens and computes the heads' outputs.
 //!
-//! Two stages. `append.rs` rotates the new tokens' queries and keys and writes keys and values into the
-//! cache. Then tiles of query rows, the heads that share a key-value head over a few tokens, go over
-//! their keys (`tile.rs`). The keys of a sequence are divided into parts of a fixed length, each with a softmax of
-//! its own (`part.rs`), and the parts are joined from the first to the last (`softmax.rs`): whether one thread does
-//! them all, as in prefill, or many do some each, as in decode. So what comes out for a token is the same to the
-//! last bit whatever tokens are computed beside it.
+//! It has two stages. `append.rs` rotates the new tokens' queries and keys, and appends keys and values to the cache.
+//! Then tiles of query rows (the heads that share a key-value head, for a few tokens) pass over their keys
+//! (`tile.rs`). The keys of a sequence are divided into parts of a fixed length, each with its own softmax
+//! (`part.rs`), and the parts are joined from first to last (`softmax.rs`), whether one thread does them all, as in
+//! prefill, or many threads share them, as in decode. So a token's output is bit for bit the same whatever tokens are
+//! computed with it.
 
 mod append;
 mod cache;
@@ -28,7 +28,7 @@ use tile::Tile;
 
 pub use cache::KvCache;
 pub use shape::{KvShape, KvType};
-pub use shift::{Turn, append_shifted};
+pub use shift::{Rotation, append_shifted};
 pub use step::{Attention, Window};
 
 use crate::error::{expect_len, product};
@@ -96,14 +96,14 @@ pub fn attend(
     Ok(())
 }
 
-/// Runs both stages of a call, with the cache read as `L`.
+/// Runs both stages for a cache of layout `L`.
 fn run<L: Layout>(cpu: &Cpu, step: Step) {
     append::append::<L>(cpu, step);
     let plan = step.plan(cpu);
     let n_units = plan.n_tiles.div_ceil(plan.tiles_per_job) * step.shape.n_heads;
     let n_jobs = n_units * plan.n_splits();
     if plan.n_splits() == 1 {
-        // The last tiles have the most keys: begun first, they leave no thread alone at the end.
+        // The last tiles have the most keys. Started first, they do not leave one thread working alone at the end.
         cpu.pool().for_each(n_jobs, |job| tile::attend::<L>(cpu, step, plan, n_jobs - 1 - job));
         return;
     }
@@ -138,7 +138,7 @@ struct Join<'a> {
     step: Step<'a>,
     plan: Plan,
     unit: usize,
-    /// For each part `[rows][padded_dim]`; the first part's become the whole's.
+    /// For each part `[rows][padded_dim]`. The first part's sums become the total.
     sums: &'a mut [f32],
     states: &'a [Softmax],
 }

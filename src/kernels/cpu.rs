@@ -1,6 +1,6 @@
-//! The context of every call: which instructions to use and which threads.
+//! The context of every call, which chooses instructions and threads: [`Cpu`].
 //!
-//! Made once per process, shared freely. Knows nothing of what is computed.
+//! It is made once per process and shared. It does not know what is computed.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -12,7 +12,7 @@ use crate::pool::Pool;
 use crate::simd::portable::Portable;
 use crate::simd::{Kernel, Simd};
 
-/// The environment variable that overrides the choice of instructions.
+/// The environment variable that overrides the choice of instruction set.
 pub const PATH_VARIABLE: &str = "RUNABOUT_KERNELS";
 
 /// A family of instructions that the kernels are compiled for.
@@ -24,11 +24,11 @@ pub enum Path {
     Portable,
 }
 
-/// The tokens of the paths that this machine can run.
+/// Proof that this machine can run a path.
 #[derive(Clone, Copy, Debug)]
 enum Token {
     #[cfg(target_arch = "x86_64")]
-    /// Without VNNI, products of whole numbers are AVX2's: its own would be one more form to compile.
+    /// Without VNNI, integer products use AVX2, so that there is no further variant to compile.
     Avx512(crate::simd::avx512::Avx512, crate::simd::avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(crate::simd::avx512::Avx512, crate::simd::avx512::Avx512<true>),
@@ -39,21 +39,21 @@ enum Token {
     Portable(Portable),
 }
 
-/// How exactly products with quantized weights are computed.
+/// The precision of products with quantized weights.
 ///
-/// In every precision but [`Precision::F32`], a row of results does not depend, bit for bit, on the rows beside
+/// In all precisions except [`Precision::F32`], a row's results do not depend, bit for bit, on the rows computed with
 /// it. Matrices that are not quantized are always multiplied in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// Everything in f32: about 1e-7 of the root mean square of a result is lost.
+    /// All in f32. Error: about 1e-7 of the root mean square of a result.
     F32,
-    /// Input rows are rounded to 16 bits per 32 columns, finer than f16: about 2e-5 is lost.
+    /// Input rows are rounded to 16 bits with a scale per 32 columns, which is finer than f16. Error: about 2e-5.
     Int16,
-    /// Input rows are rounded to 8 bits per 32 columns: about 5e-3 is lost. The fastest.
+    /// Input rows are rounded to 8 bits with a scale per 32 columns. The fastest. Error: about 5e-3.
     Int8,
 }
 
-/// The processor as the kernels use it: instructions and threads.
+/// The processor: instruction set, precision and threads.
 #[derive(Debug)]
 pub struct Cpu {
     token: Token,
@@ -62,15 +62,15 @@ pub struct Cpu {
     slabs: Slabs,
 }
 
-/// How to use the processor; `default()` is the best that it offers.
+/// How to use the processor. The default is the best available.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuOptions {
-    /// Instructions; `None` asks [`PATH_VARIABLE`], then the machine.
+    /// The instruction set; `None` is taken from [`PATH_VARIABLE`], or else the best available.
     pub path: Option<Path>,
-    /// Threads that compute, the caller included; `None` is one per physical core.
+    /// Compute threads, the caller included; `None` is one per physical core.
     pub n_threads: Option<NonZeroUsize>,
-    /// Weights are packed for it: those packed by one `Cpu` keep its precision on any other. `None` is [`Precision::Int16`]
-    /// where it is faster than f32, with AVX-512 VNNI and on AVX2, and f32 elsewhere.
+    /// The precision that weights are packed for. Weights packed by one `Cpu` keep its precision with any other.
+    /// `None` is [`Precision::Int16`] where that is faster than f32, which is on AVX-512 with VNNI and on AVX2.
     pub precision: Option<Precision>,
 }
 
@@ -110,12 +110,12 @@ impl Cpu {
         &self.pool
     }
 
-    /// Where weights get their memory.
+    /// The memory for weights.
     pub(crate) fn slabs(&self) -> &Slabs {
         &self.slabs
     }
 
-    /// Runs `kernel` on this thread, with the chosen instructions.
+    /// Runs `kernel` on this thread, compiled for the chosen instruction set.
     pub(crate) fn run<K: Kernel>(&self, kernel: K) {
         match self.token {
             #[cfg(target_arch = "x86_64")]
@@ -128,8 +128,8 @@ impl Cpu {
         }
     }
 
-    /// Runs `kernel` on this thread, also with instructions that only products of whole numbers gain from.
-    pub(crate) fn run_whole<K: Kernel>(&self, kernel: K) {
+    /// The same, with the additional instructions that only integer products benefit from.
+    pub(crate) fn run_integer<K: Kernel>(&self, kernel: K) {
         match self.token {
             #[cfg(target_arch = "x86_64")]
             Token::Avx512Vnni(_, simd) => simd.run(kernel),
@@ -141,9 +141,9 @@ impl Cpu {
         }
     }
 
-    /// The same without what `run_whole` adds, as on a machine that lacks it.
+    /// The same without the additional instructions of `run_integer`, as on a machine that lacks them.
     #[cfg(test)]
-    pub(crate) fn without_whole(self) -> Cpu {
+    pub(crate) fn without_integer_instructions(self) -> Cpu {
         match (self.token, Path::Avx2.token()) {
             #[cfg(target_arch = "x86_64")]
             (Token::Avx512Vnni(simd, _), Some(Token::Avx2(avx2))) => {
@@ -153,19 +153,19 @@ impl Cpu {
         }
     }
 
-    /// Rows of the largest register tile of whole numbers.
-    pub(crate) fn whole_rows(&self) -> usize {
-        self.whole_constant(|it| it.whole_rows)
+    /// Rows of the largest register tile of integers.
+    pub(crate) fn integer_rows(&self) -> usize {
+        self.integer_constant(|it| it.integer_rows)
     }
 
-    /// The most rows of whole numbers for which weights are unpacked in registers.
-    pub(crate) fn few_whole_rows(&self) -> usize {
-        self.whole_constant(|it| it.few_whole_rows)
+    /// The maximum number of integer rows for which weights are unpacked in registers.
+    pub(crate) fn few_integer_rows(&self) -> usize {
+        self.integer_constant(|it| it.few_integer_rows)
     }
 
-    /// Whether whole numbers are multiplied as pairs of 16 bits.
+    /// Whether integers are multiplied as pairs of 16 bits.
     pub(crate) fn is_wide(&self) -> bool {
-        self.whole_constant(|it| it.is_wide)
+        self.integer_constant(|it| it.is_wide)
     }
 
     /// Rows of the largest register tile.
@@ -173,7 +173,7 @@ impl Cpu {
         self.constant(|it| it.tile_rows)
     }
 
-    /// The most rows for which weights are unpacked in registers.
+    /// The maximum number of rows for which weights are unpacked in registers.
     pub(crate) fn few_rows(&self) -> usize {
         self.constant(|it| it.few_rows)
     }
@@ -190,8 +190,8 @@ impl Cpu {
         })
     }
 
-    /// Of the instructions that `run_whole` takes.
-    fn whole_constant<T>(&self, pick: fn(Constants) -> T) -> T {
+    /// The constants of the instructions that `run_integer` uses.
+    fn integer_constant<T>(&self, pick: fn(Constants) -> T) -> T {
         pick(match self.token {
             #[cfg(target_arch = "x86_64")]
             Token::Avx512Vnni(_, simd) => Constants::of(simd),
@@ -205,7 +205,7 @@ impl Cpu {
 }
 
 impl Token {
-    /// The fastest precision whose greedy tokens are float32's but where two are all but equal.
+    /// The fastest precision with the same greedy tokens as f32, unless two tokens are almost equally likely.
     fn precision(self) -> Precision {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -219,8 +219,8 @@ impl Token {
 struct Constants {
     tile_rows: usize,
     few_rows: usize,
-    whole_rows: usize,
-    few_whole_rows: usize,
+    integer_rows: usize,
+    few_integer_rows: usize,
     is_wide: bool,
 }
 
@@ -229,15 +229,15 @@ impl Constants {
         Constants {
             tile_rows: S::TILE_ROWS,
             few_rows: S::FEW_ROWS,
-            whole_rows: S::WHOLE_ROWS,
-            few_whole_rows: S::FEW_WHOLE_ROWS,
+            integer_rows: S::INTEGER_ROWS,
+            few_integer_rows: S::FEW_INTEGER_ROWS,
             is_wide: S::WIDE,
         }
     }
 }
 
 impl Path {
-    /// From the fastest to the one that always works.
+    /// All paths, from the fastest to the one that is always available.
     pub const ALL: [Path; 4] = [Path::Avx512, Path::Avx2, Path::Neon, Path::Portable];
 
     /// Whether this machine can run it.
@@ -286,7 +286,7 @@ impl fmt::Display for Path {
 }
 
 impl Precision {
-    /// From the most exact to the fastest.
+    /// All precisions, from the most accurate to the fastest.
     pub const ALL: [Precision; 3] = [Precision::F32, Precision::Int16, Precision::Int8];
 }
 

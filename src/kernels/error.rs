@@ -1,10 +1,10 @@
-//! What can be wrong with a call: shapes and lengths that do not belong together.
+//! Errors of a call, mostly shapes and lengths that do not match: [`KernelError`].
 //!
-//! Checked once at the boundary, so that the kernels behind it can trust their pointers.
+//! Arguments are checked once at the boundary, so that kernels can trust their pointers.
 
 use thiserror::Error;
 
-/// Why a call was refused. Nothing was computed or written.
+/// Why a call failed. Nothing was computed or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KernelError {
@@ -16,15 +16,15 @@ pub enum KernelError {
     GroupSize { got: usize },
     #[error("expected columns in whole groups of {group_size}, got {n_cols}")]
     Columns { group_size: usize, n_cols: usize },
-    #[error("expected scales and biases of one type")]
+    #[error("expected scales and biases of the same type")]
     ScaleTypes,
     #[error("{what}: expected matrices of equal shape, got {first} and {other}")]
     Shapes { what: &'static str, first: usize, other: usize },
     #[error("expected {expected} matrices, got {got}")]
     Matrices { expected: usize, got: usize },
-    #[error("`{what}` is too large for this machine's addresses")]
+    #[error("`{what}` is too large for the address space of this machine")]
     TooLarge { what: &'static str },
-    #[error("row {row} of {n_rows} does not exist")]
+    #[error("expected rows below {n_rows}, got {row}")]
     Row { row: usize, n_rows: usize },
     #[error("{what}: expected a value above 0, got 0")]
     Zero { what: &'static str },
@@ -36,11 +36,11 @@ pub enum KernelError {
     RotatedDims { head_dim: usize, got: usize },
     #[error("expected positions below {n_positions}, got {got}\nhint: make a longer rope table")]
     Position { n_positions: usize, got: usize },
-    #[error("expected two caches of one shape")]
+    #[error("expected two caches of the same shape")]
     Caches,
-    #[error("no memory for {n_bytes} bytes")]
+    #[error("cannot allocate {n_bytes} bytes")]
     Memory { n_bytes: usize, source: std::io::Error },
-    #[error("the worker threads could not be started")]
+    #[error("cannot start the worker threads")]
     Threads { source: std::io::Error },
     #[error("expected `RUNABOUT_KERNELS` to be `avx512`, `avx2`, `neon` or `portable`, got `{got}`")]
     PathName { got: String },
@@ -50,12 +50,12 @@ pub enum KernelError {
     PathUnavailable { path: &'static str },
 }
 
-/// Refuses `got` values where `expected` are needed.
+/// Fails unless there are as many values as expected.
 pub(crate) fn expect_len(what: &'static str, expected: usize, got: usize) -> Result<(), KernelError> {
     if expected == got { Ok(()) } else { Err(KernelError::Length { what, expected, got }) }
 }
 
-/// The product, or the error that `what` is too large.
+/// The product of `factors`, or the error that `what` is too large.
 pub(crate) fn product(what: &'static str, factors: &[usize]) -> Result<usize, KernelError> {
     factors
         .iter()

@@ -1,13 +1,12 @@
-//! SIMD kernels for CPUs: what a language model's step is made of, in pure Rust.
+//! SIMD kernels for CPUs: the operations of a language model's step, in pure Rust.
 //!
-//! A [`Cpu`] says which instructions and threads to use. Weights are [`PackedWeights`], rearranged once at
-//! load. A layer is then a few fused calls: [`matmul`] with a norm before and a residual or gate after,
-//! [`attend`] over a [`KvCache`], and at the ends of a model [`PackedWeights::read_rows`], [`argmax`] and
-//! [`top_k`]. Everything computes in float32, but for products in another [`Precision`]; lengths are
-//! checked at the boundary and nothing panics.
+//! A [`Cpu`] chooses instruction set and threads. Weights are packed at load ([`PackedWeights`]). A layer is then a
+//! few fused calls: [`matmul`], with a norm before and a residual or gate after, and [`attend`] over a [`KvCache`].
+//! The ends of a model use [`PackedWeights::read_rows`], [`argmax`] and [`top_k`]. Everything computes in float32,
+//! except products in another [`Precision`]. Lengths are checked at the boundary, and nothing panics.
 //!
-//! NEON is tested under emulation, with a cross linker and QEMU's user mode (Debian's `gcc-aarch64-linux-gnu` and
-//! `qemu-user`; eight minutes):
+//! NEON is tested under emulation, with a cross linker and QEMU (Debian's `gcc-aarch64-linux-gnu` and `qemu-user`),
+//! in eight minutes:
 //!
 //! ```sh
 //! CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
@@ -15,14 +14,14 @@
 //! cargo test -p runabout-kernels --target aarch64-unknown-linux-gnu
 //! ```
 //!
-//! Reading order: `simd.rs` (one interface, several instruction sets), `packed.rs`, `matmul.rs`,
-//! `attention.rs`. Knows no MLX, no model and no file.
+//! Reading order: `simd.rs` (one interface for several instruction sets), `packed.rs`, `matmul.rs`, `attention.rs`.
+//! This crate knows nothing of MLX, models or files.
 
-// Without it, a function that should take on its caller's instruction set may be compiled without.
+// Otherwise a function might be compiled without its caller's instruction set.
 #![allow(clippy::inline_always)]
-// Pointers come from slices of the very type, or from blocks whose parts are all multiples of 32 bytes.
+// Pointers come from slices of the same type, or from blocks whose parts are multiples of 32 bytes.
 #![allow(clippy::cast_ptr_alignment)]
-// Shift amounts, lane masks and shapes, all small.
+// Shift amounts, lane masks and shapes are all small.
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
 
 mod activations;
@@ -43,7 +42,7 @@ mod softmax;
 mod testing;
 mod tile;
 
-pub use attention::{Attention, KvCache, KvShape, KvType, Turn, Window, append_shifted, attend};
+pub use attention::{Attention, KvCache, KvShape, KvType, Rotation, Window, append_shifted, attend};
 pub use cpu::{Cpu, CpuOptions, PATH_VARIABLE, Path, Precision};
 pub use error::KernelError;
 pub use half::{bf16, f16};

@@ -1,6 +1,6 @@
-//! Elementary functions on vectors: the exponential and what is made of it.
+//! Elementary functions on vectors: the exponential and functions derived from it.
 //!
-//! Good to about one unit in the last place in the range that matters, which tests check.
+//! Accurate to about one unit in the last place in the relevant range, as checked by tests.
 
 use crate::simd::Simd;
 
@@ -11,14 +11,14 @@ pub enum Activation {
     Silu,
     /// `x / 2 * (1 + erf(x / sqrt(2)))`.
     Gelu,
-    /// Its approximation by a hyperbolic tangent.
+    /// The approximation of `Gelu` by a hyperbolic tangent.
     GeluTanh,
 }
 
-/// `exp(x)`, after Cephes; 0 below -87, at most `exp(88)`.
+/// `exp(x)`, as in Cephes; 0 below -87, at most `exp(88)`.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
-    // ln 2 in two parts, so that `x - n ln 2` loses nothing.
+    // ln 2 in two parts, so that `x - n ln 2` is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     const TERMS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];
@@ -33,7 +33,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
         p = simd.mul_add(p, r, simd.splat(*term));
     }
     let p = simd.mul_add(p, simd.mul(r, r), simd.add(r, simd.splat(1.0)));
-    // Not a tiny number instead of 0: products with it would be subnormal, which is slow.
+    // Exactly 0, not a tiny number: products with that would be subnormal, which is slow.
     simd.where_greater(given, lowest, simd.times_pow2(p, n))
 }
 
@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// By its series, to double precision; 1 where that is all there is.
+    /// Its series in double precision; 1 where the difference from 1 is negligible.
     fn erf(x: f64) -> f64 {
         if x.abs() > 5.0 {
             return x.signum();
@@ -147,7 +147,7 @@ mod tests {
             cpu.run(Apply { activation, x: &x, out: &mut out });
             for (&x, &y) in x.iter().zip(&out) {
                 let expected = reference(x.into());
-                // Where an activation nearly cancels its argument, the argument is the measure.
+                // Where an activation nearly cancels its argument, the error is relative to the argument.
                 let size =
                     expected.abs().max(if activation.is_some() { 0.05 * f64::from(x.abs()) } else { 0.0 });
                 let size = size.max(f64::MIN_POSITIVE);

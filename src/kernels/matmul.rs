@@ -1,18 +1,18 @@
-//! Products of input rows with packed weights, and what is fused with them.
+//! Products of input rows with packed weights, and the operations fused with them: [`matmul`].
 //!
-//! One entry, [`matmul`]; the number of rows decides how. A few rows are bound by reading the weights, so
-//! those are unpacked in registers and used for all rows at once (`dot.rs`). Many rows are bound by
-//! arithmetic, so blocks of weights are unpacked into the cache and multiplied tile by tile (`tiled.rs`).
-//! In the precisions other than f32, both go through whole numbers (`whole.rs`).
-//! Before: an RMS norm of the input. After: a bias, a residual, or the gate of a feed-forward layer.
+//! The method depends on the number of rows. A few rows are limited by reading the weights, so weights are unpacked
+//! in registers and used for all rows at once (`dot.rs`). Many rows are limited by arithmetic, so blocks of weights
+//! are unpacked into the cache and multiplied tile by tile (`tiled.rs`). In precisions other than f32, both use
+//! integers (`integer.rs`). Fused before: an RMS norm of the input. Fused after: a bias, a residual, or the gate of a
+//! feed-forward layer.
 
 mod coding;
 mod dot;
+mod integer;
 mod product;
 #[cfg(test)]
 mod tests;
 mod tiled;
-mod whole;
 
 use crate::activations::with_panels;
 use crate::error::{expect_len, product};
@@ -52,13 +52,13 @@ pub fn matmul(
     let output = Output { values: SendPtr(out.as_mut_ptr()), n_outputs, bias: input.bias, epilogue };
     match weights.precision {
         Precision::F32 => multiply(cpu, weights, input, output),
-        Precision::Int16 => whole::multiply::<2>(cpu, weights, input, output),
-        Precision::Int8 => whole::multiply::<1>(cpu, weights, input, output),
+        Precision::Int16 => integer::multiply::<2>(cpu, weights, input, output),
+        Precision::Int8 => integer::multiply::<1>(cpu, weights, input, output),
     }
     Ok(())
 }
 
-/// A checked product in f32.
+/// A validated product in f32.
 fn multiply(cpu: &Cpu, weights: &PackedWeights, input: Input, output: Output) {
     let n_inputs = weights.n_inputs();
     let n_rows = input.x.len() / n_inputs;

@@ -1,7 +1,7 @@
-//! Memory that vectors like: aligned to cache lines, in huge pages where it is large.
+//! Memory for vectors: aligned to cache lines, and in huge pages if large.
 //!
-//! [`Arena`] holds what lives as long as a model; [`with_scratch`] lends a thread its own buffer, which
-//! is kept between calls so that the hot path does not allocate. [`Pages`] grow and go back to the system.
+//! [`Arena`] holds weights. [`with_scratch`] lends each thread a buffer that is kept between calls, so that hot paths
+//! do not allocate. [`Pages`] can grow, and return memory to the system.
 
 mod pages;
 
@@ -13,14 +13,14 @@ use memmap2::{MmapMut, MmapRaw};
 use crate::KernelError;
 pub(crate) use pages::Pages;
 
-/// Memory is mapped in pieces of this size: a layer's matrices alone are too small for huge pages.
+/// Memory is mapped in pieces of this size, since one layer's matrices are too small for huge pages.
 const SLAB_BYTES: usize = 64 << 20;
 /// Larger requests get a mapping of their own.
 const LARGE_BYTES: usize = SLAB_BYTES / 4;
-/// Requests begin at multiples of this: two cache lines, which the hardware fetches as a pair.
+/// The alignment of requests: two cache lines, which the hardware fetches as a pair.
 const ALIGNMENT: usize = 128;
 
-/// A zeroed stretch of memory for weights.
+/// A zeroed range of memory for weights.
 #[derive(Debug)]
 pub(crate) struct Arena {
     slab: Arc<MmapRaw>,
@@ -28,7 +28,7 @@ pub(crate) struct Arena {
     len: usize,
 }
 
-/// The mapping that the next small requests come from, and how much of it is taken; the arenas own it.
+/// The mapping that serves small requests, and how much of it is taken. The arenas own it.
 #[derive(Debug, Default)]
 pub(crate) struct Slabs {
     open: Mutex<(Weak<MmapRaw>, usize)>,
@@ -51,8 +51,8 @@ impl Slabs {
 
 fn map(n_bytes: usize) -> Result<MmapRaw, KernelError> {
     let map = MmapMut::map_anon(n_bytes).map_err(|source| KernelError::Memory { n_bytes, source })?;
-    // Weights are read front to back once per token: with small pages, much of that goes into page walks.
-    // Advice only, so a refusal does no harm.
+    // Weights are read from front to back once per token; with small pages, page walks take much of that time. This
+    // is only advice, so a failure does no harm.
     #[cfg(target_os = "linux")]
     let _ = map.advise(memmap2::Advice::HugePage);
     Ok(map.into())
@@ -63,7 +63,7 @@ impl Arena {
         self.len
     }
 
-    /// Valid for reads of `len` bytes, and for writes of whoever has just taken the arena.
+    /// Valid for reads of `len` bytes, and for writes by the code that has just taken the arena.
     pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
         self.slab.as_mut_ptr().wrapping_add(self.start)
     }
@@ -78,7 +78,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends `n_floats` floats of this thread's scratch memory, with whatever was in them.
+/// Calls `f` with `n_floats` floats of this thread's scratch memory, with arbitrary content.
 ///
 /// Nested calls get different memory.
 pub(crate) fn with_scratch<T>(n_floats: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
@@ -122,7 +122,7 @@ mod tests {
                 .collect();
         for (i, arena) in arenas.iter().enumerate() {
             assert!(arena.as_mut_ptr().addr().is_multiple_of(ALIGNMENT));
-            // SAFETY: nobody else has the arena.
+            // SAFETY: there is no other reference to the arena.
             let bytes = unsafe { std::slice::from_raw_parts_mut(arena.as_mut_ptr(), arena.len()) };
             assert!(bytes.iter().all(|&it| it == 0), "arena {i}");
             bytes.fill(1);

@@ -1,6 +1,6 @@
-//! Root-mean-square norms, of whole rows.
+//! Root-mean-square norms of rows: [`rms_norm`].
 //!
-//! A product that follows takes the norm along ([`crate::Input`]); this is for where none follows.
+//! A norm before a product is fused with it ([`crate::Input`]); this function is for other norms.
 
 use crate::error::expect_len;
 use crate::packed::SendPtr;
@@ -56,7 +56,7 @@ impl Kernel for Rows<'_> {
     }
 }
 
-/// One over the root mean square of `row`; harmless for an empty one.
+/// One over the root mean square of `row`; finite for an empty row.
 #[inline(always)]
 pub(crate) fn inverse_rms<S: Simd>(simd: S, row: &[f32], eps: f32) -> f32 {
     let mut squares = [simd.zero(); 4];
@@ -79,7 +79,7 @@ pub(crate) fn inverse_rms<S: Simd>(simd: S, row: &[f32], eps: f32) -> f32 {
     1.0 / (sum / row.len().max(1) as f32 + eps).sqrt()
 }
 
-/// `row * inverse * weight` to `to`, contiguously.
+/// Writes `row * inverse * weight` to `to`, contiguously.
 ///
 /// # Safety
 /// `weight` is as long as `row`; as many values at `to` are writable.

@@ -1,15 +1,15 @@
-//! Weight matrices rearranged for the kernels: sixteen rows side by side.
+//! Weight matrices rearranged for the kernels, with sixteen rows interleaved: [`PackedWeights`].
 //!
-//! A matrix of `[n_rows, n_cols]` becomes blocks of sixteen rows. A block holds its quantization groups
-//! one after the other; a group is sixteen scales, sixteen biases, and then its chunks of 32 columns. Where every
-//! bias of a matrix follows from its scale, biases are left out: a product of one row is bound by reading. In a
-//! chunk, word `j` of row 0 is followed by word `j` of row 1 and so on, so a vector register takes one
-//! word of each row: a lane is a row, and no sum across lanes is ever needed. MLX's packed bits are one
-//! little-endian stream per row for every width, 3, 5 and 6 bits too, so the words are moved as they are.
-//! Plain matrices have the same form without scales: 32 columns of sixteen values.
-//! For products of whole numbers, a chunk's words are arranged anew (`packed/quads.rs`).
+//! A matrix of `[n_rows, n_cols]` becomes blocks of sixteen rows. A block holds its quantization groups one after the
+//! other; a group is sixteen scales, sixteen biases, and then its chunks of 32 columns. If every bias of a matrix
+//! follows from its scale, biases are omitted, because a product of one row is limited by reading. In a chunk, word
+//! `j` of row 0 is followed by word `j` of row 1 and so on, so a vector register loads one word of each row: a lane
+//! is a row, and no sum across lanes is needed. MLX's packed bits are one little-endian stream per row for every
+//! width, including 3, 5 and 6 bits, so the words are copied unchanged. Plain matrices have the same form without
+//! scales: 32 columns of sixteen values. For integer products, the words of a chunk are rearranged
+//! (`packed/quads.rs`).
 //!
-//! Rows beyond the last are zero, as are columns beyond the last of a plain matrix.
+//! Rows beyond the last are zero, and so are columns beyond the last of a plain matrix.
 
 pub(crate) mod quads;
 mod rows;
@@ -33,7 +33,7 @@ pub enum FloatType {
     Bf16,
 }
 
-/// Borrowed numbers of one of the types.
+/// A borrowed slice of numbers of one of the types.
 #[derive(Clone, Copy, Debug)]
 pub enum Floats<'a> {
     F32(&'a [f32]),
@@ -41,7 +41,7 @@ pub enum Floats<'a> {
     Bf16(&'a [bf16]),
 }
 
-/// A matrix `[n_rows, n_cols]` as the checkpoint has it, row after row.
+/// A matrix `[n_rows, n_cols]` as in the checkpoint, row after row.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     pub n_rows: usize,
@@ -53,8 +53,8 @@ pub struct Matrix<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Weights<'a> {
     Plain(Floats<'a>),
-    /// MLX's affine quantization: `scale * q + bias`, with one scale and one bias for every `group_size`
-    /// values of a row.
+    /// MLX's affine quantization: `scale * q + bias`, with one scale and one bias for every `group_size` values of a
+    /// row.
     Affine {
         words: &'a [u32],
         scales: Floats<'a>,
@@ -64,22 +64,22 @@ pub enum Weights<'a> {
     },
 }
 
-/// How several matrices over the same input become one.
+/// How several matrices with the same input become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrangement {
-    /// The outputs follow each other, as in query, key and value.
+    /// The outputs are concatenated, as for query, key and value.
     Stacked,
     /// Two matrices, gate and up: the output is `activation(gate) * up`.
     Gated(Activation),
 }
 
-/// Matrices over one input, packed; they may differ in rows, bits, groups and types.
+/// Packed matrices with the same input. They may differ in rows, bits, groups and types.
 #[derive(Debug)]
 pub struct PackedWeights {
     pub(crate) arena: Arena,
     pub(crate) segments: Vec<Segment>,
     pub(crate) arrangement: Arrangement,
-    /// `F32` if any matrix is plain; otherwise quantized values are quads.
+    /// `F32` if any matrix is plain. Otherwise quantized values are arranged in quads.
     pub(crate) precision: Precision,
     n_cols: usize,
 }
@@ -93,7 +93,7 @@ pub(crate) struct Segment {
     pub(crate) layout: Layout,
 }
 
-/// How a block of sixteen rows lies in memory.
+/// The layout of a block of sixteen rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) coding: Coding,
@@ -101,14 +101,14 @@ pub(crate) struct Layout {
     pub(crate) chunks_per_group: usize,
 }
 
-/// What the bits of a chunk mean.
+/// The encoding of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Plain(FloatType),
     Affine { bits: usize, header: Header },
 }
 
-/// What comes before the chunks of a group: sixteen scales, and as many biases unless the matrix is centred.
+/// The start of a group: sixteen scales, and sixteen biases unless the matrix is centred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) scales: FloatType,
@@ -146,7 +146,7 @@ impl Floats<'_> {
         self.len() == 0
     }
 
-    /// Those from `first` on, as many as there are in `to`.
+    /// Copies numbers starting at `first`, as many as `to` has room for.
     fn copy_to(&self, first: usize, to: &mut [f32]) {
         let range = first..first + to.len();
         match self {
@@ -166,7 +166,7 @@ impl Floats<'_> {
 }
 
 impl Matrix<'_> {
-    /// The layout it is packed in, if its parts belong together.
+    /// The packed layout; fails if the parts do not match.
     fn layout(&self) -> Result<Layout, KernelError> {
         let &Matrix { n_rows, n_cols, .. } = self;
         if n_rows == 0 || n_cols == 0 {
@@ -213,14 +213,14 @@ fn is_centred(bits: usize, scales: Floats, biases: Floats) -> bool {
         let n = N.min(scales.len() - first);
         scales.copy_to(first, &mut some_scales[..n]);
         biases.copy_to(first, &mut some_biases[..n]);
-        // All of them, without a way out: that is what becomes vectors.
+        // Without an early exit, so that it can be vectorized.
         let pairs = some_scales[..n].iter().zip(&some_biases[..n]);
         pairs.filter(|(scale, bias)| **scale * middle + **bias != 0.0).count() == 0
     })
 }
 
 impl Header {
-    /// Bytes from the scales to the biases, if there are any.
+    /// Bytes of the sixteen scales.
     pub(crate) fn scale_bytes(self) -> usize {
         LANES * self.scales.n_bytes()
     }
@@ -249,7 +249,7 @@ impl Layout {
         self.header_bytes() + self.chunks_per_group * self.chunk_bytes()
     }
 
-    /// Of whole groups.
+    /// Bytes of `n_chunks` chunks, which form whole groups.
     pub(crate) fn bytes_of_chunks(&self, n_chunks: usize) -> usize {
         n_chunks / self.chunks_per_group * self.group_bytes()
     }
@@ -309,12 +309,12 @@ impl PackedWeights {
         Ok(PackedWeights { arena, segments, arrangement, precision, n_cols })
     }
 
-    /// The length of an input row.
+    /// The number of columns of an input row.
     pub fn n_inputs(&self) -> usize {
         self.n_cols
     }
 
-    /// The length of an output row.
+    /// The number of columns of an output row.
     pub fn n_outputs(&self) -> usize {
         match self.arrangement {
             Arrangement::Stacked => self.segments.iter().map(|it| it.n_rows).sum(),
@@ -322,12 +322,12 @@ impl PackedWeights {
         }
     }
 
-    /// The memory that the weights take, and what one product of a single row reads.
+    /// Bytes of memory, all of which a product of a single row reads.
     pub fn n_bytes(&self) -> usize {
         self.arena.len()
     }
 
-    /// Columns with the padding of a plain matrix.
+    /// Columns, including the padding of a plain matrix.
     pub(crate) fn n_padded_inputs(&self) -> usize {
         self.n_cols.next_multiple_of(CHUNK)
     }
@@ -342,11 +342,11 @@ impl PackedWeights {
     }
 }
 
-/// A pointer that jobs may share: each writes a part of its own.
+/// A pointer that jobs share. Each job writes its own part.
 #[derive(Clone, Copy)]
 pub(crate) struct SendPtr<T>(pub(crate) *mut T);
 
-// SAFETY: a pointer is an address; whoever dereferences it states why no two threads meet.
+// SAFETY: a pointer is only an address; code that dereferences it states why threads do not conflict.
 unsafe impl<T> Send for SendPtr<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for SendPtr<T> {}
@@ -406,7 +406,7 @@ unsafe fn pack_block(matrix: &Matrix, segment: &Segment, block: usize, precision
     }
 }
 
-/// Transposes `n` values of each of `n_rows` rows: row `r` starts at `first + r * stride`.
+/// Transposes `n` values of each of `n_rows` rows; row `r` starts at `first + r * stride`.
 ///
 /// # Safety
 /// The values are readable, `n` times sixteen values at `to` writable.
@@ -422,7 +422,7 @@ unsafe fn columns<T: Copy>(
     let (from, to) = (from.cast::<T>(), to.cast::<T>());
     for r in 0..n_rows {
         for i in 0..n {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             unsafe { *to.add(i * LANES + r) = *from.add(first + r * stride + i) };
         }
     }

@@ -1,14 +1,13 @@
 //! A persistent pool of worker threads for jobs of a few microseconds.
 //!
-//! One caller at a time hands out a range of job numbers. Each thread has a share of its own, drawn front to
-//! back so that it reads memory in one stream, and then helps itself to what others have left. Waiting starts with spinning, because the next parallel region
-//! of a model follows within microseconds, then yields to whoever else wants the core, then parks: an
-//! idle pool uses no CPU, and beside another busy process a waiter does not burn the core that the
-//! worker it waits for needs.
+//! One caller at a time starts a range of jobs. Each thread takes jobs from its own share, front to back so that it
+//! reads memory as one stream, and then from the shares of others. A waiting thread first spins, because a model
+//! starts the next region within microseconds, then yields to other processes, then parks: an idle pool uses no CPU,
+//! and a waiting thread does not occupy a core that a working thread needs.
 //!
-//! All of the protocol is in `Shared::state`: a region number, whether the region is open, whether the
-//! caller is parked, and how many workers are inside. A worker enters by a compare-and-swap on an open
-//! region that it has not seen, so a late one can never touch the job of a region that is over.
+//! The whole protocol is in `Shared::state`: a region number, whether the region is open, whether the caller is
+//! parked, and how many workers are inside. A worker enters by a compare-and-swap on an open region that it has not
+//! entered yet, so a late worker can never access the job of a finished region.
 
 use std::cell::UnsafeCell;
 use std::io;
@@ -20,29 +19,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a waiter only spins: longer than the gap between two operations of a model.
+/// How long a waiting thread only spins: longer than the gap between two operations of a model.
 const SPIN: Duration = Duration::from_micros(15);
-/// How long it then offers the core to others between looks, before it parks.
+/// How long it then yields its core between checks, before it parks.
 const YIELD: Duration = Duration::from_micros(60);
-/// Looks at the state between looks at the clock.
+/// Checks of the state between checks of the clock.
 const SPINS_PER_LOOK: u32 = 32;
 
-/// The workers inside the region.
+/// The number of workers inside the region.
 const INSIDE: u64 = 0xffff;
-/// Workers may enter.
+/// Set while workers may enter.
 const OPEN: u64 = 1 << 16;
-/// The caller is parked: the last worker to leave wakes it.
+/// Set while the caller is parked: the last worker to leave wakes it.
 const CALLER_PARKED: u64 = 1 << 17;
-/// One region; the bits above count them.
+/// The lowest bit of the region number.
 const REGION: u64 = 1 << 18;
 
-/// Threads that share the work of one caller at a time. Dropping it ends and joins them.
+/// Threads that work for one caller at a time. Dropping the pool ends and joins them.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
-    /// Held by the caller of the region that is under way.
-    turn: Mutex<()>,
+    /// Held by the caller of the current region.
+    caller: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -54,7 +53,7 @@ struct Worker {
 #[derive(Debug)]
 struct Shared {
     state: Padded<AtomicU64>,
-    /// For each thread the next job of its share; the caller's is the first.
+    /// For each thread, the next job of its share. The caller is the first.
     next: Vec<Padded<AtomicUsize>>,
     job: UnsafeCell<Job>,
     caller: Mutex<Option<Thread>>,
@@ -62,12 +61,12 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// Alone on its pair of cache lines, since every thread writes it.
+/// Occupies its own pair of cache lines, since every thread writes it.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Padded<T>(T);
 
-/// A borrowed `Fn(usize)`, without its lifetime: `Pool::for_each` outlives every use of it.
+/// A borrowed `Fn(usize)` without its lifetime; `Pool::for_each` outlives every use of it.
 #[derive(Clone, Copy, Debug)]
 struct Job {
     call: unsafe fn(*const (), usize),
@@ -82,7 +81,7 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Pool {
-    /// A pool that computes with `n_threads` threads, the caller included.
+    /// A pool that computes with `n_threads` threads, including the caller.
     pub fn new(n_threads: NonZeroUsize) -> io::Result<Pool> {
         unsafe fn nothing(_: *const (), _: usize) {}
         let n_threads = n_threads.get().min(INSIDE as usize);
@@ -94,7 +93,7 @@ impl Pool {
             panic: Mutex::new(None),
             stop: AtomicBool::new(false),
         });
-        let mut pool = Pool { shared, workers: Vec::new(), turn: Mutex::new(()) };
+        let mut pool = Pool { shared, workers: Vec::new(), caller: Mutex::new(()) };
         for i in 1..n_threads {
             let parked = Arc::new(AtomicBool::new(false));
             let (shared, its_parked) = (Arc::clone(&pool.shared), Arc::clone(&parked));
@@ -112,27 +111,27 @@ impl Pool {
         NonZeroUsize::new(num_cpus::get_physical().min(usable)).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// The threads that compute, the caller included.
+    /// The number of compute threads, including the caller.
     pub fn n_threads(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Calls `job` with every number below `n_jobs`, on any thread, in any order; returns when all are done.
+    /// Calls `job` with every number below `n_jobs`, on any thread and in any order, and returns when all are done.
     ///
-    /// A call from within a job, or while another thread's call is under way, does all of its jobs itself.
-    /// If a job panics, jobs not yet begun are skipped and the panic goes on in the caller.
+    /// A call from within a job, or during another thread's call, runs all of its jobs itself. If a job panics, jobs
+    /// that have not started are skipped, and the panic continues in the caller.
     pub fn for_each<F: Fn(usize) + Sync>(&self, n_jobs: usize, job: F) {
         unsafe fn call<F: Fn(usize)>(context: *const (), i: usize) {
             // SAFETY: `context` is the `&F` of the region that the calling thread is inside.
             unsafe { (*context.cast::<F>())(i) }
         }
-        let turn = if n_jobs > 1 && !self.workers.is_empty() { self.turn() } else { None };
-        if turn.is_none() {
+        let caller = if n_jobs > 1 && !self.workers.is_empty() { self.become_caller() } else { None };
+        if caller.is_none() {
             return (0..n_jobs).for_each(job);
         }
 
         let shared = &*self.shared;
-        // SAFETY: the turn is ours and the last region ended with no worker inside.
+        // SAFETY: this thread holds the lock, and no worker was inside when the last region ended.
         unsafe { *shared.job.get() = Job { call: call::<F>, context: (&raw const job).cast(), n_jobs } };
         for (thread, next) in shared.next.iter().enumerate() {
             next.0.store(shared.share(thread, n_jobs).start, Ordering::Relaxed);
@@ -140,7 +139,7 @@ impl Pool {
         let region = (shared.state.0.load(Ordering::Relaxed) & !(REGION - 1)).wrapping_add(REGION);
         shared.state.0.store(region | OPEN, Ordering::SeqCst);
         for worker in self.workers.iter().take(n_jobs - 1) {
-            // Ordered after the store above, as the worker's own look at the state is after its flag.
+            // Ordered after the store above, just as a worker reads the state after it sets its flag.
             if worker.parked.load(Ordering::SeqCst) {
                 worker.thread.thread().unpark();
             }
@@ -153,7 +152,7 @@ impl Pool {
         }
         shared.wait_until_empty();
         let theirs = lock(&shared.panic).take();
-        drop(turn);
+        drop(caller);
         if let Err(panic) = own {
             resume_unwind(panic);
         }
@@ -162,10 +161,10 @@ impl Pool {
         }
     }
 
-    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
-        match self.turn.try_lock() {
-            Ok(turn) => Some(turn),
-            Err(std::sync::TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+    fn become_caller(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.caller.try_lock() {
+            Ok(caller) => Some(caller),
+            Err(std::sync::TryLockError::Poisoned(caller)) => Some(caller.into_inner()),
             Err(std::sync::TryLockError::WouldBlock) => None,
         }
     }
@@ -176,7 +175,7 @@ impl Drop for Pool {
         self.shared.stop.store(true, Ordering::SeqCst);
         for worker in self.workers.drain(..) {
             worker.thread.thread().unpark();
-            // A worker catches its jobs' panics, so it has none of its own to tell.
+            // A worker catches its jobs' panics, so it has no panic of its own to report.
             let _ = worker.thread.join();
         }
     }
@@ -219,7 +218,7 @@ impl Shared {
         }
     }
 
-    /// Enters the region that is open, unless it is `last_region`; its number.
+    /// Enters the open region, unless it is `last_region`. Returns its number.
     fn enter(&self, last_region: u64) -> Option<u64> {
         let state = self.state.0.load(Ordering::Relaxed);
         let region = state & !(REGION - 1);
@@ -233,14 +232,14 @@ impl Shared {
             .then_some(region)
     }
 
-    /// Does jobs of the region until none are left. The calling thread is inside, or is the caller.
+    /// Runs jobs of the region until none are left. The calling thread must be inside the region or be the caller.
     fn draw(&self, thread: usize) {
         // SAFETY: written before the region opened, and not again before this thread has left it.
         let job = unsafe { *self.job.get() };
         let n_threads = self.next.len();
         for (victim, next) in self.next.iter().enumerate().cycle().skip(thread).take(n_threads) {
             let end = self.share(victim, job.n_jobs).end;
-            // Looking first: the line of a share that is used up stays shared between the caches.
+            // Loads before the swap: the cache line of an exhausted share then stays shared between cores.
             while next.0.load(Ordering::Relaxed) < end {
                 let i = next.0.fetch_add(1, Ordering::Relaxed);
                 if i < end {
@@ -251,20 +250,20 @@ impl Shared {
         }
     }
 
-    /// The jobs that a thread begins with.
+    /// The share of a thread.
     fn share(&self, thread: usize, n_jobs: usize) -> Range<usize> {
         let n_threads = self.next.len();
         n_jobs * thread / n_threads..n_jobs * (thread + 1) / n_threads
     }
 
-    /// After a panic: no job is begun any more.
+    /// After a panic: prevents further jobs from starting.
     fn skip_the_rest(&self) {
         for next in &self.next {
             next.0.store(usize::MAX / 2, Ordering::Relaxed);
         }
     }
 
-    /// Waits until the workers have left the region, which is closed.
+    /// Waits until all workers have left the closed region.
     fn wait_until_empty(&self) {
         let mut waiter = Waiter::default();
         let mut state = self.state.0.load(Ordering::Acquire);
@@ -289,7 +288,7 @@ struct Waiter {
 }
 
 impl Waiter {
-    /// Lets some time pass; true once it is time to park.
+    /// Waits for a moment. Returns true when it is time to park.
     fn pause(&mut self) -> bool {
         std::hint::spin_loop();
         self.looks += 1;

@@ -1,24 +1,24 @@
-//! Rotary position embedding, through a table of cosines and sines.
+//! Rotary position embedding by a table of cosines and sines: [`RopeTable`].
 //!
-//! All scalings (linear, llama3, yarn, ...) are a matter of the frequencies that the table is made from;
-//! the rotation is always the same.
+//! Scalings (linear, llama3, yarn, ...) affect only the frequencies that the table is made from; the rotation is
+//! always the same.
 
 use crate::error::expect_len;
 use crate::packed::SendPtr;
 use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, KernelError};
 
-/// The cosines and sines of every position.
+/// The cosines and sines of all positions.
 #[derive(Clone, Debug)]
 pub struct RopeTable {
     frequencies: Vec<f64>,
     magnitude: f64,
     n_positions: usize,
-    /// For each position the cosines, then the sines, of all frequencies.
+    /// For each position, the cosines and then the sines of all frequencies.
     values: Vec<f32>,
 }
 
-/// Which two dimensions are rotated together.
+/// Which dimensions form a pair that is rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RopePairs {
     /// `i` and `i + n / 2`: "half-split", as in llama and qwen checkpoints.
@@ -35,8 +35,8 @@ pub struct Rope<'a> {
 }
 
 impl RopeTable {
-    /// The angle of pair `i` at position `p` is `p * frequencies[i]`; both outputs are multiplied by
-    /// `magnitude`, which is 1 but for yarn.
+    /// The angle of pair `i` at position `p` is `p * frequencies[i]`. Both outputs are multiplied by `magnitude`,
+    /// which is 1 except for yarn.
     pub fn new(frequencies: &[f64], magnitude: f64, n_positions: usize) -> RopeTable {
         let frequencies = frequencies.to_vec();
         let mut table = RopeTable { frequencies, magnitude, n_positions: 0, values: Vec::new() };
@@ -49,7 +49,7 @@ impl RopeTable {
         (0..n_dims / 2).map(|i| theta.powf(-(2.0 * i as f64) / n_dims as f64)).collect()
     }
 
-    /// Makes the table at least `n_positions` long.
+    /// Extends the table to at least `n_positions`.
     pub fn extend_to(&mut self, n_positions: usize) {
         for position in self.n_positions..n_positions {
             let angles = self.frequencies.iter().map(|it| position as f64 * it);
@@ -63,12 +63,12 @@ impl RopeTable {
         self.n_positions
     }
 
-    /// The dimensions of a head that are rotated.
+    /// The number of dimensions of a head that are rotated.
     pub fn n_dims(&self) -> usize {
         2 * self.frequencies.len()
     }
 
-    /// Cosines and sines of a position that is in the table.
+    /// The cosines and sines of a position, which must be in the table.
     #[inline(always)]
     fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let n = self.frequencies.len();
@@ -87,7 +87,7 @@ impl RopeTable {
 }
 
 impl Rope<'_> {
-    /// Rotates one head in place. The table has the position, and the head has its dimensions.
+    /// Rotates one head in place. The table must contain the position, and the head must have enough dimensions.
     #[inline(always)]
     pub(crate) fn rotate<S: Simd>(&self, simd: S, position: usize, head: &mut [f32]) {
         let (cos, sin) = self.table.at(position);

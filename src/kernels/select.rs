@@ -1,22 +1,22 @@
-//! The greatest of many numbers: choosing a token from logits.
+//! Finds the largest of many numbers, to choose tokens from logits: [`argmax`] and [`top_k`].
 //!
-//! A pass over the logits at the speed of the cache; what is found is handled one by one.
+//! One pass over the logits at the speed of the cache; only candidates are handled one by one.
 
 use crate::Cpu;
 use crate::simd::{Kernel, LANES, Simd};
 
-/// Candidates collected beyond `k` before they are cut back to the best `k`.
+/// Candidates collected beyond `k` before they are reduced to the best `k`.
 const SLACK: usize = 256;
 
-/// The index of the greatest value, the first of equals; `None` if there is no number.
+/// The index of the largest value, the first one of equals; `None` if all are NaN or there are none.
 pub fn argmax(cpu: &Cpu, values: &[f32]) -> Option<usize> {
     let mut found = None;
     cpu.run(Argmax { values, found: &mut found });
     found
 }
 
-/// The `k` greatest values above negative infinity with their indices, greatest first and the first of
-/// equals first; fewer if there are not as many.
+/// The `k` largest values above negative infinity with their indices, largest first, and lower indices first among
+/// equals. Fewer if there are not that many.
 pub fn top_k(cpu: &Cpu, values: &[f32], k: usize) -> Vec<(usize, f32)> {
     let mut best = Vec::with_capacity(k.min(values.len()) + SLACK + LANES);
     cpu.run(TopK { values, k, best: &mut best });
@@ -137,7 +137,7 @@ mod tests {
     fn the_best_k_are_those_of_a_full_sort() {
         for cpu in cpus() {
             for (n, k) in [(1, 1), (10, 20), (1_000, 1), (5_000, 40), (5_000, 700), (300, 0)] {
-                // Coarse values, so that there are many equals.
+                // Coarse values, so that many are equal.
                 let values: Vec<f32> = normal(n, 5).iter().map(|it| (it * 8.0).round() / 8.0).collect();
                 let mut expected: Vec<_> = values.iter().copied().enumerate().collect();
                 expected.sort_by(greater_first);

@@ -1,13 +1,13 @@
-//! The one interface between the algorithms and the instruction sets.
+//! The interface between algorithms and instruction sets: [`Simd`] and [`Kernel`].
 //!
-//! A vector is always sixteen lanes wide: one register on AVX-512, two on AVX2, four on NEON. That is
-//! also the number of rows in a packed block of weights, so an algorithm written once against [`Simd`]
-//! needs no knowledge of the machine. Each path is a zero-sized token that can only be had after its
-//! instructions were detected, so its methods are safe unless they touch memory.
+//! A vector always has sixteen lanes: one register on AVX-512, two on AVX2, four on NEON. A packed block of weights
+//! has the same number of rows, so an algorithm written against [`Simd`] is independent of the machine. Each path is
+//! a zero-sized token that can only be obtained after its instructions were detected, so its methods are safe unless
+//! they access memory.
 //!
-//! Everything is `inline(always)`: a [`Kernel`] is compiled as a whole inside [`Simd::run`], the only
-//! function with `#[target_feature]`, and so takes on its instruction set. No closures and no calls
-//! that are not inlined inside a kernel's hot loops.
+//! Everything is `inline(always)`: a [`Kernel`] is compiled as a whole inside [`Simd::run`], the only function with
+//! `#[target_feature]`, and so uses its instruction set. A kernel's hot loops must not contain closures or calls that
+//! are not inlined.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -22,9 +22,9 @@ use half::{bf16, f16};
 /// Lanes of a vector, rows of a block of packed weights, keys of a block of the cache.
 pub(crate) const LANES: usize = 16;
 
-/// A piece of work that is compiled once per instruction set.
+/// Work that is compiled once per instruction set.
 pub(crate) trait Kernel {
-    /// Must be `#[inline(always)]`, as must be everything that it calls in a loop.
+    /// Must be `#[inline(always)]`, like everything that it calls in a loop.
     fn run<S: Simd>(self, simd: S);
 }
 
@@ -37,18 +37,19 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const TILE_ROWS: usize;
     /// Blocks of sixteen outputs in a register tile, 1 or 2.
     const TILE_BLOCKS: usize;
-    /// Up to this many rows the weights are unpacked in registers; beyond, through a panel in memory.
+    /// Up to this many rows, weights are unpacked in registers; beyond, through a panel in memory.
     const FEW_ROWS: usize;
-    /// Rows of the largest tile of whole numbers, which keeps two registers for each row and block.
-    const WHOLE_ROWS: usize;
-    /// Up to this many rows of whole numbers the weights are unpacked in registers.
-    const FEW_WHOLE_ROWS: usize;
+    /// Rows of the largest tile of integers, which takes two registers for each row and block.
+    const INTEGER_ROWS: usize;
+    /// Up to this many integer rows, weights are unpacked in registers.
+    const FEW_INTEGER_ROWS: usize;
 
-    /// Whether whole numbers are multiplied as pairs of 16 bits, by `dot_pairs`, and not four bytes at a time, by `dot`.
+    /// Whether integers are multiplied as pairs of 16 bits, by `dot_pairs`, instead of four bytes at a time, by
+    /// `dot`.
     const WIDE: bool = false;
 
-    /// Runs `kernel` compiled for this instruction set, as a function of its own: a kernel that runs another
-    /// one must not swallow it, since the optimizer's time grows faster than the size of a function.
+    /// Runs `kernel`, compiled for this instruction set as a separate function. A kernel that runs another one must
+    /// not inline it, since compile time grows faster than the size of a function.
     fn run<K: Kernel>(self, kernel: K);
 
     fn splat(self, x: f32) -> Self::V;
@@ -56,22 +57,22 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `b` in lanes where `a` is not a number.
+    /// `b` in lanes where `a` is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `b` in lanes where `a` is not a number.
+    /// `b` in lanes where `a` is NaN.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     fn round(self, a: Self::V) -> Self::V;
-    /// `2^n` for whole `n` in -126..=127.
+    /// `2^n` for integers `n` in -126..=127.
     fn pow2(self, n: Self::V) -> Self::V;
-    /// `a * 2^n` for whole `n` in -126..=127.
+    /// `a * 2^n` for integers `n` in -126..=127.
     #[inline(always)]
     fn times_pow2(self, a: Self::V, n: Self::V) -> Self::V {
         self.mul(a, self.pow2(n))
     }
     fn reduce_add(self, a: Self::V) -> f32;
-    /// The greatest lane; unspecified where a lane is not a number.
+    /// The largest lane; unspecified if a lane is NaN.
     fn reduce_max(self, a: Self::V) -> f32;
     /// Lane `i` is the sum of the lanes of vector `i`.
     #[inline(always)]
@@ -83,7 +84,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         // SAFETY: sixteen values.
         unsafe { self.load(sums.as_ptr()) }
     }
-    /// Lane `i` is the greatest lane of vector `i`; unspecified where one is not a number.
+    /// Lane `i` is the largest lane of vector `i`; unspecified if one is NaN.
     #[inline(always)]
     fn max_each(self, vectors: &[Self::V; LANES]) -> Self::V {
         let mut greatest = [0.0; LANES];
@@ -93,7 +94,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         // SAFETY: sixteen values.
         unsafe { self.load(greatest.as_ptr()) }
     }
-    /// Bit `i` is set where lane `i` of `a` is greater than that of `b`.
+    /// Bit `i` is set if lane `i` of `a` is greater than that of `b`.
     fn greater_mask(self, a: Self::V, b: Self::V) -> u16;
     /// `x` in lanes where `a` is greater than `b`, 0 elsewhere.
     fn where_greater(self, a: Self::V, b: Self::V, x: Self::V) -> Self::V;
@@ -105,7 +106,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn or(self, a: Self::U, b: Self::U) -> Self::U;
     /// `a & mask` in every lane.
     fn and(self, a: Self::U, mask: u32) -> Self::U;
-    /// `(a & mask) | 1.0f32.to_bits()`: a number in `1.0..2.0` whose mantissa holds bits of `a`.
+    /// | `(a & mask) | 1.0f32.to_bits()`: a number in `1.0..2.0` whose mantissa contains the masked bits of `a`.
     fn mantissa(self, a: Self::U, mask: u32) -> Self::V;
 
     fn splat_u32(self, x: u32) -> Self::U;
@@ -128,12 +129,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
             self.add_u32(acc, self.load_u32(lanes.as_ptr()))
         }
     }
-    /// Of the four bytes of every lane the first and the third, and the second and the fourth, in 16 bits each.
+    /// The first and third bytes of every lane, and the second and fourth, as 16-bit numbers.
     #[inline(always)]
     fn byte_pairs(self, a: Self::U) -> [Self::U; 2] {
         [self.and(a, 0x00ff_00ff), self.and(self.shr(a, 8), 0x00ff_00ff)]
     }
-    /// The lanes as signed numbers.
+    /// The lanes, as signed integers, converted to f32.
     fn to_f32(self, a: Self::U) -> Self::V;
 
     /// # Safety
@@ -165,19 +166,19 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// Sixteen values at `p` are writable.
     unsafe fn store_u32(self, p: *mut u32, a: Self::U);
-    /// Stores whole numbers in -128..=127.
+    /// Stores integers in -128..=127.
     ///
     /// # Safety
     /// Sixteen values at `p` are writable.
     unsafe fn store_i8(self, p: *mut i8, a: Self::V);
-    /// Stores whole numbers of 16 bits, the second and the third of each four exchanged: as `byte_pairs` has them.
+    /// Stores 16-bit integers, with the second and the third of each four exchanged, to match `byte_pairs`.
     ///
     /// # Safety
     /// Sixteen values at `p` are writable.
     #[inline(always)]
     unsafe fn store_i16_pairs(self, p: *mut i16, a: Self::V) {
         let mut lanes = [0.0; LANES];
-        // SAFETY: sixteen values here, and at `p` as promised by the caller.
+        // SAFETY: sixteen values here, and at `p` guaranteed by the caller.
         unsafe {
             self.store(lanes.as_mut_ptr(), a);
             for (i, four) in lanes.chunks_exact(4).enumerate() {
@@ -186,7 +187,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
             }
         }
     }
-    /// Asks for the cache line at `p`, which need not be a valid address.
+    /// Prefetches the cache line at `p`, which need not be a valid address.
     fn prefetch(self, p: *const u8);
 
     #[inline(always)]
@@ -200,7 +201,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
-/// A number in memory that loads as f32.
+/// A type in memory that loads as f32.
 pub(crate) trait Element: Copy + Send + Sync + 'static {
     /// # Safety
     /// Sixteen values at `p` are readable.
@@ -210,7 +211,7 @@ pub(crate) trait Element: Copy + Send + Sync + 'static {
 impl Element for f32 {
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, p: *const f32) -> S::V {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { simd.load(p) }
     }
 }
@@ -218,7 +219,7 @@ impl Element for f32 {
 impl Element for f16 {
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, p: *const f16) -> S::V {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { simd.load_f16(p) }
     }
 }
@@ -226,12 +227,12 @@ impl Element for f16 {
 impl Element for bf16 {
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, p: *const bf16) -> S::V {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { simd.load_bf16(p) }
     }
 }
 
-/// A number that the key-value cache can be kept in.
+/// A type that the key-value cache can store.
 pub(crate) trait Stored: Element + Default {
     /// # Safety
     /// Sixteen values at `p` are writable.
@@ -241,7 +242,7 @@ pub(crate) trait Stored: Element + Default {
 impl Stored for f32 {
     #[inline(always)]
     unsafe fn store<S: Simd>(simd: S, p: *mut f32, a: S::V) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { simd.store(p, a) };
     }
 }
@@ -249,13 +250,13 @@ impl Stored for f32 {
 impl Stored for f16 {
     #[inline(always)]
     unsafe fn store<S: Simd>(simd: S, p: *mut f16, a: S::V) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { simd.store_f16(p, a) };
     }
 }
 
-/// Expands `$body` thirty-two times, with the constant `$i` from 0 to 31: shift amounts must be
-/// immediates, and the optimizer gives no promise to unroll a loop of this size.
+/// Expands `$body` thirty-two times, with the constant `$i` from 0 to 31: shift amounts must be immediates, and the
+/// optimizer does not guarantee to unroll a loop of this size.
 macro_rules! unroll_32 {
     ($i:ident, $body:block) => {
         unroll_32!(@ $i, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)

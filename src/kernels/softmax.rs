@@ -1,15 +1,15 @@
-//! Sums of exponentials: what turns logits into probabilities, a pass at the speed of the cache.
+//! Sums of exponentials, which turn logits into probabilities: [`exp_sums`].
 
 use crate::Cpu;
 use crate::math::exp;
 use crate::simd::{Kernel, LANES, Simd};
 
-/// Values that [`exp_sums`] adds up together.
+/// The number of values in each sum of [`exp_sums`].
 pub const EXP_SUMS_CHUNK: usize = 1024;
 
 /// `exp((x - shift) * scale)` summed over each chunk of [`EXP_SUMS_CHUNK`] values, the last of which may be shorter.
 ///
-/// With the greatest value as `shift` nothing overflows. What is not a number makes its chunk's sum none.
+/// With the maximum as `shift`, nothing overflows. A NaN makes its chunk's sum NaN.
 pub fn exp_sums(cpu: &Cpu, values: &[f32], shift: f32, scale: f32) -> Vec<f32> {
     let mut sums = vec![0.0; values.len().div_ceil(EXP_SUMS_CHUNK)];
     cpu.run(ExpSums { values, shift, scale, sums: &mut sums });

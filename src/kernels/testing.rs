@@ -1,4 +1,4 @@
-//! What the tests of several modules need: contexts for every path, random numbers, comparison.
+//! Shared by the tests of several modules: contexts for every path, random numbers, comparison.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,12 +13,12 @@ pub(crate) fn cpus() -> Vec<Cpu> {
     Path::ALL.into_iter().filter(|it| it.is_available()).map(|it| cpu(it, Precision::F32)).collect()
 }
 
-/// The same in another precision, and without the instructions that only this precision uses.
+/// The same in another precision, and also without the instructions that only this precision uses.
 pub(crate) fn cpus_in(precision: Precision) -> Vec<Cpu> {
     Path::ALL
         .into_iter()
         .filter(|it| it.is_available())
-        .flat_map(|it| [cpu(it, precision), cpu(it, precision).without_whole()])
+        .flat_map(|it| [cpu(it, precision), cpu(it, precision).without_integer_instructions()])
         .collect()
 }
 
@@ -27,13 +27,13 @@ fn cpu(path: Path, precision: Precision) -> Cpu {
     Cpu::new(CpuOptions { path: Some(path), n_threads, precision: Some(precision) }).unwrap()
 }
 
-/// Numbers of a roughly normal distribution.
+/// Roughly normally distributed numbers.
 pub(crate) fn normal(n: usize, seed: u64) -> Vec<f32> {
     let mut rng = fastrand::Rng::with_seed(seed);
     (0..n).map(|_| (0..6).map(|_| rng.f32() - 0.5).sum::<f32>() * 1.4).collect()
 }
 
-/// The root mean square of the difference, over that of `expected`, is below `limit`.
+/// Fails unless the root mean square of the difference, relative to that of `expected`, is below `limit`.
 #[track_caller]
 pub(crate) fn assert_close(got: &[f32], expected: &[f64], limit: f64, what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
@@ -77,7 +77,7 @@ impl Numbers {
     }
 }
 
-/// A random matrix, as a checkpoint would hold it.
+/// A random matrix in a checkpoint's format.
 pub(crate) struct RandomMatrix {
     pub(crate) n_rows: usize,
     pub(crate) n_cols: usize,
@@ -106,7 +106,7 @@ impl RandomMatrix {
         let mut rng = fastrand::Rng::with_seed(seed);
         let words = (0..n_rows * n_cols / 32 * bits).map(|_| rng.u32(..)).collect();
         let n_groups = n_rows * n_cols / group_size;
-        // Scales of both signs; a bias that about centres the values, as a quantizer would choose it.
+        // Scales of both signs, and biases that roughly centre the values, as a quantizer would choose them.
         let steps: Vec<f32> = normal(n_groups, seed + 1).iter().map(|it| it / (1 << bits) as f32).collect();
         let centre = -0.5 * ((1 << bits) - 1) as f32;
         let offsets: Vec<f32> =
@@ -125,7 +125,7 @@ impl RandomMatrix {
         self.centred_to(n_rows)
     }
 
-    /// The same of the first `n_rows` rows alone.
+    /// The same for the first `n_rows` rows only.
     pub(crate) fn centred_to(mut self, n_rows: usize) -> RandomMatrix {
         let n_centred = n_rows * self.n_cols;
         if let RandomCoding::Affine { scales, biases, bits, group_size, .. } = &mut self.coding {
@@ -155,7 +155,7 @@ impl RandomMatrix {
         Matrix { n_rows: self.n_rows, n_cols: self.n_cols, weights }
     }
 
-    /// The value in double precision, taken bit by bit from the stream.
+    /// The value in double precision, decoded bit by bit.
     pub(crate) fn at(&self, row: usize, col: usize) -> f64 {
         match &self.coding {
             RandomCoding::Plain(values) => values.at(row * self.n_cols + col),

@@ -1,23 +1,23 @@
-//! The register tile: rows of inputs times blocks of sixteen outputs, the innermost loop of everything
-//! that is bound by arithmetic (many-row products, attention).
+//! The register tile: rows of inputs times blocks of sixteen outputs. It is the innermost loop of everything that is
+//! limited by arithmetic (products of many rows, attention).
 //!
-//! Knows nothing of where its operands come from: a column of outputs is loaded, and each row's value
-//! broadcast and multiplied into it.
+//! It does not know where its operands come from: it loads a column of outputs, and multiplies each row's value into
+//! it.
 
 use crate::simd::{Element, LANES, Simd};
 
-/// Where the operands of a tile lie.
+/// The operands of a tile.
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<T> {
     /// The number of steps, or columns of the input.
     pub(crate) n_steps: usize,
-    /// For each step and block sixteen values, `step` apart and `block` apart.
+    /// Sixteen values for each step and block, `w_step` and `w_block` apart.
     pub(crate) w: *const T,
     pub(crate) w_step: usize,
     pub(crate) w_block: usize,
-    /// Values are asked for this far ahead of each step, in elements.
+    /// Values are prefetched this far ahead of each step, in elements.
     pub(crate) w_ahead: usize,
-    /// For each step and row one value, `X_STEP` apart and `X_ROW` apart.
+    /// One value for each step and row, `X_STEP` and `X_ROW` apart.
     pub(crate) x: *const f32,
 }
 
@@ -43,12 +43,12 @@ pub(crate) unsafe fn multiply_add<
     for _ in 0..n_steps {
         let mut columns = [simd.zero(); BLOCKS];
         for (b, column) in columns.iter_mut().enumerate() {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             *column = unsafe { T::load(simd, w.add(b * w_block)) };
             simd.prefetch(w.wrapping_add(b * w_block + w_ahead).cast());
         }
         for (r, row) in acc.iter_mut().enumerate() {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             let value = simd.splat(unsafe { *x.add(r * X_ROW) });
             for (sum, column) in row.iter_mut().zip(columns) {
                 *sum = simd.mul_add(column, value, *sum);
@@ -73,7 +73,7 @@ pub(crate) unsafe fn load<S: Simd, const ROWS: usize, const BLOCKS: usize>(
     let mut tile = [[simd.zero(); BLOCKS]; ROWS];
     for (r, values) in tile.iter_mut().enumerate() {
         for (b, value) in values.iter_mut().enumerate() {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             *value = unsafe { simd.load(p.add(r * row + b * LANES)) };
         }
     }
@@ -93,7 +93,7 @@ pub(crate) unsafe fn store<S: Simd, const ROWS: usize, const BLOCKS: usize>(
 ) {
     for (r, values) in tile.iter().enumerate() {
         for (b, value) in values.iter().enumerate() {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             unsafe { simd.store(p.add(r * row + b * LANES), *value) };
         }
     }

@@ -165,11 +165,11 @@ impl MlxAttention {
         let distance = to.n_tokens() - tokens.start;
         let parts = from.parts_of(tokens.clone())?;
         if let Some(kv) = self.kv {
-            to.append(&kv.with_keys(parts, |keys| rope.turn(keys, distance))?)?;
+            to.append(&kv.with_keys(parts, |keys| rope.rotate_by(keys, distance))?)?;
         } else {
             let [keys, values] =
                 <[Array; 2]>::try_from(parts).unwrap_or_else(|_| unreachable!("a cache has keys and values"));
-            to.append(&[rope.turn(&keys, distance)?, values])?;
+            to.append(&[rope.rotate_by(&keys, distance)?, values])?;
         }
         Ok(())
     }

@@ -268,7 +268,7 @@ fn weights_that_are_no_part_of_the_model_are_refused_by_name() {
         (vec![(".weight", Dtype::F32, &[0, 1 << 40])], "beyond what MLX counts"),
         (
             vec![(".weight", Dtype::F32, &[64, 64]), (".bias", Dtype::F16, &[7])],
-            "`model.layers.0.self_attn.q_proj.bias` is there",
+            "`model.layers.0.self_attn.q_proj.bias` is unexpected",
         ),
         (
             vec![(".weight", Dtype::U32, &[64, 7]), (".scales", Dtype::F32, &[64, 2])],

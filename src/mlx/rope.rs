@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use mlx_rs::{Array, error::Result, fast};
-use runabout_kernels::{RopePairs, RopeTable, Turn};
+use runabout_kernels::{RopePairs, RopeTable, Rotation};
 use runabout_text::model_json;
 use serde::Deserialize;
 use serde_json::Value;
@@ -191,7 +191,7 @@ impl Rope {
 
     /// Rotates already rotated keys, in the layout of `forward`, by `distance` more positions, which may be negative.
     /// Angles are proportional to positions in all supported scalings, so rotations add up.
-    pub(crate) fn turn(&self, x: &Array, distance: i32) -> Result<Array> {
+    pub(crate) fn rotate_by(&self, x: &Array, distance: i32) -> Result<Array> {
         // Each key is treated as the first position of its own text.
         self.forward(&x.reshape(&[-1, 1, 1, x.dim(3)])?, distance)?.reshape(x.shape())
     }
@@ -200,8 +200,8 @@ impl Rope {
 #[cfg_attr(not(cpu_kernels), expect(dead_code, reason = "only the kernels ask"))]
 impl Rope {
     /// The rotation of keys for the CPU kernels.
-    pub(crate) fn kernels_turn(&self) -> Turn<'_> {
-        Turn { frequencies: &self.angles, pairs: self.pairs() }
+    pub(crate) fn kernels_rotation(&self) -> Rotation<'_> {
+        Rotation { frequencies: &self.angles, pairs: self.pairs() }
     }
 
     fn pairs(&self) -> RopePairs {

@@ -1,4 +1,4 @@
-//! The first stage of attention: queries are rotated and scaled, keys rotated, keys and values stored.
+//! The first stage of attention: rotates and scales queries, rotates keys, and stores keys and values.
 
 use super::layout::Layout;
 use super::step::Step;
@@ -27,7 +27,7 @@ struct Append<'a, L> {
     step: Step<'a>,
     first: usize,
     end: usize,
-    /// Room for one head.
+    /// Scratch memory for one head.
     head: &'a mut [f32],
     layout: std::marker::PhantomData<L>,
 }
@@ -66,7 +66,7 @@ impl<L: Layout> Kernel for Append<'_, L> {
     }
 }
 
-/// Norm and rotation of one head.
+/// Applies norm and rotation to one head.
 #[inline(always)]
 fn prepare<S: Simd>(simd: S, step: Step, position: usize, from: &[f32], norm: Option<Norm>, to: &mut [f32]) {
     match norm {

@@ -1,8 +1,8 @@
-//! The keys and values of one sequence in one layer.
+//! The keys and values of one sequence in one layer: [`KvCache`].
 //!
-//! Sixteen tokens make a block: for each head its keys lie dimension by dimension, sixteen tokens side
-//! by side, so that a vector is one dimension of sixteen keys; its values lie token by token (`layout.rs`). A sequence
-//! grows by whole blocks at the end, shrinks by forgetting its length, and its beginning is copied in one go.
+//! Sixteen tokens form a block. Within it, a head's keys are stored dimension by dimension, so that a vector is one
+//! dimension of sixteen keys; its values are stored token by token (`layout.rs`). A sequence grows by whole blocks,
+//! shrinks by reducing its length, and a prefix is copied in one piece.
 
 use super::shape::KvShape;
 use crate::KernelError;
@@ -10,7 +10,7 @@ use crate::error::product;
 use crate::memory::{Line, Pages};
 use crate::simd::LANES;
 
-/// Keys and values of the tokens that attention has seen, in the order of their positions.
+/// Keys and values of the tokens so far, in the order of their positions.
 #[derive(Debug)]
 pub struct KvCache {
     shape: KvShape,
@@ -37,7 +37,7 @@ impl KvCache {
         self.shape
     }
 
-    /// The tokens it holds, which is the position of the next.
+    /// The number of tokens, which is the position of the next one.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -46,17 +46,17 @@ impl KvCache {
         self.len == 0
     }
 
-    /// The tokens it can hold before it must grow.
+    /// The number of tokens it can hold without growing.
     pub fn capacity(&self) -> usize {
         self.keys.len() / self.lines_per_block(self.shape.key_bytes()) * LANES
     }
 
-    /// The memory it takes.
+    /// Bytes of memory in use.
     pub fn n_bytes(&self) -> usize {
         (self.keys.len() + self.values.len()) * size_of::<Line>()
     }
 
-    /// Makes room for `capacity` tokens in all.
+    /// Makes room for `capacity` tokens in total.
     pub fn reserve(&mut self, capacity: usize) -> Result<(), KernelError> {
         let n_blocks = capacity.div_ceil(LANES);
         let n_keys = lines(self.shape, n_blocks, self.shape.key_bytes())?;
@@ -65,19 +65,19 @@ impl KvCache {
         self.values.grow(n_values)
     }
 
-    /// Forgets all but the first `len` tokens; the memory is kept.
+    /// Keeps the first `len` tokens. The memory stays allocated.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
 
-    /// Gives back the memory that it has beyond what it holds.
+    /// Frees the memory beyond the tokens held.
     pub fn shrink_to_fit(&mut self) -> Result<(), KernelError> {
         let n_blocks = self.len.div_ceil(LANES);
         self.keys.shrink(lines(self.shape, n_blocks, self.shape.key_bytes())?)?;
         self.values.shrink(lines(self.shape, n_blocks, self.shape.value_bytes())?)
     }
 
-    /// A cache of its own that begins with this one's first `len` tokens.
+    /// An independent copy of the first `len` tokens, with room for `capacity`.
     pub fn copy_prefix(&self, len: usize, capacity: usize) -> Result<KvCache, KernelError> {
         let len = len.min(self.len);
         let mut copy = KvCache::new(self.shape, capacity.max(len))?;
@@ -95,7 +95,7 @@ impl KvCache {
         Ok(copy)
     }
 
-    /// Makes room for `n_tokens` more, doubling where needed so that a growing sequence is copied rarely.
+    /// Makes room for `n_tokens` more, at least doubling, so that a growing sequence is rarely copied.
     pub(crate) fn reserve_more(&mut self, n_tokens: usize) -> Result<(), KernelError> {
         let needed = self.len + n_tokens;
         if needed > self.capacity() {
@@ -104,7 +104,7 @@ impl KvCache {
         Ok(())
     }
 
-    /// The first `len` tokens have been written.
+    /// Sets the length, after the first `len` tokens have been written.
     pub(crate) fn set_len(&mut self, len: usize) {
         debug_assert!(len <= self.capacity());
         self.len = len;
@@ -120,7 +120,7 @@ impl KvCache {
         self.values.lines()
     }
 
-    /// Where keys and values begin.
+    /// Pointers to the keys and the values.
     pub(crate) fn as_mut_ptrs(&mut self) -> (*mut u8, *mut u8) {
         (self.keys.lines_mut().as_mut_ptr().cast(), self.values.lines_mut().as_mut_ptr().cast())
     }

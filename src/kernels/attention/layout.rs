@@ -1,7 +1,8 @@
-//! How keys and values lie in a block of the cache, and how they are written and read.
+//! How keys and values are arranged in a block of the cache, and how they are written and read: [`Layout`].
 //!
-//! Floats are read in place. Codes of a few bits become f32 part by part, so that nothing else of attention knows of
-//! them; a word of a vector holds codes of one key, or of one value (two with four bits), which is written alone.
+//! Floats are read in place. Quantized codes are converted to f32 part by part, so that the rest of attention is
+//! independent of them. Each word holds codes of one key, or of one value (two with four bits), which is written
+//! separately.
 
 use std::marker::PhantomData;
 
@@ -10,16 +11,16 @@ use half::f16;
 use super::shape::{CODE_GROUP, KvShape, KvType};
 use crate::simd::{Element, LANES, Simd, Stored};
 
-/// Vectors of a head's dimensions that a word of values has codes of.
+/// A word of values holds codes from this many vectors of a head's dimensions.
 const VECTORS_PER_WORD: usize = 4;
 
 impl KvShape {
-    /// The memory that a token takes.
+    /// Bytes of memory per token.
     pub fn bytes_per_token(&self) -> usize {
         self.n_heads * (self.key_bytes() + self.value_bytes()) / LANES
     }
 
-    /// Bytes of a head in a block of keys.
+    /// Bytes of one head in a block of keys.
     pub(super) fn key_bytes(&self) -> usize {
         match self.kv_type {
             KvType::F16 => self.keys_per_block() * size_of::<f16>(),
@@ -29,7 +30,7 @@ impl KvShape {
         }
     }
 
-    /// Bytes of a head in a block of values.
+    /// Bytes of one head in a block of values.
     pub(super) fn value_bytes(&self) -> usize {
         match self.kv_type {
             KvType::F16 => self.values_per_block() * size_of::<f16>(),
@@ -40,9 +41,9 @@ impl KvShape {
     }
 }
 
-/// The blocks of one head. All pointers are to the head's part of a block.
+/// How one head is stored in a block. All pointers are to the head's part of a block.
 pub(super) trait Layout: Send + Sync + 'static {
-    /// What a pass reads; f32 where it reads a copy.
+    /// The type that a pass reads; f32 if it reads a copy.
     type Element: Element;
     /// Whether a pass can read the cache itself.
     const IN_PLACE: bool;
@@ -75,7 +76,7 @@ impl<T: Stored> Layout for Plain<T> {
     #[inline(always)]
     unsafe fn store_key<S: Simd>(simd: S, _: KvShape, block: *mut u8, slot: usize, key: &[f32]) {
         let mut stored = [T::default(); LANES];
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let mut to = block.cast::<T>().add(slot);
             for chunk in key.chunks(LANES) {
@@ -91,7 +92,7 @@ impl<T: Stored> Layout for Plain<T> {
     #[inline(always)]
     unsafe fn store_value<S: Simd>(simd: S, shape: KvShape, block: *mut u8, slot: usize, value: &[f32]) {
         for (i, chunk) in value.chunks(LANES).enumerate() {
-            // SAFETY: as promised by the caller; values are padded to a multiple of sixteen.
+            // SAFETY: guaranteed by the caller; values are padded to a multiple of sixteen.
             unsafe {
                 let to = block.cast::<T>().add(slot * shape.padded_dim() + i * LANES);
                 T::store(simd, to, simd.load_first(chunk.as_ptr(), chunk.len()));
@@ -101,13 +102,13 @@ impl<T: Stored> Layout for Plain<T> {
 
     #[inline(always)]
     unsafe fn convert_keys<S: Simd>(simd: S, shape: KvShape, block: *const u8, to: *mut f32) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { convert(simd, block.cast::<T>(), shape.keys_per_block(), to) };
     }
 
     #[inline(always)]
     unsafe fn convert_values<S: Simd>(simd: S, shape: KvShape, block: *const u8, to: *mut f32) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { convert(simd, block.cast::<T>(), shape.values_per_block(), to) };
     }
 }
@@ -117,16 +118,17 @@ impl<T: Stored> Layout for Plain<T> {
 #[inline(always)]
 unsafe fn convert<S: Simd, T: Element>(simd: S, from: *const T, n: usize, to: *mut f32) {
     for i in (0..n).step_by(LANES) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { simd.store(to.add(i), T::load(simd, from.add(i))) };
     }
 }
 
-/// Codes of `BITS` bits, 4 or 8; a number is its group's scale times its code plus its group's bias.
+/// Codes of 4 or 8 bits. A number is its group's scale times its code plus its group's bias.
 ///
-/// Keys: words `[head_dim / (32 / BITS)][16]`, the codes of consecutive dimensions from the lowest bits on; then for
-/// each group of dimensions the scales of sixteen keys and their biases. Values: words `[16 / n][dims / 64][16]`, each of
-/// `n` tokens' codes of four consecutive vectors; then for each token and group its scale and its bias.
+/// Keys: words `[head_dim / (32 / BITS)][16]`, with the codes of consecutive dimensions from the lowest bits up;
+/// then, for each group of dimensions, the scales and the biases of sixteen keys. Values: words `[16 / n][dims /
+/// 64][16]`, each with the codes of `n` tokens in four consecutive vectors; then a scale and a bias for each token
+/// and group.
 pub(super) struct Codes<const BITS: u32>;
 
 impl<const BITS: u32> Codes<BITS> {
@@ -136,35 +138,35 @@ impl<const BITS: u32> Codes<BITS> {
     const TOKENS: usize = Self::PER_WORD / VECTORS_PER_WORD;
     const N_BYTES: usize = BITS as usize * VECTORS_PER_WORD / 8;
 
-    /// Where the scales of a block's keys begin.
+    /// The offset of the scales in a block of keys.
     #[inline(always)]
     fn key_scales(shape: KvShape) -> usize {
         shape.head_dim / Self::PER_WORD * LANES * 4
     }
 
-    /// Vectors of words that a token's values, or two tokens', take.
+    /// Vectors of words per `TOKENS` tokens of values.
     #[inline(always)]
     fn value_words(shape: KvShape) -> usize {
         shape.head_dim.div_ceil(VECTORS_PER_WORD * LANES)
     }
 
-    /// Where the scales of a block's values begin.
+    /// The offset of the scales in a block of values.
     #[inline(always)]
     fn value_scales(shape: KvShape) -> usize {
         LANES / Self::TOKENS * Self::value_words(shape) * LANES * 4
     }
 
-    /// Bytes of a head in a block of keys.
+    /// Bytes of one head in a block of keys.
     fn key_bytes(shape: KvShape) -> usize {
         Self::key_scales(shape) + shape.n_code_groups() * LANES * 4
     }
 
-    /// Bytes of a head in a block of values.
+    /// Bytes of one head in a block of values.
     fn value_bytes(shape: KvShape) -> usize {
         Self::value_scales(shape) + shape.n_code_groups() * LANES * 4
     }
 
-    /// Scale and bias of a group, and its codes.
+    /// Quantizes a group: its scale, bias and codes.
     #[inline(always)]
     #[expect(clippy::cast_sign_loss, reason = "codes are not below zero")]
     fn encode(group: &[f32]) -> (f16, f16, [u32; CODE_GROUP]) {
@@ -177,13 +179,13 @@ impl<const BITS: u32> Codes<BITS> {
         let mut codes = [0; CODE_GROUP];
         for (code, &x) in codes.iter_mut().zip(group) {
             let steps = ((x - from) * inverse).round_ties_even();
-            // What is not a number becomes 0.
+            // NaN becomes 0.
             *code = steps.clamp(0.0, Self::GREATEST as f32) as u32;
         }
         (scale, bias, codes)
     }
 
-    /// The numbers of code `i` in each word.
+    /// Decodes code `i` of each word.
     #[inline(always)]
     fn decode<S: Simd>(simd: S, words: S::U, i: usize, scale: S::V, bias: S::V) -> S::V {
         let codes = simd.and(simd.shr(words, i as u32 * BITS), Self::GREATEST);
@@ -199,7 +201,7 @@ impl<const BITS: u32> Layout for Codes<BITS> {
     unsafe fn store_key<S: Simd>(_: S, shape: KvShape, block: *mut u8, slot: usize, key: &[f32]) {
         for (g, group) in key.chunks(CODE_GROUP).enumerate() {
             let (scale, bias, codes) = Self::encode(group);
-            // SAFETY: as promised by the caller; the sizes are as `key_bytes` has them.
+            // SAFETY: guaranteed by the caller; the sizes are as `key_bytes` has them.
             unsafe {
                 let scales = block.add(Self::key_scales(shape)).cast::<f16>().add(2 * g * LANES + slot);
                 *scales = scale;
@@ -224,7 +226,7 @@ impl<const BITS: u32> Layout for Codes<BITS> {
                 for (d, code) in codes.iter().enumerate() {
                     words[d % LANES] |= code << ((g * CODE_GROUP + d) / LANES * BITS as usize);
                 }
-                // SAFETY: as promised by the caller; the sizes are as `value_bytes` has them.
+                // SAFETY: guaranteed by the caller; the sizes are as `value_bytes` has them.
                 unsafe {
                     let group = slot * n_groups + i * VECTORS_PER_WORD * LANES / CODE_GROUP + g;
                     let scales = block.add(Self::value_scales(shape)).cast::<f16>().add(2 * group);
@@ -247,7 +249,7 @@ impl<const BITS: u32> Layout for Codes<BITS> {
     #[inline(always)]
     unsafe fn convert_keys<S: Simd>(simd: S, shape: KvShape, block: *const u8, to: *mut f32) {
         for d in (0..shape.head_dim).step_by(Self::PER_WORD) {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 let scales = block.add(Self::key_scales(shape)).cast::<f16>().add(d / CODE_GROUP * 2 * LANES);
                 let (scale, bias) = (simd.load_f16(scales), simd.load_f16(scales.add(LANES)));
@@ -264,7 +266,7 @@ impl<const BITS: u32> Layout for Codes<BITS> {
         let (n_groups, n_words, dim) = (shape.n_code_groups(), Self::value_words(shape), shape.padded_dim());
         for slot in 0..LANES {
             for v in (0..dim).step_by(LANES) {
-                // SAFETY: as promised by the caller.
+                // SAFETY: guaranteed by the caller.
                 unsafe {
                     let group = slot * n_groups + (v / CODE_GROUP).min(n_groups - 1);
                     let scales = block.add(Self::value_scales(shape)).cast::<f16>().add(2 * group);

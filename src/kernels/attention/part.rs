@@ -1,7 +1,7 @@
-//! A part of the keys for one tile of query rows: scores, weights, weighted sums of values.
+//! One part of the keys for one tile of query rows: scores, softmax weights and weighted sums of values.
 //!
-//! The weights are relative to the part's own greatest score. Scores never take more room than one part has, which
-//! stays in the first-level cache.
+//! The weights are relative to the part's own maximum score. Scores take the memory of one part, which stays in the
+//! first-level cache.
 
 use super::layout::Layout;
 use super::softmax::{self, Factors, HIDDEN, Softmax};
@@ -9,18 +9,18 @@ use super::step::{PART, Step};
 use crate::simd::{Element, Kernel, LANES, Simd};
 use crate::tile::{self, Operands};
 
-/// Scores of a row, with padding so that rows do not fall into the same sets of the cache.
+/// Scores of a row, padded so that rows do not map to the same cache sets.
 pub(super) const SCORE_ROW: usize = PART * LANES + LANES;
-/// Dimensions of a head that are multiplied together, of all heads but the largest all; queries have room for
-/// as many in a row, with padding as scores have.
+/// Dimensions of a head that are multiplied at a time, which is all of them except for the largest heads. A row of
+/// queries has that many, padded like scores.
 pub(super) const QUERY_PART: usize = 256;
 pub(super) const QUERY_ROW: usize = QUERY_PART + LANES;
 
-/// Blocks of keys and values that follow each other, of one head.
+/// Consecutive blocks of one head's keys and values.
 #[derive(Clone, Copy)]
 pub(super) struct Part<'a, T> {
     pub(super) step: Step<'a>,
-    /// The first block's number, and how many there are.
+    /// The index of the first block, and the number of blocks.
     pub(super) block: usize,
     pub(super) n: usize,
     /// `[head_dim][16]` for each block.
@@ -31,7 +31,7 @@ pub(super) struct Part<'a, T> {
     pub(super) values_step: usize,
 }
 
-/// The scores of `N` blocks, or what more dimensions add to them.
+/// Computes the scores of `N` blocks, or adds the products of further dimensions to them.
 ///
 /// # Safety
 /// The operands are readable; `scores` are `[ROWS][SCORE_ROW]`.
@@ -42,7 +42,7 @@ unsafe fn score_blocks<S: Simd, T: Element, const ROWS: usize, const N: usize>(
     scores: *mut f32,
     fresh: bool,
 ) {
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let mut tile = if fresh { [[simd.zero(); N]; ROWS] } else { tile::load(simd, scores, SCORE_ROW) };
         tile::multiply_add::<S, T, ROWS, N, 1, QUERY_ROW>(simd, operands, &mut tile);
@@ -53,16 +53,16 @@ unsafe fn score_blocks<S: Simd, T: Element, const ROWS: usize, const N: usize>(
 /// A tile of `ROWS` rows over a part.
 pub(super) struct Pass<'a, T, const ROWS: usize> {
     pub(super) part: Part<'a, T>,
-    /// Of the rows' tokens.
+    /// The positions of the rows' tokens.
     pub(super) positions: &'a [usize; LANES],
-    /// For each part of a head's dimensions `[ROWS][QUERY_ROW]`.
+    /// For each `QUERY_PART` of a head's dimensions, `[ROWS][QUERY_ROW]`.
     pub(super) queries: *const f32,
     /// `[ROWS][SCORE_ROW]`.
     pub(super) scores: *mut f32,
     /// `[ROWS][padded_dim]`.
     pub(super) sums: *mut f32,
     pub(super) softmax: &'a mut Softmax,
-    /// Nothing has been summed up: `sums` and `softmax` become the part's.
+    /// Whether this is the first part, which initializes `sums` and `softmax`.
     pub(super) is_first: bool,
 }
 
@@ -88,7 +88,7 @@ impl<T: Element, const ROWS: usize> Kernel for Pass<'_, T, ROWS> {
 }
 
 impl<'a> Part<'a, f32> {
-    /// A copy, at `to`, of `n` blocks of the cache from `block` on.
+    /// Copies `n` blocks of the cache, starting at `block`, to `to`.
     ///
     /// # Safety
     /// The blocks exist; there is room for their keys, then their values, in f32.
@@ -105,7 +105,7 @@ impl<'a> Part<'a, f32> {
         let (keys, values) = (to, to.wrapping_add(n * keys_step));
         for b in 0..n {
             let (from_keys, from_values) = step.block(block + b, kv_head);
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 L::convert_keys(simd, step.shape, from_keys, keys.add(b * keys_step));
                 L::convert_values(simd, step.shape, from_values, values.add(b * values_step));
@@ -116,7 +116,7 @@ impl<'a> Part<'a, f32> {
 }
 
 impl<'a, T: Element> Part<'a, T> {
-    /// `n` blocks of the cache from `block` on.
+    /// `n` blocks of the cache, starting at `block`, read in place.
     pub(super) fn in_place(step: Step<'a>, kv_head: usize, block: usize, n: usize) -> Part<'a, T> {
         let shape = step.shape;
         let (keys, values) = step.block(block, kv_head);
@@ -131,7 +131,7 @@ impl<'a, T: Element> Part<'a, T> {
         }
     }
 
-    /// The products of queries and keys.
+    /// Computes the products of queries and keys.
     ///
     /// # Safety
     /// `queries` and `scores` are as a pass has them; the blocks exist.
@@ -144,11 +144,12 @@ impl<'a, T: Element> Part<'a, T> {
                 w: self.keys.wrapping_add(d * LANES),
                 w_step: LANES,
                 w_block: self.keys_step,
-                // The next blocks': a head's keys in a block are too few for the hardware to see a stream.
+                // Prefetches the next blocks: a head's keys in one block are too few for the hardware to detect a
+                // stream.
                 w_ahead: S::TILE_BLOCKS * self.keys_step,
                 x: queries.wrapping_add(d / QUERY_PART * ROWS * QUERY_ROW),
             };
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 let mut b = 0;
                 while b + S::TILE_BLOCKS <= self.n && S::TILE_BLOCKS == 2 {
@@ -165,7 +166,7 @@ impl<'a, T: Element> Part<'a, T> {
         }
     }
 
-    /// Scores to weights.
+    /// Converts scores to softmax weights.
     ///
     /// # Safety
     /// `scores` are `[ROWS][SCORE_ROW]`.
@@ -182,9 +183,9 @@ impl<'a, T: Element> Part<'a, T> {
         for (r, &position) in positions.iter().enumerate().take(ROWS) {
             let first_seen = window.map_or(0, |it| (position + 1).saturating_sub(it.size));
             let row = scores.wrapping_add(r * SCORE_ROW);
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             unsafe {
-                // Most blocks are seen whole.
+                // Most blocks are entirely visible.
                 let n_past = (position + 1).saturating_sub(self.block * LANES) / LANES;
                 let first = if self.block * LANES < first_seen { 0 } else { n_past };
                 for b in first..self.n {
@@ -216,8 +217,8 @@ impl<'a, T: Element> Part<'a, T> {
         softmax
     }
 
-    /// Weighs the values of the first `n_tokens` tokens, all that the tile sees. Their sums become `sums`, or are joined
-    /// with them by the factors that [`Softmax::join`] gives.
+    /// Sums the values of the first `n_tokens` tokens, all that the tile sees, by their weights. The result becomes
+    /// `sums`, or is joined with it by the factors from [`Softmax::join`].
     ///
     /// # Safety
     /// `scores` are `[ROWS][SCORE_ROW]`, `sums` `[ROWS][padded_dim]`; the blocks exist.
@@ -232,7 +233,7 @@ impl<'a, T: Element> Part<'a, T> {
     ) {
         let n_vectors = self.step.shape.padded_dim() / LANES;
         let mut v = 0;
-        // SAFETY: as promised by the caller; `v` stays below the vectors of a head.
+        // SAFETY: guaranteed by the caller; `v` stays below the vectors of a head.
         unsafe {
             while v + S::TILE_BLOCKS <= n_vectors && S::TILE_BLOCKS == 2 {
                 self.sum_up_vectors::<S, ROWS, 2>(simd, scores, factors, sums, n_tokens, v);
@@ -245,7 +246,7 @@ impl<'a, T: Element> Part<'a, T> {
         }
     }
 
-    /// `N` vectors of the head's dimensions, from vector `v` on.
+    /// Processes `N` vectors of the head's dimensions, starting at vector `v`.
     ///
     /// # Safety
     /// As for `sum_up`; `v + N` vectors exist.
@@ -260,7 +261,7 @@ impl<'a, T: Element> Part<'a, T> {
         v: usize,
     ) {
         let dim = self.step.shape.padded_dim();
-        // SAFETY: as promised by the caller. Only tokens that are seen take part: what is left in
+        // SAFETY: guaranteed by the caller. Only tokens that are seen take part: what is left in
         // a block from before might not be finite.
         unsafe {
             let sums = sums.add(v * LANES);

@@ -1,15 +1,15 @@
-//! The shape of a layer's keys and values: [`KvShape`]. How many bytes they take is for `layout.rs` to say.
+//! The shape of a layer's keys and values: [`KvShape`]. `layout.rs` says how many bytes they take.
 
 use crate::simd::LANES;
 
-/// The type that keys and values are kept in.
+/// The type that keys and values are stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KvType {
     F16,
     F32,
-    /// Codes of 8 bits, with a scale and a bias in f16 for every 32 dimensions of a head: 9 bits a number.
+    /// Codes of 8 bits, with an f16 scale and bias for every 32 dimensions of a head: 9 bits per number.
     Bits8,
-    /// Codes of 4 bits, likewise: 5 bits a number.
+    /// Codes of 4 bits, likewise: 5 bits per number.
     Bits4,
 }
 
@@ -26,7 +26,7 @@ pub struct KvShape {
 }
 
 impl KvShape {
-    /// A head's dimensions with the padding of its values.
+    /// A head's dimensions, including the padding of its values.
     pub(crate) fn padded_dim(&self) -> usize {
         self.head_dim.next_multiple_of(LANES)
     }
@@ -36,12 +36,12 @@ impl KvShape {
         self.head_dim.div_ceil(CODE_GROUP)
     }
 
-    /// Elements of a head in a block of keys.
+    /// Elements of one head in a block of keys.
     pub(crate) fn keys_per_block(&self) -> usize {
         self.head_dim * LANES
     }
 
-    /// Elements of a head in a block of values.
+    /// Elements of one head in a block of values.
     pub(crate) fn values_per_block(&self) -> usize {
         self.padded_dim() * LANES
     }

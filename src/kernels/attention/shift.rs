@@ -1,8 +1,9 @@
-//! Keys and values of one cache as the next of another, where the same tokens stand at other positions.
+//! Copies keys and values from one cache to the end of another, where the tokens have other positions:
+//! [`append_shifted`].
 //!
-//! A rotation by a position and then by a difference is the rotation by their sum. So keys are turned by as much as
-//! their tokens move, all of them alike, sixteen keys at a time; values know no position. What the tokens saw where they
-//! were computed stays in both, of course.
+//! Rotating by a position and then by a difference is the same as rotating by their sum. So all keys are rotated by
+//! the distance that they move, sixteen at a time; values do not depend on positions. Keys and values still reflect
+//! the context in which they were computed.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -17,20 +18,20 @@ use crate::packed::SendPtr;
 use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, KernelError, RopePairs};
 
-/// How keys turn: for each pair of dimensions so many radians per position.
+/// A rotation of keys: for each pair of dimensions, the radians per position.
 #[derive(Clone, Copy, Debug)]
-pub struct Turn<'a> {
+pub struct Rotation<'a> {
     pub frequencies: &'a [f64],
     pub pairs: RopePairs,
 }
 
-/// Appends to `cache` what `from` holds of `tokens`.
+/// Appends `tokens` of `from` to `cache`.
 pub fn append_shifted(
     cpu: &Cpu,
     cache: &mut KvCache,
     from: &KvCache,
     tokens: Range<usize>,
-    turn: Turn,
+    rotation: Rotation,
 ) -> Result<(), KernelError> {
     let shape = cache.shape();
     if shape != from.shape() {
@@ -39,8 +40,8 @@ pub fn append_shifted(
     if tokens.end > from.len() {
         return Err(KernelError::Row { row: tokens.end - 1, n_rows: from.len() });
     }
-    if 2 * turn.frequencies.len() > shape.head_dim {
-        let got = 2 * turn.frequencies.len();
+    if 2 * rotation.frequencies.len() > shape.head_dim {
+        let got = 2 * rotation.frequencies.len();
         return Err(KernelError::RotatedDims { head_dim: shape.head_dim, got });
     }
     if tokens.is_empty() {
@@ -50,7 +51,7 @@ pub fn append_shifted(
     let end = first + tokens.len();
     cache.reserve_more(tokens.len())?;
     let distance = first as f64 - tokens.start as f64;
-    let turns: Vec<(f32, f32)> = turn
+    let sines_and_cosines: Vec<(f32, f32)> = rotation
         .frequencies
         .iter()
         .map(|it| (distance * it).sin_cos())
@@ -59,8 +60,8 @@ pub fn append_shifted(
     let (keys, values) = cache.as_mut_ptrs();
     let shift = Shift {
         shape,
-        turns: &turns,
-        pairs: turn.pairs,
+        sines_and_cosines: &sines_and_cosines,
+        pairs: rotation.pairs,
         keys: from.keys(),
         values: from.values(),
         first_from: tokens.start,
@@ -84,15 +85,15 @@ pub fn append_shifted(
 struct Shift<'a> {
     shape: KvShape,
     /// Sine and cosine for each pair of dimensions.
-    turns: &'a [(f32, f32)],
+    sines_and_cosines: &'a [(f32, f32)],
     pairs: RopePairs,
     keys: &'a [Line],
     values: &'a [Line],
-    /// The first token's position where it is.
+    /// The first token's position in the source.
     first_from: usize,
     to_keys: SendPtr<u8>,
     to_values: SendPtr<u8>,
-    /// Positions where the tokens come to.
+    /// The first token's position in the target.
     first: usize,
     end: usize,
 }
@@ -110,25 +111,25 @@ impl Shift<'_> {
         });
     }
 
-    /// Where a head's keys and values of a block are.
+    /// A head's keys and values in a block of the source.
     fn source(&self, block: usize, head: usize) -> (*const u8, *const u8) {
         let at = block * self.shape.n_heads + head;
         let keys = self.keys.as_ptr().cast::<u8>().wrapping_add(at * self.shape.key_bytes());
         (keys, self.values.as_ptr().cast::<u8>().wrapping_add(at * self.shape.value_bytes()))
     }
 
-    /// Where they come to.
+    /// The same in the target.
     fn target(&self, block: usize, head: usize) -> (*mut u8, *mut u8) {
         let at = block * self.shape.n_heads + head;
         let keys = self.to_keys.get().wrapping_add(at * self.shape.key_bytes());
         (keys, self.to_values.get().wrapping_add(at * self.shape.value_bytes()))
     }
 
-    /// Turns sixteen keys, `[head_dim][16]`.
+    /// Rotates sixteen keys, `[head_dim][16]`.
     #[inline(always)]
-    fn turn<S: Simd>(&self, simd: S, keys: &mut [f32]) {
-        let n_pairs = self.turns.len();
-        for (i, &(sin, cos)) in self.turns.iter().enumerate() {
+    fn rotate<S: Simd>(&self, simd: S, keys: &mut [f32]) {
+        let n_pairs = self.sines_and_cosines.len();
+        for (i, &(sin, cos)) in self.sines_and_cosines.iter().enumerate() {
             let (first, second) = match self.pairs {
                 RopePairs::Halves => (i, i + n_pairs),
                 RopePairs::Adjacent => (2 * i, 2 * i + 1),
@@ -147,11 +148,11 @@ impl Shift<'_> {
     }
 }
 
-/// What comes to one block.
+/// Fills one block of the target.
 struct Fill<'a, L> {
     shift: Shift<'a>,
     block: usize,
-    /// Room for sixteen keys or values, and for one more.
+    /// Scratch memory for sixteen keys or values, and for one more.
     scratch: &'a mut [f32],
     layout: PhantomData<L>,
 }
@@ -174,7 +175,7 @@ impl<L: Layout> Kernel for Fill<'_, L> {
                 // SAFETY: both caches have the blocks of their tokens, and this job alone has the one that is written.
                 unsafe {
                     L::convert_keys(simd, shape, keys, sixteen.as_mut_ptr());
-                    shift.turn(simd, sixteen);
+                    shift.rotate(simd, sixteen);
                     for (i, slot) in slots.clone().enumerate() {
                         for (to, from) in one.iter_mut().zip(sixteen.iter().skip(slot).step_by(LANES)) {
                             *to = *from;
@@ -203,7 +204,7 @@ mod tests {
 
     const N_HEADS: usize = 3;
 
-    /// Appends tokens, and gives what attention makes of the last of them.
+    /// Appends tokens and returns the last one's attention output.
     fn feed(cpu: &Cpu, cache: &mut KvCache, rope: Rope, qkv: &[f32]) -> Vec<f32> {
         let dim = cache.shape().head_dim;
         let n_tokens = qkv.len() / (3 * N_HEADS * dim);
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn tokens_that_moved_are_as_if_computed_where_they_are() {
-        // What rounding leaves, of numbers of about one: that of the type that keys are kept in, twice.
+        // The error of rounding numbers of about 1 twice, in the type that keys are stored in.
         let types = [(KvType::F32, 1e-4), (KvType::F16, 1e-2), (KvType::Bits8, 0.05), (KvType::Bits4, 0.6)];
         for (cpu, (kv_type, bound)) in cpus().iter().flat_map(|cpu| types.map(|it| (cpu, it))) {
             for (pairs, head_dim, n_dims) in
@@ -252,9 +253,10 @@ mod tests {
                 let shape = KvShape { n_heads: N_HEADS, head_dim, kv_type };
                 let frequencies = RopeTable::plain_frequencies(10_000.0, n_dims);
                 let table = RopeTable::new(&frequencies, 1.0, 1000);
-                let (rope, turn) = (Rope { table: &table, pairs }, Turn { frequencies: &frequencies, pairs });
+                let (rope, rotation) =
+                    (Rope { table: &table, pairs }, Rotation { frequencies: &frequencies, pairs });
                 let per_token = 3 * N_HEADS * head_dim;
-                // Tokens before those that move, where they were and where they come to; how many move; and behind them.
+                // Tokens before the moved ones, in the source and in the target; how many move; and how many follow.
                 for (n_from, n_to, n_moved, n_behind) in [
                     (40, 7, 50, 9),
                     (7, 40, 50, 0),
@@ -272,7 +274,7 @@ mod tests {
                     let before = normal(n_to * per_token, 4);
                     feed(cpu, &mut cache, rope, &before);
                     feed(cpu, &mut fresh, rope, &before);
-                    append_shifted(cpu, &mut cache, &from, n_from..n_from + n_moved, turn).unwrap();
+                    append_shifted(cpu, &mut cache, &from, n_from..n_from + n_moved, rotation).unwrap();
                     feed(cpu, &mut fresh, rope, &moved);
                     let what = format!("{} {kv_type:?} {pairs:?} {head_dim}: {n_from} to {n_to}", cpu.path());
                     assert_eq!(cache.len(), fresh.len());
@@ -300,16 +302,16 @@ mod tests {
         let shape = KvShape { n_heads: 1, head_dim: 8, kv_type: KvType::F16 };
         let from = KvCache::new(shape, 16).unwrap();
         let frequencies = RopeTable::plain_frequencies(1e4, 16);
-        let turn = |n: usize| Turn { frequencies: &frequencies[..n], pairs: RopePairs::Halves };
+        let rotation = |n: usize| Rotation { frequencies: &frequencies[..n], pairs: RopePairs::Halves };
         let mut cache = KvCache::new(KvShape { kv_type: KvType::F32, ..shape }, 0).unwrap();
-        let refused = append_shifted(&cpu, &mut cache, &from, 0..0, turn(4));
+        let refused = append_shifted(&cpu, &mut cache, &from, 0..0, rotation(4));
         assert!(matches!(refused, Err(KernelError::Caches)));
         let mut cache = KvCache::new(shape, 0).unwrap();
-        let refused = append_shifted(&cpu, &mut cache, &from, 0..1, turn(4));
+        let refused = append_shifted(&cpu, &mut cache, &from, 0..1, rotation(4));
         assert!(matches!(refused, Err(KernelError::Row { row: 0, n_rows: 0 })));
-        let refused = append_shifted(&cpu, &mut cache, &from, 0..0, turn(8));
+        let refused = append_shifted(&cpu, &mut cache, &from, 0..0, rotation(8));
         assert!(matches!(refused, Err(KernelError::RotatedDims { .. })));
-        append_shifted(&cpu, &mut cache, &from, 0..0, turn(4)).unwrap();
+        append_shifted(&cpu, &mut cache, &from, 0..0, rotation(4)).unwrap();
         assert!(cache.is_empty());
     }
 }

@@ -1,15 +1,15 @@
-//! The softmax of keys that come in parts, one after the other.
+//! The softmax over parts of keys: [`Softmax`].
 //!
-//! Each part has its weights relative to its own greatest score. Joining two scales both to the greater one. The
-//! order is always from the first part to the last, so that the result does not depend on who computed which part.
+//! Each part's weights are relative to its own maximum score. Joining two parts rescales both to the larger maximum.
+//! Parts are always joined from first to last, so the result does not depend on which thread computed which part.
 
 use crate::math::exp;
 use crate::simd::{LANES, Simd};
 
-/// Stands for minus infinity without making a difference of two of them undefined.
+/// Represents minus infinity, without making the difference of two of them NaN.
 pub(super) const HIDDEN: f32 = -1e30;
 
-/// For each row of a tile the greatest score and the sum of the weights.
+/// For each row of a tile, the maximum score and the sum of weights.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(super) struct Softmax {
@@ -17,16 +17,16 @@ pub(super) struct Softmax {
     pub(super) totals: [f32; LANES],
 }
 
-/// For each row, what the sums so far and those of the next part are to be multiplied by.
+/// For each row, the factors for the sums so far and for those of the next part.
 pub(super) type Factors = ([f32; LANES], [f32; LANES]);
 
 impl Softmax {
-    /// Of no keys at all.
+    /// The softmax over no keys.
     pub(super) const EMPTY: Softmax = Softmax { maxima: [HIDDEN; LANES], totals: [0.0; LANES] };
 
-    /// Takes in the part `next`.
+    /// Joins the part `next`.
     ///
-    /// A part of which a row sees nothing has that row's maximum at `HIDDEN`: its factor is an exact zero.
+    /// If a row sees nothing of a part, its maximum there is `HIDDEN`, which makes its factor exactly zero.
     #[inline(always)]
     pub(super) fn join<S: Simd>(&mut self, simd: S, next: &Softmax) -> Factors {
         let (mut before, mut added) = ([0.0; LANES], [0.0; LANES]);
@@ -47,13 +47,13 @@ impl Softmax {
     }
 }
 
-/// Sixteen sums at `at`: what is there times `before`, and `sums` times `added`.
+/// Multiplies the sixteen sums at `at` by `before` and adds `sums` times `added`.
 ///
 /// # Safety
 /// Sixteen values at `at` are readable and writable.
 #[inline(always)]
 pub(super) unsafe fn add<S: Simd>(simd: S, at: *mut f32, before: f32, sums: S::V, added: f32) {
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let sums = simd.mul(sums, simd.splat(added));
         simd.store(at, simd.mul_add(simd.load(at), simd.splat(before), sums));

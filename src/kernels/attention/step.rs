@@ -1,4 +1,4 @@
-//! A call of attention, and how its work is divided: [`Attention`], [`Step`] and [`Plan`].
+//! A call of attention, and how its work is divided among threads: [`Attention`], [`Step`] and [`Plan`].
 
 use std::ops::Range;
 
@@ -7,29 +7,29 @@ use crate::packed::SendPtr;
 use crate::simd::LANES;
 use crate::{Cpu, Norm, Rope};
 
-/// Blocks of sixteen keys in a part. More would leave threads without work in decode.
+/// Blocks of sixteen keys in a part. With more, threads would be idle in decode.
 pub(super) const PART: usize = 8;
-/// Jobs per thread that even out the threads.
+/// Enough jobs per thread to balance the load.
 const JOBS_PER_THREAD: usize = 3;
-/// Tiles of a job at most: converting takes the time of a quarter of a tile.
+/// The maximum number of tiles per job. Converting keys and values costs a quarter of a tile.
 pub(super) const MAX_TILES: usize = 8;
 
-/// Attention of new tokens, which follow those in the cache.
+/// Attention for new tokens, which follow those in the cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
-    /// For each token its query heads, then key heads, then value heads, of `head_dim` each.
+    /// For each token its query heads, then its key heads, then its value heads, of `head_dim` each.
     pub qkv: &'a [f32],
     /// Query heads, a multiple of the cache's heads.
     pub n_heads: usize,
-    /// What the scores are multiplied by, usually one over the root of `head_dim`.
+    /// The factor for scores, usually one over the root of `head_dim`.
     pub scale: f32,
     /// Applied to each query and key head before the rotation.
     pub q_norm: Option<Norm<'a>>,
     pub k_norm: Option<Norm<'a>>,
     pub rope: Option<Rope<'a>>,
-    /// `None`: every token sees all before it.
+    /// Limits the keys that a token sees; `None` is all keys before it.
     pub window: Option<Window>,
-    /// For each query head a logit that takes part in the softmax and contributes nothing.
+    /// For each query head, an extra logit in the softmax that contributes no value.
     pub sinks: Option<&'a [f32]>,
 }
 
@@ -40,7 +40,7 @@ pub struct Window {
     pub n_kept: usize,
 }
 
-/// A call that has been checked, with everything it works on.
+/// A validated call, with everything that it works on.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
     pub(super) attention: &'a Attention<'a>,
@@ -54,22 +54,22 @@ pub(super) struct Step<'a> {
     pub(super) out: SendPtr<f32>,
 }
 
-/// How the work is divided: tiles of query rows for each key-value head, and parts of their keys.
+/// The division of the work: tiles of query rows for each key-value head, and parts of their keys.
 #[derive(Clone, Copy)]
 pub(super) struct Plan {
-    /// Query rows of one key-value head: its heads of the first token, of the second, and so on.
+    /// Query rows of one key-value head: its query heads for the first token, for the second, and so on.
     pub(super) n_rows: usize,
     pub(super) rows_per_tile: usize,
     pub(super) n_tiles: usize,
-    /// One if the parts are shared out.
+    /// 1 if several jobs share the parts of a tile.
     pub(super) tiles_per_job: usize,
-    /// Of any tile at most.
+    /// The maximum number of parts of a tile.
     pub(super) n_parts: usize,
-    /// As many as there are, unless they are shared out.
+    /// `n_parts`, unless several jobs share the parts of a tile.
     pub(super) parts_per_job: usize,
 }
 
-/// The parts of the keys that some rows see: `0..n_kept`, then from `first` on.
+/// The parts of the keys that some rows see: `0..n_kept`, then those starting at `first`.
 #[derive(Clone, Copy)]
 pub(super) struct Parts {
     n_kept: usize,
@@ -80,7 +80,7 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) const KEYS: usize = PART * LANES;
 
-    /// Of rows whose first and last tokens are at the given positions.
+    /// The parts seen by rows whose first and last tokens have the given positions.
     #[inline(always)]
     fn of(window: Option<Window>, first_position: usize, last_position: usize) -> Parts {
         let end = last_position / Parts::KEYS + 1;
@@ -90,7 +90,7 @@ impl Parts {
         Parts { n_kept, first, n: n_kept + end - first }
     }
 
-    /// The number of part `i` in the sequence.
+    /// The index in the sequence of the `i`th part.
     #[inline(always)]
     pub(super) fn at(self, i: usize) -> usize {
         if i < self.n_kept { i } else { i - self.n_kept + self.first }
@@ -98,7 +98,7 @@ impl Parts {
 }
 
 impl Plan {
-    /// Jobs that share the parts of a tile.
+    /// The number of jobs that share the parts of a tile.
     pub(super) fn n_splits(self) -> usize {
         self.n_parts.div_ceil(self.parts_per_job)
     }
@@ -130,7 +130,7 @@ impl Step<'_> {
         self.attention.n_heads / self.shape.n_heads
     }
 
-    /// Where a head's keys and values of a block begin.
+    /// A head's keys and values in a block.
     #[inline(always)]
     pub(super) fn block(&self, block: usize, kv_head: usize) -> (*mut u8, *mut u8) {
         let head = block * self.shape.n_heads + kv_head;
@@ -138,7 +138,7 @@ impl Step<'_> {
         (keys, self.values.get().wrapping_add(head * self.shape.value_bytes()))
     }
 
-    /// The key-value head and the tiles of a unit of the plan, whose keys are one job or several.
+    /// The key-value head and the tiles of a unit, whose keys may be divided among several jobs.
     pub(super) fn place(&self, plan: Plan, unit: usize) -> (usize, Range<usize>) {
         let first = unit / self.shape.n_heads * plan.tiles_per_job;
         (unit % self.shape.n_heads, first..(first + plan.tiles_per_job).min(plan.n_tiles))
@@ -150,12 +150,12 @@ impl Step<'_> {
         Parts::of(self.attention.window, self.position(plan, first_row), self.position(plan, end - 1))
     }
 
-    /// The position of a row's token; rows beyond the last repeat it.
+    /// The position of a row's token. Rows beyond the last one repeat it.
     pub(super) fn position(&self, plan: Plan, row: usize) -> usize {
         self.first_position + row.min(plan.n_rows - 1) / self.heads_per_group()
     }
 
-    /// Token and query head of a row of a key-value head.
+    /// The token and the query head of a row of a key-value head.
     #[inline(always)]
     pub(super) fn token_and_head(&self, kv_head: usize, row: usize) -> (usize, usize) {
         let per_group = self.heads_per_group();

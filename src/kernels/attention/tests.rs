@@ -1,4 +1,4 @@
-//! Attention against double precision: shapes, windows, sinks, growing caches, on every path.
+//! Tests attention against double precision: shapes, windows, sinks and growing caches, on every path.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ type Heads = (usize, usize, usize);
 
 const KV_TYPES: [KvType; 4] = [KvType::F16, KvType::F32, KvType::Bits8, KvType::Bits4];
 
-/// A head's key or value as the cache keeps it.
+/// A head's key or value as the cache stores it.
 fn kept(head: &[f32], kv_type: KvType) -> Vec<f64> {
     let n_codes = match kv_type {
         KvType::F16 => return head.iter().map(|&it| f16::from_f32(it).to_f64()).collect(),
@@ -25,7 +25,7 @@ fn kept(head: &[f32], kv_type: KvType) -> Vec<f64> {
         let scale = f16::from_f32((highest - lowest) / (n_codes - 1.0));
         let bias = f16::from_f32(lowest);
         let code = |x: f32| {
-            // As the cache does it, so that no tie goes the other way.
+            // Computed as in the cache, so that ties round the same way.
             let code = (x - bias.to_f32()) * (1.0 / scale.to_f32());
             f64::from(code.round_ties_even().clamp(0.0, n_codes - 1.0))
         };
@@ -34,7 +34,7 @@ fn kept(head: &[f32], kv_type: KvType) -> Vec<f64> {
     groups.flatten().collect()
 }
 
-/// Everything in one go, in double precision; keys and values are rounded as the cache rounds them.
+/// All outputs at once, in double precision; keys and values are rounded as the cache rounds them.
 fn expected(
     qkv: &[f32],
     heads: Heads,
@@ -44,7 +44,7 @@ fn expected(
 ) -> Vec<f64> {
     let (n_heads, n_kv_heads, dim) = heads;
     let tokens: Vec<&[f32]> = qkv.chunks((n_heads + 2 * n_kv_heads) * dim).collect();
-    // For each token its keys, then its values.
+    // For each token, its keys and then its values.
     let kept: Vec<Vec<Vec<f64>>> = tokens
         .iter()
         .map(|token| token[n_heads * dim..].chunks(dim).map(|head| kept(head, kv_type)).collect())
@@ -78,7 +78,7 @@ fn expected(
 }
 
 fn scale(dim: usize) -> f32 {
-    // Larger than usual, so that the softmax has something to choose from.
+    // Larger than usual, so that the softmax is not uniform.
     2.0 / (dim as f32).sqrt()
 }
 
@@ -177,7 +177,7 @@ fn a_head_of_equal_numbers_or_of_none_is_kept() {
         }
         qkv[10] = f32::NAN;
         for cpu in cpus() {
-            // Whatever comes out: nothing panics, and the cache goes on.
+            // The output does not matter: nothing panics, and the cache remains usable.
             assert_eq!(feed(&cpu, shape, &plain(&qkv, 1, 8), [1]).0.len(), 1);
         }
     }

@@ -1,8 +1,8 @@
-//! Tiles of query rows over their keys, from the queries to the outputs.
+//! The second stage of attention: tiles of query rows over their keys, from queries to outputs.
 //!
-//! A job has a few tiles of one key-value head that follow each other. They go over the keys together, part by part
-//! (`part.rs`): so what is stored in f16 is copied once for all of them, into the second-level cache. A tile that
-//! is alone, as in decode, converts in registers.
+//! A job has a few consecutive tiles of one key-value head. They pass over the keys together, part by part
+//! (`part.rs`), so keys and values in f16 are converted once for all of them, into the second-level cache. A single
+//! tile, as in decode, converts in registers.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ use crate::tile::with_rows;
 /// Rows of the largest tile on any path.
 const MAX_ROWS: usize = 12;
 
-/// Does one unit of the plan: writes its outputs.
+/// Computes one unit of the plan and writes its outputs.
 pub(super) fn attend<L: Layout>(cpu: &Cpu, step: Step, plan: Plan, unit: usize) {
     let (_, tiles) = step.place(plan, unit);
     let parts = 0..step.parts(plan, &tiles).n;
@@ -27,7 +27,8 @@ pub(super) fn attend<L: Layout>(cpu: &Cpu, step: Step, plan: Plan, unit: usize) 
     });
 }
 
-/// Does some parts of a unit that has one tile: leaves the sums and the softmax of each, of those that the tile sees.
+/// Computes some parts of a unit that has one tile, as far as the tile sees them. Leaves the sums and the softmax of
+/// each part.
 pub(super) fn attend_parts<L: Layout>(
     cpu: &Cpu,
     step: Step,
@@ -78,20 +79,20 @@ struct Job<'a, L> {
     plan: Plan,
     unit: usize,
     parts: Range<usize>,
-    /// For each tile, for each part of a head's dimensions, `[rows][QUERY_ROW]`.
+    /// For each tile and each `QUERY_PART` of a head's dimensions, `[rows][QUERY_ROW]`.
     queries: &'a mut [f32],
     /// `[rows][SCORE_ROW]`.
     scores: &'a mut [f32],
-    /// Keys, then values of a part, in f32; empty if there is no need.
+    /// The keys, then the values, of a part in f32; empty if they are read in place.
     copied: &'a mut [f32],
-    /// For each tile `[rows][padded_dim]`; with `states` for each part.
+    /// For each tile `[rows][padded_dim]`; for each part, if there are `states`.
     sums: &'a mut [f32],
-    /// For each part its own, if the parts are joined later.
+    /// The softmax of each part, if the parts are joined later.
     states: Option<&'a mut [Softmax]>,
     layout: std::marker::PhantomData<L>,
 }
 
-/// Rows of queries, and how far they have come.
+/// A tile of query rows, and its softmax so far.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     first_row: usize,
@@ -102,7 +103,7 @@ pub(super) struct Tile {
 impl Tile {
     const EMPTY: Tile = Tile { first_row: 0, positions: [0; LANES], softmax: Softmax::EMPTY };
 
-    /// Tile `tile` of a key-value head; rows beyond the last repeat it, and are not written.
+    /// Starts tile `tile` of a key-value head. Rows beyond the last one repeat it and are not written.
     #[inline(always)]
     pub(super) fn begin(step: Step, plan: Plan, tile: usize) -> Tile {
         let mut tile = Tile { first_row: tile * plan.rows_per_tile, ..Tile::EMPTY };
@@ -112,7 +113,7 @@ impl Tile {
         tile
     }
 
-    /// Copies the tile's queries to `queries`, as a job has them.
+    /// Copies the tile's queries to `queries`, in the layout of a job.
     #[inline(always)]
     fn copy_queries(&self, step: Step, plan: Plan, kv_head: usize, queries: *mut f32) {
         let (rows, dim) = (plan.rows_per_tile, step.shape.head_dim);
@@ -188,7 +189,7 @@ impl<L: Layout> Kernel for Job<'_, L> {
             });
             let in_place = Part::<L::Element>::in_place(step, kv_head, block, n);
             for (t, tile) in of_job.iter_mut().enumerate() {
-                // What comes after a tile's last token is for the later tiles.
+                // Keys after a tile's last token are for later tiles.
                 let n = n_blocks(tile.last_position(plan));
                 if n == 0 {
                     continue;

@@ -1,4 +1,4 @@
-//! Speed of each kernel on the shapes of real models, beside what the machine can do.
+//! Measures the speed of each kernel on the shapes of real models, relative to what the machine can do.
 //!
 //! `cargo run --release -p runabout-kernels --example bench -- [path...] [precision...] [threads] [filter...]`: a path
 //! is a name such as `avx2`, a precision one such as `int8`; a filter keeps the lines that contain it, such as
@@ -24,9 +24,9 @@ use runabout_kernels::{
 
 use timing::best;
 
-/// Copies of a matrix together take this much: of a last-level cache that keeps what it can, a few percent.
+/// Total size of the copies of a matrix: a last-level cache holds only a few percent of it.
 const ROTATION_BYTES: usize = 512 << 20;
-/// A product in a model: outputs of each stacked matrix with its bits, inputs, group, whether gated.
+/// A product in a model: outputs and bits of each stacked matrix, inputs, group size, whether gated.
 struct Shape {
     model: &'static str,
     name: &'static str,
@@ -72,7 +72,7 @@ type Heads = (&'static str, usize, usize, usize);
 const HEADS: [Heads; 3] =
     [("smollm2-135m", 9, 3, 64), ("qwen2.5-0.5b", 14, 2, 64), ("qwen2.5-1.5b", 12, 2, 128)];
 
-/// Tokens in the cache, and new ones.
+/// Tokens in the cache, and new tokens.
 const ATTENTION: [(usize, usize); 7] =
     [(128, 1), (1_024, 1), (1_024, 4), (0, 128), (0, 512), (0, 2_048), (1_024, 512)];
 
@@ -191,7 +191,7 @@ fn bench_matmul(cpu: &Cpu, shape: &Shape, n_rows: &[usize], limits: &machine::Li
     );
 }
 
-/// New tokens after a context, with rotation, on as many caches as a model has layers.
+/// Measures new tokens after a context, with rotation, on as many caches as a model has layers.
 fn bench_attention(
     cpu: &Cpu,
     (model, n_heads, n_kv_heads, head_dim): Heads,
@@ -244,7 +244,7 @@ fn bench_attention(
     }
 }
 
-/// Random weights of the shape; only the packing is timed by the caller's clock, and making them is cheap.
+/// Packs random weights of this shape.
 fn pack(cpu: &Cpu, shape: &Shape, rng: &mut fastrand::Rng) -> PackedWeights {
     let parts: Vec<(Vec<u32>, Vec<f16>, Vec<f16>)> = shape
         .outputs

@@ -1,9 +1,9 @@
-//! From the bits of a chunk to numbers, sixteen rows at a time.
+//! Decodes the bits of a chunk to numbers, sixteen rows at a time: [`Code`].
 //!
-//! A quantized value is shifted to the top of the mantissa of 1.0, which takes a shift and one logical
-//! operation on every machine: the lane then holds `1 + q / 2^bits`. The scale is multiplied by `2^bits`
-//! and the 1 is taken back per group instead of per value (`dot.rs`), or within the fused multiply-add that
-//! applies the scale (`tiled.rs`). All of it is exact in f32.
+//! A quantized value is shifted to the top of the mantissa of 1.0, which takes a shift and one logical operation on
+//! every machine: the lane then holds `1 + q / 2^bits`. The scale is multiplied by `2^bits`, and the 1 is subtracted
+//! per group instead of per value (`dot.rs`), or within the fused multiply-add that applies the scale (`tiled.rs`).
+//! All of it is exact in f32.
 
 use std::cmp::Ordering;
 
@@ -12,16 +12,16 @@ use half::{bf16, f16};
 use crate::packed::{CHUNK, FloatType, Header};
 use crate::simd::{Element, LANES, Simd};
 
-/// What a chunk of 32 columns holds.
+/// How a chunk of 32 columns is encoded.
 pub(super) trait Code: Copy + Send + Sync + 'static {
     const AFFINE: bool;
-    /// What the scale is multiplied with; 1 for plain values.
+    /// The factor for the scale; 1 for plain values.
     const RANGE: f32;
     const CHUNK_BYTES: usize;
 
-    /// Column `i` of the chunk: the number itself, or `1 + q / RANGE`.
+    /// Decodes column `i` of the chunk: the number itself, or `1 + q / RANGE`.
     ///
-    /// Unless plain, `i` must be known to the compiler.
+    /// Unless plain, `i` must be a compile-time constant after inlining.
     ///
     /// # Safety
     /// `CHUNK_BYTES` at `chunk` are readable, and `i` is below 32.
@@ -72,18 +72,18 @@ impl<T: Element> Code for Plain<T> {
 
     #[inline(always)]
     unsafe fn column<S: Simd>(simd: S, chunk: *const u8, i: usize) -> S::V {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { T::load(simd, chunk.cast::<T>().add(i * LANES)) }
     }
 }
 
-/// The sixteen scales or biases at `p`.
+/// Loads the sixteen scales or biases at `p`.
 ///
 /// # Safety
 /// Sixteen values of the type at `p` are readable.
 #[inline(always)]
 pub(super) unsafe fn load_scales<S: Simd>(simd: S, p: *const u8, scales: FloatType) -> S::V {
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match scales {
             FloatType::F16 => f16::load(simd, p.cast()),
@@ -93,7 +93,7 @@ pub(super) unsafe fn load_scales<S: Simd>(simd: S, p: *const u8, scales: FloatTy
     }
 }
 
-/// The sixteen biases of the group at `group`, whose scales are `scale`; `middle` is `2^(bits - 1)`.
+/// Loads the sixteen biases of the group at `group`, whose scales are `scale`; `middle` is `2^(bits - 1)`.
 ///
 /// # Safety
 /// The header is readable.
@@ -108,12 +108,12 @@ pub(super) unsafe fn load_biases<S: Simd>(
     if header.is_centred {
         return simd.mul(scale, simd.splat(-middle));
     }
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { load_scales(simd, group.add(header.scale_bytes()), header.scales) }
 }
 
-/// Evaluates `$body` for the columns `$i` of a chunk: unrolled where shifts need immediate amounts, else four at
-/// a time, since plain values would only be more code.
+/// Evaluates `$body` for each column `$i` of a chunk: fully unrolled where shifts need immediate amounts, otherwise
+/// four at a time, since plain values would only take more code.
 macro_rules! for_columns {
     ($code:ty, |$i:ident| $body:block) => {
         if <$code>::AFFINE {
@@ -142,7 +142,7 @@ macro_rules! for_columns {
 }
 pub(super) use for_columns;
 
-/// Evaluates `$body` with `$code` naming the [`Code`] of `$coding`, and `$header` what its groups begin with.
+/// Evaluates `$body` with `$code` as the [`Code`] of `$coding`, and `$header` as the start of its groups.
 macro_rules! with_code {
     ($coding:expr, |$code:ident, $header:ident| $body:expr) => {{
         use crate::matmul::coding::{Affine, Plain};

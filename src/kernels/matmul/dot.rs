@@ -1,7 +1,7 @@
-//! A few rows: the weights are read once, unpacked in registers, and used for every row.
+//! Products of few rows: the weights are read once, unpacked in registers, and used for every row.
 //!
-//! Bound by memory for one row and by arithmetic from about four. Each group's sum is kept apart and
-//! scaled once, so a value costs a shift, a logical operation and one multiply-add per row.
+//! Limited by memory for one row, and by arithmetic from about four. Each group has its own sum, which is scaled
+//! once, so a value costs a shift, a logical operation and one multiply-add per row.
 
 use super::coding::{Code, for_columns, load_biases, load_scales, with_code};
 use super::product::{Block, Product, Unit};
@@ -11,15 +11,16 @@ use crate::simd::{Kernel, LANES, Simd, unroll_32};
 
 /// Rows of the widest kernel here.
 const MAX_ROWS: usize = 8;
-/// Weights are asked for this far ahead: about the latency of memory times the speed of one core.
+/// Weights are prefetched this far ahead: about the latency of memory times the speed of one core.
 const PREFETCH_BYTES: usize = 2_560;
-/// Jobs per thread: enough to even out the threads, few enough that drawing one costs nothing.
+/// Jobs per thread: enough to balance the load, few enough that starting one costs nothing.
 const JOBS_PER_THREAD: usize = 8;
 
-/// Panels of rows up to which unpacking the weights again for each beats unpacking them into memory.
+/// Up to this many panels of rows, unpacking the weights again for each panel is faster than unpacking them into
+/// memory.
 const MAX_PANELS: usize = 2;
 
-/// Rows per panel if `n_rows` are few: 5 and 7 are not worth kernels of their own.
+/// Rows per panel, if `n_rows` counts as few. 5 and 7 have no kernels of their own.
 pub(super) fn width(n_rows: usize, few_rows: usize) -> Option<usize> {
     let n_panels = n_rows.div_ceil(few_rows);
     (n_panels <= MAX_PANELS).then(|| match n_rows.div_ceil(n_panels) {
@@ -90,7 +91,7 @@ fn finish<S: Simd>(
     }
 }
 
-/// A block of weights, and the panel that it is multiplied with.
+/// A block of weights, and the panel to multiply it with.
 #[derive(Clone, Copy)]
 struct PanelBlock<'a> {
     block: Block,
@@ -99,21 +100,21 @@ struct PanelBlock<'a> {
 }
 
 impl PanelBlock<'_> {
-    /// The products with the rows of its panel, to the first `ROWS` of `out`.
+    /// Writes the products with the rows of the panel to the first `ROWS` of `out`.
     #[inline(always)]
     fn dot<S: Simd, const ROWS: usize>(self, simd: S, out: &mut [[f32; LANES]; MAX_ROWS]) {
         if ROWS > S::FEW_ROWS.next_multiple_of(2) {
             return;
         }
         with_code!(self.block.layout.coding, |C, header| {
-            // A function of its own for every code and number of rows: one for all would not fit the
-            // optimizer's patience.
+            // A separate function for every code and number of rows: a single one would be too large for the
+            // optimizer.
             simd.run(Dot::<C, ROWS> { block: self, header, out, code: std::marker::PhantomData });
         });
     }
 }
 
-/// Independent sums per row: eight or so registers of sums hide the latency of a multiply-add.
+/// Independent sums per row: about eight registers of sums hide the latency of a multiply-add.
 const fn chains<S: Simd>(rows: usize) -> usize {
     match (rows, S::TILE_BLOCKS) {
         (1, _) | (2, 2) => 4,
@@ -184,7 +185,7 @@ impl<C: Code, const ROWS: usize> Kernel for Dot<'_, C, ROWS> {
                 };
                 match header {
                     Some((scale, bias)) => {
-                        // Every value was one too great.
+                        // Every value was too large by one.
                         let group_sum = simd.splat(group_sum);
                         *total = simd.mul_add(simd.sub(sum, group_sum), scale, *total);
                         *total = simd.mul_add(bias, group_sum, *total);

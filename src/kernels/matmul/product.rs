@@ -1,4 +1,4 @@
-//! A product as its parts see it: what is multiplied, in which units, and where the results go.
+//! The parts of a product: input, units of work, and output.
 
 use std::ops::Range;
 
@@ -8,29 +8,29 @@ use crate::packed::{Arrangement, Layout, Segment, SendPtr};
 use crate::simd::{LANES, Simd};
 use crate::{Norm, PackedWeights};
 
-/// What is multiplied.
+/// The input of a product.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// `[n_rows, n_inputs]`.
     pub x: &'a [f32],
     /// Applied to each row first.
     pub norm: Option<Norm<'a>>,
-    /// Added to each output row, before a residual. Not for gated weights.
+    /// Added to each output row, before a residual. Not allowed for gated weights.
     pub bias: Option<&'a [f32]>,
 }
 
-/// What becomes of the product.
+/// What is done with the product.
 #[derive(Clone, Copy, Debug)]
 pub enum Epilogue<'a> {
-    /// It is the output.
+    /// Store it as the output.
     Store,
-    /// The output is this, `[n_rows, n_outputs]`, plus the product.
+    /// Add it to this, `[n_rows, n_outputs]`, and store the sum as the output.
     Add(&'a [f32]),
-    /// It is added to what the output holds.
+    /// Add it to the current content of the output.
     Accumulate,
 }
 
-/// A product that has been checked and whose input is ready.
+/// A validated product with its input prepared.
 #[derive(Clone, Copy)]
 pub(super) struct Product<'a, P = Panels> {
     pub(super) weights: &'a PackedWeights,
@@ -38,10 +38,10 @@ pub(super) struct Product<'a, P = Panels> {
     pub(super) output: Output<'a>,
 }
 
-/// Outputs are asked for this many rows ahead.
+/// Outputs are prefetched this many rows ahead.
 pub(super) const PREFETCH_ROWS: usize = 8;
 
-/// Where finished sums go.
+/// The output of a product.
 #[derive(Clone, Copy)]
 pub(super) struct Output<'a> {
     pub(super) values: SendPtr<f32>,
@@ -50,10 +50,10 @@ pub(super) struct Output<'a> {
     pub(super) epilogue: Epilogue<'a>,
 }
 
-/// Blocks that are finished together: one of a stacked matrix, or one of gate and the same of up.
+/// Blocks that are finished together: one of a stacked matrix, or one of gate and the corresponding one of up.
 #[derive(Clone, Copy)]
 pub(super) struct Unit {
-    /// The matrix of the first block; the second, if any, is of the next.
+    /// The matrix of the first block. The second block, if any, belongs to the next matrix.
     pub(super) segment: usize,
     pub(super) block: usize,
     pub(super) first_output: usize,
@@ -83,7 +83,7 @@ impl PackedWeights {
         }
     }
 
-    /// The unit with the given number, which is below `n_units`.
+    /// The unit with this number, which must be below `n_units`.
     pub(super) fn unit(&self, number: usize) -> Unit {
         let (mut block, mut first_row) = (number, 0);
         for (i, segment) in self.segments.iter().enumerate() {
@@ -97,13 +97,13 @@ impl PackedWeights {
         unreachable!("unit {number} of {}", self.n_units())
     }
 
-    /// The block of a unit, or its two.
+    /// The one or two blocks of a unit.
     pub(super) fn blocks(&self, unit: Unit) -> impl Iterator<Item = Block> {
         let segments = self.segments.iter().skip(unit.segment).take(self.blocks_per_unit());
         segments.map(move |it| Block { layout: it.layout, at: self.block(it, unit.block) })
     }
 
-    /// The blocks of some units, of which there are at most `N`.
+    /// The blocks of some units, at most `N`.
     pub(super) fn all_blocks<const N: usize>(&self, units: Range<usize>) -> [Option<Block>; N] {
         let mut blocks = units.flat_map(|it| self.blocks(self.unit(it)));
         std::array::from_fn(|_| blocks.next())
@@ -111,7 +111,7 @@ impl PackedWeights {
 }
 
 impl Output<'_> {
-    /// Asks for what `finish` will touch: a job goes down the rows, each on lines of its own.
+    /// Prefetches what `finish` will access: a job goes down the rows, which are on different cache lines.
     #[inline(always)]
     pub(super) fn prefetch<S: Simd>(&self, simd: S, unit: Unit, row: usize) {
         let at = row * self.n_outputs + unit.first_output;
@@ -121,7 +121,7 @@ impl Output<'_> {
         }
     }
 
-    /// Finishes sixteen sums (and the sums of `up`, for gated weights) of one row.
+    /// Applies the epilogue to sixteen sums of one row (and to the sums of `up`, for gated weights).
     ///
     /// # Safety
     /// `row` is a row of the output, `unit` a unit of the weights, and no other thread has this pair.

@@ -1,4 +1,4 @@
-//! Every path, coding and number of rows against double precision.
+//! Tests every path, coding and number of rows against double precision.
 
 #![allow(clippy::unwrap_used)]
 
@@ -149,7 +149,7 @@ fn norm_bias_and_residual_are_fused() {
 
 #[test]
 fn a_row_does_not_depend_on_the_rows_beside_it_in_its_value() {
-    // Not bit for bit: kernels for different numbers of rows add up in different orders.
+    // Not exactly: kernels for different numbers of rows add in different orders.
     for cpu in cpus() {
         let matrix = RandomMatrix::affine(48, 320, 4, 64, FloatType::F16, 9);
         let weights = PackedWeights::pack(&cpu, &[matrix.matrix()], Arrangement::Stacked).unwrap();

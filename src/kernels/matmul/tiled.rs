@@ -1,9 +1,8 @@
-//! Many rows: blocks of weights are unpacked into the cache and multiplied tile by tile.
+//! Products of many rows: blocks of weights are unpacked into the cache and multiplied tile by tile.
 //!
-//! A job takes two blocks of sixteen outputs and a stretch of input rows. For every stretch of columns it
-//! unpacks the blocks to f32 once and runs the register tile over all panels of input rows, adding to
-//! sums in its scratch memory; at the end the sums go through the epilogue. Unpacking costs a few
-//! operations per weight, which the rows share.
+//! A job handles two blocks of sixteen outputs for a range of input rows. For each stretch of columns it unpacks the
+//! blocks to f32 and runs the register tile over all panels of input rows, adding to sums in scratch memory. At the
+//! end the sums go through the epilogue. Unpacking costs a few operations per weight, shared by all rows.
 
 use super::coding::{Code, for_columns, load_biases, load_scales, with_code};
 use super::product::{Block, PREFETCH_ROWS, Product, Unit};
@@ -13,18 +12,18 @@ use crate::packed::{CHUNK, Header};
 use crate::simd::{Kernel, LANES, Simd, unroll_32};
 use crate::tile::{self, Operands, with_rows};
 
-/// Columns unpacked at a time: two blocks of them (64 KiB) share the second-level cache with the panels.
+/// Columns unpacked at a time: two blocks of them (64 KiB) fit in the second-level cache with the panels.
 const STRETCH: usize = 512;
 /// Blocks of sixteen outputs per job.
 const BLOCKS: usize = 2;
-/// Unpacked weights come from the second-level cache: asked for this many columns ahead.
+/// Unpacked weights come from the second-level cache, prefetched this many columns ahead.
 const PREFETCH_STEPS: usize = 8;
-/// Rows per job at most: their sums (64 KiB) stay in the second-level cache.
+/// The maximum number of rows per job: their sums (64 KiB) stay in the second-level cache.
 const MAX_ROWS: usize = 512;
-/// Jobs per thread that even out the threads well enough.
+/// Enough jobs per thread to balance the load.
 const JOBS_PER_THREAD: usize = 6;
 
-/// Rows per panel: as even as the largest tile allows, so that the last panel is not mostly padding.
+/// Rows per panel: as even as the largest tile allows, so that the last panel has little padding.
 pub(super) fn width(n_rows: usize, tile_rows: usize) -> usize {
     n_rows.div_ceil(n_rows.div_ceil(tile_rows))
 }
@@ -153,7 +152,7 @@ impl<const ROWS: usize, const N: usize> Kernel for Tile<ROWS, N> {
     }
 }
 
-/// Unpacks columns of a block to `[n_cols][16]` numbers.
+/// Unpacks columns of a block to numbers `[n_cols][16]`.
 struct Unpack<'a, C> {
     block: Block,
     header: Header,

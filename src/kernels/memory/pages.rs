@@ -1,8 +1,8 @@
-//! Memory that grows, in a mapping of its own: when it goes, it goes back to the system.
+//! Memory that can grow, in its own mapping, which returns to the system when dropped: [`Pages`].
 //!
-//! Keys and values are buffers of a hundred kilobytes and more, which come and go in every order. An allocator's heap
-//! keeps what is freed in its middle: a worker then stays as large as it has ever been, 100 MB above what it uses (seen
-//! with glibc and smollm2-135m). And what grows is remapped, not copied, where the system can.
+//! Keys and values take buffers of a hundred kilobytes and more, which are allocated and freed in any order. An
+//! allocator's heap keeps freed memory between allocations, so a worker's memory stays near its maximum: 100 MB above
+//! what it uses, with glibc and smollm2-135m. Growing remaps memory instead of copying it, if the system can.
 
 use std::io;
 
@@ -11,11 +11,11 @@ use memmap2::MmapMut;
 use super::Line;
 use crate::KernelError;
 
-/// Mappings of at least two huge pages ask for them: of less, little more than one would fit between their ends.
+/// Mappings of at least this size ask for huge pages; smaller ones would hardly contain a whole aligned one.
 #[cfg(target_os = "linux")]
 const HUGE_BYTES: usize = 4 << 20;
 
-/// Lines of memory, zeroed at first. Without lines there is no mapping.
+/// Lines of memory, initially zero. There is no mapping without lines.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     map: Option<MmapMut>,
@@ -29,7 +29,7 @@ impl Pages {
 
     pub(crate) fn lines(&self) -> &[Line] {
         let Some(map) = &self.map else { return &[] };
-        // SAFETY: the mapping is as long as that and begins with a page; any bits are a `Line`.
+        // SAFETY: the mapping has this length and is page-aligned; any bits are a valid `Line`.
         unsafe { std::slice::from_raw_parts(map.as_ptr().cast(), self.n_lines) }
     }
 
@@ -39,7 +39,7 @@ impl Pages {
         unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr().cast(), self.n_lines) }
     }
 
-    /// Gives back all but the first `n_lines`.
+    /// Frees all but the first `n_lines`.
     pub(crate) fn shrink(&mut self, n_lines: usize) -> Result<(), KernelError> {
         if n_lines >= self.n_lines {
             return Ok(());
@@ -54,7 +54,7 @@ impl Pages {
         Ok(())
     }
 
-    /// Makes them `n_lines` at least; what is there stays, what is new is zero or was there before.
+    /// Grows to at least `n_lines`. Existing content stays; new lines are zero or have earlier content.
     pub(crate) fn grow(&mut self, n_lines: usize) -> Result<(), KernelError> {
         if n_lines <= self.n_lines {
             return Ok(());
@@ -89,10 +89,10 @@ fn resize(map: &mut MmapMut, n_bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Gets the pages from byte `start` on, which are about to be written, in one go rather than at a fault each.
+/// Maps the pages from byte `start` on, which are about to be written, at once instead of by page faults.
 #[cfg(target_os = "linux")]
 fn prepare(map: &MmapMut, start: usize) {
-    // Advice only: a system that refuses it gives the pages one by one.
+    // This is only advice; a system that ignores it maps the pages one by one.
     if map.len() >= HUGE_BYTES {
         let _ = map.advise(memmap2::Advice::HugePage);
     }
@@ -113,7 +113,7 @@ mod tests {
         let mut pages = Pages::default();
         assert!(pages.lines().is_empty() && pages.lines_mut().is_empty());
         let mut n_before = 0;
-        // Within a page, beyond it, to huge pages, and beyond those.
+        // Within a page, beyond it, up to huge pages, and beyond those.
         for n_lines in [1, 3, 64, 65, 1_000, 70_000, 69_999, 200_000] {
             pages.grow(n_lines).unwrap();
             assert_eq!(pages.len(), n_lines.max(n_before));

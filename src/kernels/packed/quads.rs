@@ -1,17 +1,18 @@
-//! Quantized values arranged for products of whole numbers: a lane holds four columns in four bytes.
+//! Quantized values arranged for integer products, with four columns in the four bytes of a lane.
 //!
-//! Four consecutive columns are a quad, and a chunk has eight. The bits of its values are cut in two parts
-//! whose widths are powers of two: 5 bits are 4 and 1, 6 are 4 and 2, 3 are 2 and 1. In each part a word
-//! holds the same bits of as many quads as fit, every column in its byte: with 4 bits, quad 0 in the lower
-//! halves of a word's bytes and quad 1 in the upper ones. So a quad comes out with a shift and a mask for
-//! each part, whatever the width, and the words take no more room than before.
+//! Four consecutive columns are a quad; a chunk has eight. The bits of a value are split into two parts whose widths
+//! are powers of two: 5 bits into 4 and 1, 6 into 4 and 2, 3 into 2 and 1. In each part a word holds the same bits of
+//! as many quads as fit, every column in its own byte: with 4 bits, quad 0 is in the lower halves of a word's bytes
+//! and quad 1 in the upper halves. So a quad takes a shift and a mask for each part, for any width, and the words
+//! take no more memory than before.
 
 use crate::simd::LANES;
 
-/// Quads of a chunk.
+/// Quads in a chunk.
 pub(crate) const QUADS: usize = 8;
 
-/// The low part of values of `bits` bits, which comes first in a chunk, and the high part; powers of two or 0.
+/// The widths of the low part of values of `bits` bits, which comes first in a chunk, and of the high part; powers of
+/// two or 0.
 pub(crate) const fn parts(bits: usize) -> (usize, usize) {
     match bits {
         3 => (2, 1),
@@ -21,17 +22,17 @@ pub(crate) const fn parts(bits: usize) -> (usize, usize) {
     }
 }
 
-/// `value` in each of the four bytes.
+/// `value` repeated in each of the four bytes.
 pub(crate) const fn in_bytes(value: u32) -> u32 {
     value * 0x0101_0101
 }
 
-/// The word with quad `quad` of a part of `bits` bits, and how far up in each byte it is.
+/// The word that contains quad `quad` of a part of `bits` bits, and the quad's offset within each byte.
 pub(crate) const fn place(quad: usize, bits: usize) -> (usize, usize) {
     (quad * bits / 8, quad * bits % 8)
 }
 
-/// Packs `n_words` words of each of `n_rows` rows, whole chunks, so that words of different rows alternate.
+/// Packs `n_words` words, which are whole chunks, of each of `n_rows` rows, interleaving the words of the rows.
 ///
 /// # Safety
 /// `n_words` words are readable from `from`, and from `stride` words later for each further row; `n_words` times
@@ -53,7 +54,7 @@ pub(super) unsafe fn pack(
         _ => pack_row::<8>,
     };
     for r in 0..n_rows {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { pack_row(from.add(r * stride), n_words, to.add(r)) };
     }
 }
@@ -62,7 +63,7 @@ pub(super) unsafe fn pack(
 /// As for `pack`, with one row.
 unsafe fn pack_row<const BITS: usize>(from: *const u32, n_words: usize, to: *mut u32) {
     for chunk in (0..n_words).step_by(BITS) {
-        // SAFETY: as promised by the caller; a chunk has `BITS` words.
+        // SAFETY: guaranteed by the caller; a chunk has `BITS` words.
         let words = unsafe { from.add(chunk).cast::<[u32; BITS]>().read() };
         let packed: [_; BITS] = pack_chunk(spread(words));
         for (i, word) in packed.into_iter().enumerate() {
@@ -88,10 +89,10 @@ fn pack_chunk<const BITS: usize>(quads: [u32; QUADS]) -> [u32; BITS] {
     packed
 }
 
-/// The 32 values of a chunk, each in a byte, four to a word.
+/// The 32 values of a chunk, one per byte, four per word.
 #[inline(always)]
 fn spread<const BITS: usize>(words: [u32; BITS]) -> [u32; QUADS] {
-    /// The upper half of each field of `2 * bits` bits moves up, so that fields are twice as far apart.
+    /// Moves the upper half of each field of `2 * bits` bits up, so that fields are twice as far apart.
     const fn split(x: u64, bits: u32, apart: u32) -> u64 {
         let mut low = 0;
         let mut at = 0;
@@ -116,7 +117,7 @@ fn spread<const BITS: usize>(words: [u32; BITS]) -> [u32; QUADS] {
     quads
 }
 
-/// Column `i` of a chunk; `words` begins with the first word of the row.
+/// Decodes column `i` of a chunk; `words` starts with the first word of the row.
 ///
 /// # Safety
 /// The chunk is readable.
@@ -125,7 +126,7 @@ pub(super) unsafe fn value(words: *const u32, i: usize, bits: usize) -> u32 {
     let (low, high) = parts(bits);
     let part = |first: usize, bits: usize| {
         let (word, shift) = place(quad, bits);
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         let word = unsafe { *words.add((first + word) * LANES) };
         word >> (8 * byte + shift) & ((1 << bits) - 1)
     };

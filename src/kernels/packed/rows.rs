@@ -1,4 +1,4 @@
-//! Single rows out of a packed matrix: the embedding of a token.
+//! Reads single rows of a packed matrix, such as the embedding of a token.
 
 use half::{bf16, f16};
 
@@ -7,11 +7,11 @@ use crate::error::{expect_len, product};
 use crate::simd::LANES;
 use crate::{Cpu, KernelError, Precision};
 
-/// Rows below which the calling thread does the work alone.
+/// Below this number of rows, the calling thread does the work alone.
 const ROWS_FOR_THREADS: usize = 8;
 
 impl PackedWeights {
-    /// Unpacks the rows with the given numbers, counted over all stacked matrices, into `out`.
+    /// Unpacks the rows with these indices, counted over all stacked matrices, into `out`.
     pub fn read_rows(&self, cpu: &Cpu, rows: &[u32], out: &mut [f32]) -> Result<(), KernelError> {
         let n_cols = self.n_inputs();
         expect_len("out", product("out", &[rows.len(), n_cols])?, out.len())?;
@@ -34,7 +34,7 @@ impl PackedWeights {
         Ok(())
     }
 
-    /// Unpacks one row that exists.
+    /// Unpacks one row, which must exist.
     fn read_row(&self, mut row: usize, out: &mut [f32]) {
         let Some(segment) = self.segments.iter().find(|it| {
             let here = row < it.n_rows;
@@ -84,13 +84,13 @@ impl PackedWeights {
     }
 }
 
-/// Column `i` of a chunk in the order of the checkpoint; `words` begins with the first word of the row.
+/// Decodes column `i` of a chunk in the checkpoint's order; `words` starts with the first word of the row.
 ///
 /// # Safety
 /// The chunk is readable.
 unsafe fn value(words: *const u32, i: usize, bits: usize) -> u32 {
     let (word, bit) = (i * bits / 32, i * bits % 32);
-    // SAFETY: as promised by the caller; a second word is read only if the value reaches into it.
+    // SAFETY: guaranteed by the caller; a second word is read only if the value reaches into it.
     unsafe {
         let mut two = u64::from(*words.add(word * LANES));
         if bit + bits > 32 {
@@ -100,12 +100,12 @@ unsafe fn value(words: *const u32, i: usize, bits: usize) -> u32 {
     }
 }
 
-/// Value `i` of those at `p`.
+/// Reads the `i`th value at `p`.
 ///
 /// # Safety
 /// It is readable.
 unsafe fn read(p: *const u8, i: usize, float_type: FloatType) -> f32 {
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match float_type {
             FloatType::F32 => *p.cast::<f32>().add(i),

@@ -27,10 +27,10 @@ impl Avx2 {
     }
 }
 
-/// An instruction whose features the token proves.
+/// Calls an instruction whose features the token proves.
 macro_rules! op {
     ($e:expr) => {{
-        // SAFETY: `self` exists, so the instructions do; memory is as promised by the caller.
+        // SAFETY: `self` exists, so the instructions do; memory is guaranteed by the caller.
         unsafe { $e }
     }};
 }
@@ -55,8 +55,8 @@ impl Simd for Avx2 {
     const TILE_ROWS: usize = 6;
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 4;
-    const WHOLE_ROWS: usize = 4;
-    const FEW_WHOLE_ROWS: usize = 4;
+    const INTEGER_ROWS: usize = 4;
+    const FEW_INTEGER_ROWS: usize = 4;
     const WIDE: bool = true;
 
     #[inline(always)]
@@ -65,7 +65,7 @@ impl Simd for Avx2 {
         fn compiled<K: Kernel>(simd: Avx2, kernel: K) {
             kernel.run(simd);
         }
-        // The compiler forgets `inline(never)` on a function with `target_feature`.
+        // The compiler ignores `inline(never)` on a function with `target_feature`.
         #[inline(never)]
         fn outlined<K: Kernel>(simd: Avx2, kernel: K) {
             // SAFETY: the token proves the features.
@@ -202,7 +202,7 @@ impl Simd for Avx2 {
     fn dot(self, acc: U, w: U, x: u32) -> U {
         let [w_even, w_odd] = self.byte_pairs(w);
         let [even, odd] = [x << 8, x].map(|it| {
-            // Signed bytes, spread.
+            // Sign-extends the bytes.
             let halves = [it as i16 >> 8, (it >> 16) as i16 >> 8].map(i16::cast_unsigned);
             u32::from(halves[0]) | u32::from(halves[1]) << 16
         });
@@ -245,13 +245,13 @@ impl Simd for Avx2 {
         if n == 16 {
             return op!(self.load(p));
         }
-        // Lanes that are masked off are not touched, but the address must not leave the allocation.
+        // Masked lanes are not accessed, but the address must not leave the allocation.
         let high = p.wrapping_add(8);
         op!(V(x::_mm256_maskload_ps(p, lanes(0, 0, n)), x::_mm256_maskload_ps(high, lanes(8, 0, n))))
     }
     #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, a: V, n: usize) {
-        // Stores with a mask are slow, on some machines very.
+        // Masked stores are slow, on some machines very slow.
         if n == 16 {
             return op!(self.store(p, a));
         }

@@ -1,7 +1,7 @@
 //! AVX-512 (F, BW, DQ, VL): a vector is one register.
 //!
-//! Everything here is a thin name for an instruction. What Skylake-X and every later AVX-512 machine
-//! has is enough; a token of its own proves VNNI, which multiplies bytes four times as fast as floats.
+//! Every method is a thin wrapper of an instruction. Skylake-X and all later AVX-512 machines have enough. A separate
+//! token proves VNNI, which multiplies bytes four times as fast as floats.
 
 use std::arch::x86_64 as x;
 
@@ -9,7 +9,7 @@ use half::{bf16, f16};
 
 use super::{Kernel, LANES, Simd};
 
-/// Proof that the machine has AVX-512 F, BW, DQ and VL, and VNNI if so said.
+/// Proof that the machine has AVX-512 F, BW, DQ and VL, and VNNI if the parameter is true.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512<const VNNI: bool = false>(());
 
@@ -32,15 +32,15 @@ impl Avx512<true> {
     }
 }
 
-/// An instruction whose features the token proves.
+/// Calls an instruction whose features the token proves.
 macro_rules! op {
     ($e:expr) => {{
-        // SAFETY: `self` exists, so the instructions do; memory is as promised by the caller.
+        // SAFETY: `self` exists, so the instructions do; memory is guaranteed by the caller.
         unsafe { $e }
     }};
 }
 
-/// Combines the lanes of each of sixteen vectors, with half the shuffles of one after the other.
+/// Combines the lanes of each of sixteen vectors, with half the shuffles of doing them one by one.
 macro_rules! reduce_each {
     ($vectors:expr, $combine:path) => {
         op!({
@@ -52,7 +52,7 @@ macro_rules! reduce_each {
                 let (ab, cd) = (x::_mm512_castps_pd(ab), x::_mm512_castps_pd(cd));
                 let low = x::_mm512_castpd_ps(x::_mm512_unpacklo_pd(ab, cd));
                 let high = x::_mm512_castpd_ps(x::_mm512_unpackhi_pd(ab, cd));
-                // In every 128 bits: what is left of a, b, c and d there.
+                // Each 128 bits hold the remaining lanes of a, b, c and d.
                 *quarter = $combine(low, high);
             }
             let [a, b, c, d] = quarters;
@@ -76,8 +76,8 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     const TILE_ROWS: usize = 12;
     const TILE_BLOCKS: usize = 2;
     const FEW_ROWS: usize = 8;
-    const WHOLE_ROWS: usize = 6;
-    const FEW_WHOLE_ROWS: usize = 8;
+    const INTEGER_ROWS: usize = 6;
+    const FEW_INTEGER_ROWS: usize = 8;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -89,7 +89,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         fn compiled_with_vnni<K: Kernel>(kernel: K) {
             kernel.run(Avx512::<true>(()));
         }
-        // The compiler forgets `inline(never)` on a function with `target_feature`.
+        // The compiler ignores `inline(never)` on a function with `target_feature`.
         #[inline(never)]
         fn outlined<K: Kernel, const VNNI: bool>(kernel: K) {
             // SAFETY: the token proves the features.
@@ -211,7 +211,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         if VNNI {
             return op!(x::_mm512_dpbusd_epi32(acc, w, x));
         }
-        // Pairs of 16 bits: sums of products of bytes in pairs would saturate.
+        // Pairs of 16 bits, because sums of products of byte pairs would saturate.
         op!({
             let w_even = x::_mm512_and_si512(w, x::_mm512_set1_epi32(0x00ff_00ff));
             let w_odd = x::_mm512_srli_epi16::<8>(w);
@@ -245,7 +245,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
     #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, a: Self::V, n: usize) {
-        // What a masked store writes cannot be forwarded to a load, which then waits.
+        // A masked store cannot be forwarded to a load, which then waits.
         if n == 16 {
             op!(x::_mm512_storeu_ps(p, a));
         } else {

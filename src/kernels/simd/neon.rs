@@ -1,7 +1,7 @@
 //! NEON on AArch64, where it is always present: a vector is four registers.
 //!
-//! Half-precision conversions go through the base instruction set's `fcvtl` and `fcvtn`, which need no
-//! arithmetic in half precision.
+//! Half-precision conversions use the base instruction set's `fcvtl` and `fcvtn`, which need no half-precision
+//! arithmetic.
 
 use std::arch::aarch64 as a;
 use std::arch::asm;
@@ -23,10 +23,10 @@ impl Neon {
 type V = [a::float32x4_t; 4];
 type U = [a::uint32x4_t; 4];
 
-/// An instruction whose features the token proves.
+/// Calls an instruction whose features the token proves.
 macro_rules! op {
     ($e:expr) => {{
-        // SAFETY: `self` exists, so the instructions do; memory is as promised by the caller.
+        // SAFETY: `self` exists, so the instructions do; memory is guaranteed by the caller.
         unsafe { $e }
     }};
 }
@@ -50,8 +50,8 @@ impl Simd for Neon {
     const TILE_ROWS: usize = 6;
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 3;
-    const WHOLE_ROWS: usize = 2;
-    const FEW_WHOLE_ROWS: usize = 2;
+    const INTEGER_ROWS: usize = 2;
+    const FEW_INTEGER_ROWS: usize = 2;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -59,7 +59,7 @@ impl Simd for Neon {
         fn compiled<K: Kernel>(simd: Neon, kernel: K) {
             kernel.run(simd);
         }
-        // The compiler forgets `inline(never)` on a function with `target_feature`.
+        // The compiler ignores `inline(never)` on a function with `target_feature`.
         #[inline(never)]
         fn outlined<K: Kernel>(simd: Neon, kernel: K) {
             // SAFETY: the token proves the features.
@@ -180,7 +180,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn dot(self, acc: U, w: U, x: u32) -> U {
-        // A product of an unsigned and a signed byte fits in 16 bits, the sum of two does not.
+        // The product of an unsigned and a signed byte fits in 16 bits; the sum of two does not.
         op!({
             let x = a::vreinterpretq_s16_u32(a::vdupq_n_u32(x));
             let (x_even, x_odd) = (a::vshrq_n_s16::<8>(a::vshlq_n_s16::<8>(x)), a::vshrq_n_s16::<8>(x));

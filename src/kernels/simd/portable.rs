@@ -1,14 +1,14 @@
-//! What every machine has: a vector is four vectors of four lanes, as the target's baseline offers them.
+//! For every machine: a vector is four vectors of four lanes, as in the target's baseline.
 //!
-//! The path of last resort, and the one that can run under an interpreter. It never fuses a multiply
-//! with an add: without the instruction that is a call into the C library for every lane.
+//! The fallback path, which also runs under an interpreter. It never fuses a multiply with an add: without the
+//! instruction, that is a C library call for every lane.
 
 use half::{bf16, f16};
 use wide::{f32x4, i16x8, i32x4, u32x4};
 
 use super::{Kernel, LANES, Simd};
 
-/// Needs no proof.
+/// Available everywhere, so it proves nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
@@ -28,8 +28,8 @@ impl Simd for Portable {
     const TILE_ROWS: usize = 2;
     const TILE_BLOCKS: usize = 1;
     const FEW_ROWS: usize = 2;
-    const WHOLE_ROWS: usize = 2;
-    const FEW_WHOLE_ROWS: usize = 1;
+    const INTEGER_ROWS: usize = 2;
+    const FEW_INTEGER_ROWS: usize = 1;
     const WIDE: bool = true;
 
     #[inline(always)]
@@ -75,7 +75,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn round(self, a: V) -> V {
-        // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
+        // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
         let round = f32x4::splat(12_582_912.0);
         each!(I => (a[I] + round) - round)
     }
@@ -147,7 +147,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn dot(self, acc: U, w: U, x: u32) -> U {
-        // Pairs of 16 bits, as every baseline multiplies and adds them.
+        // Pairs of 16 bits, which every baseline can multiply and add.
         let bytes = x.to_le_bytes().map(|it| i16::from(it.cast_signed()));
         let pairs = |a: i16, b: i16| i16x8::new([a, b, a, b, a, b, a, b]);
         let (x_even, x_odd) = (pairs(bytes[0], bytes[2]), pairs(bytes[1], bytes[3]));
@@ -171,7 +171,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
-        // SAFETY: as promised by the caller; four lanes of f32 lie in memory as an array of four.
+        // SAFETY: guaranteed by the caller; four lanes of f32 lie in memory as an array of four.
         unsafe { p.cast::<V>().read_unaligned() }
     }
     #[inline(always)]
@@ -182,33 +182,33 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn load_first(self, p: *const f32, n: usize) -> V {
         let mut a = [0.0; LANES];
-        // SAFETY: `n` values are readable, as promised by the caller.
+        // SAFETY: `n` values are readable, guaranteed by the caller.
         unsafe { p.copy_to_nonoverlapping(a.as_mut_ptr(), n.min(LANES)) };
         vector(a)
     }
     #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, a: V, n: usize) {
-        // SAFETY: `n` values are writable, as promised by the caller.
+        // SAFETY: `n` values are writable, guaranteed by the caller.
         unsafe { p.copy_from_nonoverlapping(lanes(a).as_ptr(), n.min(LANES)) };
     }
     #[inline(always)]
     unsafe fn load_f16(self, p: *const f16) -> V {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         vector(unsafe { f16s(p) })
     }
     #[inline(always)]
     unsafe fn store_f16(self, p: *mut f16, a: V) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { p.cast::<[f16; LANES]>().write_unaligned(lanes(a).map(f16::from_f32)) };
     }
     #[inline(always)]
     unsafe fn load_bf16(self, p: *const bf16) -> V {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         vector(unsafe { bf16s(p) })
     }
     #[inline(always)]
     unsafe fn load_u32(self, p: *const u32) -> U {
-        // SAFETY: as promised by the caller; four lanes of u32 lie in memory as an array of four.
+        // SAFETY: guaranteed by the caller; four lanes of u32 lie in memory as an array of four.
         unsafe { p.cast::<U>().read_unaligned() }
     }
     #[inline(always)]
@@ -218,14 +218,14 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn store_i8(self, p: *mut i8, a: V) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { p.cast::<[i8; LANES]>().write_unaligned(lanes(a).map(|it| it as i8)) };
     }
     #[inline(always)]
     fn prefetch(self, _: *const u8) {}
 }
 
-/// Lanes as pairs; the sum over a pair does not depend on which half comes first in memory.
+/// Lanes as pairs. The sum over a pair does not depend on which half comes first in memory.
 #[inline(always)]
 fn as_i16(a: u32x4) -> i16x8 {
     // SAFETY: both are sixteen bytes without invalid patterns.
@@ -258,22 +258,22 @@ fn lanes(a: V) -> [f32; LANES] {
     out
 }
 
-/// Not inlined: unrolled thirty-two times, sixteen conversions in software are too much code.
+/// Not inlined: sixteen conversions in software, unrolled thirty-two times, are too much code.
 ///
 /// # Safety
 /// Sixteen values at `p` are readable.
 #[inline(never)]
 unsafe fn f16s(p: *const f16) -> [f32; LANES] {
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { p.cast::<[f16; LANES]>().read_unaligned() }.map(f16::to_f32)
 }
 
-/// As `f16s`.
+/// Like `f16s`.
 ///
 /// # Safety
 /// Sixteen values at `p` are readable.
 #[inline(never)]
 unsafe fn bf16s(p: *const bf16) -> [f32; LANES] {
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { p.cast::<[bf16; LANES]>().read_unaligned() }.map(bf16::to_f32)
 }

@@ -74,7 +74,13 @@ impl PackedAttention {
         let n_tokens = to.len() + tokens.len();
         to.reserve(n_tokens.next_multiple_of(CACHE_STEP_TOKENS))
             .and_then(|()| {
-                append_shifted(&self.qkv_proj.packed.cpu, &mut to, &from, tokens.clone(), rope.kernels_turn())
+                append_shifted(
+                    &self.qkv_proj.packed.cpu,
+                    &mut to,
+                    &from,
+                    tokens.clone(),
+                    rope.kernels_rotation(),
+                )
             })
             .map_err(|e| Exception::custom(e.to_string()))
     }

@@ -1,4 +1,4 @@
-//! What the machine can do at best: the figures that the kernels are held against.
+//! Measures the limits of the machine, which kernels are compared with.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use runabout_kernels::{Cpu, Path};
 
 use crate::timing::best;
 
-/// Read slice after slice, well beyond any cache.
+/// Bytes that are read, far beyond the size of any cache.
 const READ_BYTES: usize = 512 << 20;
 const SLICE_BYTES: usize = 16 << 20;
 const CHUNK_BYTES: usize = 64 << 10;
@@ -15,9 +15,9 @@ const STEPS: usize = 50_000;
 
 pub(crate) struct Limits {
     pub(crate) bytes_per_s: f64,
-    /// Of the path that is measured.
+    /// Peak of f32 multiply-adds, for the measured path.
     pub(crate) flops: f64,
-    /// The same of bytes, added up in 32 bits; `flops` where the machine has no such instruction.
+    /// Peak of byte multiply-adds with 32-bit sums; `flops` if the machine has no such instruction.
     pub(crate) byte_ops: f64,
     pub(crate) fork_join_s: f64,
 }
@@ -49,7 +49,7 @@ impl Limits {
     }
 }
 
-/// Enough to hide the latency of a multiply-add, few enough for sixteen registers.
+/// Enough to hide the latency of a multiply-add, and few enough for sixteen registers.
 const ACCUMULATORS: usize = 12;
 
 fn lanes(path: Path) -> usize {
@@ -70,7 +70,7 @@ fn has_byte_products(_: Path) -> bool {
     false
 }
 
-/// `ACCUMULATORS` multiply-adds of 64 bytes, `steps` times, where the machine has them.
+/// Runs `ACCUMULATORS` multiply-adds of 64 bytes, `steps` times, if the machine has them.
 #[cfg(target_arch = "x86_64")]
 fn spin_bytes(steps: usize) {
     #[target_feature(enable = "avx512f,avx512vnni")]
@@ -94,7 +94,7 @@ fn spin_bytes(steps: usize) {
 #[cfg(not(target_arch = "x86_64"))]
 fn spin_bytes(_: usize) {}
 
-/// `ACCUMULATORS` multiply-adds of a register, `steps` times.
+/// Runs `ACCUMULATORS` multiply-adds of a register, `steps` times.
 fn spin(path: Path, steps: usize) {
     match path {
         #[cfg(target_arch = "x86_64")]

@@ -1,13 +1,14 @@
-//! How long a call takes: [`best`].
+//! Measures how long a call takes: [`best`].
 
 use std::time::Instant;
 
-/// A measurement is the best of this many.
+/// A measurement is the best of this many rounds.
 const ROUNDS: usize = 50;
-/// As short as gives a clear reading: on a shared machine, few long stretches go undisturbed.
+/// The length of a round: as short as gives a clear reading, since long rounds are rarely undisturbed on a shared
+/// machine.
 const ROUND_S: f64 = 1e-3;
 
-/// The shortest time of a call, in seconds, among rounds of calls.
+/// The shortest time per call, in seconds, over all rounds.
 pub(crate) fn best(mut run: impl FnMut()) -> f64 {
     let start = Instant::now();
     run();

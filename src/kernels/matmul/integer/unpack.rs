@@ -1,6 +1,6 @@
-//! From packed bits to bytes: the values of a block, four columns to a lane, and its scales in f32.
+//! Unpacks bits to bytes: the values of a block, four columns per lane, and its scales in f32.
 
-use crate::activations::whole::CENTRE;
+use crate::activations::integer::CENTRE;
 use crate::matmul::coding::{load_biases, load_scales};
 use crate::matmul::product::Block;
 use crate::packed::quads::{QUADS, in_bytes, parts, place};
@@ -9,18 +9,19 @@ use crate::simd::{Kernel, LANES, Simd};
 
 /// Blocks of sixteen outputs in a tile.
 pub(super) const BLOCKS: usize = 2;
-/// Weights are asked for this far ahead: about the latency of memory times the speed of one core.
+/// Weights are prefetched this far ahead: about the latency of memory times the speed of one core.
 pub(super) const PREFETCH_BYTES: usize = 4_096;
 
-/// Spreads chunks of a block; scales and biases of a group are repeated for each of its chunks.
+/// Unpacks chunks of a block. Scales and biases of a group are repeated for each of its chunks.
 ///
-/// Centred values are moved so that their middle is 128, whatever their bits: then the same number goes with the inputs.
+/// Centred values are shifted so that their middle is 128 for any number of bits; then one correction of the inputs
+/// fits all.
 pub(super) struct Unpack<const BITS: usize> {
     pub(super) block: Block,
     pub(super) header: Header,
-    /// The first of a group.
+    /// The first chunk; it starts a group.
     pub(super) first_chunk: usize,
-    /// Whole groups.
+    /// The number of chunks, which form whole groups.
     pub(super) n_chunks: usize,
     /// `[n_chunks][QUADS][BLOCKS][16]`, of which one block is written.
     pub(super) words: *mut u32,
@@ -67,7 +68,7 @@ impl<const BITS: usize> Kernel for Unpack<BITS> {
     }
 }
 
-/// Four columns of a chunk in the four bytes of each lane. `quad` must be known to the compiler.
+/// Four columns of a chunk in the four bytes of each lane. `quad` must be a compile-time constant after inlining.
 ///
 /// # Safety
 /// The chunk is readable, and `quad` below `QUADS`.
@@ -75,7 +76,7 @@ impl<const BITS: usize> Kernel for Unpack<BITS> {
 pub(super) unsafe fn load_quad<S: Simd, const BITS: usize>(simd: S, chunk: *const u32, quad: usize) -> S::U {
     let (low, high) = parts(BITS);
     let (word, shift) = place(quad, low);
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     let word = unsafe { simd.load_u32(chunk.add(word * LANES)) };
     if BITS == 8 {
         return word;
@@ -85,14 +86,14 @@ pub(super) unsafe fn load_quad<S: Simd, const BITS: usize>(simd: S, chunk: *cons
         return value;
     }
     let (word, shift) = place(quad, high);
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     let word = unsafe { simd.load_u32(chunk.add((low + word) * LANES)) };
     let moved =
         if shift > low { simd.shr(word, (shift - low) as u32) } else { simd.shl(word, (low - shift) as u32) };
     simd.or(value, simd.and(moved, in_bytes(((1 << high) - 1) << low)))
 }
 
-/// Evaluates `$body` with the constant `$bits` equal to those of `$coding`, and `$header` what its groups begin with.
+/// Evaluates `$body` with the constant `$bits` of `$coding`, and `$header` as the start of its groups.
 macro_rules! with_bits {
     ($coding:expr, |$bits:ident, $header:ident| $body:block) => {{
         use crate::packed::Coding;

@@ -1,10 +1,10 @@
-//! A few rows: the weights are read once, unpacked in registers, and used for every row of a panel.
+//! Integer products of few rows: the weights are read once, unpacked in registers, and used for every row of a panel.
 //!
-//! Bound by memory up to about six rows, so a panel is padded to the next width that there is a kernel for.
+//! Limited by memory up to about six rows, so a panel is padded to the next width that has a kernel.
 
 use super::unpack::{PREFETCH_BYTES, load_quad, with_bits};
 use crate::Cpu;
-use crate::activations::whole::{CENTRE, WholePanels};
+use crate::activations::integer::{CENTRE, IntegerPanels};
 use crate::matmul::coding::{load_biases, load_scales};
 use crate::matmul::product::{Block, Product};
 use crate::packed::Header;
@@ -13,12 +13,13 @@ use crate::simd::{Kernel, LANES, Simd};
 
 /// Rows of the widest kernel here.
 const MAX_ROWS: usize = 8;
-/// Panels of rows up to which unpacking the weights again for each beats unpacking them into memory.
+/// Up to this many panels of rows, unpacking the weights again for each panel is faster than unpacking them into
+/// memory.
 const MAX_PANELS: usize = 2;
-/// Jobs per thread: enough to even out the threads, few enough that drawing one costs nothing.
+/// Jobs per thread: enough to balance the load, few enough that starting one costs nothing.
 const JOBS_PER_THREAD: usize = 8;
 
-/// Rows per panel if `n_rows` are few.
+/// Rows per panel, if `n_rows` counts as few.
 pub(super) fn width(n_rows: usize, few_rows: usize) -> Option<usize> {
     let n_panels = n_rows.div_ceil(few_rows);
     (n_panels <= MAX_PANELS).then(|| match n_rows.div_ceil(n_panels) {
@@ -29,19 +30,19 @@ pub(super) fn width(n_rows: usize, few_rows: usize) -> Option<usize> {
     })
 }
 
-pub(super) fn multiply<const PLANES: usize>(cpu: &Cpu, product: Product<WholePanels>) {
+pub(super) fn multiply<const PLANES: usize>(cpu: &Cpu, product: Product<IntegerPanels>) {
     let n_units = product.weights.n_units();
     let units_per_job = (n_units / (cpu.pool().n_threads() * JOBS_PER_THREAD)).max(1);
     cpu.pool().for_each(n_units.div_ceil(units_per_job), |job| {
         let first = job * units_per_job;
         let end = (first + units_per_job).min(n_units);
-        cpu.run_whole(Units::<PLANES> { product, first, end });
+        cpu.run_integer(Units::<PLANES> { product, first, end });
     });
 }
 
 /// Units `first..end` for all rows.
 struct Units<'a, const PLANES: usize> {
-    product: Product<'a, WholePanels>,
+    product: Product<'a, IntegerPanels>,
     first: usize,
     end: usize,
 }
@@ -79,16 +80,16 @@ impl<const PLANES: usize> Kernel for Units<'_, PLANES> {
 }
 
 impl Block {
-    /// The products with the rows of a panel, to the first `ROWS` of `out`.
+    /// Writes the products with the rows of a panel to the first `ROWS` of `out`.
     #[inline(always)]
     fn dot<S: Simd, const ROWS: usize, const PLANES: usize>(
         self,
         simd: S,
-        panels: WholePanels,
+        panels: IntegerPanels,
         panel: usize,
         out: &mut [[f32; LANES]; MAX_ROWS],
     ) {
-        if ROWS > S::FEW_WHOLE_ROWS {
+        if ROWS > S::FEW_INTEGER_ROWS {
             return;
         }
         with_bits!(self.layout.coding, |BITS, header| {
@@ -97,11 +98,11 @@ impl Block {
     }
 }
 
-/// The products of a block with the rows of a panel, to the first `ROWS` of `out`.
+/// Writes the products of a block with the rows of a panel to the first `ROWS` of `out`.
 struct Dot<'a, const BITS: usize, const ROWS: usize, const PLANES: usize> {
     block: Block,
     header: Header,
-    panels: WholePanels,
+    panels: IntegerPanels,
     panel: usize,
     out: &'a mut [[f32; LANES]; MAX_ROWS],
 }
@@ -156,11 +157,12 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                             dots[0]
                         };
                         if header.is_centred {
-                            // Exact: it was multiplied by the whole of it.
+                            // Exact, since it was multiplied by all of it.
                             let start = *starts.add(r * LANES) / (CENTRE / middle) as i32;
                             dot = simd.add_u32(dot, simd.splat_u32(start.cast_unsigned()));
                         }
-                        // In the order of the tile: a row's results must not depend on the rows beside it.
+                        // In the same order as the tile: a row's results must not depend on the rows computed with
+                        // it.
                         let scaled = simd.mul(simd.to_f32(dot), simd.splat(*x_scales.add(r * LANES)));
                         *total = simd.mul_add(scaled, scale, *total);
                         if !header.is_centred {
@@ -170,7 +172,7 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                     chunk = chunk.wrapping_add(BITS * LANES);
                     x = x.wrapping_add(ROWS * if S::WIDE { 2 } else { PLANES } * QUADS);
                     n_chunks += 1;
-                    // The next sixteen chunks come after those of all rows.
+                    // The next sixteen chunks follow those of all rows.
                     let n = if n_chunks % LANES == 0 { 1 + (ROWS - 1) * LANES } else { 1 };
                     x_scales = x_scales.wrapping_add(n);
                     x_sums = x_sums.wrapping_add(n);

@@ -1,4 +1,4 @@
-//! Products of whole numbers against double precision, with inputs rounded in the same way and not at all.
+//! Tests integer products against double precision, with inputs rounded in the same way and not rounded.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,12 +7,12 @@ use crate::{
     Activation, Arrangement, Cpu, Epilogue, FloatType, Input, Norm, PackedWeights, Precision, matmul,
 };
 
-/// Against a reference that rounds inputs in the same way.
+/// The error against a reference that rounds inputs in the same way.
 const LIMIT: f64 = 2e-6;
-/// Against one that does not.
+/// The error against a reference that does not.
 const ROUNDED: [(Precision, f64); 2] = [(Precision::Int16, 1e-4), (Precision::Int8, 1e-2)];
 
-/// Input rows after rounding, as the documentation of `activations/whole.rs` has it.
+/// Input rows rounded as `activations/integer.rs` documents.
 fn rounded(x: &[f32], precision: Precision) -> Vec<f64> {
     let greatest = if precision == Precision::Int8 { 127.0 } else { 32_639.0 };
     x.chunks(32)
@@ -59,7 +59,7 @@ fn check(matrices: &[RandomMatrix], arrangement: Arrangement, n_rows: usize) {
             let out = product(&cpu, &weights, &x);
             let what = format!("{} {precision} {n_rows} rows of {shapes:?}", cpu.path());
             assert_close(&out, &same, LIMIT, &what);
-            // Of a gated pair, both factors were rounded.
+            // Both factors of a gated pair were rounded.
             let n_rounded = if matches!(arrangement, Arrangement::Gated(_)) { 2.0_f64 } else { 1.0 };
             assert_close(&out, &exact, limit * n_rounded.sqrt(), &what);
         }
@@ -100,7 +100,7 @@ fn centred_weights_agree_with_double_precision_and_with_the_general_form() {
                 check(&[matrix()], Arrangement::Stacked, n_rows);
                 check(&[matrix(), up()], Arrangement::Gated(Activation::Silu), n_rows);
             }
-            // One row with biases of its own, and all take the general form.
+            // One row with its own biases makes all rows take the general form.
             let most = RandomMatrix::affine(43, 640, bits, group_size, scales, 6).centred_to(42);
             for cpu in cpus_in(Precision::Int8) {
                 let pack = |it: &RandomMatrix| {
@@ -190,7 +190,7 @@ fn a_row_is_the_same_bit_by_bit_whatever_rows_are_beside_it() {
         vec![random(72, 8, 128)],
         vec![random(72, 5, 32).centred()],
         vec![random(72, 8, 32).centred()],
-        // The third block of the first is multiplied beside the first of the second.
+        // The third block of the first matrix is multiplied together with the first block of the second.
         vec![random(48, 5, 32).centred(), random(24, 8, 32)],
     ];
     for (precision, _) in ROUNDED {
@@ -300,7 +300,7 @@ fn extreme_inputs_keep_to_their_own_rows() {
 
 #[test]
 fn the_greatest_values_of_both_signs_do_not_overflow() {
-    // Every byte of weights and inputs at its end: the sum of a chunk is the greatest there can be.
+    // Every byte of weights and inputs is at its limit, so the sum of a chunk is as large as possible.
     let n_cols = 64;
     let words = vec![u32::MAX; 16 * n_cols / 4];
     let (scales, biases) = (vec![1.0; 16 * 2], vec![0.0; 16 * 2]);

@@ -1,12 +1,11 @@
-//! Input rows as whole numbers: normalized, rounded, and put into panels, in one pass.
+//! Input rows as integers: normalized, rounded and arranged in panels, in one pass.
 //!
-//! Each row's 32 columns of a chunk share one scale, an f32; their values are rounded to nearest even in
-//! one byte, or in two of which each is signed: `x = scale * (256 * high + low)`; where whole numbers are multiplied
-//! as pairs of 16 bits, in 16 bits either way. With the scale goes the
-//! scaled sum of the *rounded* values, which a weight's bias multiplies. Weights that are centred have no
-//! biases: for them there is what a sum of products must start with.
+//! The 32 columns of a chunk share one f32 scale per row. Values are rounded to nearest even, to one byte or to two
+//! signed bytes: `x = scale * (256 * high + low)`. Paths that multiply pairs of 16 bits store 16 bits in either case.
+//! Beside the scale is the scaled sum of the *rounded* values, which a weight's bias is multiplied by. Centred
+//! weights have no biases; for them there is the initial value of each sum of products.
 //!
-//! What is not a number, or infinite, makes the scale not a number, and so all results of its row.
+//! A NaN or an infinity makes the scale NaN, and thereby all results of its row.
 
 use crate::memory::with_scratch;
 use crate::norm::inverse_rms;
@@ -14,55 +13,56 @@ use crate::packed::{CHUNK, SendPtr};
 use crate::simd::{Kernel, LANES, Simd};
 use crate::{Cpu, Norm};
 
-/// Rows below which the calling thread does the work alone.
+/// Below this number of rows, the calling thread does the work alone.
 const ROWS_FOR_THREADS: usize = 16;
-/// Chunks whose values are all smaller are taken for zero: one over their scale would be infinite.
+/// A chunk with only smaller values counts as zero, since the inverse of its scale would be infinite.
 const SMALLEST: f32 = 1e-30;
 
-/// The middle of centred weights as `WholePanels::starts` takes them.
+/// The middle of centred weights, as used by `IntegerPanels::starts`.
 pub(crate) const CENTRE: u32 = 128;
 
 /// Input rows in panels of `width`; the last panel's missing rows are zero.
 #[derive(Clone, Copy)]
-pub(crate) struct WholePanels {
+pub(crate) struct IntegerPanels {
     pub(crate) width: usize,
     pub(crate) n_rows: usize,
     pub(crate) n_chunks: usize,
-    /// Of a value.
+    /// Bytes per value.
     n_bytes: usize,
     is_wide: bool,
-    /// Panel after panel, `[n_chunks][width][n_bytes][32]` each; the high plane comes first. Or `[n_chunks][width][32]`
-    /// in 16 bits, as `Simd::store_i16_pairs` has them.
+    /// Panel after panel, `[n_chunks][width][n_bytes][32]` each, the high bytes first; or `[n_chunks][width][32]` in
+    /// 16 bits, in the order of `Simd::store_i16_pairs`.
     values: SendPtr<i8>,
-    /// Panel after panel, `[n_chunks / 16][width][16]` each, rounded up: what a row's sixteen chunks have is one vector.
+    /// Panel after panel, `[n_chunks / 16][width][16]` each, rounded up: a vector holds the scales of sixteen chunks
+    /// of a row.
     scales: SendPtr<f32>,
-    /// Like the scales.
+    /// Arranged like the scales.
     sums: SendPtr<f32>,
-    /// Like the scales.
+    /// Arranged like the scales.
     starts: SendPtr<i32>,
 }
 
-impl WholePanels {
+impl IntegerPanels {
     pub(crate) fn n_panels(&self) -> usize {
         self.n_rows.div_ceil(self.width)
     }
 
-    /// The values of a panel from chunk `chunk` on.
+    /// The values of a panel, starting at chunk `chunk`.
     pub(crate) fn values(&self, panel: usize, chunk: usize) -> *mut i8 {
         self.values.get().wrapping_add(self.record(panel, chunk) * self.n_bytes * CHUNK)
     }
 
-    /// The first row's scales of sixteen chunks, from `chunk` on, a multiple of sixteen.
+    /// The first row's scales of sixteen chunks, starting at `chunk`, a multiple of sixteen.
     pub(crate) fn scales(&self, panel: usize, chunk: usize) -> *mut f32 {
         self.scales.get().wrapping_add(self.vector(panel, chunk))
     }
 
-    /// The sums of the rounded values, times the scale, as the scales lie.
+    /// The sums of the rounded values, times the scale. Arranged like the scales.
     pub(crate) fn sums(&self, panel: usize, chunk: usize) -> *mut f32 {
         self.sums.get().wrapping_add(self.vector(panel, chunk))
     }
 
-    /// The sums of the rounded values, times `-CENTRE`, as the scales lie.
+    /// The sums of the rounded values, times `-CENTRE`. Arranged like the scales.
     pub(crate) fn starts(&self, panel: usize, chunk: usize) -> *mut i32 {
         self.starts.get().wrapping_add(self.vector(panel, chunk))
     }
@@ -78,14 +78,15 @@ impl WholePanels {
     }
 }
 
-/// Lends `f` the rows of `x`, whose `n_cols` columns are whole chunks, in panels of `width`, rounded to `PLANES` bytes.
-pub(crate) fn with_whole_panels<const PLANES: usize, T>(
+/// Calls `f` with the rows of `x`, whose `n_cols` columns are whole chunks, in panels of `width`, rounded to `PLANES`
+/// bytes.
+pub(crate) fn with_integer_panels<const PLANES: usize, T>(
     cpu: &Cpu,
     x: &[f32],
     n_cols: usize,
     norm: Option<Norm>,
     width: usize,
-    f: impl FnOnce(WholePanels) -> T,
+    f: impl FnOnce(IntegerPanels) -> T,
 ) -> T {
     let n_rows = x.len() / n_cols;
     let n_chunks = n_cols / CHUNK;
@@ -99,7 +100,7 @@ pub(crate) fn with_whole_panels<const PLANES: usize, T>(
         let (values, rest) = scratch.split_at_mut(n_value_floats);
         let (scales, rest) = rest.split_at_mut(n_scales);
         let (sums, starts) = rest.split_at_mut(n_scales);
-        let panels = WholePanels {
+        let panels = IntegerPanels {
             width,
             n_rows,
             n_chunks,
@@ -125,7 +126,7 @@ struct Fill<'a, const PLANES: usize> {
     x: &'a [f32],
     n_cols: usize,
     norm: Option<Norm<'a>>,
-    panels: WholePanels,
+    panels: IntegerPanels,
     panel: usize,
 }
 
@@ -136,7 +137,7 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
         for r in 0..panels.width {
             let first = (panel * panels.width + r) * n_cols;
             let row = x.get(first..first + n_cols).unwrap_or(&[]);
-            // No closure: it would be compiled without the caller's instruction set.
+            // Not a closure, which would be compiled without the caller's instruction set.
             let inverse = if let Some(norm) = norm { inverse_rms(simd, row, norm.eps) } else { 1.0 };
             let inverse = simd.splat(inverse);
             for first_chunk in (0..panels.n_chunks).step_by(LANES) {
@@ -167,7 +168,7 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
                 let mut starts = [0; LANES];
                 for ((scale, sum), start) in scales.iter_mut().zip(&mut sums).zip(&mut starts) {
                     *start = *sum as i32 * -CENTRE.cast_signed();
-                    // What is not a number goes with the scale.
+                    // NaN is represented by the scale.
                     (*scale, *sum) = (*scale + 0.0 * *sum, *scale * *sum);
                 }
                 // SAFETY: as above. Of a missing row the values stay whatever they are.
@@ -182,15 +183,16 @@ impl<const PLANES: usize> Kernel for Fill<'_, PLANES> {
     }
 }
 
-/// Of each chunk the scale, and the sum of the whole numbers.
+/// For each chunk the scale, and the sum of its integers.
 struct Rounded {
     scales: [f32; LANES],
     sums: [f32; LANES],
 }
 
-/// Rounds the first `n_chunks` of `values`, 32 each, to where `to` says.
+/// Rounds the first `n_chunks` chunks of `values`, 32 each, and writes them to `to(chunk)`.
 ///
-/// As many together as a vector has lanes: one chunk after the other waits for its greatest value, and again for its sum.
+/// Processes as many chunks together as a vector has lanes: one by one, each would wait for its maximum and again for
+/// its sum.
 ///
 /// # Safety
 /// For every chunk, `PLANES` times 32 bytes, or two times if `is_wide`, at `to(chunk)` are writable.
@@ -202,7 +204,7 @@ unsafe fn round<S: Simd, const PLANES: usize>(
     is_wide: bool,
     to: impl Fn(usize) -> *mut i8,
 ) -> Rounded {
-    // With two bytes, the greatest that both can hold: `127 * 256 + 127`.
+    // With two bytes, the largest value that both can hold: `127 * 256 + 127`.
     let greatest = simd.splat(if PLANES == 1 { 127.0 } else { 32_639.0 });
     let mut sizes = [simd.zero(); LANES];
     for (size, values) in sizes.iter_mut().zip(values).take(n_chunks) {
@@ -229,14 +231,14 @@ unsafe fn round<S: Simd, const PLANES: usize>(
         for (half, value) in values.iter().enumerate() {
             let value = simd.round(simd.mul(*value, simd.splat(inverse)));
             *sum = simd.add(*sum, value);
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 if is_wide {
                     simd.store_i16_pairs(to.cast::<i16>().add(half * LANES), value);
                 } else if PLANES == 1 {
                     simd.store_i8(to.add(half * LANES), value);
                 } else {
-                    // A quarter more, so that what is halfway goes up and leaves -128.
+                    // A quarter more, so that ties round up and -128 does not occur.
                     let quarter = simd.splat(0.25 / 256.0);
                     let high = simd.round(simd.mul_add(value, simd.splat(1.0 / 256.0), quarter));
                     let low = simd.mul_add(high, simd.splat(-256.0), value);

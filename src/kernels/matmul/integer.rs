@@ -1,16 +1,16 @@
-//! Products of whole numbers: quantized weights, as they are, with input rows rounded to one byte or two.
+//! Integer products: quantized weights as they are, with input rows rounded to one or two bytes.
 //!
-//! A job takes blocks of sixteen outputs, two at a time, and a stretch of input rows. For every stretch of
-//! columns it spreads the blocks' values into bytes, which stay in the first-level cache, and runs the
-//! register tile over all panels of input rows. A chunk of 32 columns is added up exactly, in 32 bits; then
+//! A job handles blocks of sixteen outputs, two at a time, for a range of input rows. For each stretch of columns it
+//! unpacks the blocks' values into bytes, which stay in the first-level cache, and runs the register tile over all
+//! panels of input rows. The products of a chunk of 32 columns are summed exactly, in 32 bits; then
 //!
 //! ```text
 //! y += scale * (x_scale * sum(q * x)) + bias * (x_scale * sum(x))
 //! ```
 //!
-//! in f32, chunk after chunk. Of a matrix that is centred, `q - 2^(bits - 1)` is multiplied instead, by starting the
-//! sum of products with the difference.
-//! Every number of rows goes this way, in this order, so a row's results do not depend on the rows beside it.
+//! in f32, chunk after chunk. For a centred matrix, `q - 2^(bits - 1)` is multiplied instead, by starting the sum of
+//! products with the difference. Any number of rows is computed in this way and in this order, so a row's results do
+//! not depend on the rows computed with it.
 
 mod dot;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use unpack::{BLOCKS, Unpack, with_bits};
 
 use super::product::{Input, Output, PREFETCH_ROWS, Product};
 use super::tiled::width;
-use crate::activations::whole::{WholePanels, with_whole_panels};
+use crate::activations::integer::{IntegerPanels, with_integer_panels};
 use crate::memory::with_scratch;
 use crate::packed::CHUNK;
 use crate::packed::quads::QUADS;
@@ -29,11 +29,12 @@ use crate::simd::{Kernel, LANES, Simd};
 use crate::tile::{self, with_rows};
 use crate::{Cpu, PackedWeights};
 
-/// Chunks spread at a time: two blocks of them (16 KiB, and 4 KiB of scales) share the first-level cache with a panel.
+/// Chunks unpacked at a time: two blocks of them (16 KiB, and 4 KiB of scales) fit in the first-level cache with a
+/// panel.
 const STRETCH: usize = LANES;
-/// Rows per job at most: their sums (64 KiB) stay in the second-level cache.
+/// The maximum number of rows per job: their sums (64 KiB) stay in the second-level cache.
 const MAX_ROWS: usize = 512;
-/// Jobs per thread that even out the threads well enough.
+/// Enough jobs per thread to balance the load.
 const JOBS_PER_THREAD: usize = 8;
 
 const SUM_FLOATS: usize = BLOCKS * LANES;
@@ -49,9 +50,9 @@ pub(super) fn multiply<const PLANES: usize>(
 ) {
     let n_inputs = weights.n_inputs();
     let n_rows = input.x.len() / n_inputs;
-    let few = dot::width(n_rows, cpu.few_whole_rows());
-    let width = few.unwrap_or_else(|| width(n_rows, cpu.whole_rows()));
-    with_whole_panels::<PLANES, _>(cpu, input.x, n_inputs, input.norm, width, |panels| {
+    let few = dot::width(n_rows, cpu.few_integer_rows());
+    let width = few.unwrap_or_else(|| width(n_rows, cpu.integer_rows()));
+    with_integer_panels::<PLANES, _>(cpu, input.x, n_inputs, input.norm, width, |panels| {
         let product = Product { weights, panels, output };
         if few.is_some() {
             return dot::multiply::<PLANES>(cpu, product);
@@ -74,7 +75,7 @@ pub(super) fn multiply<const PLANES: usize>(
                 let (words, headers) = rest.split_at_mut(WORD_FLOATS);
                 let (sums, words, headers) =
                     (sums.as_mut_ptr(), words.as_mut_ptr().cast(), headers.as_mut_ptr());
-                cpu.run_whole(Job::<PLANES> { product, panels, units, sums, words, headers });
+                cpu.run_integer(Job::<PLANES> { product, panels, units, sums, words, headers });
             });
         });
     });
@@ -82,7 +83,7 @@ pub(super) fn multiply<const PLANES: usize>(
 
 /// One or two blocks for a range of panels.
 struct Job<'a, const PLANES: usize> {
-    product: Product<'a, WholePanels>,
+    product: Product<'a, IntegerPanels>,
     panels: std::ops::Range<usize>,
     units: std::ops::Range<usize>,
     /// `[rows][BLOCKS][16]`.
@@ -116,7 +117,8 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
             let n_panels = panels.len();
             for (i, panel) in panels.clone().enumerate() {
                 for block in blocks.into_iter().flatten() {
-                    // What the next job will spread, a little with each panel: asked for all at once, it would be late.
+                    // Prefetches what the next job will unpack, a little with each panel; all at once would come too
+                    // late.
                     let stretch = block.layout.bytes_of_chunks(n_chunks);
                     let at =
                         units.len() * block.layout.block_bytes() + block.layout.bytes_of_chunks(first_chunk);
@@ -136,7 +138,7 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
                     let sums = sums.wrapping_add(first * LANES);
                     let operands =
                         Operands { x, x_scales, x_sums, starts, words, headers, n_chunks, fresh, sums };
-                    with_rows!(width, |ROWS| if ROWS <= S::WHOLE_ROWS {
+                    with_rows!(width, |ROWS| if ROWS <= S::INTEGER_ROWS {
                         match (n_at_once, is_centred[first]) {
                             (2, true) => simd.run(Tile::<ROWS, 2, PLANES, true>(operands)),
                             (2, false) => simd.run(Tile::<ROWS, 2, PLANES, false>(operands)),
@@ -175,7 +177,7 @@ struct Operands {
     x_scales: *const f32,
     x_sums: *const f32,
     starts: *const i32,
-    /// As a job has them.
+    /// In the layout of a job.
     words: *const u32,
     headers: *const f32,
     n_chunks: usize,
@@ -257,7 +259,7 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
     }
 }
 
-/// Adds to each of `dots` the products of one plane of a chunk.
+/// Adds the products of one plane of a chunk to each of `dots`.
 ///
 /// # Safety
 /// As for the tile.
@@ -272,11 +274,11 @@ unsafe fn add_plane<S: Simd, const ROWS: usize, const N: usize, const PLANES: us
     for quad in 0..QUADS {
         let mut columns = [simd.zero_u32(); N];
         for (b, column) in columns.iter_mut().enumerate() {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             *column = unsafe { simd.load_u32(words.add((quad * BLOCKS + b) * LANES)) };
         }
         for (r, row) in sums.iter_mut().enumerate() {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             let value = unsafe { *x.add(r * PLANES * QUADS + quad) };
             for (sum, column) in row.iter_mut().zip(columns) {
                 *sum = simd.dot(*sum, column, value);
@@ -286,7 +288,7 @@ unsafe fn add_plane<S: Simd, const ROWS: usize, const N: usize, const PLANES: us
     *dots = sums;
 }
 
-/// Adds to each of `dots` the products of a chunk, in 16 bits.
+/// Adds the products of a chunk, in 16 bits, to each of `dots`.
 ///
 /// # Safety
 /// As for the tile.
@@ -300,11 +302,11 @@ unsafe fn add_pairs<S: Simd, const ROWS: usize, const N: usize>(
     let mut sums = *dots;
     for quad in 0..QUADS {
         for b in 0..N {
-            // SAFETY: as promised by the caller.
+            // SAFETY: guaranteed by the caller.
             let columns = simd.byte_pairs(unsafe { simd.load_u32(words.add((quad * BLOCKS + b) * LANES)) });
             for (r, row) in sums.iter_mut().enumerate() {
                 for (i, columns) in columns.into_iter().enumerate() {
-                    // SAFETY: as promised by the caller.
+                    // SAFETY: guaranteed by the caller.
                     let value = unsafe { *x.add((r * QUADS + quad) * 2 + i) };
                     row[b] = simd.dot_pairs(row[b], columns, value);
                 }
