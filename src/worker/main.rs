@@ -1,11 +1,12 @@
 //! The program `runabout`: a local language model for everyday coding errands.
 //!
-//! [`app`] is the worker: it serves clients over JSON-RPC. [`terminal`] and [`models`] are for people at a terminal. This
+//! [`serve`] is the worker: it serves clients over JSON-RPC. [`terminal`] and [`models`] are for people at a terminal. This
 //! crate joins the others; it knows no tensors.
 
 mod app;
 mod cli;
 mod client;
+mod connection;
 mod dialects;
 mod hang_up;
 mod loading;
@@ -14,6 +15,7 @@ mod memory;
 mod models;
 mod output;
 mod progress_line;
+mod serve;
 mod terminal;
 
 use clap::Parser;
@@ -44,7 +46,7 @@ fn execute(command: Command) -> anyhow::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
-            Command::Serve(args) => app::serve(args).await,
+            Command::Serve(args) => serve::serve(args).await,
             Command::Generate(args) => terminal::generate(args).await.map(|()| 0),
             Command::Chat(args) => terminal::chat(args).await.map(|()| 0),
             Command::Models(command) => models::run(command).map(|()| 0),

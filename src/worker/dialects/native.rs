@@ -4,48 +4,32 @@
 //! `from_wire` and `to_wire` translate between the types of both, `errors` puts failures into the protocol's words, and
 //! `stream` follows a run and sends its text.
 
+mod about;
 mod announce;
 mod cancel;
 mod chat;
 mod complete;
+mod discover;
 mod errors;
 mod from_wire;
 mod initialize;
+mod method;
+mod shutdown;
 mod status;
 mod stream;
 mod to_wire;
 mod tokenize;
 mod warm;
 
-use runabout_api::methods::{Discover, Shutdown};
-use runabout_api::{Method, NoParams, Notification, OpenRpc, for_each_method, notifications};
-use runabout_rpc::{
-    ErrorObjectOwned, FirstMessage, Handle, Notifications, Params, Protocol, RequestContext, RpcModule,
-    Strictness, params,
-};
-use serde::de::DeserializeOwned;
+use runabout_api::{Method, Notification, for_each_method, notifications};
+use runabout_rpc::{FirstMessage, Handle, Notifications, Protocol, RequestContext, RpcModule, Strictness};
 
-use super::{Dialect, Opened};
+use self::method::{Answer, Call};
+use super::dialect::{Dialect, Opened};
 use crate::client::Client;
 
 /// See the module.
 pub(crate) struct Native;
-
-/// What a method is answered with.
-type MethodResult<T> = Result<T, ErrorObjectOwned>;
-
-/// A request that is to be answered.
-struct Call {
-    client: Client,
-    request: RequestContext,
-    params: Params<'static>,
-}
-
-/// A method of the protocol, as this dialect answers it.
-trait Answer: Method {
-    /// What is done before the first wait is done in the order of the requests.
-    fn answer(call: Call) -> impl Future<Output = MethodResult<Self::Result>> + Send;
-}
 
 impl Dialect for Native {
     fn name(&self) -> &'static str {
@@ -92,28 +76,4 @@ fn notifications(client: &Client) -> Notifications {
     Notifications::new()
         .on(notifications::Cancel::NAME, cancel::cancel_unanswered)
         .on(notifications::Exit::NAME, move |_, connection| client.exit(connection))
-}
-
-impl Call {
-    /// The params. As they were written they are not kept.
-    fn read<T: DeserializeOwned>(&mut self) -> MethodResult<T> {
-        let read = params::parse(&self.params);
-        self.params = Params::new(None);
-        read
-    }
-}
-
-impl Answer for Shutdown {
-    async fn answer(mut call: Call) -> MethodResult<()> {
-        let NoParams {} = call.read()?;
-        call.client.shut_down(call.request.connection(), errors::shutting_down());
-        Ok(())
-    }
-}
-
-impl Answer for Discover {
-    async fn answer(mut call: Call) -> MethodResult<OpenRpc> {
-        let NoParams {} = call.read()?;
-        Ok(OpenRpc(runabout_api::openrpc()))
-    }
 }

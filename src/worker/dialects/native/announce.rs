@@ -9,7 +9,7 @@ use runabout_assist::{JobError, LoadProgress, LoadStage, State};
 use runabout_rpc::Handle;
 use tokio::time::{Instant, timeout};
 
-use super::{status, to_wire};
+use super::{about, to_wire};
 use crate::client::Client;
 
 /// While the model loads, the client hears of it at least this often.
@@ -47,7 +47,7 @@ async fn announce_state(client: &Client, connection: &Handle) {
                         State::Failed(error) => Some(to_wire::error_data(error)),
                         _ => None,
                     };
-                    let model = (changed == WorkerState::Ready).then(|| status::model_summary(&client.app));
+                    let model = (changed == WorkerState::Ready).then(|| about::model_summary(&client.app));
                     let params = StatusParams { state: changed, model, error, memory: None };
                     // Fails when the connection has ended.
                     let _ = connection.notify(StatusChanged::NAME, &params).await;
@@ -82,7 +82,7 @@ async fn warn_of_memory(client: &Client, connection: &Handle) {
                 state: to_wire::worker_state(&engine.state()),
                 model: None,
                 error: None,
-                memory: Some(status::memory(&client.app)),
+                memory: Some(about::memory(&client.app)),
             };
             // Dropped if the queue is full: only the latest matters.
             let _ = connection.try_notify(StatusChanged::NAME, &params);

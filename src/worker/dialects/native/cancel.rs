@@ -4,8 +4,9 @@ use runabout_api::methods::Cancel;
 use runabout_api::{CancelOutcome, CancelParams, CancelResult, Method};
 use runabout_rpc::{CancelledBy, Handle, Lookup, Params, RequestId, params};
 
+use super::errors;
+use super::method::{Answer, Call, MethodResult};
 use super::stream::Ended;
-use super::{Answer, Call, MethodResult, errors};
 
 impl Answer for Cancel {
     async fn answer(mut call: Call) -> MethodResult<CancelResult> {

@@ -3,8 +3,9 @@
 use runabout_api::methods::Chat;
 use runabout_api::{ChatParams, ChatResult, Message, Role};
 
+use super::method::{Answer, Call, MethodResult};
 use super::stream::{self, Streaming};
-use super::{Answer, Call, MethodResult, errors, from_wire, to_wire};
+use super::{errors, from_wire, to_wire};
 
 impl Answer for Chat {
     async fn answer(mut call: Call) -> MethodResult<ChatResult> {

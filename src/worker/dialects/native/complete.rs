@@ -5,8 +5,9 @@ use runabout_api::{Choice, CompleteParams, CompleteResult};
 use runabout_assist::{Finish, FinishReason, Outcome};
 use runabout_text::Tokenizer;
 
+use super::method::{Answer, Call, MethodResult};
 use super::stream::{self, Streaming};
-use super::{Answer, Call, MethodResult, errors, from_wire, to_wire};
+use super::{errors, from_wire, to_wire};
 
 impl Answer for Complete {
     async fn answer(mut call: Call) -> MethodResult<CompleteResult> {

@@ -12,10 +12,26 @@ use runabout_assist::{
 };
 use serde_json::Value;
 
-use super::{MethodResult, errors};
+use super::errors;
+use super::method::MethodResult;
+
+/// How the text is generated. A macro, since both kinds of params have these fields, each as its own.
+macro_rules! generation {
+    ($params:ident) => {
+        Generation {
+            sampling: sampling($params.sampling()),
+            max_tokens: $params.max_tokens,
+            time_budget: $params.time_budget_ms.map(Duration::from_millis),
+            priority: priority($params.priority),
+            stop: $params.stop,
+            top_logprobs: $params.logprobs,
+            speculate: $params.speculation == Speculation::Auto,
+        }
+    };
+}
 
 pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
-    let sampling = sampling(params.sampling());
+    let generation = generation!(params);
     let goal = match params.mode {
         CompletionMode::Raw => None,
         CompletionMode::Auto => Some(Goal::Auto),
@@ -43,21 +59,13 @@ pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
         path: params.path,
         document: params.document,
         n_choices: params.n,
-        generation: Generation {
-            max_tokens: params.max_tokens,
-            time_budget: params.time_budget_ms.map(Duration::from_millis),
-            priority: priority(params.priority),
-            stop: params.stop,
-            top_logprobs: params.logprobs,
-            sampling,
-            speculate: params.speculation == Speculation::Auto,
-        },
+        generation,
         needs_tokens: params.return_tokens,
     })
 }
 
 pub(super) fn conversation(params: ChatParams) -> MethodResult<Conversation> {
-    let sampling = sampling(params.sampling());
+    let generation = generation!(params);
     no_tools(&params.tools)?;
     match &params.response_format {
         None | Some(ResponseFormat::Text) => {}
@@ -70,15 +78,7 @@ pub(super) fn conversation(params: ChatParams) -> MethodResult<Conversation> {
     Ok(Conversation {
         messages: params.messages.into_iter().map(message).collect(),
         template_variables: params.chat_template_kwargs,
-        generation: Generation {
-            max_tokens: params.max_tokens,
-            time_budget: params.time_budget_ms.map(Duration::from_millis),
-            priority: priority(params.priority),
-            stop: params.stop,
-            top_logprobs: params.logprobs,
-            sampling,
-            speculate: params.speculation == Speculation::Auto,
-        },
+        generation,
     })
 }
 

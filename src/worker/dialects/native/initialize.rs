@@ -2,11 +2,12 @@
 
 use runabout_api::methods::Initialize;
 use runabout_api::{
-    Capabilities, InitializeParams, InitializeResult, Limits, PROTOCOL_VERSION, Sender, ServerInfo,
-    method_names, notification_names,
+    Capabilities, InitializeParams, InitializeResult, Limits, PROTOCOL_VERSION, Sender, method_names,
+    notification_names,
 };
 
-use super::{Answer, Call, MethodResult, status, to_wire};
+use super::method::{Answer, Call, MethodResult};
+use super::{about, to_wire};
 use crate::app::App;
 
 impl Answer for Initialize {
@@ -18,7 +19,7 @@ impl Answer for Initialize {
         let app = &call.client.app;
         Ok(InitializeResult {
             protocol_version: PROTOCOL_VERSION,
-            server: server_info(),
+            server: about::server_info(),
             state: to_wire::worker_state(&app.model().engine().state()),
             capabilities: Capabilities {
                 methods: method_names().into_iter().map(str::to_owned).collect(),
@@ -28,13 +29,9 @@ impl Answer for Initialize {
                 speculation: true,
             },
             limits: limits(app),
-            model: status::model_summary(app),
+            model: about::model_summary(app),
         })
     }
-}
-
-pub(super) fn server_info() -> ServerInfo {
-    ServerInfo { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
 fn limits(app: &App) -> Limits {

@@ -8,7 +8,8 @@ use runabout_api::{self as api, DeltaParams, Notification, ProgressParams, Progr
 use runabout_assist::{FinishReason, Outcome, Run, Update};
 use runabout_rpc::{CancelledBy, NotifyError, RequestContext};
 
-use super::{MethodResult, errors};
+use super::errors;
+use super::method::MethodResult;
 
 /// What a request leaves for the `cancel` that names it.
 #[derive(Clone, Copy, Debug, Default)]

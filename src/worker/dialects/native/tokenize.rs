@@ -3,8 +3,9 @@
 use runabout_api::{TokenizeParams, TokenizeResult, methods};
 use runabout_assist::Tokenize;
 
+use super::method::{Answer, Call, MethodResult};
 use super::stream::Ended;
-use super::{Answer, Call, MethodResult, errors, from_wire};
+use super::{errors, from_wire};
 
 impl Answer for methods::Tokenize {
     async fn answer(mut call: Call) -> MethodResult<TokenizeResult> {

@@ -5,8 +5,9 @@ use runabout_api::{ChatParams, CompleteParams, WarmResult};
 use runabout_assist::Warm;
 use runabout_rpc::params;
 
+use super::method::{Answer, Call, MethodResult};
 use super::stream::{self, Streaming};
-use super::{Answer, Call, MethodResult, errors, from_wire, to_wire};
+use super::{errors, from_wire, to_wire};
 
 impl Answer for methods::Warm {
     async fn answer(mut call: Call) -> MethodResult<WarmResult> {
