@@ -36,9 +36,6 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("xtask", &["store"]),
 ];
 
-/// Folders in `src` whose files still import each other in a circle. Take a folder out when it is clean.
-const NOT_YET_WITHOUT_CIRCLES: &[&str] = &[];
-
 const MOST_LINES: usize = 600;
 
 /// Files that may be longer than [`MOST_LINES`], each with the reason.
@@ -61,22 +58,12 @@ fn crates_depend_on_each_other_in_one_direction() {
 fn files_of_a_crate_do_not_import_each_other_in_a_circle() {
     let workspace = Workspace::read();
     let mut faults = Vec::new();
-    let mut clean: Vec<&str> = NOT_YET_WITHOUT_CIRCLES.to_vec();
     for package in &workspace.packages {
         for root in &package.roots {
             let found = circles(&imports(&Modules::read(root, &|path| workspace.text(path))));
-            if NOT_YET_WITHOUT_CIRCLES.contains(&package.folder.as_str()) {
-                if !found.is_empty() {
-                    clean.retain(|folder| *folder != package.folder);
-                }
-            } else {
-                faults.extend(found.into_iter().map(|circle| format!("{}: {circle}", package.folder)));
-            }
+            faults.extend(found.into_iter().map(|circle| format!("{}: {circle}", package.folder)));
         }
     }
-    faults.extend(
-        clean.into_iter().map(|it| format!("{it}: has no circles, so it belongs in the list no more")),
-    );
 
     none(&faults);
 }

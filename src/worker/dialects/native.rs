@@ -21,7 +21,7 @@ mod to_wire;
 mod tokenize;
 mod warm;
 
-use runabout_api::{Method, Notification, for_each_method, notifications};
+use runabout_api::{Notification, for_each_method, notifications};
 use runabout_rpc::{FirstMessage, Handle, Notifications, Protocol, RequestContext, RpcModule, Strictness};
 
 use self::method::{Answer, Call};
