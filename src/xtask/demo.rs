@@ -3,8 +3,6 @@
 //! Builds the worker as users run it, fetches the model, then completes code, chats, cancels in mid-generation and
 //! prints what it measured. Every figure comes from this run.
 
-mod client;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -13,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use self::client::Client;
 use crate::cargo::build_worker;
+use crate::client::Client;
 
 /// The session's figures, printed at the end.
 type Figures = Vec<(&'static str, String)>;

@@ -16,7 +16,9 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cargo;
+mod client;
 mod demo;
+mod record;
 mod setup;
 mod test;
 
@@ -45,6 +47,8 @@ enum Command {
         #[arg(long, default_value = "qwen2.5-coder-0.5b")]
         model: String,
     },
+    /// Make the picture in README.md and the examples in protocol/README.md anew, from the real worker.
+    Record,
     /// Measure speed: of the kernels beside the machine, of the worker beside its peers.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -64,6 +68,9 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(root, &args),
         Command::Demo { model } => setup::run(root, &setup::Args::default())
             .and_then(|()| demo::run(root, &model))
+            .map(|()| ExitCode::SUCCESS),
+        Command::Record => setup::run(root, &setup::Args::default())
+            .and_then(|()| record::run(root))
             .map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(root, &bench).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]

@@ -30,12 +30,17 @@ impl Client {
         Ok(Self { child, stdin, stdout, unread: VecDeque::new(), next_id: 1 })
     }
 
+    /// Sends a message as it is written.
+    pub(crate) fn send(&mut self, message: &str) -> Result<()> {
+        writeln!(self.stdin, "{message}")?;
+        Ok(self.stdin.flush()?)
+    }
+
     /// Sends a request and gives its id.
     pub(crate) fn request(&mut self, method: &str, params: &Value) -> Result<i64> {
         let id = self.next_id;
         self.next_id += 1;
-        writeln!(self.stdin, "{}", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
-        self.stdin.flush()?;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string())?;
         Ok(id)
     }
 
@@ -72,14 +77,14 @@ impl Client {
     /// Ends the session as LSP does, and expects the process to end well.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.call("shutdown", &json!({}))?;
-        writeln!(self.stdin, "{}", json!({"jsonrpc": "2.0", "method": "exit"}))?;
-        self.stdin.flush()?;
+        self.send(&json!({"jsonrpc": "2.0", "method": "exit"}).to_string())?;
         let status = self.child.wait()?;
         ensure!(status.success(), "the worker ended with {status}");
         Ok(())
     }
 
-    fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool) -> Result<Value> {
+    /// The next message that `is_it`; the others stay for later.
+    pub(crate) fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool) -> Result<Value> {
         if let Some(i) = self.unread.iter().position(&is_it) {
             return self.unread.remove(i).context("the position was just found");
         }
