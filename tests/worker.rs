@@ -16,6 +16,7 @@ mod folders;
 mod generation;
 mod hostile_load;
 mod parity;
+mod recording;
 mod support;
 mod transcripts;
 mod wire;

@@ -48,6 +48,46 @@ fn every_example_is_a_message_of_the_documented_types() {
     }
 }
 
+/// The examples are meant to show what users see, so not a build without optimisation or a machine that does other work:
+/// the slowest CPUs of today read half a gigabyte of weights much more often than ten times a second.
+#[test]
+fn the_times_of_the_examples_agree_with_each_other_and_are_those_of_an_optimised_build() {
+    const LEAST_PER_SECOND: f64 = 10.0;
+    let near = |a: f64, b: f64| (a - b).abs() <= 0.05 * a.max(b) + 0.5;
+    let mut n_checked = 0;
+    for (n, message) in examples() {
+        let (usage, timing) = (&message["result"]["usage"], &message["result"]["timing"]);
+        if timing.is_null() {
+            continue;
+        }
+        let count = |name: &str| usage[name].as_f64().unwrap();
+        let of = |name: &str| timing[name].as_f64();
+        let ms = |name: &str| of(name).unwrap_or_else(|| panic!("README.md:{n}: no `{name}`"));
+        let new_tokens = count("prompt_tokens") - count("cached_tokens");
+        let rates = [
+            (new_tokens, ms("prefill_ms"), of("prompt_tokens_per_second")),
+            (count("completion_tokens") - 1.0, ms("decode_ms"), of("generation_tokens_per_second")),
+        ];
+        for (n_tokens, ms, rate) in rates {
+            assert!(rate.is_some() || n_tokens == 0.0 || ms == 0.0, "README.md:{n}: no rate");
+            let Some(rate) = rate else { continue };
+            assert!(
+                near(n_tokens / ms * 1e3, rate),
+                "README.md:{n}: {n_tokens} in {ms} ms are not {rate} a second"
+            );
+            assert!(
+                rate >= LEAST_PER_SECOND,
+                "README.md:{n}: {rate} tokens a second\nhint: `cargo xtask record`"
+            );
+        }
+        let parts = ms("queue_ms") + ms("prefill_ms") + ms("decode_ms");
+        assert!(near(parts, ms("total_ms")), "README.md:{n}: the parts take {parts} ms, the whole {timing}");
+        assert!(near(ms("queue_ms") + ms("prefill_ms"), ms("first_token_ms")), "README.md:{n}: {timing}");
+        n_checked += 1;
+    }
+    assert!(n_checked >= 4, "too few to be all: {n_checked}");
+}
+
 /// What the examples say of each other.
 struct Exchanges<'a> {
     names: Names,

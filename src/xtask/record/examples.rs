@@ -18,7 +18,7 @@ struct Message {
     at: Range<usize>,
 }
 
-/// Messages that belong together: a block, and the blocks behind it that begin with an answer.
+/// Messages that belong together: a block, and the blocks behind it that begin with what it is answered with.
 type Exchange = Vec<Message>;
 
 /// Sends the requests in the JSON blocks of `page` to the worker, by ascending ids, and puts its answers in the place of
@@ -30,8 +30,12 @@ pub(super) fn renewed(page: &str, mut client: Client) -> Result<String> {
     exchanges.sort_by_key(|(id, _)| *id);
 
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
-    for (_, exchange) in &exchanges {
+    for (i, (_, exchange)) in exchanges.iter().enumerate() {
         edits.extend(replayed(page, exchange, &mut client)?);
+        if i == 0 {
+            // So that the time to load the model is in no later answer.
+            client.wait_until_ready()?;
+        }
     }
     edits.sort_by_key(|(at, _)| std::cmp::Reverse(at.start));
     let mut renewed = page.to_owned();
@@ -57,7 +61,7 @@ fn exchanges(page: &str) -> Result<Vec<Exchange>> {
             messages.push(Message { json: json?, at });
         }
         match exchanges.last_mut() {
-            Some(last) if messages.first().is_some_and(|it| !is_from_client(&it.json)) => {
+            Some(last) if messages.first().is_some_and(|it| answers_a_request(&it.json)) => {
                 last.extend(messages);
             }
             _ => exchanges.push(messages),
@@ -70,6 +74,11 @@ fn exchanges(page: &str) -> Result<Vec<Exchange>> {
 fn is_from_client(message: &Value) -> bool {
     let method = message["method"].as_str();
     method.is_some_and(|it| message.get("id").is_some() || FROM_CLIENT.contains(&it))
+}
+
+/// Whether a message is a delta or a response.
+fn answers_a_request(message: &Value) -> bool {
+    message["method"].as_str().is_none_or(|it| it == "delta")
 }
 
 /// The id of the first request that the page shows an answer to.
@@ -130,35 +139,32 @@ fn written(message: &Value) -> String {
     }
     let key = if message.get("result").is_some() { "result" } else { "error" };
     let mut text = format!("{{\"jsonrpc\": \"2.0\", \"id\": {}, \"{key}\": {{", message["id"]);
-    fill(&mut text, &message[key], 2);
+    fill(&mut text, &message[key], 2, MAX_COLUMNS);
     text += "}}";
     text
 }
 
-/// Writes the members of `value` in lines that are as full as they can be.
-fn fill(text: &mut String, value: &Value, indent: usize) {
-    let room = MAX_COLUMNS - 4;
-    let mut column = MAX_COLUMNS;
+/// Writes the members of `value` in lines that are as full as they can be, from `column` of a line on.
+fn fill(text: &mut String, value: &Value, indent: usize, mut column: usize) {
+    let room = MAX_COLUMNS - 1;
     let members = value.as_object().into_iter().flatten();
     for (i, (name, value)) in members.enumerate() {
+        let member = format!("\"{name}\": {}", rounded(name, value));
         if i > 0 {
             text.push(',');
         }
-        let value_on_line = rounded(name, value);
-        let member = format!("\"{name}\": {value_on_line}");
         // Objects begin a line of their own.
         if column + member.len() > room || value.is_object() {
-            *text += "\n";
+            text.push('\n');
             *text += &" ".repeat(indent);
             column = indent;
-        } else {
+        } else if i > 0 {
             text.push(' ');
         }
-        if indent + member.len() > room && value.is_object() {
-            *text += &format!("\"{name}\": {{");
-            let mut inside = String::new();
-            fill(&mut inside, value, indent + 2);
-            *text += inside.trim_start();
+        if value.is_object() && indent + member.len() > room {
+            let opening = format!("\"{name}\": {{");
+            *text += &opening;
+            fill(text, value, indent + 2, indent + opening.len());
             text.push('}');
             column = MAX_COLUMNS;
         } else {
@@ -202,7 +208,8 @@ mod tests {
     #[test]
     fn blocks_that_begin_with_an_answer_belong_to_the_one_before() {
         let page = "a\n```json\n{\"id\": 1, \"method\": \"x\"}\n```\nb\n```json\n{\"id\": 1, \"result\": 1}\n\
-                    {\"id\": 2, \"method\": \"y\"}\n```\n```json\n{\"id\": 3, \"method\": \"z\"}\n```\n";
+                    {\"id\": 2, \"method\": \"y\"}\n```\n```json\n{\"id\": 3, \"method\": \"z\"}\n```\n\
+                    ```json\n{\"method\": \"progress\"}\n```\n";
         let exchanges = exchanges(page).unwrap();
         let texts: Vec<Vec<&str>> =
             exchanges.iter().map(|it| it.iter().map(|it| &page[it.at.clone()]).collect()).collect();
@@ -215,6 +222,7 @@ mod tests {
                     r#"{"id": 2, "method": "y"}"#
                 ],
                 vec![r#"{"id": 3, "method": "z"}"#],
+                vec![r#"{"method": "progress"}"#],
             ]
         );
     }
@@ -225,10 +233,10 @@ mod tests {
             json!({"prompt_tokens": 29, "cached_tokens": 0, "completion_tokens": 7, "drafted_tokens": 0});
         let message = json!({"jsonrpc": "2.0", "id": 2, "result": {
             "text": "sum(values) / len(values)", "finish_reason": "rule", "usage": usage,
-            "names": (0..12).map(|i| format!("method{i}")).collect::<Vec<_>>(), "more": {"usage": usage, "again": usage}}});
+            "names": (0..8).map(|i| format!("method{i}")).collect::<Vec<_>>(), "more": {"usage": usage, "again": usage}}});
         let text = written(&message);
         assert!(text.lines().count() > 3, "{text}");
-        assert!(text.lines().all(|it| it.len() <= MAX_COLUMNS + 20), "{text}");
+        assert!(text.lines().all(|it| it.len() <= MAX_COLUMNS + 3), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), message);
     }
 

@@ -35,6 +35,7 @@ pub(super) struct Recording {
 
 impl Recording {
     pub(super) fn make(mut client: Client, model: &str) -> Result<Self> {
+        client.call("initialize", &json!({}))?;
         client.wait_until_ready()?;
         let params = json!({"prefix": BEFORE, "suffix": AFTER, "path": PATH, "mode": "block"});
         let sent = Instant::now();
@@ -49,6 +50,7 @@ impl Recording {
         Ok(Self { model: model.to_owned(), params, deltas })
     }
 
+    #[cfg(test)]
     pub(super) fn from_json(json: &Value) -> Option<Self> {
         let delta = |it: &Value| Some((it[0].as_u64()?, it[1].as_str()?.to_owned()));
         Some(Self {
