@@ -42,9 +42,8 @@ pub(super) fn svg(recording: &Recording) -> Result<String> {
 
     let first = recording.deltas.first().map_or(0, |(ms, _)| *ms);
     let caption = format!(
-        "{}: first text after {first} ms, {} pieces in {last} ms; in real time, on two CPU cores",
-        recording.model,
-        recording.deltas.len()
+        "{} on {} CPUs, in real time: first text after {first} ms",
+        recording.model, recording.n_cpus
     );
     let (x, y) = at(cursor);
     let width = N_COLUMNS * CHAR + 2.0 * MARGIN;

@@ -27,6 +27,8 @@ for word, count in most_common_words(\"essay.txt\", 10):
 #[derive(Debug, PartialEq)]
 pub(super) struct Recording {
     pub(super) model: String,
+    /// The CPUs of the machine that it was made on.
+    pub(super) n_cpus: usize,
     /// The parameters of the request.
     pub(super) params: Value,
     /// Each delta: milliseconds since the request was sent, and the text.
@@ -47,7 +49,8 @@ impl Recording {
         client.result(id)?;
         client.stop()?;
         ensure!(deltas.len() > 1, "the model says nothing that could be shown");
-        Ok(Self { model: model.to_owned(), params, deltas })
+        let n_cpus = std::thread::available_parallelism()?.get();
+        Ok(Self { model: model.to_owned(), n_cpus, params, deltas })
     }
 
     #[cfg(test)]
@@ -55,12 +58,13 @@ impl Recording {
         let delta = |it: &Value| Some((it[0].as_u64()?, it[1].as_str()?.to_owned()));
         Some(Self {
             model: json["model"].as_str()?.to_owned(),
+            n_cpus: json["cpus"].as_u64()?.try_into().ok()?,
             params: json["params"].clone(),
             deltas: json["deltas"].as_array()?.iter().map(delta).collect::<Option<_>>()?,
         })
     }
 
     pub(super) fn to_json(&self) -> Value {
-        json!({"model": self.model, "params": self.params, "deltas": self.deltas})
+        json!({"model": self.model, "cpus": self.n_cpus, "params": self.params, "deltas": self.deltas})
     }
 }
