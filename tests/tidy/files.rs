@@ -31,6 +31,7 @@ const HOSTS: [&str; 12] = [
     "microsoft.github.io",
     "www.apache.org",
     "www.jsonrpc.org",
+    "www.w3.org",
     "www.rfc-editor.org",
 ];
 
