@@ -19,7 +19,7 @@ const FOLDERS_OF_A_MACHINE: [[&str; 3]; 5] = [
 
 /// Hosts that an address may name: public documentation and model hubs, and this machine.
 /// A package index is never named: pip, npm and cargo know which one their user wants.
-const HOSTS: [&str; 12] = [
+const HOSTS: [&str; 13] = [
     "127.0.0.1",
     "localhost",
     "arxiv.org",
