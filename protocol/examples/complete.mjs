@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-// Completes code with a local model and prints the text as it comes.
+// Completes code with a local model and prints the text as it is generated.
 //
 //     complete.mjs [PREFIX [SUFFIX]]
 //
-// RUNABOUT is the program, RUNABOUT_MODEL the model. Needs Node 18 and nothing else.
+// The environment variable RUNABOUT names the program, RUNABOUT_MODEL the model. Requires only Node 18.
 
 import { spawn } from "node:child_process";
 
@@ -25,7 +25,7 @@ function send(message) {
 
 async function* messages() {
   let rest = "";
-  // Not node:readline, which also breaks lines at U+2028, and that may stand in a message.
+  // Messages end at \n alone; node:readline would also split at other characters, such as U+2028.
   for await (const chunk of worker.stdout.setEncoding("utf8")) {
     const lines = (rest + chunk).split("\n");
     rest = lines.pop();
@@ -33,7 +33,7 @@ async function* messages() {
   }
 }
 
-// Up to the first blank line.
+// The text ends at the first blank line.
 send({ id: 1, method: "complete", params: { prefix, suffix, stop: ["\n\n"], max_tokens: 64 } });
 process.exitCode = 1;
 for await (const message of messages()) {
@@ -43,6 +43,6 @@ for await (const message of messages()) {
     process.stdout.write("\n");
     if (message.error) console.error(message.error.message);
     else process.exitCode = 0;
-    worker.stdin.end(); // The worker ends when its input does.
+    worker.stdin.end(); // Closing its input ends the worker.
   }
 }

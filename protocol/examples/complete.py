@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Completes code with a local model and prints the text as it comes.
+"""Completes code with a local model and prints the text as it is generated.
 
     complete.py [PREFIX [SUFFIX]]
 
-RUNABOUT is the program, RUNABOUT_MODEL the model.
-Needs Python 3.9 and nothing else.
+The environment variable RUNABOUT names the program, RUNABOUT_MODEL the model.
+Requires only Python 3.9.
 """
 
 import json
@@ -44,12 +44,12 @@ def main():
     with subprocess.Popen(
         [program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     ) as worker:
-        # Up to the first blank line.
+        # The text ends at the first blank line.
         params = {"prefix": prefix, "suffix": suffix, "stop": ["\n\n"], "max_tokens": 64}
         for text in complete(worker, params):
             print(text, end="", flush=True)
         print()
-        worker.stdin.close()  # The worker ends when its input does.
+        worker.stdin.close()  # Closing its input ends the worker.
     return worker.returncode
 
 

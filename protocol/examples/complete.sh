@@ -1,10 +1,10 @@
 #!/bin/sh
-# Completes code with a local model and prints the text as it comes.
+# Completes code with a local model and prints the text as it is generated.
 #
 #     complete.sh [PREFIX [SUFFIX]]
 #
-# RUNABOUT is the program, RUNABOUT_MODEL the model.
-# Needs the standard tools and nothing else.
+# The environment variable RUNABOUT names the program, RUNABOUT_MODEL the model.
+# Requires only the standard tools.
 set -eu
 
 prefix=${1-'def fibonacci(n):
@@ -15,13 +15,13 @@ suffix=${2-'
 print(fibonacci(10))
 '}
 
-# Text as the inside of a JSON string.
+# Escapes text for use inside a JSON string.
 encode() {
     printf '%s\n' "$1" | sed 's/\\/\\\\/g; s/"/\\"/g' |
         awk '{ gsub(/\t/, "\\t"); gsub(/\r/, "\\r"); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }'
 }
 
-# The inside of a JSON string as text. Of the \u escapes the worker uses those for control characters alone.
+# Unescapes the inside of a JSON string. Of the \u escapes, it handles those of ASCII control characters only.
 decode() {
     LC_ALL=C awk '
         BEGIN { control["n"] = 10; control["t"] = 9; control["r"] = 13; control["b"] = 8; control["f"] = 12 }
@@ -46,7 +46,7 @@ mkfifo "$pipes/to" "$pipes/from"
 worker=$!
 exec 3>"$pipes/to" 4<"$pipes/from"
 
-# Up to the first blank line.
+# The text ends at the first blank line.
 params='{"prefix": "%s", "suffix": "%s", "stop": ["\\n\\n"], "max_tokens": 64}'
 printf '{"jsonrpc": "2.0", "id": 1, "method": "complete", "params": '"$params"'}\n' \
     "$(encode "$prefix")" "$(encode "$suffix")" >&3
@@ -60,6 +60,6 @@ while IFS= read -r message <&4; do
     esac
 done
 
-exec 3>&- # The worker ends when its input does.
+exec 3>&- # Closing its input ends the worker.
 wait "$worker"
 exit "$status"
