@@ -9,3 +9,6 @@ pub(crate) use self::dialect::{Announcements, Dialect, Opened, choose};
 
 /// The dialects of `runabout serve`.
 pub(crate) const ALL: &[&dyn Dialect] = &[&native::Native];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! A process with a scripted model, and clients that speak to it over pipes in memory.
+
+use std::sync::{Arc, mpsc};
+
+use runabout_assist::{Facts, HeldTexts, LoadProgress, ModelHandle};
+use runabout_engine::EngineOptions;
+use runabout_engine::scripted::ScriptedModel;
+use runabout_rpc::Options;
+use runabout_text::{FimFormat, SamplingDefaults};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
+
+use super::DIALECTS;
+use crate::app::{App, ServeLimits};
+use crate::connection;
+
+const PIPE_BYTES: usize = 1 << 20;
+
+/// A process with this model.
+pub(super) fn app(model: ScriptedModel) -> Arc<App> {
+    loading(model).0
+}
+
+/// A process whose model loads until the sender is dropped.
+pub(super) fn loading(model: ScriptedModel) -> (Arc<App>, mpsc::Sender<()>) {
+    let (still_loading, loaded) = mpsc::channel();
+    let model = ModelHandle::spawn(EngineOptions::default(), move |_| {
+        let _ = loaded.recv();
+        let loaded = model.loaded();
+        let facts = Facts {
+            name: "scripted".to_owned(),
+            tokenizer: Arc::clone(&loaded.tokenizer),
+            fim: FimFormat::detect(&loaded.tokenizer),
+            defaults: SamplingDefaults::default(),
+        };
+        Ok((facts, |_: &mut dyn FnMut(LoadProgress)| Ok(loaded)))
+    });
+    let limits = ServeLimits { rpc: Options::default(), max_queued: 64, memory_bytes: None };
+    let held = Arc::new(HeldTexts::new(u64::MAX));
+    (Arc::new(App::new(model.unwrap(), held, "scripted".to_owned(), limits)), still_loading)
+}
+
+/// A client of the process.
+pub(super) struct Peer {
+    to: WriteHalf<DuplexStream>,
+    from: Lines<BufReader<ReadHalf<DuplexStream>>>,
+    /// Answers that came while another was waited for.
+    early: Vec<Value>,
+}
+
+impl Peer {
+    /// A client that has said nothing yet.
+    pub(super) fn of(app: &Arc<App>) -> Self {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let (input, output) = tokio::io::split(theirs);
+        tokio::spawn(connection::connect(app, DIALECTS).serve(input, output));
+        let (from, to) = tokio::io::split(ours);
+        Self { to, from: BufReader::new(from).lines(), early: Vec::new() }
+    }
+
+    /// A client that has begun to speak Telegraph.
+    pub(super) async fn hailing(app: &Arc<App>) -> Self {
+        let mut peer = Self::of(app);
+        // By the first message nobody knows yet that a version is not required.
+        peer.say(&json!({"jsonrpc": "2.0", "id": 0, "method": "hail"})).await;
+        let (_, answer) = peer.answer(0).await;
+        assert_eq!(answer, json!({"jsonrpc": "2.0", "id": 0, "result": "telegraph"}));
+        peer
+    }
+
+    pub(super) async fn say(&mut self, message: &Value) {
+        self.to.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+
+    /// The next message; `None` at the end.
+    async fn read(&mut self) -> Option<Value> {
+        let line = self.from.next_line().await.unwrap()?;
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    pub(super) async fn next(&mut self) -> Value {
+        self.read().await.expect("the connection goes on")
+    }
+
+    /// The answer to a request, and what came before it that is no answer.
+    pub(super) async fn answer(&mut self, id: impl Into<Value>) -> (Vec<Value>, Value) {
+        let id = id.into();
+        let mut before = Vec::new();
+        loop {
+            if let Some(at) = self.early.iter().position(|it| it.get("id") == Some(&id)) {
+                return (before, self.early.remove(at));
+            }
+            let message = self.next().await;
+            if message.get("method").is_some() { before.push(message) } else { self.early.push(message) }
+        }
+    }
+
+    /// The next answer, of a batch perhaps.
+    pub(super) async fn next_answer(&mut self) -> Value {
+        loop {
+            let message = self.next().await;
+            if message.get("method").is_none() {
+                return message;
+            }
+        }
+    }
+
+    /// The next request to this client.
+    pub(super) async fn asked(&mut self) -> Value {
+        loop {
+            let message = self.next().await;
+            assert!(message.get("method").is_some(), "it was answered without asking: {message}");
+            if message.get("id").is_some() {
+                return message;
+            }
+        }
+    }
+
+    /// As [`answer`](Self::answer), of a `hail`. All that was said before has been heard by then.
+    pub(super) async fn hail(&mut self, id: u32) -> (Vec<Value>, Value) {
+        self.say(&json!({"id": id, "method": "hail"})).await;
+        self.answer(id).await
+    }
+
+    /// As [`hail`](Self::hail), for a native client.
+    pub(super) async fn status(&mut self, id: u32) -> (Vec<Value>, Value) {
+        self.say(&json!({"jsonrpc": "2.0", "id": id, "method": "status", "params": {}})).await;
+        self.answer(id).await
+    }
+
+    /// Everything up to the end of the connection.
+    pub(super) async fn rest(&mut self) -> Vec<Value> {
+        let mut messages = Vec::new();
+        while let Some(message) = self.read().await {
+            messages.push(message);
+        }
+        messages
+    }
+}
