@@ -3,6 +3,7 @@
 //! A new dialect is a file here that implements [`Dialect`], and an entry in [`ALL`].
 
 mod dialect;
+mod following;
 mod native;
 
 pub(crate) use self::dialect::{Announcements, Dialect, Opened, choose};

@@ -4,7 +4,7 @@
 mod peer;
 mod telegraph;
 
-use runabout_engine::scripted::{Gate, ScriptedModel};
+use runabout_engine::scripted::{Gate, ScriptedModel, bytes};
 use serde_json::{Value, json};
 
 use self::peer::{Peer, app, loading};
@@ -62,12 +62,18 @@ async fn a_draft_arrives_in_pieces_before_its_answer() {
 }
 
 #[tokio::test]
-async fn talk_is_answered() {
-    let mut client = Peer::hailing(&app(ScriptedModel::saying("Sure."))).await;
+async fn talk_is_answered_by_what_was_said() {
+    let model = ScriptedModel::saying("Sure.");
+    let recording = model.recording();
+    let mut client = Peer::hailing(&app(model)).await;
     client.say(&talk(1, &["hi", "well?"], 64)).await;
     let (before, answer) = client.answer(1).await;
     assert_eq!(answer["result"], json!({"text": "Sure."}));
     assert_eq!(pieces(&before, 1), "Sure.");
+    let read: Vec<u32> = recording.spans().into_iter().flat_map(|it| it.tokens).collect();
+    for said in ["hi", "well?"] {
+        assert!(read.windows(said.len()).any(|it| it == bytes(said)), "the model has not read `{said}`");
+    }
 }
 
 #[tokio::test]
@@ -142,6 +148,7 @@ async fn a_draft_can_be_halted_while_its_client_is_asked() {
     client.say(&json!({"id": 1, "method": "draft", "params": {"sheet": "b", "most": 64}})).await;
     let asked = client.asked().await;
     client.say(&json!({"method": "halt", "params": {"what": 1}})).await;
+    client.hail(2).await;
     client.say(&json!({"id": asked["id"], "result": "too late"})).await;
     let (_, answer) = client.answer(1).await;
     assert_eq!(answer["error"]["message"], "halted before the sheet was read");
@@ -155,20 +162,18 @@ async fn the_client_is_told_when_the_model_is_ready_and_when_the_engine_is_lost(
     let mut client = Peer::hailing(&app).await;
     let (before, _) = client.hail(1).await;
     assert!(before.is_empty(), "nothing is known yet: {before:?}");
-    drop(still_loading);
-    assert_eq!(
-        client.next().await,
-        json!({"jsonrpc": "2.0", "method": "up", "params": {"model": "scripted"}})
-    );
     client.say(&draft(2, "fn f", 4)).await;
     tokio::task::spawn_blocking(move || {
+        drop(still_loading);
         gate.arrived();
         gate.panic("the script says so");
     });
+    // The connection ends with the engine.
     let rest = client.rest().await;
     assert!(rest.iter().any(|it| it["id"] == 2 && it["error"]["code"] == 5), "{rest:?}");
-    let down: Vec<_> = rest.iter().filter(|it| it["method"] == "down").collect();
-    assert_eq!(down.len(), 1, "{rest:?}");
+    let told: Vec<_> = rest.iter().filter(|it| it["method"].is_string()).collect();
+    assert_eq!(told[0], &json!({"jsonrpc": "2.0", "method": "up", "params": {"model": "scripted"}}));
+    assert_eq!((told.len(), &told[1]["method"]), (2, &json!("down")), "{told:?}");
 }
 
 #[tokio::test]
@@ -178,7 +183,7 @@ async fn json_rpc_is_read_as_strictly_as_the_dialect_says() {
     let (_, answer) = client.hail(1).await;
     assert_eq!(answer["result"], "telegraph", "a message need not say its version");
     client.say(&json!([{"jsonrpc": "2.0", "id": 2, "method": "hail"}])).await;
-    let refused = client.answer(Value::Null).await.1;
+    let refused = client.next_answer().await;
     assert_eq!(refused["error"]["code"], -32600, "batches are not taken");
     let mut native = Peer::of(&app);
     native.say(&json!([{"jsonrpc": "2.0", "id": 1, "method": "status"}])).await;

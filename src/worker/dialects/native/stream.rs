@@ -10,6 +10,7 @@ use runabout_rpc::{CancelledBy, NotifyError, RequestContext};
 
 use super::errors;
 use super::method::MethodResult;
+use crate::dialects::following::Following;
 
 /// What a request leaves for the `cancel` that names it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,22 +31,14 @@ pub(super) enum Streaming {
 
 /// Follows the run to its end.
 pub(super) async fn outcome(
-    mut run: Run,
+    run: Run,
     request: &RequestContext,
     streaming: Streaming,
 ) -> MethodResult<Outcome> {
+    let mut run = Following::new(run, request);
     let mut n_deltas = 0;
-    let mut is_cancelled = false;
     let outcome = loop {
-        let update = tokio::select! {
-            update = run.next() => update,
-            _ = request.cancelled(), if !is_cancelled => {
-                is_cancelled = true;
-                run.cancel();
-                continue;
-            }
-        };
-        match update.ok_or_else(errors::shutting_down)?.map_err(|error| errors::of_request(&error))? {
+        match run.next().await.map_err(|error| errors::of_request(&error))? {
             Update::Prefill { done, total } => report_prefill(request, done, total),
             Update::Text { .. } if streaming == Streaming::Off => {}
             Update::Text { choice, text } => {
@@ -59,7 +52,6 @@ pub(super) async fn outcome(
                 n_deltas += 1;
                 if let Err(NotifyError::Closed(_)) = request.notify(Delta::NAME, &params).await {
                     // The client is gone.
-                    is_cancelled = true;
                     run.cancel();
                 }
             }

@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::dialects::following::Following;
 use crate::dialects::{Dialect, Opened};
 
 /// See the module.
@@ -92,7 +93,7 @@ async fn draft(params: Params<'static>, client: Arc<Client>, request: RequestCon
         generation: Generation::of(most, Priority::Interactive),
         needs_tokens: false,
     });
-    send(run.map_err(in_own_words)?, request).await
+    send(run.map_err(in_own_words)?, &request).await
 }
 
 /// What the client says is on the sheet.
@@ -119,22 +120,14 @@ async fn talk(params: Params<'static>, client: Arc<Client>, request: RequestCont
         template_variables: TemplateVariables::new(),
         generation: Generation::of(most, Priority::Interactive),
     });
-    send(run.map_err(in_own_words)?, request).await
+    send(run.map_err(in_own_words)?, &request).await
 }
 
 /// Sends the text of a run as it comes.
-async fn send(mut run: Run, request: RequestContext) -> Answer {
-    let mut is_cancelled = false;
+async fn send(run: Run, request: &RequestContext) -> Answer {
+    let mut run = Following::new(run, request);
     loop {
-        let update = tokio::select! {
-            update = run.next() => update.expect("a run has an end"),
-            _ = request.cancelled(), if !is_cancelled => {
-                is_cancelled = true;
-                run.cancel();
-                continue;
-            }
-        };
-        match update.map_err(in_own_words)? {
+        match run.next().await.map_err(in_own_words)? {
             Update::Prefill { .. } => {}
             Update::Text { text, .. } => {
                 // Fails when the client is gone, which cancels the request.
