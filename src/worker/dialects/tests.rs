@@ -45,11 +45,17 @@ fn pieces(notifications: &[Value], id: u32) -> String {
 
 /// Lets the model take one step, the prompt's, which draws the first token; the next one waits.
 async fn one_step(gate: Gate) -> Gate {
-    let passed = tokio::task::spawn_blocking(move || {
-        gate.pass();
+    at_the_step(gate, Gate::release).await
+}
+
+/// Decides on the model's next step, once it is in it.
+async fn at_the_step(gate: Gate, decide: fn(&Gate)) -> Gate {
+    let decided = tokio::task::spawn_blocking(move || {
+        gate.arrived();
+        decide(&gate);
         gate
     });
-    passed.await.unwrap()
+    decided.await.unwrap()
 }
 
 #[tokio::test]
@@ -110,10 +116,7 @@ async fn a_model_that_fails_is_told_in_the_dialects_own_words() {
     let gate = model.gate();
     let mut client = Peer::hailing(&app(model)).await;
     client.say(&draft(1, "fn f", 4)).await;
-    tokio::task::spawn_blocking(move || {
-        gate.arrived();
-        gate.fail("out of ink");
-    });
+    at_the_step(gate, |gate| gate.fail("out of ink")).await;
     let (_, answer) = client.answer(1).await;
     assert_eq!(answer["error"]["code"], 5);
     assert!(answer["error"]["message"].as_str().unwrap().contains("out of ink"), "{answer}");
@@ -163,11 +166,8 @@ async fn the_client_is_told_when_the_model_is_ready_and_when_the_engine_is_lost(
     let (before, _) = client.hail(1).await;
     assert!(before.is_empty(), "nothing is known yet: {before:?}");
     client.say(&draft(2, "fn f", 4)).await;
-    tokio::task::spawn_blocking(move || {
-        drop(still_loading);
-        gate.arrived();
-        gate.panic("the script says so");
-    });
+    drop(still_loading);
+    at_the_step(gate, |gate| gate.panic("the script says so")).await;
     // The connection ends with the engine.
     let rest = client.rest().await;
     assert!(rest.iter().any(|it| it["id"] == 2 && it["error"]["code"] == 5), "{rest:?}");
