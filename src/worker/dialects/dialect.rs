@@ -11,7 +11,8 @@ pub(crate) trait Dialect: Sync {
     /// Its name, for the log.
     fn name(&self) -> &'static str;
 
-    /// Whether a client that begins with this message speaks it.
+    /// Whether a client that begins with this message speaks it. The message is read by the default
+    /// [`Strictness`](runabout_rpc::Strictness), since it is not known yet what the client speaks.
     fn claims(&self, first: &FirstMessage<'_>) -> bool;
 
     /// Begins a connection of a client that speaks it.
@@ -27,7 +28,8 @@ pub(crate) struct Opened {
 }
 
 /// Tells the client how the model is, and ends when there is nothing more to tell. When the engine dies it must end, after
-/// the client has been told, since then the connection ends.
+/// the client has been told, since then the connection ends. What it tells may come before the response to the client's
+/// first message.
 pub(crate) type Announcements = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The first of `dialects` that claims the client's first message, or else the last of them.
