@@ -45,17 +45,18 @@ fn pieces(notifications: &[Value], id: u32) -> String {
 
 /// Lets the model take one step, the prompt's, which draws the first token; the next one waits.
 async fn one_step(gate: Gate) -> Gate {
-    at_the_step(gate, Gate::release).await
+    let gate = inside_a_step(gate).await;
+    gate.release();
+    gate
 }
 
-/// Decides on the model's next step, once it is in it.
-async fn at_the_step(gate: Gate, decide: fn(&Gate)) -> Gate {
-    let decided = tokio::task::spawn_blocking(move || {
+/// Waits until the model is inside a step, where it stays.
+async fn inside_a_step(gate: Gate) -> Gate {
+    let arrived = tokio::task::spawn_blocking(move || {
         gate.arrived();
-        decide(&gate);
         gate
     });
-    decided.await.unwrap()
+    arrived.await.unwrap()
 }
 
 #[tokio::test]
@@ -116,7 +117,7 @@ async fn a_model_that_fails_is_told_in_the_dialects_own_words() {
     let gate = model.gate();
     let mut client = Peer::hailing(&app(model)).await;
     client.say(&draft(1, "fn f", 4)).await;
-    at_the_step(gate, |gate| gate.fail("out of ink")).await;
+    inside_a_step(gate).await.fail("out of ink");
     let (_, answer) = client.answer(1).await;
     assert_eq!(answer["error"]["code"], 5);
     assert!(answer["error"]["message"].as_str().unwrap().contains("out of ink"), "{answer}");
@@ -167,12 +168,15 @@ async fn the_client_is_told_when_the_model_is_ready_and_when_the_engine_is_lost(
     assert!(before.is_empty(), "nothing is known yet: {before:?}");
     client.say(&draft(2, "fn f", 4)).await;
     drop(still_loading);
-    at_the_step(gate, |gate| gate.panic("the script says so")).await;
+    let gate = inside_a_step(gate).await;
+    // Only the latest state is told, so the client hears of this one first.
+    let (mut told, _) = client.hail(3).await;
+    gate.panic("the script says so");
     // The connection ends with the engine.
     let rest = client.rest().await;
     assert!(rest.iter().any(|it| it["id"] == 2 && it["error"]["code"] == 5), "{rest:?}");
-    let told: Vec<_> = rest.iter().filter(|it| it["method"].is_string()).collect();
-    assert_eq!(told[0], &json!({"jsonrpc": "2.0", "method": "up", "params": {"model": "scripted"}}));
+    told.extend(rest.into_iter().filter(|it| it["method"].is_string()));
+    assert_eq!(told[0], json!({"jsonrpc": "2.0", "method": "up", "params": {"model": "scripted"}}));
     assert_eq!((told.len(), &told[1]["method"]), (2, &json!("down")), "{told:?}");
 }
 
