@@ -21,16 +21,25 @@ encode() {
         awk '{ gsub(/\t/, "\\t"); gsub(/\r/, "\\r"); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }'
 }
 
-# Unescapes the inside of a JSON string. Of the \u escapes, it handles those of ASCII control characters only.
+# Unescapes the inside of a JSON string. The worker writes no surrogate pairs.
 decode() {
     LC_ALL=C awk '
         BEGIN { control["n"] = 10; control["t"] = 9; control["r"] = 13; control["b"] = 8; control["f"] = 12 }
         function hex(digit) { return index("0123456789abcdef", digit) - 1 }
+        function unit(i) {
+            return 4096 * hex(substr($0, i, 1)) + 256 * hex(substr($0, i + 1, 1)) \
+                + 16 * hex(substr($0, i + 2, 1)) + hex(substr($0, i + 3, 1))
+        }
+        function utf8(code) {
+            if (code < 128) printf "%c", code
+            else if (code < 2048) printf "%c%c", 192 + int(code / 64), 128 + code % 64
+            else printf "%c%c%c", 224 + int(code / 4096), 128 + int(code / 64) % 64, 128 + code % 64
+        }
         {
             while ((i = index($0, "\\")) > 0) {
                 printf "%s", substr($0, 1, i - 1)
                 c = substr($0, i + 1, 1)
-                if (c == "u") printf "%c", 16 * hex(substr($0, i + 4, 1)) + hex(substr($0, i + 5, 1))
+                if (c == "u") utf8(unit(i + 2))
                 else if (c in control) printf "%c", control[c]
                 else printf "%s", c
                 $0 = substr($0, i + (c == "u" ? 6 : 2))
