@@ -3,9 +3,11 @@
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::WORK_ERRORS;
+use crate::integers;
 use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, Usage};
 use crate::protocol::Method;
 use crate::sampling::params_with_sampling;
@@ -37,7 +39,7 @@ params_with_sampling! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub response_format: Option<ResponseFormat>,
         /// Additional variables for the chat template, such as `{"enable_thinking": false}`.
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        #[serde(default, deserialize_with = "integers::object", skip_serializing_if = "Map::is_empty")]
         pub chat_template_kwargs: Map<String, Value>,
         /// The maximum number of tokens to generate. Default: 1024.
         #[serde(default = "default_max_tokens")]
@@ -248,14 +250,23 @@ enum ObjectOrText {
 }
 
 fn object_or_text_of_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    let read = match Value::deserialize(deserializer)? {
-        Value::String(text) if text.trim().is_empty() => Some(Map::new()),
-        Value::String(text) => serde_json::from_str(&text).ok(),
-        Value::Object(object) => Some(object),
-        Value::Null => Some(Map::new()),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    let text = match raw.get().as_bytes() {
+        [b'{', ..] => return integers::from_text(raw.get()).map_err(|it| integers::without_position(&it)),
+        [b'n', ..] => return Ok(Map::new()),
+        [b'"', ..] => {
+            serde_json::from_str::<String>(raw.get()).map_err(|it| integers::without_position(&it))?
+        }
+        // A number, a boolean or a list: refused as a text of one is.
+        _ => raw.get().to_owned(),
     };
-    read.ok_or_else(|| D::Error::custom("must be an object, or a string that holds one"))
+    match text.trim() {
+        "" => Some(Map::new()),
+        // A long integer alone would be read as the object that stands for it.
+        object if object.starts_with('{') => integers::from_text(object).ok(),
+        _ => None,
+    }
+    .ok_or_else(|| D::Error::custom("must be an object, or a string that holds one"))
 }
 
 /// A tool that the model may call.
@@ -282,7 +293,7 @@ pub struct FunctionDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The JSON Schema of the arguments, which are an object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "integers::maybe_object", skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Map<String, Value>>,
 }
 

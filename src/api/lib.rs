@@ -14,6 +14,7 @@ mod discover;
 mod error;
 mod id;
 mod initialize;
+mod integers;
 pub mod methods;
 mod model;
 mod names;

@@ -219,6 +219,12 @@ fn a_message_may_be_written_in_other_ways() {
     for wrong in [json!("[1]"), json!("{"), json!([1]), json!(1)] {
         assert_eq!(arguments(wrong), Err("must be an object, or a string that holds one".to_owned()));
     }
+    let long = r#"{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"a": 18446744073709551616}}}]}"#;
+    let message: Message = serde_json::from_str(long).unwrap();
+    let expected = json!({"a": {"__integer__": "18446744073709551616"}});
+    assert_eq!(Value::Object(message.tool_calls[0].function.arguments.clone()), expected);
+    assert_eq!(arguments(json!("{\"a\": 18446744073709551616}")), Ok(expected));
+    assert!(arguments(json!("18446744073709551616")).is_err());
     let content = |written: Value| read(json!({"role": "user", "content": written})).map(|it| it.content);
     let parts = json!([{"type": "text", "text": "a", "cache_control": null}, {"type": "text", "text": "b"}]);
     let text = |text: &str| TextPart { kind: TextPartType::Text, text: text.to_owned() };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::chat::{Message, Tool};
+use crate::integers;
 use crate::protocol::Method;
 
 /// The method `tokenize`.
@@ -31,7 +32,7 @@ pub struct TokenizeParams {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
     /// With `messages`: additional variables for the chat template.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "integers::object", skip_serializing_if = "Map::is_empty")]
     pub chat_template_kwargs: Map<String, Value>,
     /// Whether the result includes the token ids. Default: false.
     #[serde(default)]

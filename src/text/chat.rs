@@ -5,6 +5,8 @@
 //! `<|im_end|>\n<|im_start|>system`.
 
 mod compile;
+mod integers;
+mod limits;
 mod marking;
 mod message;
 mod python;

@@ -24,6 +24,7 @@ pub(crate) use self::bytes::LeadingStrip;
 #[cfg(test)]
 pub(crate) use self::bytes::char_of_byte;
 pub(crate) use self::control::{ControlTokens, Piece};
+pub(crate) use self::folder::SPECIAL_TOKENS;
 pub use self::folder::TokenizerParts;
 #[cfg(test)]
 pub(crate) use self::sample::byte_parts;
@@ -248,7 +249,7 @@ impl Tokenizer {
 
     /// The `bos_token` of a configuration that asks for one which tokenizer.json's post-processor does not add.
     fn missing_bos(&self, parts: &TokenizerParts) -> Option<TokenId> {
-        let wants_bos = parts.tokenizer_config.as_ref()?.get("add_bos_token")?.as_bool()?;
+        let wants_bos = folder::truth(parts.tokenizer_config.as_ref()?.get("add_bos_token")?)?;
         let bos = self.token_to_id(&parts.special_token("bos_token")?)?;
         (wants_bos && !encode(&self.inner, "", true).contains(&bos)).then_some(bos)
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use minijinja::machinery::ast::{CallArg, Expr, Stmt};
 use minijinja::machinery::{CodeGenerator, Instruction, Instructions, parse};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error, ErrorKind, context};
+use minijinja::{Environment, Error, ErrorKind, Value, context};
 
 /// What the template is called in errors.
 const NAME: &str = "chat_template";
@@ -26,6 +26,16 @@ pub(super) const LESS: &str = "python_lt";
 pub(super) const LESS_OR_EQUAL: &str = "python_le";
 pub(super) const GREATER: &str = "python_gt";
 pub(super) const GREATER_OR_EQUAL: &str = "python_ge";
+/// Called in each turn of a loop and each call of a macro.
+pub(super) const TURN: &str = "limits_turn";
+/// Called with each value that may hold others.
+pub(super) const CHECKED: &str = "limits_checked";
+pub(super) const SET_ATTRIBUTE: &str = "limits_set_attribute";
+pub(super) const ITEM: &str = "limits_item";
+
+/// Filters whose result has more levels than what they are given, beside functions and literals.
+const NESTING_FILTERS: [&str; 8] =
+    ["batch", "slice", "groupby", "dictsort", "items", "zip", "map", "lists_map"];
 
 /// What [`minijinja::machinery::eval`] runs.
 pub(super) struct Compiled<'source> {
@@ -45,46 +55,49 @@ pub(super) fn compile<'source>(
     Ok(Compiled { instructions: as_python(&instructions), blocks })
 }
 
-/// The instructions with Python's operators, and with a check of what loops go over: minijinja takes none for empty.
+/// The instructions with Python's operators, with a check of what loops go over (minijinja takes none for empty), and with
+/// the calls that hold a run to its limits.
 fn as_python<'source>(old: &Instructions<'source>) -> Instructions<'source> {
     let all = || (0..).map_while(|idx| old.get(idx));
-    // Where each instruction comes to stand, which is at its check if it has one.
-    let mut n_checks = 0;
-    let places: Vec<u32> = (0..)
+    let macros: Vec<u32> = all()
+        .filter_map(|it| match it {
+            Instruction::BuildMacro(_, start, _) => Some(*start),
+            _ => None,
+        })
+        .collect();
+    // Each instruction with what goes before and after it.
+    let groups: Vec<Vec<Instruction<'source>>> = (0..)
         .zip(all())
-        .map(|(idx, instruction): (u32, _)| {
-            let place = idx + n_checks;
-            n_checks += u32::from(matches!(instruction, Instruction::PushLoop(_)));
+        .map(|(idx, it): (u32, _)| {
+            let is_turn = matches!(it, Instruction::Iterate(_)) || macros.contains(&idx);
+            is_turn.then(turn).into_iter().flatten().chain(replaced(it)).collect()
+        })
+        .collect();
+    // Where each instruction comes to stand, which is where its group begins.
+    let mut end = 0;
+    let places: Vec<u32> = groups
+        .iter()
+        .map(|group| {
+            let place = end;
+            end += u32::try_from(group.len()).unwrap_or(u32::MAX);
             place
         })
         .collect();
-    let end = u32::try_from(places.len()).unwrap_or(u32::MAX).saturating_add(n_checks);
     let moved = |target: u32| places.get(target as usize).copied().unwrap_or(end);
     let mut new = Instructions::new(old.name(), old.source());
-    for (idx, instruction) in (0..).zip(all()) {
-        let operator = |name| Instruction::ApplyFilter(name, Some(2), UNCACHED);
-        let changed = match instruction {
-            Instruction::Add => operator(ADD),
-            Instruction::Rem => operator(REM),
-            Instruction::StringConcat => operator(CONCAT),
-            Instruction::In => operator(IN),
-            Instruction::Lt => operator(LESS),
-            Instruction::Lte => operator(LESS_OR_EQUAL),
-            Instruction::Gt => operator(GREATER),
-            Instruction::Gte => operator(GREATER_OR_EQUAL),
-            Instruction::Iterate(target) => Instruction::Iterate(moved(*target)),
-            Instruction::Jump(target) => Instruction::Jump(moved(*target)),
-            Instruction::JumpIfFalse(target) => Instruction::JumpIfFalse(moved(*target)),
-            Instruction::JumpIfFalseOrPop(target) => Instruction::JumpIfFalseOrPop(moved(*target)),
-            Instruction::JumpIfTrueOrPop(target) => Instruction::JumpIfTrueOrPop(moved(*target)),
-            Instruction::BuildMacro(name, start, flags) => {
-                Instruction::BuildMacro(name, moved(*start), *flags)
-            }
-            other => other.clone(),
-        };
-        let check = Instruction::ApplyFilter(ITERABLE, Some(1), UNCACHED);
-        let check = matches!(changed, Instruction::PushLoop(_)).then_some(check);
-        for instruction in check.into_iter().chain([changed]) {
+    for (idx, group) in (0..).zip(groups) {
+        for instruction in group {
+            let instruction = match instruction {
+                Instruction::Iterate(target) => Instruction::Iterate(moved(target)),
+                Instruction::Jump(target) => Instruction::Jump(moved(target)),
+                Instruction::JumpIfFalse(target) => Instruction::JumpIfFalse(moved(target)),
+                Instruction::JumpIfFalseOrPop(target) => Instruction::JumpIfFalseOrPop(moved(target)),
+                Instruction::JumpIfTrueOrPop(target) => Instruction::JumpIfTrueOrPop(moved(target)),
+                Instruction::BuildMacro(name, start, flags) => {
+                    Instruction::BuildMacro(name, moved(start), flags)
+                }
+                other => other,
+            };
             match (old.get_span(idx), old.get_line(idx)) {
                 (Some(span), _) => new.add_with_span(instruction, span),
                 (None, Some(line)) => new.add_with_line(instruction, u16::try_from(line).unwrap_or(u16::MAX)),
@@ -93,6 +106,42 @@ fn as_python<'source>(old: &Instructions<'source>) -> Instructions<'source> {
         }
     }
     new
+}
+
+fn filter(name: &str, n_arguments: u16) -> Instruction<'_> {
+    Instruction::ApplyFilter(name, Some(n_arguments), UNCACHED)
+}
+
+/// Leaves the stack as it was.
+fn turn<'source>() -> [Instruction<'source>; 3] {
+    [Instruction::LoadConst(Value::from(())), filter(TURN, 1), Instruction::DiscardTop]
+}
+
+/// What stands for one of minijinja's instructions, jumps not yet moved.
+fn replaced<'source>(instruction: &Instruction<'source>) -> Vec<Instruction<'source>> {
+    let checked = || vec![instruction.clone(), filter(CHECKED, 1)];
+    match instruction {
+        Instruction::Add => vec![filter(ADD, 2)],
+        Instruction::Rem => vec![filter(REM, 2)],
+        Instruction::StringConcat => vec![filter(CONCAT, 2)],
+        Instruction::In => vec![filter(IN, 2)],
+        Instruction::Lt => vec![filter(LESS, 2)],
+        Instruction::Lte => vec![filter(LESS_OR_EQUAL, 2)],
+        Instruction::Gt => vec![filter(GREATER, 2)],
+        Instruction::Gte => vec![filter(GREATER_OR_EQUAL, 2)],
+        Instruction::GetItem => vec![filter(ITEM, 2)],
+        Instruction::PushLoop(_) => vec![filter(ITERABLE, 1), instruction.clone()],
+        Instruction::SetAttr(name) => {
+            let name = Instruction::LoadConst(Value::from(*name));
+            vec![name, filter(SET_ATTRIBUTE, 3), Instruction::DiscardTop]
+        }
+        Instruction::BuildList(_)
+        | Instruction::BuildTuple(_)
+        | Instruction::BuildMap(_)
+        | Instruction::CallFunction("dict" | "zip", _) => checked(),
+        Instruction::ApplyFilter(name, ..) if NESTING_FILTERS.contains(name) => checked(),
+        other => vec![other.clone()],
+    }
 }
 
 /// Refuses a template that names a filter or test that `environment` lacks where Jinja2 would.
@@ -104,6 +153,10 @@ pub(super) fn check_names(
     let tree = parse(source, NAME, syntax.clone())?;
     let mut names = Names::default();
     names.statement(&tree, false);
+    if let Some(line) = names.bytes_line {
+        let reason = format!("no method `{BYTES_METHOD}`, since a prompt cannot hold bytes (line {line})");
+        return Err(Error::new(ErrorKind::UnknownMethod, reason));
+    }
     for (kind, found) in [("filter", &names.filters), ("test", &names.tests)] {
         let is_known =
             environment.compile_expression(if kind == "filter" { "it is filter" } else { "it is test" })?;
@@ -118,11 +171,16 @@ pub(super) fn check_names(
     Ok(())
 }
 
+/// The method of strings that makes bytes, which no prompt can hold and no public template asks for.
+pub(super) const BYTES_METHOD: &str = "encode";
+
 /// The filters and tests of a template that are looked up whichever way it runs, with their lines.
 #[derive(Default)]
 struct Names<'source> {
     filters: BTreeMap<&'source str, u16>,
     tests: BTreeMap<&'source str, u16>,
+    /// Where [`BYTES_METHOD`] is called first.
+    bytes_line: Option<u16>,
 }
 
 impl<'source> Names<'source> {
@@ -236,6 +294,12 @@ impl<'source> Names<'source> {
                 self.expression(&it.subscript_expr, is_soft);
             }
             Expr::Call(it) => {
+                if let Expr::GetAttr(method) = &it.expr
+                    && !is_soft
+                    && method.name == BYTES_METHOD
+                {
+                    self.bytes_line.get_or_insert(method.span().start_line);
+                }
                 self.expression(&it.expr, is_soft);
                 self.arguments(&it.args, is_soft);
             }

@@ -10,6 +10,7 @@
 
 use serde_json::{Map, Value};
 
+use super::integers;
 use crate::tokenizer::ControlTokens;
 
 const ESCAPE: char = '\u{FDD0}';
@@ -39,6 +40,7 @@ fn mark_message(message: &mut Value, control: &ControlTokens) {
 
 fn mark_value(value: &mut Value, control: &ControlTokens) {
     match value {
+        number if integers::tagged(number).is_some() => {}
         Value::String(text) => *text = mark(text, control),
         Value::Array(items) => items.iter_mut().for_each(|it| mark_value(it, control)),
         Value::Object(fields) => {

@@ -3,20 +3,28 @@
 //! A prompt that differs in a space is another prompt to a model, so separators, floats and quotes are Python's to
 //! the character.
 
+mod arguments;
+mod escape;
 pub(super) mod filters;
 mod format;
 pub(super) mod methods;
 mod numbers;
 pub(super) mod operators;
+mod translate;
+mod urlize;
 
 use std::fmt::Write;
 
 use chrono::{DateTime, Local, TimeZone};
-use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::value::{Kwargs, Serde, ValueKind};
+use minijinja::{Error, ErrorKind, State, Value};
 use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
+use serde_json::value::RawValue;
+
+use super::integers::{Exact, LongInteger};
+use super::limits::check_value;
 
 /// `str(value)`.
 pub(super) fn str(value: &Value) -> String {
@@ -106,14 +114,22 @@ pub(super) fn dumps(json: &serde_json::Value) -> String {
         has_value: false,
     };
     let mut written = Vec::new();
+    let value = Value::from(Serde(Exact(json)));
     // Writing a JSON value into memory does not fail, and what is written is UTF-8.
-    let _ = json.serialize(&mut Serializer::with_formatter(&mut written, formatter));
+    let _ =
+        Json { value, sort_keys: false }.serialize(&mut Serializer::with_formatter(&mut written, formatter));
     String::from_utf8(written).unwrap_or_default()
 }
 
 /// transformers' `tojson`: `json.dumps` with `ensure_ascii` off, and nothing escaped for HTML.
 #[allow(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
-pub(super) fn tojson(value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs) -> Result<String, Error> {
+pub(super) fn tojson(
+    state: &State,
+    value: &Value,
+    ensure_ascii: Option<bool>,
+    kwargs: Kwargs,
+) -> Result<String, Error> {
+    check_value(state, value)?;
     let invalid = |reason: String| Error::new(ErrorKind::InvalidOperation, reason);
     let indent = kwargs.get::<Option<Value>>("indent")?.filter(|it| !it.is_none());
     let indent = indent.map(|it| match (it.as_str(), it.as_usize()) {
@@ -177,7 +193,12 @@ impl Serialize for Json {
                     (name, inner(field))
                 }))
             }
-            kind => Err(S::Error::custom(format_args!("{kind} cannot be written as JSON"))),
+            kind => match LongInteger::digits(value) {
+                Some(digits) => {
+                    RawValue::from_string(digits.to_owned()).map_err(S::Error::custom)?.serialize(serializer)
+                }
+                None => Err(S::Error::custom(format_args!("{kind} cannot be written as JSON"))),
+            },
         }
     }
 }
@@ -323,7 +344,6 @@ mod tests {
 
     use chrono::{FixedOffset, TimeZone};
     use minijinja::Environment;
-    use minijinja::value::Serde;
     use serde_json::json;
 
     use super::*;

@@ -4,13 +4,12 @@ use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 
 use minijinja::value::{Kwargs, Rest, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{Environment, Error, State, Value};
 
-use super::{methods, str};
-
-fn invalid(reason: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, reason.into())
-}
+use super::arguments::{argument, invalid};
+use super::escape::escaped;
+use super::{methods, str, urlize};
+use crate::chat::limits::check_value;
 
 pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter("lists_map", minijinja::filters::map);
@@ -25,7 +24,8 @@ pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
             generated(&state.apply_filter(&format!("lists_{name}"), &args)?)
         });
     }
-    environment.add_filter("string", |value: &Value| str(value));
+    environment
+        .add_filter("string", |state: &State, value: &Value| check_value(state, value).map(|()| str(value)));
     environment.add_filter("join", join);
     environment.add_filter("center", |state: &State, value: &Value, width: Option<usize>| {
         state.consume_fuel(width.unwrap_or(80) as u64 / 16)?;
@@ -35,6 +35,7 @@ pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter("truncate", truncate);
     environment.add_filter("wordwrap", wordwrap);
     environment.add_filter("urlencode", urlencode);
+    environment.add_filter("urlize", urlize::urlize);
     environment.add_filter("random", random);
     environment.add_filter("forceescape", |value: &Value| escaped(&str(value)));
     environment.add_filter("xmlattr", xmlattr);
@@ -48,14 +49,8 @@ fn generated(list: &Value) -> Result<Value, Error> {
     Ok(Value::make_iterable(move || items.clone().into_iter()))
 }
 
-/// The n-th positional argument, or the one of that name.
-fn argument(rest: &Rest<Value>, kwargs: &Kwargs, nth: usize, name: &str) -> Result<Option<Value>, Error> {
-    let given = match rest.get(nth) {
-        Some(value) => Some(value.clone()),
-        None => kwargs.get::<Option<Value>>(name)?,
-    };
-    Ok(given.filter(|it| !it.is_none() && !it.is_undefined()))
-}
+/// An item costs `join` as much as this many bytes of text, whatever its length.
+const ITEM_BYTES: usize = 16;
 
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
 fn join(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
@@ -66,6 +61,7 @@ fn join(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Resu
         return Err(invalid("`join` cannot iterate over none"));
     }
     let mut joined = String::new();
+    let mut n_unpaid = 0;
     for (idx, item) in value.try_iter()?.enumerate() {
         let item = match attribute.as_ref().map(|it| (it, it.as_str())) {
             None => item,
@@ -77,8 +73,11 @@ fn join(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Resu
         if idx > 0 {
             joined.push_str(&separator);
         }
+        check_value(state, &item)?;
         let text = str(&item);
-        state.consume_fuel((separator.len() + text.len()) as u64 / 64)?;
+        n_unpaid += ITEM_BYTES + separator.len() + text.len();
+        state.consume_fuel(n_unpaid as u64 / 64)?;
+        n_unpaid %= 64;
         joined.push_str(&text);
     }
     Ok(joined)
@@ -185,18 +184,14 @@ fn urlencode(value: &Value) -> Result<String, Error> {
     }
 }
 
-fn random(value: &Value) -> Result<Value, Error> {
+fn random(state: &State, value: &Value) -> Result<Value, Error> {
+    state.consume_fuel(value.len().unwrap_or(0) as u64 / 16)?;
     let items: Vec<Value> = match value.as_str() {
         Some(text) => text.chars().map(Value::from).collect(),
         None => value.try_iter()?.collect(),
     };
     let drawn = usize::try_from(RandomState::new().hash_one(items.len()) >> 1).unwrap_or(0);
     Ok(items.get(drawn % items.len().max(1)).cloned().unwrap_or_default())
-}
-
-pub(super) fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('\'', "&#39;").replace('"', "&#34;")
 }
 
 fn xmlattr(value: &Value, autospace: Option<bool>) -> Result<String, Error> {

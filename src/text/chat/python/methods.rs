@@ -7,12 +7,11 @@ use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 
+use super::arguments::invalid;
 use super::numbers::number;
-use super::str;
-
-fn invalid(reason: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, reason.into())
-}
+use super::{str, translate};
+use crate::chat::compile;
+use crate::chat::limits::check_value;
 
 /// What minijinja calls for a method that it does not know, which is each of these.
 pub(in crate::chat) fn call(
@@ -23,7 +22,7 @@ pub(in crate::chat) fn call(
 ) -> Result<Value, Error> {
     let known = match value.kind() {
         ValueKind::String => of_string(state, value.as_str().unwrap_or_default(), method, args)?,
-        ValueKind::Seq => of_list(value, method, args)?,
+        ValueKind::Seq => of_list(state, value, method, args)?,
         ValueKind::Map if method == "copy" => Some(value.clone()),
         ValueKind::Number if method == "is_integer" => {
             Some(Value::from(number(value).is_some_and(|it| it.fract() == 0.0)))
@@ -36,13 +35,18 @@ pub(in crate::chat) fn call(
     }
 }
 
-fn of_list(list: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+fn of_list(state: &State, list: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     Ok(match method {
         "copy" => Some(list.clone()),
         "index" => {
             let (item,): (&Value,) = from_args(args)?;
+            check_value(state, list)?;
             let at = list.try_iter()?.position(|it| it == *item);
             Some(Value::from(at.ok_or_else(|| invalid("the item of `index` is not in the list"))?))
+        }
+        "count" => {
+            check_value(state, list)?;
+            None
         }
         _ => None,
     })
@@ -54,7 +58,7 @@ fn is_space(it: char) -> bool {
 }
 
 #[expect(clippy::too_many_lines, reason = "one arm for each method")]
-fn of_string(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+fn of_string(state: &mut State, text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     let none = || from_args::<()>(args);
     let one = || from_args::<(&str,)>(args).map(|(it,)| it);
     let all = |is: fn(char) -> bool| -> Result<Option<Value>, Error> {
@@ -114,6 +118,26 @@ fn of_string(state: &State, text: &str, method: &str, args: &[Value]) -> Result<
                 return Err(invalid("the fill character must be exactly one character long"));
             }
             Value::from(padded(text, method, width, fill))
+        }
+        "maketrans" => translate::table(state, args)?,
+        "translate" => {
+            let (table,): (&Value,) = from_args(args)?;
+            Value::from(translate::translated(text, table)?)
+        }
+        "format_map" => {
+            let (map,): (&Value,) = from_args(args)?;
+            let mut named = Vec::new();
+            for name in map.try_iter()? {
+                named.push((str(&name), map.get_item(&name)?));
+            }
+            let named = Value::from(Kwargs::from_iter(named));
+            return pycompat::unknown_method_callback(state, &Value::from(text), "format", &[named])
+                .map(Some);
+        }
+        compile::BYTES_METHOD => {
+            let reason = format!("no method `{method}`, since a prompt cannot hold bytes");
+            // The template is at fault, not the conversation.
+            return Err(Error::new(ErrorKind::UnknownFunction, reason));
         }
         "casefold" => Value::from(text.to_lowercase().replace('ß', "ss")),
         "swapcase" => {

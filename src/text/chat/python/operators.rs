@@ -3,16 +3,22 @@
 use minijinja::value::{Tuple, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
-use super::filters::escaped;
+use super::escape::escaped;
 use super::numbers::{integer, number};
 use super::{format, str};
 use crate::chat::compile;
+use crate::chat::integers::LongInteger;
+use crate::chat::limits::{check_value, is_namespace};
 
 /// The filters that [`compile`] puts in place of operators, and Jinja2's tests.
 pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter(compile::ADD, add);
     environment.add_filter(compile::REM, rem);
-    environment.add_filter(compile::CONCAT, |a: &Value, b: &Value| str(a) + &str(b));
+    environment.add_filter(compile::CONCAT, |state: &State, a: &Value, b: &Value| {
+        check_value(state, a)?;
+        check_value(state, b)?;
+        Ok::<_, Error>(str(a) + &str(b))
+    });
     environment.add_filter(compile::IN, is_in);
     environment.add_filter(compile::ITERABLE, |value: Value| {
         if value.is_none() { Err(type_error("none is not iterable".to_owned())) } else { Ok(value) }
@@ -37,8 +43,14 @@ pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
         _ => value.try_iter().is_ok(),
     });
     environment.add_test("callable", |value: &Value| {
-        value.as_object().is_some() && value.kind() == ValueKind::Plain
+        value.as_object().is_some()
+            && value.kind() == ValueKind::Plain
+            && LongInteger::digits(value).is_none()
+            && !is_namespace(value)
     });
+    environment.add_test("number", |value: &Value| value.is_number() || LongInteger::digits(value).is_some());
+    environment
+        .add_test("integer", |value: &Value| value.is_integer() || LongInteger::digits(value).is_some());
 }
 
 fn type_error(reason: String) -> Error {
@@ -77,8 +89,9 @@ fn add(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
 }
 
 /// `%`: the rest of a division, or `printf`'s format.
-fn rem(a: &Value, b: &Value) -> Result<Value, Error> {
+fn rem(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     if let Some(text) = a.as_str() {
+        check_value(state, b)?;
         return format::printf(text, b).map(Value::from);
     }
     let by_zero = || type_error("`%` by zero".to_owned());
@@ -123,5 +136,7 @@ fn ordered(state: &mut State, test: &str, a: &Value, b: &Value) -> Result<bool, 
     if !are_alike {
         return Err(type_error(format!("{} and {} have no order", a.kind(), b.kind())));
     }
+    // They are compared up to the first difference, which may be at their end.
+    check_value(state, if a.len() < b.len() { a } else { b })?;
     state.perform_test(test, &[a.clone(), b.clone()])
 }

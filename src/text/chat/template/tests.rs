@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -92,6 +94,37 @@ fn a_list_of_templates_has_one_for_tools() {
 }
 
 #[test]
+fn templates_by_name_may_be_an_object() {
+    let both = templates(json!({"chat_template": {"tool_use": "with tools", "default": "plain"}}));
+    assert_eq!(render(&both, &[]).unwrap(), "plain");
+    assert_eq!(render(&both, &[json!({})]).unwrap(), "with tools");
+}
+
+#[test]
+fn a_template_that_is_no_text_is_named() {
+    for wrong in [
+        json!(5),
+        json!(true),
+        json!(["a"]),
+        json!([{"name": "default"}]),
+        json!([{"name": 5, "template": "x"}]),
+        json!({"default": 5}),
+    ] {
+        let broken = templates(json!({"chat_template": wrong}));
+        assert!(!broken.are_usable());
+        let err = render(&broken, &[]).unwrap_err();
+        assert!(
+            matches!(&err, TextError::BadChatTemplate { reason } if reason.starts_with("`chat_template` must be")),
+            "{err}"
+        );
+    }
+    for none in [json!(null), json!([]), json!({})] {
+        let err = render(&templates(json!({"chat_template": none})), &[]).unwrap_err();
+        assert!(matches!(err, TextError::NoChatTemplate), "{err}");
+    }
+}
+
+#[test]
 fn a_template_file_goes_before_the_configuration() {
     let parts = TokenizerParts {
         tokenizer_config: Some(json!({"chat_template": "old", "bos_token": {"content": "<b>"}})),
@@ -126,6 +159,7 @@ fn a_broken_template_costs_the_chat_and_says_where() {
             "\n{% for m in messages %}{% if m is odd_one %}{% endif %}{{ m is odd_two }}{% endfor %}",
             "no test named `odd_two` (line 2)",
         ),
+        ("\n{{ 'a'.encode('utf-8') }}", "no method `encode`, since a prompt cannot hold bytes (line 2)"),
     ] {
         let broken = templates(json!({"chat_template": template}));
         assert!(!broken.are_usable());
@@ -136,10 +170,13 @@ fn a_broken_template_costs_the_chat_and_says_where() {
 
 #[test]
 fn a_filter_that_is_missing_in_a_branch_is_the_templates_fault_when_the_branch_is_taken() {
-    let template = "{% if messages | length > 1 %}{{ messages | nothing }}{% else %}one{% endif %}";
-    assert_eq!(rendered(template, &[Message::user("a")]).unwrap(), "one");
-    let err = rendered(template, &[Message::user("a"), Message::user("b")]).unwrap_err();
-    assert!(matches!(&err, TextError::BadChatTemplate { reason } if reason.contains("nothing")), "{err}");
+    for (expression, name) in [("messages | nothing", "nothing"), ("'a'.encode()", "encode")] {
+        let template =
+            format!("{{% if messages | length > 1 %}}{{{{ {expression} }}}}{{% else %}}one{{% endif %}}");
+        assert_eq!(rendered(&template, &[Message::user("a")]).unwrap(), "one");
+        let err = rendered(&template, &[Message::user("a"), Message::user("b")]).unwrap_err();
+        assert!(matches!(&err, TextError::BadChatTemplate { reason } if reason.contains(name)), "{err}");
+    }
 }
 
 #[test]
@@ -152,17 +189,112 @@ fn a_template_of_tools_alone_that_is_broken_leaves_the_others() {
     assert!(matches!(render(&both, &[json!({})]), Err(TextError::BadChatTemplate { .. })));
 }
 
+/// Levels upon levels: each one holds the one before twice, or once.
+const WIDE: &str =
+    "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+const DEEP: &str = "{% set ns = namespace(x=[1]) %}{% for i in range(9999) %}{% for i in range(9) %}{% set ns.x = [ns.x] %}{% endfor %}{% endfor %}";
+
 #[test]
 fn a_template_that_does_not_end_is_stopped() {
+    let list = "{% set l = range(9999) | list %}{% set k = range(9999) | list %}{% for a in range(9999) %}{% for b in range(9999) %}";
+    let text = "{% set s = 'ab ' * 200000 %}{% for a in range(9999) %}{% for b in range(9999) %}";
+    let end = "{% endfor %}{% endfor %}";
+    // How often each may look at the clock before its fuel is spent; without a price for the work it would be far more often.
+    let repeated = [
+        (list, "{% set x = l.index(9998) %}", 20),
+        (list, "{% set x = l.count(9999) %}", 20),
+        (list, "{% set x = l < k %}", 20),
+        (list, "{% set x = l | random %}", 60),
+        (list, "{% set x = l | join %}", 20),
+        (text, "{% set x = s.count('abc') %}", 10),
+        (text, "{% set x = s[-1] %}", 10),
+        (text, "{% set x = ''.maketrans(s, s) %}", 5),
+        (text, "{% set x = {s: 1} %}", 10),
+        (text, "{% set x = s | urlize | length %}", 1),
+    ]
+    .map(|(start, middle, max_looks)| (format!("{start}{middle}{end}"), max_looks));
+    let nested = [
+        "ns.x",
+        "ns.x | string",
+        "ns.x | tojson",
+        "ns.x ~ ''",
+        "'%s' % (ns.x,)",
+        "[ns.x] | join",
+        "{ns.x: 1}",
+    ]
+    .iter()
+    .flat_map(|it| [format!("{WIDE}{{{{ {it} }}}}"), format!("{DEEP}{{{{ {it} }}}}")]);
     let endless = [
         "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
         "{% set ns = namespace(t='aaaaaaaaaaaaaaaa') %}{% for i in range(40) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}",
         "{% for i in range(9999) %}{{ 'a' * 99999 }}{% endfor %}",
-    ];
-    for template in endless {
-        let err = rendered(template, &[Message::user("a")]).unwrap_err();
-        assert!(matches!(err, TextError::ChatTemplateTooCostly { .. }), "{err}");
+        "{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% macro f(n) %}{% if n > 0 %}{% set x = f(n - 1) %}{% set x = f(n - 1) %}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% set ns = namespace(x=[1]) %}{% for i in range(9999) %}{% set ns.x = ns.x | batch(1) | list %}{% endfor %}",
+        "{% set ns = namespace(x={}) %}{% for i in range(9999) %}{% set ns.x = dict(a=ns.x) %}{% endfor %}",
+        "{% set ns = namespace(x={}) %}{% for i in range(9999) %}{% set ns.x = {'a': ns.x} %}{% endfor %}",
+        "{% set ns = namespace(x=1) %}{% for i in range(9999) %}{% set ns.x = (ns.x,) %}{% endfor %}",
+    ]
+    .map(str::to_owned);
+    for template in endless.into_iter().chain(nested) {
+        let err = rendered(&template, &[Message::user("a")]).unwrap_err();
+        assert!(matches!(err, TextError::ChatTemplateTooCostly { .. }), "{template}: {err}");
     }
+    for (template, max_looks) in repeated {
+        let templates = templates(json!({"chat_template": template}));
+        let n_looks = n_looks(&|| {
+            let err = render(&templates, &[]).unwrap_err();
+            assert!(matches!(err, TextError::ChatTemplateTooCostly { .. }), "{template}: {err}");
+        });
+        assert!(n_looks <= max_looks, "{template}: {n_looks} looks at the clock");
+    }
+}
+
+/// How often `work` looks at the clock, which it does every few turns of a template's loops.
+fn n_looks(work: &dyn Fn()) -> usize {
+    let n_asked = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&n_asked);
+    let may_go_on = move || {
+        counted.set(counted.get() + 1);
+        true
+    };
+    crate::interruptible(may_go_on, work);
+    n_asked.get()
+}
+
+#[test]
+fn a_template_that_spends_its_whole_budget_is_tried_once_at_load() {
+    let endless = json!({"chat_template": "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"});
+    let loaded = templates(endless.clone());
+    let at_a_run = n_looks(&|| assert!(render(&loaded, &[]).is_err()));
+    let at_load = n_looks(&|| drop(templates(endless.clone())));
+    assert!(at_a_run > 0 && at_load < 2 * at_a_run, "{at_load} looks at the clock, {at_a_run} in a run");
+}
+
+#[test]
+fn what_a_namespace_holds_cannot_lead_back_to_it() {
+    for value in ["ns", "[ns]", "{'a': [ns]}", "namespace()", "f"] {
+        let template = format!(
+            "{{% macro f() %}}{{% endmacro %}}{{% set ns = namespace() %}}{{% set ns.x = {value} %}}{{{{ ns }}}}"
+        );
+        let err = rendered(&template, &[Message::user("a")]).unwrap_err();
+        assert!(err.to_string().contains("a namespace can hold no other namespace"), "{err}");
+    }
+    let template = "{% set ns = namespace({'a': 1}, ) %}{% set ns.b = [ns.a] %}{{ ns.b }}{{ ns.c is defined }}{{ ns is callable }}{{ ns['a'] }}";
+    assert_eq!(rendered(template, &[Message::user("a")]).unwrap(), "[1]FalseFalse1");
+    let err = rendered("{% set x = {} %}{% set x.a = 1 %}", &[Message::user("a")]).unwrap_err();
+    assert!(err.to_string().contains("can only assign to namespaces"), "{err}");
+}
+
+#[test]
+fn a_run_that_is_given_up_ends_at_its_next_turn() {
+    let endless = "{% for a in range(9999) %}{% endfor %}{{ messages[0].content }}";
+    let run = || rendered(endless, &[Message::user("a")]);
+    assert_eq!(run().unwrap(), "a");
+    // The trials at load go through, and so does what asks no more.
+    let templates = templates(json!({"chat_template": endless}));
+    let err = crate::interruptible(|| false, || render(&templates, &[])).unwrap_err();
+    assert!(matches!(err, TextError::ChatTemplateTooCostly { limit: "time" }), "{err}");
 }
 
 #[test]
@@ -172,6 +304,10 @@ fn a_long_conversation_has_fuel_enough() {
     // Looks back over all messages for each of them.
     let template = "{% for m in messages %}{% set ns = namespace(last=0) %}{% for n in messages %}{% if n.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{{ m.content.strip().split('</think>')[-1] | trim }}{% endfor %}";
     assert_eq!(rendered(template, &messages).unwrap().len(), 200 * 5_001);
+    // Copies the prompt with each piece that it appends.
+    let messages: Vec<Message> = (0..200).map(|_| Message::user("x".repeat(10_000))).collect();
+    let template = "{% set ns = namespace(t='') %}{% for m in messages %}{% set ns.t = ns.t ~ '<user>' %}{% set ns.t = ns.t ~ m.content %}{% set ns.t = ns.t ~ '<end>' %}{% endfor %}{{ ns.t }}";
+    assert_eq!(rendered(template, &messages).unwrap().len(), 200 * 10_011);
 }
 
 #[test]
@@ -318,15 +454,97 @@ fn filters_and_methods_are_jinjas_and_pythons() {
         ),
         ("[1, 2].index(2) ~ 2.0.is_integer()", "1True"),
         ("{'a': 1}.copy()", "{'a': 1}"),
+        ("'abc'.translate({97: 'x', 98: none})", "xc"),
+        ("'abcd'.translate(''.maketrans('ab', 'xy', 'c'))", "xyd"),
+        ("'abc'.maketrans({'a': 'bcd', 98: none})", "{97: 'bcd', 98: None}"),
+        ("'abc'.translate({97: 98}) ~ 'abc'.translate('xyz') ~ 'abc'.translate({'a': 'b'})", "bbcabcabc"),
+        ("'{a} {b[0]} {{}}'.format_map({'a': 1, 'b': [2]})", "1 2 {}"),
+        ("'{a.b:>5}'.format_map({'a': {'b': 1}})", "    1"),
     ] {
         let template = format!("{{{{ {expression} }}}}");
         assert_eq!(rendered(&template, &[Message::user("a")]).unwrap(), expected, "{expression}");
     }
-    for expression in
-        ["missing|tojson", "messages|map(attribute='role')|tojson", "'a'.index('b')", "[1].append(2)"]
-    {
+    for expression in [
+        "missing|tojson",
+        "messages|map(attribute='role')|tojson",
+        "'a'.index('b')",
+        "[1].append(2)",
+        "''.maketrans('a', 'bc')",
+        "'{x}'.format_map({})",
+        "'tel:1'|urlize(extra_schemes=['tel'])",
+    ] {
         let template = format!("{{{{ {expression} }}}}");
         assert!(rendered(&template, &[Message::user("a")]).is_err(), "{expression}");
+    }
+}
+
+// The expected values are those of Jinja2 3.1.
+#[test]
+fn addresses_become_links_as_in_jinja() {
+    for (expression, expected) in [
+        ("'a http://a/z  b\tx.org'|urlize", "a http://a/z  b\tx.org"),
+        (
+            "'www.hub.example'|urlize",
+            r#"<a href="https://www.hub.example" rel="noopener">www.hub.example</a>"#,
+        ),
+        ("'(Me@x.org), @a@b.c'|urlize", r#"(<a href="mailto:Me@x.org">Me@x.org</a>), @a@b.c"#),
+        (
+            "'http://example.com/abcdefghijklmnop'|urlize(20, true)",
+            r#"<a href="http://example.com/abcdefghijklmnop" rel="nofollow noopener">http://example.com/a...</a>"#,
+        ),
+        (
+            "'see (example.org/a_(b)). <b>'|urlize(target='_blank', rel='b a')",
+            r#"see (<a href="https://example.org/a_(b)" rel="a b noopener" target="_blank">example.org/a_(b)</a>). &lt;b&gt;"#,
+        ),
+        (
+            "'http://127.0.0.1:80?q'|urlize",
+            r#"<a href="http://127.0.0.1:80?q" rel="noopener">http://127.0.0.1:80?q</a>"#,
+        ),
+        ("'mailto:a@b.c'|urlize", r#"<a href="mailto:a@b.c">a@b.c</a>"#),
+        (
+            "'tel:123 x:1'|urlize(extra_schemes=['tel:'])",
+            r#"<a href="tel:123" rel="noopener">tel:123</a> x:1"#,
+        ),
+        ("3|urlize", "3"),
+    ] {
+        let template = format!("{{{{ {expression} }}}}");
+        assert_eq!(rendered(&template, &[Message::user("a")]).unwrap(), expected, "{expression}");
+    }
+}
+
+// The expected values are those of Jinja2 3.1.
+#[test]
+fn integers_of_any_length_are_written_digit_by_digit() {
+    let long = "1000000000000000000000000000000000000000000000";
+    let kwargs = json!({
+        "n": {"__integer__": "18446744073709551616"}, "b": {"__integer__": long},
+        "m": {"__integer__": format!("-{long}")}, "text": {"__integer__": "12 a"}, "short": {"__integer__": "5"},
+    });
+    let template = templates(json!({"chat_template":
+        "{{ n }} {{ [n, b] | tojson }} {{ {'m': m} | tojson(indent=1) }} {{ [b] }}{{ b ~ 'x' }} {{ '%s %d' % (b, n) }} {{ n + 1 }} {{ b is number }} {{ b is integer }} {{ b is callable }} {{ b == b }} {{ m == b }} {{ text | tojson }} {{ short | tojson }}"
+    }));
+    let request = ChatRequest {
+        messages: &[Message::user("a")],
+        tools: &[],
+        kwargs: kwargs.as_object().unwrap(),
+        add_generation_prompt: true,
+    };
+    let expected = format!(
+        "18446744073709551616 [18446744073709551616, {long}] {{\n \"m\": -{long}\n}} [{long}]{long}x {long} 18446744073709551616 18446744073709551617 True True False True False {{\"__integer__\": \"12 a\"}} {{\"__integer__\": \"5\"}}"
+    );
+    assert_eq!(template.render(&request).unwrap(), expected);
+}
+
+#[test]
+fn integers_of_any_length_stay_themselves_in_arguments() {
+    let digits = "18446744073709551616";
+    let arguments = json!({"a": {"__integer__": digits}});
+    let object = "{% for m in messages %}{% for c in m.tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}";
+    let text = "{% for m in messages %}{% for c in m.tool_calls %}{{ '' + c.function.arguments }}{% endfor %}{% endfor %}";
+    for template in [object, text] {
+        let call = ToolCall { id: None, name: "f".into(), arguments: arguments.clone() };
+        let message = Message { tool_calls: vec![call], ..Message::assistant("") };
+        assert_eq!(rendered(template, &[message]).unwrap(), format!("{{\"a\": {digits}}}"));
     }
 }
 
