@@ -2,7 +2,7 @@
 //!
 //! A `serde_json::Value` holds integers of up to 64 bits and rounds longer ones to floats; its `arbitrary_precision`
 //! feature would change how every crate of the program reads numbers. So a longer integer is kept as the object
-//! `{"__integer__": "18446744073709551616"}`, which the chat template's side writes as the number again.
+//! `{"__integer__": "18446744073709551616"}`, which becomes a number again when a chat template is rendered.
 
 use std::fmt::{self, Write};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// The only key of the object that stands for an integer beyond 64 bits; the value is its digits.
+/// The only key of the object that represents an integer beyond 64 bits; the value is its digits.
 const INTEGER_TAG: &str = "__integer__";
 
 /// Every integer of fewer digits has at most 64 bits.

@@ -1,4 +1,4 @@
-//! A template's source to instructions, with Python's operators, and what in it nothing can run.
+//! Compiles a template with Python's operators, and finds the names in it that do not exist.
 //!
 //! minijinja's `+`, `%`, `in`, `<` and `~` know fewer types than Python's or let more pass, and have no hook; so they are
 //! replaced by filters of [`super::python`], for which minijinja's unstable machinery is needed. Names of filters and

@@ -1,8 +1,8 @@
-//! A request's JSON as values of a template, with integers of any length.
+//! JSON of a request as template values, with integers of any length. Read [`Exact`] first.
 //!
-//! `serde_json::Value` rounds integers beyond 64 bits to floats, so whoever reads a request keeps each as the object
-//! `{"__integer__": "digits"}` (the wire types do). Here it becomes a number again: of minijinja up to 128 bits, and
-//! beyond them a [`LongInteger`], which is written and compared, and not computed with.
+//! `serde_json::Value` rounds integers beyond 64 bits to floats, so the types of the protocol keep each one as the object
+//! `{"__integer__": "digits"}`. Here it becomes a number again: up to 128 bits one of minijinja's, beyond that a
+//! [`LongInteger`], which can be written and compared but not calculated with.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -13,7 +13,7 @@ use minijinja::value::{DynObject, Object, ObjectRepr};
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-/// The only key of the object that stands for an integer beyond 64 bits.
+/// The only key of the object that represents an integer beyond 64 bits.
 const TAG: &str = "__integer__";
 
 /// An integer beyond 128 bits, as its decimal digits with their sign.
@@ -21,7 +21,7 @@ const TAG: &str = "__integer__";
 pub(super) struct LongInteger(String);
 
 impl LongInteger {
-    /// Its digits, if `value` is one.
+    /// The digits of `value` with their sign; `None` if it is not a long integer.
     pub(super) fn digits(value: &Value) -> Option<&str> {
         Some(&value.downcast_object_ref::<Self>()?.0)
     }
@@ -45,18 +45,18 @@ impl Object for LongInteger {
     }
 }
 
-/// The digits of an integer that is kept as a tagged object.
+/// The digits of an integer that is represented by a tagged object; `None` for any other value.
 pub(super) fn tagged(json: &Json) -> Option<&str> {
     let fields = json.as_object().filter(|it| it.len() == 1)?;
     let text = fields.get(TAG)?.as_str()?;
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_integer = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
-    // A shorter integer was never put into such an object: what looks like it came from the client.
+    // Shorter integers are never tagged, so such an object is the client's own.
     let fits = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
     (is_integer && !fits).then_some(text)
 }
 
-/// A JSON value as a template is given it, by way of [`minijinja::value::Serde`].
+/// A JSON value whose tagged integers are serialized as numbers; for [`minijinja::value::Serde`].
 pub(super) struct Exact<'a>(pub(super) &'a Json);
 
 impl Serialize for Exact<'_> {

@@ -1,8 +1,8 @@
-//! What a run of a template is held to besides its fuel: bytes of output, time, and the depth of the values it makes.
+//! The limits of a template's run besides its fuel: bytes of output, time, and nesting of values. Read [`Limits`] first.
 //!
-//! Fuel counts instructions and bytes. It can't count what one instruction does with a value that holds the same list
-//! twice at each of forty levels, and a value of a hundred thousand levels ends the process when it is dropped. So what
-//! a template builds is walked through once, at a price, when it is built: all that exists is then small and shallow.
+//! Fuel counts instructions and bytes. It misses what one instruction does with a value that contains the same list
+//! twice at each of forty levels, and dropping a value of a hundred thousand levels overflows the stack. So every value
+//! that a template builds is walked once and its size paid for in fuel, which keeps all values small and shallow.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,21 +14,21 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use crate::pause::go_on;
 
-/// Output in bytes, beyond what the input allows: more than any context holds.
+/// Bytes of output that are allowed in addition to those for the input; more than any context window holds.
 const OUTPUT_BYTES: usize = 8 << 20;
 const OUTPUT_BYTES_PER_INPUT_BYTE: usize = 8;
 /// Ten times what the slowest public template takes for 2,000 messages of 1 kB on one busy core.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// Turns of loops and calls of macros between two looks at the clock: some microseconds.
+/// Loop iterations and macro calls between two checks of the clock: some microseconds.
 const TURNS_PER_LOOK: usize = 32;
-/// Levels of lists and maps within each other; JSON from a client has at most 128.
+/// The greatest nesting of lists and maps; JSON from a client has at most 128 levels.
 const MAX_LEVELS: usize = 160;
-/// Items that one step of fuel walks through.
+/// Items that can be walked for one step of fuel.
 const ITEMS_PER_FUEL: usize = 4;
-/// Bytes of text that one step of fuel walks through, as in minijinja.
+/// Bytes of text that can be read for one step of fuel, as in minijinja.
 const TEXT_BYTES_PER_FUEL: u64 = 64;
 
-/// Which limit a run met.
+/// The limit that a run exceeded.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct TooCostly(pub(super) &'static str);
@@ -45,7 +45,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// For a run whose variables hold `n_bytes` of text. The time begins now.
+    /// The limits of a run whose variables contain `n_bytes` of text. Its time starts now.
     pub(super) fn new(n_bytes: usize) -> Self {
         Self {
             n_bytes_left: AtomicUsize::new(OUTPUT_BYTES + OUTPUT_BYTES_PER_INPUT_BYTE * n_bytes),
@@ -54,7 +54,7 @@ impl Limits {
         }
     }
 
-    /// Called with each value that is written out; the text between them is the template's own and has its fuel.
+    /// Counts `n_bytes` of output. Called for each value that is written; the template's own text is limited by fuel.
     pub(super) fn write(&self, n_bytes: usize) -> Result<(), Error> {
         let left = self.n_bytes_left.load(Ordering::Relaxed);
         let left = left.checked_sub(n_bytes).ok_or_else(|| exceeded("bytes of output"))?;
@@ -62,8 +62,8 @@ impl Limits {
         self.turn()
     }
 
-    /// Called in each turn of a loop and each call of a macro. Lets others pass who wait for this thread, and ends a run
-    /// whose result nobody waits for.
+    /// Checks the clock, and whether the result is still wanted. Called in each loop iteration and macro call; may block
+    /// while more urgent work is done.
     pub(super) fn turn(&self) -> Result<(), Error> {
         let is_time = self.n_turns.fetch_add(1, Ordering::Relaxed).is_multiple_of(TURNS_PER_LOOK);
         if is_time && (Instant::now() > self.deadline || !go_on()) {
@@ -73,7 +73,7 @@ impl Limits {
     }
 }
 
-/// Refuses a value of too many levels; what it holds is paid for in fuel.
+/// Refuses a value that is nested too deeply, and takes fuel for everything in it.
 pub(super) fn check_value(state: &State, value: &Value) -> Result<(), Error> {
     walk(state, value, 0)
 }
@@ -112,8 +112,8 @@ fn check_text(state: &State, value: &Value) -> Result<(), Error> {
     state.consume_fuel(n_bytes as u64 / TEXT_BYTES_PER_FUEL)
 }
 
-/// Jinja's `namespace`, whose attributes a template sets. Unlike Jinja's it takes no namespace, loop or macro into itself:
-/// through those a value could reach any depth, or itself.
+/// Jinja's `namespace`, whose attributes a template can set. Unlike Jinja's it cannot contain a namespace, loop or macro,
+/// since through those a value could become arbitrarily deep or contain itself.
 #[derive(Debug, Default)]
 struct Namespace(Mutex<BTreeMap<String, Value>>);
 
@@ -140,7 +140,7 @@ impl Object for Namespace {
     }
 }
 
-/// Refuses what refers to something that may still change. The value is known to have few levels.
+/// Refuses a value that refers to something mutable. `check_value` must have accepted it.
 fn check_data(value: &Value) -> Result<(), Error> {
     let is_of_the_run = |it: &Value| {
         it.downcast_object_ref::<Namespace>().is_some()
@@ -148,7 +148,7 @@ fn check_data(value: &Value) -> Result<(), Error> {
             || it.as_object().is_some_and(|it| it.type_name().contains("::vm::"))
     };
     if is_of_the_run(value) {
-        let reason = "a namespace can hold no other namespace, no loop and no macro here";
+        let reason = "a namespace cannot contain another namespace, a loop or a macro here";
         return Err(Error::new(ErrorKind::InvalidOperation, reason));
     }
     match value.kind() {

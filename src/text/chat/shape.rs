@@ -1,8 +1,8 @@
-//! The shape in which a template wants what comes in several: a call's arguments as an object or as JSON text, no
-//! content as none or as an empty text, a content of parts as a list or as one text.
+//! The form in which a template expects arguments (object or JSON text), missing content (none or empty text) and content
+//! of parts (list or text): [`Shape`].
 //!
-//! Clients send one shape, templates are written for another, and a template that gets the wrong one fails, writes a
-//! Python dictionary into the prompt, or leaves the call out. Which one a template wants is found by trying, at load.
+//! A template that gets another form than it was written for fails, writes a Python dictionary into the prompt, or leaves
+//! the call out. The right form is found when the template is loaded, by rendering a short conversation in each.
 
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,8 @@
 //! Chat templates as transformers renders them: Jinja in its settings, with its functions and Python's idea of text.
 //!
-//! The oracle is transformers itself: the tests hold its output for templates of the common families. It knows
-//! nothing of tokens; who may write control tokens is not decided here. A template is a stranger's program: a run has
-//! a budget of steps and memory that grows with its input, a limit of output and one of time.
+//! The tests compare with the output of transformers for templates of the common families. This file does not know about
+//! tokens; [`super::marking`] keeps control tokens out of messages. A template is an untrusted program, so each run has
+//! limited fuel, output, nesting of values and time; fuel and output grow with the input.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::tokenizer::{SPECIAL_TOKENS, TokenizerParts};
 #[error("{0}")]
 struct Raised(String);
 
-/// The templates of a model. Most have one; some have another one for tools.
+/// The templates of a model. Most models have one; some have a second one for requests with tools.
 #[derive(Debug)]
 pub(crate) struct ChatTemplates {
     environment: Environment<'static>,
@@ -37,7 +37,7 @@ pub(crate) struct ChatTemplates {
 #[derive(Debug)]
 struct ChatTemplate {
     name: String,
-    /// The source, or why it cannot be used, which the conversations that need it are told.
+    /// The source, or the reason why it cannot be used, for the error of the chats that need it.
     source: Result<String, String>,
     shape: Shape,
 }
@@ -57,7 +57,7 @@ const FUEL_PER_PAIR_OF_MESSAGES: u64 = 50;
 const INPUT_BYTES_PER_FUEL: u64 = 2;
 
 impl ChatTemplates {
-    /// A template that cannot be used is kept with the reason: it costs the chats that need it, not the model.
+    /// A template that cannot be used is kept with the reason: chats that need it fail, everything else works.
     pub(crate) fn new(parts: &TokenizerParts) -> Self {
         let mut all =
             Self { environment: environment(), special_tokens: special_tokens(parts), templates: Vec::new() };
@@ -97,7 +97,7 @@ impl ChatTemplates {
         self.render_changed(request, |_| {})
     }
 
-    /// Renders variables that `change` went over.
+    /// Renders a conversation after `change` has edited its variables.
     pub(super) fn render_changed(
         &self,
         request: &ChatRequest<'_>,
@@ -238,7 +238,7 @@ fn unix_line_ends(source: &str) -> String {
     source.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// Takes out transformers' `{% generation %}` tags, which mark what to train on and print nothing.
+/// Removes the effect of transformers' `{% generation %}` tags, which mark text for training.
 fn without_generation_tags(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     let mut rest = source;
@@ -262,8 +262,8 @@ fn without_generation_tags(source: &str) -> String {
     text
 }
 
-/// Who is to blame for a failed run: the conversation, which the template refuses by name or does not fit, or the
-/// template, which asks for what there is not.
+/// The error of a failed run: the template refuses the conversation, exceeds a limit, uses a name that does not exist, or
+/// fails in another way.
 fn refusal(err: &Error) -> TextError {
     let causes = || std::iter::successors(Some(err as &dyn std::error::Error), |it| it.source());
     for it in causes() {

@@ -1,7 +1,7 @@
-//! Which files of a model folder say something about text, and where in them it stands.
+//! The files of a model folder that describe its tokenizer and chat template: [`TokenizerParts`].
 //!
-//! The layout grew over years: a chat template may live in three places, a token's name may be a string or an
-//! object, an end token may be one number or a list.
+//! The layout has grown over years: a chat template can be in three places, a token's name can be a string or an
+//! object, an end token can be one number or a list.
 
 use std::path::Path;
 
@@ -10,20 +10,20 @@ use serde_json::Value;
 use crate::model_json::ModelJsonError;
 use crate::{TextError, TokenId, model_json};
 
-/// Tokens that tokenizer_config.json and special_tokens_map.json give a text for.
+/// The fields of tokenizer_config.json and special_tokens_map.json that contain the text of a token.
 pub(crate) const SPECIAL_TOKENS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// What a tokenizer is made from. Everything but `tokenizer_json` may be missing.
+/// The contents of the files that a tokenizer is made from. Only `tokenizer_json` is required.
 #[derive(Clone, Debug, Default)]
 pub struct TokenizerParts {
     /// Bytes of tokenizer.json.
     pub tokenizer_json: Vec<u8>,
     /// tokenizer_config.json.
     pub tokenizer_config: Option<Value>,
-    /// special_tokens_map.json, which names what tokenizer_config.json does not.
+    /// special_tokens_map.json, used for tokens that tokenizer_config.json does not name.
     pub special_tokens_map: Option<Value>,
-    /// chat_template.jinja, or the `chat_template` of chat_template.json. Goes before the one in
+    /// chat_template.jinja, or the `chat_template` of chat_template.json. Takes precedence over the one in
     /// tokenizer_config.json.
     pub chat_template: Option<Value>,
     /// config.json.
@@ -86,7 +86,7 @@ fn read_json(path: &Path, check: Check) -> Result<Option<Value>, TextError> {
     read.map(Some).map_err(|source| TextError::BadJson { path: path.to_owned(), source })
 }
 
-/// Refuses what transformers refuses: a file that is no object, a special token that is none.
+/// Refuses what transformers refuses: a file that is not an object, a special token that is neither text nor object.
 fn check_special_tokens(file: &Value) -> Result<(), ModelJsonError> {
     let fields = file.as_object().ok_or_else(|| wrong("", "an object", file))?;
     for name in SPECIAL_TOKENS {
@@ -115,8 +115,8 @@ fn check_tokenizer_config(file: &Value) -> Result<(), ModelJsonError> {
     }
 }
 
-/// `eos_token_id` wherever [`TokenizerParts::eos_token_ids`] looks for it. Numbers that are no token's are let pass:
-/// some files write -1 for none.
+/// `eos_token_id` wherever [`TokenizerParts::eos_token_ids`] looks for it. Numbers that are not
+/// token ids are accepted, since some files contain -1 for none.
 fn check_end_tokens(file: &Value) -> Result<(), ModelJsonError> {
     let in_text = file.get("text_config").and_then(|it| it.get("eos_token_id"));
     for (field, ids) in [("eos_token_id", file.get("eos_token_id")), ("text_config.eos_token_id", in_text)] {
@@ -129,7 +129,7 @@ fn check_end_tokens(file: &Value) -> Result<(), ModelJsonError> {
     Ok(())
 }
 
-/// A switch as files write it: 0 and 1 are as good as false and true.
+/// The value of a flag; 0 and 1 count as false and true. `None` for anything else.
 pub(super) fn truth(flag: &Value) -> Option<bool> {
     flag.as_bool().or_else(|| flag.as_u64().filter(|it| *it <= 1).map(|it| it == 1))
 }

@@ -278,7 +278,7 @@ fn what_a_namespace_holds_cannot_lead_back_to_it() {
             "{{% macro f() %}}{{% endmacro %}}{{% set ns = namespace() %}}{{% set ns.x = {value} %}}{{{{ ns }}}}"
         );
         let err = rendered(&template, &[Message::user("a")]).unwrap_err();
-        assert!(err.to_string().contains("a namespace can hold no other namespace"), "{err}");
+        assert!(err.to_string().contains("a namespace cannot contain another namespace"), "{err}");
     }
     let template = "{% set ns = namespace({'a': 1}, ) %}{% set ns.b = [ns.a] %}{{ ns.b }}{{ ns.c is defined }}{{ ns is callable }}{{ ns['a'] }}";
     assert_eq!(rendered(template, &[Message::user("a")]).unwrap(), "[1]FalseFalse1");
