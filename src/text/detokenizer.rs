@@ -241,9 +241,10 @@ mod tests {
         json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false})
     }
 
-    /// Byte-level tokens under another decoder than theirs, with a token of several bytes.
+    /// Byte-level tokens under another decoder than theirs, with tokens of several bytes. Like SmolLM2's it lacks 21 bytes.
     fn byte_level(decoder: &Value) -> Tokenizer {
         let mut vocabulary: serde_json::Map<String, Value> = (0..=u8::MAX)
+            .filter(|byte| !matches!(byte, 1..=8 | 0xC0 | 0xC1 | 0xF5..))
             .map(|byte| (crate::tokenizer::char_of_byte(byte).to_string(), json!(byte)))
             .collect();
         vocabulary.insert("ĉyĠ=Ġ".to_owned(), json!(256));

@@ -84,10 +84,18 @@ impl Brackets {
             Place::LongString(quote) => is_closing && !rest.contains(quote),
             _ => false,
         };
+        // What is open in the string's code and closed by a bracket of another kind is the text's to close.
+        let first_closer = unmatched_closers(lexer.clone(), rest).first().copied();
+        let around = match first_closer.and_then(opener_of) {
+            Some(opener) if open.last() != Some(&opener) => lexer.at_end_of_interpolation(),
+            _ => lexer.clone(),
+        };
         let behind = match lexer.string_around() {
             _ if is_text_to_end_string => lexer.in_code(),
-            Some(string) if is_text_to_end_interpolation(lexer, string, rest) => lexer.behind_interpolation(),
-            _ => lexer.clone(),
+            Some(string) if is_text_to_end_interpolation(&around, string, rest) => {
+                lexer.behind_interpolation()
+            }
+            _ => around,
         };
         let mut awaited = Vec::new();
         if lexer.place() == Place::Code {
@@ -423,6 +431,9 @@ mod tests {
             ("a.kt", "println(\"Hello ${", "}\")\n", "a[\"b\"]}, ${c}", "a[\"b\"]"),
             ("a.swift", "print(\"Hello \\(", ")\")\n", "a.b(c)), \\(d)", "a.b(c)"),
             ("a.rb", "puts \"Hello #{", "}\"\n", "a.map { |b| b }}, #{c}", "a.map { |b| b }"),
+            ("a.py", "print(f\"id={user[", "}\")\n", "'id']}, name={name}\")", "'id']"),
+            ("a.js", "const s = `${items.map(", "}`;\n", "it => it.name)}`;", "it => it.name)"),
+            ("a.py", "print(f\"{max(", ")}\")\n", "a, b)}, {c}", "a, b"),
             ("a.php", "echo \"Hello {$", "}\";\n", "a['b']} {$c}", "a['b']"),
             ("a.cs", "var x = $\"Hello {", "}\";\n", "name:0.0} {b}", "name:0.0"),
             ("a.sh", "echo \"Hello ${", "}\"\n", "name:-x} ${y}", "name:-x"),

@@ -105,6 +105,15 @@ impl Lexer {
         behind
     }
 
+    /// The same when the brackets are closed that were opened in the code that a string holds.
+    pub(crate) fn at_end_of_interpolation(&self) -> Self {
+        let mut at_end = self.clone();
+        if let Some(around) = at_end.around.last_mut() {
+            around.open.truncate(1);
+        }
+        at_end
+    }
+
     /// How many strings the text ends in: the one around code, and one in that code, are two.
     pub(crate) fn n_strings(&self) -> usize {
         self.around.len() + usize::from(matches!(self.place, Place::String(_) | Place::LongString(_)))
