@@ -1,4 +1,6 @@
-//! SHA-256 of files and streams, as lower-case hexadecimal text: the only form that is stored or compared.
+//! SHA-256 of files and streams: [`HashingWriter`], [`sha256_file`].
+//!
+//! Hashes are lower-case hexadecimal text, the only form that is stored or compared.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{StoreError, io_error};
 
-/// Read between two progress reports.
+/// The bytes read between two progress reports.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Hashes and counts what passes through.
+/// Passes bytes on to `inner`, and hashes and counts them.
 pub(crate) struct HashingWriter<W> {
     inner: W,
     hasher: Sha256,
@@ -24,19 +26,19 @@ impl<W: Write> HashingWriter<W> {
         Self { inner, hasher: Sha256::new(), n_bytes: 0 }
     }
 
-    /// Bytes so far.
+    /// The number of bytes written so far.
     #[cfg(feature = "hub")]
     pub(crate) fn n_bytes(&self) -> u64 {
         self.n_bytes
     }
 
-    /// The hash of what it was given so far.
+    /// The hash of the bytes written so far.
     #[cfg(feature = "hub")]
     pub(crate) fn sha256(&self) -> String {
         hex(&self.hasher.clone().finalize())
     }
 
-    /// The writer, the hash and the length of what it was given.
+    /// The inner writer, and the hash and number of the bytes written to it.
     pub(crate) fn finish(self) -> (W, String, u64) {
         (self.inner, hex(&self.hasher.finalize()), self.n_bytes)
     }
@@ -44,7 +46,7 @@ impl<W: Write> HashingWriter<W> {
 
 #[cfg(feature = "hub")]
 impl HashingWriter<File> {
-    /// Goes on at the end of a file, which is created if it is missing; what it holds already is hashed first.
+    /// Opens a file for appending, creating it if it is missing. What it already contains is hashed first.
     pub(crate) fn reopen(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).append(true).create(true).open(path)?;
         let mut this = HashingWriter { inner: io::sink(), hasher: Sha256::new(), n_bytes: 0 };
@@ -66,7 +68,7 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
-/// Hash and length of a file; `progress` hears the bytes done.
+/// The hash and length of a file. `progress` is called with the number of bytes done.
 pub(crate) fn sha256_file(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<(String, u64), StoreError> {
     let mut file = File::open(path).map_err(io_error("open", path))?;
     let mut writer = HashingWriter::new(io::sink());

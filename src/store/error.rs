@@ -1,7 +1,7 @@
 //! The one error type of this crate.
 //!
-//! Every message names the file, package or repository that it is about; where the person can do something, a
-//! second line says what (`hint: ...`). The worker prints the chain once and never parses the text.
+//! Every message names the file, package or repository it is about. If the user can do something about it, a second
+//! line (`hint: ...`) says what. The worker prints the whole chain of errors and never parses the text.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,45 +36,45 @@ pub enum StoreError {
     NoHome,
     #[error("no file or folder at `{}`", path.display())]
     NoSuchPath { path: PathBuf },
-    #[error("no model named `{name}` in `{}`\nhint: `runabout models list` shows what is there", home.display())]
+    #[error("no model named `{name}` in `{}`\nhint: `runabout models list` shows the installed models", home.display())]
     NotInstalled { name: String, home: PathBuf },
     #[error(
-        "`{reference}` is not here, and fetching it is off\nhint: allow the network once, or give a local folder"
+        "`{reference}` is not installed, and downloads are off\nhint: allow the network once, or give a local folder"
     )]
     Offline { reference: String },
 
     // A model folder.
     #[error(
-        "`{}` has no `config.json`\nhint: a model folder holds config.json, tokenizer.json and safetensors files",
+        "`{}` has no `config.json`\nhint: a model folder contains config.json, tokenizer.json and safetensors files",
         folder.display()
     )]
     MissingConfig { folder: PathBuf },
-    #[error("`{}` is not a usable configuration: {reason}\nhint: fetch the model again", path.display())]
+    #[error("`{}` is not a valid configuration: {reason}\nhint: fetch the model again", path.display())]
     BadConfig { path: PathBuf, reason: String },
     #[error("`{}` has no `tokenizer.json`\nhint: fetch the model again, or copy the file from its repository", folder.display())]
     MissingTokenizer { folder: PathBuf },
-    #[error("`{}` is not a usable tokenizer: {reason}\nhint: fetch the model again", path.display())]
+    #[error("`{}` is not a valid tokenizer: {reason}\nhint: fetch the model again", path.display())]
     BadTokenizer { path: PathBuf, reason: String },
-    #[error("`{}` holds no `.safetensors` file\nhint: fetch the model again", folder.display())]
+    #[error("`{}` contains no `.safetensors` file\nhint: fetch the model again", folder.display())]
     MissingWeights { folder: PathBuf },
     #[error(
-        "`{}` lacks `{shard}`, which its index names\nhint: the download was cut short; fetch the model again",
+        "`{}` lacks `{shard}`, which its index names\nhint: the download was incomplete; fetch the model again",
         folder.display()
     )]
     MissingShard { folder: PathBuf, shard: String },
-    #[error("`{}` is not a usable index: {reason}\nhint: fetch the model again", path.display())]
+    #[error("`{}` is not a valid index: {reason}\nhint: fetch the model again", path.display())]
     BadIndex { path: PathBuf, reason: String },
-    #[error("`{}` is not a sound safetensors file: {reason}\nhint: fetch the model again", path.display())]
+    #[error("`{}` is not a valid safetensors file: {reason}\nhint: fetch the model again", path.display())]
     BadSafetensors { path: PathBuf, reason: String },
-    #[error("`{}` is not a usable manifest: {reason}\nhint: remove the model and fetch it again", path.display())]
+    #[error("`{}` is not a valid manifest: {reason}\nhint: remove the model and fetch it again", path.display())]
     BadManifest { path: PathBuf, reason: String },
     #[error("`{}` has no manifest to verify against\nhint: only models that runabout fetched or imported have one", folder.display())]
     NoManifest { folder: PathBuf },
 
     // GGUF.
-    #[error("`{}` is not a sound GGUF file: {reason}\nhint: it may be cut short or badly converted; fetch it again, or choose another file", path.display())]
+    #[error("`{}` is not a valid GGUF file: {reason}\nhint: it may be incomplete or badly converted; fetch it again, or choose another file", path.display())]
     BadGguf { path: PathBuf, reason: String },
-    #[error("`{}` needs {what}, which the GGUF import does not know\nhint: {hint}", path.display())]
+    #[error("`{}` needs {what}, which the GGUF import does not support\nhint: {hint}", path.display())]
     UnsupportedGguf { path: PathBuf, what: String, hint: &'static str },
 
     // Bytes from outside.
@@ -82,7 +82,7 @@ pub enum StoreError {
         "`{what}` has SHA-256 {got}, expected {expected}\nhint: the download is broken or not the pinned file; try again"
     )]
     HashMismatch { what: String, expected: String, got: String },
-    #[error("`{what}` has {got} bytes, expected {expected}\nhint: the download was cut short; try again")]
+    #[error("`{what}` has {got} bytes, expected {expected}\nhint: the download was incomplete; try again")]
     SizeMismatch { what: String, expected: u64, got: u64 },
 
     // Package indexes.
@@ -94,9 +94,9 @@ pub enum StoreError {
         "pip cannot fetch `{requirement}`: {reason}\nhint: look at pip's index settings (`pip config list`) and the network"
     )]
     PipFailed { requirement: String, reason: String },
-    #[error("`{}` is not a sound wheel: {reason}\nhint: fetch it again", path.display())]
+    #[error("`{}` is not a valid wheel: {reason}\nhint: fetch it again", path.display())]
     BadWheel { path: PathBuf, reason: String },
-    #[error("the wheel `{}` holds no {wanted}", path.display())]
+    #[error("the wheel `{}` contains no {wanted}", path.display())]
     NotInWheel { path: PathBuf, wanted: String },
 
     // The Hugging Face hub.
@@ -109,14 +109,14 @@ pub enum StoreError {
     )]
     HubNotFound { what: String },
     #[error(
-        "the connection to the model hub at `{url}` broke: {reason}\nhint: check the network and try again; what has come is kept"
+        "the connection to the model hub at `{url}` broke: {reason}\nhint: check the network and try again; what was downloaded is kept"
     )]
     HubBroke { url: String, reason: String },
     #[error("the model hub refuses `{what}` with status {status}\nhint: {}", token_hint(*status, *has_token))]
     HubRefused {
         what: String,
         status: u16,
-        /// Whether a token was sent.
+        /// Whether the request carried a token.
         has_token: bool,
     },
     #[error(
@@ -127,18 +127,18 @@ pub enum StoreError {
     #[error("the model hub answered `{what}` with {reason}\nhint: try again later")]
     HubAnswer { what: String, reason: String },
     #[error(
-        "`{repository}` holds {reason}\nhint: choose a repository in the layout of mlx-community, or name one `.gguf` file"
+        "`{repository}` contains {reason}\nhint: choose a repository in the layout of mlx-community, or name one `.gguf` file"
     )]
     HubNoModel { repository: String, reason: String },
     #[error(
-        "`{reference}` comes from the model hub, which this build leaves out\nhint: build with the `hub` feature"
+        "`{reference}` is on the model hub, which this build does not support\nhint: build with the `hub` feature"
     )]
     HubNotBuilt { reference: String },
     #[error("neither source has `{name}`: the model hub: {hub}; the package index: {packages}")]
     NoSource { name: String, hub: Box<StoreError>, packages: Box<StoreError> },
 }
 
-/// `map_err` argument for a call on `path`.
+/// An argument for `map_err` after a call on `path`; `action` is a verb.
 pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| match source.kind() {
@@ -147,7 +147,7 @@ pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Err
     }
 }
 
-/// What to do about a refusal, which depends on whether the hub knows who asks.
+/// The remedy for a refused request, which depends on whether it carried a token.
 fn token_hint(status: u16, has_token: bool) -> &'static str {
     match (status, has_token) {
         (_, false) => "accept the model's terms on its page and set `HF_TOKEN` to a token of that account",

@@ -1,7 +1,8 @@
-//! A model folder on disk, checked cheaply: what is missing or cut short is found here, by name, before MLX sees it.
+//! A model folder on disk, checked quickly: [`ModelFolder::open`] names missing and incomplete files before MLX reads
+//! any.
 //!
-//! The check reads config.json, the index and the header of each safetensors file, not the weights; it takes
-//! milliseconds. Whether the hashes still hold is [`crate::Store::verify`]'s question.
+//! The check reads config.json, the index and the header of each safetensors file, but not the weights, so it takes
+//! milliseconds. [`crate::Store::verify`] checks the hashes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -14,23 +15,23 @@ use serde_json::Value;
 
 use crate::error::{StoreError, io_error};
 
-/// safetensors' own limit for a header.
+/// The limit of the safetensors format for a header.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 const INDEX: &str = "model.safetensors.index.json";
 
-/// A folder that has all its parts.
+/// A folder that has all parts of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
     pub path: PathBuf,
-    /// For people and logs: the name in the models directory, or the folder's own.
+    /// The name in the models directory, or else the folder's own name; for messages and logs.
     pub name: String,
-    /// Of all safetensors files together.
+    /// The size of all safetensors files together.
     pub weight_bytes: u64,
 }
 
 impl ModelFolder {
-    /// Checks that `path` is a model folder with all its parts: a configuration that parses, a tokenizer, and every
-    /// weight file that is named, with a sound header.
+    /// Opens `path` if it has all parts of a model: a configuration that parses, a tokenizer, and every weight file,
+    /// each with a valid header.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.is_dir() {
             return Err(StoreError::NoSuchPath { path: path.to_owned() });
@@ -69,7 +70,7 @@ fn check_tokenizer(folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The files that the index names, or all safetensors files where there is no index.
+/// The files that the index names, or all safetensors files if there is no index.
 fn weight_files(folder: &Path) -> Result<BTreeSet<String>, StoreError> {
     let path = folder.join(INDEX);
     if let Some(index) = read_json(&path, |path, reason| StoreError::BadIndex { path, reason })? {
@@ -100,14 +101,14 @@ fn weight_files(folder: &Path) -> Result<BTreeSet<String>, StoreError> {
     if files.is_empty() {
         return Err(StoreError::MissingWeights { folder: folder.to_owned() });
     }
-    // Without an index the names themselves say how many there must be.
+    // Without an index, the names (`-of-00003`) tell how many files there must be.
     if let Some(shard) = files.iter().find_map(|it| missing_sibling(it, &files)) {
         return Err(StoreError::MissingShard { folder: folder.to_owned(), shard });
     }
     Ok(files)
 }
 
-/// For `stem-00002-of-00003.safetensors`: a file of the three that is not there.
+/// The name of a missing file, if `name` is one of several, such as `stem-00002-of-00003.safetensors`.
 fn missing_sibling(name: &str, files: &BTreeSet<String>) -> Option<String> {
     let (rest, n) = name.strip_suffix(".safetensors")?.rsplit_once("-of-")?;
     let (stem, _) = rest.rsplit_once('-')?;
@@ -115,7 +116,8 @@ fn missing_sibling(name: &str, files: &BTreeSet<String>) -> Option<String> {
     (1..=n_shards).map(|idx| format!("{stem}-{idx:05}-of-{n}.safetensors")).find(|it| !files.contains(it))
 }
 
-/// Size of the file, if its header is sound and fits: offsets in order, without gaps or overlap, to the file's end.
+/// The size of the file. Its header must be valid, and its offsets in order, without gaps or overlaps, up to the file's
+/// end.
 fn check_safetensors(path: &Path) -> Result<u64, StoreError> {
     let bad = |reason: String| StoreError::BadSafetensors { path: path.to_owned(), reason };
     let mut file = File::open(path).map_err(io_error("open", path))?;
@@ -131,7 +133,7 @@ fn check_safetensors(path: &Path) -> Result<u64, StoreError> {
     }
     let mut header = Vec::new();
     file.take(header_bytes).read_to_end(&mut header).map_err(io_error("read", path))?;
-    // Checks order, gaps, overlaps and that each shape fills its extent.
+    // Checks the order of the offsets, gaps and overlaps, and that each shape matches its number of bytes.
     let metadata: Metadata = serde_json::from_slice(&header).map_err(|err| bad(err.to_string()))?;
     let expected = 8 + header_bytes + metadata.data_len() as u64;
     if expected != n_bytes {
@@ -140,7 +142,7 @@ fn check_safetensors(path: &Path) -> Result<u64, StoreError> {
     Ok(n_bytes)
 }
 
-/// `None` where there is no such file.
+/// `None` if there is no such file.
 fn read_json(
     path: &Path,
     bad: impl FnOnce(PathBuf, String) -> StoreError,
@@ -163,8 +165,8 @@ mod tests {
         safetensors::serialize([(name, view)], None).unwrap()
     }
 
-    /// A folder of two shards that opens.
-    fn sound() -> tempfile::TempDir {
+    /// A valid folder with two shards.
+    fn complete() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
         write("config.json", br#"{"model_type": "llama"}"#);
@@ -179,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_folder_opens_with_and_without_an_index() {
-        let dir = sound();
+    fn a_complete_folder_opens_with_and_without_an_index() {
+        let dir = complete();
         let folder = ModelFolder::open(dir.path()).unwrap();
         assert_eq!(folder.weight_bytes, 2 * weights("a").len() as u64);
         fs::remove_file(dir.path().join(INDEX)).unwrap();
@@ -203,7 +205,7 @@ mod tests {
             (INDEX, r#"{"metadata": null, "weight_map": {"a": "model-00001-of-00002.safetensors"}}"#),
             (INDEX, r#"{"weight_map": {"a": "model-00001-of-00002.safetensors"}}"#),
         ] {
-            let dir = sound();
+            let dir = complete();
             fs::write(dir.path().join(file), text).unwrap();
             ModelFolder::open(dir.path()).unwrap_or_else(|err| panic!("{text}: {err}"));
         }
@@ -214,9 +216,9 @@ mod tests {
         ));
     }
 
-    /// The error after one file was replaced, or removed.
+    /// Opens a complete folder after one file was replaced or removed, and returns the error.
     fn spoilt(file: &str, bytes: Option<&[u8]>) -> StoreError {
-        let dir = sound();
+        let dir = complete();
         match bytes {
             Some(bytes) => fs::write(dir.path().join(file), bytes).unwrap(),
             None => fs::remove_file(dir.path().join(file)).unwrap(),
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn each_missing_part_has_an_error_of_its_own() {
+    fn each_missing_part_has_its_own_error() {
         assert!(matches!(spoilt("config.json", None), StoreError::MissingConfig { .. }));
         assert!(matches!(spoilt("config.json", Some(b"{")), StoreError::BadConfig { .. }));
         assert!(matches!(spoilt("config.json", Some(b"{}")), StoreError::BadConfig { .. }));
@@ -245,8 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn without_an_index_the_names_of_shards_tell_which_is_missing() {
-        let dir = sound();
+    fn without_an_index_the_names_of_the_shards_show_which_one_is_missing() {
+        let dir = complete();
         fs::remove_file(dir.path().join(INDEX)).unwrap();
         fs::remove_file(dir.path().join("model-00001-of-00002.safetensors")).unwrap();
         let err = ModelFolder::open(dir.path()).unwrap_err();
@@ -270,14 +272,14 @@ mod tests {
         let mut long = good.clone();
         long[..8].copy_from_slice(&u64::MAX.to_le_bytes());
         for (bytes, what) in [
-            (b"abc".to_vec(), "a stump"),
-            (long, "a header longer than the file"),
-            (good[..good.len() - 1].to_vec(), "a cut end"),
-            ([good.as_slice(), &[0]].concat(), "a byte too many"),
-            (with_header("{not json"), "no JSON"),
+            (b"abc".to_vec(), "too few bytes for a header"),
+            (long, "a header that is longer than the file"),
+            (good[..good.len() - 1].to_vec(), "a missing byte at the end"),
+            ([good.as_slice(), &[0]].concat(), "an extra byte at the end"),
+            (with_header("{not json"), "a header that is not JSON"),
             (
                 with_header(r#"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,12]}}"#),
-                "a shape that does not fill",
+                "a shape that does not match the number of bytes",
             ),
             (with_header(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}"#), "a gap"),
             (

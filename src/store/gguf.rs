@@ -1,8 +1,9 @@
-//! Reads GGUF files: header, metadata, tensor directory, and tensor bytes on demand.
+//! Reads GGUF files: header, metadata, tensor directory, and tensor bytes on request. Start at [`GgufFile`].
 //!
-//! Every number in the file is treated as hostile: counts, lengths and offsets are checked against the file's size
-//! before anything is allocated, and a header costs half a gigabyte at most, whatever it claims. Tensor bytes are read with positioned reads instead of a mapping, so a file that
-//! shrinks under us is an error and not a signal. This module knows nothing about models.
+//! No number in the file is trusted: counts, lengths and offsets are checked against the file's size before anything is
+//! allocated, and a header takes at most half a gigabyte of memory. Tensor bytes are read with positioned reads, not
+//! through a memory map, so if the file shrinks meanwhile, that is an error and not a signal. This module knows nothing
+//! about models.
 
 mod header;
 #[cfg(test)]
@@ -22,33 +23,33 @@ pub use value::{Metadata, Value};
 
 use crate::error::{StoreError, io_error};
 
-/// An open GGUF file whose header was found sound.
+/// An open GGUF file with a valid header.
 #[derive(Debug)]
 pub struct GgufFile {
     path: PathBuf,
     file: File,
     pub metadata: Metadata,
-    /// In the file's order.
+    /// In the order of the file.
     pub tensors: Vec<TensorInfo>,
-    /// Where each name is in `tensors`.
-    places: HashMap<String, usize>,
+    /// The index of each name in `tensors`.
+    indices: HashMap<String, usize>,
 }
 
 impl GgufFile {
-    /// Reads and checks everything but the tensors' bytes.
+    /// Reads and checks everything except the tensors' bytes.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        // To open a pipe would wait for a writer.
+        // Opening a pipe would block until it has a writer.
         if !fs::metadata(path).map_err(io_error("open", path))?.is_file() {
             return Err(StoreError::BadGguf {
                 path: path.to_owned(),
-                reason: "it is no regular file".into(),
+                reason: "it is not a regular file".into(),
             });
         }
         let file = File::open(path).map_err(io_error("open", path))?;
         let n_bytes = file.metadata().map_err(io_error("read", path))?.len();
         let (metadata, tensors) = header::read(&file, n_bytes, path)?;
-        let places = tensors.iter().enumerate().map(|(idx, it)| (it.name.clone(), idx)).collect();
-        Ok(Self { path: path.to_owned(), file, metadata, tensors, places })
+        let indices = tensors.iter().enumerate().map(|(idx, it)| (it.name.clone(), idx)).collect();
+        Ok(Self { path: path.to_owned(), file, metadata, tensors, indices })
     }
 
     pub fn path(&self) -> &Path {
@@ -56,10 +57,10 @@ impl GgufFile {
     }
 
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
-        self.places.get(name).map(|idx| &self.tensors[*idx])
+        self.indices.get(name).map(|idx| &self.tensors[*idx])
     }
 
-    /// Fills `bytes` with the tensor's bytes from `offset` on.
+    /// Fills `bytes` with the tensor's bytes, starting at `offset` within the tensor.
     pub fn read(&self, tensor: &TensorInfo, offset: usize, bytes: &mut [u8]) -> Result<(), StoreError> {
         self.file.read_exact_at(bytes, tensor.offset + offset as u64).map_err(io_error("read", &self.path))
     }

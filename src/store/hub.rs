@@ -1,14 +1,16 @@
-//! The Hugging Face hub, as far as fetching a model needs it: one listing, then the files at that commit.
+//! Downloads models from the Hugging Face hub: [`Hub`] gives a [`Snapshot`], which downloads files.
 //!
-//! Written on `ureq` instead of `hf-hub`: version 0.5 of that has no connection timeout (a machine without the hub must fall
-//! back in seconds), checks no hash and cannot be told to stay offline; 1.0 brings 280 crates. Files go into our own folder, but
-//! one that Python's cache already has at the same commit is copied from there. The token is only ever sent to the endpoint itself.
+//! One request lists the files of a repository at a commit; then each file is fetched at that commit. This is built on
+//! `ureq` and not on `hf-hub`: version 0.5 of `hf-hub` has no connection timeout (without one, falling back to the
+//! package index would take minutes), checks no hash and has no offline mode; version 1.0 has 280 dependencies. Files
+//! go into our own folder; a file that Python's cache has at the same commit is copied from there. The token is sent to
+//! the endpoint only.
 
 mod client;
 mod download;
 mod options;
-mod patience;
 mod redirect;
+mod retry;
 #[cfg(test)]
 mod tests;
 
@@ -25,11 +27,11 @@ use crate::digest::sha256_file;
 use crate::error::{StoreError, io_error};
 use crate::manifest::FileRecord;
 use client::Client;
-use download::{OnBytes, Wanted};
+use download::{OnBytes, RemoteFile};
 
 pub use options::HubOptions;
 
-/// Small files that a model folder may have, besides its weights.
+/// The small files that belong to a model folder.
 const SMALL_FILES: [&str; 9] = [
     "config.json",
     "generation_config.json",
@@ -42,15 +44,15 @@ const SMALL_FILES: [&str; 9] = [
     INDEX,
 ];
 const INDEX: &str = "model.safetensors.index.json";
-/// Where a repository has one model in many widths: the one that most people want.
+/// Taken if a repository has one model in several quantizations: the most common choice.
 const PREFERRED_GGUF: &str = "q4_k_m";
 
-/// Of files that no listing and no header gives a size for: configurations and tokenizers have tens of megabytes.
+/// The limit for a file of unknown size. Configurations and tokenizers have up to tens of megabytes.
 const MAX_SMALL_BYTES: u64 = 256 << 20;
-/// In an address, of names that a person or a hub gave.
+/// The characters that are escaped when a name becomes part of a URL.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A hub.
+/// A hub, the public one or a mirror.
 pub(crate) struct Hub<'a> {
     options: &'a HubOptions,
     client: Client,
@@ -65,7 +67,7 @@ impl<'a> Hub<'a> {
         &self.options.endpoint
     }
 
-    /// Which files a repository has at a revision, pinned to its commit.
+    /// The files of a repository at a revision, which is resolved to a commit.
     pub(crate) fn snapshot(&self, repository: &str, revision: &str) -> Result<Snapshot<'_>, StoreError> {
         let cache = self
             .options
@@ -88,11 +90,11 @@ impl<'a> Hub<'a> {
                 ),
                 &format!("{repository}@{revision}"),
             )?;
-            // It becomes a part of addresses and of a path.
+            // The commit becomes a part of URLs and of a path.
             if !is_commit(&listing.sha) {
                 return Err(StoreError::HubAnswer {
                     what: format!("{repository}@{revision}"),
-                    reason: format!("`sha` {:?}, which is no commit", listing.sha),
+                    reason: format!("`sha` {:?}, which is not a commit", listing.sha),
                 });
             }
             let files = listing.siblings.into_iter().map(Remote::from).collect();
@@ -103,7 +105,7 @@ impl<'a> Hub<'a> {
     }
 }
 
-/// A file of a repository, as far as the listing describes it.
+/// A file of a repository, with what the listing says about it.
 struct Remote {
     name: String,
     n_bytes: Option<u64>,
@@ -123,7 +125,7 @@ pub(crate) struct Snapshot<'h> {
     repository: String,
     commit: String,
     files: Vec<Remote>,
-    /// Where Python's cache keeps this commit, if it does.
+    /// The folder of this commit in Python's cache, if it is there.
     cached: Option<PathBuf>,
 }
 
@@ -132,7 +134,7 @@ impl Snapshot<'_> {
         &self.commit
     }
 
-    /// The GGUF file to take, if that is what this repository is about; `None` where it is a folder of safetensors.
+    /// The GGUF file to download; `None` if the repository is a folder of safetensors. `wanted` is the user's choice.
     pub(crate) fn choose_gguf(&self, wanted: Option<&str>) -> Result<Option<String>, StoreError> {
         if let Some(wanted) = wanted {
             return match self.remote(wanted) {
@@ -164,7 +166,8 @@ impl Snapshot<'_> {
         }
     }
 
-    /// Fetches one file to `path`, or finds it there. Its hash must be `expected`, or else what the hub says it is.
+    /// Downloads a file to `path` unless it is there already. Its hash must be `expected`, or, if that is `None`, the
+    /// one that the hub states.
     pub(crate) fn download(
         &self,
         name: &str,
@@ -174,7 +177,7 @@ impl Snapshot<'_> {
     ) -> Result<FileRecord, StoreError> {
         let remote = self.remote(name);
         let listed = remote.and_then(|it| it.sha256.as_deref());
-        // Told before anything is downloaded.
+        // Fails before anything is downloaded.
         if let (Some(expected), Some(got)) = (expected, listed.filter(|it| Some(*it) != expected)) {
             let what = format!("{}/{name}", self.repository);
             return Err(StoreError::HashMismatch {
@@ -193,7 +196,7 @@ impl Snapshot<'_> {
                 fs::rename(&part, path).map_err(io_error("create", path))?;
                 return Ok(FileRecord { name: name.to_owned(), n_bytes, sha256 });
             }
-            tracing::warn!(file = %cached.display(), "a file in the hub's cache has other bytes than the hub says");
+            tracing::warn!(file = %cached.display(), "a file in the hub's cache differs from the hash that the hub states");
             fs::remove_file(&part).map_err(io_error("remove", &part))?;
         }
         if self.hub.options.offline {
@@ -206,24 +209,24 @@ impl Snapshot<'_> {
             self.commit,
             escaped_path(name)
         );
-        let wanted = Wanted {
+        let file = RemoteFile {
             url: &url,
             what: &format!("{}/{name}", self.repository),
             sha256: expected,
             n_bytes,
             max_bytes: if SMALL_FILES.contains(&name) { MAX_SMALL_BYTES } else { u64::MAX },
         };
-        let (sha256, n_bytes) = download::download(&self.hub.client, &wanted, path, on_bytes)?;
+        let (sha256, n_bytes) = download::download(&self.hub.client, &file, path, on_bytes)?;
         Ok(FileRecord { name: name.to_owned(), n_bytes, sha256 })
     }
 
-    /// Fetches the files of a model folder into `folder`; those that are complete there are not fetched again.
+    /// Downloads the files of a model folder into `folder`, except those that are already complete there.
     pub(crate) fn download_model(
         &self,
         folder: &Path,
         on_bytes: OnBytes<'_>,
     ) -> Result<Vec<FileRecord>, StoreError> {
-        // What an earlier attempt fetched is good for the same commit only.
+        // Files of an earlier attempt can only be used for the same commit.
         let marker = folder.join(".commit");
         if fs::read_to_string(&marker).ok().as_deref() != Some(&self.commit) {
             match fs::remove_dir_all(folder) {
@@ -258,7 +261,7 @@ impl Snapshot<'_> {
         Ok(records)
     }
 
-    /// The weight files that the index names; without one those called `model*`, else all.
+    /// The weight files that the index names; without an index those named `model*`, or else all.
     fn weight_names(&self, folder: &Path) -> Result<BTreeSet<String>, StoreError> {
         if self.remote(INDEX).is_some() {
             let path = folder.join(INDEX);
@@ -289,17 +292,17 @@ impl Snapshot<'_> {
     }
 }
 
-/// In the repository's root: what lies in folders are other formats and adapters.
+/// Only files in the repository's root count: folders contain other formats and adapters.
 fn is_weights(name: &str) -> bool {
     name.ends_with(".safetensors") && !name.contains('/')
 }
 
-/// A name as one part of a path.
+/// Escapes a name as a single segment of a path.
 fn escaped(name: &str) -> Cow<'_, str> {
     utf8_percent_encode(name, &ESCAPED).into()
 }
 
-/// A name whose slashes are a path's.
+/// Escapes a path and keeps its slashes.
 fn escaped_path(name: &str) -> String {
     name.split('/').map(escaped).collect::<Vec<_>>().join("/")
 }
@@ -308,7 +311,7 @@ fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.chars().all(|it| it.is_ascii_hexdigit())
 }
 
-/// Python's cache: `refs/<revision>` holds a commit, `snapshots/<commit>` its files.
+/// Looks in Python's cache, where `refs/<revision>` contains a commit and `snapshots/<commit>` its files.
 fn cached_snapshot(repository: &Path, revision: &str) -> Option<(String, Vec<Remote>)> {
     let commit = match fs::read_to_string(repository.join("refs").join(revision)) {
         Ok(text) => text.trim().to_owned(),
@@ -325,7 +328,7 @@ fn cached_snapshot(repository: &Path, revision: &str) -> Option<(String, Vec<Rem
     Some((commit, files))
 }
 
-/// `GET /api/models/{repository}/revision/{revision}?blobs=true`
+/// The answer to `GET /api/models/{repository}/revision/{revision}?blobs=true`.
 #[derive(Deserialize)]
 struct Listing {
     sha: String,

@@ -1,8 +1,8 @@
-//! Makes a model folder in the layout of mlx-community out of a GGUF file.
+//! Converts a GGUF file into a model folder in the layout of mlx-community: [`import_gguf`].
 //!
-//! The folder is one that mlx_lm and transformers load as well: config.json, tokenizer.json, tokenizer_config.json,
-//! generation_config.json and safetensors with MLX's affine quantization. Nothing is written before the file was found
-//! to be a model that can be converted whole. Fetching and publishing folders is the store's business.
+//! mlx_lm and transformers can load the folder too: it has config.json, tokenizer.json, tokenizer_config.json,
+//! generation_config.json and safetensors with MLX's affine quantization. Nothing is written until the whole file is
+//! known to be convertible. Fetching and publishing folders is the store's job.
 
 mod architecture;
 mod blocks;
@@ -27,10 +27,12 @@ use json_file::write_json;
 use vocabulary::Vocabulary;
 use weights::FloatType;
 
-/// Raised when a file that could be loaded would become other bytes; folders of another version are imported again.
+/// To be raised when the same file would be converted to different bytes. Folders of another version are imported
+/// again.
 pub const IMPORTER_VERSION: u32 = 1;
 
-/// Converts `gguf` into files in `folder`, an existing empty one. `progress` hears done and all source bytes.
+/// Converts `gguf` into files in `folder`, which must exist and be empty. `progress` gets the source bytes done and
+/// their total.
 pub fn import_gguf(
     gguf: &Path,
     folder: &Path,

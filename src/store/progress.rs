@@ -1,24 +1,24 @@
-//! What a long operation says about itself while it runs.
+//! Reports on the progress of long operations: [`Progress`].
 
 use std::time::{Duration, Instant};
 
-/// Reports of one stage are at least this far apart; a quarter of what the wire promises.
+/// The shortest time between two reports of a stage; a quarter of what the protocol promises.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// One report. Within a stage `done` only grows, until a retry begins it anew.
+/// One report. Within a stage `done` only grows, unless a retry starts over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub stage: Stage,
-    /// Bytes done of this stage.
+    /// Bytes done in this stage.
     pub done: u64,
-    /// Bytes of the whole stage, where that is known.
+    /// The bytes of the whole stage, if known.
     pub total: Option<u64>,
 }
 
-/// What is going on.
+/// The operation in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Bytes come from a hub or a package index.
+    /// Bytes are being downloaded from a hub or a package index.
     Download,
     /// A GGUF file is being converted.
     Import,
@@ -27,7 +27,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// As the wire spells it.
+    /// The stage's name in the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Self::Download => "download",
@@ -37,7 +37,7 @@ impl Stage {
     }
 }
 
-/// Hands reports on, thinned out. The first and the last of each stage always pass.
+/// Passes reports on, but not too often. The first and the last of each stage are always passed on.
 pub(crate) struct Reporter<'a> {
     sink: &'a mut dyn FnMut(Progress),
     last: Option<(Stage, Instant)>,

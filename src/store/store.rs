@@ -1,8 +1,9 @@
-//! The models directory: references become folders in it, once, and stay until someone removes them by name.
+//! The models directory: [`Store`].
 //!
-//! `HOME/models/NAME` is a model, complete with its manifest from the moment it appears: it is made in `HOME/partial/NAME` and
-//! renamed. `HOME/locks/NAME` keeps two processes from making the same one. A failed or killed attempt
-//! leaves its downloads in `partial` for the next one to go on with. Nothing here serves or loads a model.
+//! `HOME/models/NAME` is a model. It is made in `HOME/partial/NAME` and renamed, so it is complete, with its manifest,
+//! as soon as it exists, and it stays until the user removes it. `HOME/locks/NAME` prevents two processes from making
+//! the same model. An attempt that fails or is killed leaves its downloads in `partial`, where the next one continues.
+//! Nothing here loads or serves a model.
 
 mod disk;
 mod fetch;
@@ -29,16 +30,16 @@ pub use options::Options;
 /// A model in the models directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
-    /// What `remove` and `verify` take.
+    /// The name that `remove` and `verify` take.
     pub name: String,
     pub path: PathBuf,
-    /// All its files.
+    /// The size of all its files.
     pub n_bytes: u64,
-    /// `None` for a folder that someone put there by hand.
+    /// `None` for a folder that the user put there.
     pub manifest: Option<Manifest>,
 }
 
-/// A file that is not what the manifest says.
+/// A file that differs from the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub file: String,
@@ -48,7 +49,7 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     Missing,
-    /// Other bytes than were written.
+    /// The file has other bytes than the manifest says.
     Changed {
         expected: String,
         got: String,
@@ -62,8 +63,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Where models live on this machine: `RUNABOUT_HOME`, or the platform's folder for application data.
-    /// `variable` answers for the environment.
+    /// The folder for models on this machine: `RUNABOUT_HOME`, or the platform's folder for application data.
+    /// Environment variables are read through `variable`.
     pub fn default_home(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, StoreError> {
         let path = |name: &str| variable(name).filter(|it| !it.is_empty()).map(PathBuf::from);
         if let Some(home) = path("RUNABOUT_HOME") {
@@ -79,7 +80,7 @@ impl Store {
         Ok(home.join(data).join("runabout"))
     }
 
-    /// Creates the directory where it is missing.
+    /// Creates the directory if it is missing.
     pub fn open(home: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let this = Self { home: home.into() };
         for folder in [this.models(), this.locks(), this.partial()] {
@@ -92,7 +93,7 @@ impl Store {
         &self.home
     }
 
-    /// The folder of a model, fetched and converted if it is not there yet. Blocks; `progress` is called on this thread.
+    /// The folder of a model, downloaded and converted if necessary. Blocks; `progress` is called on this thread.
     pub fn resolve(
         &self,
         reference: &ModelRef,
@@ -107,27 +108,27 @@ impl Store {
             return ModelFolder::open(path);
         };
         let folder = self.models().join(&name);
-        let worth = standing(reference, &folder)?;
-        if worth == Standing::Current {
+        let state = folder_state(reference, &folder)?;
+        if state == FolderState::Current {
             return ModelFolder::open(&folder);
         }
         let _lock = self.lock(&name)?;
-        // Another process may have made it while this one waited.
-        let worth = standing(reference, &folder)?;
-        if worth == Standing::Current {
+        // Another process may have made it in the meantime.
+        let state = folder_state(reference, &folder)?;
+        if state == FolderState::Current {
             return ModelFolder::open(&folder);
         }
         match self.make(reference, &name, options, &mut Reporter::new(progress)) {
             Ok(()) => {}
-            Err(err) if worth == Standing::OldImport => {
-                tracing::warn!(model = %reference, %err, "keeping the import of an older version");
+            Err(err) if state == FolderState::OldImport => {
+                tracing::warn!(model = %reference, %err, "the model cannot be imported again; using the import of an older version");
             }
             Err(err) => return Err(err),
         }
         ModelFolder::open(&folder)
     }
 
-    /// All models in the directory, by name.
+    /// All models in the directory, sorted by name.
     pub fn list(&self) -> Result<Vec<Installed>, StoreError> {
         let models = self.models();
         let mut installed = Vec::new();
@@ -138,7 +139,7 @@ impl Store {
                 continue;
             }
             let n_bytes = folder_bytes(&path)?;
-            // A manifest that cannot be read must not hide the model from the person who wants to remove it.
+            // A model with an unreadable manifest is listed, so that the user can remove it.
             let manifest = Manifest::read(&path).ok().flatten();
             installed.push(Installed { name, path, n_bytes, manifest });
         }
@@ -146,8 +147,9 @@ impl Store {
         Ok(installed)
     }
 
-    /// Deletes the model of that name (or reference) and returns how many bytes that freed. Its unfinished downloads go
-    /// too. Only a folder directly inside the models directory is ever deleted; a link is unlinked, not followed.
+    /// Deletes the model of that name (or reference) with its unfinished downloads, and returns the number of bytes
+    /// freed. Only a folder directly inside the models directory is ever deleted; a symbolic link is unlinked, not
+    /// followed.
     pub fn remove(&self, name: &str) -> Result<u64, StoreError> {
         let name = self.installed_name(name)?;
         let _lock = self.lock(&name)?;
@@ -156,7 +158,7 @@ impl Store {
             let Ok(metadata) = path.symlink_metadata() else { continue };
             if metadata.is_dir() {
                 n_bytes += folder_bytes(&path)?;
-                // Out of sight first, so that nobody finds half a model.
+                // Renamed first, so that no process finds an incomplete model.
                 let doomed = self.partial().join(format!(".removed-{name}"));
                 clear(&doomed)?;
                 fs::rename(&path, &doomed).map_err(io_error("remove", &path))?;
@@ -168,7 +170,7 @@ impl Store {
         Ok(n_bytes)
     }
 
-    /// Hashes every file of a model again and says which differ from the manifest.
+    /// Hashes every file of a model and returns those that differ from the manifest.
     pub fn verify(&self, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Fault>, StoreError> {
         let folder = self.models().join(self.installed_name(name)?);
         let manifest = Manifest::read(&folder)?.ok_or(StoreError::NoManifest { folder: folder.clone() })?;
@@ -205,7 +207,7 @@ impl Store {
         self.home.join("partial")
     }
 
-    /// From what a person typed to a name in the directory.
+    /// The name in the models directory for what the user typed.
     fn installed_name(&self, text: &str) -> Result<String, StoreError> {
         let is_there = |name: &str| {
             let is_component = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
@@ -221,14 +223,17 @@ impl Store {
             .ok_or_else(|| StoreError::NotInstalled { name: text.to_owned(), home: self.home.clone() })
     }
 
-    /// Waits for another process that is making the same model. Held until dropped.
+    /// Waits for any other process that is making the same model. The lock is held until the file is dropped.
     fn lock(&self, name: &str) -> Result<File, StoreError> {
         let path = self.locks().join(name);
         let file = File::create(&path).map_err(io_error("create", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => {
-                tracing::info!(model = name, "waiting for another process that is fetching the same model");
+                tracing::info!(
+                    model = name,
+                    "waiting for another process that is downloading the same model"
+                );
                 file.lock().map_err(io_error("lock", &path))?;
                 Ok(file)
             }
@@ -236,7 +241,7 @@ impl Store {
         }
     }
 
-    /// Makes the model in `partial` and publishes it. The caller holds the lock.
+    /// Makes the model in `partial` and publishes it. The caller must hold the lock.
     fn make(
         &self,
         reference: &ModelRef,
@@ -251,7 +256,7 @@ impl Store {
         let manifest = match fetch::fetch(reference, options, &partial, &made, reporter) {
             Ok(it) => it,
             Err(err) => {
-                // Half a model is of no use; downloads are, and keep the folder.
+                // An incomplete model is useless; the downloads stay.
                 clear(&made)?;
                 let _ = fs::remove_dir(&partial);
                 return Err(err);
@@ -273,39 +278,39 @@ impl Store {
     }
 }
 
-/// What a folder in the models directory is worth for a reference.
+/// Whether a folder in the models directory can be used for a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum FolderState {
     Absent,
     Current,
-    /// Converted by another version of this crate; still a model.
+    /// Converted by another version of this crate, but usable.
     OldImport,
-    /// The GGUF file has changed since.
+    /// The GGUF file has changed since the import.
     OtherSource,
 }
 
-fn standing(reference: &ModelRef, folder: &Path) -> Result<Standing, StoreError> {
+fn folder_state(reference: &ModelRef, folder: &Path) -> Result<FolderState, StoreError> {
     if !folder.is_dir() {
-        return Ok(Standing::Absent);
+        return Ok(FolderState::Absent);
     }
-    // Without a manifest it was put there by hand, and is what its owner says it is.
-    let Some(manifest) = Manifest::read(folder)? else { return Ok(Standing::Current) };
+    // A folder without a manifest was put there by the user, and is used as it is.
+    let Some(manifest) = Manifest::read(folder)? else { return Ok(FolderState::Current) };
     if let (ModelRef::Gguf(path), Source::File { modified_ns, gguf, .. }) = (reference, &manifest.source) {
         match stamp(path) {
             Ok((n_bytes, modified)) if (n_bytes, modified) != (gguf.n_bytes, *modified_ns) => {
-                return Ok(Standing::OtherSource);
+                return Ok(FolderState::OtherSource);
             }
-            // The model outlives the file that it was made of.
+            // A model stays even if the GGUF file that it was made from is gone.
             _ => {}
         }
     }
     Ok(match manifest.importer_version {
-        Some(version) if version != IMPORTER_VERSION => Standing::OldImport,
-        _ => Standing::Current,
+        Some(version) if version != IMPORTER_VERSION => FolderState::OldImport,
+        _ => FolderState::Current,
     })
 }
 
-/// With absolute paths, so that the folder's name and the manifest do not depend on where the process runs.
+/// Makes paths absolute, so that the folder's name and the manifest do not depend on the working directory.
 fn absolute(reference: &ModelRef) -> Result<ModelRef, StoreError> {
     match reference {
         ModelRef::Gguf(path) => {

@@ -1,8 +1,8 @@
-//! Wheels from the package index that this machine is configured for, and what is inside them.
+//! Downloads wheels from the package index that this machine is configured for, and reads them: [`fetch`], [`Wheel`].
 //!
-//! Fetching is pip's job: `pip download` honours pip's own configuration, so a mirror, a proxy or a folder of wheels
-//! (`PIP_FIND_LINKS`) works as it does for everything else on the machine. Nothing is installed, imported or run from a wheel:
-//! wheels are zip archives with data in them. Models are unknown here.
+//! `pip download` does the work, so that pip's configuration applies: a mirror, a proxy or a folder of wheels
+//! (`PIP_FIND_LINKS`) works as for other packages. Nothing is installed, imported or run from a wheel; it is read as a
+//! zip archive. This module knows nothing about models.
 
 mod pip;
 #[cfg(test)]
@@ -21,11 +21,11 @@ use crate::error::{StoreError, io_error};
 
 pub use pip::{Pip, Requirement};
 
-/// How folders begin that hold a download while it runs.
+/// The prefix of a folder that contains a running download.
 const SCRATCH: &str = ".fetch-";
 
-/// Fetches a wheel into `folder`, atomically, and returns its path. One of that name and version that is there already
-/// (and has the hash, if one is given) is taken without asking anybody. `progress` hears the bytes that have arrived.
+/// Downloads a wheel into `folder`, atomically, and returns its path. If a wheel of that name and version (and hash, if
+/// given) is there already, it is returned without any request. `progress` gets the bytes that have arrived.
 pub fn fetch(
     requirement: &Requirement<'_>,
     folder: &Path,
@@ -35,7 +35,7 @@ pub fn fetch(
     fetch_within(requirement, folder, pip, u64::MAX, progress)
 }
 
-/// As [`fetch`], but ends as soon as more than `max_bytes` are on the disk for it.
+/// Like [`fetch`], but fails as soon as the download takes more than `max_bytes` on the disk.
 pub(crate) fn fetch_within(
     requirement: &Requirement<'_>,
     folder: &Path,
@@ -48,12 +48,12 @@ pub(crate) fn fetch_within(
         return Ok(wheel);
     }
     sweep(folder);
-    // In the same folder, so that the rename at the end is atomic; gone with everything in it on any error.
+    // In the same folder, so that the final rename is atomic; deleted with its contents if there is an error.
     let scratch = tempfile::Builder::new()
         .prefix(SCRATCH)
         .tempdir_in(folder)
         .map_err(io_error("create a folder in", folder))?;
-    // Tells others that this process lives; where there are no locks, nothing is swept either.
+    // The lock shows other processes that this one is running. On file systems without locks, nothing is swept either.
     let lock = File::open(scratch.path()).map_err(io_error("open", scratch.path()))?;
     let _ = lock.try_lock();
     let wheels = pip::download(requirement, pip, scratch.path(), &mut || {
@@ -66,7 +66,7 @@ pub(crate) fn fetch_within(
         requirement: requirement.pip_argument(),
         reason: reason.to_owned(),
     };
-    let fetched = wheel_files(&wheels)?.pop().ok_or_else(|| failed("it fetched no wheel"))?;
+    let fetched = wheel_files(&wheels)?.pop().ok_or_else(|| failed("it downloaded no wheel"))?;
     progress(fetched.metadata().map_err(io_error("read", &fetched))?.len());
     if let Some(expected) = requirement.sha256 {
         let (got, _) = sha256_file(&fetched, &mut |_| {})?;
@@ -81,18 +81,18 @@ pub(crate) fn fetch_within(
     Ok(wheel)
 }
 
-/// Deletes what processes that were killed left behind, told by their locks, which went with them.
+/// Deletes the scratch folders of processes that were killed. Their locks ended with them.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH);
         if is_scratch && File::open(entry.path()).is_ok_and(|it| it.try_lock().is_ok()) {
-            // What cannot be deleted does no harm there.
+            // A folder that cannot be deleted does no harm.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// A wheel that answers to the requirement, if the version is pinned.
+/// A wheel in `folder` that satisfies the requirement; `None` if the requirement has no version.
 fn find(requirement: &Requirement<'_>, folder: &Path) -> Result<Option<PathBuf>, StoreError> {
     let Some(version) = requirement.version else { return Ok(None) };
     for wheel in wheel_files(folder)? {
@@ -127,7 +127,7 @@ impl Wheel {
         Ok(Self { path: path.to_owned(), archive })
     }
 
-    /// Names and sizes of the files inside.
+    /// The names and sizes of the files inside.
     pub fn members(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
         let mut members = Vec::new();
         for idx in 0..self.archive.len() {
@@ -140,13 +140,15 @@ impl Wheel {
         Ok(members)
     }
 
-    /// Copies one member to `writer`, checking its CRC and that it has no more than the length it states; returns that.
+    /// Copies one member to `writer` and returns its length. Checks the CRC, and that there are no more bytes than the
+    /// archive says.
     pub fn copy(&mut self, member: &str, writer: &mut dyn Write) -> Result<u64, StoreError> {
         let mut reader = self.archive.by_name(member).map_err(|err| bad_wheel(&self.path, &err))?;
         io::copy(&mut reader, writer).map_err(|err| copy_error(&self.path, err))
     }
 
-    /// Extracts the members that `wanted` names into `folder`, with their own paths; returns where they are.
+    /// Extracts the members for which `wanted` is true into `folder`, under their own paths; returns the paths of the
+    /// files.
     pub fn extract(
         &mut self,
         folder: &Path,
@@ -176,7 +178,7 @@ impl Wheel {
     }
 }
 
-/// Of a copy, which fails in what is read or in what is written.
+/// The error of a copy, which may come from reading the wheel or from writing.
 fn copy_error(path: &Path, err: io::Error) -> StoreError {
     match io_error("unpack", path)(err) {
         StoreError::Io { source, .. } => bad_wheel(path, &source),
@@ -199,7 +201,7 @@ fn wheel_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(wheels)
 }
 
-/// Package names are equal if they differ in case and in runs of `-`, `_` and `.` only (PEP 503).
+/// Package names are equal if they differ only in case and in runs of `-`, `_` and `.` (PEP 503).
 fn normalized(name: &str) -> String {
     name.split(['-', '_', '.']).filter(|it| !it.is_empty()).collect::<Vec<_>>().join("-").to_ascii_lowercase()
 }
@@ -208,7 +210,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// What lies under `folder`, as far as it can be seen while another process works in it.
+/// The bytes under `folder`, as far as they can be seen while another process works in it.
 fn tree_bytes(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     entries

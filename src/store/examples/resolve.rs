@@ -1,6 +1,6 @@
 //! Resolves a model reference: `cargo run -p runabout-store --features hub --example resolve -- REFERENCE [--offline]`.
 //!
-//! For trying sources by hand. Prints progress and the folder to stderr; `RUNABOUT_HOME` says where models go.
+//! For trying model references by hand. Prints progress and the folder to stderr; models go to `RUNABOUT_HOME`.
 
 use std::env;
 

@@ -1,7 +1,7 @@
 //! The GGUF header: magic, counts, metadata, tensor directory (format versions 2 and 3, little-endian).
 //!
-//! [`Cursor`] is the only place that reads; it knows how many bytes are left and how many values were already made,
-//! so a lying count fails before it costs memory. Layout: ggml's `docs/gguf.md`.
+//! [`HeaderReader`] does all the reading. It tracks how many bytes are left and how many values it has made, so a wrong
+//! count fails before it costs memory. The layout is described in ggml's `docs/gguf.md`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,35 +12,36 @@ use super::tensor::{GgmlType, TensorInfo};
 use super::value::{Metadata, Value};
 use crate::error::StoreError;
 
-/// `GGUF` in bytes.
+/// The bytes `GGUF`.
 const MAGIC: [u8; 4] = *b"GGUF";
-/// Values of all metadata together: the largest vocabularies need about a million (tokens, types, scores, merges).
-/// Each takes 32 bytes in memory besides its text, and one byte in the file.
+/// The limit for the number of metadata values. The largest vocabularies need about a million (tokens, types, scores,
+/// merges). A value can be one byte in the file, and takes 32 bytes of memory besides its text.
 const MAX_VALUES: usize = 1 << 22;
-/// Of the file from its start to the end of the tensor directory: bounds the texts. The largest known have 20 million.
+/// The limit for everything before the tensors' bytes, and so for all texts. The largest known headers have 20 million
+/// bytes.
 const MAX_HEADER_BYTES: u64 = 1 << 27;
-/// The largest models have some thousand.
+/// The largest models have a few thousand tensors.
 const MAX_TENSORS: u64 = 1 << 16;
-/// Keys and tensor names; the format allows 65,535 and 64.
+/// The limit for keys and tensor names. The format allows 65,535 and 64 bytes.
 const MAX_NAME_BYTES: u64 = 65_535;
-/// The longest value known, a chat template, has some ten thousand bytes.
+/// The longest texts known, chat templates, have tens of thousands of bytes.
 const MAX_TEXT_BYTES: u64 = 1 << 24;
-/// Arrays of arrays of arrays do not occur; deeper nesting is an attack on the stack.
+/// Arrays three levels deep do not occur in practice. Without a limit, nesting could overflow the stack.
 const MAX_DEPTH: usize = 4;
-/// Where `general.alignment` is absent.
+/// The alignment if `general.alignment` is absent.
 const DEFAULT_ALIGNMENT: u64 = 32;
-/// ggml's own limit.
+/// The limit of ggml.
 const MAX_DIMS: u32 = 4;
 
-/// Reads the header of a file of `n_bytes`; tensor extents are checked to lie inside it without overlap.
+/// Reads the header of a file of `n_bytes`. Every tensor must lie inside the file, and no two may overlap.
 pub(super) fn read(
     file: &File,
     n_bytes: u64,
     path: &Path,
 ) -> Result<(Metadata, Vec<TensorInfo>), StoreError> {
-    let cursor =
-        Cursor { reader: BufReader::with_capacity(1 << 20, file), n_bytes, position: 0, n_values: 0 };
-    cursor.header().map_err(|failure| match failure {
+    let reader =
+        HeaderReader { reader: BufReader::with_capacity(1 << 20, file), n_bytes, position: 0, n_values: 0 };
+    reader.header().map_err(|failure| match failure {
         Failure::Bad(reason) => StoreError::BadGguf { path: path.to_owned(), reason },
         Failure::Unsupported(what, hint) => StoreError::UnsupportedGguf { path: path.to_owned(), what, hint },
         Failure::Io(source) => StoreError::Io { action: "read", path: path.to_owned(), source },
@@ -57,14 +58,14 @@ fn bad<T>(reason: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Bad(reason.into()))
 }
 
-struct Cursor<R> {
+struct HeaderReader<R> {
     reader: R,
     n_bytes: u64,
     position: u64,
     n_values: usize,
 }
 
-impl<R: Read> Cursor<R> {
+impl<R: Read> HeaderReader<R> {
     fn header(mut self) -> Result<(Metadata, Vec<TensorInfo>), Failure> {
         if self.n_bytes < 4 || self.bytes::<4>()? != MAGIC {
             return bad("it does not begin with `GGUF`");
@@ -88,7 +89,7 @@ impl<R: Read> Cursor<R> {
         }
         let n_tensors = self.u64()?;
         let n_pairs = self.u64()?;
-        // A directory entry takes 24 bytes and a pair 13, at the very least.
+        // A directory entry takes at least 24 bytes, a metadata pair at least 13.
         if n_tensors > MAX_TENSORS.min(self.left() / 24) {
             return bad(format!("it claims {n_tensors} tensors, more than it has room for"));
         }
@@ -115,7 +116,7 @@ impl<R: Read> Cursor<R> {
             }
             tensors.push(tensor);
         }
-        self.place(&metadata, &mut tensors)?;
+        self.resolve_offsets(&metadata, &mut tensors)?;
         Ok((metadata, tensors))
     }
 
@@ -159,8 +160,8 @@ impl<R: Read> Cursor<R> {
         Ok(TensorInfo { name, ggml_type, n_columns, n_rows, n_dims: n_dims as usize, offset })
     }
 
-    /// Turns the directory's offsets into offsets from the file's start.
-    fn place(&self, metadata: &Metadata, tensors: &mut [TensorInfo]) -> Result<(), Failure> {
+    /// Turns the directory's offsets into offsets from the start of the file.
+    fn resolve_offsets(&self, metadata: &Metadata, tensors: &mut [TensorInfo]) -> Result<(), Failure> {
         let alignment = match metadata.value("general.alignment") {
             None => DEFAULT_ALIGNMENT,
             Some(value) => match value.as_count().map(|it| it as u64) {
@@ -219,7 +220,7 @@ impl<R: Read> Cursor<R> {
                 }
                 let item_kind = self.u32()?;
                 let n_items = self.u64()?;
-                // An item takes one byte at least.
+                // An item takes at least one byte.
                 if n_items > self.left() {
                     return bad(format!("`{key}` claims {n_items} items, more than the file has room for"));
                 }
@@ -268,7 +269,7 @@ impl<R: Read> Cursor<R> {
         Ok(bytes)
     }
 
-    /// Why there is nothing left to read.
+    /// Explains why there is nothing left to read.
     fn cut(&self) -> String {
         if self.n_bytes > MAX_HEADER_BYTES {
             format!("its header has more than {MAX_HEADER_BYTES} bytes")
@@ -277,7 +278,7 @@ impl<R: Read> Cursor<R> {
         }
     }
 
-    /// Bytes that the header may still take.
+    /// The number of bytes that the header may still take.
     fn left(&self) -> u64 {
         self.n_bytes.min(MAX_HEADER_BYTES).saturating_sub(self.position)
     }

@@ -1,10 +1,10 @@
-//! GGUF files made in tests: a writer for any content, and tiny models that import.
+//! GGUF files for tests: [`Sample`] writes any content, and [`Sample::model`] is a tiny model that can be imported.
 
 #![allow(clippy::unwrap_used)]
 
 use super::{GgmlType, Value};
 
-/// What a file will hold; every field can be spoilt before it is written.
+/// The contents of a file. A test can damage every field before it writes them.
 #[derive(Clone)]
 pub(crate) struct Sample {
     pub(crate) metadata: Vec<(String, Value)>,
@@ -50,7 +50,7 @@ impl Sample {
         self.metadata.retain(|(it, _)| it != key);
     }
 
-    /// Random blocks with small scales.
+    /// Adds a tensor of random blocks with small scales.
     pub(crate) fn tensor(&mut self, name: &str, dims: &[u64], ggml_type: GgmlType) {
         let n_weights: u64 = dims.iter().product();
         let n_blocks = usize::try_from(n_weights).unwrap() / ggml_type.block_len();

@@ -1,4 +1,4 @@
-//! What a GGUF file says of a tensor: its type of numbers, its shape and where it lies.
+//! What a GGUF file says about a tensor ([`TensorInfo`]): its name, its number type, its shape and its offset.
 
 /// How a tensor's numbers are stored. Block layouts are those of ggml's `ggml-common.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +17,8 @@ pub enum GgmlType {
 }
 
 impl GgmlType {
-    /// From the number in a tensor's directory entry; the error is the type's name, if it has a known one.
+    /// The type for the code in a directory entry. The error is the name of an unsupported type, or `number N` if
+    /// unknown.
     pub(super) fn from_code(code: u32) -> Result<Self, String> {
         Ok(match code {
             0 => Self::F32,
@@ -56,7 +57,7 @@ impl GgmlType {
         })
     }
 
-    /// Weights in one block.
+    /// The number of weights in one block.
     pub fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
@@ -65,7 +66,7 @@ impl GgmlType {
         }
     }
 
-    /// Bytes of one block.
+    /// The number of bytes in one block.
     pub fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -87,13 +88,13 @@ impl GgmlType {
 pub struct TensorInfo {
     pub name: String,
     pub ggml_type: GgmlType,
-    /// Weights in a row (ggml's first dimension); a whole number of blocks.
+    /// The number of weights in a row, ggml's first dimension; a multiple of the block length.
     pub n_columns: usize,
-    /// All other dimensions multiplied: 1 for a vector.
+    /// All other dimensions multiplied; 1 for a vector.
     pub n_rows: usize,
-    /// How many dimensions the file states, 1 to 4.
+    /// The number of dimensions in the file, 1 to 4.
     pub n_dims: usize,
-    /// From the file's start.
+    /// Counted from the start of the file.
     pub(super) offset: u64,
 }
 

@@ -1,4 +1,4 @@
-//! No file, however broken, may panic, allocate without bound or be taken for sound.
+//! Whatever is wrong with a file, opening it must not panic, allocate without a bound, or succeed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -47,7 +47,7 @@ fn every_cut_is_an_error() {
 }
 
 #[test]
-fn each_kind_of_damage_is_named() {
+fn each_kind_of_damage_has_its_own_message() {
     let good = Sample::model("llama");
     let spoil = |spoil: fn(&mut Sample)| {
         let mut sample = good.clone();
@@ -89,13 +89,13 @@ fn each_kind_of_damage_is_named() {
 }
 
 #[test]
-fn a_header_is_bounded_whatever_the_file_has_room_for() {
-    // A gigabyte on disk, without a block of it being there.
+fn the_memory_for_a_header_is_bounded_even_in_a_large_file() {
+    // A sparse file of a gigabyte, which takes no blocks on the disk.
     let roomy = |head: &[u8]| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(head).unwrap();
         file.as_file().set_len(1 << 30).unwrap();
-        // Not `unwrap_err`, which would print what was read.
+        // Not `unwrap_err`, which would print the whole file.
         GgufFile::open(file.path()).err().unwrap().to_string()
     };
     let head = |n_tensors: u64, n_pairs: u64, rest: &[u8]| {
@@ -119,14 +119,14 @@ fn a_header_is_bounded_whatever_the_file_has_room_for() {
 }
 
 #[test]
-fn a_folder_or_a_pipe_is_no_file() {
+fn a_folder_and_a_pipe_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let text = GgufFile::open(folder.path()).unwrap_err().to_string();
-    assert!(text.contains("it is no regular file"), "{text}");
+    assert!(text.contains("it is not a regular file"), "{text}");
 }
 
 #[test]
-fn a_tensor_type_without_an_import_is_named() {
+fn a_tensor_type_that_cannot_be_imported_is_named() {
     let mut bytes = Sample::model("llama").bytes();
     let name = b"token_embd.weight";
     let at = bytes.windows(name.len()).position(|it| it == name).unwrap() + name.len() + 4 + 16;
@@ -155,7 +155,7 @@ proptest! {
         let mut bytes = Sample::model("llama").bytes();
         let at = at % (bytes.len() - 8);
         bytes[at..at + n].copy_from_slice(&with[..n]);
-        // What still opens can be read in all its parts.
+        // If it still opens, all its tensors can be read.
         if let Ok(gguf) = open(&bytes) {
             for tensor in &gguf.tensors {
                 let mut rows = vec![0; tensor.row_bytes() * tensor.n_rows];
@@ -178,7 +178,7 @@ proptest! {
             sample.set(key, Value::Array(vec![Value::Array(vec![Value::Unsigned(number)]), texts(&[&text])]));
         }
         sample.tensor("t", &[64, 3], GgmlType::Q4_0);
-        // A key `general.alignment` would have to be a number.
+        // `general.alignment` would have to be a number.
         prop_assume!(!keys.contains("general.alignment"));
         let gguf = open(&sample.bytes()).unwrap();
         for (key, value) in &sample.metadata {

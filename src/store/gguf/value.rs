@@ -1,12 +1,12 @@
-//! Metadata values: what a GGUF file says about itself.
+//! Metadata values of a GGUF file: [`Metadata`], [`Value`].
 //!
-//! Integer widths are widened on reading, because writers disagree about them; the accessors answer by meaning
-//! (`count`, `text`, `flag`), and `None` stands for "absent or of another kind".
+//! All integer widths are read into one type, because writers disagree about them. The accessors of [`Metadata`] are
+//! named after a meaning (`count`, `text`, `flag`); `None` means that the key is absent or has a value of another kind.
 
 use std::collections::HashMap;
 use std::fmt;
 
-/// Of a text in a message.
+/// The most characters of a text that a message shows.
 const MAX_SHOWN_CHARS: usize = 40;
 
 /// One metadata value.
@@ -46,7 +46,7 @@ impl Value {
     }
 }
 
-/// For messages: as short as a line allows.
+/// For error messages, so short enough for a line.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -68,7 +68,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// False if the key is there already.
+    /// Returns false if the key exists already.
     pub(super) fn insert(&mut self, key: String, value: Value) -> bool {
         self.values.insert(key, value).is_none()
     }
@@ -103,7 +103,7 @@ impl Metadata {
         }
     }
 
-    /// All keys with their values, in no order.
+    /// All keys with their values, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.values.iter().map(|(key, value)| (key.as_str(), value))
     }

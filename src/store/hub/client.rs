@@ -1,8 +1,8 @@
-//! HTTP against a hub: requests, redirects followed by hand, and what an answer must be before its body is read.
+//! HTTP requests to a hub: [`Client`].
 //!
-//! By hand, because the hub says what a file is (`x-repo-commit`, `x-linked-etag`, `x-linked-size`) in the redirect and not where
-//! it leads, and because the token must not follow to another host. A hub that is busy is asked again; what any other answer
-//! says stands.
+//! Redirects are followed by our code, for two reasons: the hub describes a file (`x-repo-commit`, `x-linked-etag`,
+//! `x-linked-size`) in the redirect and not at its target, and the token must not go to another host. A request to a
+//! busy hub is repeated; any other status is final. A body is only read if it can be what was asked for.
 
 use std::io::Read;
 use std::time::Duration;
@@ -12,38 +12,38 @@ use ureq::http::{HeaderMap, Response, StatusCode, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Timeout};
 
-use super::{HubOptions, patience, redirect};
+use super::{HubOptions, redirect, retry};
 use crate::error::StoreError;
 use runabout_text::model_json;
 
-/// A hub that has accepted the connection and says nothing for so long is as good as absent.
+/// How long to wait for an answer after connecting.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Without a byte for so long a transfer is taken up anew.
+/// A transfer is resumed after this time without a byte.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Interruptions in a row without a byte in between.
-pub(super) const MAX_VAIN_ATTEMPTS: u32 = 3;
+/// A download fails after this many interruptions in a row that brought no new bytes.
+pub(super) const MAX_STALLED_ATTEMPTS: u32 = 3;
 const MAX_REDIRECTS: usize = 6;
-/// Listings of the largest repositories have a few megabytes.
+/// The listings of the largest repositories have a few megabytes.
 const MAX_JSON_BYTES: u64 = 64 << 20;
 
 pub(super) struct Client {
     agent: Agent,
     endpoint: Uri,
-    /// The value of the header.
+    /// The value of the `Authorization` header.
     authorization: Option<String>,
     wait: super::options::Wait,
 }
 
-/// Which bytes of a file are asked for.
+/// The part of a file to ask for.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Range<'a> {
-    /// The first one; 0 asks for the whole.
+    /// The first byte; 0 asks for the whole file.
     pub(super) start: u64,
-    /// Strong etag of the file that the bytes before are of.
+    /// The strong etag of the file that the earlier bytes belong to.
     pub(super) of: Option<&'a str>,
 }
 
-/// An answer, and what the redirects on the way to it said. The status is a success, or 416 to a range.
+/// An answer, and what the redirects on the way said. Its status is a success, or 416 if a range was asked for.
 pub(super) struct Answer {
     pub(super) response: Response<Body>,
     pub(super) sha256: Option<String>,
@@ -61,7 +61,7 @@ impl Client {
             .timeout_recv_response(Some(ANSWER_TIMEOUT))
             .timeout_per_read(Some(READ_TIMEOUT))
             .user_agent(concat!("runabout/", env!("CARGO_PKG_VERSION")))
-            // Behind a company's proxy only the machine's own certificates work.
+            // Behind a company's proxy, only the certificates that are installed on the machine work.
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .build();
         Self {
@@ -80,10 +80,10 @@ impl Client {
         let mut n_broken = 0;
         let text = loop {
             match self.text(url, what) {
-                Err(StoreError::HubBroke { reason, .. }) if n_broken + 1 < MAX_VAIN_ATTEMPTS => {
+                Err(StoreError::HubBroke { reason, .. }) if n_broken + 1 < MAX_STALLED_ATTEMPTS => {
                     n_broken += 1;
-                    tracing::debug!(reason, what, "asking again");
-                    self.wait(patience::pause(n_broken));
+                    tracing::debug!(reason, what, "repeating the request");
+                    self.wait(retry::pause(n_broken));
                 }
                 other => break other?,
             }
@@ -108,7 +108,7 @@ impl Client {
         Ok(text)
     }
 
-    /// Follows redirects, and waits for a busy hub, to an answer with a body; other statuses are errors.
+    /// Sends a request, follows redirects and waits for a busy hub. Statuses other than those of [`Answer`] are errors.
     pub(super) fn get(&self, url: &str, what: &str, range: Range<'_>) -> Result<Answer, StoreError> {
         let mut n_busy = 0;
         loop {
@@ -119,14 +119,14 @@ impl Client {
                 check_body(&answer.response, what)?;
                 return Ok(answer);
             }
-            if !patience::is_busy(status) {
+            if !retry::is_busy(status) {
                 return Err(self.refusal(&uri, &answer.response, what));
             }
             n_busy += 1;
-            let pause = patience::pause_of_busy(n_busy, status, answer.response.headers())
+            let pause = retry::pause_of_busy(n_busy, status, answer.response.headers())
                 .map_err(|reason| StoreError::HubAnswer { what: what.to_owned(), reason })?;
             tracing::warn!(
-                "the model hub answers `{what}` with status {}; asking again in {} seconds",
+                "the model hub answers `{what}` with status {}; repeating the request in {} seconds",
                 status.as_u16(),
                 pause.as_secs()
             );
@@ -143,7 +143,7 @@ impl Client {
         let mut uri: Uri = url.parse().map_err(unusable)?;
         let (mut sha256, mut n_bytes) = (None, None);
         for _ in 0..=MAX_REDIRECTS {
-            // A packed body has other offsets, another length and another hash than the file.
+            // A compressed body has other offsets, another length and another hash than the file.
             let mut request = self.agent.get(&uri).header(header::ACCEPT_ENCODING, "identity");
             if range.start > 0 {
                 request = request.header(header::RANGE, format!("bytes={}-", range.start));
@@ -171,7 +171,7 @@ impl Client {
     fn refusal(&self, uri: &Uri, response: &Response<Body>, what: &str) -> StoreError {
         let what = what.to_owned();
         let is_endpoint = redirect::is_same_origin(uri, &self.endpoint);
-        // The hub answers 401 for repositories that do not exist, and tells the difference here.
+        // The hub answers 401 for repositories that do not exist too; this header tells the difference.
         match (response.status().as_u16(), header_text(response.headers(), "x-error-code")) {
             (404, _) | (_, Some("RepoNotFound" | "RevisionNotFound" | "EntryNotFound")) => {
                 StoreError::HubNotFound { what }
@@ -189,7 +189,7 @@ impl Client {
     }
 }
 
-/// Refuses a body that cannot be what was asked for, before any of it is kept.
+/// Refuses a body that cannot be what was asked for, before any of it is stored.
 fn check_body(response: &Response<Body>, what: &str) -> Result<(), StoreError> {
     let text = |name| header_text(response.headers(), name).unwrap_or_default().trim().to_ascii_lowercase();
     let kind = text(header::CONTENT_TYPE);
@@ -207,7 +207,7 @@ fn check_body(response: &Response<Body>, what: &str) -> Result<(), StoreError> {
     }
 }
 
-/// The etag of an LFS file is its SHA-256; of other files it is a git hash.
+/// The etag of an LFS file is its SHA-256; that of other files is a git hash.
 fn linked_sha256(headers: &HeaderMap) -> Option<String> {
     let etag = header_text(headers, "x-linked-etag").or_else(|| header_text(headers, header::ETAG))?;
     let etag = etag.trim_start_matches("W/").trim_matches('"');
@@ -223,7 +223,7 @@ pub(super) fn header_text(headers: &HeaderMap, name: impl header::AsHeaderName) 
     headers.get(name)?.to_str().ok()
 }
 
-/// A hub that is not there, or a connection that was there and broke.
+/// The error for a hub that cannot be reached, or for a connection that broke.
 fn failure(url: &str, err: &ureq::Error) -> StoreError {
     use std::io::ErrorKind;
     let has_broken = match err {

@@ -1,8 +1,9 @@
-//! One file from a hub: taken up again where it broke, begun anew where that cannot be, and checked before it gets its name.
+//! Downloads one file from a hub: [`download`].
 //!
-//! Bytes wait in `NAME.part`. Whatever a server answers, a download ends: attempts that bring no more of the file than
-//! there was before are counted, nothing is read beyond the size that is known, and a range that is answered with anything but
-//! that range is asked for once.
+//! Bytes are collected in `NAME.part`, which gets its final name after its hash has been checked. A transfer that
+//! breaks is resumed where it broke, or restarted if that is impossible. A download always ends, whatever a server
+//! answers: attempts that bring no new bytes are counted, no more is read than the known size, and if a range is
+//! answered with anything other than that range, no range is asked for again.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -10,53 +11,53 @@ use std::path::{Path, PathBuf};
 
 use ureq::http::{HeaderMap, StatusCode, header};
 
-use super::client::{Answer, Client, MAX_VAIN_ATTEMPTS, Range, broke, header_number, header_text};
-use super::patience;
+use super::client::{Answer, Client, MAX_STALLED_ATTEMPTS, Range, broke, header_number, header_text};
+use super::retry;
 use crate::digest::HashingWriter;
 use crate::error::{StoreError, io_error};
 
 const CHUNK_BYTES: usize = 256 << 10;
-/// Of one file; a connection that breaks more often than this does not carry it.
+/// The limit for one file. A connection that breaks more often is useless.
 const MAX_ATTEMPTS: u32 = 200;
 
-/// Called with bytes done and, where known, bytes to come in all.
+/// Called with the bytes done and, if it is known, the total.
 pub(super) type OnBytes<'a> = &'a mut dyn FnMut(u64, Option<u64>);
 
-/// What is to be had, and what is known about it.
-pub(super) struct Wanted<'a> {
+/// The file to download, and what is known about it.
+pub(super) struct RemoteFile<'a> {
     pub(super) url: &'a str,
-    /// For messages.
+    /// The file's name in messages.
     pub(super) what: &'a str,
     pub(super) sha256: Option<&'a str>,
     pub(super) n_bytes: Option<u64>,
-    /// Where no size is known.
+    /// The limit if no size is known.
     pub(super) max_bytes: u64,
 }
 
-/// Downloads to `path`, which appears when it is complete and its hash is right. Returns hash and length.
+/// Downloads to `path`, which appears once the file is complete and its hash is right. Returns hash and length.
 pub(super) fn download(
     client: &Client,
-    wanted: &Wanted<'_>,
+    file: &RemoteFile<'_>,
     path: &Path,
     on_bytes: OnBytes<'_>,
 ) -> Result<(String, u64), StoreError> {
     let mut part_name = path.file_name().unwrap_or_default().to_owned();
     part_name.push(".part");
     let part = path.with_file_name(part_name);
-    // Without a hash nothing would tell that a resumed file is two halves of different ones.
-    if wanted.sha256.is_none() {
+    // Without a hash, nothing would show that a resumed file consists of two halves of different files.
+    if file.sha256.is_none() {
         remove_if_there(&part)?;
     }
     let writer = HashingWriter::reopen(&part).map_err(io_error("open", &part))?;
     let transfer = Transfer {
         client,
-        wanted,
+        file,
         is_pieced: writer.n_bytes() > 0,
         may_resume: true,
         part,
         writer,
-        sha256: wanted.sha256.map(str::to_owned),
-        total: wanted.n_bytes,
+        sha256: file.sha256.map(str::to_owned),
+        total: file.n_bytes,
         etag: None,
     };
     transfer.run(path, on_bytes)
@@ -64,15 +65,15 @@ pub(super) fn download(
 
 struct Transfer<'a> {
     client: &'a Client,
-    wanted: &'a Wanted<'a>,
+    file: &'a RemoteFile<'a>,
     part: PathBuf,
     writer: HashingWriter<File>,
-    /// What the file must hash to, as soon as someone has said it.
+    /// The hash that the file must have, once the caller or the hub has given one.
     sha256: Option<String>,
     total: Option<u64>,
-    /// Of the answer that the bytes in the part are from.
+    /// The etag of the answer that the bytes in the part came from.
     etag: Option<String>,
-    /// The bytes in the part came in more than one answer.
+    /// Whether the bytes in the part came in more than one answer.
     is_pieced: bool,
     may_resume: bool,
 }
@@ -80,10 +81,10 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     fn run(mut self, path: &Path, on_bytes: OnBytes<'_>) -> Result<(String, u64), StoreError> {
         if self.total.is_some_and(|it| it < self.writer.n_bytes()) {
-            self.begin_anew()?;
+            self.restart()?;
         }
         let mut furthest = self.writer.n_bytes();
-        let (mut n_vain, mut n_attempts) = (0, 0);
+        let (mut n_stalled, mut n_attempts) = (0, 0);
         loop {
             let broken = if self.total == Some(self.writer.n_bytes()) {
                 None
@@ -92,7 +93,7 @@ impl Transfer<'_> {
                 match self.attempt(on_bytes) {
                     Ok(()) if self.total.is_none_or(|it| it == self.writer.n_bytes()) => None,
                     Ok(()) => Some(self.too_short()),
-                    // What the hub says stands; what the network does may pass.
+                    // What the hub says is final; a problem of the network may pass.
                     Err(err @ (StoreError::HubBroke { .. } | StoreError::HubUnreachable { .. })) => Some(err),
                     Err(err) => return Err(err),
                 }
@@ -101,8 +102,8 @@ impl Transfer<'_> {
                 match self.mismatch() {
                     None => return self.publish(path),
                     Some(err) if self.is_pieced => {
-                        tracing::warn!("{}: beginning anew", first_line(&err));
-                        self.begin_anew()?;
+                        tracing::warn!("{}: starting over", first_line(&err));
+                        self.restart()?;
                         self.may_resume = false;
                         furthest = 0;
                         continue;
@@ -113,27 +114,30 @@ impl Transfer<'_> {
                     }
                 }
             };
-            // Bytes that came before, and were thrown away, do not count again.
-            n_vain = if self.writer.n_bytes() > furthest { 0 } else { n_vain + 1 };
+            // Bytes that came before and were thrown away do not count as new.
+            n_stalled = if self.writer.n_bytes() > furthest { 0 } else { n_stalled + 1 };
             furthest = furthest.max(self.writer.n_bytes());
-            if n_vain >= MAX_VAIN_ATTEMPTS || n_attempts >= MAX_ATTEMPTS {
+            if n_stalled >= MAX_STALLED_ATTEMPTS || n_attempts >= MAX_ATTEMPTS {
                 return Err(err);
             }
-            tracing::debug!(%err, what = self.wanted.what, "taking the transfer up again");
-            self.client.wait(patience::pause(n_vain.max(1)));
+            tracing::debug!(%err, what = self.file.what, "resuming the transfer");
+            self.client.wait(retry::pause(n_stalled.max(1)));
         }
     }
 
-    /// Appends to the part until the body ends or breaks.
+    /// Appends to the part until the body ends or the connection breaks.
     fn attempt(&mut self, on_bytes: OnBytes<'_>) -> Result<(), StoreError> {
         let mut answer = self.ask(if self.may_resume { self.writer.n_bytes() } else { 0 })?;
         if answer.response.status() != StatusCode::OK && !self.is_continued(&answer) {
-            tracing::debug!(what = self.wanted.what, "the range is not to be had; asking for the whole");
+            tracing::debug!(
+                what = self.file.what,
+                "the server did not send the range; asking for the whole file"
+            );
             self.may_resume = false;
             answer = self.ask(0)?;
         }
         if answer.response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
-            // It is complete, and `total` says so now.
+            // The part is complete, and `total` says so now.
             return Ok(());
         }
         let is_whole = answer.response.status() == StatusCode::OK;
@@ -149,16 +153,16 @@ impl Transfer<'_> {
             self.total = self.total.or(said);
             self.etag = strong_etag(headers);
             if self.writer.n_bytes() > 0 {
-                self.begin_anew()?;
+                self.restart()?;
             }
         } else {
             self.is_pieced = true;
         }
-        let limit = self.total.unwrap_or(self.wanted.max_bytes);
+        let limit = self.total.unwrap_or(self.file.max_bytes);
         let mut body = answer.response.into_body().into_reader();
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
-            let n_bytes = body.read(&mut chunk).map_err(|err| broke(self.wanted.url, &err))?;
+            let n_bytes = body.read(&mut chunk).map_err(|err| broke(self.file.url, &err))?;
             if n_bytes == 0 {
                 return Ok(());
             }
@@ -171,21 +175,21 @@ impl Transfer<'_> {
         }
     }
 
-    /// Asks for the file from `start` on, and learns its hash.
+    /// Asks for the file from `start` on, and learns its hash from the answer.
     fn ask(&mut self, start: u64) -> Result<Answer, StoreError> {
-        // A hash tells two halves of different files in the end; without one the etag must, at once.
+        // With a hash, two halves of different files are detected at the end; without one, the etag must match now.
         let of = self.etag.as_deref();
         let start = if self.sha256.is_none() && of.is_none() { 0 } else { start };
-        let answer = self.client.get(self.wanted.url, self.wanted.what, Range { start, of })?;
+        let answer = self.client.get(self.file.url, self.file.what, Range { start, of })?;
         if start == 0 && answer.response.status() != StatusCode::OK {
             let status = answer.response.status().as_u16();
             return Err(self.unexpected(format!("status {status} to a request for the whole file")));
         }
         match (&self.sha256, &answer.sha256) {
-            // Known before a gigabyte has come.
+            // Fails before gigabytes have been downloaded.
             (Some(expected), Some(got)) if expected != got => {
                 return Err(StoreError::HashMismatch {
-                    what: self.wanted.what.to_owned(),
+                    what: self.file.what.to_owned(),
                     expected: expected.clone(),
                     got: got.clone(),
                 });
@@ -196,7 +200,7 @@ impl Transfer<'_> {
         Ok(answer)
     }
 
-    /// Whether a range was answered with just that range of the same file; or the part has all of it already.
+    /// Whether the answer continues the part: the range that was asked for, of the same file; or the part is complete.
     fn is_continued(&mut self, answer: &Answer) -> bool {
         let headers = answer.response.headers();
         let Some(range) = ContentRange::read(headers) else { return false };
@@ -232,18 +236,18 @@ impl Transfer<'_> {
         }
     }
 
-    fn begin_anew(&mut self) -> Result<(), StoreError> {
+    fn restart(&mut self) -> Result<(), StoreError> {
         remove_if_there(&self.part)?;
         self.writer = HashingWriter::reopen(&self.part).map_err(io_error("create", &self.part))?;
         self.is_pieced = false;
         Ok(())
     }
 
-    /// What is wrong with the complete part.
+    /// The error if the complete part has the wrong hash.
     fn mismatch(&self) -> Option<StoreError> {
         let expected = self.sha256.as_ref()?;
         let got = self.writer.sha256();
-        let what = self.wanted.what.to_owned();
+        let what = self.file.what.to_owned();
         (got != *expected).then(|| StoreError::HashMismatch { what, expected: expected.clone(), got })
     }
 
@@ -256,18 +260,18 @@ impl Transfer<'_> {
 
     fn too_short(&self) -> StoreError {
         StoreError::SizeMismatch {
-            what: self.wanted.what.to_owned(),
+            what: self.file.what.to_owned(),
             expected: self.total.unwrap_or_default(),
             got: self.writer.n_bytes(),
         }
     }
 
     fn unexpected(&self, reason: String) -> StoreError {
-        StoreError::HubAnswer { what: self.wanted.what.to_owned(), reason }
+        StoreError::HubAnswer { what: self.file.what.to_owned(), reason }
     }
 }
 
-/// `bytes 100-199/200` is from 100 on of 200; `bytes */200` is none of 200.
+/// The `Content-Range` header: `bytes 100-199/200` starts at 100 of 200 bytes; `bytes */200` is no part of 200 bytes.
 struct ContentRange {
     start: Option<u64>,
     total: Option<u64>,
@@ -285,7 +289,7 @@ impl ContentRange {
     }
 }
 
-/// A weak one says nothing about single bytes.
+/// A weak etag does not guarantee that the bytes are the same.
 fn strong_etag(headers: &HeaderMap) -> Option<String> {
     header_text(headers, header::ETAG).filter(|it| it.starts_with('"')).map(str::to_owned)
 }

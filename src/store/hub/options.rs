@@ -7,28 +7,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const ENDPOINT: &str = "https://huggingface.co";
-/// A machine without the hub waits this long before it turns to the package index.
+/// How long a machine without access to the hub waits before it falls back to the package index.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What waits before another attempt.
+/// Called to sleep before another attempt.
 pub(crate) type Wait = Arc<dyn Fn(Duration) + Send + Sync>;
 
-/// Which hub, and who asks.
+/// The hub to use, and the credentials.
 #[derive(Clone)]
 pub struct HubOptions {
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     pub endpoint: String,
     pub token: Option<String>,
-    /// Python's cache of repositories; looked into, never written.
+    /// Python's cache of repositories; it is read, never written.
     pub cache: Option<PathBuf>,
     pub offline: bool,
     pub connect_timeout: Duration,
-    /// Sleeps between attempts; tests only note the time.
+    /// Sleeps between attempts. Tests only record the time.
     pub(crate) wait: Wait,
 }
 
 impl Default for HubOptions {
-    /// The public hub, nobody in particular, no cache.
+    /// The public hub, without a token and without a cache.
     fn default() -> Self {
         Self {
             endpoint: ENDPOINT.to_owned(),
@@ -41,7 +41,7 @@ impl Default for HubOptions {
     }
 }
 
-// By hand, so that a token never gets into a log.
+// Written by hand so that a token never gets into a log.
 impl fmt::Debug for HubOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HubOptions")
@@ -54,7 +54,8 @@ impl fmt::Debug for HubOptions {
 }
 
 impl HubOptions {
-    /// `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`. `variable` answers for the environment.
+    /// Reads `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE` through
+    /// `variable`.
     pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |name: &str| {
             variable(name)

@@ -1,11 +1,11 @@
-//! Where a redirect leads: `Location` against the address that answered, as RFC 3986 (section 5) resolves it.
+//! The target of a redirect: `Location`, resolved against the address that answered (RFC 3986, section 5).
 
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use ureq::http::header::LOCATION;
 use ureq::http::{HeaderMap, Uri};
 
-/// What servers leave unescaped though RFC 3986 has no place for it.
+/// Characters that servers leave unescaped although RFC 3986 does not allow them.
 const STRAY: AsciiSet = CONTROLS
     .add(b' ')
     .add(b'"')
@@ -18,11 +18,11 @@ const STRAY: AsciiSet = CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The next address; `Err` is what the server answered with, in words.
+/// The next address. `Err` says what is wrong with the redirect.
 pub(super) fn target(from: &Uri, headers: &HeaderMap) -> Result<Uri, String> {
     let location = headers.get(LOCATION).ok_or("a redirect without `Location`")?;
     let location = percent_encode(location.as_bytes(), &STRAY).to_string();
-    let nowhere = || format!("a redirect to `{location}`, which is no address");
+    let nowhere = || format!("a redirect to `{location}`, which is not a valid address");
     let base = percent_encode(from.to_string().as_bytes(), &STRAY).to_string();
     let base = UriAbsoluteStr::new(&base).map_err(|_| nowhere())?;
     let reference = UriReferenceStr::new(&location).map_err(|_| nowhere())?;
@@ -38,7 +38,7 @@ pub(super) fn target(from: &Uri, headers: &HeaderMap) -> Result<Uri, String> {
     Ok(to)
 }
 
-/// Whether two addresses are of one server, so that what is told to one may be told to the other.
+/// Whether two addresses belong to the same server, so that both may see the token.
 pub(super) fn is_same_origin(a: &Uri, b: &Uri) -> bool {
     let port =
         |it: &Uri| it.port_u16().or(if it.scheme_str() == Some("https") { Some(443) } else { Some(80) });
@@ -80,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_followed_is_said() {
+    fn a_redirect_that_must_not_be_followed_is_an_error_with_its_target() {
         for (location, expected) in [
             ("http://other.example/f", "a redirect from https to `http://other.example/f`"),
             ("ftp://other.example/f", "neither http nor https"),
             ("file:///etc/passwd", "a redirect to `file:///etc/passwd`"),
-            ("http://[", "which is no address"),
+            ("http://[", "which is not a valid address"),
         ] {
             let got = redirected("https://hub.example/a", location).unwrap_err();
             assert!(got.contains(expected), "{location}: {got}");

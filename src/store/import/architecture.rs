@@ -1,7 +1,9 @@
-//! What a GGUF file says about the model's shape, and the `config.json` that says the same in transformers' words.
+//! The model's architecture as a GGUF file describes it, and the `config.json` that describes the same for
+//! transformers: [`Architecture`].
 //!
-//! Two architectures, `llama` and `qwen2`; each knows which weights llama.cpp permuted. Anything that would make the
-//! model compute something else (experts, another rope, a tensor without a place) is refused here, before a byte is converted.
+//! There are two families, `llama` and `qwen2`, which differ in the weights that llama.cpp permuted. Anything that
+//! would change what the model computes (experts, another rope, an unknown tensor) is refused here, before anything is
+//! converted.
 
 use std::collections::HashSet;
 
@@ -20,7 +22,7 @@ pub(super) enum Family {
     Qwen2,
 }
 
-/// The numbers that shape the model.
+/// The dimensions and constants of the model.
 #[derive(Debug)]
 pub(super) struct Architecture {
     pub(super) family: Family,
@@ -75,13 +77,13 @@ impl Architecture {
         let hidden_size = count("embedding_length")?;
         let head_dim = optional("attention.key_length")?.unwrap_or(hidden_size / n_heads);
         if n_heads % n_kv_heads != 0 || head_dim == 0 || head_dim % 2 != 0 {
-            return Err(
-                gguf.bad(format!("{n_heads} heads, {n_kv_heads} of keys, {head_dim} wide: impossible"))
-            );
+            return Err(gguf.bad(format!(
+                "impossible numbers of heads: {n_heads}, {n_kv_heads} for keys, of size {head_dim}"
+            )));
         }
         if let Some(value_dim) = optional("attention.value_length")?.filter(|it| *it != head_dim) {
             return Err(gguf.unsupported(
-                format!("values {value_dim} wide beside keys {head_dim} wide"),
+                format!("values of size {value_dim} with keys of size {head_dim}"),
                 "choose another model",
             ));
         }
@@ -94,7 +96,7 @@ impl Architecture {
         }
         let embedding =
             gguf.tensor("token_embd.weight").ok_or_else(|| gguf.bad("it has no `token_embd.weight`"))?;
-        // It must be one as an f32 too, which is what the model computes with.
+        // The model computes in f32, so the value must be a normal number in that type.
         let is_base = |it: f64| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&it);
         let rope_theta = keys::number(gguf, &format!("{name}.rope.freq_base"), "a number above 0", is_base)?
             .unwrap_or(10_000.0);
@@ -120,13 +122,13 @@ impl Architecture {
             mlp_bias: gguf.tensor("blk.0.ffn_down.bias").is_some(),
         };
         if family == Family::Qwen2 && !this.attention_bias {
-            return Err(gguf.bad("a `qwen2` model has biases on q, k and v, and this one has not"));
+            return Err(gguf.bad("a `qwen2` model has biases on q, k and v, but this file has none"));
         }
         this.check_tensors(gguf)?;
         Ok(this)
     }
 
-    /// Each weight that the model will ask for is there and has its shape, and there is no other one.
+    /// Checks that every weight the model needs exists and has the right shape, and that there is no other tensor.
     fn check_tensors(&self, gguf: &GgufFile) -> Result<(), StoreError> {
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         let (q, kv) = (self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim);
@@ -170,7 +172,7 @@ impl Architecture {
             let mut biases = Vec::new();
             if self.attention_bias {
                 biases.extend([("attn_q", q), ("attn_k", kv), ("attn_v", kv)]);
-                // transformers' `attention_bias` means all four projections for llama, three for qwen2.
+                // transformers' `attention_bias` means all four projections for llama but three for qwen2.
                 if self.family == Family::Llama {
                     biases.push(("attn_output", hidden));
                 }
@@ -182,14 +184,14 @@ impl Architecture {
                 check(format!("blk.{layer}.{part}.bias"), 1, len)?;
             }
         }
-        // A bias in some layers only, or one that the model does not apply, would be left out without a word.
+        // Otherwise a bias that only some layers have, or that the model does not apply, would silently be dropped.
         match gguf.tensors.iter().find(|it| !known.contains(&it.name)) {
             Some(it) => Err(gguf.unsupported(format!("the tensor `{}`", it.name), "choose another model")),
             None => Ok(()),
         }
     }
 
-    /// Where a tensor goes: the module's path and `weight` or `bias`. `None`: the model has no place for it.
+    /// The path of the module that a tensor belongs to, and `weight` or `bias`. `None` if the model has no such module.
     pub(super) fn module_of(tensor: &str) -> Option<(String, &'static str)> {
         let (stem, kind) = if let Some(stem) = tensor.strip_suffix(".weight") {
             (stem, "weight")
@@ -221,12 +223,13 @@ impl Architecture {
         Some((module, kind))
     }
 
-    /// True where llama.cpp stored the rows of each head with the two halves of the rope interleaved.
+    /// Whether llama.cpp interleaved the two halves of each head in this tensor's rows.
     pub(super) fn is_permuted(&self, tensor: &TensorInfo) -> bool {
         self.family == Family::Llama && (tensor.name.contains(".attn_q.") || tensor.name.contains(".attn_k."))
     }
 
-    /// `config.json`. `bits_by_module`: the quantized modules; the commonest width becomes the default.
+    /// The contents of `config.json`. `bits_by_module` has an entry for each quantized module; the most common width
+    /// becomes the default.
     pub(super) fn config(
         &self,
         float: &str,
@@ -271,7 +274,7 @@ impl Architecture {
     }
 }
 
-/// An id alone where there is one, as transformers writes it.
+/// A single id as a number, several as a list, as transformers writes them.
 pub(super) fn one_or_many(ids: &[u32]) -> Value {
     match ids {
         [] => Value::Null,
@@ -280,7 +283,7 @@ pub(super) fn one_or_many(ids: &[u32]) -> Value {
     }
 }
 
-/// As mlx_lm writes mixtures: defaults, and an entry for each module that differs.
+/// Mixed quantization as mlx_lm writes it: defaults, and an entry for each module that differs.
 fn quantization(bits_by_module: &[(String, usize)]) -> Option<Value> {
     let default_bits = [4, 5, 8]
         .into_iter()

@@ -1,23 +1,25 @@
-//! From ggml's quantized blocks to MLX's affine groups: `w = scale * code + bias`, 32 weights a group.
+//! Converts ggml's quantized blocks to MLX's affine groups, in which 32 weights share a scale and a bias: `w = scale *
+//! code + bias`.
 //!
-//! MLX stores the codes of a row as one little-endian bit stream: code `i` takes bits `i * bits .. (i + 1) * bits`,
-//! for every width (checked against `mx.dequantize` for 3, 4, 5, 6 and 8 bits; 5-bit codes straddle 32-bit words).
-//! All types but Q6_K carry over code by code. Scales and biases are half precision: ggml's own are, so the simple types
-//! stay exact, and MLX wants scales, biases and activations of one type. The products of the K types are rounded to 11 bits,
-//! far below their own step. Block layouts: ggml's `ggml-common.h` and `dequantize_row_*`.
+//! MLX stores the codes of a row as one little-endian bit stream: code `i` takes the bits `i * bits .. (i + 1) * bits`,
+//! for every width (checked against `mx.dequantize` for 3, 4, 5, 6 and 8 bits; 5-bit codes straddle 32-bit words). For
+//! all types but Q6_K, the codes stay the same. Scales and biases are in half precision: ggml's own are, so the simple
+//! types stay exact, and MLX requires scales, biases and activations of the same type. For the K types a scale is a
+//! product, which is rounded to 11 bits, a much smaller error than their quantization step. For the layout of the
+//! blocks see ggml's `ggml-common.h` and `dequantize_row_*`.
 
 use half::f16;
 
 use crate::gguf::GgmlType;
 
-/// Weights that share a scale and a bias.
+/// The number of weights that share a scale and a bias.
 pub(super) const GROUP: usize = 32;
 
-/// A scale or bias that is not finite in half precision.
+/// The error for a scale or bias that is not finite in half precision.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotFinite;
 
-/// The width of MLX codes that hold this type; `None` for types that are not quantized.
+/// The width of the MLX codes for this type; `None` if the type is not quantized.
 pub(super) fn affine_bits(ggml_type: GgmlType) -> Option<usize> {
     match ggml_type {
         GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16 => None,
@@ -29,7 +31,7 @@ pub(super) fn affine_bits(ggml_type: GgmlType) -> Option<usize> {
 
 /// Repacks one row of blocks.
 ///
-/// `codes` takes `bits / 8` bytes a weight, `scales` and `biases` two bytes a group.
+/// `codes` takes `bits / 8` bytes per weight, `scales` and `biases` two bytes per group.
 pub(super) fn repack_row(
     ggml_type: GgmlType,
     blocks: &[u8],
@@ -62,7 +64,7 @@ struct Group {
     bias: f16,
 }
 
-/// Group `idx` of a block; the caller has cut the block to its type's size.
+/// Group `idx` of a block, whose slice must have the size of a block of its type.
 fn group(ggml_type: GgmlType, block: &[u8], idx: usize) -> Group {
     match ggml_type {
         GgmlType::Q4_0 => {
@@ -93,11 +95,11 @@ fn group(ggml_type: GgmlType, block: &[u8], idx: usize) -> Group {
     }
 }
 
-/// Q4_K and Q5_K: 8 groups, each with a 6-bit scale and a 6-bit minimum of its own.
+/// Q4_K and Q5_K have 8 groups, each with its own 6-bit scale and 6-bit minimum.
 fn k_group(ggml_type: GgmlType, block: &[u8], idx: usize) -> Group {
     let (scale, min) = six_bit_pair(&block[4..16], idx);
     let low = if ggml_type == GgmlType::Q5K { &block[48..] } else { &block[16..] };
-    // 32 bytes hold two groups: the first in the low nibbles, the second in the high ones.
+    // 32 bytes contain two groups: the first in the low nibbles, the second in the high nibbles.
     let low = &low[idx / 2 * 32..][..32];
     let mut codes: [u8; GROUP] =
         std::array::from_fn(|i| if idx.is_multiple_of(2) { low[i] & 0x0f } else { low[i] >> 4 });
@@ -124,11 +126,11 @@ fn six_bit_pair(packed: &[u8], idx: usize) -> (u8, u8) {
     }
 }
 
-/// Q6_K: groups of 16 with signed scales, which MLX has not; two of them become one 8-bit group.
+/// Q6_K has groups of 16 weights with signed scales, which MLX does not support; two of them become one 8-bit group.
 ///
-/// With a quarter of the larger scale as the new step, the codes of the 16 weights under that scale are multiples
-/// of 4 and stay exact; the other 16 are off by at most an eighth of it, where Q6_K itself is off by half a step.
-/// (Spreading 255 steps from the smallest to the largest weight, as MLX's quantizer does, errs on all 32.)
+/// The new step is a quarter of the larger scale. The codes of the 16 weights with that scale become multiples of 4 and
+/// stay exact. The other 16 weights are off by at most an eighth of that scale, while Q6_K itself is off by half a
+/// step. (MLX's quantizer divides the range of the weights into 255 steps, which would change all 32.)
 fn q6_group(block: &[u8], idx: usize) -> Group {
     let (half, quarter) = (idx / 4, idx % 4);
     let low = &block[half * 64 + quarter % 2 * 32..][..32];
@@ -144,7 +146,7 @@ fn q6_group(block: &[u8], idx: usize) -> Group {
         let nibble = if quarter < 2 { low[i] & 0x0f } else { low[i] >> 4 };
         let q = i32::from(nibble | (high[i] >> (2 * quarter) & 3) << 4) - 32;
         let code = (q as f32 * scales[i / 16] * inverse).round() + 128.0;
-        // Only -32 under a scale of the opposite sign reaches 256.
+        // Only -32, together with a scale of the opposite sign, gives 256.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
         let code = code.clamp(0.0, 255.0) as u8;
         code
@@ -152,12 +154,12 @@ fn q6_group(block: &[u8], idx: usize) -> Group {
     Group { codes, scale: step, bias: times(step, -128.0) }
 }
 
-/// 16 bytes to 32 codes: the low nibbles, then the high ones.
+/// Splits 16 bytes into 32 codes: first the low nibbles, then the high ones.
 fn nibbles(bytes: &[u8]) -> [u8; GROUP] {
     std::array::from_fn(|i| if i < 16 { bytes[i] & 0x0f } else { bytes[i - 16] >> 4 })
 }
 
-/// Adds the fifth bit of each code from 32 bits.
+/// Adds the fifth bit of each code, from 32 bits.
 fn fifth_bits(mut codes: [u8; GROUP], bits: &[u8]) -> [u8; GROUP] {
     for (i, code) in codes.iter_mut().enumerate() {
         *code |= (bits[i / 8] >> (i % 8) & 1) << 4;
@@ -186,7 +188,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// MLX's side, bit by bit: `scale * code + bias`.
+    /// Dequantizes as MLX does, bit by bit: `scale * code + bias`.
     fn dequantize(bits: usize, codes: &[u8], scales: &[u8], biases: &[u8]) -> Vec<f32> {
         (0..scales.len() / 2 * GROUP)
             .map(|i| {
@@ -216,7 +218,7 @@ mod tests {
             .collect()
     }
 
-    /// (type, blocks, weights) as another implementation dequantizes them.
+    /// Types, blocks and the weights that another implementation gets from them.
     fn vectors() -> Vec<(GgmlType, Vec<u8>, Vec<f32>)> {
         let by_name = |name: &str| match name {
             "Q4_0" => GgmlType::Q4_0,
@@ -244,13 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn every_type_keeps_the_weights_that_ggml_sees() {
+    fn every_type_keeps_the_weights_of_ggml() {
         let vectors = vectors();
         assert_eq!(vectors.len(), 16);
         for (ggml_type, blocks, expected) in vectors {
             let got = convert(ggml_type, &blocks);
             assert_eq!(got.len(), expected.len());
-            // Half-precision rounding of a scale (31 steps of it at most) and of a bias; Q6_K has its own test.
+            // The bound covers the rounding of a scale to half precision, times up to 31, and of a bias. Q6_K has its
+            // own test.
             let largest = expected.iter().fold(0.0_f32, |max, it| max.max(it.abs()));
             let tolerance = match ggml_type {
                 GgmlType::Q4K | GgmlType::Q5K => largest / 512.0,
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn q6_k_keeps_the_half_with_the_larger_scale_and_errs_an_eighth_of_it_on_the_other() {
+    fn q6_k_is_exact_for_the_larger_scale_and_off_by_at_most_an_eighth_of_it_for_the_other() {
         for (_, blocks, expected) in vectors().into_iter().filter(|(it, ..)| *it == GgmlType::Q6K) {
             let got = convert(GgmlType::Q6K, &blocks);
             let d = half_at(&blocks, 208).to_f32();
@@ -274,7 +277,8 @@ mod tests {
                 for i in 0..GROUP {
                     let error = (got[group * GROUP + i] - expected[group * GROUP + i]).abs();
                     let is_larger = scales[i / 16].unsigned_abs() >= scales[1 - i / 16].unsigned_abs();
-                    // The scale's own rounding reaches 32 steps; the one code that does not fit errs a quarter.
+                    // The rounding of the scale is multiplied by up to 32. The one code that does not fit is off by a
+                    // quarter.
                     let rounding = step * 32.0 / 2048.0;
                     let limit = if is_larger { rounding } else { step / 4.0 + rounding };
                     assert!(error <= limit, "group {group}, weight {i}: {error} over {limit}");
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_of_five_bits_straddle_bytes_from_the_lowest_bit_up() {
+    fn five_bit_codes_are_packed_from_the_lowest_bit_and_straddle_bytes() {
         let mut codes = [0; GROUP];
         codes[..8].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 31]);
         let mut packed = [0; 20];
@@ -300,7 +304,7 @@ mod tests {
         block[..2].copy_from_slice(&f16::INFINITY.to_le_bytes());
         let result = repack_row(GgmlType::Q4_0, &block, &mut [0; 16], &mut [0; 2], &mut [0; 2]);
         assert_eq!(result, Err(NotFinite));
-        // The scale fits, its 128-fold does not.
+        // The scale is finite in half precision, but 128 times the scale is not.
         let mut block = [0; 34];
         block[..2].copy_from_slice(&f16::from_f32(1000.0).to_le_bytes());
         let result = repack_row(GgmlType::Q8_0, &block, &mut [0; 32], &mut [0; 2], &mut [0; 2]);

@@ -11,7 +11,7 @@ use crate::manifest::FileRecord;
 
 /// Writes `value` to the file `name` in `folder` and returns its record for the manifest.
 pub(super) fn write_json(folder: &Path, name: &str, value: &Value) -> Result<FileRecord, StoreError> {
-    // Not indented where it is a vocabulary: blanks would double it.
+    // The file with the vocabulary is not indented: that would double its size.
     let text = if name == "tokenizer.json" { value.to_string() } else { format!("{value:#}\n") };
     let path = folder.join(name);
     fs::write(&path, &text).map_err(io_error("write", &path))?;

@@ -1,24 +1,26 @@
-//! What the import asks of a file's metadata: a key that is there has the kind and lies in the range that it must.
+//! Reads a GGUF file's metadata keys and checks their kind and range.
 //!
-//! Writers leave keys out, and then the format's defaults hold. A key that is there and cannot be meant is refused by name: to
-//! fall back to the default would load a model that says something else.
+//! If a key is absent, the default of the format holds. A key with an impossible value is an error that names the key:
+//! falling back to the default would load a different model than the file describes.
 
 use std::ops::RangeInclusive;
 
 use crate::error::StoreError;
 use crate::gguf::{GgufFile, Value};
 
-/// Larger counts do not occur; the bound keeps products of two within an integer.
+/// The limit for a count. Larger ones do not occur, and with this limit the product of two fits into an integer.
 pub(super) const MAX_COUNT: usize = 1 << 28;
 
-/// Keys of one kind, whatever the architecture. `tokenizer.chat_template` stands for the named ones too.
+/// The keys of each kind, apart from those of an architecture. `tokenizer.chat_template` includes
+/// `tokenizer.chat_template.NAME`.
 const TEXTS: [&str; 3] = ["tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.chat_template"];
 const FLAGS: [&str; 3] =
     ["tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_space_prefix"];
 const LISTS: [&str; 4] =
     ["tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.scores", "tokenizer.ggml.merges"];
 
-/// Checks the kinds of all texts, flags and lists that the import reads, so that reading them cannot miss one.
+/// Checks the kinds of all texts, flags and lists that the import reads, so that a value of the wrong kind is not
+/// mistaken for an absent key.
 pub(super) fn check_kinds(gguf: &GgufFile, architecture: &str) -> Result<(), StoreError> {
     let rope_type = format!("{architecture}.rope.scaling.type");
     let is_template = |key: &str| key.starts_with("tokenizer.chat_template.");
@@ -43,7 +45,7 @@ pub(super) fn check_kinds(gguf: &GgufFile, architecture: &str) -> Result<(), Sto
     Ok(())
 }
 
-/// A whole number; `None` where the key is absent.
+/// The value of a key as a whole number; `None` if the key is absent.
 pub(super) fn count(
     gguf: &GgufFile,
     key: &str,
@@ -55,7 +57,7 @@ pub(super) fn count(
     it.ok_or_else(|| refusal(gguf, key, &expected(), value)).map(Some)
 }
 
-/// A whole number, which some files give once for each layer.
+/// A whole number that some files repeat for each layer.
 pub(super) fn count_of_layers(gguf: &GgufFile, key: &str) -> Result<Option<usize>, StoreError> {
     let Some(Value::Array(items)) = gguf.metadata.value(key) else { return count(gguf, key, 1..=MAX_COUNT) };
     let Some(first) = items.first() else {
@@ -70,7 +72,7 @@ pub(super) fn count_of_layers(gguf: &GgufFile, key: &str) -> Result<Option<usize
     it.ok_or_else(|| refusal(gguf, key, &expected(), first)).map(Some)
 }
 
-/// A number that `is_possible`; `None` where the key is absent.
+/// The value of a key as a number, which must satisfy `is_possible`; `None` if the key is absent.
 pub(super) fn number(
     gguf: &GgufFile,
     key: &str,
@@ -82,12 +84,12 @@ pub(super) fn number(
     it.ok_or_else(|| refusal(gguf, key, expected, value)).map(Some)
 }
 
-/// `key` must be so, and is not.
+/// The error for a key whose value is not `expected`.
 pub(super) fn refusal(gguf: &GgufFile, key: &str, expected: &str, got: &Value) -> StoreError {
     gguf.bad(format!("`{key}` must be {expected}, got {got}"))
 }
 
-/// A key that the format demands is not there.
+/// The error for a required key that is absent.
 pub(super) fn absent(gguf: &GgufFile, key: &str) -> StoreError {
-    gguf.bad(format!("it does not say `{key}`"))
+    gguf.bad(format!("`{key}` is missing"))
 }

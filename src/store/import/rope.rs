@@ -1,8 +1,8 @@
-//! How positions are scaled: from what a GGUF file says to `rope_scaling` in config.json.
+//! Scaling of rope positions: from a GGUF file to `rope_scaling` in config.json.
 //!
-//! As llama.cpp reads it: a factor without a kind is linear, a factor of 0 or 1 is none, and Llama 3's scaling is a tensor of
-//! results. What this program cannot compute is refused before anything is converted. Only `rope_type` is written, the name that
-//! mlx_lm, transformers and our loader read.
+//! The rules are those of llama.cpp: a factor without a type is linear, a factor of 0 or 1 means no scaling, and for
+//! Llama 3's scaling a tensor has the result. Unsupported kinds are refused before anything is converted. The type is
+//! written as `rope_type`, the name that mlx_lm, transformers and our own loader read.
 
 use serde_json::{Value, json};
 
@@ -11,12 +11,13 @@ use super::keys;
 use crate::error::StoreError;
 use crate::gguf::{GgmlType, GgufFile, TensorInfo};
 
-/// Where Llama 3's scaling is.
+/// The tensor with the result of Llama 3's scaling.
 pub(super) const FREQS: &str = "rope_freqs.weight";
-/// rope_freqs that differ by less than this (relatively) from Llama 3's formula are taken for it; they are f32.
+/// The largest relative difference from Llama 3's formula at which the frequencies count as Llama 3's. They are stored
+/// as f32.
 const TOLERANCE: f64 = 1e-4;
 
-/// The value of `rope_scaling`; null where positions are not scaled.
+/// The value of `rope_scaling`; null if positions are not scaled.
 pub(super) fn scaling(
     gguf: &GgufFile,
     architecture: &str,
@@ -27,7 +28,7 @@ pub(super) fn scaling(
     let number = |key: &str| keys::number(gguf, key, "a number that is not negative", is_factor);
     let factor = match number(&format!("{architecture}.rope.scaling.factor"))? {
         Some(it) => Some(it),
-        // Its name in the files of 2023.
+        // The key that files of 2023 used.
         None => number(&format!("{architecture}.rope.scale_linear"))?,
     };
     let factor = factor.filter(|it| *it != 0.0);
@@ -49,8 +50,9 @@ pub(super) fn scaling(
     }
 }
 
-/// llama.cpp stores the result of Llama 3's rope formula, not its parameters. The factor is the largest number; the
-/// others are the same in all published models, and the result is compared with the stored one.
+/// Finds the parameters of Llama 3's rope formula, of which llama.cpp only stores the result. The factor is the largest
+/// number. The other parameters are the same in all published models, so the formula is computed with them and compared
+/// with the stored result.
 fn llama3(gguf: &GgufFile, tensor: &TensorInfo, head_dim: usize, theta: f64) -> Result<Value, StoreError> {
     const LOW: f64 = 1.0;
     const HIGH: f64 = 4.0;
@@ -76,7 +78,7 @@ fn llama3(gguf: &GgufFile, tensor: &TensorInfo, head_dim: usize, theta: f64) -> 
             ((1.0 - smooth) / factor + smooth).recip()
         }
     });
-    // Written so that a NaN is not the formula's either.
+    // In this form, NaN does not count as equal.
     let is_llama3 =
         stored.iter().zip(expected).all(|(got, expected)| (got / expected - 1.0).abs() <= TOLERANCE);
     if !is_llama3 {

@@ -1,4 +1,4 @@
-//! Whole imports of tiny models: what lands in the folder, and what is refused before anything does.
+//! Imports of tiny models: the contents of the folder, and the files that are refused before anything is written.
 
 #![allow(clippy::unwrap_used)]
 
@@ -55,18 +55,18 @@ fn import(sample: &Sample) -> Result<Imported, String> {
             Ok(Imported { folder: kept })
         }
         Err(err) => {
-            assert_eq!(fs::read_dir(&made).unwrap().count(), 0, "a refused file leaves nothing");
+            assert_eq!(fs::read_dir(&made).unwrap().count(), 0, "a refused file writes nothing");
             Err(err.to_string())
         }
     }
 }
 
-/// The f32 values of a float tensor of half precision.
+/// The values of a tensor in half precision.
 fn halves(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks(2).map(|it| f16::from_le_bytes(it.try_into().unwrap()).to_f32()).collect()
 }
 
-/// The values of a vector, which stays f32.
+/// The values of a vector, which is stored as f32.
 fn singles(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks(4).map(|it| f32::from_le_bytes(it.try_into().unwrap())).collect()
 }
@@ -111,7 +111,7 @@ fn a_llama_file_becomes_a_folder_that_opens() {
 }
 
 #[test]
-fn weights_are_named_shaped_and_aligned_as_mlx_has_them() {
+fn weights_have_the_names_shapes_and_alignment_that_mlx_expects() {
     let bytes = import(&Sample::model("llama")).unwrap().weights();
     let weights = SafeTensors::deserialize(&bytes).unwrap();
     for (name, dtype, shape) in [
@@ -133,7 +133,7 @@ fn weights_are_named_shaped_and_aligned_as_mlx_has_them() {
     assert_eq!(gate.data_offsets.0 % 64, 0);
 }
 
-/// Numbers each row of q and k by its place, so that the order after the import shows.
+/// Sets each row of q and k to its number, so that the order after the import can be checked.
 fn with_numbered_rows(architecture: &str) -> Sample {
     let mut sample = Sample::model(architecture);
     for (name, n_rows) in [("attn_q", 32_u8), ("attn_k", 16)] {
@@ -155,7 +155,7 @@ fn rows_of(bytes: &[u8], name: &str) -> Vec<f32> {
 }
 
 #[test]
-fn rows_of_q_and_k_are_put_back_in_order_for_llama_only() {
+fn rows_of_q_and_k_are_restored_to_their_order_for_llama_only() {
     let one_head: Vec<f32> =
         [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15].map(|it: u8| f32::from(it)).to_vec();
     let two_heads: Vec<f32> = one_head.iter().copied().chain(one_head.iter().map(|it| it + 16.0)).collect();
@@ -172,7 +172,7 @@ fn rows_of_q_and_k_are_put_back_in_order_for_llama_only() {
 }
 
 #[test]
-fn biases_of_a_llama_are_put_in_order_with_their_rows() {
+fn biases_of_a_llama_are_reordered_like_their_rows() {
     let mut sample = Sample::model("llama");
     for (part, len) in [("attn_q", 32), ("attn_k", 16), ("attn_v", 16), ("attn_output", 32)] {
         sample.tensor(&format!("blk.0.{part}.bias"), &[len], GgmlType::F32);
@@ -192,7 +192,7 @@ fn biases_of_a_llama_are_put_in_order_with_their_rows() {
 }
 
 #[test]
-fn a_plain_file_keeps_its_float_types_and_has_no_quantization() {
+fn an_unquantized_file_keeps_its_float_types() {
     for (ggml_type, name, dtype) in [
         (GgmlType::F32, "float32", Dtype::F32),
         (GgmlType::Bf16, "bfloat16", Dtype::BF16),
@@ -216,7 +216,7 @@ fn a_plain_file_keeps_its_float_types_and_has_no_quantization() {
 }
 
 #[test]
-fn an_output_matrix_of_its_own_unties_the_embeddings() {
+fn with_a_separate_output_matrix_the_embeddings_are_not_tied() {
     let mut sample = Sample::model("llama");
     sample.tensor("output.weight", &[32, 11], GgmlType::Q4_0);
     let imported = import(&sample).unwrap();
@@ -226,7 +226,7 @@ fn an_output_matrix_of_its_own_unties_the_embeddings() {
 }
 
 #[test]
-fn what_cannot_be_converted_whole_is_refused_and_named() {
+fn a_file_that_cannot_be_converted_is_refused_and_the_reason_named() {
     let spoil = |spoil: &dyn Fn(&mut Sample)| {
         let mut sample = Sample::model("llama");
         spoil(&mut sample);
@@ -238,7 +238,7 @@ fn what_cannot_be_converted_whole_is_refused_and_named() {
         (spoil(&|it| it.set("general.architecture", text("gemma"))), "the architecture `gemma`"),
         (spoil(&|it| it.set("llama.expert_count", number(8))), "experts"),
         (spoil(&|it| it.set("split.count", number(3))), "llama-gguf-split --merge"),
-        (spoil(&|it| it.unset("llama.block_count")), "does not say `llama.block_count`"),
+        (spoil(&|it| it.unset("llama.block_count")), "`llama.block_count` is missing"),
         (spoil(&|it| it.set("llama.block_count", number(2))), "has no `blk.1.attn_norm.weight`"),
         (
             spoil(&|it| it.set("llama.attention.head_count", number(0))),
@@ -308,7 +308,7 @@ fn added_tokens_keep_their_ids_and_flags() {
         (Some(2), Some(7), None)
     );
     assert_eq!(tokenizer["model"]["merges"], json!([["a", "b"], ["ab", "c"]]));
-    // A token that is twice there would have two ids.
+    // Otherwise the token would have two ids.
     tokens[10] = "abc";
     sample.set("tokenizer.ggml.tokens", texts(&tokens));
     assert!(import(&sample).err().unwrap().contains("`abc` occurs twice"));
@@ -326,18 +326,18 @@ fn several_templates_become_a_named_list() {
 }
 
 #[test]
-fn bos_is_put_before_a_text_where_the_file_says_so() {
+fn a_bos_token_is_added_to_texts_if_the_file_says_so() {
     let mut sample = Sample::model("llama");
     sample.set("tokenizer.ggml.add_bos_token", Value::Bool(true));
     let processors = import(&sample).unwrap().json("tokenizer.json")["post_processor"]["processors"].clone();
     assert_eq!(processors[1]["single"][0], json!({ "SpecialToken": { "id": "<|im_start|>", "type_id": 0 } }));
     assert_eq!(processors[1]["special_tokens"]["<|im_start|>"]["ids"], json!([1]));
     sample.unset("tokenizer.ggml.bos_token_id");
-    assert!(import(&sample).err().unwrap().contains("adds a bos token and does not say which"));
+    assert!(import(&sample).err().unwrap().contains("adds a bos token but does not say which"));
 }
 
 #[test]
-fn numbers_beyond_half_precision_are_refused() {
+fn weights_that_overflow_half_precision_are_refused() {
     let mut sample = with_numbered_rows("llama");
     let matrix = sample.tensors.iter_mut().find(|it| it.0 == "blk.0.attn_q.weight").unwrap();
     matrix.3[..4].copy_from_slice(&1e6_f32.to_le_bytes());
@@ -353,7 +353,7 @@ fn tokenizer_of(imported: &Imported) -> tokenizers::Tokenizer {
 }
 
 #[test]
-fn tokenizers_reads_what_is_written_and_splits_as_the_name_says() {
+fn the_tokenizer_loads_and_splits_as_the_pre_tokenizers_name_says() {
     let ids = |pre: &str, text: &str| {
         let mut sample = Sample::model("llama");
         sample.set("tokenizer.ggml.pre", Value::Text(pre.to_owned()));
@@ -372,9 +372,9 @@ fn tokenizers_reads_what_is_written_and_splits_as_the_name_says() {
     for pre in ["qwen2", "smollm", "gpt-2", "llama-bpe", "deepseek-coder"] {
         assert_eq!(ids(pre, "ab ab<|im_end|>"), [6, 11, 2], "{pre}");
     }
-    assert_eq!(ids("qwen2", "11"), [8, 8], "digits stand alone");
+    assert_eq!(ids("qwen2", "11"), [8, 8], "single digits");
     assert_eq!(ids("smollm", "11"), [8, 8]);
-    assert_eq!(ids("llama-bpe", "11"), [10], "up to three together");
+    assert_eq!(ids("llama-bpe", "11"), [10], "up to three digits together");
     assert_eq!(ids("gpt-2", "11"), [10]);
 }
 
@@ -399,7 +399,7 @@ fn sentencepiece(tokens: &[(&str, f64)]) -> Sample {
 }
 
 #[test]
-fn sentencepiece_joins_by_score_and_falls_back_to_bytes() {
+fn sentencepiece_joins_pairs_by_score_and_falls_back_to_bytes() {
     let first = 259;
     let sample = sentencepiece(&[
         ("\u{2581}", -9.0),
@@ -413,7 +413,7 @@ fn sentencepiece_joins_by_score_and_falls_back_to_bytes() {
     let imported = import(&sample).unwrap();
     let tokenizer = tokenizer_of(&imported);
     let ids = |text: &str| tokenizer.encode(text, true).unwrap().get_ids().to_vec();
-    // `bc` is worth more than `ab`, though `ab` comes first; then the blank takes the `a`.
+    // `bc` has a higher score than `ab`, although `ab` comes first; then the blank is joined with `a`.
     assert_eq!(ids("abc"), [1, first + 6, first + 4]);
     assert_eq!(ids("ab"), [1, first, first + 5]);
     assert_eq!(ids("é"), [1, first, 3 + 0xc3, 3 + 0xa9]);

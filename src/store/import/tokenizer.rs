@@ -1,8 +1,8 @@
-//! tokenizer.json, tokenizer_config.json and generation_config.json from a GGUF file's vocabulary.
+//! Makes tokenizer.json, tokenizer_config.json and generation_config.json from a GGUF file's vocabulary.
 //!
-//! A GGUF file names its pre-tokenizer instead of describing it. The names and their splitting rules here are those of llama.cpp's
-//! `llama-vocab.cpp`, written the way the model's own tokenizer.json has them; an unknown name is refused, because a
-//! guess would give other ids without anyone noticing. Not here: any tokenizing, which is the `text` room's.
+//! A GGUF file only names its pre-tokenizer. The names and their splitting rules are those of llama.cpp's
+//! `llama-vocab.cpp`, written as in the model's own tokenizer.json. An unknown name is refused: with a guess, texts
+//! would silently get wrong ids. Tokenizing itself is the job of the `text` crate.
 
 mod parts;
 mod sentencepiece;
@@ -16,13 +16,13 @@ use super::vocabulary::{TokenKind, Vocabulary, adds_bos_and_eos};
 use crate::error::StoreError;
 use crate::gguf::{GgufFile, Metadata};
 
-/// GPT-2's splitting, which [`byte_level`] has built in, but one digit at a time (StarCoder's line).
+/// StarCoder and others: GPT-2's rule, which is built into [`byte_level`], after splitting off each digit.
 const DIGITS: &str = r"\p{N}";
 /// Qwen 2: single digits.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// Llama 3: up to three digits.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// DeepSeek Coder: applied one after the other.
+/// DeepSeek Coder: these are applied one after the other.
 const DEEPSEEK_CODER: [&str; 4] = ["[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+"];
 
 /// `tokenizer.json`.
@@ -36,7 +36,7 @@ pub(super) fn tokenizer(gguf: &GgufFile, vocabulary: &Vocabulary<'_>) -> Result<
                 "`gpt2` and `llama` are known; for others take a safetensors folder",
             ));
         }
-        None => return Err(gguf.bad("it does not say `tokenizer.ggml.model`")),
+        None => return Err(gguf.bad("`tokenizer.ggml.model` is missing")),
     };
     let added: Vec<Value> = vocabulary
         .added()
@@ -126,7 +126,7 @@ fn sequence(steps: &[Value]) -> Value {
     json!({ "type": "Sequence", "pretokenizers": steps })
 }
 
-/// Pairs in order of rank, checked to be made of tokens: tokenizers refuses the file otherwise.
+/// The merges in order of rank. Each must consist of tokens, or else the tokenizers library refuses the file.
 fn merges(gguf: &GgufFile, vocabulary: &Vocabulary<'_>) -> Result<Vec<Value>, StoreError> {
     let merges = gguf
         .metadata
@@ -162,7 +162,7 @@ pub(super) fn tokenizer_config(
         );
     let (add_bos, add_eos) = adds_bos_and_eos(metadata, default_bos);
     let mut config = json!({
-        // transformers then takes tokenizer.json as it is, whatever the architecture.
+        // With this class, transformers uses tokenizer.json as it is, whatever the architecture.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": context_len,
         "clean_up_tokenization_spaces": false,
@@ -179,7 +179,7 @@ pub(super) fn tokenizer_config(
     config
 }
 
-/// One template, or a list of named ones where the file has several.
+/// A single template, or a list of named ones if the file has several.
 fn chat_template(metadata: &Metadata) -> Option<Value> {
     let default = metadata.text("tokenizer.chat_template");
     let mut named: Vec<(&str, &str)> = metadata

@@ -1,6 +1,6 @@
-//! The vocabulary of a GGUF file, checked: tokens, their kinds, and the ids with a role.
+//! The vocabulary of a GGUF file, checked: tokens, their kinds, and the ids of special tokens.
 //!
-//! It knows nothing about tokenizer.json; [`super::tokenizer`] writes that from here.
+//! [`super::tokenizer`] turns it into tokenizer.json.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,9 @@ use super::keys;
 use crate::error::StoreError;
 use crate::gguf::{GgufFile, Metadata, Value};
 
-/// Texts of control tokens that end a turn or a document in the models that this import knows. Files often name
-/// only one of them, and a model that runs past the others talks to itself until the limit. As in llama.cpp's vocabulary loader.
+/// The texts of control tokens that end a turn or a document in the supported models. A file often names only one of
+/// them, and a model that generates past the others goes on until the limit. llama.cpp's vocabulary loader does the
+/// same.
 const END_TEXTS: [&str; 9] = [
     "<|im_end|>",
     "<|endoftext|>",
@@ -27,12 +28,12 @@ const END_TEXTS: [&str; 9] = [
 pub(super) enum TokenKind {
     Normal,
     Unknown,
-    /// Steers the model; never part of a text.
+    /// Has a special meaning for the model and is never part of a text.
     Control,
-    /// Found in text as a whole before anything else is split, such as `<tool_call>`.
+    /// Matched as a whole before the text is split, such as `<tool_call>`.
     UserDefined,
     Unused,
-    /// One byte of the fallback, `<0x0A>`.
+    /// One byte, for characters without a token of their own, such as `<0x0A>`.
     Byte,
 }
 
@@ -51,18 +52,18 @@ impl TokenKind {
 }
 
 pub(super) struct Vocabulary<'a> {
-    /// By id.
+    /// Indexed by id.
     pub(super) tokens: Vec<(&'a str, TokenKind)>,
     pub(super) ids: HashMap<&'a str, u32>,
     pub(super) bos: Option<u32>,
     pub(super) unknown: Option<u32>,
     pub(super) padding: Option<u32>,
-    /// All ids that end generation; the file's own `eos` first.
+    /// All ids that end generation; the `eos` of the file comes first.
     pub(super) ends: Vec<u32>,
 }
 
 impl<'a> Vocabulary<'a> {
-    /// `n_rows`: of the embedding, which every id must have one of.
+    /// Reads and checks the vocabulary. `n_rows` is the number of rows of the embedding; every id needs one.
     pub(super) fn read(gguf: &'a GgufFile, n_rows: usize) -> Result<Self, StoreError> {
         let metadata = &gguf.metadata;
         let texts = metadata
@@ -91,7 +92,7 @@ impl<'a> Vocabulary<'a> {
                 })?,
             };
             tokens.push((text, kind));
-            // llama.cpp's converter fills the rows that the tokenizer does not use with `[PADn]`; they are no tokens.
+            // llama.cpp's converter names the rows that the tokenizer does not use `[PADn]`; they are not tokens.
             if kind == TokenKind::Unused && text == format!("[PAD{id}]") {
                 continue;
             }
@@ -133,12 +134,12 @@ impl<'a> Vocabulary<'a> {
         })
     }
 
-    /// The text of an id that came out of this vocabulary.
+    /// The text of an id of this vocabulary.
     pub(super) fn text(&self, id: u32) -> &'a str {
         self.tokens[id as usize].0
     }
 
-    /// Tokens that are found in a text before it is split, with their ids in order.
+    /// The tokens that are matched in a text before it is split, in order of their ids.
     pub(super) fn added(&self) -> impl Iterator<Item = (u32, &'a str, TokenKind)> {
         (0_u32..).zip(&self.tokens).filter_map(|(id, &(text, kind))| {
             matches!(kind, TokenKind::Control | TokenKind::UserDefined | TokenKind::Unknown)
@@ -147,7 +148,8 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// Whether a text begins with the bos token, and ends with the eos token. `default_bos` holds where the file is silent.
+/// Whether texts get the bos token in front and the eos token at the end. `default_bos` applies if the file does not
+/// say.
 pub(super) fn adds_bos_and_eos(metadata: &Metadata, default_bos: bool) -> (bool, bool) {
     (
         metadata.flag("tokenizer.ggml.add_bos_token").unwrap_or(default_bos),

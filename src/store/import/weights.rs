@@ -1,8 +1,8 @@
-//! Converts a GGUF file's tensors and writes them as safetensors, a few megabytes at a time.
+//! Converts a GGUF file's tensors and writes them as safetensors, a few megabytes at a time: [`plan`], then [`write`].
 //!
-//! The layout is known before a byte is converted, so headers come first and everything after is appended and
-//! hashed as it goes. Rows are converted on all cores; one thread writes. Matrices have one float type (see
-//! [`FloatType::of`]); vectors of a file, its norms and biases, stay f32 where they are.
+//! The plan is made before a byte is converted, so headers are written first and everything after them is appended and
+//! hashed. Rows are converted on all cores; one thread writes. All matrices have the same float type (see
+//! [`FloatType::of`]); vectors (norms and biases) that are f32 in the file stay f32.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -22,14 +22,14 @@ use crate::error::{StoreError, io_error};
 use crate::gguf::{GgmlType, GgufFile, TensorInfo};
 use crate::manifest::FileRecord;
 
-/// mlx_lm's limit for one file.
+/// mlx_lm's limit for the size of one file.
 const SHARD_BYTES: u64 = 5 << 30;
-/// Tensors begin at multiples of this in a file: a cache line, and what vector loads like.
+/// Each tensor begins at a multiple of this in its file: a cache line, which suits vector loads.
 const ALIGNMENT: usize = 64;
-/// Source bytes converted between two writes: large enough to share out, small enough to forget.
+/// The number of source bytes converted between two writes: enough for all cores, and little memory.
 const CHUNK_BYTES: usize = 8 << 20;
 
-/// The type of numbers that are not quantized codes.
+/// The type of all numbers that are not quantized codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FloatType {
     F16,
@@ -38,8 +38,8 @@ pub(super) enum FloatType {
 }
 
 impl FloatType {
-    /// That of matrices and scales: half precision as soon as anything is quantized or half, because the scales are;
-    /// else what the weights are.
+    /// The type of matrices and scales: half precision if any tensor is quantized (because scales are) or in half
+    /// precision, otherwise the type of the weights.
     pub(super) fn of(gguf: &GgufFile) -> Self {
         let any = |wanted: fn(GgmlType) -> bool| gguf.tensors.iter().any(|it| wanted(it.ggml_type));
         if any(|it| affine_bits(it).is_some() || it == GgmlType::F16) {
@@ -51,7 +51,7 @@ impl FloatType {
         }
     }
 
-    /// As config.json spells it.
+    /// The type's name in config.json.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::F16 => "float16",
@@ -76,22 +76,22 @@ impl FloatType {
     }
 }
 
-/// One GGUF tensor and the one or three tensors that it becomes.
-pub(super) struct Source<'a> {
+/// The conversion of one GGUF tensor into one safetensors tensor, or three if it is quantized.
+pub(super) struct Conversion<'a> {
     tensor: &'a TensorInfo,
-    /// Rows and columns for conversion: a permuted vector is a column.
+    /// The shape for the conversion, in which a permuted vector is a column.
     n_rows: usize,
     n_columns: usize,
-    /// Set where llama.cpp interleaved the two halves of each head.
+    /// Set if llama.cpp interleaved the two halves of each head.
     head_dim: Option<usize>,
     float: FloatType,
     pub(super) module: String,
-    /// Of the codes; `None` stays float.
+    /// The width of the codes; `None` if the tensor is not quantized.
     pub(super) bits: Option<usize>,
     outputs: Vec<(String, Dtype, Vec<usize>)>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> Conversion<'a> {
     fn new(
         tensor: &'a TensorInfo,
         module: String,
@@ -105,8 +105,8 @@ impl<'a> Source<'a> {
             _ => (tensor.n_rows, tensor.n_columns),
         };
         let bits = affine_bits(tensor.ggml_type);
-        // A norm in f32 makes activations f32, which is what a CPU is fast in: MLX computes half precision there one
-        // number at a time, 30 times slower. A loader for a GPU turns these few numbers into half precision.
+        // A norm in f32 makes activations f32, which are fast on a CPU: MLX computes half precision there one number at
+        // a time, 30 times slower. A loader for a GPU converts these few numbers to half precision.
         let float = if is_vector && tensor.ggml_type == GgmlType::F32 { FloatType::F32 } else { float };
         let outputs = match bits {
             None => {
@@ -136,8 +136,8 @@ impl<'a> Source<'a> {
         self.tensor.row_bytes() * self.tensor.n_rows / self.n_rows
     }
 
-    /// Which row of the file becomes row `row`. llama.cpp stores row `2j + s` of a head where the checkpoint has
-    /// row `s * head_dim / 2 + j`, for its rope over neighbouring pairs.
+    /// The row of the file that becomes row `row`. For its rope over neighbouring pairs, llama.cpp stores as row `2j +
+    /// s` of a head what the checkpoint has as row `s * head_dim / 2 + j`.
     fn source_row(&self, row: usize) -> usize {
         match self.head_dim {
             None => row,
@@ -150,15 +150,15 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What becomes of each tensor, in the order of writing.
+/// The conversions of all tensors, in the order of writing.
 pub(super) fn plan<'a>(
     gguf: &'a GgufFile,
     architecture: &Architecture,
     float: FloatType,
-) -> Result<Vec<Source<'a>>, StoreError> {
-    let mut sources = Vec::new();
+) -> Result<Vec<Conversion<'a>>, StoreError> {
+    let mut conversions = Vec::new();
     for tensor in &gguf.tensors {
-        // Its content is in config.json.
+        // Its contents go to config.json.
         if tensor.name == rope::FREQS {
             continue;
         }
@@ -169,21 +169,21 @@ pub(super) fn plan<'a>(
             return Err(gguf.bad(format!("tensor `{}` is quantized and not a matrix", tensor.name)));
         }
         let permuted = architecture.is_permuted(tensor).then_some(architecture.head_dim);
-        sources.push(Source::new(tensor, module, kind, permuted, float));
+        conversions.push(Conversion::new(tensor, module, kind, permuted, float));
     }
-    // Those that would put the next one off its alignment come last.
-    sources.sort_by_key(|it| it.output_bytes().any(|n_bytes| n_bytes % ALIGNMENT as u64 != 0));
-    Ok(sources)
+    // Tensors after which the next one would not be aligned come last.
+    conversions.sort_by_key(|it| it.output_bytes().any(|n_bytes| n_bytes % ALIGNMENT as u64 != 0));
+    Ok(conversions)
 }
 
-/// Writes all weights into `folder`; `progress` hears source bytes done.
+/// Writes all weights into `folder`; `progress` gets the source bytes done.
 pub(super) fn write(
     gguf: &GgufFile,
-    sources: &[Source<'_>],
+    conversions: &[Conversion<'_>],
     folder: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<FileRecord>, StoreError> {
-    let shards = shards(sources, SHARD_BYTES);
+    let shards = shards(conversions, SHARD_BYTES);
     let n_threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut records = Vec::new();
     let mut weight_map = serde_json::Map::new();
@@ -198,14 +198,14 @@ pub(super) fn write(
         let file = File::create(&path).map_err(io_error("create", &path))?;
         let mut writer = HashingWriter::new(BufWriter::with_capacity(1 << 20, file));
         writer.write_all(&header(shard)?).map_err(io_error("write", &path))?;
-        for source in *shard {
-            convert(gguf, source, n_threads, &path, &mut writer, &mut |n_bytes| {
+        for conversion in *shard {
+            convert(gguf, conversion, n_threads, &path, &mut writer, &mut |n_bytes| {
                 done += n_bytes;
                 progress(done);
             })?;
-            total_bytes += source.output_bytes().sum::<u64>();
+            total_bytes += conversion.output_bytes().sum::<u64>();
             weight_map
-                .extend(source.outputs.iter().map(|(output, ..)| (output.clone(), name.clone().into())));
+                .extend(conversion.outputs.iter().map(|(output, ..)| (output.clone(), name.clone().into())));
         }
         let (buffered, sha256, n_bytes) = writer.finish();
         let file = buffered.into_inner().map_err(|it| io_error("write", &path)(it.into_error()))?;
@@ -220,28 +220,28 @@ pub(super) fn write(
     Ok(records)
 }
 
-/// Cuts the list where a file would grow over `limit`.
-fn shards<'s, 'a>(sources: &'s [Source<'a>], limit: u64) -> Vec<&'s [Source<'a>]> {
+/// Splits the list so that no file exceeds `limit`.
+fn shards<'s, 'a>(conversions: &'s [Conversion<'a>], limit: u64) -> Vec<&'s [Conversion<'a>]> {
     let mut shards = Vec::new();
     let (mut start, mut n_bytes) = (0, 0);
-    for (idx, source) in sources.iter().enumerate() {
-        let added: u64 = source.output_bytes().sum();
+    for (idx, conversion) in conversions.iter().enumerate() {
+        let added: u64 = conversion.output_bytes().sum();
         if n_bytes + added > limit && idx > start {
-            shards.push(&sources[start..idx]);
+            shards.push(&conversions[start..idx]);
             (start, n_bytes) = (idx, 0);
         }
         n_bytes += added;
     }
-    shards.push(&sources[start..]);
+    shards.push(&conversions[start..]);
     shards
 }
 
-/// Length and header, padded with blanks (which the format allows) so that the data begins aligned.
-fn header(shard: &[Source<'_>]) -> Result<Vec<u8>, StoreError> {
+/// The header and its length, padded with blanks (which the format allows) so that the data is aligned.
+fn header(shard: &[Conversion<'_>]) -> Result<Vec<u8>, StoreError> {
     let mut offset = 0;
     let mut tensors = Vec::new();
-    for source in shard {
-        for ((name, dtype, shape), n_bytes) in source.outputs.iter().zip(source.output_bytes()) {
+    for conversion in shard {
+        for ((name, dtype, shape), n_bytes) in conversion.outputs.iter().zip(conversion.output_bytes()) {
             let end = offset + usize::try_from(n_bytes).map_err(|_| too_large())?;
             let info = Header { dtype: *dtype, shape: shape.clone(), data_offsets: (offset, end) };
             tensors.push((name.clone(), info));
@@ -267,40 +267,40 @@ fn too_large() -> StoreError {
     StoreError::BadSafetensors { path: "model.safetensors".into(), reason: "it is larger than memory".into() }
 }
 
-/// Appends the outputs of one source.
+/// Converts and appends the outputs of one tensor.
 fn convert(
     gguf: &GgufFile,
-    source: &Source<'_>,
+    conversion: &Conversion<'_>,
     n_threads: usize,
     path: &Path,
     writer: &mut impl Write,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), StoreError> {
-    let row_bytes = source.row_bytes();
-    // A permuted chunk holds whole heads.
-    let unit = source.head_dim.unwrap_or(1);
+    let row_bytes = conversion.row_bytes();
+    // A chunk of a permuted tensor consists of whole heads.
+    let unit = conversion.head_dim.unwrap_or(1);
     let chunk_rows = (CHUNK_BYTES / row_bytes).next_multiple_of(unit).max(unit);
-    let main_row = match source.bits {
-        Some(bits) => source.n_columns / 8 * bits,
-        None => source.n_columns * source.float.n_bytes(),
+    let main_row = match conversion.bits {
+        Some(bits) => conversion.n_columns / 8 * bits,
+        None => conversion.n_columns * conversion.float.n_bytes(),
     };
-    let groups_row = source.bits.map_or(0, |_| source.n_columns / GROUP * 2);
+    let groups_row = conversion.bits.map_or(0, |_| conversion.n_columns / GROUP * 2);
     let mut raw = Vec::new();
     let mut main = Vec::new();
-    // Scales and biases follow the codes in the file, so they wait here: an eighth of a 4-bit matrix each.
-    let mut scales = vec![0; groups_row * source.n_rows];
-    let mut biases = vec![0; groups_row * source.n_rows];
+    // Scales and biases come after the codes in the file, so they are kept in memory: an eighth of a 4-bit matrix each.
+    let mut scales = vec![0; groups_row * conversion.n_rows];
+    let mut biases = vec![0; groups_row * conversion.n_rows];
 
-    for first in (0..source.n_rows).step_by(chunk_rows) {
-        let n_rows = chunk_rows.min(source.n_rows - first);
+    for first in (0..conversion.n_rows).step_by(chunk_rows) {
+        let n_rows = chunk_rows.min(conversion.n_rows - first);
         raw.resize(n_rows * row_bytes, 0);
-        gguf.read(source.tensor, first * row_bytes, &mut raw)?;
+        gguf.read(conversion.tensor, first * row_bytes, &mut raw)?;
         main.resize(n_rows * main_row, 0);
         let groups = first * groups_row..(first + n_rows) * groups_row;
-        let chunk = Chunk { source, raw: &raw, main_row, groups_row };
+        let chunk = Chunk { conversion, raw: &raw, main_row, groups_row };
         chunk.convert(n_threads, &mut main, &mut scales[groups.clone()], &mut biases[groups]).map_err(
             |NotFinite| {
-                gguf.bad(format!("tensor `{}` has numbers outside half precision", source.tensor.name))
+                gguf.bad(format!("tensor `{}` has numbers outside half precision", conversion.tensor.name))
             },
         )?;
         writer.write_all(&main).map_err(io_error("write", path))?;
@@ -309,9 +309,9 @@ fn convert(
     writer.write_all(&scales).and_then(|()| writer.write_all(&biases)).map_err(io_error("write", path))
 }
 
-/// Rows in memory, to be shared out over threads.
+/// Rows in memory, which are shared out over threads.
 struct Chunk<'c> {
-    source: &'c Source<'c>,
+    conversion: &'c Conversion<'c>,
     raw: &'c [u8],
     main_row: usize,
     groups_row: usize,
@@ -348,23 +348,23 @@ impl Chunk<'_> {
         scales: &mut [u8],
         biases: &mut [u8],
     ) -> Result<(), NotFinite> {
-        let row_bytes = self.source.row_bytes();
+        let row_bytes = self.conversion.row_bytes();
         for (idx, main) in main.chunks_exact_mut(self.main_row).enumerate() {
-            let row = self.source.source_row(first + idx);
+            let row = self.conversion.source_row(first + idx);
             let raw = &self.raw[row * row_bytes..][..row_bytes];
-            if self.source.bits.is_some() {
+            if self.conversion.bits.is_some() {
                 let groups = idx * self.groups_row..(idx + 1) * self.groups_row;
-                let ggml_type = self.source.tensor.ggml_type;
+                let ggml_type = self.conversion.tensor.ggml_type;
                 repack_row(ggml_type, raw, main, &mut scales[groups.clone()], &mut biases[groups])?;
             } else {
-                convert_floats(self.source.tensor.ggml_type, raw, self.source.float, main)?;
+                convert_floats(self.conversion.tensor.ggml_type, raw, self.conversion.float, main)?;
             }
         }
         Ok(())
     }
 }
 
-/// Between float types. A finite number that would become infinite is an error; smaller ones are rounded.
+/// Converts between float types. A finite number that would become infinite is an error; others are rounded.
 fn convert_floats(from: GgmlType, raw: &[u8], to: FloatType, out: &mut [u8]) -> Result<(), NotFinite> {
     if matches!(
         (from, to),

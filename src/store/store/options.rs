@@ -13,7 +13,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// As the environment says; `variable` answers for it. pip reads its own.
+    /// Reads the options from the environment through `variable`. pip reads its own.
     #[cfg_attr(not(feature = "hub"), expect(unused_variables, reason = "all of it is about the hub"))]
     pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
@@ -23,7 +23,8 @@ impl Options {
         }
     }
 
-    /// Nothing is asked over the network: only what is here, in the hub's cache, or in pip's folders of wheels.
+    /// Sends nothing over the network: models come from the store, from the hub's cache, or from pip's folders of
+    /// wheels.
     #[must_use]
     pub fn offline(mut self) -> Self {
         self.pip.offline = true;

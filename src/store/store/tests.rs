@@ -1,4 +1,4 @@
-//! The models directory from outside: what is made, kept, replaced, listed, verified and removed.
+//! The models directory, as its callers see it: making, keeping, replacing, listing, verifying and removing models.
 
 #![allow(clippy::unwrap_used)]
 
@@ -67,11 +67,11 @@ fn a_gguf_file_is_imported_once() {
     assert!(matches!(sources(&folder), (Source::File { .. }, Some(_))));
     let ModelRef::Gguf(path) = &reference else { unreachable!() };
     fs::remove_file(path).unwrap();
-    assert_eq!(it.resolve(&reference).unwrap(), folder, "a model outlives its source");
+    assert_eq!(it.resolve(&reference).unwrap(), folder, "a model stays if its source is gone");
 }
 
 #[test]
-fn a_changed_file_or_importer_is_imported_again() {
+fn a_file_is_imported_again_if_it_or_the_importer_has_changed() {
     let it = fixture();
     let reference = it.gguf("m.gguf");
     let folder = it.resolve(&reference).unwrap();
@@ -80,7 +80,7 @@ fn a_changed_file_or_importer_is_imported_again() {
     fs::write(&marker, "").unwrap();
     set_manifest(&folder, |it| it.importer_version = Some(0));
     assert_eq!(it.resolve(&reference).unwrap(), folder);
-    assert!(!marker.exists(), "another importer's work is done again");
+    assert!(!marker.exists(), "the folder was made again by this importer");
 
     fs::write(&marker, "").unwrap();
     set_manifest(&folder, |it| {
@@ -88,12 +88,12 @@ fn a_changed_file_or_importer_is_imported_again() {
         *modified_ns += 1;
     });
     it.resolve(&reference).unwrap();
-    assert!(!marker.exists(), "another file is imported");
-    assert_eq!(fs::read_dir(it.store.partial()).unwrap().count(), 0, "nothing is left over");
+    assert!(!marker.exists(), "the changed file was imported");
+    assert_eq!(fs::read_dir(it.store.partial()).unwrap().count(), 0, "no temporary files are left");
 }
 
 #[test]
-fn an_old_import_is_kept_where_its_source_is_gone() {
+fn an_old_import_is_kept_if_its_source_is_gone() {
     let it = fixture();
     let made = it.dir.path().join("gone.whl");
     fs::rename(wheel(it.dir.path(), "tiny", "1", &[("tiny/m.gguf", &Sample::model("llama").bytes())]), &made)
@@ -109,7 +109,7 @@ fn an_old_import_is_kept_where_its_source_is_gone() {
 }
 
 #[test]
-fn the_largest_gguf_of_a_wheel_is_taken() {
+fn the_largest_gguf_file_of_a_wheel_is_used() {
     let it = fixture();
     let model = Sample::model("qwen2").bytes();
     wheel(it.dir.path(), "tiny", "2.0", &[("tiny/vocab.gguf", b"GGUF"), ("tiny/m.gguf", &model)]);
@@ -118,12 +118,12 @@ fn the_largest_gguf_of_a_wheel_is_taken() {
     assert_eq!((requirements, gguf.name.as_str()), (vec!["tiny==2.0".to_owned()], "tiny/m.gguf"));
     wheel(it.dir.path(), "empty", "1", &[("empty/x.txt", b"")]);
     let err = it.resolve(&"pypi:empty".parse().unwrap()).unwrap_err();
-    assert!(err.to_string().contains("holds no `.gguf` file"), "{err}");
+    assert!(err.to_string().contains("contains no `.gguf` file"), "{err}");
     let err = it.resolve(&"pypi:absent".parse().unwrap()).unwrap_err();
     assert!(matches!(err, StoreError::Offline { .. }), "{err}");
 }
 
-/// A named model whose file lies in two wheels, the first of which holds two members: 9 and 10, in that order.
+/// A named model whose file is in two wheels. The first has two members, numbered 10 and 9 in that order.
 fn in_parts(it: &Fixture, gguf: &[u8], sha256: &str) -> &'static NamedModel {
     let (nine, rest) = gguf.split_at(gguf.len() / 3);
     let (ten, eleven) = rest.split_at(rest.len() / 2);
@@ -161,7 +161,7 @@ fn a_named_model_is_joined_from_its_parts_in_numeric_order() {
 }
 
 #[test]
-fn parts_that_make_other_bytes_are_refused() {
+fn parts_that_do_not_add_up_to_the_pinned_file_are_refused() {
     let it = fixture();
     let gguf = Sample::model("llama").bytes();
     let model = in_parts(&it, &gguf, &"0".repeat(64));
@@ -192,11 +192,11 @@ fn a_complete_download_of_an_earlier_attempt_is_used() {
     fs::create_dir(&made).unwrap();
     let result =
         fetch::fetch(&ModelRef::Named(model), &options, &partial, &made, &mut Reporter::new(&mut sink));
-    assert!(result.is_err(), "broken leftovers are not taken, and pip is not there");
+    assert!(result.is_err(), "broken leftovers are not used, and pip is missing");
 }
 
 #[test]
-fn processes_that_want_the_same_model_make_it_once() {
+fn several_processes_make_the_same_model_only_once() {
     let it = fixture();
     let reference = it.gguf("m.gguf");
     let imports = Mutex::new(0);
@@ -204,7 +204,7 @@ fn processes_that_want_the_same_model_make_it_once() {
         for _ in 0..4 {
             scope.spawn(|| {
                 let mut imported = false;
-                // A store of its own each: only the lock file is shared, as between processes.
+                // Each has its own store: only the lock file is shared, as between processes.
                 let store = Store::open(it.store.home()).unwrap();
                 store
                     .resolve(&reference, &it.options, &mut |it| imported |= it.stage == Stage::Import)
@@ -217,7 +217,7 @@ fn processes_that_want_the_same_model_make_it_once() {
 }
 
 #[test]
-fn a_broken_file_leaves_no_model_and_no_rest() {
+fn a_broken_file_leaves_no_model_and_no_temporary_files() {
     let it = fixture();
     let path = it.dir.path().join("x.gguf");
     fs::write(&path, &Sample::model("llama").bytes()[..500]).unwrap();
@@ -247,7 +247,7 @@ fn verify_names_the_files_that_changed() {
 }
 
 #[test]
-fn list_shows_and_remove_takes_only_what_was_named() {
+fn list_shows_all_models_and_remove_takes_only_the_named_one() {
     let it = fixture();
     let (first, second) = (it.gguf("a.gguf"), it.gguf("b.gguf"));
     let folder = it.resolve(&first).unwrap();
@@ -266,7 +266,7 @@ fn list_shows_and_remove_takes_only_what_was_named() {
 }
 
 #[test]
-fn remove_never_leaves_the_models_directory() {
+fn remove_never_deletes_outside_the_models_directory() {
     let it = fixture();
     let outside = it.dir.path().join("outside");
     fs::create_dir(&outside).unwrap();
@@ -281,7 +281,7 @@ fn remove_never_leaves_the_models_directory() {
 }
 
 #[test]
-fn home_is_where_the_environment_says() {
+fn the_environment_chooses_the_home_folder() {
     let home = |set: &[(&str, &str)]| {
         Store::default_home(|name| {
             set.iter().find(|(it, _)| *it == name).map(|(_, value)| OsString::from(value))

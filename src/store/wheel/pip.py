@@ -1,12 +1,12 @@
-"""Runs pip for as long as somebody holds the other end of standard input.
+"""Runs pip until it is done or standard input is closed.
 
-Whichever way the program that wants the wheel ends, that pipe closes: pip ends too, and its scratch folder, the first
-argument, goes. The other arguments are pip's.
+Standard input is a pipe from the program that needs the wheel. However that program ends, the pipe closes; then pip ends
+too, and its scratch folder, the first argument, is deleted. The other arguments are pip's.
 """
 
 import sys
 
-# The folder that the program was started in may be a project with a `pip.py` of its own.
+# The working directory may be a project with a file `pip.py`.
 if sys.path and sys.path[0] == "":
     del sys.path[0]
 

@@ -1,8 +1,8 @@
-//! Runs pip, and sees to it that it does not outlive the program.
+//! Runs pip so that it ends when this program ends: [`download`].
 //!
-//! pip is started by a few lines of Python (`pip.py`) that hold on to their standard input: the program keeps the other end, and
-//! when it ends, in whatever way, the pipe closes, and pip and its scratch folder go. That needs no signal, works on each
-//! platform and reaches a Python that was started by a wrapper script.
+//! A small Python script (`pip.py`) runs pip and watches its standard input. This program holds the other end of the
+//! pipe. However the program ends, the pipe closes, and the script ends pip and deletes its scratch folder. That needs
+//! no signals, works on every platform and also if Python was started by a wrapper script.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,24 +14,24 @@ use std::time::Duration;
 
 use crate::error::{StoreError, io_error};
 
-/// How often a running download is looked at.
+/// How often a running download is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
-/// Of pip's own words, what fits into an error message.
+/// The most lines of pip's output that go into an error message.
 const MAX_REASON_LINES: usize = 6;
 const SCRIPT: &str = include_str!("pip.py");
 
-/// What to fetch.
+/// The package to download.
 #[derive(Clone, Copy, Debug)]
 pub struct Requirement<'a> {
     pub name: &'a str,
-    /// `None` takes the newest.
+    /// `None` means the newest.
     pub version: Option<&'a str>,
-    /// Of the wheel; `None` leaves checking to the caller.
+    /// The hash of the wheel; if `None`, the caller checks the file.
     pub sha256: Option<&'a str>,
 }
 
 impl Requirement<'_> {
-    /// As pip takes it: `name==version`.
+    /// The requirement as pip's argument: `name==version`.
     pub fn pip_argument(&self) -> String {
         self.version.map_or_else(|| self.name.to_owned(), |version| format!("{}=={version}", self.name))
     }
@@ -40,9 +40,9 @@ impl Requirement<'_> {
 /// How to run pip.
 #[derive(Clone, Debug)]
 pub struct Pip {
-    /// The Python whose pip is asked; it also decides which platform's wheel is taken.
+    /// The Python whose pip is used; it also decides for which platform a wheel must be.
     pub python: OsString,
-    /// Only look at folders that pip is configured for, never at an index.
+    /// Use only the folders that pip is configured for, never an index.
     pub offline: bool,
 }
 
@@ -52,12 +52,13 @@ impl Default for Pip {
     }
 }
 
-/// Downloads into a folder inside `scratch`, and returns it. `goes_on` is called while pip works, which ends where it says no.
+/// Downloads into a folder inside `scratch` and returns that folder. `may_continue` is called while pip works; if it
+/// returns false, pip is stopped.
 pub(super) fn download(
     requirement: &Requirement<'_>,
     pip: &Pip,
     scratch: &Path,
-    goes_on: &mut dyn FnMut() -> bool,
+    may_continue: &mut dyn FnMut() -> bool,
 ) -> Result<PathBuf, StoreError> {
     let wheels = scratch.join("wheels");
     let argument = requirement.pip_argument();
@@ -69,28 +70,28 @@ pub(super) fn download(
     let (sender, receiver) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         let mut text = Vec::new();
-        // What cannot be read is missing from an error message, no more.
+        // Only the error message suffers if reading fails.
         let _ = stderr.map(|mut it| it.read_to_end(&mut text));
-        // The receiver waits for this; if it is gone, the result is not needed.
+        // If the receiver is gone, the text is not needed.
         let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
     });
     let text = loop {
         match receiver.recv_timeout(LOOK_EVERY) {
             Ok(text) => break text,
-            Err(RecvTimeoutError::Timeout) if goes_on() => {}
+            Err(RecvTimeoutError::Timeout) if may_continue() => {}
             Err(RecvTimeoutError::Timeout) => {
                 drop(lifeline);
-                // It may have ended by itself.
+                // It may have ended already.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(failed("it fetches more than it should, and was stopped".to_owned()));
+                return Err(failed("the download is larger than expected and was stopped".to_owned()));
             }
             Err(RecvTimeoutError::Disconnected) => break String::new(),
         }
     };
     let status = child.wait().map_err(|err| no_pip(err.to_string()))?;
     drop(lifeline);
-    // It has sent its only message or died; either way there is nothing to hear from it.
+    // The thread has sent its only message or panicked; its result is not needed.
     let _ = reader.join();
     if status.success() {
         return Ok(wheels);
@@ -106,7 +107,7 @@ pub(super) fn download(
     Err(failed(reason))
 }
 
-/// pip's command line, with the folders that it works in.
+/// pip's command line, and the folders it works in.
 pub(super) fn command(argument: &str, pip: &Pip, scratch: &Path) -> Result<Command, StoreError> {
     let (wheels, temporary) = (scratch.join("wheels"), scratch.join("tmp"));
     for it in [&wheels, &temporary] {

@@ -1,4 +1,4 @@
-//! Wheels made in tests, and a pip that only knows the folder they lie in.
+//! Wheels for tests, and a pip that finds packages in one folder only.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 
 use super::Pip;
 
-/// Writes `name-version-py3-none-any.whl`, which pip accepts, with these members.
+/// Writes `name-version-py3-none-any.whl` with these members, in a form that pip accepts.
 pub(crate) fn wheel(folder: &Path, name: &str, version: &str, members: &[(&str, &[u8])]) -> PathBuf {
     let stem = format!("{}-{version}", name.replace('-', "_"));
     let path = folder.join(format!("{stem}-py3-none-any.whl"));
@@ -29,7 +29,7 @@ pub(crate) fn wheel(folder: &Path, name: &str, version: &str, members: &[(&str, 
     path
 }
 
-/// A pip that looks into `folder` and nowhere else: a script that sets the option and runs the real one.
+/// A pip that only looks in `folder`: a script that sets pip's option and then runs Python.
 pub(crate) fn pip_for(folder: &Path) -> Pip {
     use std::os::unix::fs::PermissionsExt;
     let python = folder.join("python-for-tests");

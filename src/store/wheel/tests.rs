@@ -1,4 +1,4 @@
-//! With the machine's own pip, on wheels made here; it never asks an index.
+//! Tests with the pip of this machine, on wheels made here; no index is ever asked.
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,7 +21,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_wheel_is_fetched_once_and_found_from_then_on() {
+fn a_wheel_is_downloaded_once_and_found_afterwards() {
     let (index, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let made = wheel(index.path(), "some-data", "1.2", &[("some_data/x.bin", b"hello")]);
     let pip = pip_for(index.path());
@@ -42,7 +42,7 @@ fn a_wheel_is_fetched_once_and_found_from_then_on() {
 }
 
 #[test]
-fn another_hash_is_refused_and_leaves_nothing() {
+fn a_wheel_with_another_hash_is_refused_and_leaves_nothing() {
     let (index, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     wheel(index.path(), "some-data", "1.2", &[("x", b"hello")]);
     let wrong = "0".repeat(64);
@@ -58,7 +58,7 @@ fn another_hash_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn what_pip_says_reaches_the_person() {
+fn the_error_message_contains_pips_own_message() {
     let (index, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let pip = pip_for(index.path());
     let err = fetch(&requirement("no-such-package-here", None, None), folder.path(), &pip, &mut |_| {})
@@ -74,8 +74,8 @@ fn what_pip_says_reaches_the_person() {
 }
 
 #[test]
-fn pip_ends_and_its_scratch_folder_goes_when_nobody_holds_its_stdin() {
-    // An index that takes the question and never answers.
+fn pip_ends_and_its_scratch_folder_is_deleted_when_its_stdin_is_closed() {
+    // An index that accepts the connection and never answers.
     let index = TcpListener::bind("127.0.0.1:0").unwrap();
     index.set_nonblocking(true).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -85,7 +85,7 @@ fn pip_ends_and_its_scratch_folder_goes_when_nobody_holds_its_stdin() {
     let pip = Pip { python: "python3".into(), offline: false };
     let mut child = pip::command("some-data", &pip, &scratch)
         .unwrap()
-        // Where a module of that name lies, as it may in a project of the user.
+        // The working directory may be a user's project with a module of that name.
         .current_dir(folder.path())
         .env("PIP_INDEX_URL", format!("http://{}/simple", index.local_addr().unwrap()))
         .env("PIP_DEFAULT_TIMEOUT", "3600")
@@ -93,22 +93,22 @@ fn pip_ends_and_its_scratch_folder_goes_when_nobody_holds_its_stdin() {
         .env("NO_PROXY", "*")
         .spawn()
         .unwrap();
-    // It asks, so it is in the middle of its work.
+    // pip has connected, so it is in the middle of its work.
     let _question = loop {
         if let Ok(it) = index.accept() {
             break it;
         }
-        assert_eq!(child.try_wait().unwrap(), None, "pip asks before it ends");
+        assert_eq!(child.try_wait().unwrap(), None, "pip connects before it ends");
         std::thread::sleep(Duration::from_millis(10));
     };
     assert!(scratch.join("tmp").exists());
     drop(child.stdin.take());
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert!(!scratch.exists(), "it takes its scratch folder along");
+    assert!(!scratch.exists(), "the scratch folder is deleted");
 }
 
 #[test]
-fn a_download_that_outgrows_what_it_may_take_is_stopped() {
+fn a_download_that_exceeds_its_limit_is_stopped() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let python = folder.path().join("python-without-end");
@@ -117,12 +117,12 @@ fn a_download_that_outgrows_what_it_may_take_is_stopped() {
     let pip = Pip { python: python.into(), offline: true };
     let wheels = folder.path().join("wheels");
     let err = fetch_within(&requirement("x", None, None), &wheels, &pip, 1_000_000, &mut |_| {}).unwrap_err();
-    assert!(err.to_string().contains("it fetches more than it should, and was stopped"), "{err}");
+    assert!(err.to_string().contains("the download is larger than expected and was stopped"), "{err}");
     assert_eq!(names_in(&wheels), Vec::<String>::new());
 }
 
 #[test]
-fn what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_kept() {
+fn scratch_folders_of_killed_processes_are_deleted_and_those_of_running_ones_kept() {
     let (index, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     wheel(index.path(), "some-data", "1.2", &[("x", b"hello")]);
     let (dead, living) = (folder.path().join(".fetch-dead"), folder.path().join(".fetch-living"));
@@ -137,11 +137,11 @@ fn what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_kept() {
 }
 
 #[test]
-fn a_member_longer_than_it_states_is_not_unpacked_to_its_end() {
+fn a_member_longer_than_the_archive_says_is_not_unpacked_completely() {
     let dir = tempfile::tempdir().unwrap();
     let path = wheel(dir.path(), "w", "1", &[("w/a", &vec![0; 5_000_000])]);
     let mut bytes = fs::read(&path).unwrap();
-    // The length in the archive's directory, 24 bytes after the first entry's beginning.
+    // The length in the archive's directory, 24 bytes after the beginning of the first entry.
     let entry = bytes.windows(4).position(|it| it == b"PK\x01\x02").unwrap();
     bytes[entry + 24..entry + 28].copy_from_slice(&10_u32.to_le_bytes());
     fs::write(&path, bytes).unwrap();
@@ -184,7 +184,7 @@ fn damage_to_a_wheel_is_an_error() {
     let good = fs::read(&path).unwrap();
     fs::write(&path, &good[..good.len() / 2]).unwrap();
     assert!(matches!(Wheel::open(&path), Err(StoreError::BadWheel { .. })));
-    // One byte of the data: the checksum tells.
+    // One byte of the data, which the checksum detects.
     let mut bad = good;
     bad[40] ^= 0xff;
     fs::write(&path, &bad).unwrap();

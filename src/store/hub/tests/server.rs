@@ -1,7 +1,8 @@
-//! A hub of one repository, `owner/name`, on a port of this machine.
+//! A fake hub with one repository, `owner/name`, on a local port: [`FakeHub`].
 //!
-//! As the real one it answers `resolve` for large files with a redirect that carries `x-repo-commit`, `x-linked-etag` and
-//! `x-linked-size`, to another host (here: another port) that knows nothing of tokens.
+//! Like the real one, it answers `resolve` for large files with a redirect that carries `x-repo-commit`,
+//! `x-linked-etag` and `x-linked-size`. The redirect leads to another host (here another port) that must not see the
+//! token.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,28 +17,28 @@ use crate::digest::sha256_bytes;
 
 pub(super) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// What goes wrong with one transfer of a large file; the next transfer takes the next one.
+/// What goes wrong with a transfer of a large file. Each transfer takes the next one in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Trouble {
-    /// The connection ends after so many bytes.
+    /// The connection ends after this many bytes.
     Cut(usize),
-    /// A range is answered with the whole.
+    /// A range is answered with the whole file.
     NoRange,
     /// One byte is wrong.
     Flip,
     /// A range is answered with `416`.
     RangeRefused,
-    /// A range is answered with `206` and no `Content-Range`.
+    /// A range is answered with `206` but no `Content-Range`.
     RangeUnnamed,
-    /// A range is answered with other bytes than were asked for.
+    /// A range is answered with another range.
     RangeShifted,
-    /// A range is answered as one of a file of another size.
+    /// A range is answered with a `Content-Range` for a file of another size.
     RangeOfAnother,
-    /// A page in place of the file; without a kind, as some portals send it.
+    /// A web page instead of the file; some portals send one without a content type or a length.
     Page { has_kind: bool, has_length: bool },
-    /// A status with no body, and more header lines.
+    /// A status and further header lines, without a body.
     Status(&'static str, &'static str),
-    /// The headers give no length, and the body has that many bytes more than the file.
+    /// The headers give no length, and the body has this many extra bytes.
     Endless(usize),
     /// The connection ends without an answer.
     Silence,
@@ -45,23 +46,23 @@ pub(super) enum Trouble {
 
 #[derive(Default)]
 struct State {
-    /// Name, bytes, whether it is large.
+    /// For each name: the bytes, and whether the file is large.
     files: BTreeMap<String, (Vec<u8>, bool)>,
     troubles: VecDeque<Trouble>,
     requests: Vec<String>,
     ranges: Vec<String>,
     token: Option<String>,
     storage_saw_token: bool,
-    /// In place of the address of the storage.
+    /// Replaces the address of the storage host in redirects.
     location: Option<String>,
-    /// Headers of each answer of the storage.
+    /// Extra headers in each answer of the storage host.
     storage_headers: String,
     /// What goes wrong with answers of the hub itself.
     hub_troubles: VecDeque<Trouble>,
-    /// In place of the listing.
+    /// Replaces the listing.
     listing: Option<String>,
-    /// Listed without size and hash.
-    is_reticent: bool,
+    /// Whether listing and redirects leave out sizes and hashes.
+    omits_sizes: bool,
 }
 
 #[derive(Clone)]
@@ -98,12 +99,12 @@ impl FakeHub {
         self.state().token = Some(token.to_owned());
     }
 
-    /// For answers of the hub itself, not of the storage.
+    /// For answers of the hub itself, not of the storage host.
     pub(super) fn hub_trouble(&self, troubles: &[Trouble]) {
         self.state().hub_troubles.extend(troubles);
     }
 
-    /// Redirects large files there; `{storage}` stands for the storage's host and port.
+    /// Redirects large files to `location`; `{storage}` stands for the storage's host and port.
     pub(super) fn redirect(&self, location: &str) {
         self.state().location = Some(location.to_owned());
     }
@@ -116,17 +117,17 @@ impl FakeHub {
         self.state().listing = Some(text.to_owned());
     }
 
-    /// Neither the listing nor a redirect says how long a file is and what it hashes to.
-    pub(super) fn say_nothing_of_files(&self) {
-        self.state().is_reticent = true;
+    /// Makes the listing and redirects leave out size and hash.
+    pub(super) fn omit_sizes(&self) {
+        self.state().omits_sizes = true;
     }
 
-    /// Paths asked for, in order.
+    /// The paths that were asked for, in order.
     pub(super) fn requests(&self) -> Vec<String> {
         self.state().requests.clone()
     }
 
-    /// `Range` headers, in order.
+    /// The `Range` headers, in order.
     pub(super) fn ranges(&self) -> Vec<String> {
         self.state().ranges.clone()
     }
@@ -144,7 +145,7 @@ impl FakeHub {
     }
 }
 
-/// Serves until the process ends; `storage` is the port that large files are redirected to, `None` for that port itself.
+/// Serves until the process ends. `storage` is the port that large files are redirected to, `None` on that port itself.
 fn listen(state: &Arc<Mutex<State>>, storage: Option<u16>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -158,7 +159,7 @@ fn listen(state: &Arc<Mutex<State>>, storage: Option<u16>) -> u16 {
     port
 }
 
-/// One request per connection. A client that goes away is no failure of the server.
+/// Handles one request per connection. Returns `None` if the client goes away, which is not an error.
 fn serve(stream: TcpStream, state: &Mutex<State>, storage: Option<u16>) -> Option<()> {
     let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
     let first = lines.next()?.ok()?;
@@ -183,7 +184,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>, storage: Option<u16>) -> Optio
             Trouble::Status(status, extra) => answer(stream, status, extra, b"", 0),
             Trouble::Page { .. } => page(stream, trouble),
             Trouble::Silence => Some(()),
-            other => panic!("{other:?} is for the storage"),
+            other => panic!("{other:?} applies to the storage only"),
         };
     }
     let is_allowed = state.token.as_ref().is_none_or(|it| token == Some(&format!("Bearer {it}")));
@@ -219,7 +220,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>, storage: Option<u16>) -> Optio
                     sha256_bytes(bytes),
                     bytes.len()
                 );
-                let about = if state.is_reticent { String::new() } else { about };
+                let about = if state.omits_sizes { String::new() } else { about };
                 let headers = format!("location: {location}\r\nx-repo-commit: {COMMIT}\r\n{about}");
                 ("302 Found", headers, Vec::new())
             }
@@ -236,7 +237,7 @@ fn listing(state: &State) -> Value {
         .iter()
         .map(|(name, (bytes, is_large))| {
             let lfs = is_large.then(|| json!({ "sha256": sha256_bytes(bytes), "size": bytes.len() }));
-            if state.is_reticent {
+            if state.omits_sizes {
                 json!({ "rfilename": name, "size": null, "lfs": null })
             } else {
                 json!({ "rfilename": name, "size": bytes.len(), "lfs": lfs })

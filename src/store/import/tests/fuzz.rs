@@ -1,6 +1,6 @@
-//! Changed files, the same ones in each run: an import or an error comes out, never a panic.
+//! Imports files with random changes, the same ones in each run; an import may fail but must not panic.
 //!
-//! Memory needs no test here: every length is checked against the file or a limit of the header before it is allocated.
+//! Memory is not tested here: every length is checked against the file or a limit of the header before it is allocated.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,13 +8,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::gguf::sample::Sample;
 use crate::import::import_gguf;
 
-/// Changed files of each architecture.
+/// The number of changed files for each architecture.
 const N_FILES: u64 = 400;
-/// Numbers that arithmetic trips over.
+/// Numbers on which arithmetic may overflow.
 const EXTREMES: [u64; 9] =
     [0, 1, u64::MAX, 1 << 63, 1 << 60, 1 << 32, (1 << 32) - 1, (1 << 31) - 2, i64::MAX as u64];
 
-/// A generator of numbers that is the same everywhere (splitmix64).
+/// A random number generator with the same results on every machine (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -30,7 +30,7 @@ impl Random {
     }
 }
 
-/// One to four changes, all of them before the tensors' bytes.
+/// Makes one to four changes, all of them before the tensors' bytes.
 fn changed(good: &[u8], header_bytes: usize, random: &mut Random) -> Vec<u8> {
     let mut bytes = good.to_vec();
     for _ in 0..=random.below(4) {

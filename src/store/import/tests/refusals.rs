@@ -1,4 +1,4 @@
-//! Files that say what cannot be: refused with the key or the tensor named, before anything is written.
+//! Files with impossible values are refused before anything is written, and the error names the key or the tensor.
 
 use serde_json::json;
 
@@ -6,18 +6,18 @@ use super::import;
 use crate::gguf::sample::{Sample, texts};
 use crate::gguf::{GgmlType, Value};
 
-/// The refusal of a model in which one key was set.
+/// The error for a model in which one key was set.
 fn refusal(key: &str, value: &Value) -> String {
     let mut sample = Sample::model("llama");
     sample.set(key, value.clone());
     match import(&sample) {
-        Ok(_) => panic!("`{key}` = {value} was taken"),
+        Ok(_) => panic!("`{key}` = {value} was accepted"),
         Err(text) => text,
     }
 }
 
 #[test]
-fn a_number_that_cannot_be_is_refused_by_the_name_of_its_key() {
+fn an_impossible_number_is_refused_and_its_key_named() {
     let float = Value::Float;
     let signed = Value::Signed;
     let wrong_kinds = [Value::Text("4".into()), Value::Bool(true), float(f64::NAN)];
@@ -50,7 +50,7 @@ fn a_number_that_cannot_be_is_refused_by_the_name_of_its_key() {
 }
 
 #[test]
-fn a_text_a_flag_or_a_list_of_another_kind_is_refused() {
+fn a_text_flag_or_list_of_the_wrong_kind_is_refused() {
     for (key, value, expected) in [
         ("tokenizer.ggml.model", Value::Unsigned(1), "a text, got 1"),
         ("tokenizer.ggml.pre", Value::Bool(true), "a text, got true"),
@@ -69,12 +69,12 @@ fn a_text_a_flag_or_a_list_of_another_kind_is_refused() {
 }
 
 #[test]
-fn the_kind_of_a_token_must_be_one_that_there_is() {
+fn an_unknown_kind_of_token_is_refused() {
     for kind in [Value::Float(3.0), Value::Text("control".into()), Value::Bool(true), Value::Signed(-1)]
         .into_iter()
         .chain([Value::Unsigned(0), Value::Unsigned(7)])
     {
-        // A list has one kind of items.
+        // The items of a list are all of one kind.
         let text = refusal("tokenizer.ggml.token_type", &Value::Array(vec![kind.clone(); 11]));
         let expected =
             format!("`tokenizer.ggml.token_type[0]` must be a whole number from 1 to 6, got {kind}");
@@ -94,14 +94,14 @@ fn a_token_without_a_row_in_the_embedding_is_refused() {
     let expected = "`tokenizer.ggml.tokens` must have at most 11 tokens, one for each row of `token_embd.weight`, got 12";
     assert!(text.contains(expected), "{text}");
 
-    // The other way round there are rows that no text reaches, as many models have them.
+    // The reverse is allowed: many models have rows without a token.
     sample.tensors.remove(0);
     sample.tensor("token_embd.weight", &[32, 16], GgmlType::Q8_0);
     assert_eq!(import(&sample).unwrap().json("config.json")["vocab_size"], json!(16));
 }
 
 #[test]
-fn an_id_with_a_role_must_be_a_tokens() {
+fn the_id_of_a_special_token_must_be_in_the_vocabulary() {
     for role in ["bos", "eos", "eot", "eom", "unknown", "padding"] {
         let key = format!("tokenizer.ggml.{role}_token_id");
         let wrong = [Value::Unsigned(11), Value::Signed(-2), Value::Float(1.0), Value::Text("</s>".into())];
@@ -118,7 +118,7 @@ fn an_id_with_a_role_must_be_a_tokens() {
 }
 
 #[test]
-fn a_number_for_each_layer_is_taken_where_they_are_alike() {
+fn a_number_for_each_layer_is_accepted_if_all_are_equal() {
     let with = |items: &[u64]| {
         let mut sample = Sample::model("llama");
         let items = items.iter().map(|it| Value::Unsigned(*it)).collect();
@@ -132,7 +132,7 @@ fn a_number_for_each_layer_is_taken_where_they_are_alike() {
 }
 
 #[test]
-fn a_tensor_has_one_name_and_a_place_in_the_model() {
+fn a_tensor_with_an_unknown_name_is_refused() {
     for name in ["blk.00.attn_q.weight", "blk.+0.attn_q.weight", "blk.1.attn_q.weight", "blk.0.attn_q", "x"] {
         let mut sample = Sample::model("llama");
         sample.tensor(name, &[32, 32], GgmlType::F32);
@@ -158,7 +158,7 @@ fn a_tensor_has_one_name_and_a_place_in_the_model() {
 }
 
 #[test]
-fn values_of_another_width_than_keys_are_refused() {
+fn values_of_another_size_than_keys_are_refused() {
     let text = refusal("llama.attention.value_length", &Value::Unsigned(8));
-    assert!(text.contains("needs values 8 wide beside keys 16 wide"), "{text}");
+    assert!(text.contains("needs values of size 8 with keys of size 16"), "{text}");
 }

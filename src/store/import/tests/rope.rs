@@ -1,4 +1,4 @@
-//! What a file says about its rope, and what config.json says then.
+//! Rope scaling: from the metadata of a file to config.json.
 
 use serde_json::{Value as Json, json};
 
@@ -13,7 +13,7 @@ fn scaling(change: impl FnOnce(&mut Sample)) -> Result<Json, String> {
 }
 
 #[test]
-fn linear_scaling_is_written_under_the_one_name_that_all_loaders_read() {
+fn linear_scaling_is_written_under_the_name_that_all_loaders_read() {
     let text = |it: &str| Value::Text(it.to_owned());
     let four = || Value::Float(4.0);
     let linear = json!({ "rope_type": "linear", "factor": 4.0 });
@@ -23,7 +23,7 @@ fn linear_scaling_is_written_under_the_one_name_that_all_loaders_read() {
     });
     assert_eq!(said.unwrap(), linear);
     let unsaid = scaling(|it| it.set("llama.rope.scaling.factor", four()));
-    assert_eq!(unsaid.unwrap(), linear, "a factor without a kind is linear");
+    assert_eq!(unsaid.unwrap(), linear, "a factor without a type is linear");
     let old = scaling(|it| it.set("llama.rope.scale_linear", four()));
     assert_eq!(old.unwrap(), linear, "the key of 2023");
     let third = scaling(|it| it.set("llama.rope.scaling.factor", Value::Float(f64::from(0.1_f32))));
@@ -45,7 +45,7 @@ fn a_rope_that_is_not_scaled_has_no_scaling() {
 }
 
 #[test]
-fn a_scaling_that_cannot_be_computed_is_refused_before_the_import() {
+fn an_unsupported_scaling_is_refused_before_the_import() {
     for kind in ["yarn", "longrope", "dynamic"] {
         let err = scaling(|it| {
             it.set("llama.rope.scaling.type", Value::Text(kind.to_owned()));
@@ -55,7 +55,7 @@ fn a_scaling_that_cannot_be_computed_is_refused_before_the_import() {
     }
 }
 
-/// Llama 3.2's own numbers for a head of 16: three short waves, a smoothed one, long waves.
+/// Llama 3.2's numbers for a head of 16: three short wavelengths, one in the transition, then long ones.
 fn llama3(factor: f64) -> Sample {
     let mut sample = Sample::model("llama");
     sample.set("llama.rope.freq_base", Value::Float(500_000.0));
@@ -86,7 +86,7 @@ fn llama_3_rope_frequencies_become_parameters_and_others_are_refused() {
         sample.tensors.last_mut().unwrap().3[12..16].copy_from_slice(&other.to_le_bytes());
         assert!(import(&sample).err().unwrap().contains("not Llama 3's"), "{other}");
     }
-    // As many bytes, but not as many numbers.
+    // The same number of bytes, but in half precision.
     let mut sample = Sample::model("llama");
     sample.tensor("rope_freqs.weight", &[16], GgmlType::F16);
     assert!(import(&sample).err().unwrap().contains("`rope_freqs.weight` must be half a head of F32"));

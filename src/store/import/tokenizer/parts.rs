@@ -1,4 +1,4 @@
-//! What the two kinds of tokenizers share: [`Parts`] of a tokenizer.json, its vocabulary and its post-processor.
+//! What both kinds of tokenizers share: the [`Parts`] of a tokenizer.json, its vocabulary and its post-processor.
 
 use serde_json::{Map, Value, json};
 
@@ -15,14 +15,14 @@ pub(super) struct Parts {
     pub(super) model: Value,
 }
 
-/// Text to id. Added tokens are in here too: tokenizers would give those that are not a new id of its own choice.
+/// Maps texts to ids. Added tokens are included: the tokenizers library would give others to those that are not.
 pub(super) fn vocab(vocabulary: &Vocabulary<'_>) -> Value {
     let mut entries: Vec<(&str, u32)> = vocabulary.ids.iter().map(|(text, id)| (*text, *id)).collect();
     entries.sort_unstable_by_key(|(_, id)| *id);
     Value::Object(entries.into_iter().map(|(text, id)| (text.to_owned(), id.into())).collect())
 }
 
-/// Puts bos before a text and eos after it where the file says so; `otherwise` where it does not.
+/// Adds bos before a text and eos after it if the file says so; else returns `otherwise`.
 pub(super) fn post_processor(
     gguf: &GgufFile,
     vocabulary: &Vocabulary<'_>,
@@ -33,7 +33,7 @@ pub(super) fn post_processor(
     let wanted = |wanted: bool, id: Option<u32>, role: &str| match (wanted, id) {
         (false, _) => Ok(None),
         (true, Some(id)) => Ok(Some((id, vocabulary.text(id)))),
-        (true, None) => Err(gguf.bad(format!("it adds a {role} token and does not say which"))),
+        (true, None) => Err(gguf.bad(format!("it adds a {role} token but does not say which"))),
     };
     let bos = wanted(add_bos, vocabulary.bos, "bos")?;
     let eos = wanted(add_eos, vocabulary.ends.first().copied(), "eos")?;

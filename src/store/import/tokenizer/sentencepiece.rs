@@ -1,8 +1,8 @@
 //! The tokenizer of SentencePiece's BPE models (`tokenizer.ggml.model` = `llama`): Llama 2, Mistral, TinyLlama.
 //!
-//! A GGUF file has scores where tokenizer.json has ranked merges. SentencePiece always joins the neighbouring pair whose joint token
-//! has the highest score, the leftmost first; so every way to cut a token into two tokens is a merge, ranked by the
-//! joint token's score. transformers converts these models by the same rule.
+//! A GGUF file has scores where tokenizer.json has ranked merges. SentencePiece always joins the neighbouring pair
+//! whose joint token has the highest score, the leftmost first. So every way to split a token into two tokens is a
+//! merge, and the joint token's score gives its rank. transformers converts these models by the same rule.
 
 use serde_json::{Value, json};
 
@@ -11,11 +11,11 @@ use crate::error::StoreError;
 use crate::gguf::GgufFile;
 use crate::import::vocabulary::{TokenKind, Vocabulary};
 
-/// SentencePiece's visible blank.
+/// The character that SentencePiece uses for a blank.
 const BLANK: &str = "\u{2581}";
 
 pub(super) fn parts(gguf: &GgufFile, vocabulary: &Vocabulary<'_>) -> Result<Parts, StoreError> {
-    // Without the byte tokens a character outside the vocabulary would vanish.
+    // Without the byte tokens, characters outside the vocabulary would be dropped.
     if vocabulary.tokens.iter().filter(|(_, kind)| *kind == TokenKind::Byte).count() != 256 {
         return Err(gguf.unsupported("a SentencePiece vocabulary without byte tokens", "choose another file"));
     }

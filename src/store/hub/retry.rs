@@ -1,31 +1,31 @@
-//! How long a hub that is busy, or a connection that broke, is waited for.
+//! When a request to a busy hub, or a broken transfer, is tried again.
 //!
-//! Pauses double from one second on. A hub that names a time (`Retry-After`) is given it, up to a minute; one that wants longer is
-//! an answer for the person, who may come back later.
+//! Pauses start at one second and double. If the hub names a time (`Retry-After`) of up to a minute, it is respected;
+//! if it is longer, the download fails and the user may try again later.
 
 use std::time::Duration;
 
 use chrono::DateTime;
 use ureq::http::{HeaderMap, StatusCode, header};
 
-/// Before the second attempt.
+/// The pause before the second attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// A longer wait ends the download with an error that says what was waited for.
+/// A longer wait ends the download with an error that says how long the hub asked for.
 const MAX_PAUSE: Duration = Duration::from_mins(1);
-/// Answers of a busy hub to one request.
+/// How many busy answers in a row to one request are accepted.
 const MAX_BUSY: u32 = 5;
 
-/// Statuses that pass.
+/// Whether a status is temporary.
 pub(super) fn is_busy(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The pause after the `n_failures`th failure in a row.
+/// The pause after `n_failures` failures in a row.
 pub(super) fn pause(n_failures: u32) -> Duration {
     (FIRST_PAUSE * 2_u32.pow(n_failures.saturating_sub(1).min(10))).min(MAX_PAUSE)
 }
 
-/// The pause after the `n_busy`th busy answer in a row; `Err` says in words why there will be no other attempt.
+/// The pause after `n_busy` busy answers in a row. `Err` says why there will be no other attempt.
 pub(super) fn pause_of_busy(
     n_busy: u32,
     status: StatusCode,
@@ -43,7 +43,7 @@ pub(super) fn pause_of_busy(
     }
 }
 
-/// Seconds, or a date, which is taken by the server's own clock.
+/// Seconds, or a date, which is compared with the server's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|it| it.to_str().ok()).map(str::trim);
     let asked = text(header::RETRY_AFTER)?;
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_and_end() {
+    fn pauses_double_up_to_a_limit() {
         let busy = |n_busy| pause_of_busy(n_busy, StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new());
         let seconds: Vec<u64> = (1..5).map(|it| busy(it).unwrap().as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8]);
@@ -78,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn the_time_that_the_hub_names_is_kept() {
+    fn a_pause_that_the_hub_names_is_respected() {
         let asked = |it: &str| pause_of_busy(1, StatusCode::TOO_MANY_REQUESTS, &headers(it));
         assert_eq!(asked("7"), Ok(Duration::from_secs(7)));
         assert_eq!(asked("0"), Ok(FIRST_PAUSE));
         assert_eq!(asked("Wed, 21 Oct 2026 07:28:30 GMT"), Ok(Duration::from_secs(30)));
-        assert_eq!(asked("Wed, 21 Oct 2026 07:00:00 GMT"), Ok(FIRST_PAUSE), "a date that has passed");
+        assert_eq!(asked("Wed, 21 Oct 2026 07:00:00 GMT"), Ok(FIRST_PAUSE), "a date in the past");
         assert_eq!(asked("soon"), Ok(FIRST_PAUSE));
         assert_eq!(asked("3600"), Err("status 429 and asks to come back in 3600 seconds".to_owned()));
         assert!(asked("18446744073709551615").is_err());

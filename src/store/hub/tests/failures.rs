@@ -1,4 +1,4 @@
-//! Hubs, proxies and networks on a bad day: a pull gets through or ends with a word, and never spoils the next one.
+//! Hubs, proxies and networks that fail: a pull succeeds or ends with a clear error, and never breaks the next pull.
 
 use std::fs;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::error::StoreError;
 
 const FIRST_SHARD: &str = "model-00001-of-00002.safetensors";
 
-/// Pulls, and checks the first shard.
+/// Pulls the model, and checks the first shard.
 fn pulls(it: &Fixture) {
     let (path, _) = it.resolve("owner/name").unwrap();
     assert_eq!(fs::read(path.join(FIRST_SHARD)).unwrap(), weights());
@@ -28,25 +28,25 @@ fn waited(it: &Fixture) -> Vec<u64> {
     it.waits.lock().unwrap().iter().map(Duration::as_secs).collect()
 }
 
-/// Requests for the storage.
+/// The number of requests to the storage host.
 fn n_transfers(it: &Fixture) -> usize {
     it.hub.requests().iter().filter(|it| it.starts_with("/storage/")).count()
 }
 
 #[test]
-fn a_range_that_is_not_answered_as_asked_is_replaced_by_the_whole() {
+fn after_a_wrong_answer_to_a_range_the_whole_file_is_asked_for() {
     for refusal in
         [Trouble::RangeRefused, Trouble::RangeUnnamed, Trouble::RangeShifted, Trouble::RangeOfAnother]
     {
         let it = with_troubles(&[Trouble::Cut(100_000), refusal]);
         pulls(&it);
         assert_eq!(it.hub.ranges(), ["bytes=100000-"], "{refusal:?}: asked for once");
-        assert_eq!(n_transfers(&it), 4, "{refusal:?}: cut, refused, the whole, and the second shard");
+        assert_eq!(n_transfers(&it), 4, "{refusal:?}: cut, refused, whole file, second shard");
     }
 }
 
 #[test]
-fn a_part_that_an_earlier_pull_left_never_stands_in_the_way() {
+fn a_leftover_part_never_prevents_a_pull() {
     let give_up = [Trouble::Cut(100_000), Trouble::Silence, Trouble::Silence, Trouble::Silence];
     for refusal in [Trouble::RangeRefused, Trouble::RangeUnnamed, Trouble::RangeShifted] {
         let it = with_troubles(&give_up);
@@ -55,11 +55,11 @@ fn a_part_that_an_earlier_pull_left_never_stands_in_the_way() {
         it.hub.trouble(&[refusal]);
         pulls(&it);
     }
-    // A part that is longer than the file, or is other bytes.
+    // A part that is longer than the file, or has other bytes.
     for bytes in [vec![9; 1_000_000], vec![9; weights().len()], vec![9; 1000]] {
         let it = with_troubles(&give_up);
         it.resolve("owner/name").unwrap_err();
-        fs::write(find_part(&it).expect("a part is kept"), bytes).unwrap();
+        fs::write(find_part(&it).expect("a part remains"), bytes).unwrap();
         pulls(&it);
     }
 }
@@ -71,7 +71,7 @@ fn find_part(it: &Fixture) -> Option<std::path::PathBuf> {
 }
 
 #[test]
-fn a_server_that_refuses_each_range_and_cuts_each_whole_is_given_up() {
+fn a_pull_ends_if_the_server_refuses_ranges_and_cuts_every_transfer() {
     let it = with_troubles(&[Trouble::Cut(100_000), Trouble::RangeUnnamed]);
     it.hub.trouble(&[Trouble::Cut(100_000); 20]);
     it.resolve("owner/name").unwrap_err();
@@ -79,34 +79,34 @@ fn a_server_that_refuses_each_range_and_cuts_each_whole_is_given_up() {
 }
 
 #[test]
-fn a_page_in_place_of_a_file_is_named_and_leaves_nothing() {
+fn a_web_page_instead_of_a_file_is_named_and_not_stored() {
     for has_length in [true, false] {
         let it = with_troubles(&[Trouble::Page { has_kind: true, has_length }]);
         let err = it.resolve("owner/name").unwrap_err();
         assert!(matches!(err, StoreError::HubPage { .. }), "{err}");
         assert!(err.to_string().contains("hint: a login page"), "{err}");
         pulls(&it);
-        assert_eq!(it.hub.ranges(), Vec::<String>::new(), "nothing of the page was kept");
+        assert_eq!(it.hub.ranges(), Vec::<String>::new(), "nothing of the page was stored");
     }
     let it = fixture();
     it.hub.hub_trouble(&[Trouble::Page { has_kind: true, has_length: true }]);
     let err = it.resolve("owner/name").unwrap_err();
-    assert!(matches!(err, StoreError::HubPage { .. }), "in place of the listing: {err}");
+    assert!(matches!(err, StoreError::HubPage { .. }), "instead of the listing: {err}");
 }
 
 #[test]
-fn a_page_that_does_not_say_so_is_told_by_its_size_or_by_the_hash() {
+fn a_web_page_without_a_content_type_is_detected_by_its_size_or_hash() {
     let it = with_troubles(&[Trouble::Page { has_kind: false, has_length: true }]);
     let text = it.resolve("owner/name").unwrap_err().to_string();
     assert!(text.contains(&format!("a file of 32 bytes, expected {}", weights().len())), "{text}");
     pulls(&it);
-    // Nothing tells that this is not the file's beginning, until it is whole.
+    // Only the hash can show that this is not the file, once it is complete.
     let it = with_troubles(&[Trouble::Page { has_kind: false, has_length: false }]);
     pulls(&it);
 }
 
 #[test]
-fn a_busy_hub_is_asked_again_after_a_while() {
+fn a_busy_hub_is_asked_again_after_a_pause() {
     let it = fixture();
     with_shards(&it.hub);
     it.hub.hub_trouble(&[
@@ -125,7 +125,7 @@ fn a_busy_hub_is_asked_again_after_a_while() {
 }
 
 #[test]
-fn a_hub_that_stays_busy_or_wants_too_long_is_given_up_with_a_word() {
+fn a_hub_that_stays_busy_or_asks_for_a_long_wait_is_an_error() {
     let it = fixture();
     it.hub.hub_trouble(&[Trouble::Status("503 Service Unavailable", ""); 5]);
     let text = it.resolve("owner/name").unwrap_err().to_string();
@@ -140,7 +140,7 @@ fn a_hub_that_stays_busy_or_wants_too_long_is_given_up_with_a_word() {
 }
 
 #[test]
-fn a_connection_that_breaks_before_the_listing_is_taken_up_again() {
+fn a_connection_that_breaks_before_the_listing_is_retried() {
     let it = fixture();
     with_shards(&it.hub);
     it.hub.hub_trouble(&[Trouble::Silence, Trouble::Silence]);
@@ -153,21 +153,21 @@ fn a_connection_that_breaks_before_the_listing_is_taken_up_again() {
 }
 
 #[test]
-fn nothing_is_read_beyond_the_size_that_is_listed() {
+fn no_more_is_read_than_the_size_in_the_listing() {
     let it = fixture();
     with_shards(&it.hub);
-    // Far more than fits between two sockets: the server would be blocked if it were read to its end.
+    // Far more than the sockets' buffers hold, so the server would block unless everything were read.
     it.hub.trouble(&[Trouble::Endless(50_000_000)]);
     let text = it.resolve("owner/name").unwrap_err().to_string();
     assert!(text.contains(&format!("with more than the {} bytes of the file", weights().len())), "{text}");
     pulls(&it);
-    assert_eq!(it.hub.ranges(), Vec::<String>::new(), "nothing of it was kept");
-    // The end of the connection is the end of the file where no header says it.
+    assert_eq!(it.hub.ranges(), Vec::<String>::new(), "nothing of it was stored");
+    // If no header gives a length, the file ends where the connection ends.
     pulls(&with_troubles(&[Trouble::Endless(0)]));
 }
 
 #[test]
-fn redirects_are_resolved_and_bounded() {
+fn redirects_are_resolved_and_their_number_is_limited() {
     let it = fixture();
     with_shards(&it.hub);
     for location in [
@@ -183,7 +183,7 @@ fn redirects_are_resolved_and_bounded() {
     for (location, expected) in [
         ("/loop", "with more than 6 redirects"),
         ("ftp://{storage}/x", "which is neither http nor https"),
-        ("http://[", "which is no address"),
+        ("http://[", "which is not a valid address"),
     ] {
         it.hub.redirect(location);
         let text = it.resolve("owner/name").unwrap_err().to_string();
@@ -192,7 +192,7 @@ fn redirects_are_resolved_and_bounded() {
 }
 
 #[test]
-fn a_packed_body_is_refused_because_its_bytes_are_not_the_files() {
+fn a_compressed_body_is_refused_because_its_bytes_differ_from_the_files() {
     let it = fixture();
     with_shards(&it.hub);
     it.hub.storage_headers("content-encoding: gzip\r\n");
@@ -203,23 +203,23 @@ fn a_packed_body_is_refused_because_its_bytes_are_not_the_files() {
 }
 
 #[test]
-fn a_refusal_of_the_storage_is_not_blamed_on_the_token() {
+fn a_refusal_by_the_storage_host_is_not_blamed_on_the_token() {
     let it = with_troubles(&[Trouble::Status("403 Forbidden", "")]);
     let text = it.resolve("owner/name").unwrap_err().to_string();
     assert!(text.contains("with status 403 from `127.0.0.1`") && !text.contains("HF_TOKEN"), "{text}");
 }
 
 #[test]
-fn without_a_hash_a_part_is_only_continued_where_the_etag_is_the_same() {
+fn without_a_hash_a_part_is_only_resumed_if_the_etag_is_the_same() {
     let continued = |first: &str, second: &'static str| {
         let it = fixture();
         with_shards(&it.hub);
-        it.hub.say_nothing_of_files();
+        it.hub.omit_sizes();
         it.hub.storage_headers(first);
         it.hub.trouble(&[Trouble::Cut(100_000)]);
         let mut options = it.options();
         let hub_waits = options.hub.wait;
-        // Between the two answers the file changes its etag.
+        // The file's etag changes between the two answers.
         let hub = it.hub.clone();
         options.hub.wait = std::sync::Arc::new(move |pause: Duration| {
             hub.storage_headers(second);
@@ -230,13 +230,17 @@ fn without_a_hash_a_part_is_only_continued_where_the_etag_is_the_same() {
         (it.hub.ranges().len(), n_transfers(&it))
     };
     assert_eq!(continued("etag: \"a\"\r\n", "etag: \"a\"\r\n"), (1, 3), "continued");
-    assert_eq!(continued("etag: \"a\"\r\n", "etag: \"b\"\r\n"), (1, 4), "asked for, and begun anew");
-    assert_eq!(continued("etag: W/\"a\"\r\n", "etag: W/\"a\"\r\n"), (0, 3), "a weak etag says nothing");
+    assert_eq!(
+        continued("etag: \"a\"\r\n", "etag: \"b\"\r\n"),
+        (1, 4),
+        "the range was asked for, then the whole file"
+    );
+    assert_eq!(continued("etag: W/\"a\"\r\n", "etag: W/\"a\"\r\n"), (0, 3), "a weak etag guarantees nothing");
     assert_eq!(continued("", ""), (0, 3));
 }
 
 #[test]
-fn a_listing_with_nulls_and_floats_is_read_and_a_wrong_one_named() {
+fn a_listing_with_nulls_and_floats_is_read_and_errors_in_one_are_named() {
     let it = fixture();
     with_shards(&it.hub);
     let siblings: Vec<_> = it
@@ -252,7 +256,7 @@ fn a_listing_with_nulls_and_floats_is_read_and_a_wrong_one_named() {
     pulls(&it);
 
     for (listing, expected) in [
-        (json!({ "sha": "../../etc", "siblings": [] }), "which is no commit"),
+        (json!({ "sha": "../../etc", "siblings": [] }), "which is not a commit"),
         (json!({ "sha": null, "siblings": [] }), "`sha`"),
         (json!({ "sha": COMMIT, "siblings": [{ "rfilename": 3 }] }), "rfilename"),
     ] {
@@ -264,18 +268,18 @@ fn a_listing_with_nulls_and_floats_is_read_and_a_wrong_one_named() {
 }
 
 #[test]
-fn a_file_of_no_bytes_is_one() {
+fn an_empty_file_is_downloaded() {
     let it = fixture();
     with_shards(&it.hub);
     it.hub.small("chat_template.jinja", b"");
     pulls(&it);
     it.store.remove("owner/name").unwrap();
-    it.hub.say_nothing_of_files();
+    it.hub.omit_sizes();
     pulls(&it);
 }
 
 #[test]
-fn a_name_that_is_no_plain_path_is_escaped_in_the_address() {
+fn special_characters_in_a_file_name_are_escaped_in_the_address() {
     let it = fixture();
     let gguf = crate::gguf::sample::Sample::model("llama").bytes();
     it.hub.small("my model#1.gguf", &gguf);
