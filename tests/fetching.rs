@@ -144,7 +144,7 @@ fn waiting_for_a_busy_hub_does_not_hold_up_the_end() {
     question.write_all(busy.as_bytes()).unwrap();
     // It has the answer as soon as it says so.
     let start = Instant::now();
-    while !worker.log().contains("asking again in 60 seconds") {
+    while !worker.log().contains("repeating the request in 60 seconds") {
         assert!(start.elapsed() < DEADLINE, "it does not say that it waits: {}", worker.log());
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -1,4 +1,4 @@
-//! The entry point: takes requests of one client, checks them and begins their runs.
+//! The entry point of this crate: [`Assistant`] takes the requests of one client, checks them and begins their runs.
 
 use std::sync::Arc;
 
@@ -24,18 +24,18 @@ pub struct Assistant {
     documents: Arc<Documents>,
 }
 
-/// A request whose prompt is computed into the cache now, so that the request itself starts sooner.
+/// A request whose prompt is to be computed into the cache, so that the request itself starts sooner.
 #[derive(Clone, Debug)]
 pub enum Warm {
     Completion(Completion),
     Conversation(Conversation),
 }
 
-/// What tokens are counted of.
+/// A text or conversation whose tokens are to be counted.
 #[derive(Clone, Debug)]
 pub enum Tokenize {
     Text(String),
-    /// The prompt of a conversation, the start of the assistant's turn included.
+    /// The prompt of a conversation, including the start of the assistant's turn.
     Conversation {
         messages: Vec<Message>,
         template_variables: TemplateVariables,
@@ -47,7 +47,7 @@ impl Assistant {
         Self { model, held, limits, documents: Arc::default() }
     }
 
-    /// The same model for another client, whose documents have nothing to do with this one's.
+    /// The same model for another client, with its own documents.
     #[must_use]
     pub fn for_another_client(&self) -> Self {
         Self { documents: Arc::default(), ..self.clone() }
@@ -87,13 +87,13 @@ impl Assistant {
         Ok(Run::begin(&self.model, accepted, move |model| request.prompt(model)))
     }
 
-    /// Begins to compute a prompt into the cache. Replaces no running completion.
+    /// Begins to compute a prompt into the cache. No running completion is superseded.
     pub fn warm(&self, request: Warm) -> Result<Run, Error> {
         let run = match request {
             Warm::Conversation(request) => self.chat(request)?,
             Warm::Completion(request) => {
                 request.check(&self.limits)?;
-                // One prompt serves any number of choices.
+                // All choices have the same prompt.
                 self.begin_completion(Completion { n_choices: 1, ..request }, None)?
             }
         };
@@ -105,7 +105,7 @@ impl Assistant {
         let accepted = Accepted {
             generation: request.generation.clone(),
             n_choices: request.n_choices,
-            // Names the prompts that replace one another in the engine's cache: those of a document, or else of a file.
+            // A newer prompt of the same document, or else of the same file, replaces this one in the engine's cache.
             document: request.document.clone().or_else(|| request.path.clone()),
             newest,
             n_bytes,
@@ -114,7 +114,7 @@ impl Assistant {
         Ok(Run::begin(&self.model, accepted, move |model| request.prompt(model)))
     }
 
-    /// Encodes a text or a conversation, as background work. Dropping the future ends it.
+    /// Encodes a text or a conversation as background work. Dropping the future ends the work.
     pub async fn tokenize(&self, request: Tokenize) -> Result<Vec<TokenId>, Error> {
         let n_bytes = match &request {
             Tokenize::Text(text) => text.len(),

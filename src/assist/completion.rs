@@ -1,4 +1,4 @@
-//! A completion: text at the cursor of a file, or text that continues a prompt as it is.
+//! A completion: text at the cursor of a file, or text that continues a raw prompt.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::generation::{Generation, Limits, within};
 use crate::model::Model;
 use crate::prompt::{Prompt, check_size};
 
-/// The prompt may always take one part in this many of the model's context, however long the output may get.
+/// At least one part in this many of the model's context is reserved for the prompt, however many tokens are asked for.
 const MIN_PROMPT_SHARE: usize = 2;
 
 /// A request for text at the cursor.
@@ -24,37 +24,37 @@ pub struct Completion {
     pub form: Form,
     /// The path of the file, as the model should see it. It is not opened.
     pub path: Option<String>,
-    /// Names what is being edited: a newer completion with the same name ends an older one, or continues it where the
-    /// text typed in between is what the older one said.
+    /// The name of the document being edited. A newer completion with the same name supersedes an older one. If the
+    /// text typed since then is what the older one suggested, the newer one continues it.
     pub document: Option<String>,
     /// How many texts to generate.
     pub n_choices: u32,
     pub generation: Generation,
-    /// Whether the caller reads the outcome's tokens, which a continued completion could not tell apart.
+    /// Whether the caller reads the outcome's tokens. A continued completion cannot provide them.
     pub needs_tokens: bool,
 }
 
 /// How a completion's prompt is built.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Form {
-    /// The prompt is the prefix as it is, and no rule ends the text.
+    /// The prompt is the prefix alone, and no rule ends the text.
     Raw,
     AtCursor(AtCursor),
 }
 
-/// The surroundings of a cursor, and where its completion should end.
+/// The text around a cursor, and how the completion ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AtCursor {
-    /// The text behind the cursor. A model that cannot fill in the middle does not see it, but rules do.
+    /// The text behind the cursor. A model without fill-in-the-middle does not see it, but the rules do.
     pub suffix: Option<String>,
-    /// The programming language, such as `rust`; `None`: judged by the path.
+    /// The programming language, such as `rust`; `None` derives it from the path.
     pub language: Option<String>,
-    /// Other files that help, the most relevant one last. The first ones are left out where not all fit.
+    /// Other relevant files, the most relevant one last. If they do not all fit, the first ones are left out.
     pub context: Vec<ContextFile>,
     pub goal: Goal,
-    /// Rules that are switched off.
+    /// Rules that do not apply.
     pub rules_off: Vec<Rule>,
-    /// Whether the word at the cursor is generated again from its start, so that a token may span the cursor.
+    /// Whether the word at the cursor is generated again from its start, since a token may span the cursor.
     pub healing: bool,
 }
 
@@ -72,7 +72,7 @@ impl Default for AtCursor {
     }
 }
 
-/// Another file that helps to complete this one.
+/// Another file that is relevant to the completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextFile {
     pub path: String,
@@ -80,13 +80,13 @@ pub struct ContextFile {
 }
 
 impl Completion {
-    /// Refuses what is outside its limits.
+    /// Checks the request against the limits.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
         within(Limited::Choices, self.n_choices.into(), 1, limits.max_choices.into())?;
         self.generation.check(limits)
     }
 
-    /// About the bytes that the request takes. Many small parts count too, not only long texts.
+    /// The approximate size of the request in memory. Many small parts count too, not only long texts.
     pub(crate) fn n_bytes(&self) -> usize {
         let of = |it: &Option<String>| it.as_ref().map_or(0, String::len);
         let surroundings = match &self.form {
@@ -103,7 +103,7 @@ impl Completion {
         self.prefix.len() + of(&self.path) + of(&self.document) + surroundings + self.generation.n_bytes()
     }
 
-    /// Builds the prompt. Blocks for as long as encoding takes.
+    /// Builds the prompt. Blocks while the text is encoded.
     pub(crate) fn prompt(&self, model: &Model) -> Result<Prompt, Error> {
         let Model { facts, description } = model;
         let params = self.generation.sampling.over(facts.defaults.for_completion());
@@ -134,7 +134,7 @@ impl Completion {
         let file = InLf::new(&self.prefix, at.suffix.as_deref().unwrap_or_default());
         let healing = if at.healing { self::healing(&file.prefix, tokenizer) } else { None };
         let taken_back = healing.as_ref().map_or("", Healing::text);
-        // Each file may end its lines in its own way.
+        // Each file may have its own line ends.
         let others: Vec<_> =
             at.context.iter().map(|it| (&it.path, LineEnd::of(&[&it.text]).to_lf(&it.text))).collect();
         let context: Vec<_> = others.iter().map(|(path, text)| text::ContextFile { path, text }).collect();
@@ -175,7 +175,7 @@ impl Completion {
     }
 }
 
-/// What is taken back of the prefix and generated again. A model that continues must keep something to continue from.
+/// The end of the prefix that is removed and generated again. At least one token must remain for the model to continue.
 fn healing(prefix: &str, tokenizer: &Arc<Tokenizer>) -> Option<Healing> {
     let (kept, taken_back) = prefix.split_at(healing_start(tokenizer, prefix));
     if kept.is_empty() {

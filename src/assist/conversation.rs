@@ -1,4 +1,4 @@
-//! A conversation: messages in, the assistant's next turn out.
+//! A conversation: from its messages to the assistant's next turn.
 
 use runabout_engine::TextStart;
 use runabout_text::{ChatRequest, Content, Message, TemplateVariables, Trimmed};
@@ -11,15 +11,15 @@ use crate::prompt::{Prompt, check_size};
 /// A request for the assistant's next turn.
 #[derive(Clone, Debug)]
 pub struct Conversation {
-    /// At least one; only messages with tool calls may be without content.
+    /// At least one. Only a message with tool calls may have no content.
     pub messages: Vec<Message>,
-    /// Further variables for the model's chat template.
+    /// Additional variables for the model's chat template.
     pub template_variables: TemplateVariables,
     pub generation: Generation,
 }
 
 impl Conversation {
-    /// Refuses what is outside its limits.
+    /// Checks the request against the limits.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
         if self.messages.is_empty() {
             return Err(Error::NoMessages);
@@ -31,12 +31,12 @@ impl Conversation {
         self.generation.check(limits)
     }
 
-    /// About the bytes that the request takes.
+    /// The approximate size of the request in memory.
     pub(crate) fn n_bytes(&self) -> usize {
         request(&self.messages, &self.template_variables).n_bytes() + self.generation.n_bytes()
     }
 
-    /// Renders and encodes the prompt. Blocks for as long as that takes.
+    /// Renders and encodes the prompt. Blocks meanwhile.
     pub(crate) fn prompt(&self, model: &Model) -> Result<Prompt, Error> {
         let Model { facts, description } = model;
         let tokenizer = &facts.tokenizer;
@@ -49,7 +49,7 @@ impl Conversation {
             Content::Parts(parts) => tokenizer.least_tokens(&parts.concat()),
         });
         if check_size(n_least.sum(), max_tokens, description).is_err() {
-            // A template may leave out some of the messages.
+            // A template may omit some of the messages.
             check_size(tokenizer.least_tokens(&tokenizer.render_chat(&request)?), max_tokens, description)?;
         }
         Ok(Prompt {
@@ -65,7 +65,7 @@ impl Conversation {
     }
 }
 
-/// Messages and the start of the assistant's turn behind them, for the chat template.
+/// The messages as the chat template gets them, followed by the start of the assistant's turn.
 pub(crate) fn request<'a>(messages: &'a [Message], variables: &'a TemplateVariables) -> ChatRequest<'a> {
     ChatRequest { messages, tools: &[], kwargs: variables, add_generation_prompt: true }
 }

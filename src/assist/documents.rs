@@ -1,8 +1,8 @@
-//! The newest completion of each document, and what a newer one can keep of an older one.
+//! The newest completion of each document, and what a newer completion can reuse of an older one: [`Documents`].
 //!
-//! An editor asks at every keystroke. If the typed text is what the older completion said, the newer one continues it:
-//! with its sequence in the engine while that runs, with its text once it has finished. Otherwise the older one is told
-//! to end.
+//! An editor asks for a completion at every keystroke. If the text typed since is what the older completion suggested,
+//! the newer one continues it: it takes over the sequence in the engine while that runs, or the finished text.
+//! Otherwise the older one is superseded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 
 use crate::completion::Completion;
 
-/// The number of documents whose finished completion is remembered.
+/// The number of documents whose last finished completion is kept.
 const MAX_DOCUMENTS: usize = 64;
-/// The most that remembered requests and texts may take, in bytes.
+/// The limit for the kept requests and texts, in bytes.
 const MAX_BYTES: usize = 16 << 20;
 
 /// The newest completions of one client, by document.
@@ -33,7 +33,7 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     request: Completion,
-    /// Counts up with each completion.
+    /// Increases with each completion.
     order: u64,
     superseded: Notify,
     progress: Mutex<Progress>,
@@ -44,13 +44,13 @@ enum Progress {
     /// The engine does not have it yet.
     Preparing,
     Running(JobId),
-    /// It ended by itself.
+    /// It ended on its own.
     Finished(FinishedText),
-    /// It was ended early, so a newer one cannot use it.
+    /// It ended early, so a newer completion cannot use it.
     Discarded,
 }
 
-/// The whole text of a completion that ended by itself.
+/// The whole text of a completion that ended on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FinishedText {
     pub(crate) text: String,
@@ -60,25 +60,25 @@ pub(crate) struct FinishedText {
 /// What a newer completion continues.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Continued {
-    /// The engine decides whether it can; in any case it ends the older one.
+    /// A running completion. The engine decides whether it can be continued, and ends it in any case.
     Running(Supersede),
     /// The rest of a finished text: nothing is left to compute.
     Finished(FinishedText),
     Nothing,
 }
 
-/// Marks a completion as the newest of its document, until it is dropped or a newer one comes.
+/// Marks a completion as the newest of its document, until it is dropped or superseded.
 #[derive(Debug)]
 pub(crate) struct Newest {
     documents: Arc<Documents>,
     entry: Arc<Entry>,
-    /// The one before, until it is known what becomes of it.
+    /// The previous completion, until it is clear whether this one continues it.
     older: Option<Arc<Entry>>,
 }
 
 impl Documents {
-    /// Makes this the newest completion of its document, if it names one. An older one that it cannot continue is told to
-    /// end.
+    /// Registers a completion as the newest of its document, if it names one. An older one that it cannot continue is
+    /// superseded.
     pub(crate) fn register(self: &Arc<Self>, request: &Completion) -> Option<Newest> {
         let document = request.document.clone()?;
         let mut table = self.table();
@@ -109,7 +109,7 @@ impl Documents {
 }
 
 impl Table {
-    /// Forgets finished texts beyond the limits; running completions stay.
+    /// Removes finished texts beyond the limits; running completions stay.
     fn forget_oldest(&mut self) {
         while self.newest.len() > MAX_DOCUMENTS
             || self.newest.values().map(|it| it.n_bytes()).sum::<usize>() > MAX_BYTES
@@ -127,7 +127,7 @@ impl Entry {
     /// The text typed between this request and a newer one, if nothing else has changed.
     fn typed_since<'a>(&self, newer: &'a Completion) -> Option<&'a str> {
         let typed = newer.prefix.strip_prefix(&self.request.prefix)?;
-        // The tokens and their probabilities cannot be divided where the typing ended.
+        // A continued completion has no tokens or probabilities for the part after the typed text.
         let is_plain = newer.n_choices == 1 && newer.generation.top_logprobs.is_none() && !newer.needs_tokens;
         let mut as_older = newer.clone();
         as_older.prefix.clone_from(&self.request.prefix);
@@ -135,7 +135,7 @@ impl Entry {
         (is_plain && as_older == self.request).then_some(typed)
     }
 
-    /// The bytes of its texts.
+    /// The size of its texts in bytes.
     fn n_bytes(&self) -> usize {
         let finished = match &*self.progress() {
             Progress::Finished(finished) => finished.text.len(),
@@ -150,19 +150,19 @@ impl Entry {
 }
 
 impl Newest {
-    /// Resolves when a newer completion has come that does not continue this one.
+    /// Resolves when this completion is superseded by one that does not continue it.
     pub(crate) async fn superseded(&self) {
         self.entry.superseded.notified().await;
     }
 
-    /// What there is to continue. To be followed by [`Newest::started`] or [`Newest::ended`].
+    /// What this completion can continue. Afterwards [`Newest::started`] or [`Newest::ended`] must be called.
     pub(crate) fn continued(&self) -> Continued {
         let Some(older) = &self.older else { return Continued::Nothing };
         let Some(typed) = older.typed_since(&self.entry.request) else { return Continued::Nothing };
         match &*older.progress() {
             Progress::Running(job) => Continued::Running(Supersede { job: *job, typed: typed.to_owned() }),
             Progress::Finished(finished) => match finished.text.strip_prefix(typed) {
-                // A text that was typed to its end leaves nothing to suggest.
+                // If the whole text has been typed, nothing is left to suggest.
                 None | Some("") => Continued::Nothing,
                 Some(rest) => {
                     Continued::Finished(FinishedText { text: rest.to_owned(), reason: finished.reason })
@@ -172,13 +172,13 @@ impl Newest {
         }
     }
 
-    /// The engine has it now, and ends the older one.
+    /// Records that the engine has this completion. The engine ends the older one.
     pub(crate) fn started(&mut self, job: JobId) {
         *self.entry.progress() = Progress::Running(job);
         self.older = None;
     }
 
-    /// Remembers the text if it ended by itself.
+    /// Keeps the text if it ended on its own.
     pub(crate) fn ended(&mut self, text: &str, reason: FinishReason) {
         let is_whole = matches!(
             reason,
@@ -193,7 +193,7 @@ impl Newest {
 
 impl Drop for Newest {
     fn drop(&mut self) {
-        // It never reached the engine, which would have ended the older one.
+        // It never reached the engine, so the engine did not end the older one.
         if let Some(older) = self.older.take() {
             older.superseded.notify_one();
         }
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_gives_up_before_the_engine_has_it_still_ends_the_older_one() {
+    fn a_completion_dropped_before_the_engine_has_it_still_supersedes_the_older_one() {
         let documents = documents();
         let mut older = documents.register(&request("let x")).unwrap();
         older.started(JobId(7));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_of_no_use_is_told_to_end() {
+    fn a_completion_that_cannot_be_continued_is_superseded() {
         let suffix = AtCursor { suffix: Some("}".to_owned()), ..AtCursor::default() };
         let no_use: [Completion; 5] = [
             request("other"),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_has_ended_is_typed_through_key_by_key() {
+    fn a_finished_text_is_continued_key_by_key() {
         let documents = documents();
         let mut newest = documents.register(&request("let x")).unwrap();
         newest.ended(" = 1;", FinishReason::Eos);
@@ -313,12 +313,12 @@ mod tests {
             assert_eq!(newest.continued(), finished(rest));
             newest.ended(rest, FinishReason::Eos);
         }
-        // Typed to its end, or something else.
+        // Typed completely, or something else typed.
         assert_eq!(documents.register(&request("let x = 1;")).unwrap().continued(), Continued::Nothing);
     }
 
     #[test]
-    fn a_text_that_was_cut_off_is_not_remembered() {
+    fn a_text_that_was_cut_off_is_not_kept() {
         let documents = documents();
         for reason in [FinishReason::Cancelled, FinishReason::Superseded, FinishReason::Budget] {
             let mut newest = documents.register(&request("let x")).unwrap();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_and_the_bytes_of_remembered_texts_are_limited() {
+    fn the_number_and_size_of_kept_texts_are_limited() {
         let documents = documents();
         for idx in 0..3 * MAX_DOCUMENTS {
             let request = Completion { document: Some(idx.to_string()), ..request("x") };

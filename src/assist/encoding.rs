@@ -1,9 +1,9 @@
-//! The order in which the texts of requests are encoded.
+//! The order in which requests' texts are encoded: [`encode`].
 //!
-//! There are two lanes with a thread each: one for short interactive texts, one for the rest. In a lane, interactive work
-//! goes before background work. Background work that has begun pauses between two pieces of its text to let interactive
-//! work pass, and work whose request has ended stops there. More threads would each keep their own tables, which grow to
-//! half a megabyte, and take cores from the model.
+//! There are two lanes with one thread each: one for short interactive texts, one for everything else. In a lane,
+//! interactive work comes before background work. Background work pauses between two pieces of its text to let
+//! interactive work pass; the work of a request that has ended stops there. More threads would take cores from the
+//! model, and each would have its own tables of up to half a megabyte.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use runabout_engine::Priority;
 use tokio::sync::oneshot;
 
-/// Encoded in about 60 ms.
+/// Takes about 60 ms to encode.
 const SHORT_BYTES: usize = 64 * 1024;
 
 static SHORT: Lane = Lane::new();
 static LONG: Lane = Lane::new();
 
 /// Runs `work`, which encodes about `n_bytes` of text, on another thread when its turn comes. If the future is dropped,
-/// the work is not begun, or ends at the next piece of text.
+/// the work does not start, or stops at the next piece of text.
 pub(crate) async fn encode<T: Send + 'static>(
     priority: Priority,
     n_bytes: usize,
@@ -51,12 +51,12 @@ async fn run<T: Send + 'static>(
     });
     match task.await {
         Ok(result) => result,
-        // The request's own task passes it on as an internal error.
+        // The request's task reports the panic as an internal error.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-/// Whether the request still waits for the result: until this is dropped.
+/// True while the request waits for the result; dropping this makes it false.
 struct StillWanted(Arc<AtomicBool>);
 
 impl Default for StillWanted {
@@ -71,7 +71,7 @@ impl Drop for StillWanted {
     }
 }
 
-/// One piece of work runs at a time, the others wait in order.
+/// Runs one piece of work at a time; the others wait in order.
 #[derive(Debug)]
 struct Lane(Mutex<Queue>);
 
@@ -82,14 +82,14 @@ struct Queue {
     waiting: BTreeMap<Rank, oneshot::Sender<Turn>>,
 }
 
-/// Smaller ranks go first: interactive before background, then by arrival.
+/// Smaller ranks go first: interactive before background, then in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     is_background: bool,
     order: u64,
 }
 
-/// The right to work in a lane; dropping it hands it to the next.
+/// The right to work in a lane; dropping it passes it on to the next in the queue.
 #[derive(Debug)]
 struct Turn(Option<&'static Lane>);
 
@@ -113,15 +113,15 @@ impl Lane {
             }
             queue.wait(rank)
         };
-        turn.await.expect("a lane hands its turn on and never drops a waiting sender")
+        turn.await.expect("a lane passes its turn on and never drops a waiting sender")
     }
 
-    fn hand_on(&'static self) {
+    fn pass_on(&'static self) {
         let mut queue = self.queue();
         while let Some((_, next)) = queue.waiting.pop_first() {
             match next.send(Turn(Some(self))) {
                 Ok(()) => return,
-                // It no longer waits. Its turn must not come back here, where the queue is locked.
+                // The receiver was dropped. Dropping the turn here would lock the queue again.
                 Err(mut turn) => turn.0 = None,
             }
         }
@@ -143,7 +143,7 @@ impl Queue {
 }
 
 impl Turn {
-    /// Lets interactive work pass if `rank` is background, and blocks until the turn comes back.
+    /// If `rank` is background, lets waiting interactive work pass first. Blocks until the turn comes back.
     fn let_pass(self, rank: Rank) -> Self {
         let Some(lane) = self.0 else { return self };
         let back = {
@@ -159,14 +159,14 @@ impl Turn {
             queue.wait(rank)
         };
         drop(self);
-        back.blocking_recv().expect("a lane hands its turn on and never drops a waiting sender")
+        back.blocking_recv().expect("a lane passes its turn on and never drops a waiting sender")
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(lane) = self.0.take() {
-            lane.hand_on();
+            lane.pass_on();
         }
     }
 }
@@ -185,7 +185,7 @@ mod tests {
         Box::leak(Box::new(Lane::new()))
     }
 
-    /// Enters the lane, in the order of calls.
+    /// Waits for a turn in the lane, in the order of the calls.
     async fn enter(lane: &'static Lane, priority: Priority, name: &'static str, log: &Log) -> JoinHandle<()> {
         let log = Arc::clone(log);
         let task = tokio::spawn(run(lane, priority, move || log.lock().unwrap().push(name)));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn interactive_work_goes_first_then_work_goes_by_arrival() {
+    async fn interactive_work_goes_first_and_otherwise_the_order_is_that_of_arrival() {
         let (lane, log) = (lane(), Log::default());
         let first = lane.enter(lane.rank(Priority::Background)).await;
         let mut tasks = Vec::new();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn begun_work_lets_only_interactive_work_pass() {
+    async fn running_background_work_lets_only_interactive_work_pass() {
         let (lane, log) = (lane(), Log::default());
         let rank = lane.rank(Priority::Background);
         let turn = lane.enter(rank).await;
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_no_longer_is_passed_over() {
+    async fn work_that_was_given_up_is_skipped() {
         let (lane, log) = (lane(), Log::default());
         let first = lane.enter(lane.rank(Priority::Background)).await;
         let given_up = enter(lane, Priority::Interactive, "given up", &log).await;

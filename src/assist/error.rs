@@ -1,11 +1,11 @@
-//! Why a request is refused or fails, as types: each front end puts it into the words of its own protocol.
+//! The reasons why a request is refused or fails, as types that each front end puts into the words of its protocol.
 
 use std::fmt;
 
 use runabout_engine::JobError;
 use runabout_text::TextError;
 
-/// Why there is no outcome.
+/// Why a request has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A parameter is outside its limits. A `max` of `u64::MAX` means that there is no upper limit.
@@ -16,14 +16,14 @@ pub enum Error {
     #[error("a conversation must have at least one message, got none")]
     NoMessages,
     /// Only a message with tool calls may have no content.
-    #[error("message {index} must have content where it has no tool calls")]
+    #[error("message {index} must have content if it has no tool calls")]
     EmptyMessage { index: usize },
-    /// Waiting requests hold too much text already.
+    /// The waiting requests already hold too much text.
     #[error(
-        "{n_requests} requests are waiting already and leave room for {available_bytes} bytes, got a request of {needed_bytes}"
+        "{n_requests} waiting requests leave room for {available_bytes} bytes, got a request of {needed_bytes} bytes"
     )]
     NoRoom { n_requests: u64, needed_bytes: u64, available_bytes: u64 },
-    /// The engine refused or failed the work.
+    /// The engine refused the request or failed.
     #[error(transparent)]
     Job(#[from] JobError),
     /// A sampling parameter is out of bounds, or the chat template cannot render the messages.
@@ -31,7 +31,7 @@ pub enum Error {
     Text(#[from] TextError),
 }
 
-/// A parameter that [`Limits`](crate::Limits) bound.
+/// A parameter that has limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limited {
     /// [`Completion::n_choices`](crate::Completion::n_choices).

@@ -1,4 +1,4 @@
-//! How much text to generate and how: what a completion and a conversation have in common, and its limits.
+//! How much text to generate and how: the parameters that completions and conversations share, and their limits.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use runabout_text::{SamplingParams, TokenId};
 
 use crate::error::{Error, Limited};
 
-/// The longest stop string, in bytes. A longer one is a client's mistake.
+/// The longest stop string, in bytes. A longer one is surely a mistake.
 const MAX_STOP_STRING_BYTES: u64 = 1024;
 
-/// The most that one request may ask for.
+/// The largest values that a request may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub max_tokens: u32,
@@ -30,20 +30,21 @@ impl Default for Limits {
 pub struct Generation {
     /// The maximum number of tokens to generate, at least 1.
     pub max_tokens: u32,
-    /// The text that exists this long after the request arrived is the result; waiting counts. At least 1 ms.
+    /// When this time has passed since the request arrived, waiting included, the text so far is the result. At least 1
+    /// ms.
     pub time_budget: Option<Duration>,
     pub priority: Priority,
-    /// Strings that end the text and are not part of it.
+    /// Strings that end the text. They are not part of it.
     pub stop: Vec<String>,
-    /// `Some(n)`: report the log probability of each token and of the `n` most likely ones.
+    /// `Some(n)` reports the log probability of each token and of the `n` most likely ones.
     pub top_logprobs: Option<u32>,
     pub sampling: Sampling,
-    /// Whether draft tokens may be used. They change the speed, never the text.
+    /// Whether draft tokens may be used. They change the speed but never the text.
     pub speculate: bool,
 }
 
 impl Generation {
-    /// Up to `max_tokens` tokens, everything else by default.
+    /// Up to `max_tokens` tokens, with defaults for everything else.
     pub fn of(max_tokens: u32, priority: Priority) -> Self {
         Self {
             max_tokens,
@@ -56,7 +57,7 @@ impl Generation {
         }
     }
 
-    /// About the bytes that the lists in it take.
+    /// The approximate size of its lists in memory.
     pub(crate) fn n_bytes(&self) -> usize {
         let stop: usize = self.stop.iter().map(|it| size_of::<String>() + it.len()).sum();
         let bias = self.sampling.logit_bias.as_ref().map_or(0, Vec::len);
@@ -77,7 +78,7 @@ impl Generation {
     }
 }
 
-/// Refuses what is not between `min` and `max`, both included.
+/// Checks that `got` is between `min` and `max`, both included.
 pub(crate) fn within(what: Limited, got: u64, min: u64, max: u64) -> Result<(), Error> {
     if (min..=max).contains(&got) { Ok(()) } else { Err(Error::OutOfRange { what, min, max, got }) }
 }
@@ -101,7 +102,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// These parameters, and `defaults` for those that are not set.
+    /// These parameters, with `defaults` for those that are `None`.
     pub(crate) fn over(&self, defaults: SamplingParams) -> SamplingParams {
         SamplingParams {
             temperature: self.temperature.unwrap_or(defaults.temperature),

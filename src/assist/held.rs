@@ -1,19 +1,19 @@
-//! How much text waiting requests hold in memory, in bytes.
+//! Limits the memory that the texts of waiting requests take: [`HeldTexts`].
 //!
-//! Requests that wait for the model, for the encoder or for their turn hold their texts. Limiting their number does not
-//! limit their bytes, so a request that would take too much is refused.
+//! Requests keep their texts while they wait for the model, for the encoder or for their turn. A limit for their number
+//! does not limit their bytes, so a request that would take too much is refused.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 
-/// The texts that are held at the moment, and the most that may be. One for all clients of a process.
+/// The size of the texts that waiting requests hold, and its limit. All clients of a process share one.
 #[derive(Debug)]
 pub struct HeldTexts {
     limit_bytes: u64,
     sum: Mutex<Sum>,
-    /// The sum's bytes, for the engine's memory accounting.
+    /// The total size, for the engine's memory accounting.
     n_bytes: Arc<AtomicU64>,
 }
 
@@ -23,7 +23,7 @@ struct Sum {
     n_bytes: u64,
 }
 
-/// The texts of one request, counted until this is dropped.
+/// The texts of one request, which count until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     texts: Arc<HeldTexts>,
@@ -35,7 +35,7 @@ impl HeldTexts {
         Self { limit_bytes, sum: Mutex::default(), n_bytes: Arc::default() }
     }
 
-    /// The bytes that are held at the moment; a value that changes.
+    /// The bytes held, as a shared value that changes.
     pub fn n_bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.n_bytes)
     }
@@ -44,7 +44,7 @@ impl HeldTexts {
         self.limit_bytes
     }
 
-    /// Counts a request's texts, or refuses them. A single request is always accepted, however long.
+    /// Counts a request's texts, or refuses the request. A single request is always accepted, however long it is.
     pub(crate) fn hold(self: &Arc<Self>, n_bytes: usize) -> Result<Held, Error> {
         let n_bytes = n_bytes as u64;
         let mut sum = self.sum();
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// The requests that are held, and the bytes that a refused one needed and could have.
+    /// The number of requests held, and the bytes that a refused request needed and that were available.
     fn refused(texts: &Arc<HeldTexts>, n_bytes: usize) -> (u64, u64, u64) {
         match texts.hold(n_bytes) {
             Err(Error::NoRoom { n_requests, needed_bytes, available_bytes }) => {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_held_up_to_the_limit_and_one_alone_however_long() {
+    fn texts_are_held_up_to_the_limit_but_a_single_one_always() {
         let texts = Arc::new(HeldTexts::new(100));
         let (first, second) = (texts.hold(60).unwrap(), texts.hold(40).unwrap());
         assert_eq!(refused(&texts, 1), (2, 1, 0));

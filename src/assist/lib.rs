@@ -1,14 +1,14 @@
-//! What every front end asks of the model, whatever protocol it speaks: complete at a cursor, answer a conversation,
-//! warm the prompt cache, count tokens.
+//! What every front end offers, whatever protocol it speaks: complete code at a cursor, answer a conversation, compute
+//! a prompt ahead of time, count tokens.
 //!
 //! [`Assistant`] takes a [`Completion`] or a [`Conversation`] and returns a [`Run`], a stream of [`Update`]s whose last
 //! one carries the [`Outcome`]. [`ModelHandle`] is the model behind it: loading, ready or failed.
 //!
-//! In the order of a request: `limits` checks it, `documents` decides which completion of a document is the newest,
-//! `held` bounds the memory of waiting requests, `prompt` and `encoding` turn its text into tokens, `run` follows the
-//! engine's jobs to their end.
+//! In the order of a request: `generation` has its limits, `documents` decides which completion of a document is the
+//! newest, `held` limits the memory of waiting requests, `prompt` and `encoding` turn its text into tokens, and `run`
+//! follows the engine's jobs to their end.
 //!
-//! Knows no JSON, no protocol and no stdio; front ends translate to these types and back.
+//! This crate knows no JSON, no protocol and no stdio; front ends translate to these types and back.
 
 mod assistant;
 mod completion;
@@ -31,7 +31,7 @@ pub use held::HeldTexts;
 pub use model::{Facts, Model, ModelHandle};
 pub use run::{Outcome, Run, Update};
 
-// What the types above are made of.
+// The types that the ones above contain.
 pub use runabout_engine::{
     Finish, FinishReason, JobError, LoadError, LoadProgress, LoadStage, Loaded, Priority, State, Timing,
     Usage,

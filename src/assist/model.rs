@@ -1,7 +1,7 @@
-//! The model behind an [`Assistant`](crate::Assistant): loading, ready, or failed for good.
+//! The model behind an [`Assistant`](crate::Assistant): it is loading, ready, or failed to load.
 //!
-//! Where models come from and what loads them is the caller's business; here is when a request may use one. Everything
-//! happens on the engine's thread, so the program answers from its first moment and work waits for [`ModelHandle::ready`].
+//! The caller says where the model's files come from and how it is loaded. Both happen on the engine's thread, so the
+//! program can answer immediately; requests wait for [`ModelHandle::ready`].
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -25,19 +25,19 @@ pub struct Model {
     pub description: ModelDescription,
 }
 
-/// What a model's small files say. Known before its weights are loaded.
+/// What a model's configuration and tokenizer say. Known before the weights are loaded.
 #[derive(Clone)]
 pub struct Facts {
     pub name: String,
     pub tokenizer: Arc<Tokenizer>,
-    /// How the model fills in the middle; `None` for one that only continues text.
+    /// The format for fill-in-the-middle; `None` if the model can only continue text.
     pub fim: Option<FimFormat>,
     pub defaults: SamplingDefaults,
 }
 
 impl ModelHandle {
-    /// Starts the engine's thread and returns at once. On that thread `find` gets the model's files and reads the
-    /// facts, and the loader that it returns loads the weights. Fails only if the system gives no thread.
+    /// Starts the engine's thread and returns immediately. On that thread `find` gets the model's files and reads the
+    /// facts, then the loader it returns loads the weights. Fails only if no thread can be created.
     pub fn spawn<F, L>(options: EngineOptions, find: F) -> std::io::Result<Self>
     where
         F: FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<(Facts, L), LoadError> + Send + 'static,
@@ -53,7 +53,7 @@ impl ModelHandle {
         Ok(Self { engine, facts })
     }
 
-    /// Waits until the model is ready, or is known never to be.
+    /// Waits until the model is ready or has failed to load.
     pub async fn ready(&self) -> Result<Model, JobError> {
         let mut state = self.engine.watch_state();
         let state = state.wait_for(|it| !matches!(it, State::Loading(_))).await;
@@ -73,7 +73,7 @@ impl ModelHandle {
         self.facts.get()
     }
 
-    /// The engine that runs the model: its state and status, and the way to shut it down.
+    /// The engine that runs the model, with its state, its status and its shutdown.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }

@@ -3,22 +3,22 @@
 use runabout_engine::{JobError, ModelDescription, TextStart};
 use runabout_text::{Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed};
 
-/// What is computed for a request: the prompt's tokens, and how the text behind them is drawn and ended.
+/// What is built for a request: the prompt's tokens, and how the text after them is sampled and ended.
 pub(crate) struct Prompt {
     pub(crate) tokens: Vec<TokenId>,
-    /// What did not fit into the model's context.
+    /// What was left out because it did not fit into the model's context.
     pub(crate) trimmed: Trimmed,
     pub(crate) params: SamplingParams,
     pub(crate) end_tokens: Vec<TokenId>,
     pub(crate) rules: Option<Rules>,
     pub(crate) healing: Option<Healing>,
     pub(crate) text_start: TextStart,
-    /// How the file ends its lines; `None` leaves the text as it is drawn.
+    /// The file's line ends, to which the text is converted; `None` leaves the text unchanged.
     pub(crate) line_end: Option<LineEnd>,
 }
 
-/// Refuses a prompt that must have too many tokens, judged by `n_least`, the fewest that its text can have. Cheaper than
-/// encoding a text that cannot fit.
+/// Refuses a prompt that is certainly too long: `n_least` is the smallest number of tokens that its text can have. This
+/// is much cheaper than encoding such a text.
 pub(crate) fn check_size(
     n_least: usize,
     max_tokens: u32,

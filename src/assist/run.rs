@@ -1,8 +1,8 @@
-//! One request under way: a stream of updates from the first prompt token to the outcome.
+//! One request in progress: [`Run`], a stream of updates from the first prompt token to the outcome.
 //!
-//! A run waits for the model, builds its prompt, submits a job for each choice and follows them to their ends.
-//! Invariants: the last update is [`Update::Done`] or an error; the texts of a choice, concatenated, are its finish's text;
-//! however a run ends, dropped included, its jobs end in the engine.
+//! A run waits for the model, builds its prompt, submits a job for each choice and follows the jobs to their end.
+//! Invariants: the last update is [`Update::Done`] or an error; the texts of a choice, joined, are the text of its
+//! finish; however a run ends, even by being dropped, its jobs in the engine end too.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use crate::held::Held;
 use crate::model::{Facts, Model, ModelHandle};
 use crate::prompt::Prompt;
 
-/// Progress on a prompt is reported this often, so short prompts are not reported at all.
+/// The interval of progress reports on a prompt. Prompts that take less time are not reported.
 const PREFILL_REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What happens to a request, in order.
+/// The events of a request, in order.
 #[derive(Debug)]
 pub enum Update {
-    /// `done` of the prompt's `total` tokens are computed. Only long prompts are reported, twice a second.
+    /// `done` of the prompt's `total` tokens have been computed. Reported twice a second, so only for long prompts.
     Prefill { done: usize, total: usize },
-    /// More text of a choice, counted from 0. Never empty and never taken back.
+    /// More text of a choice, which is counted from 0. Never empty; the text is final.
     Text { choice: u32, text: String },
     /// The end, always the last update.
     Done(Outcome),
@@ -43,27 +43,27 @@ pub enum Update {
 pub struct Outcome {
     /// One per choice, at least one.
     pub finishes: Vec<Finish>,
-    /// What did not fit into the model's context.
+    /// What was left out because it did not fit into the model's context.
     pub trimmed: Trimmed,
-    /// From the request's arrival until its jobs were submitted; the times in `finishes` begin there.
+    /// The time from the request's arrival until its jobs were submitted; the times in `finishes` count from there.
     pub waited: Duration,
-    /// The model's tokenizer, for the texts of tokens; `None` where the request ended before the model was ready.
+    /// The model's tokenizer, for the texts of tokens; `None` if the request ended before the model was ready.
     pub tokenizer: Option<Arc<Tokenizer>>,
 }
 
-/// A request under way. Ask for [`next`](Self::next) until it returns `None`. Dropping it ends its jobs too, since the
-/// engine ends a job whose events nothing receives.
+/// A request in progress. Call [`next`](Self::next) until it returns `None`. Dropping the run ends its jobs too, since
+/// the engine ends a job whose events are not received.
 pub struct Run {
     engine: Engine,
     arrived: Instant,
     generation: Generation,
     n_choices: u32,
-    /// 0 only computes the prompt.
+    /// If 0, only the prompt is computed.
     max_tokens: usize,
-    /// Names the prompts that replace one another in the engine's cache.
+    /// A newer prompt with the same name replaces this one in the engine's cache.
     document: Option<Arc<str>>,
     newest: Option<Newest>,
-    /// While its texts are kept.
+    /// Present while the request's texts are kept.
     held: Option<Held>,
     is_cancelled: bool,
     stage: Stage,
@@ -84,7 +84,7 @@ type Prepared = Result<(Facts, Prompt), Error>;
 enum Stage {
     Preparing(Pin<Box<dyn Future<Output = Prepared> + Send>>),
     Running(Running),
-    /// The last update is known already.
+    /// The last update is already known.
     Ending(Outcome),
     Ended,
 }
@@ -95,7 +95,7 @@ struct Running {
     events: SelectAll<BoxStream<'static, (usize, Event)>>,
     finishes: Vec<Option<Finish>>,
     failure: Option<JobError>,
-    /// The jobs have been told to end.
+    /// Whether the jobs have been told to end.
     is_interrupted: bool,
     last_report: Instant,
     trimmed: Trimmed,
@@ -104,7 +104,7 @@ struct Running {
 }
 
 impl Run {
-    /// Begins to prepare. `build` makes the prompt once the model is ready, on another thread, and may block.
+    /// Starts preparing the request. Once the model is ready, `build` makes the prompt on another thread; it may block.
     pub(crate) fn begin(
         model: &ModelHandle,
         accepted: Accepted,
@@ -137,7 +137,7 @@ impl Run {
         Self { max_tokens: 0, ..self }
     }
 
-    /// The next update; `None` after the last one. Dropping the future loses nothing.
+    /// The next update; `None` after the last one. The future can be dropped without losing an update.
     pub async fn next(&mut self) -> Option<Result<Update, Error>> {
         loop {
             match &mut self.stage {
@@ -160,7 +160,7 @@ impl Run {
         }
     }
 
-    /// Ends the request early. What there is of its text by then is its outcome, as with every other end.
+    /// Ends the request early. As always, the outcome has the text so far.
     pub fn cancel(&mut self) {
         self.is_cancelled = true;
         if let Stage::Running(running) = &mut self.stage {
@@ -168,7 +168,7 @@ impl Run {
         }
     }
 
-    /// Waits for the model and the prompt, then submits the jobs. An update, if there is one already.
+    /// Waits for the model and the prompt, then submits the jobs. Returns an update if there is one already.
     async fn prepare(&mut self) -> Result<Option<Update>, Error> {
         let Stage::Preparing(preparing) = &mut self.stage else { return Ok(None) };
         let ended_early = ends_early(
@@ -178,12 +178,12 @@ impl Run {
         );
         let (facts, prompt) = tokio::select! {
             prepared = preparing => {
-                // Also where it failed: the texts are of no further use.
-                self.let_go();
+                // Even if that failed, the texts are no longer needed.
+                self.release_texts();
                 prepared?
             }
             reason = ended_early => {
-                self.let_go();
+                self.release_texts();
                 self.stage = Stage::Ending(self.without_text(reason));
                 return Ok(None);
             }
@@ -202,7 +202,7 @@ impl Run {
     }
 
     /// Stops counting the request's texts, unless later completions are compared with them.
-    fn let_go(&mut self) {
+    fn release_texts(&mut self) {
         if self.newest.is_none() {
             self.held = None;
         }
@@ -228,13 +228,13 @@ impl Run {
                 text_start,
                 line_end,
                 max_tokens: self.max_tokens,
-                // Waiting is part of the budget, so nothing may be left of it.
+                // Waiting counts, so the budget may be used up already.
                 time_budget: self.generation.time_budget.map(|it| it.saturating_sub(waited)),
                 priority: self.generation.priority,
                 top_logprobs: self.generation.top_logprobs.map(|it| it as usize),
                 speculate: self.generation.speculate,
                 document: self.document.clone(),
-                // Only a request for one text continues another.
+                // Only a request with a single choice continues another.
                 supersedes: supersedes.take(),
                 events: sender,
             }));
@@ -295,7 +295,7 @@ impl Run {
         self.held = None;
     }
 
-    /// The outcome of a request that ended before it became a job.
+    /// The outcome of a request that ended before it had jobs.
     fn without_text(&self, reason: FinishReason) -> Outcome {
         let finish = Finish {
             reason,
@@ -309,7 +309,7 @@ impl Run {
         Outcome { finishes: vec![finish], trimmed: Trimmed::default(), waited, tokenizer: None }
     }
 
-    /// The outcome of a completion whose text is the rest of an older one's; nothing is computed.
+    /// The outcome of a completion whose text is the rest of an older one's, so that nothing is computed.
     fn rest_of(&self, finished: FinishedText, facts: &Facts, prompt: &Prompt) -> Outcome {
         let n_prompt = prompt.tokens.len();
         let finish = Finish {
@@ -372,7 +372,7 @@ impl Running {
         if let Some(error) = self.failure {
             return Err(error.into());
         }
-        // A job without an end is one whose engine is gone.
+        // A job has no finish if the engine is gone.
         let finishes: Option<Vec<Finish>> = self.finishes.into_iter().collect();
         Ok(Outcome {
             finishes: finishes.ok_or(JobError::ShuttingDown)?,
@@ -383,7 +383,7 @@ impl Running {
     }
 }
 
-/// Resolves when a request that has no job yet is to end.
+/// Resolves when a request without jobs must end.
 async fn ends_early(is_cancelled: bool, newest: Option<&Newest>, budget: Option<Duration>) -> FinishReason {
     if is_cancelled {
         return FinishReason::Cancelled;
@@ -400,7 +400,7 @@ async fn ends_early(is_cancelled: bool, newest: Option<&Newest>, budget: Option<
     }
 }
 
-/// Resolves when a newer completion of the same document takes the place of this one.
+/// Resolves when the completion is superseded by a newer one of the same document.
 async fn superseded(newest: Option<&Newest>) {
     match newest {
         Some(newest) => newest.superseded().await,
@@ -408,7 +408,7 @@ async fn superseded(newest: Option<&Newest>) {
     }
 }
 
-/// Stop strings in the form in which they occur in a text with LF line ends.
+/// Stop strings converted to LF line ends, as in the text that the model sees.
 fn in_lf(stop: Vec<String>, line_end: Option<LineEnd>) -> Vec<String> {
     match line_end {
         Some(line_end) => stop.iter().map(|it| line_end.stop_to_lf(it).into_owned()).collect(),

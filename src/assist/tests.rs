@@ -1,4 +1,4 @@
-//! The assistant with a scripted model: what every dialect may rely on.
+//! Tests of the assistant with a scripted model: the guarantees that every dialect relies on.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// Never reached by a test that passes.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// Longer than any test takes that passes.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 fn facts() -> Facts {
     let tokenizer = ScriptedModel::hashing().loaded().tokenizer;
@@ -57,11 +57,12 @@ fn in_document(prompt: &str) -> Completion {
     Completion { document: Some("a".to_owned()), ..raw(prompt, 16) }
 }
 
-/// Follows a run to its end: the texts by choice, and the outcome.
+/// Follows a run to its end. Returns the texts by choice, and the outcome.
 async fn finish(mut run: Run) -> Result<(Vec<String>, Outcome), Error> {
     let mut texts = Vec::new();
     loop {
-        let update = timeout(PATIENCE, run.next()).await.expect("the run goes on").expect("it has an end");
+        let update =
+            timeout(TIMEOUT, run.next()).await.expect("an update in time").expect("the stream goes on");
         match update? {
             Update::Prefill { .. } => {}
             Update::Text { choice, text } => {
@@ -77,7 +78,7 @@ async fn finish(mut run: Run) -> Result<(Vec<String>, Outcome), Error> {
     }
 }
 
-/// Lets the model take one step, the prompt's, which draws the first token; the next one waits.
+/// Lets the model take one step, which computes the prompt and draws the first token. The next step waits.
 async fn one_step(gate: Gate) -> Gate {
     let passed = tokio::task::spawn_blocking(move || {
         gate.pass();
@@ -86,7 +87,7 @@ async fn one_step(gate: Gate) -> Gate {
     passed.await.unwrap()
 }
 
-/// How many tokens a model was fed.
+/// The number of tokens that the model was fed.
 fn n_fed(recording: &Recording) -> usize {
     recording.spans().iter().map(|it| it.tokens.len()).sum()
 }
@@ -143,7 +144,7 @@ async fn a_dropped_run_leaves_the_engine() {
     drop(first.await.unwrap());
     drop(gate);
     let engine = assistant.model().engine();
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         while engine.status().n_running > 0 {
             tokio::task::yield_now().await;
         }
@@ -154,7 +155,7 @@ async fn a_dropped_run_leaves_the_engine() {
 }
 
 #[tokio::test]
-async fn a_run_ends_before_the_model_is_ready() {
+async fn a_run_can_end_before_the_model_is_ready() {
     let (assistant, _loading) = loading();
     let mut run = assistant.complete(raw("fn f", 4)).unwrap();
     run.cancel();
@@ -185,7 +186,7 @@ async fn a_model_that_fails_to_load_fails_every_request() {
 }
 
 #[tokio::test]
-async fn typing_what_was_suggested_computes_nothing() {
+async fn after_typing_what_was_suggested_the_rest_is_not_computed_again() {
     let model = ScriptedModel::saying(" = 1;");
     let recording = model.recording();
     let assistant = assistant(model);
@@ -197,18 +198,18 @@ async fn typing_what_was_suggested_computes_nothing() {
 }
 
 #[tokio::test]
-async fn the_documents_of_two_clients_have_nothing_to_do_with_each_other() {
+async fn two_clients_have_separate_documents() {
     let (assistant, _loading) = loading();
     let mut one = in_document("x");
     one.generation.time_budget = Some(Duration::from_millis(300));
     let one = assistant.complete(one).unwrap();
     let _another = assistant.for_another_client().complete(in_document("y")).unwrap();
     let (_, outcome) = finish(one).await.unwrap();
-    assert_eq!(outcome.finishes[0].reason, FinishReason::Budget, "not superseded, which it would be at once");
+    assert_eq!(outcome.finishes[0].reason, FinishReason::Budget, "otherwise it would have been superseded");
 }
 
 #[tokio::test]
-async fn warming_computes_the_prompt_and_generates_nothing() {
+async fn warming_computes_the_prompt_and_generates_no_text() {
     let model = ScriptedModel::hashing();
     let recording = model.recording();
     let assistant = assistant(model);
@@ -221,7 +222,7 @@ async fn warming_computes_the_prompt_and_generates_nothing() {
 }
 
 #[tokio::test]
-async fn many_empty_parts_take_memory_too() {
+async fn many_empty_parts_count_as_memory() {
     let (loading, _sender) = loading();
     let held = Arc::new(HeldTexts::new(40_000));
     let assistant = Assistant::new(loading.model().clone(), held, Limits::default());
@@ -233,7 +234,7 @@ async fn many_empty_parts_take_memory_too() {
 }
 
 #[tokio::test]
-async fn what_is_out_of_range_is_refused_before_it_is_begun() {
+async fn a_parameter_out_of_range_is_refused_before_the_run_begins() {
     let (assistant, _loading) = loading();
     let limited = |change: fn(&mut Completion)| {
         let mut request = raw("x", 4);
@@ -258,7 +259,7 @@ async fn what_is_out_of_range_is_refused_before_it_is_begun() {
 }
 
 #[tokio::test]
-async fn a_conversation_needs_messages_with_content() {
+async fn a_conversation_must_have_messages_with_content() {
     let (assistant, _loading) = loading();
     let chat = |messages| {
         let request = Conversation {

@@ -1,7 +1,7 @@
 //! One connection to one client, from its first message to its end.
 //!
-//! [`Connection::serve`] joins the reader and the writer and ends them in order: running requests are cancelled, have
-//! a stated time to answer, are answered for if they do not, and what is queued is flushed.
+//! [`Connection::serve`] joins the reader and the writer and ends them in order: running requests are cancelled and get
+//! some time to answer; those that do not are answered with an error; then the queue is flushed.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,9 +21,9 @@ use crate::protocol::{Choose, FirstMessage, Protocol};
 use crate::reader::{HungUp, Over, Reader};
 use crate::service::Service;
 
-/// How long abandoned requests may take to queue their last answer.
+/// How long aborted requests may take to queue their error responses.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
-/// How long the writer may take to flush. A client that neither reads nor closes its end must not hold us.
+/// How long the writer may take to flush. A client that neither reads nor closes its end must not keep us waiting.
 const LAST_FLUSH: Duration = Duration::from_millis(150);
 
 /// How a connection ended.
@@ -37,19 +37,20 @@ pub enum End {
     Stopped,
 }
 
-/// A connection that is not served yet.
+/// A connection that has not been served yet.
 ///
 /// # Order
-/// Messages are taken one after the other in the order of the input. A notification's handler runs to its end, and
-/// a request's handler runs to its first `.await` that has to wait, before the next message is taken; so what
-/// handlers do until then happens in the order of the input, on any runtime. It must be quick, for the connection
-/// reads nothing meanwhile. After its first wait, a request's handler runs in a task of its own, beside the others.
+/// Messages are handled one by one in the order of the input. Before the next message is read, a notification's handler
+/// runs to its end, and a request's handler runs to the first `.await` that has to wait. So what handlers do up to
+/// there happens in the order of the input, on any runtime. It must be quick, because nothing is read meanwhile. After
+/// its first wait, a request's handler continues in its own task, concurrently with others.
 ///
-/// Everything that is sent goes out in the order in which it was sent. A process can serve any number of
-/// connections; they share nothing but what their handlers share.
+///
+/// Everything is written in the order in which it was sent. A process can serve any number of connections; they share
+/// nothing except what their handlers share.
 pub struct Connection {
     service: Service,
-    /// Empty if it is still to be chosen.
+    /// Empty until it has been chosen.
     protocol: Protocol,
     choose: Option<Choose>,
     options: Options,
@@ -66,8 +67,8 @@ impl Connection {
     }
 
     /// A connection whose protocol is chosen by the client's first message. `choose` is called once, before that
-    /// message is handled, with the first well-formed request or notification; of a batch, with its first one. What
-    /// is malformed before it is answered as by the default [`Strictness`](crate::Strictness).
+    /// message is handled, with the first well-formed request or notification (of a batch, with its first one).
+    /// Malformed messages before it are answered according to the default [`Strictness`](crate::Strictness).
     pub fn choosing(
         choose: impl FnOnce(&FirstMessage<'_>, &Handle) -> Protocol + Send + 'static,
         options: Options,
@@ -94,20 +95,21 @@ impl Connection {
         }
     }
 
-    /// Tells when the client has closed its end. Reading cannot tell it while requests wait in the input that there is
-    /// no room for; without this such a connection ends by [`Handle::stop`] or when the output is closed.
+    /// Tells the connection when the client has closed its end. Reading alone cannot detect that while the input
+    /// contains requests that there is no room for. Without this, such a connection only ends by [`Handle::stop`] or
+    /// when the output is closed.
     #[must_use]
     pub fn hung_up_when(self, hung_up: impl Future<Output = ()> + Send + 'static) -> Self {
         Self { hung_up: Box::pin(hung_up), ..self }
     }
 
-    /// A handle to send to the client, to cancel its requests and to stop.
+    /// A handle for sending to the client, for cancelling its requests and for stopping.
     pub fn handle(&self) -> Handle {
         self.service.connection.clone()
     }
 
-    /// Serves the client to the end. When it returns, every request has been answered (or the client is gone),
-    /// handlers that were still running are aborted, and `output` is flushed and dropped.
+    /// Serves the client to the end. When this returns, every request has been answered (or the client is gone),
+    /// handlers that were still running have been aborted, and `output` has been flushed and dropped.
     pub async fn serve(
         self,
         input: impl AsyncRead + Unpin,
@@ -129,25 +131,25 @@ impl Connection {
             Over::OutputClosed => (End::OutputClosed, options.grace),
             Over::Stopped => (End::Stopped, options.grace),
         };
-        tracing::debug!(?end, n_running = service.connection.in_flight().n_running(), "connection ends");
+        tracing::debug!(?end, n_running = service.connection.in_flight().n_running(), "the connection ends");
         tasks.close();
         drop(requests);
         service.connection.in_flight().cancel_all(CancelledBy::End);
         tokio::select! {
             biased;
             () = writer.ended() => {}
-            // Elapsed: the requests that still run are abandoned next.
+            // After this time, the requests that still run are aborted.
             _ = timeout(grace, tasks.wait()) => {}
         }
         service.abandoned.cancel();
         let _ = timeout(LAST_ANSWERS, tasks.wait()).await;
         let flushed = timeout(LAST_FLUSH, async {
-            // Fails when the writer has ended already.
+            // Fails if the writer has already ended.
             let _ = service.connection.outbound().close().await;
             writer.ended().await;
         });
         if flushed.await.is_err() {
-            tracing::warn!("client does not read: the last messages are lost");
+            tracing::warn!("the client does not read: the last messages are lost");
             writer.abort();
         }
         end
@@ -164,7 +166,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Ends our requests to the client when it is dropped: nothing is read from then on, so none is answered.
+/// When dropped, ends our requests to the client with an error: nothing is read anymore, so no answer can come.
 struct RequestsToClient(Handle);
 
 impl Drop for RequestsToClient {
@@ -173,7 +175,7 @@ impl Drop for RequestsToClient {
     }
 }
 
-/// The writer's task, which can be waited for more than once.
+/// The writer's task. It can be awaited more than once.
 struct Writer(Option<JoinHandle<std::io::Result<()>>>);
 
 impl Writer {
@@ -181,8 +183,8 @@ impl Writer {
         if let Some(task) = &mut self.0 {
             match task.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "output closed"),
-                Err(error) => tracing::error!(%error, "writer failed"),
+                Ok(Err(error)) => tracing::debug!(%error, "the output was closed"),
+                Err(error) => tracing::error!(%error, "the writer failed"),
             }
             self.0 = None;
         }

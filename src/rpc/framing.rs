@@ -1,9 +1,8 @@
-//! Where one message ends and the next begins: newline-delimited JSON, or `Content-Length` headers as in LSP.
+//! Splits a byte stream into messages: newline-delimited JSON, or `Content-Length` headers as in LSP.
 //!
-//! The first byte that is not blank tells which (no JSON text begins with a letter), and the connection keeps
-//! to it. Reading is lenient (a byte order mark, any header case, bare LF, unknown headers), writing strict.
-//! A frame that breaks the rules comes out as [`Frame::Bad`] and reading goes on behind it; the codec itself
-//! never fails. It knows nothing of JSON.
+//! The first byte that is not blank decides (no JSON text begins with a letter), for the whole connection. Reading is
+//! lenient (a byte order mark, any case of headers, bare LF, unknown headers), writing is strict. Invalid input becomes
+//! a [`Frame::Bad`], and reading continues after it; the codec itself never fails. It does not look into the JSON.
 
 use std::borrow::Cow;
 use std::io;
@@ -13,7 +12,7 @@ use tokio_util::codec::Decoder;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const CONTENT_LENGTH: &[u8] = b"content-length";
-/// Real header blocks have one or two lines; a longer one means that the stream is out of step.
+/// The limit for a header block. Real ones have one or two lines; with a longer one, the stream is out of step.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 
 /// How a connection separates its messages.
@@ -26,14 +25,14 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Appends `message`, which must be valid JSON, as one frame that no reader takes for several lines.
+    /// Appends `message`, which must be valid JSON, as one frame. No reader can mistake it for several lines.
     pub fn encode(self, message: &str, out: &mut BytesMut) {
         let message = escape_line_separators(message);
         match self {
             Framing::Lines => {
                 let start = out.len();
                 out.put_slice(message.as_bytes());
-                // A raw line break is only ever white space between JSON's tokens; inside strings it is escaped.
+                // A raw line break in JSON is always white space between tokens; inside strings it is escaped.
                 for byte in &mut out[start..] {
                     if matches!(*byte, b'\n' | b'\r') {
                         *byte = b' ';
@@ -49,16 +48,17 @@ impl Framing {
     }
 }
 
-/// The line separators beyond ASCII, at which Python's `splitlines` and JavaScript of old break lines. JSON escapes the
-/// ASCII ones by itself; these it allows inside strings, and they can stand nowhere else.
+/// The line separators outside ASCII, at which Python's `splitlines` and older JavaScript break lines. JSON escapes the
+/// ASCII ones; it allows these inside strings, and nowhere else.
 const LINE_SEPARATORS: [(&str, &str); 3] =
     [("\u{85}", "\\u0085"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")];
 
-/// `message` with its line separators escaped, which changes nothing of what it means.
+/// Escapes the line separators in `message`, which does not change its meaning.
 fn escape_line_separators(message: &str) -> Cow<'_, str> {
     let mut escaped = String::new();
     let mut n_done = 0;
-    // What they begin with in UTF-8. Other characters begin so too, dashes and quotes for some.
+    // The first bytes of the separators in UTF-8; other characters, such as some dashes and quotes, begin with them
+    // too.
     for at in memchr::memchr2_iter(0xC2, 0xE2, message.as_bytes()) {
         let found =
             LINE_SEPARATORS.iter().find(|(raw, _)| message.as_bytes()[at..].starts_with(raw.as_bytes()));
@@ -75,12 +75,12 @@ fn escape_line_separators(message: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// What the decoder finds in the input.
+/// What the decoder found in the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// The bytes of one message, not yet looked at. May be empty when a header said so.
+    /// The bytes of one message, not parsed. Empty if a header said `Content-Length: 0`.
     Message(Bytes),
-    /// Input that is no frame. It has been skipped, or is being skipped, without being kept.
+    /// Input that is not a frame. It has been skipped, or is being skipped, without being stored.
     Bad(BadFrame),
 }
 
@@ -101,7 +101,7 @@ pub enum BadFrame {
     Truncated,
 }
 
-/// Splits a byte stream into frames. The frames do not depend on how the stream was cut into reads.
+/// Splits a byte stream into frames. The result does not depend on how the stream was split into reads.
 #[derive(Debug)]
 pub struct FrameDecoder {
     max_frame_bytes: usize,
@@ -112,15 +112,15 @@ pub struct FrameDecoder {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Between frames: blanks are skipped.
+    /// Between frames, where blanks are skipped.
     Between,
-    /// In a line; the first `scanned` bytes hold no line break.
+    /// In a line; the first `scanned` bytes contain no line break.
     Line {
         scanned: usize,
     },
-    /// In a line too long to keep.
+    /// In a line that is too long to store.
     SkipLine,
-    /// In a header block of which `consumed` bytes were taken.
+    /// In a header block of which `consumed` bytes have been read.
     HeaderBlock {
         length: Option<u64>,
         consumed: usize,
@@ -129,26 +129,26 @@ enum State {
     Body {
         length: usize,
     },
-    /// In a body too long to keep.
+    /// In a body that is too long to store.
     SkipBody {
         left: u64,
     },
-    /// Behind a bad header block: looking for the next thing like a `Content-Length` header.
+    /// After a bad header block, looking for the next `Content-Length` header.
     Seek,
 }
 
 impl FrameDecoder {
-    /// A message may have up to `max_frame_bytes` bytes, headers and line break not counted.
+    /// A message may have up to `max_frame_bytes` bytes, not counting headers and line breaks.
     pub fn new(max_frame_bytes: usize) -> Self {
         Self { max_frame_bytes, framing: None, byte_order_mark_checked: false, state: State::Between }
     }
 
-    /// The framing that the peer chose; `None` until its first message begins.
+    /// The framing that the client chose; `None` until its first message begins.
     pub fn framing(&self) -> Option<Framing> {
         self.framing
     }
 
-    /// Skips blanks and enters the next frame. `false`: more input is needed.
+    /// Skips blanks and enters the next frame. Returns `false` if more input is needed.
     fn enter_frame(&mut self, src: &mut BytesMut) -> bool {
         if !self.byte_order_mark_checked {
             if src.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(src) {
@@ -163,7 +163,7 @@ impl FrameDecoder {
         src.advance(n_blanks);
         let Some(first) = src.first() else { return false };
         if self.framing.is_none() {
-            // Any other byte begins a line that is no message; it is answered and does not decide the framing.
+            // Any other byte begins a line that is not a message; it is answered, and the framing stays undecided.
             self.framing = match first {
                 b'{' | b'[' => Some(Framing::Lines),
                 b'C' | b'c' => Some(Framing::Headers),
@@ -194,7 +194,7 @@ impl FrameDecoder {
         Some(if line.len() > self.max_frame_bytes { too_large } else { Frame::Message(line) })
     }
 
-    /// Takes one header line, or the blank one that ends the block. `Err`: more input is needed.
+    /// Reads one header line, or the blank line that ends the block. `Err` if more input is needed.
     fn header_line(
         &mut self,
         src: &mut BytesMut,
@@ -202,7 +202,7 @@ impl FrameDecoder {
     ) -> Result<Option<Frame>, NeedMore> {
         let end = find_line_break(src, scanned);
         if consumed + end.unwrap_or(src.len()) > MAX_HEADER_BYTES {
-            // One byte on, or the search would find the very line that was refused.
+            // Skips one byte, since otherwise the search would find the line that was just refused.
             src.advance(1);
             return Ok(Some(self.seek_after(BadFrame::HeadersTooLarge)));
         }
@@ -257,7 +257,7 @@ impl FrameDecoder {
     }
 }
 
-/// The decoder has used up what it was given.
+/// The decoder needs more input.
 struct NeedMore;
 
 impl Decoder for FrameDecoder {
@@ -307,7 +307,7 @@ impl Decoder for FrameDecoder {
                     self.state = State::Between;
                 }
                 State::Seek => {
-                    // The body of a bad block has no line break behind it, so the header may begin anywhere.
+                    // The body of a bad block has no line break after it, so the next header may begin anywhere.
                     let header = src
                         .windows(CONTENT_LENGTH.len())
                         .position(|it| it.eq_ignore_ascii_case(CONTENT_LENGTH));
@@ -329,7 +329,7 @@ impl Decoder for FrameDecoder {
         }
         let rest = src.split().freeze();
         let frame = match std::mem::replace(&mut self.state, State::Between) {
-            // A last line needs no line break.
+            // The last line needs no line break.
             State::Line { .. } | State::Between => (!rest.is_empty()).then_some(Frame::Message(rest)),
             State::HeaderBlock { .. } | State::Body { .. } => Some(Frame::Bad(BadFrame::Truncated)),
             State::SkipLine | State::SkipBody { .. } | State::Seek => None,
@@ -343,14 +343,14 @@ fn find_line_break(src: &[u8], from: usize) -> Option<usize> {
 }
 
 fn parse_length(value: &[u8]) -> Option<u64> {
-    // Digits only: `u64::from_str` would take a plus sign as well.
+    // Only digits: `u64::from_str` would also accept a plus sign.
     if !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// The beginning of a header, fit for an error message.
+/// The beginning of a header, short enough for an error message.
 fn excerpt(line: &[u8]) -> String {
     const MAX_CHARS: usize = 40;
     String::from_utf8_lossy(line).chars().take(MAX_CHARS).collect()

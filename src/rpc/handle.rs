@@ -1,7 +1,7 @@
-//! What the program can do with a connection: send to the client, cancel, stop.
+//! What the program can do with a connection: send to the client, cancel requests, stop.
 //!
-//! A [`Handle`] stands for the connection, a [`RequestContext`] for one request of the client. Both outlive the
-//! connection; after its end what they do fails or has no effect.
+//! A [`Handle`] stands for the connection, a [`RequestContext`] for one request of the client. Both can outlive the
+//! connection; afterwards their methods fail or have no effect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +16,7 @@ use crate::in_flight::{CancelledBy, Entry, InFlight, Ticket};
 use crate::outbound::{self, NotifyError, Outbound};
 use crate::pending::{Pending, RequestError};
 
-/// A connection, as the program that serves it sees it. Clones share the connection.
+/// A connection, for the program that serves it. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Shared>);
 
@@ -40,22 +40,23 @@ impl Handle {
         }))
     }
 
-    /// Sends a notification; waits until the queue has room. `params` must serialize to an object or an array.
-    /// Nothing is written before the client's first message: until then it stays in the queue.
+    /// Sends a notification; waits until the queue has room. `params` must serialize to an object or an array. Before
+    /// the client's first message nothing is written; notifications stay in the queue.
     pub async fn notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
         Ok(self.0.out.send(outbound::notification(method, params)?).await?)
     }
 
-    /// Sends a notification if the queue has room, else drops it: for progress, of which only the latest matters.
+    /// Sends a notification if the queue has room, else drops it. For progress reports, of which only the latest
+    /// matters.
     pub fn try_notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
         self.0.out.try_send(outbound::notification(method, params)?)
     }
 
     /// Sends a request to the client and waits for its result. `params` must serialize to an object or an array.
     ///
-    /// Requests go out in the order in which they are first awaited, after what was sent before. There is no time
-    /// limit: to stop waiting, drop the future, and a later answer is ignored. Do not wait for a result in the
-    /// handler of a request without watching for its cancel: a client may never answer.
+    /// Requests are sent in the order in which they are first awaited, after everything sent before. There is no time
+    /// limit: to stop waiting, drop the future; a later answer is then ignored. The handler of a request should not
+    /// wait for a result without also watching for its own cancel, since the client may never answer.
     pub async fn request<T: DeserializeOwned>(
         &self,
         method: &str,
@@ -69,23 +70,23 @@ impl Handle {
                 sent?;
                 request.result().await?
             }
-            // The connection has ended before there was room.
+            // The connection ended before the queue had room.
             outcome = request.result() => outcome?,
         };
         serde_json::from_str(result.get()).map_err(|error| RequestError::Unreadable(error.to_string()))
     }
 
-    /// The client's requests that are being answered.
+    /// The client's requests that have not been answered yet.
     pub fn in_flight(&self) -> &InFlight {
         &self.0.in_flight
     }
 
-    /// Answers every request read from now on with `error`; those in flight continue.
+    /// Answers every request read from now on with `error`; requests in flight continue.
     pub fn refuse_requests(&self, error: ErrorObjectOwned) {
         *self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// Ends the connection as if input had ended.
+    /// Ends the connection as if the input had ended.
     pub fn stop(&self) {
         self.0.stopped.send_replace(true);
     }
@@ -112,7 +113,7 @@ impl Handle {
     }
 }
 
-/// One request of the client, as its handler sees it, which finds it in the call's [`Extensions`].
+/// One request of the client, for its handler, which finds it in the call's [`Extensions`].
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     id: RequestId,
@@ -128,7 +129,7 @@ impl RequestContext {
     /// The context of the call that `extensions` belong to.
     ///
     /// # Panics
-    /// If the method was called by anything but a connection.
+    /// If the method was not called by a connection.
     pub fn of(extensions: &Extensions) -> Self {
         extensions
             .get::<Self>()
@@ -146,28 +147,28 @@ impl RequestContext {
         &self.connection
     }
 
-    /// Sends a notification that belongs to this request; waits until the queue has room. It goes out before the
+    /// Sends a notification that belongs to this request; waits until the queue has room. It is written before the
     /// response, or not at all.
     pub async fn notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
         self.entry.send(self.connection.outbound(), outbound::notification(method, params)?).await
     }
 
-    /// As [`notify`](Self::notify), but fails where it would have to wait.
+    /// Like [`notify`](Self::notify), but fails if it would have to wait.
     pub fn try_notify(&self, method: &str, params: &impl Serialize) -> Result<(), NotifyError> {
         self.entry.try_send(self.connection.outbound(), outbound::notification(method, params)?)
     }
 
-    /// Whether this request is cancelled, and by what. It must still be answered.
+    /// What cancelled this request, if it has been cancelled. It must be answered nevertheless.
     pub fn cancelled_by(&self) -> Option<CancelledBy> {
         self.entry.cancelled_by()
     }
 
-    /// Resolves when this request is cancelled; at once if it already is.
+    /// Resolves when this request is cancelled; immediately if it already is.
     pub async fn cancelled(&self) -> CancelledBy {
         self.entry.cancelled().await
     }
 
-    /// Leaves a value, one per type, for those who look the request up later, such as how it ended.
+    /// Stores a value, one per type, for those who look up the request later, such as how it ended.
     pub fn note<T: Clone + Send + Sync + 'static>(&self, note: T) {
         self.entry.set_note(note);
     }

@@ -1,7 +1,7 @@
 //! The id of a client's request, kept as the client wrote it.
 //!
-//! JSON-RPC allows any string and any number, and clients compare what comes back in their own way, so an id stays
-//! raw JSON text throughout: `0`, `1.5`, `1e2`, `18446744073709551616` and `"\u0061"` come back as written.
+//! JSON-RPC allows any string and any number, and clients compare ids in their own way. So an id stays raw JSON text:
+//! `0`, `1.5`, `1e2`, `18446744073709551616` and `"\u0061"` are returned as written.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,11 +10,12 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// The id of a client's request. Strings are equal if they mean the same text, numbers if they are written the same.
+/// The id of a client's request. Strings are equal if they mean the same text, numbers if they are written the same
+/// way.
 #[derive(Clone)]
 pub struct RequestId {
     raw: Arc<RawValue>,
-    /// The string in its plainest spelling, for comparing; `None` if `raw` is spelled so already.
+    /// The string in its shortest spelling, for comparisons; `None` if `raw` already has that spelling.
     canonical: Option<Arc<str>>,
 }
 
@@ -24,7 +25,7 @@ impl RequestId {
         let text = raw.get();
         let canonical = match text.as_bytes().first()? {
             b'"' if text.contains('\\') => {
-                // Fails for escapes that are not text, such as half a surrogate pair.
+                // Fails for escapes that are not text, such as half of a surrogate pair.
                 let meant: String = serde_json::from_str(text).ok()?;
                 let canonical = serde_json::to_string(&meant).ok()?;
                 (canonical != text).then(|| canonical.into())

@@ -1,8 +1,8 @@
-//! The client's requests that are being answered, and how they are cancelled.
+//! The client's requests in flight, and how they are cancelled: [`InFlight`].
 //!
-//! A request enters the table when it is read, before anything after it in the input is read, so a cancel right
-//! after it finds it. It leaves through its [`Ticket`], which answering consumes: one answer per request, and no
-//! notification of the request after its answer.
+//! A request enters the table when it is read, before anything after it is read, so a cancel directly behind it finds
+//! it. It leaves the table through its [`Ticket`], which answering consumes. So each request has one answer, and no
+//! notification of the request comes after its answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -14,13 +14,14 @@ use tokio::sync::watch;
 use crate::id::RequestId;
 use crate::outbound::{Closed, NotifyError, Outbound};
 
-/// The number of answered requests that are remembered, to tell "finished" from "unknown".
+/// The number of answered requests that are kept, to tell "finished" from "unknown".
 const MAX_FINISHED: usize = 256;
 
-/// What cancelled a request. The first cancel counts.
+/// What cancelled a request. Only the first cancel counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelledBy {
-    /// The notification `$/cancelRequest`: LSP requires that the request is answered, such as with error -32800.
+    /// The notification `$/cancelRequest`. LSP requires an answer to the request nevertheless, for example the error
+    /// -32800.
     CancelRequest,
     /// The program, through [`InFlight::cancel`].
     Program,
@@ -35,19 +36,19 @@ pub struct InFlight(Arc<Mutex<Table>>);
 #[derive(Debug, Default)]
 struct Table {
     running: HashMap<RequestId, Arc<Entry>>,
-    /// The most recent last.
+    /// The most recent one is last.
     finished: VecDeque<(RequestId, Arc<Entry>)>,
     /// The number of requests whose answers wait for room in the queue.
     n_unsent: usize,
 }
 
-/// What is known of a request, shared by its handler and those who look it up.
+/// What is known about a request, shared by its handler and those who look it up.
 pub(crate) struct Entry {
     method: Box<str>,
     cancelled: watch::Sender<Option<CancelledBy>>,
     ended: watch::Sender<bool>,
     notes: Mutex<Extensions>,
-    /// Held while something about the request is sent; `true` once it is answered.
+    /// Locked while a message about the request is sent; `true` once the request is answered.
     answered: tokio::sync::Mutex<bool>,
 }
 
@@ -62,12 +63,12 @@ pub enum Lookup {
     Unknown,
 }
 
-/// A request of the client, running or answered, as seen by others than its handler.
+/// A request of the client, running or answered, for everything except its handler.
 #[derive(Clone, Debug)]
 pub struct RequestRecord(Arc<Entry>);
 
 impl InFlight {
-    /// Cancels a running request. Its handler still has to answer it: see [`RequestRecord::ended`].
+    /// Cancels a running request. Its handler still has to answer it, see [`RequestRecord::ended`].
     pub fn cancel(&self, id: &RequestId, by: CancelledBy) -> Lookup {
         let table = self.table();
         if let Some(entry) = table.running.get(id) {
@@ -80,12 +81,12 @@ impl InFlight {
         }
     }
 
-    /// The number of requests that are being answered.
+    /// The number of requests that have not been answered yet.
     pub fn n_running(&self) -> usize {
         self.table().running.len()
     }
 
-    /// The number of requests that are being answered, or whose answer waits for room in the queue.
+    /// The number of requests that are not answered, or whose answer waits for room in the queue.
     pub(crate) fn n_taken(&self) -> usize {
         let table = self.table();
         table.running.len() + table.n_unsent
@@ -101,7 +102,7 @@ impl InFlight {
         self.table().running.contains_key(id)
     }
 
-    /// Enters a request; `None` if its id is in use.
+    /// Adds a request; `None` if its id is in use.
     pub(crate) fn enter(&self, id: RequestId, method: &str) -> Option<Ticket> {
         let entry = Arc::new(Entry {
             method: method.into(),
@@ -118,7 +119,7 @@ impl InFlight {
         Some(Ticket { id, entry, table: self.clone() })
     }
 
-    /// Frees the id; the request still counts as taken.
+    /// Frees the id. The request still counts for [`Self::n_taken`].
     fn leave_unsent(&self, id: &RequestId) -> Unsent {
         self.table().n_unsent += 1;
         self.leave(id);
@@ -147,7 +148,7 @@ impl RequestRecord {
         &self.0.method
     }
 
-    /// The value that the handler left with `RequestContext::note`.
+    /// The value that the handler stored with `RequestContext::note`.
     pub fn note<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.note()
     }
@@ -179,7 +180,7 @@ impl Entry {
         let mut cancelled = self.cancelled.subscribe();
         match cancelled.wait_for(Option::is_some).await.map(|by| *by) {
             Ok(Some(by)) => by,
-            // Cannot be: the entry holds the sender.
+            // Cannot happen: the entry holds the sender.
             _ => std::future::pending().await,
         }
     }
@@ -192,7 +193,7 @@ impl Entry {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).get().cloned()
     }
 
-    /// Sends a notification of the request, unless it is answered.
+    /// Sends a notification of the request, unless the request has been answered.
     pub(crate) async fn send(&self, out: &Outbound, message: String) -> Result<(), NotifyError> {
         let answered = self.answered.lock().await;
         if *answered {
@@ -202,7 +203,7 @@ impl Entry {
     }
 
     pub(crate) fn try_send(&self, out: &Outbound, message: String) -> Result<(), NotifyError> {
-        // If it is held, another sender is waiting for room.
+        // If it is locked, another sender is waiting for room.
         let answered = self.answered.try_lock().map_err(|_| NotifyError::Full)?;
         if *answered {
             return Err(NotifyError::Answered);
@@ -220,7 +221,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// The right and the duty to answer one request. Dropping it removes the request from the table.
+/// The right and the duty to answer one request. Dropping the ticket removes the request from the table.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     id: RequestId,
@@ -241,19 +242,19 @@ impl Ticket {
     pub(crate) async fn answer(self, out: &Outbound, response: String) -> Result<(), Closed> {
         let mut answered = self.entry.answered.lock().await;
         *answered = true;
-        // Before the answer is out: the client may use the id again as soon as it has read it.
+        // Before the answer is sent, since the client may reuse the id as soon as it has read it.
         let _unsent = self.table.leave_unsent(&self.id);
         out.send(response).await
     }
 
-    /// Ends the request without sending: its answer goes out with a batch.
+    /// Ends the request without sending its answer, which is sent as part of a batch.
     pub(crate) async fn close(self) -> Unsent {
         *self.entry.answered.lock().await = true;
         self.table.leave_unsent(&self.id)
     }
 }
 
-/// An answer that waits for room in the queue; until it is dropped, its request counts as taken.
+/// An answer that waits for room in the queue. Until this is dropped, the request counts for [`InFlight::n_taken`].
 #[derive(Debug)]
 pub(crate) struct Unsent(InFlight);
 
@@ -300,13 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn finished_requests_are_remembered_with_their_notes_for_a_while() {
+    fn finished_requests_are_kept_with_their_notes_for_a_while() {
         let in_flight = InFlight::default();
         let ticket = in_flight.enter(id("0"), "m").unwrap();
         ticket.entry().set_note(42_u32);
         drop(ticket);
         let Lookup::Finished(record) = in_flight.cancel(&id("0"), CancelledBy::Program) else {
-            panic!("request 0 is not remembered");
+            panic!("request 0 is not kept");
         };
         assert_eq!(record.note::<u32>(), Some(42));
         for n in 1..=MAX_FINISHED {
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_of_a_request_is_sent_behind_its_answer() {
+    async fn nothing_of_a_request_is_sent_after_its_answer() {
         let in_flight = InFlight::default();
         let (out, _queue) = crate::outbound::queue(4);
         let ticket = in_flight.enter(id("1"), "m").unwrap();

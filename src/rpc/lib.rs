@@ -1,14 +1,13 @@
 //! JSON-RPC 2.0 over any byte stream.
 //!
 //! Read [`Connection`] first: it serves one client over a reader and a writer. What it speaks is a [`Protocol`]: a
-//! registry of methods, a table of client [`Notifications`], and how strict it is. Handlers find their
-//! [`RequestContext`] in the call's [`Extensions`]: the id as written, notifications that go out before the
-//! response, and the cancel signal. The program keeps a [`Handle`] to send notifications and requests of its own,
-//! and to stop.
+//! registry of methods, a table of client [`Notifications`], and how strict it is. Handlers find a [`RequestContext`]
+//! in the call's [`Extensions`], with the id as written, notifications that are sent before the response, and the
+//! cancel signal. The program keeps a [`Handle`] to send its own notifications and requests, and to stop.
 //!
-//! In the order in which a message passes: [`framing`] cuts the input, `message` tells what a frame is, `reader`
-//! takes it, `pending` matches answers to our requests, `in_flight` holds the client's requests, `service` calls the
-//! method, [`params`] reads its parameters, `outbound` writes. This crate does not know what the methods are about.
+//! In the order in which a message passes: [`framing`] splits the input, `message` classifies a frame, `reader` takes
+//! it, `pending` matches answers to our requests, `in_flight` has the client's requests, `service` calls the method,
+//! [`params`] reads its parameters, `outbound` writes. This crate does not know what the methods do.
 
 pub mod framing;
 pub mod params;

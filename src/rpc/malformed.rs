@@ -1,4 +1,4 @@
-//! The rules that a message can break, and the error that answers each.
+//! The rules that a message can violate, and the error with which each is answered: [`Malformed`].
 
 use jsonrpsee::types::error::{
     INVALID_REQUEST_CODE, OVERSIZED_REQUEST_CODE, PARSE_ERROR_CODE, TOO_BIG_BATCH_REQUEST_CODE,
@@ -8,11 +8,11 @@ use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use crate::framing::BadFrame;
 use crate::id::RequestId;
 
-/// The longest id that is accepted, in bytes: it is repeated in every notification of its request and remembered
-/// after the answer.
+/// The longest id that is accepted, in bytes. An id is repeated in every notification of its request, and kept after
+/// the answer.
 pub(crate) const MAX_ID_BYTES: usize = 1024;
 
-/// The rule that a message breaks.
+/// The rule that a message violates.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Malformed {
     #[error(transparent)]

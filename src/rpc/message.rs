@@ -1,8 +1,8 @@
-//! What a frame is: a request, a notification, an answer, a batch, or none of them.
+//! Classifies a frame: a request, a notification, an answer, a batch, or none of them.
 //!
-//! Classifying is strict, because reading a broken message leniently does harm: a request whose id is not
-//! understood must not pass as a notification, or the client waits forever. Nothing here recurses with the
-//! input's nesting: values stay raw text until they are read.
+//! Classification is strict, because leniency would do harm: if a request whose id cannot be read were taken for a
+//! notification, the client would wait forever. Nothing here recurses with the nesting of the input: values stay raw
+//! text until they are read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,10 +17,10 @@ use crate::malformed::{MAX_ID_BYTES, Malformed};
 /// Which deviations from JSON-RPC 2.0 a connection accepts. The default accepts none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Strictness {
-    /// Whether batches are taken. If not, a batch is answered with one error -32600, and only the answers in it
-    /// are read.
+    /// Whether batches are accepted. If not, a batch is answered with one error -32600, and only the answers in it are
+    /// used.
     pub takes_batches: bool,
-    /// Whether a request or notification must say `"jsonrpc": "2.0"`. If not, the member is not looked at.
+    /// Whether a request or notification must contain `"jsonrpc": "2.0"`. If not, the member is ignored.
     pub requires_version: bool,
 }
 
@@ -44,22 +44,22 @@ pub(crate) enum Message<'a> {
     },
     /// An answer to a request of ours, well-formed or not. It is never answered.
     Answer(Answer<'a>),
-    /// Only an id. If a request of ours with this id is pending, it is the answer of a JavaScript client whose result
-    /// is `undefined`, which stands for `null`; else it is invalid.
+    /// A message with only an id. If a request of ours with this id is pending, this is the answer of a JavaScript
+    /// client whose result is `undefined`, and counts as `null`; otherwise it is invalid.
     NullAnswer {
         id: RequestId,
         error: Malformed,
     },
-    /// Never empty, and without batches among its entries.
+    /// Never empty, and contains no batches.
     Batch(Vec<Message<'a>>),
-    /// To be answered with `error`, under the id if one can be told.
+    /// Must be answered with `error`, under the id if there is a valid one.
     Invalid {
         id: Option<RequestId>,
         error: Malformed,
     },
 }
 
-/// The members of an answer, as written. A member that is given twice counts as absent.
+/// The members of an answer, as written. A repeated member counts as absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Answer<'a> {
     pub(crate) id: Option<&'a RawValue>,
@@ -67,8 +67,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) error: Option<&'a RawValue>,
 }
 
-/// Tells what `frame` is. A batch may have up to `max_batch_entries`; it is classified even where `strictness`
-/// takes none, for the answers in it.
+/// Classifies `frame`. A batch may have up to `max_batch_entries`. Its entries are classified even if `strictness` does
+/// not accept batches, because it may contain answers.
 pub(crate) fn classify(frame: &[u8], max_batch_entries: usize, strictness: Strictness) -> Message<'_> {
     let invalid = |error| Message::Invalid { id: None, error };
     let text = match std::str::from_utf8(frame) {
@@ -126,7 +126,7 @@ fn classify_entry(raw: &RawValue, strictness: Strictness) -> Message<'_> {
     }
 }
 
-/// The members that mean something; a repeated one is an error, others are ignored.
+/// The members that have a meaning. A repeated one is an error, others are ignored.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -143,12 +143,12 @@ struct Members<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Keeps `null` apart from an absent member.
+/// Tells `null` from an absent member.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// Whether an object whose members cannot be read is an answer all the same, which must not be answered.
+/// Whether an object whose members cannot be read is an answer nevertheless, which must not be answered.
 fn is_answer_with_repeated_members(raw: &RawValue) -> bool {
     serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()).is_ok_and(|members| {
         !members.contains_key("method") && (members.contains_key("result") || members.contains_key("error"))
@@ -175,7 +175,7 @@ impl<'a> Members<'a> {
         let Some(method) = text_of(self.method) else {
             return Err(Malformed::Method(self.method.map(excerpt)));
         };
-        // Some clients send `null` for absent params.
+        // Some clients send `null` instead of leaving `params` out.
         let params = self.params.filter(|raw| kind(raw) != "null");
         if let Some(raw) = params
             && !matches!(kind(raw), "an object" | "an array")
@@ -207,19 +207,19 @@ pub(crate) fn kind(raw: &RawValue) -> &'static str {
     }
 }
 
-/// A small value as it is written, a large one by its type.
+/// A short value as it is written, a long one by its type.
 fn excerpt(raw: &RawValue) -> String {
     const MAX_BYTES: usize = 40;
     if raw.get().len() <= MAX_BYTES { raw.get().to_owned() } else { kind(raw).to_owned() }
 }
 
-/// The entries of a batch: all are counted, and as many kept as are allowed.
+/// The entries of a batch: all are counted, but only as many kept as are allowed.
 struct Entries<'a> {
     kept: Vec<&'a RawValue>,
     n_entries: usize,
 }
 
-/// Reads [`Entries`], keeping at most this number.
+/// Reads [`Entries`] and keeps at most this number.
 struct EntriesUpTo(usize);
 
 impl<'de> DeserializeSeed<'de> for EntriesUpTo {

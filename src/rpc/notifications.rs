@@ -1,7 +1,7 @@
-//! Handlers of the client's notifications.
+//! Handlers of the client's notifications: [`Notifications`].
 //!
-//! They run one after the other in the reader, in the order of the input, so they must be quick. `$/cancelRequest`
-//! is handled here; a notification without a handler is ignored, as JSON-RPC requires.
+//! They run one after the other in the reader, in the order of the input, so they must be quick. `$/cancelRequest` is
+//! handled here; a notification without a handler is ignored, as JSON-RPC requires.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -46,12 +46,12 @@ impl Notifications {
         if method == CANCEL_REQUEST {
             cancel_request(&params, connection);
         } else if let Some(handler) = self.0.get(method) {
-            // A notification has no answer to carry the failure; the panic's own report is on stderr.
+            // A notification has no answer that could report the failure; the panic itself is reported on stderr.
             if catch_unwind(AssertUnwindSafe(|| handler(&params, connection))).is_err() {
-                tracing::error!(method, "handler of a notification panicked");
+                tracing::error!(method, "the handler of a notification panicked");
             }
         } else {
-            tracing::debug!(method, "notification ignored: it has no handler");
+            tracing::debug!(method, "notification without a handler ignored");
         }
     }
 }

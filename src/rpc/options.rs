@@ -7,15 +7,16 @@ use std::time::Duration;
 pub struct Options {
     /// The largest frame, in bytes. A larger one is answered with an error and skipped.
     pub max_frame_bytes: usize,
-    /// The most entries of a batch. A batch with more is refused whole.
+    /// The most entries of a batch. A batch with more is refused as a whole.
     pub max_batch_entries: usize,
     /// The most requests in flight; further ones are refused. Guards against runaway clients.
     pub max_in_flight: usize,
-    /// The capacity of the queue of messages to write. When it is full, senders wait.
+    /// The capacity of the queue of outgoing messages. When it is full, senders wait.
     pub max_queued_messages: usize,
     /// While more bytes than this wait to be written, no further request is read.
     pub max_unread_bytes: usize,
-    /// How long running requests may take to answer after the end. `serve` returns at most 250 ms later.
+    /// How long running requests may take to answer after the connection has ended. `serve` returns at most 250 ms
+    /// later.
     pub grace: Duration,
 }
 

@@ -1,8 +1,8 @@
 //! The output: one bounded queue of messages, and one task that writes them.
 //!
-//! Everything that a connection sends goes through this queue in the order in which it was sent, so a notification
-//! sent before a response arrives before it. What waits to be written, or for room in the queue, is counted in bytes,
-//! so that the reader can pause. Nothing is written before the client's first frame, which decides the framing.
+//! Everything that a connection sends goes through this queue in the order in which it was sent, so a notification sent
+//! before a response arrives before it. The bytes that wait to be written, or for room in the queue, are counted, so
+//! that the reader can pause. Nothing is written before the client's first frame, which decides the framing.
 
 use std::io;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use tokio_util::bytes::BytesMut;
 
 use crate::framing::Framing;
 
-/// The most waiting messages that are written and flushed together.
+/// The most messages that are written and flushed together.
 const MAX_MESSAGES_PER_WRITE: usize = 64;
-/// More bytes than this are written in several steps.
+/// Writes are not larger than this.
 const MAX_BYTES_PER_WRITE: usize = 256 * 1024;
-/// A buffer that one large message made larger than this is not kept.
+/// A buffer that a large message has made larger than this is freed.
 const MAX_KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The output is closed, or the connection has ended: nothing more can be sent.
@@ -32,11 +32,11 @@ pub struct Closed;
 pub enum NotifyError {
     #[error(transparent)]
     Closed(#[from] Closed),
-    /// The queue is full; only from the methods that do not wait.
+    /// The queue is full. Only returned by the methods that do not wait.
     #[error("client is not reading: the queue of messages is full")]
     Full,
     /// The request that the notification belongs to has been answered.
-    #[error("request is answered already")]
+    #[error("the request has already been answered")]
     Answered,
     #[error("notification's params cannot be written: {0}")]
     Params(#[from] serde_json::Error),
@@ -48,7 +48,7 @@ enum Item {
     Close,
 }
 
-/// A message that has not been written yet. Valid JSON.
+/// A message that has not been written yet, as valid JSON.
 #[derive(Debug)]
 struct Counted {
     message: String,
@@ -66,7 +66,7 @@ impl Drop for Counted {
 #[derive(Debug, Default)]
 struct Backlog {
     n_bytes: AtomicUsize,
-    /// The number of writes since the start.
+    /// The number of writes so far.
     n_writes: AtomicUsize,
     less: Notify,
 }
@@ -97,7 +97,7 @@ impl Outbound {
         self.sender.send(self.counted(message)).await.map_err(|_| Closed)
     }
 
-    /// As [`send`](Self::send), but fails where it would have to wait.
+    /// Like [`send`](Self::send), but fails if it would have to wait.
     pub(crate) fn try_send(&self, message: String) -> Result<(), NotifyError> {
         self.sender.try_send(self.counted(message)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotifyError::Full,
@@ -105,7 +105,7 @@ impl Outbound {
         })
     }
 
-    /// Tells the writer to end after what is in the queue now.
+    /// Tells the writer to end after the messages that are in the queue now.
     pub(crate) async fn close(&self) -> Result<(), Closed> {
         self.sender.send(Item::Close).await.map_err(|_| Closed)
     }
@@ -121,7 +121,7 @@ impl Outbound {
         }
     }
 
-    /// The number of writes since the start; tells whether the client reads.
+    /// The number of writes so far, which shows whether the client reads.
     pub(crate) fn n_writes(&self) -> usize {
         self.backlog.n_writes.load(Ordering::Relaxed)
     }
@@ -132,8 +132,8 @@ impl Outbound {
     }
 }
 
-/// Writes the queue's messages until it is closed, then flushes. The framing is the one known when a message is
-/// written; if input ends before any is known, it is lines.
+/// Writes the queue's messages until it is closed, then flushes. The framing is the one that is known when a message is
+/// written; if the input ends before that, messages are lines.
 pub(crate) async fn write_all(
     mut queue: Queue,
     mut output: impl AsyncWrite + Unpin,
@@ -141,7 +141,7 @@ pub(crate) async fn write_all(
 ) -> io::Result<()> {
     let mut items = Vec::with_capacity(MAX_MESSAGES_PER_WRITE);
     let mut buffer = BytesMut::new();
-    // Fails when input has ended without a frame.
+    // Fails if the input has ended without a frame.
     let _ = framing.wait_for(Option::is_some).await;
     while queue.receiver.recv_many(&mut items, MAX_MESSAGES_PER_WRITE).await > 0 {
         let framing = framing.borrow().unwrap_or(Framing::Lines);
@@ -185,7 +185,7 @@ pub(crate) fn request(id: u64, method: &str, params: &impl Serialize) -> Result<
     serde_json::to_string(&Call { jsonrpc: "2.0", id: Some(id), method, params })
 }
 
-/// A request, or without an id a notification.
+/// A request, or a notification if there is no id.
 #[derive(Serialize)]
 struct Call<'a, P> {
     jsonrpc: &'static str,

@@ -1,9 +1,9 @@
-//! Reading parameters by name, with errors that name the parameter and what was expected.
+//! Reads parameters by name, with errors that name the parameter and what was expected: [`parse`], [`parse_lenient`].
 //!
-//! [`parse`] is strict: an unknown name is an error that names the nearest known one. [`parse_lenient`] ignores
-//! unknown names. Any `Deserialize` type will do; its fields, nested ones too, are the known names. A wrong value
-//! is named by its path, such as `messages[0].role`. Types for [`parse`] must not use `#[serde(flatten)]` or
-//! untagged enums: serde then hides their fields, and unknown names go unnoticed.
+//! [`parse`] is strict: an unknown name is an error that suggests the nearest known one. [`parse_lenient`] ignores
+//! unknown names. Any `Deserialize` type can be read; its fields, nested ones too, are the known names. A wrong value
+//! is named by its path, such as `messages[0].role`. Types for [`parse`] must not use `#[serde(flatten)]` or untagged
+//! enums: serde then hides their fields, and unknown names would go unnoticed.
 
 use std::fmt::Display;
 
@@ -20,22 +20,22 @@ use node::{Members, Node, UnknownNames};
 mod error;
 mod node;
 
-/// Reads the params of a call strictly. Names that begin with `x_`, and `_meta`, are the client's own and ignored.
-/// A member that is `null` counts as absent; absent params and an empty array are read as no parameters.
+/// Reads the params of a call strictly. Names that begin with `x_`, and `_meta`, belong to the client and are ignored.
+/// A member that is `null` counts as absent. Absent params and an empty array count as no parameters.
 ///
 /// The error is -32602 with `data: {field, nearest?}`.
 pub fn parse<T: DeserializeOwned>(params: &Params<'_>) -> Result<T, ErrorObjectOwned> {
     read(params, UnknownNames::Refused)
 }
 
-/// As [`parse`], but ignores unknown names, as LSP, MCP and ACP require. Any type will do.
+/// Like [`parse`], but ignores unknown names, as LSP, MCP and ACP require. Any type can be read.
 ///
 /// The error is -32602 with `data: {field}`.
 pub fn parse_lenient<T: DeserializeOwned>(params: &Params<'_>) -> Result<T, ErrorObjectOwned> {
     read(params, UnknownNames::Ignored)
 }
 
-/// Whether the parameter `name` is given, for methods that take one of several sets of parameters.
+/// Whether the parameter `name` is given, for methods that accept one of several sets of parameters.
 pub fn has(params: &Params<'_>, name: &str) -> bool {
     let members = named(params).ok().and_then(|raw| serde_json::from_str::<Members<'_>>(raw.get()).ok());
     members.is_some_and(|members| members.0.iter().any(|(key, _)| key == name))
@@ -69,8 +69,7 @@ fn named<'a>(params: &'a Params<'_>) -> Result<&'a RawValue, ErrorObjectOwned> {
     if entries.is_empty() {
         return serde_json::from_str("{}").map_err(unreadable);
     }
-    let message =
-        "`params` must be an object, got an array\nhint: parameters go by name here, not by position";
+    let message = "`params` must be an object, got an array\nhint: parameters go by name here, not by position";
     Err(ErrorObject::owned(INVALID_PARAMS_CODE, message, None::<()>))
 }
 

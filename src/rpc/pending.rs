@@ -1,7 +1,7 @@
-//! Our requests to the client that wait for its answer.
+//! Our requests to the client that wait for an answer: [`Pending`].
 //!
-//! Ids are integers that count up from 1, one sequence per connection. An answer is matched by what its id means
-//! rather than by how it is written, since clients rewrite numbers: `1`, `1.0`, `1e0` and `"1"` all answer request 1.
+//! Ids are integers that count up from 1, separately for each connection. An answer is matched by the value of its id
+//! and not by its spelling, since clients rewrite numbers: `1`, `1.0`, `1e0` and `"1"` all answer request 1.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::message::{Answer, kind};
 use crate::outbound::Closed;
 
-/// Why a request to the client brought no result.
+/// Why a request to the client has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The connection ended before the client answered.
@@ -35,7 +35,7 @@ pub enum RequestError {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pending(Arc<Mutex<Table>>);
 
-/// A request in the table. Dropped, it is forgotten.
+/// A request in the table. Dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct PendingRequest {
     id: u64,
@@ -53,7 +53,7 @@ struct Table {
 }
 
 impl Pending {
-    /// Enters a request under the next id.
+    /// Adds a request under the next id.
     pub(crate) fn enter(&self) -> Result<PendingRequest, Closed> {
         let mut table = self.table();
         if table.is_closed {
@@ -66,26 +66,26 @@ impl Pending {
         Ok(PendingRequest { id, answer, pending: self.clone() })
     }
 
-    /// Resolves the request that `answer` names. An answer to no pending request is logged, and nothing else.
+    /// Resolves the request that `answer` belongs to. An answer to no pending request is logged and otherwise ignored.
     pub(crate) fn resolve(&self, answer: Answer<'_>) {
         let Some(waiting) = self.remove(answer.id) else {
             let id = answer.id.map_or("none", RawValue::get);
-            tracing::debug!(id, "answer ignored: no request with this id is pending");
+            tracing::debug!(id, "answer without a pending request ignored");
             return;
         };
-        // Fails if the request has just been dropped.
+        // Fails if the request was just dropped.
         let _ = waiting.send(outcome(answer));
     }
 
-    /// Resolves the request named `id` with `null`. `false`: no such request is pending.
+    /// Resolves the request `id` with `null`. Returns `false` if there is no such pending request.
     pub(crate) fn resolve_null(&self, id: &RawValue) -> bool {
         let Some(waiting) = self.remove(Some(id)) else { return false };
-        // Fails if the request has just been dropped.
+        // Fails if the request was just dropped.
         let _ = waiting.send(Ok(RawValue::NULL.to_owned()));
         true
     }
 
-    /// Resolves all requests to [`Closed`], and all later ones at once.
+    /// Resolves all requests, and all later ones, with [`Closed`].
     pub(crate) fn close(&self) {
         let mut table = self.table();
         table.is_closed = true;
@@ -119,9 +119,9 @@ impl Drop for PendingRequest {
     }
 }
 
-/// The positive integer that an id means. It may be written as an integer, a float or a string.
+/// The positive integer that an id means, written as an integer, a float or a string.
 fn number(id: &RawValue) -> Option<u64> {
-    /// Above this not every integer is an `f64`.
+    /// Above this, an `f64` cannot represent every integer.
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     let unquoted: String;
     let text = if id.get().starts_with('"') {
@@ -139,9 +139,9 @@ fn number(id: &RawValue) -> Option<u64> {
     is_exact.then_some(number as u64)
 }
 
-/// What an answer says.
+/// The outcome that an answer means.
 fn outcome(answer: Answer<'_>) -> Outcome {
-    /// Members that are not known are ignored: clients add their own.
+    /// Unknown members are ignored: clients add their own.
     #[derive(Deserialize)]
     struct ClientError {
         code: i32,
@@ -149,7 +149,7 @@ fn outcome(answer: Answer<'_>) -> Outcome {
         data: Option<Box<RawValue>>,
     }
     let unreadable = |problem: String| Err(RequestError::Unreadable(problem));
-    // JSON-RPC 1.0 wrote both members, one of them `null`.
+    // JSON-RPC 1.0 wrote both members, with one of them `null`.
     match (answer.result, answer.error.filter(|raw| kind(raw) != "null")) {
         (Some(result), Some(_)) if kind(result) != "null" => {
             unreadable("it has both `result` and `error`".to_owned())

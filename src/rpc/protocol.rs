@@ -1,4 +1,4 @@
-//! What one connection speaks, and how it can be chosen by the client's first message.
+//! What a connection speaks ([`Protocol`]), and the first message, by which it can be chosen ([`FirstMessage`]).
 
 use jsonrpsee::Methods;
 use jsonrpsee::types::Params;
@@ -8,10 +8,10 @@ use crate::handle::Handle;
 use crate::message::{Message, Strictness};
 use crate::notifications::Notifications;
 
-/// What a connection speaks: which methods and notifications of the client it handles, and how strictly.
+/// What a connection speaks: the client's methods and notifications that it handles, and how strict it is.
 #[derive(Debug, Default)]
 pub struct Protocol {
-    /// The client's requests. Each handler finds its [`RequestContext`](crate::RequestContext) in its extensions.
+    /// The client's requests. A handler finds its [`RequestContext`](crate::RequestContext) in the call's extensions.
     pub methods: Methods,
     /// The client's notifications.
     pub notifications: Notifications,
@@ -23,11 +23,11 @@ pub struct Protocol {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FirstMessage<'a> {
-    /// The method that the client names.
+    /// The method that the client calls.
     pub method: &'a str,
     /// The params as written, an object or an array; `None` if absent or `null`.
     pub params: Option<&'a RawValue>,
-    /// Whether it is a request; else it is a notification.
+    /// Whether it is a request; otherwise it is a notification.
     pub is_request: bool,
 }
 

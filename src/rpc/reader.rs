@@ -1,8 +1,7 @@
-//! Reads what the client sends, message by message in the order of the input, and sees that each request is answered.
+//! Reads the client's messages in the order of the input, and ensures that each request is answered: [`Reader`].
 //!
-//! Before the next message is read, an answer is matched, a notification handled, and a request entered in the
-//! table and its handler started. What handlers do after their first wait, and sending their responses, happens in
-//! tasks of their own.
+//! Before the next message is read, an answer is matched, a notification is handled, or a request enters the table and
+//! its handler starts. What handlers do after their first wait, and sending their responses, happens in separate tasks.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -24,28 +23,29 @@ use crate::outbound::{Closed, Outbound};
 use crate::protocol::{Choose, FirstMessage, Protocol};
 use crate::service::{Begun, Call, Service, error_response};
 
-/// How long a client that has closed its end may leave output unread that keeps its last requests from being read.
-const LAST_PATIENCE: Duration = Duration::from_millis(250);
+/// After the client has closed its end, how long output that it does not read may keep its last requests from being
+/// read.
+const LAST_READ: Duration = Duration::from_millis(250);
 
 /// The reading end of a connection.
 pub(crate) struct Reader<'a> {
     pub(crate) service: &'a Service,
-    /// Until it is chosen: no methods, and the default strictness.
+    /// Until it is chosen, it has no methods and the default strictness.
     pub(crate) protocol: Protocol,
     pub(crate) options: &'a Options,
     pub(crate) tasks: &'a TaskTracker,
 }
 
-/// Why nothing more is read.
+/// Why reading has ended.
 pub(crate) enum Over {
     InputClosed,
-    /// The client has closed its end, and does not read what would make room for its last requests.
+    /// The client has closed its end, and does not read the output that keeps its last requests from being read.
     InputClosedUnread,
     OutputClosed,
     Stopped,
 }
 
-/// Resolves when the client has closed its end, even if part of the input is still to be read.
+/// Resolves when the client has closed its end, even if part of the input has not been read yet.
 pub(crate) type HungUp = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The answer to an entry of a batch.
@@ -55,7 +55,7 @@ enum BatchAnswer {
 }
 
 impl Reader<'_> {
-    /// Reads to the end. `framing` is told the client's framing; `choose`, if any, is called once with the first
+    /// Reads to the end. `framing` gets the client's framing; `choose`, if present, is called once with the first
     /// well-formed message.
     pub(crate) async fn read(
         mut self,
@@ -71,11 +71,11 @@ impl Reader<'_> {
             let frame = match frame {
                 Ok(frame) => frame,
                 Err(error) => {
-                    tracing::warn!(%error, "input cannot be read");
+                    tracing::warn!(%error, "the input cannot be read");
                     break;
                 }
             };
-            // Not known yet if the first line is not a message; the answer to it is a line, too.
+            // Not known yet if the first line is not a message; then the answer is a line too.
             framing.send_replace(Some(frames.decoder().framing().unwrap_or(Framing::Lines)));
             let mut message = self.classify(&frame);
             if let Some(first) = FirstMessage::of(&message)
@@ -92,7 +92,8 @@ impl Reader<'_> {
             if let Err(Closed) = taken {
                 return Over::OutputClosed;
             }
-            // Buffered frames are read without a pause; the one just taken may have been the last.
+            // Frames that are already buffered are read without a wait, so check whether the last one stopped the
+            // connection.
             if self.service.connection.is_stopped() {
                 return Over::Stopped;
             }
@@ -113,7 +114,7 @@ impl Reader<'_> {
         let Some(message) = self.match_answers(message) else { return Ok(()) };
         let out = self.service.connection.outbound();
         if !matches!(message, Message::Notification { .. }) {
-            // A request waits until there is room for its answer; a cancel that comes first is handled.
+            // A request waits until there is room for its answer; a cancel that comes before it is still handled.
             out.has_at_most(self.options.max_unread_bytes).await;
         }
         if let Message::Batch(entries) = message {
@@ -134,7 +135,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Matches answers of the client with our requests. Returns what is left to take.
+    /// Matches the client's answers with our requests. Returns what remains of the message.
     fn match_answers<'m>(&self, message: Message<'m>) -> Option<Message<'m>> {
         let pending = self.service.connection.pending();
         match message {
@@ -159,7 +160,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Handles a notification or begins a request. `None`: there is nothing to answer.
+    /// Handles a notification or starts a request. `None` if there is nothing to answer.
     fn take_entry(&self, message: Message<'_>) -> Option<Begun> {
         match message {
             Message::Request { id, method, params } => {
@@ -173,7 +174,7 @@ impl Reader<'_> {
                 tracing::debug!(%error, "malformed message");
                 Some(Begun::Answered(error_response(id.as_ref(), &error.to_error())))
             }
-            // Answers are matched before, and the classifier nests no batches.
+            // Answers were matched before, and batches are never nested.
             Message::Answer(_) | Message::NullAnswer { .. } | Message::Batch(_) => None,
         }
     }
@@ -205,12 +206,13 @@ impl Reader<'_> {
     }
 }
 
-/// Resolves when the client has closed its end and no longer reads. To be polled while there is no room for output.
+/// Resolves when the client has closed its end and does not read either. To be polled while there is no room for
+/// output.
 async fn stalled(out: &Outbound, hung_up: HungUp) {
     hung_up.await;
     loop {
         let n_writes = out.n_writes();
-        sleep(LAST_PATIENCE).await;
+        sleep(LAST_READ).await;
         if out.n_writes() == n_writes {
             return;
         }
@@ -230,7 +232,7 @@ async fn batch_response(answers: Vec<BatchAnswer>) -> (String, Vec<Unsent>) {
         match answer {
             BatchAnswer::Ready(response) => responses.push(response),
             BatchAnswer::Running(task) => {
-                // Fails only when the runtime shuts down.
+                // Fails only if the runtime shuts down.
                 let Ok((response, unsent)) = task.await else { continue };
                 responses.push(response);
                 all_unsent.push(unsent);

@@ -1,8 +1,8 @@
-//! From a request to its response: calls the registry's handlers so that each request is answered exactly once.
+//! From a request to its response: calls handlers so that each request is answered exactly once.
 //!
-//! jsonrpsee brings the registry and the error model. Its own services are not used: they know only ids that fit
-//! a `u64`, run the entries of a batch one after the other, and leave a request unanswered if its handler panics.
-//! Handlers are called without an id; their answer gets the client's id as it was written.
+//! jsonrpsee provides the registry and the error types. Its own services are not used: they only support ids that fit a
+//! `u64`, run the entries of a batch one after the other, and leave a request unanswered if its handler panics.
+//! Handlers are called without an id; their answer gets the client's id as written.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -30,7 +30,7 @@ use crate::params::meant;
 pub(crate) struct Service {
     pub(crate) connection: Handle,
     pub(crate) max_in_flight: usize,
-    /// Cancelled when the handlers' time to end is over.
+    /// Cancelled when the handlers' time to finish is over.
     pub(crate) abandoned: CancellationToken,
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum Begun {
     Running(Call),
 }
 
-/// A request whose handler has begun.
+/// A request whose handler has started.
 pub(crate) struct Call {
     ticket: Ticket,
     handler: Handler,
@@ -49,16 +49,17 @@ pub(crate) struct Call {
     refusal: Handle,
 }
 
-/// How far a handler has come.
+/// The state of a handler.
 enum Handler {
     Ended(MethodResponse),
     Panicked,
-    /// It waits, in its own task, so that a panic ends nothing else and one that blocks can be abandoned.
+    /// It waits in its own task, so that a panic does not affect other requests, and a handler that blocks can be
+    /// abandoned.
     Waiting(JoinHandle<MethodResponse>),
 }
 
 impl Service {
-    /// Enters a request in the table and runs its handler up to its first wait, or refuses it.
+    /// Adds a request to the table and runs its handler up to its first wait, or refuses the request.
     pub(crate) fn begin(
         &self,
         methods: &Methods,
@@ -68,7 +69,7 @@ impl Service {
     ) -> Begun {
         let refuse = |error: &ErrorObject<'_>| Begun::Answered(error_response(Some(&id), error));
         if self.connection.in_flight().contains(&id) {
-            // Not under the id: the client would take it for the answer to the running request.
+            // Without the id, since the client would take this for the answer to the running request.
             return Begun::Answered(error_response(None, &Malformed::DuplicateId(id).to_error()));
         }
         if let Some(error) = self.connection.refusal() {
@@ -80,7 +81,7 @@ impl Service {
         if self.connection.in_flight().n_taken() >= self.max_in_flight {
             let limit = self.max_in_flight;
             let message = format!(
-                "at most {limit} requests may be in flight, those whose answers wait to be read among them"
+                "at most {limit} requests may be in flight, including those whose answers have not been read"
             );
             return refuse(&ErrorObject::owned(SERVER_IS_BUSY_CODE, message, None::<()>));
         }
@@ -97,10 +98,10 @@ impl Service {
 }
 
 impl Handler {
-    /// Polls a handler once, here, so that what it does before its first wait is done when this returns.
+    /// Polls a handler once here, so that what it does before its first wait is done when this returns.
     fn begin(handler: impl Future<Output = MethodResponse> + Send + 'static) -> Self {
         let mut handler = Box::pin(handler);
-        // The waker may do nothing: a handler that waits is polled again at once, by its task.
+        // The waker may do nothing, because the task of a handler that waits polls it again immediately.
         let mut context = Context::from_waker(Waker::noop());
         match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut context))) {
             Ok(Poll::Ready(response)) => Handler::Ended(response),
@@ -131,7 +132,7 @@ fn call(
             MethodCallback::Async(call) => {
                 call(Id::Null, params, ConnectionId(0), max_response_bytes, extensions).await
             }
-            // A notification belongs to its request here, and cannot outlive it.
+            // Here a notification belongs to its request and cannot outlive it.
             MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_) => {
                 let error =
                     ErrorObject::borrowed(METHOD_NOT_FOUND_CODE, "subscriptions are not supported", None);
@@ -142,7 +143,7 @@ fn call(
 }
 
 impl Call {
-    /// Waits for the handler. There is one response in any case, and the ticket with which to send it.
+    /// Waits for the handler. Always returns one response, and the ticket for sending it.
     pub(crate) async fn response(self) -> (Ticket, String) {
         let Self { ticket, handler, abandoned, refusal } = self;
         let id = ticket.id();
@@ -158,7 +159,7 @@ impl Call {
                 () = abandoned.cancelled() => {
                     task.abort();
                     let error = refusal.refusal().unwrap_or_else(|| {
-                        let message = "connection ended before the request was done";
+                        let message = "the connection ended before the request was done";
                         ErrorObject::owned(CALL_EXECUTION_FAILED_CODE, message, None::<()>)
                     });
                     error_response(Some(id), &error)
@@ -170,8 +171,8 @@ impl Call {
 }
 
 fn panicked(id: &RequestId, error: &dyn Display) -> String {
-    tracing::error!(%id, %error, "handler of a request failed");
-    error_response(Some(id), &internal("handler of the request panicked"))
+    tracing::error!(%id, %error, "the handler of a request failed");
+    error_response(Some(id), &internal("the handler of the request panicked"))
 }
 
 fn internal(message: &str) -> ErrorObject<'_> {
@@ -190,11 +191,11 @@ struct Response<'a, E> {
 
 impl<E: Serialize> Response<'_, E> {
     fn into_text(self) -> String {
-        serde_json::to_string(&self).expect("a response holds nothing that cannot be written")
+        serde_json::to_string(&self).expect("a response contains only serializable values")
     }
 }
 
-/// A handler's answer under the client's id.
+/// A handler's answer, under the client's id.
 fn with_id(id: &RequestId, response: &MethodResponse) -> String {
     #[derive(Deserialize)]
     struct Answer<'a> {
@@ -207,19 +208,19 @@ fn with_id(id: &RequestId, response: &MethodResponse) -> String {
         Ok(Answer { error: Some(error), .. }) => {
             Response { jsonrpc: "2.0", id: Some(id), result: None, error: Some(error) }.into_text()
         }
-        // A result of `null` is read as `None`.
+        // A `null` result is read as `None`.
         Ok(Answer { result, error: None }) => {
             let result = Some(result.unwrap_or(RawValue::NULL));
             Response::<()> { jsonrpc: "2.0", id: Some(id), result, error: None }.into_text()
         }
         Err(error) => {
-            tracing::error!(%id, %error, "handler's answer is no response");
-            error_response(Some(id), &internal("handler's answer is no response"))
+            tracing::error!(%id, %error, "the handler's answer is not a response");
+            error_response(Some(id), &internal("the handler's answer is not a response"))
         }
     }
 }
 
-/// An error response; without an id if none could be told.
+/// An error response. `id` is `None` if the request had no valid one.
 pub(crate) fn error_response(id: Option<&RequestId>, error: &ErrorObject<'_>) -> String {
     Response { jsonrpc: "2.0", id, result: None, error: Some(error) }.into_text()
 }

@@ -1,7 +1,7 @@
-//! A whole connection, spoken to over a pipe in memory.
+//! Tests of a whole connection over a pipe in memory.
 //!
-//! [`Peer`] is a client at the level of bytes. Clocks are paused in most of these tests: when all tasks wait, time
-//! jumps to the next deadline, so a hang fails at once and a grace period takes no time.
+//! [`Peer`] is a client that works with bytes. Most of these tests use paused clocks: when all tasks wait, time jumps
+//! to the next deadline, so a hang fails immediately and a grace period takes no real time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -27,8 +27,8 @@ mod requests;
 mod spec;
 mod traps;
 
-/// Longer than any grace; passes in no time.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longer than any grace period; on a paused clock it passes at once.
+const TIMEOUT: Duration = Duration::from_mins(1);
 const PIPE_BYTES: usize = 256 * 1024;
 
 struct Peer {
@@ -56,7 +56,7 @@ impl Peer {
         Self::over(Connection::new(protocol, options), framing, pipe_bytes)
     }
 
-    /// Speaks to `connection`, whose output goes through a pipe of this size.
+    /// Talks to `connection`, whose output goes through a pipe of this size.
     fn over(connection: Connection, framing: Framing, pipe_bytes: usize) -> Self {
         let handle = connection.handle();
         let (to, input) = tokio::io::duplex(PIPE_BYTES);
@@ -86,12 +86,13 @@ impl Peer {
         self.say(json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string()).await;
     }
 
-    /// The next message as it was written; `None` at the end of output.
+    /// The next message as written; `None` at the end of the output.
     async fn next_text(&mut self) -> Option<String> {
         use futures_util::StreamExt;
-        let frame = timeout(PATIENCE, self.from.next()).await.expect("nothing comes from the connection")?;
+        let frame =
+            timeout(TIMEOUT, self.from.next()).await.expect("a message from the connection in time")?;
         let Frame::Message(bytes) = frame.unwrap() else { panic!("output is not well framed") };
-        assert_eq!(self.from.decoder().framing(), Some(self.framing), "answered in kind");
+        assert_eq!(self.from.decoder().framing(), Some(self.framing), "answered in the client's framing");
         Some(String::from_utf8(bytes.to_vec()).unwrap())
     }
 
@@ -104,7 +105,7 @@ impl Peer {
         self.to = None;
     }
 
-    /// Everything that is still to come, after closing our end.
+    /// Closes the input, and returns all remaining messages.
     async fn rest(&mut self) -> Vec<Value> {
         self.close_input();
         let mut messages = Vec::new();
@@ -115,7 +116,7 @@ impl Peer {
     }
 
     async fn end(self) -> End {
-        timeout(PATIENCE, self.serving).await.expect("serve does not return").unwrap()
+        timeout(TIMEOUT, self.serving).await.expect("serve does not return").unwrap()
     }
 }
 
@@ -123,8 +124,8 @@ fn context(extensions: &Extensions) -> RequestContext {
     RequestContext::of(extensions)
 }
 
-/// Methods with the manners that matter to a connection.
-fn manners() -> RpcModule<()> {
+/// Methods that behave in the ways that matter to a connection.
+fn behaviours() -> RpcModule<()> {
     let mut module = RpcModule::new(());
     module
         .register_method("echo", |params, (), _| {
@@ -144,7 +145,7 @@ fn manners() -> RpcModule<()> {
             serde_json::from_str::<u32>("as asked").unwrap()
         })
         .unwrap();
-    // Three notifications, then the answer.
+    // Sends three notifications, then the answer.
     module
         .register_async_method("stream", |_, _, extensions| async move {
             let context = context(&extensions);
@@ -155,7 +156,7 @@ fn manners() -> RpcModule<()> {
             "done"
         })
         .unwrap();
-    // Well-mannered: ends when it is cancelled, and tells by which road.
+    // Ends when it is cancelled, and says what cancelled it.
     module
         .register_async_method("wait", |_, _, extensions| async move {
             let context = context(&extensions);
@@ -169,9 +170,9 @@ fn manners() -> RpcModule<()> {
             }
         })
         .unwrap();
-    // Ill-mannered: never ends.
+    // Never ends, not even when cancelled.
     module.register_async_method("hang", |_, _, _| std::future::pending::<()>()).unwrap();
-    // The program's own cancel.
+    // Cancels a request from within the program.
     module
         .register_async_method("cancel", |params, _, extensions| async move {
             #[derive(serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! Frames from bytes: tables of inputs, and the property that the cuts between reads do not matter.
+//! Frames from bytes: tables of inputs, and the property that the boundaries between reads do not matter.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use super::*;
 
 const LIMIT: usize = 64;
 
-/// All frames of `chunks`, read one after the other, the end of input included.
+/// The frames of `chunks`, which are read one after the other up to the end of the input.
 fn frames_of<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Frame> {
     let mut decoder = FrameDecoder::new(LIMIT);
     let mut buffer = BytesMut::new();
@@ -20,7 +20,7 @@ fn frames_of<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Frame> {
         }
         assert!(
             buffer.len() <= LIMIT.max(MAX_HEADER_BYTES) + chunk.len(),
-            "input is kept that should be skipped"
+            "input was stored that should have been skipped"
         );
     }
     while let Some(frame) = decoder.decode_eof(&mut buffer).unwrap() {
@@ -42,7 +42,7 @@ fn too_large() -> Frame {
 }
 
 #[test]
-fn lines_are_messages_and_blank_lines_are_nothing() {
+fn lines_are_messages_and_blank_lines_are_ignored() {
     assert_eq!(frames("\r\n  {\"a\":1}\n\n \t\n[2]\n"), [message("{\"a\":1}"), message("[2]")]);
 }
 
@@ -80,24 +80,24 @@ fn blanks_between_header_frames_are_skipped() {
 }
 
 #[test]
-fn a_body_may_hold_line_breaks_and_is_counted_in_bytes() {
+fn a_body_may_contain_line_breaks_and_is_counted_in_bytes() {
     assert_eq!(frames("Content-Length: 6\r\n\r\n\"ä\n\"\nContent-Length: 2\r\n\r\n{}")[1], message("{}"));
 }
 
 #[test]
-fn the_framing_is_latched_by_the_first_message() {
+fn the_first_message_decides_the_framing() {
     let second = "{}\nContent-Length: 2\n";
     assert_eq!(frames(second), [message("{}"), message("Content-Length: 2")]);
 }
 
 #[test]
-fn a_first_line_that_is_no_message_does_not_decide_the_framing() {
+fn a_first_line_that_is_not_a_message_does_not_decide_the_framing() {
     let input = "hello\nContent-Length: 2\r\n\r\n{}";
     assert_eq!(frames(input), [message("hello"), message("{}")]);
 }
 
 #[test]
-fn a_frame_at_the_limit_passes_and_one_byte_more_is_skipped() {
+fn a_frame_at_the_limit_is_read_and_a_longer_one_skipped() {
     let fits = format!("[{}]", "1".repeat(LIMIT - 2));
     let over = format!("[{}]", "1".repeat(LIMIT - 1));
     assert_eq!(frames(format!("{over}\n{fits}\n")), [too_large(), message(&fits)]);
@@ -106,7 +106,7 @@ fn a_frame_at_the_limit_passes_and_one_byte_more_is_skipped() {
 }
 
 #[test]
-fn a_huge_frame_is_skipped_without_being_kept() {
+fn a_huge_frame_is_skipped_without_being_stored() {
     let chunk = vec![b'['; 1024];
     let mut chunks = vec![chunk.as_slice(); 1000];
     chunks.push(b"\n{}\n");
@@ -118,7 +118,7 @@ fn a_huge_frame_is_skipped_without_being_kept() {
 }
 
 #[test]
-fn a_bad_header_block_is_one_error_and_the_next_message_is_found() {
+fn a_bad_header_block_is_one_error_and_the_next_message_is_read() {
     let cases = [
         ("Content-Lenght: 2\r\n\r\n", BadFrame::LengthMissing),
         ("Content-Length: two\r\n\r\n", BadFrame::LengthNotANumber { got: "two".into() }),
@@ -138,14 +138,14 @@ fn a_bad_header_block_is_one_error_and_the_next_message_is_found() {
 }
 
 #[test]
-fn endless_headers_are_given_up() {
+fn an_endless_header_block_is_an_error() {
     let input =
         format!("Content-Length: {}\r\n\r\n{{}}Content-Length: 2\r\n\r\n[]", "0".repeat(MAX_HEADER_BYTES));
     assert_eq!(frames(input), [Frame::Bad(BadFrame::HeadersTooLarge), message("[]")]);
 }
 
 #[test]
-fn input_that_ends_inside_a_header_frame_is_told() {
+fn input_that_ends_inside_a_header_frame_is_an_error() {
     for input in
         ["Content-Length: 5\r\n\r\n{}", "Content-Length: 5\r\n\r\n", "Content-Length: 5\r\n", "Content-"]
     {
@@ -154,7 +154,7 @@ fn input_that_ends_inside_a_header_frame_is_told() {
 }
 
 #[test]
-fn a_written_line_holds_no_line_break() {
+fn a_written_line_contains_no_line_break() {
     let mut out = BytesMut::new();
     Framing::Lines.encode("{\n  \"a\\n\": 1\r\n}", &mut out);
     assert_eq!(&out[..], b"{   \"a\\n\": 1  }\n");
@@ -167,7 +167,7 @@ fn a_written_header_counts_bytes() {
     assert_eq!(&out[..], "Content-Length: 4\r\n\r\n\"ä\"".as_bytes());
 }
 
-/// Pieces that together reach every state of the decoder.
+/// Pieces that can bring the decoder into each of its states.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let fixed = prop::sample::select(vec![
         "{\"jsonrpc\":\"2.0\"}",
@@ -190,7 +190,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    // The crate's root is not where proptest would look for a place to keep failures.
+    // proptest looks for its file of failures in a place that this crate does not have.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

@@ -1,4 +1,4 @@
-//! The classifier's table: each line a message as some client might send it, and what it is.
+//! Tables of messages as clients may send them, and their classification.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +7,7 @@ use super::*;
 const MAX_BATCH_ENTRIES: usize = 4;
 
 /// A message in a form that is easy to compare: `request ID METHOD PARAMS`, `invalid ID CODE`, ...
-fn told(message: &Message<'_>) -> String {
+fn summary(message: &Message<'_>) -> String {
     let params = |params: Option<&RawValue>| params.map_or("-", RawValue::get).to_owned();
     match message {
         Message::Request { id, method, params: p } => format!("request {id} {method} {}", params(*p)),
@@ -17,7 +17,7 @@ fn told(message: &Message<'_>) -> String {
             format!("null answer {id}, or invalid {}", error.to_error().code())
         }
         Message::Batch(entries) => {
-            format!("batch [{}]", entries.iter().map(told).collect::<Vec<_>>().join("; "))
+            format!("batch [{}]", entries.iter().map(summary).collect::<Vec<_>>().join("; "))
         }
         Message::Invalid { id, error } => {
             let id = id.as_ref().map_or("null".to_owned(), ToString::to_string);
@@ -28,14 +28,14 @@ fn told(message: &Message<'_>) -> String {
 
 fn check(text: &str, expected: &str) {
     assert_eq!(
-        told(&classify(text.as_bytes(), MAX_BATCH_ENTRIES, Strictness::default())),
+        summary(&classify(text.as_bytes(), MAX_BATCH_ENTRIES, Strictness::default())),
         expected,
         "{text}"
     );
 }
 
 #[test]
-fn requests_and_notifications_are_told_by_the_id() {
+fn requests_and_notifications_differ_by_the_id() {
     check(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":1}}"#, r#"request 1 m {"a":1}"#);
     check(r#" {"method":"m","id":"x","jsonrpc":"2.0","params":[1, 2]} "#, r#"request "x" m [1, 2]"#);
     check(r#"{"jsonrpc":"2.0","method":"m"}"#, "notification m -");
@@ -45,14 +45,14 @@ fn requests_and_notifications_are_told_by_the_id() {
 }
 
 #[test]
-fn ids_beyond_u64_make_requests_and_not_notifications() {
+fn an_id_beyond_u64_makes_a_request_not_a_notification() {
     for id in ["-1", "1.5", "18446744073709551616", "1e2", "0", r#""""#, r#""\u00e9""#] {
         check(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#), &format!("request {id} m -"));
     }
 }
 
 #[test]
-fn an_id_that_is_none_is_invalid_and_not_a_notification() {
+fn an_invalid_id_makes_an_invalid_message_not_a_notification() {
     for id in ["null", "true", "[1]", r#"{"a":1}"#, r#""\ud800""#] {
         check(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#), "invalid null -32600");
     }
@@ -72,7 +72,7 @@ fn params_are_an_object_or_an_array() {
 }
 
 #[test]
-fn what_is_no_request_is_invalid_under_its_id() {
+fn an_invalid_request_is_answered_under_its_id() {
     check(r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, "invalid 1 -32600");
     check(r#"{"jsonrpc":2.0,"id":1,"method":"m"}"#, "invalid 1 -32600");
     check(r#"{"id":"a","method":"m"}"#, r#"invalid "a" -32600"#);
@@ -83,26 +83,26 @@ fn what_is_no_request_is_invalid_under_its_id() {
 }
 
 #[test]
-fn json_that_is_no_object_is_an_invalid_request_and_not_a_parse_error() {
+fn json_that_is_not_an_object_is_an_invalid_request_not_a_parse_error() {
     for text in ["5", r#""s""#, "null", "true", "-1e5"] {
         check(text, "invalid null -32600");
     }
 }
 
 #[test]
-fn what_is_no_json_is_a_parse_error() {
+fn text_that_is_not_json_is_a_parse_error() {
     for text in ["", "{", r#"{"jsonrpc":"2.0","id":1"#, "hello", "{} {}", "{'a':1}", "[1,", "\u{0}", "[1] x"]
     {
         check(text, "invalid null -32700");
     }
     assert_eq!(
-        told(&classify(b"{\"jsonrpc\":\"2.0\xff\"}", 1, Strictness::default())),
+        summary(&classify(b"{\"jsonrpc\":\"2.0\xff\"}", 1, Strictness::default())),
         "invalid null -32700"
     );
 }
 
 #[test]
-fn answers_are_told_apart_however_malformed_they_are() {
+fn answers_are_recognized_even_if_malformed() {
     check(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#, "answer 9");
     check(r#"{"jsonrpc":"2.0","id":9.0,"result":null}"#, "answer 9.0");
     check(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"m"}}"#, "answer null");
@@ -123,13 +123,13 @@ fn an_id_alone_may_be_the_answer_of_a_client_whose_result_is_undefined() {
 }
 
 #[test]
-fn the_version_is_not_looked_at_where_it_is_not_required() {
+fn the_version_is_ignored_if_it_is_not_required() {
     let lenient = Strictness { requires_version: false, ..Strictness::default() };
     for version in ["", r#""jsonrpc":"1.0","#, r#""jsonrpc":null,"#] {
         let text = format!(r#"{{{version}"id":1,"method":"m"}}"#);
-        assert_eq!(told(&classify(text.as_bytes(), 1, lenient)), "request 1 m -", "{text}");
+        assert_eq!(summary(&classify(text.as_bytes(), 1, lenient)), "request 1 m -", "{text}");
     }
-    assert_eq!(told(&classify(br#"{"id":1}"#, 1, lenient)), "null answer 1, or invalid -32600");
+    assert_eq!(summary(&classify(br#"{"id":1}"#, 1, lenient)), "null answer 1, or invalid -32600");
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn deep_nesting_does_not_overflow_the_stack() {
 }
 
 #[test]
-fn errors_name_what_was_expected_before_what_came() {
+fn errors_name_what_was_expected_then_what_was_got() {
     let text = |json: &str| match classify(json.as_bytes(), MAX_BATCH_ENTRIES, Strictness::default()) {
         Message::Invalid { error, .. } => error.to_string(),
-        other => told(&other),
+        other => summary(&other),
     };
     assert_eq!(text("5"), "message must be an object or an array of objects, got a number");
     assert_eq!(text(r#"{"id":1,"method":"m"}"#), r#"`jsonrpc` must be "2.0", got none"#);

@@ -1,7 +1,7 @@
-//! What is wrong with a parameter, and which one it is.
+//! What is wrong with a parameter, and with which one: [`ParamError`].
 //!
-//! Implements serde's error trait, so that errors of visitors and derived code arrive as data and not as text.
-//! The path grows on the way outwards.
+//! Implements serde's error trait, so that errors of visitors and derived code are data and not text. The path is built
+//! from the inside out.
 
 use std::fmt::{self, Display};
 
@@ -10,14 +10,14 @@ use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use serde::Serialize;
 use serde::de::{self, Expected, Unexpected};
 
-/// The least similarity of two names for "did you mean", from 0 to 1.
+/// The least similarity, from 0 to 1, at which the hint is "did you mean".
 const MIN_SIMILARITY: f64 = 0.5;
-/// The longest excerpt of a client's value in a message, in characters.
+/// The most characters of a client's value in a message.
 const MAX_EXCERPT_CHARS: usize = 40;
 
 #[derive(Debug)]
 pub(super) struct ParamError {
-    /// From the value outwards, so the first segment is the last one printed.
+    /// From the inside out: the first segment is printed last.
     path: Vec<Segment>,
     problem: Problem,
 }
@@ -51,7 +51,7 @@ impl ParamError {
             .within(Segment::Field(field.to_owned()))
     }
 
-    /// The same error, one level further out.
+    /// The same error, seen from the value that contains this one.
     pub(super) fn within(mut self, segment: Segment) -> Self {
         self.path.push(segment);
         self
@@ -148,12 +148,12 @@ impl de::Error for ParamError {
     }
 }
 
-/// The one of `known` that is most similar to `name`.
+/// The member of `known` that is most similar to `name`.
 pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     known.into_iter().max_by(|a, b| similarity(name, a).total_cmp(&similarity(name, b)))
 }
 
-/// The one of `known` that the writer of `name` probably meant.
+/// The member of `known` that was probably meant by `name`.
 pub(crate) fn meant<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     nearest(name, known).filter(|nearest| similarity(name, nearest) >= MIN_SIMILARITY)
 }

@@ -1,7 +1,7 @@
-//! A serde deserializer over raw JSON that learns from each type which names it knows.
+//! A serde deserializer over raw JSON that learns the known names from each type: [`Node`].
 //!
-//! It descends as deep as the type has structs and lists; what a type takes unread (`serde_json::Value`,
-//! `RawValue`) goes to serde_json whole, which has its own limit of nesting.
+//! It descends only as deep as the type has structs and lists. Parts that a type takes as they are
+//! (`serde_json::Value`, `RawValue`) are passed to serde_json, which has its own limit for nesting.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::error::{ParamError, Segment};
 use crate::message::kind;
 
-/// How serde_json asks for a value's own text.
+/// The name with which serde_json asks for a value's raw text.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 /// One value of the params.
@@ -23,12 +23,12 @@ pub(super) struct Node<'de> {
     unknown_names: UnknownNames,
 }
 
-/// What happens to names that a type does not know.
+/// How names that a type does not know are treated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum UnknownNames {
-    /// They are an error, except for the client's own.
+    /// They are an error, except for those that belong to the client.
     Refused,
-    /// They are passed over.
+    /// They are ignored.
     Ignored,
 }
 
@@ -42,7 +42,7 @@ impl<'de> Node<'de> {
     }
 
     fn wrong(self, expected: impl fmt::Display) -> ParamError {
-        // Numbers and booleans are short and tell more than their kind does.
+        // Numbers and booleans are short and more helpful than their type.
         let got = match self.kind() {
             "a number" | "a boolean" => self.raw.get(),
             kind => kind,
@@ -50,7 +50,7 @@ impl<'de> Node<'de> {
         ParamError::wrong(expected, got)
     }
 
-    /// Reads a value of a type that has no fields of its own.
+    /// Reads a type that has no fields.
     fn read<T: Deserialize<'de>>(self, expected: impl fmt::Display) -> Result<T, ParamError> {
         serde_json::from_str(self.raw.get()).map_err(|_| self.wrong(expected))
     }
@@ -74,7 +74,7 @@ impl<'de> Node<'de> {
     ) -> Result<T, ParamError> {
         read(&mut serde_json::Deserializer::from_str(self.raw.get())).map_err(|error| {
             let message = error.to_string();
-            // The position counts from the start of this value, which means nothing to the client.
+            // The position counts from the start of this value, so it means nothing to the client.
             let end = message.rfind(" at line ").unwrap_or(message.len());
             de::Error::custom(&message[..end])
         })
@@ -114,7 +114,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
         let number: f32 = self.read("a number")?;
-        // `1e39` is JSON, and no f32.
+        // `1e39` is valid JSON, but too large for an f32.
         if number.is_finite() { visitor.visit_f32(number) } else { Err(self.wrong("a number within f32")) }
     }
 
@@ -172,12 +172,12 @@ impl<'de> Deserializer<'de> for Node<'de> {
     ) -> Result<V::Value, ParamError> {
         let mut members = self.members()?;
         let is_refused =
-            |name: &str| self.unknown_names == UnknownNames::Refused && !is_the_clients_own(name);
+            |name: &str| self.unknown_names == UnknownNames::Refused && !belongs_to_the_client(name);
         members.0.retain(|(name, _)| known.contains(&name.as_str()) || is_refused(name));
         if let Some((name, _)) = members.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             return Err(ParamError::unknown(name, known));
         }
-        // Many clients write `null` for absent members.
+        // Many clients write `null` instead of leaving a member out.
         members.0.retain(|(_, value)| kind(value) != "null");
         visitor.visit_map(Fields::of(members, self.unknown_names))
     }
@@ -204,11 +204,11 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 }
 
-fn is_the_clients_own(name: &str) -> bool {
+fn belongs_to_the_client(name: &str) -> bool {
     name.starts_with("x_") || name == "_meta"
 }
 
-/// An object's members as they are written, repeated ones too.
+/// The members of an object as written, including repeated ones.
 pub(super) struct Members<'de>(pub(super) Vec<(String, &'de RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -267,7 +267,7 @@ impl<'de> SeqAccess<'de> for Entries<'de> {
 
 struct Fields<'de> {
     members: std::vec::IntoIter<(String, &'de RawValue)>,
-    /// The member whose value comes next.
+    /// The member whose value is read next.
     current: Option<(String, &'de RawValue)>,
     unknown_names: UnknownNames,
 }
@@ -296,7 +296,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     }
 }
 
-/// A member's name; read as an integer where a map's keys are integers.
+/// A member's name, which is read as an integer if the keys of a map are integers.
 struct Name<'a>(&'a str);
 
 macro_rules! integer_names {

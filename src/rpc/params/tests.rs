@@ -1,4 +1,4 @@
-//! What clients send wrong, and what they are told.
+//! Wrong parameters of clients, and the errors they get.
 
 #![allow(clippy::unwrap_used)]
 
@@ -53,7 +53,7 @@ fn check(params: &str, message: &str, field: &str) {
 }
 
 #[test]
-fn good_params_are_read() {
+fn valid_params_are_read() {
     let params = r#"{
         "turns": [{"role": "user", "content": "hi\n\u00e9"}, {"role": "assistant", "content": null}],
         "max_tokens": 7, "temperature": 1, "stream": true, "bias": {"5": -1.5}, "pair": [1, 2],
@@ -92,7 +92,7 @@ fn an_unknown_parameter_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
-fn the_clients_own_names_are_passed_over() {
+fn names_that_belong_to_the_client_are_ignored() {
     let params = r#"{"turns": [{"role": "user", "x_at": 1}], "x_trace": {"a": 1}, "_meta": [5]}"#;
     assert_eq!(chat(params).unwrap().turns.len(), 1);
 }
@@ -115,7 +115,7 @@ fn a_lenient_reader_ignores_unknown_names_and_checks_the_rest() {
 }
 
 #[test]
-fn a_lenient_reader_takes_flattened_types() {
+fn a_lenient_reader_accepts_flattened_types() {
     #[derive(Debug, Deserialize)]
     struct Flattened {
         a: u32,
@@ -169,7 +169,7 @@ fn a_wrong_type_is_named_by_its_path() {
 }
 
 #[test]
-fn null_is_what_is_not_given() {
+fn null_counts_as_absent() {
     let given = chat(r#"{"turns": [], "max_tokens": null, "stream": null, "bias": null}"#).unwrap();
     assert_eq!(format!("{given:?}"), format!("{:?}", chat(r#"{"turns": []}"#).unwrap()));
     check(r#"{"turns": null}"#, "`turns` is required", "turns");
@@ -178,7 +178,7 @@ fn null_is_what_is_not_given() {
 }
 
 #[test]
-fn an_integer_out_of_bounds_is_told_the_bounds() {
+fn the_error_for_an_integer_out_of_range_states_the_range() {
     for wrong in ["-1", "1.5", "4294967296", "1e3"] {
         check(
             &format!(r#"{{"turns": [], "max_tokens": {wrong}}}"#),
@@ -198,7 +198,7 @@ fn a_repeated_parameter_is_named() {
 }
 
 #[test]
-fn half_a_surrogate_pair_is_no_text() {
+fn half_a_surrogate_pair_is_not_text() {
     check(
         r#"{"turns": [{"role": "user", "content": "\ud800"}]}"#,
         "`turns[0].content` must be Unicode text, got a string",
@@ -230,7 +230,7 @@ fn parameters_by_position_are_refused_unless_there_are_none() {
 }
 
 #[test]
-fn a_method_can_ask_which_set_of_parameters_came() {
+fn a_method_can_tell_which_set_of_parameters_was_given() {
     let params = Params::new(Some(r#"{"turns": [], "\u0061": {"b": 1}}"#));
     assert!(has(&params, "turns"));
     assert!(has(&params, "a"));

@@ -1,4 +1,4 @@
-//! A client that writes and does not read: what waits for it is bounded, and what cannot be taken is not read.
+//! Clients that write but do not read: the memory for them is limited, and requests beyond it are not read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,9 +12,9 @@ use super::*;
 /// Too small for a single message.
 const NARROW: usize = 8;
 
-/// A method that counts its calls and answers with as many bytes as it is asked for.
+/// A method that counts its calls and answers with the number of bytes in its params.
 fn counting() -> (RpcModule<()>, Arc<AtomicUsize>) {
-    let mut module = manners();
+    let mut module = behaviours();
     let n_calls = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&n_calls);
     module
@@ -35,7 +35,7 @@ fn calls(n: usize, params: &str) -> String {
     (0..n).map(call).collect()
 }
 
-/// Writes all of it beside the test; what the connection does not read stays with the writer.
+/// Writes the text concurrently with the test. What the connection does not read stays with the writer.
 fn write(peer: &mut Peer, text: String) -> JoinHandle<DuplexStream> {
     let mut to = peer.to.take().unwrap();
     tokio::spawn(async move {
@@ -45,22 +45,22 @@ fn write(peer: &mut Peer, text: String) -> JoinHandle<DuplexStream> {
 }
 
 async fn everything_settles() {
-    tokio::time::sleep(PATIENCE).await;
+    tokio::time::sleep(TIMEOUT).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_are_not_read_count_as_requests_in_flight_and_stop_the_reading() {
+async fn unread_answers_count_as_requests_in_flight_and_stop_the_reading() {
     let (module, n_calls) = counting();
     let options = Options { max_in_flight: 8, max_queued_messages: 2, ..Options::default() };
     let mut peer = Peer::with(module, Notifications::new(), options, Framing::Lines, NARROW);
     let n_requests = 20_000;
     let writing = write(&mut peer, calls(n_requests, "[1]"));
     everything_settles().await;
-    assert!(!writing.is_finished(), "the rest waits with the client");
+    assert!(!writing.is_finished(), "the rest has not been read");
     let n_taken = n_calls.load(Ordering::Relaxed);
     // In flight, in the queue, and at the writer.
     assert!(n_taken <= 8 + 2 + 2, "{n_taken} requests were taken");
-    // A client that reads again gets an answer to each request, be it a refusal.
+    // When the client reads again, each request is answered, if only with a refusal.
     let mut n_answers = 0;
     while n_answers < n_requests {
         let answer = peer.next().await;
@@ -72,7 +72,7 @@ async fn answers_that_are_not_read_count_as_requests_in_flight_and_stop_the_read
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_a_batch_count_until_the_batch_is_on_its_way() {
+async fn answers_of_a_batch_count_until_the_batch_is_sent() {
     let (module, n_calls) = counting();
     let options = Options { max_in_flight: 8, max_queued_messages: 2, ..Options::default() };
     let mut peer = Peer::with(module, Notifications::new(), options, Framing::Lines, NARROW);
@@ -91,11 +91,11 @@ async fn answers_of_a_batch_count_until_the_batch_is_on_its_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_to_be_read_is_bounded_in_bytes() {
+async fn the_bytes_of_unread_answers_are_limited() {
     let (module, n_calls) = counting();
     let options = Options { max_unread_bytes: 50_000, ..Options::default() };
     let mut peer = Peer::with(module, Notifications::new(), options, Framing::Lines, NARROW);
-    // Slow enough for each to be answered before the next is read.
+    // Slow enough that each request is answered before the next one is read.
     for id in 0..20 {
         peer.call(id, "say", json!([10_000])).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -110,7 +110,7 @@ async fn what_waits_to_be_read_is_bounded_in_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_is_heard_while_there_is_no_room_for_answers() {
+async fn a_cancel_is_handled_while_there_is_no_room_for_answers() {
     let (module, _) = counting();
     let options = Options { max_unread_bytes: 5_000, ..Options::default() };
     let mut peer = Peer::with(module, Notifications::new(), options, Framing::Lines, NARROW);
@@ -125,7 +125,7 @@ async fn a_cancel_is_heard_while_there_is_no_room_for_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_the_input_ends_a_connection_that_cannot_read_to_its_end() {
+async fn closing_the_input_ends_a_connection_that_cannot_read_all_of_it() {
     let (module, _) = counting();
     let options = Options { max_in_flight: 4, max_queued_messages: 2, ..Options::default() };
     let connection = Connection::new(protocol(module), options);
@@ -143,13 +143,13 @@ async fn closing_the_input_ends_a_connection_that_cannot_read_to_its_end() {
     assert!(!serving.is_finished(), "reading alone cannot tell");
     let closed = Instant::now();
     hang_up.send(()).unwrap();
-    let end = timeout(PATIENCE, &mut serving).await.unwrap().unwrap();
+    let end = timeout(TIMEOUT, &mut serving).await.unwrap().unwrap();
     assert_eq!(end, End::InputClosed);
     assert!(closed.elapsed() < Duration::from_secs(1), "{:?}", closed.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_said_before_the_input_was_closed_is_answered_to_a_client_that_reads() {
+async fn after_the_input_is_closed_a_client_that_reads_gets_all_answers() {
     let (module, _) = counting();
     let options = Options { max_in_flight: 4, max_queued_messages: 2, ..Options::default() };
     let connection = Connection::new(protocol(module), options).hung_up_when(async {});

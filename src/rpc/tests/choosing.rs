@@ -1,13 +1,13 @@
-//! A protocol chosen by the first message, and what each strictness takes.
+//! Choosing the protocol by the first message, and the effects of strictness.
 
 use std::sync::{Arc, Mutex};
 
 use super::*;
 
-/// What the chooser was told: the method, the params as written, and whether it was a request.
+/// What the chooser got: the method, the params as written, and whether it was a request.
 type Told = Arc<Mutex<Vec<(String, Option<String>, bool)>>>;
 
-/// Chooses `protocol`, and keeps what it was told.
+/// Chooses `protocol`, and records what the chooser got.
 fn choosing(protocol: Protocol, framing: Framing) -> (Peer, Told) {
     let told = Told::default();
     let tell = told.clone();
@@ -20,7 +20,7 @@ fn choosing(protocol: Protocol, framing: Framing) -> (Peer, Told) {
 }
 
 fn protocol(strictness: Strictness) -> Protocol {
-    Protocol { methods: manners().into(), strictness, ..Protocol::default() }
+    Protocol { methods: behaviours().into(), strictness, ..Protocol::default() }
 }
 
 fn error_code(answer: &Value) -> (i64, &Value) {
@@ -28,7 +28,7 @@ fn error_code(answer: &Value) -> (i64, &Value) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_request_chooses_and_is_answered_by_what_it_chose() {
+async fn the_first_request_chooses_and_is_answered_by_the_chosen_protocol() {
     for framing in BOTH {
         let (mut peer, told) = choosing(protocol(Strictness::default()), framing);
         peer.call(0, "echo", json!({"a": [1]})).await;
@@ -69,7 +69,7 @@ async fn a_batch_chooses_by_its_first_well_formed_entry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_message_that_chooses_is_itself_read_as_strictly_as_it_chose() {
+async fn the_chosen_strictness_applies_to_the_message_that_chose_it() {
     let strictness = Strictness { takes_batches: false, requires_version: false };
     let (mut peer, told) = choosing(protocol(strictness), Framing::Lines);
     peer.say(r#"[{"jsonrpc":"2.0","id":1,"method":"nothing"}]"#).await;
@@ -80,7 +80,7 @@ async fn the_message_that_chooses_is_itself_read_as_strictly_as_it_chose() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_batches_are_not_taken_one_error_answers_and_nothing_in_it_runs() {
+async fn if_batches_are_not_accepted_a_batch_gets_one_error_and_no_entry_runs() {
     let heard = Arc::new(Mutex::new(0));
     let count = heard.clone();
     let protocol = Protocol {

@@ -1,10 +1,10 @@
-//! Several connections in one process share their methods and nothing else.
+//! Several connections in one process share only their methods.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn two_clients_with_the_same_methods_and_the_same_ids_do_not_touch_each_other() {
-    let methods = Methods::from(manners());
+async fn two_clients_with_the_same_methods_and_ids_do_not_affect_each_other() {
+    let methods = Methods::from(behaviours());
     let mut one = Peer::new(methods.clone(), Framing::Lines);
     let mut two = Peer::new(methods, Framing::Headers);
     for peer in [&mut one, &mut two] {
@@ -12,7 +12,7 @@ async fn two_clients_with_the_same_methods_and_the_same_ids_do_not_touch_each_ot
         assert_eq!(peer.next().await["method"], "waiting");
     }
 
-    // Both are asked, under the same id.
+    // Both get a request with the same id.
     let ask = |peer: &Peer, n: u32| {
         let handle = peer.handle.clone();
         tokio::spawn(async move { handle.request::<String>("ask", &json!([n])).await })
@@ -25,14 +25,14 @@ async fn two_clients_with_the_same_methods_and_the_same_ids_do_not_touch_each_ot
     assert_eq!(asked_two.await.unwrap().unwrap(), "two");
     assert!(!asked_one.is_finished());
 
-    // One cancels.
+    // One client cancels its request.
     one.notify("$/cancelRequest", json!({"id": 1})).await;
     assert_eq!(one.next().await["error"]["code"], -32800);
     assert_eq!((one.handle.in_flight().n_running(), two.handle.in_flight().n_running()), (0, 1));
     two.call(2, "cancel", json!({"id": "none"})).await;
     assert_eq!(two.next().await["result"], json!(["unknown", null]));
 
-    // One ends.
+    // One connection ends.
     one.call(1, "wait", json!({})).await;
     one.next().await;
     assert_eq!(one.rest().await, [json!({"jsonrpc": "2.0", "id": 1, "result": "End"})]);
@@ -48,8 +48,8 @@ async fn two_clients_with_the_same_methods_and_the_same_ids_do_not_touch_each_ot
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusing_and_stopping_are_of_one_connection() {
-    let methods = Methods::from(manners());
+async fn refusing_and_stopping_affect_one_connection_only() {
+    let methods = Methods::from(behaviours());
     let mut one = Peer::new(methods.clone(), Framing::Lines);
     let mut two = Peer::new(methods, Framing::Lines);
     one.handle.refuse_requests(ErrorObject::owned(1006, "shutting down", None::<()>));

@@ -1,4 +1,4 @@
-//! Order, cancelling, and all the ways in which a connection ends.
+//! The order of messages, cancelling, and all the ways in which a connection ends.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// What the protocol promises for the end of input.
+/// The protocol's limit for the time from the end of the input to the end of the output.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn notifications_of_a_request_come_in_order_and_before_its_response() {
     for framing in BOTH {
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         peer.say(r#"{"jsonrpc":"2.0","id":1.0,"method":"stream"}"#).await;
         for seq in 0..3 {
             let expected =
@@ -25,7 +25,7 @@ async fn notifications_of_a_request_come_in_order_and_before_its_response() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_in_the_same_read_finds_the_request_before_it() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.send(
         b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"wait\"}\n{\"jsonrpc\":\"2.0\",\"method\":\"$/cancelRequest\",\"params\":{\"id\":1}}\n",
     )
@@ -37,13 +37,17 @@ async fn a_cancel_in_the_same_read_finds_the_request_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_tells_by_which_road_it_came() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn a_cancelled_handler_learns_what_cancelled_it() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.call(1, "wait", json!({})).await;
     peer.next().await;
     peer.call(2, "cancel", json!({"id": 1})).await;
     assert_eq!(peer.next().await, json!({"jsonrpc": "2.0", "id": 1, "result": "Program"}));
-    assert_eq!(peer.next().await["result"], json!(["cancelled", 7]), "answered behind the request it ended");
+    assert_eq!(
+        peer.next().await["result"],
+        json!(["cancelled", 7]),
+        "answered after the request it cancelled"
+    );
     peer.call(3, "cancel", json!({"id": 1})).await;
     assert_eq!(peer.next().await["result"], json!(["finished", 7]));
     peer.call(4, "cancel", json!({"id": "never"})).await;
@@ -55,8 +59,8 @@ async fn a_cancel_tells_by_which_road_it_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancels_of_nothing_are_ignored() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn cancels_of_unknown_requests_are_ignored() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     for params in [json!({"id": 99}), json!({}), json!({"id": null}), json!([1])] {
         peer.notify("$/cancelRequest", params).await;
     }
@@ -71,7 +75,7 @@ async fn client_notifications_are_handled_in_the_order_of_the_input() {
         let n: Vec<u32> = params.parse().unwrap();
         log.lock().unwrap().push((n[0], connection.in_flight().n_running()));
     });
-    let mut peer = Peer::with(manners(), notifications, Options::default(), Framing::Lines, PIPE_BYTES);
+    let mut peer = Peer::with(behaviours(), notifications, Options::default(), Framing::Lines, PIPE_BYTES);
     peer.notify("log", json!([1])).await;
     peer.call("a", "hang", json!({})).await;
     peer.notify("log", json!([2])).await;
@@ -82,10 +86,10 @@ async fn client_notifications_are_handled_in_the_order_of_the_input() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_of_input_a_handler_that_hangs_is_answered_for_within_a_second() {
+async fn at_the_end_of_the_input_a_hanging_request_is_answered_within_a_second() {
     for framing in BOTH {
         let start = Instant::now();
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         peer.call("hangs", "hang", json!({})).await;
         peer.call("waits", "wait", json!({})).await;
         let messages = peer.rest().await;
@@ -100,9 +104,9 @@ async fn at_the_end_of_input_a_handler_that_hangs_is_answered_for_within_a_secon
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_running_requests_the_end_takes_no_time() {
+async fn without_running_requests_the_connection_ends_immediately() {
     let start = Instant::now();
-    let mut peer = Peer::new(manners(), Framing::Lines);
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.call(1, "nothing", json!({})).await;
     assert_eq!(peer.rest().await.len(), 1, "a request right before the end is answered");
     assert_eq!(peer.end().await, End::InputClosed);
@@ -110,40 +114,40 @@ async fn without_running_requests_the_end_takes_no_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_neither_reads_nor_closes_does_not_hold_the_end() {
+async fn a_client_that_neither_reads_nor_closes_does_not_delay_the_end() {
     let start = Instant::now();
-    // A pipe too small for a single message.
-    let mut peer = Peer::with(manners(), Notifications::new(), Options::default(), Framing::Lines, 8);
+    // A pipe that is too small for a single message.
+    let mut peer = Peer::with(behaviours(), Notifications::new(), Options::default(), Framing::Lines, 8);
     for id in 0..600 {
         peer.call(id, "stream", json!({})).await;
     }
     peer.close_input();
-    assert_eq!(timeout(PATIENCE, &mut peer.serving).await.unwrap().unwrap(), End::InputClosed);
+    assert_eq!(timeout(TIMEOUT, &mut peer.serving).await.unwrap().unwrap(), End::InputClosed);
     assert!(start.elapsed() < END_LIMIT, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_output_ends_the_connection_promptly() {
     let start = Instant::now();
-    let mut peer = Peer::new(manners(), Framing::Lines);
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.call(1, "wait", json!({})).await;
     peer.call(2, "hang", json!({})).await;
     peer.next().await;
     let Peer { from, serving, handle, to, .. } = peer;
     drop(from);
-    // Nothing tells of a closed pipe but writing to it.
+    // Only writing shows that a pipe is closed.
     handle.notify("news", &json!({})).await.unwrap();
-    assert_eq!(timeout(PATIENCE, serving).await.unwrap().unwrap(), End::OutputClosed);
-    assert_eq!(start.elapsed(), Duration::ZERO, "no handler is waited for");
+    assert_eq!(timeout(TIMEOUT, serving).await.unwrap().unwrap(), End::OutputClosed);
+    assert_eq!(start.elapsed(), Duration::ZERO, "the handlers are not awaited");
     assert_eq!(handle.in_flight().n_running(), 0);
     assert!(matches!(handle.notify("news", &json!({})).await, Err(NotifyError::Closed(Closed))));
     drop(to);
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_ends_as_the_end_of_input_does() {
+async fn stopping_has_the_effects_of_the_end_of_the_input() {
     let notifications = Notifications::new().on("exit", |_, connection| connection.stop());
-    let mut peer = Peer::with(manners(), notifications, Options::default(), Framing::Lines, PIPE_BYTES);
+    let mut peer = Peer::with(behaviours(), notifications, Options::default(), Framing::Lines, PIPE_BYTES);
     peer.call(1, "wait", json!({})).await;
     peer.next().await;
     peer.send(
@@ -151,13 +155,13 @@ async fn stopping_ends_as_the_end_of_input_does() {
     )
     .await;
     assert_eq!(peer.next().await, json!({"jsonrpc": "2.0", "id": 1, "result": "End"}));
-    assert_eq!(peer.next_text().await, None, "what came behind `exit` is not read");
+    assert_eq!(peer.next_text().await, None, "what comes after `exit` is not read");
     assert_eq!(peer.end().await, End::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_refusal_requests_are_answered_with_it_and_running_ones_go_on() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn after_refuse_requests_new_requests_get_the_error_and_running_ones_continue() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.call(1, "wait", json!({})).await;
     peer.next().await;
     peer.handle.refuse_requests(ErrorObject::owned(
@@ -173,9 +177,9 @@ async fn after_a_refusal_requests_are_answered_with_it_and_running_ones_go_on() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_said_before_the_client_speaks_waits_for_its_framing() {
+async fn messages_sent_before_the_client_speaks_wait_for_its_framing() {
     for framing in BOTH {
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         peer.handle.notify("status", &json!({"state": "loading"})).await.unwrap();
         tokio::task::yield_now().await;
         peer.call(1, "nothing", json!({})).await;
@@ -188,16 +192,16 @@ async fn what_is_said_before_the_client_speaks_waits_for_its_framing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_said_to_a_client_that_never_speaks_comes_as_lines() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn messages_to_a_client_that_never_speaks_are_lines() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.handle.notify("status", &json!({"state": "loading"})).await.unwrap();
     assert_eq!(peer.rest().await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn news_are_dropped_and_pieces_wait_when_the_client_does_not_read() {
+async fn if_the_client_does_not_read_progress_is_dropped_and_pieces_wait() {
     let options = Options { max_queued_messages: 2, ..Options::default() };
-    let mut peer = Peer::with(manners(), Notifications::new(), options, Framing::Lines, 1);
+    let mut peer = Peer::with(behaviours(), Notifications::new(), options, Framing::Lines, 1);
     peer.call(1, "stream", json!({})).await;
     let mut n_sent = 0;
     let refused = loop {
@@ -215,8 +219,8 @@ async fn news_are_dropped_and_pieces_wait_when_the_client_does_not_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_of_a_request_comes_behind_its_response() {
-    let mut module = manners();
+async fn nothing_of_a_request_comes_after_its_response() {
+    let mut module = behaviours();
     let late = Arc::new(Mutex::new(None));
     let kept = late.clone();
     module
@@ -236,7 +240,7 @@ async fn nothing_of_a_request_comes_behind_its_response() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn order_holds_when_handlers_run_on_many_threads() {
     const N_REQUESTS: u64 = 500;
-    let mut peer = Peer::new(manners(), Framing::Lines);
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     let mut to = peer.to.take().unwrap();
     let writing = tokio::spawn(async move {
         for id in 0..N_REQUESTS {

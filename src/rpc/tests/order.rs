@@ -8,14 +8,14 @@ use super::*;
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Everything that is called appends its first parameter to the log.
+/// Every handler appends its first parameter to the log.
 fn logging() -> (Protocol, Log) {
     let log = Log::default();
     let append = {
         let log = log.clone();
         move |params: &Params<'_>| log.lock().unwrap().push(params.parse::<[String; 1]>().unwrap()[0].clone())
     };
-    let mut module = manners();
+    let mut module = behaviours();
     let at_once = append.clone();
     module.register_method("ready", move |params, (), _| at_once(&params)).unwrap();
     let first = append.clone();
@@ -51,7 +51,7 @@ fn message(id: Option<usize>, method: &str, word: &str) -> String {
     message.to_string()
 }
 
-/// Notifications and requests of all kinds in turns, in lines and in batches.
+/// Notifications and all kinds of requests in turn, as lines and as batches.
 async fn first_steps_are_in_order() {
     const N_ROUNDS: usize = 200;
     let (protocol, log) = logging();
@@ -95,7 +95,7 @@ async fn requests_and_notifications_take_their_first_step_in_order_on_many_threa
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_has_done_its_first_step_when_the_notification_after_it_ends_the_connection() {
+async fn a_request_takes_its_first_step_before_the_notification_after_it_ends_the_connection() {
     let (mut protocol, log) = logging();
     protocol.notifications = protocol.notifications.on("exit", |_, connection| connection.stop());
     let mut peer = Peer::over(Connection::new(protocol, Options::default()), Framing::Lines, PIPE_BYTES);
@@ -113,7 +113,7 @@ async fn a_request_has_done_its_first_step_when_the_notification_after_it_ends_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_first_step_is_answered_for_and_ends_nothing_else() {
+async fn a_panic_in_the_first_step_is_answered_and_affects_nothing_else() {
     let (protocol, log) = logging();
     let mut peer = Peer::over(Connection::new(protocol, Options::default()), Framing::Lines, PIPE_BYTES);
     peer.say(message(Some(1), "waits", "a")).await;
@@ -128,8 +128,8 @@ async fn a_panic_in_the_first_step_is_answered_for_and_ends_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_waits_inside_a_group_of_futures_is_woken() {
-    // Such groups remember which member was woken, and by the first poll's waker, which does nothing.
-    let mut module = manners();
+    // Such groups remember which member was woken, and use the waker of the first poll, which does nothing.
+    let mut module = behaviours();
     module
         .register_async_method("group", |_, _, _| async {
             let (send, receive) = tokio::sync::oneshot::channel();

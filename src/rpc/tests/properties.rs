@@ -1,4 +1,4 @@
-//! Whatever comes in: no panic, one response per request, and reading goes on.
+//! Properties for any input: no panic, one response per request, and reading continues.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Runs one case with a paused clock of its own.
+/// Runs one case with its own paused clock.
 fn with_clock<T>(case: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -46,7 +46,8 @@ enum Act {
     CancelRequest {
         id: u8,
     },
-    /// Under ids of their own: a client that reuses one before the batch is answered cannot tell the answers apart.
+    /// The entries have their own ids: if a client reused one before the batch is answered, it could not tell the
+    /// answers apart.
     Batch(Vec<&'static str>),
     Breathe,
 }
@@ -65,14 +66,14 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    // The crate's root is not where proptest would look for a place to keep failures.
+    // proptest looks for its file of failures in a place that this crate does not have.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn after_any_rubbish_the_next_line_is_answered(rubbish in rubbish()) {
         with_clock(async {
-            let mut peer = Peer::new(manners(), Framing::Lines);
-            // Decides the framing; and the line break ends whatever the rubbish began.
+            let mut peer = Peer::new(behaviours(), Framing::Lines);
+            // The first line decides the framing, and the line break ends whatever the rubbish began.
             peer.say(r#"{"jsonrpc":"2.0","id":"first","method":"nothing"}"#).await;
             peer.send(&rubbish).await;
             peer.send(b"\n").await;
@@ -86,10 +87,10 @@ proptest! {
     #[test]
     fn after_any_rubbish_a_header_block_is_found_again(rubbish in rubbish()) {
         with_clock(async {
-            let mut peer = Peer::new(manners(), Framing::Headers);
+            let mut peer = Peer::new(behaviours(), Framing::Headers);
             peer.say(r#"{"jsonrpc":"2.0","id":"first","method":"nothing"}"#).await;
             peer.send(&rubbish).await;
-            // A block that the rubbish stands before may be lost with it, and another with a length of its own.
+            // A block directly after the rubbish may be lost with it, and one more if the rubbish has a length.
             for _ in 0..4 {
                 peer.say(REQUEST).await;
             }
@@ -99,9 +100,9 @@ proptest! {
     }
 
     #[test]
-    fn each_request_has_one_response_and_nothing_comes_behind_it(acts in prop::collection::vec(act(), 0..20)) {
+    fn each_request_has_one_response_and_nothing_comes_after_it(acts in prop::collection::vec(act(), 0..20)) {
         with_clock(async {
-            let mut peer = Peer::new(manners(), Framing::Lines);
+            let mut peer = Peer::new(behaviours(), Framing::Lines);
             let mut n_requests = 0;
             for (n, act) in acts.into_iter().enumerate() {
                 match act {
@@ -124,7 +125,8 @@ proptest! {
                 }
             }
             let messages = peer.rest().await;
-            // An id in flight is refused under no id, so responses under ids and refusals add up.
+            // A request whose id is in flight is refused under no id, so responses with ids and refusals together count
+            // all.
             let mut pieces: HashMap<String, u64> = HashMap::new();
             let mut n_responses = 0;
             for message in messages {
@@ -146,7 +148,7 @@ proptest! {
                     }
                 }
             }
-            assert!(pieces.is_empty(), "pieces behind their response: {pieces:?}");
+            assert!(pieces.is_empty(), "pieces after their response: {pieces:?}");
             assert_eq!(n_responses, n_requests);
         });
     }

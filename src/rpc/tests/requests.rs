@@ -1,12 +1,12 @@
-//! Requests to the client: how answers are matched, and that no answer is ever answered.
+//! Requests to the client: how answers are matched, and that answers are never answered.
 
 use super::*;
 
 type Asked = JoinHandle<Result<Value, RequestError>>;
 
-/// A client that has spoken, so that requests are written.
+/// A client that has sent a message, so that requests to it are written.
 async fn peer() -> Peer {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     still_answers(&mut peer).await;
     peer
 }
@@ -16,7 +16,7 @@ async fn still_answers(peer: &mut Peer) {
     assert_eq!(peer.next().await, json!({"jsonrpc": "2.0", "id": "still", "result": null}));
 }
 
-/// Asks the client, and sees that the request with this id has come.
+/// Sends a request to the client, and checks that it arrives with this id.
 async fn ask(peer: &mut Peer, id: u64) -> Asked {
     let handle = peer.handle.clone();
     let asked = tokio::spawn(async move { handle.request("ask", &json!({"n": id})).await });
@@ -26,13 +26,13 @@ async fn ask(peer: &mut Peer, id: u64) -> Asked {
 }
 
 async fn outcome(asked: Asked) -> Result<Value, RequestError> {
-    timeout(PATIENCE, asked).await.expect("the request is not resolved").unwrap()
+    timeout(TIMEOUT, asked).await.expect("the request is not resolved").unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_brings_the_clients_result_in_both_framings() {
+async fn a_request_returns_the_clients_result_in_both_framings() {
     for framing in BOTH {
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         still_answers(&mut peer).await;
         let asked = ask(&mut peer, 1).await;
         peer.say(r#"{"jsonrpc":"2.0","id":1,"result":{"applied":true}}"#).await;
@@ -42,7 +42,7 @@ async fn a_request_brings_the_clients_result_in_both_framings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_are_matched_in_any_order_and_however_the_id_is_written() {
+async fn answers_are_matched_in_any_order_and_spelling_of_the_id() {
     let mut peer = peer().await;
     let mut asked = Vec::new();
     for id in 1..=5 {
@@ -57,7 +57,7 @@ async fn answers_are_matched_in_any_order_and_however_the_id_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_id_in_both_directions_is_two_requests() {
+async fn the_same_id_in_both_directions_means_two_requests() {
     let mut peer = peer().await;
     let asked = ask(&mut peer, 1).await;
     peer.call(1, "wait", json!({})).await;
@@ -70,15 +70,17 @@ async fn the_same_id_in_both_directions_is_two_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_clients_error_comes_back_whole() {
+async fn the_clients_error_is_returned_completely() {
     let mut peer = peer().await;
     let asked = ask(&mut peer, 1).await;
     peer.say(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"what?","data":[1],"stack":"x"}}"#)
         .await;
-    let Err(RequestError::Client(error)) = outcome(asked).await else { panic!("no error of the client") };
+    let Err(RequestError::Client(error)) = outcome(asked).await else {
+        panic!("not an error from the client")
+    };
     assert_eq!((error.code(), error.message()), (-32601, "what?"));
     assert_eq!(error.data().unwrap().get(), "[1]");
-    // As JSON-RPC 1.0 wrote it, and some clients still do.
+    // As JSON-RPC 1.0 wrote it; some clients still do.
     let asked = ask(&mut peer, 2).await;
     peer.say(r#"{"id":2,"result":null,"error":{"code":1,"message":"m"}}"#).await;
     assert!(matches!(outcome(asked).await, Err(RequestError::Client(_))));
@@ -131,7 +133,7 @@ async fn a_result_of_another_type_cannot_be_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_unknown_and_doubled_answers_are_not_answered() {
+async fn late_unknown_and_repeated_answers_are_not_answered() {
     let mut peer = peer().await;
     let asked = ask(&mut peer, 1).await;
     for id in ["0", "2", "-1", "1.5", "null", "\"x\"", "[1]", "{}", "true"] {
@@ -154,7 +156,7 @@ async fn late_unknown_and_doubled_answers_are_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_in_a_batch_are_matched_beside_its_requests() {
+async fn answers_in_a_batch_are_matched_and_its_requests_answered() {
     let mut peer = peer().await;
     let (first, second, third) = (ask(&mut peer, 1).await, ask(&mut peer, 2).await, ask(&mut peer, 3).await);
     peer.say(r#"[{"jsonrpc":"2.0","id":2,"result":"b"},{"jsonrpc":"2.0","id":1,"result":"a"}]"#).await;
@@ -166,9 +168,9 @@ async fn answers_in_a_batch_are_matched_beside_its_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_in_a_batch_is_matched_where_batches_are_not_taken() {
+async fn an_answer_in_a_batch_is_matched_even_if_batches_are_not_accepted() {
     let strictness = Strictness { takes_batches: false, ..Strictness::default() };
-    let protocol = Protocol { methods: manners().into(), strictness, ..Protocol::default() };
+    let protocol = Protocol { methods: behaviours().into(), strictness, ..Protocol::default() };
     let mut peer = Peer::over(Connection::new(protocol, Options::default()), Framing::Lines, PIPE_BYTES);
     still_answers(&mut peer).await;
     let asked = ask(&mut peer, 1).await;
@@ -178,8 +180,8 @@ async fn an_answer_in_a_batch_is_matched_where_batches_are_not_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_can_ask_the_client_while_it_answers() {
-    let mut module = manners();
+async fn a_handler_can_send_a_request_to_the_client() {
+    let mut module = behaviours();
     module
         .register_async_method("consult", |_, _, extensions| async move {
             context(&extensions).connection().request::<Value>("ask", &json!({"n": 1})).await.unwrap()
@@ -188,7 +190,7 @@ async fn a_handler_can_ask_the_client_while_it_answers() {
     let mut peer = Peer::new(module, Framing::Lines);
     peer.call("c", "consult", json!({})).await;
     assert_eq!(peer.next().await["id"], 1);
-    // It waits beside other requests.
+    // The handler waits while other requests are answered.
     still_answers(&mut peer).await;
     peer.say(r#"{"jsonrpc":"2.0","id":1,"result":"yes"}"#).await;
     assert_eq!(peer.next().await, json!({"jsonrpc": "2.0", "id": "c", "result": "yes"}));
@@ -197,7 +199,7 @@ async fn a_handler_can_ask_the_client_while_it_answers() {
 #[tokio::test(start_paused = true)]
 async fn requests_wait_for_the_first_message_and_go_out_in_order_with_notifications() {
     for framing in BOTH {
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         let handle = peer.handle.clone();
         tokio::spawn(async move {
             handle.notify("before", &json!({})).await.unwrap();
@@ -220,7 +222,7 @@ async fn requests_wait_for_the_first_message_and_go_out_in_order_with_notificati
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_connection_resolves_what_is_pending_and_all_that_comes_later() {
+async fn the_end_of_the_connection_resolves_pending_and_later_requests() {
     for is_stopped in [false, true] {
         let mut peer = peer().await;
         let asked = ask(&mut peer, 1).await;
@@ -237,9 +239,9 @@ async fn the_end_of_the_connection_resolves_what_is_pending_and_all_that_comes_l
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_room_in_the_queue_is_resolved_by_the_end_and_never_sent() {
+async fn a_request_that_waits_for_room_is_resolved_by_the_end_and_never_sent() {
     let options = Options { max_queued_messages: 1, ..Options::default() };
-    let mut peer = Peer::with(manners(), Notifications::new(), options, Framing::Lines, 8);
+    let mut peer = Peer::with(behaviours(), Notifications::new(), options, Framing::Lines, 8);
     peer.notify("hello", json!({})).await;
     let mut asked = Vec::new();
     for _ in 0..10 {
@@ -255,7 +257,7 @@ async fn a_request_without_room_in_the_queue_is_resolved_by_the_end_and_never_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_dropped_resolves_its_requests() {
+async fn dropping_a_connection_resolves_its_requests() {
     let connection = Connection::new(Protocol::default(), Options::default());
     let handle = connection.handle();
     let asked = tokio::spawn(async move { handle.request("ask", &json!({})).await });
@@ -265,7 +267,7 @@ async fn a_connection_that_is_dropped_resolves_its_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn params_that_cannot_be_written_send_nothing() {
+async fn if_the_params_cannot_be_written_nothing_is_sent() {
     let mut peer = peer().await;
     let unwritable = std::collections::BTreeMap::from([((1, 2), 3)]);
     let refused = peer.handle.request::<Value>("ask", &unwritable).await;

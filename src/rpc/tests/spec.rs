@@ -26,7 +26,7 @@ fn methods() -> RpcModule<()> {
     module
 }
 
-/// `(what, the client says, it is answered)`; an error's code stands for the error.
+/// The name of each example, what the client sends, and the response; an error is given by its code.
 const EXAMPLES: &[(&str, &str, Option<&str>)] = &[
     (
         "positional parameters",
@@ -34,7 +34,7 @@ const EXAMPLES: &[(&str, &str, Option<&str>)] = &[
         Some(r#"{"jsonrpc": "2.0", "result": 19, "id": 1}"#),
     ),
     (
-        "positional parameters, the other way round",
+        "positional parameters in another order",
         r#"{"jsonrpc": "2.0", "method": "subtract", "params": [23, 42], "id": 2}"#,
         Some(r#"{"jsonrpc": "2.0", "result": -19, "id": 2}"#),
     ),
@@ -110,7 +110,7 @@ const EXAMPLES: &[(&str, &str, Option<&str>)] = &[
     ),
 ];
 
-/// Puts an error's code in place of the error, whose text the specification leaves open.
+/// Replaces an error by its code, since the specification leaves its text open.
 fn with_codes(mut answer: Value) -> Value {
     let entries = match &mut answer {
         Value::Array(entries) => entries.iter_mut().collect(),

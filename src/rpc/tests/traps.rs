@@ -1,8 +1,8 @@
-//! What has gone wrong in the field: each a message that some server dropped, misread or died of.
+//! Messages that some server has dropped, misread or crashed on.
 
 use super::*;
 
-/// Says `message`, and expects to be answered with `code` under `id`; the next request must be answered too.
+/// The code of the error in a response.
 #[track_caller]
 fn error_code(answer: &Value) -> i64 {
     answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("no error: {answer}"))
@@ -17,7 +17,7 @@ async fn still_answers(peer: &mut Peer) {
 async fn ids_are_echoed_exactly_as_written() {
     let ids = ["0", "-1", "1.5", "1e2", "18446744073709551616", "-0.0", r#""""#, r#""\u0061\/b""#, r#""世""#];
     for framing in BOTH {
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         for id in ids {
             for method in ["nothing", "fail", "unheard_of", "panic"] {
                 peer.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#)).await;
@@ -29,8 +29,8 @@ async fn ids_are_echoed_exactly_as_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_is_none_is_answered_and_not_dropped() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn a_request_with_an_invalid_id_is_answered() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     for id in ["null", "true", "[1]", r#"{"a":1}"#] {
         peer.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"nothing"}}"#)).await;
         let answer = peer.next().await;
@@ -42,8 +42,8 @@ async fn an_id_that_is_none_is_answered_and_not_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_too_long_to_be_kept_is_answered_without_it() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn a_request_with_an_id_that_is_too_long_is_answered_without_it() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     let longest = "x".repeat(1022);
     peer.call(longest.as_str(), "nothing", json!({})).await;
     assert_eq!(peer.next().await["id"], longest);
@@ -55,11 +55,11 @@ async fn an_id_too_long_to_be_kept_is_answered_without_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_message_is_taken_for_several_lines() {
-    // What Python's `splitlines` breaks lines at and JSON leaves alone.
+async fn no_reader_takes_a_message_for_several_lines() {
+    // The characters at which Python's `splitlines` breaks lines and that JSON does not escape.
     let text = "a\u{2028}b\u{2029}c\u{85}d\u{b}e\u{c}f\u{1c}g\u{1e}h – \u{e000}\u{2027}";
     for framing in BOTH {
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         let id = format!(r#""id {text}""#).replace(|it: char| it.is_ascii_control(), "");
         let params = serde_json::to_string(&json!({(text): text})).unwrap();
         peer.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"echo","params":{params}}}"#)).await;
@@ -74,11 +74,11 @@ async fn no_message_is_taken_for_several_lines() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_in_flight_is_refused_without_touching_the_request_that_runs() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn a_request_with_an_id_in_flight_is_refused_and_the_running_request_continues() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.call("a", "wait", json!({})).await;
     assert_eq!(peer.next().await["method"], "waiting");
-    // Written in another way, it is the same id.
+    // The same id in another spelling.
     peer.say(r#"{"jsonrpc":"2.0","id":"\u0061","method":"nothing"}"#).await;
     let answer = peer.next().await;
     assert_eq!((error_code(&answer), &answer["id"]), (-32600, &Value::Null));
@@ -86,14 +86,14 @@ async fn an_id_in_flight_is_refused_without_touching_the_request_that_runs() {
     peer.notify("$/cancelRequest", json!({"id": "a"})).await;
     let answer = peer.next().await;
     assert_eq!((error_code(&answer), &answer["id"]), (-32800, &json!("a")));
-    // Answered, the id is free.
+    // After the answer, the id can be used again.
     peer.call("a", "nothing", json!({})).await;
     assert_eq!(peer.next().await["result"], Value::Null);
 }
 
 #[tokio::test(start_paused = true)]
-async fn params_that_are_no_structure_are_invalid() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn params_that_are_not_an_object_or_array_are_invalid() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     for params in ["5", r#""s""#, "false"] {
         peer.say(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"echo","params":{params}}}"#)).await;
         assert_eq!(error_code(&peer.next().await), -32600);
@@ -103,8 +103,8 @@ async fn params_that_are_no_structure_are_invalid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_to_nothing_is_not_answered() {
-    let mut peer = Peer::new(manners(), Framing::Headers);
+async fn an_answer_without_a_request_is_not_answered() {
+    let mut peer = Peer::new(behaviours(), Framing::Headers);
     peer.say(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#).await;
     peer.say(r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}"#).await;
     peer.say(r#"[{"jsonrpc":"2.0","id":9,"result":{}}]"#).await;
@@ -112,9 +112,9 @@ async fn a_response_to_nothing_is_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_is_answered_for() {
+async fn a_request_whose_handler_panics_is_answered() {
     for framing in BOTH {
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         for method in ["panic", "panic_later"] {
             peer.call(method, method, json!({})).await;
             let answer = peer.next().await;
@@ -125,29 +125,29 @@ async fn a_handler_that_panics_is_answered_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_a_notification_ends_nothing() {
+async fn a_panic_in_a_notification_handler_ends_nothing() {
     let notifications = Notifications::new().on("boom", |_, _| panic!("as asked"));
-    let mut peer = Peer::with(manners(), notifications, Options::default(), Framing::Lines, PIPE_BYTES);
+    let mut peer = Peer::with(behaviours(), notifications, Options::default(), Framing::Lines, PIPE_BYTES);
     peer.notify("boom", json!({})).await;
     still_answers(&mut peer).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handlers_error_keeps_its_code_and_data() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.call(1, "fail", json!({})).await;
     let expected = json!({"code": 1234, "message": "as asked", "data": {"a": 1}});
     assert_eq!(peer.next().await, json!({"jsonrpc": "2.0", "id": 1, "error": expected}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_method_is_told_its_nearest_neighbour() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn the_error_for_an_unknown_method_suggests_the_nearest_one() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.call(1, "strem", json!({})).await;
     let answer = peer.next().await;
     assert_eq!(error_code(&answer), -32601);
     assert_eq!(answer["error"]["message"], "unknown method `strem`\nhint: did you mean `stream`?");
-    // As LSP has it: an unknown `$/` request is an error, an unknown `$/` notification is nothing.
+    // As in LSP, an unknown `$/` request is an error, and an unknown `$/` notification is ignored.
     peer.call(2, "$/unknown", json!({})).await;
     assert_eq!(error_code(&peer.next().await), -32601);
     peer.notify("$/unknown", json!({})).await;
@@ -155,10 +155,10 @@ async fn an_unknown_method_is_told_its_nearest_neighbour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_frame_too_large_is_one_error_and_reading_goes_on() {
+async fn a_frame_that_is_too_large_is_one_error_and_reading_continues() {
     for framing in BOTH {
         let options = Options { max_frame_bytes: 1000, ..Options::default() };
-        let mut peer = Peer::with(manners(), Notifications::new(), options, framing, PIPE_BYTES);
+        let mut peer = Peer::with(behaviours(), Notifications::new(), options, framing, PIPE_BYTES);
         peer.call(1, "echo", json!({"text": "x".repeat(100_000)})).await;
         let answer = peer.next().await;
         assert_eq!((error_code(&answer), &answer["id"]), (-32007, &Value::Null));
@@ -169,8 +169,8 @@ async fn a_frame_too_large_is_one_error_and_reading_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_are_no_text_are_a_parse_error() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn bytes_that_are_not_text_are_a_parse_error() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}\n").await;
     let answer = peer.next().await;
     assert_eq!((error_code(&answer), &answer["id"]), (-32700, &Value::Null));
@@ -178,8 +178,8 @@ async fn bytes_that_are_no_text_are_a_parse_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_headers_are_one_error_and_reading_goes_on() {
-    let mut peer = Peer::new(manners(), Framing::Headers);
+async fn bad_headers_are_one_error_and_reading_continues() {
+    let mut peer = Peer::new(behaviours(), Framing::Headers);
     peer.send(b"Content-Length: many\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"nothing\"}").await;
     let answer = peer.next().await;
     assert_eq!((error_code(&answer), &answer["id"]), (-32700, &Value::Null));
@@ -189,7 +189,7 @@ async fn bad_headers_are_one_error_and_reading_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_client_may_begin_with_a_byte_order_mark() {
     for framing in BOTH {
-        let mut peer = Peer::new(manners(), framing);
+        let mut peer = Peer::new(behaviours(), framing);
         peer.send("\u{feff}".as_bytes()).await;
         still_answers(&mut peer).await;
     }
@@ -197,7 +197,7 @@ async fn a_client_may_begin_with_a_byte_order_mark() {
 
 #[tokio::test(start_paused = true)]
 async fn headers_may_be_written_in_any_case_and_with_bare_line_feeds() {
-    let mut peer = Peer::new(manners(), Framing::Headers);
+    let mut peer = Peer::new(behaviours(), Framing::Headers);
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"nothing"}"#;
     let head =
         format!("content-type: application/vscode-jsonrpc; charset=utf-8\ncontent-LENGTH:{}\n\n", body.len());
@@ -208,10 +208,10 @@ async fn headers_may_be_written_in_any_case_and_with_bare_line_feeds() {
 #[tokio::test(start_paused = true)]
 async fn deep_nesting_is_read_or_refused_but_does_not_overflow_the_stack() {
     let nested = format!("{}{}", "[".repeat(300_000), "]".repeat(300_000));
-    let mut peer = Peer::new(manners(), Framing::Lines);
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     let writing = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"nothing","params":{nested}}}"#);
     let Peer { to, .. } = &mut peer;
-    // More than the pipe holds, so it is written while the connection reads.
+    // The message is larger than the pipe, so it is written while the connection reads.
     let mut to = to.take().unwrap();
     let write = tokio::spawn(async move {
         to.write_all(format!("{writing}\n{nested}\n").as_bytes()).await.unwrap();
@@ -224,9 +224,9 @@ async fn deep_nesting_is_read_or_refused_but_does_not_overflow_the_stack() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn batch_entries_run_at_the_same_time_and_are_answered_in_one_response() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
-    // The first ends only because the second runs beside it.
+async fn batch_entries_run_concurrently_and_are_answered_in_one_response() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
+    // The first entry ends only because the second one runs concurrently.
     peer.say(
         r#"[{"jsonrpc":"2.0","id":1,"method":"wait"},
             {"jsonrpc":"2.0","id":2,"method":"cancel","params":{"id":1}},
@@ -242,8 +242,8 @@ async fn batch_entries_run_at_the_same_time_and_are_answered_in_one_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_too_large_is_refused_whole() {
-    let mut peer = Peer::new(manners(), Framing::Lines);
+async fn a_batch_that_is_too_large_is_refused_completely() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
     peer.say(format!("[{}]", ["1"; 257].join(","))).await;
     let answer = peer.next().await;
     assert_eq!((error_code(&answer), &answer["error"]["data"]), (-32010, &json!({"max_batch_entries": 256})));
@@ -253,7 +253,7 @@ async fn a_batch_too_large_is_refused_whole() {
 #[tokio::test(start_paused = true)]
 async fn requests_beyond_the_limit_are_refused() {
     let options = Options { max_in_flight: 2, ..Options::default() };
-    let mut peer = Peer::with(manners(), Notifications::new(), options, Framing::Lines, PIPE_BYTES);
+    let mut peer = Peer::with(behaviours(), Notifications::new(), options, Framing::Lines, PIPE_BYTES);
     for id in 1..=3 {
         peer.call(id, "hang", json!({})).await;
     }
