@@ -69,7 +69,8 @@ fn named<'a>(params: &'a Params<'_>) -> Result<&'a RawValue, ErrorObjectOwned> {
     if entries.is_empty() {
         return serde_json::from_str("{}").map_err(unreadable);
     }
-    let message = "`params` must be an object, got an array\nhint: parameters go by name here, not by position";
+    let message =
+        "`params` must be an object, got an array\nhint: parameters go by name here, not by position";
     Err(ErrorObject::owned(INVALID_PARAMS_CODE, message, None::<()>))
 }
 

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: how fast, beside what.
+//! `cargo xtask bench`: benchmarks.
 //!
-//! `kernels` holds each kernel against the machine's own limits, `peers` the whole worker against llama.cpp and
-//! mlx_lm on the same weights, `engine` the worker with many requests at once. All build what they measure in
-//! release mode, and so does `completion`, which measures quality and not speed; none is part of `cargo xtask test`.
+//! `kernels` compares each kernel with the limits of the machine, `peers` the whole worker with llama.cpp and mlx_lm on
+//! the same weights, and `engine` measures the worker with several requests at a time. `completion` measures quality
+//! and not speed. All build in release mode, and none is part of `cargo xtask test`.
 
 #[cfg(target_os = "linux")]
 mod completion;
@@ -18,25 +18,27 @@ use crate::cargo::cargo;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
-    /// Measure each kernel on the shapes of real models, beside the machine's bandwidth and peak.
+    /// Measure each kernel on the shapes of real models, and compare it with the machine's memory bandwidth and peak.
     Kernels {
-        /// Passed on: names of paths such as `avx2`, a number of threads, parts of lines to keep.
+        /// Passed on to the benchmark: names of instruction sets such as `avx2`, a number of threads, parts of lines to
+        /// print.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Play what editors and agents do, and measure what they wait for.
+    /// Do what editors and agents do, and measure how long they wait.
     Engine(engine::Args),
-    /// Measure the worker, llama.cpp and mlx_lm in turns, on the same weights.
+    /// Measure the worker, llama.cpp and mlx_lm alternately, on the same weights.
     ///
-    /// Fetches the peers and the models into target/bench when they are not there yet: llama.cpp from npm as
-    /// node-llama-cpp with its prebuilt binary, mlx_lm from the package index that pip is configured for. The
-    /// samples go to target/bench/peers.json. The figures are worth what the machine is idle.
+    /// The first run fetches the peers and the models into target/bench: llama.cpp from npm as node-llama-cpp with its
+    /// prebuilt binary, mlx_lm from the package index that pip is configured for. The samples are written to
+    /// target/bench/peers.json. The figures are only meaningful on an idle machine.
     #[cfg(target_os = "linux")]
     Peers(peers::Args),
-    /// Measure how good completions are, beside llama.cpp's on the same weights: holes cut from real source files.
+    /// Measure the quality of completions, and compare it with llama.cpp's on the same weights: holes are cut from real
+    /// source files.
     ///
-    /// Fetches the files into target/bench/corpus: Rust, npm and Python packages, by version and hash. All
-    /// answers go to target/bench/completion.json.
+    /// The first run fetches the files into target/bench/corpus: Rust, npm and Python packages, pinned by version and
+    /// hash. All answers are written to target/bench/completion.json.
     #[cfg(target_os = "linux")]
     Completion(completion::Args),
 }

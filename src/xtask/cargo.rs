@@ -1,27 +1,27 @@
-//! Cargo, as the other commands use it: in the workspace, and with programs found where it has put them.
+//! Runs cargo in the workspace, and finds the programs that it has built.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The cargo that has built this tool, in `folder`.
+/// The cargo that built this tool, with `folder` as its working directory.
 pub(crate) fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(folder);
     command
 }
 
-/// Builds the worker in release mode and gives its path.
+/// Builds the worker in release mode and returns its path.
 pub(crate) fn build_worker(root: &Path) -> Result<PathBuf> {
     build_release(root, &["--package", "runabout"], "runabout")
 }
 
-/// Builds in release mode and gives the program's path.
+/// Builds in release mode and returns the path of the program.
 pub(crate) fn build_release(root: &Path, args: &[&str], program: &str) -> Result<PathBuf> {
     let status = cargo(root).args(["build", "--release"]).args(args).status().context("cannot run cargo")?;
-    ensure!(status.success(), "`{program}` does not build");
-    // This tool lies in the dev profile's folder of the same target folder, wherever that is.
+    ensure!(status.success(), "`{program}` cannot be built");
+    // This tool is in the folder of the dev profile, in the same target folder.
     let tool = std::env::current_exe()?;
     let target = tool.ancestors().nth(2).context("cargo builds into `target/debug`")?;
     Ok(target.join("release").join(program))

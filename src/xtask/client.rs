@@ -1,4 +1,4 @@
-//! The smallest client of the protocol: one JSON message a line, over the pipes of a child process.
+//! A minimal client of the protocol: one JSON message per line, over the pipes of a child process.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +12,7 @@ pub(crate) struct Client {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
-    /// Messages read while looking for another.
+    /// Messages that were read while waiting for another one.
     unread: VecDeque<Value>,
     next_id: i64,
 }
@@ -36,7 +36,7 @@ impl Client {
         Ok(self.stdin.flush()?)
     }
 
-    /// Sends a request and gives its id.
+    /// Sends a request and returns its id.
     pub(crate) fn request(&mut self, method: &str, params: &Value) -> Result<i64> {
         let id = self.next_id;
         self.next_id += 1;
@@ -55,7 +55,7 @@ impl Client {
         Ok(response["result"].take())
     }
 
-    /// The next piece of text of a request; `None` once its response is here.
+    /// The next delta of a request; `None` once its response has arrived.
     pub(crate) fn delta(&mut self, id: i64) -> Result<Option<String>> {
         let message =
             self.wait_for(|it| is_response(it, id) || (it["method"] == "delta" && it["params"]["id"] == id))?;
@@ -74,7 +74,7 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the session as LSP does, and expects the process to end well.
+    /// Ends the session as LSP does, and expects the process to succeed.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.call("shutdown", &json!({}))?;
         self.send(&json!({"jsonrpc": "2.0", "method": "exit"}).to_string())?;

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: a real client session over pipes, shown readably.
 //!
-//! Builds the worker as users run it, fetches the model, then completes code, chats, cancels in mid-generation and
-//! prints what it measured. Every figure comes from this run.
+//! Builds the worker in release mode, fetches the model, then completes code, chats, cancels a text and prints the
+//! measured times. Every figure comes from this run.
 
 use std::io::Write;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::client::Client;
 /// The session's figures, printed at the end.
 type Figures = Vec<(&'static str, String)>;
 
-/// Real code, of which the rest of one line is taken out.
+/// Real code, from which the end of a line is cut out.
 const HOLE_FILE: &str = include_str!("../../protocol/examples/complete.py");
 const HOLE_PATH: &str = "protocol/examples/complete.py";
 const HOLE_STARTS_AFTER: &str = "suffix = ";
@@ -71,10 +71,10 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     let hole = Hole::cut()?;
     let mut params = json!({"prefix": hole.before, "path": HOLE_PATH, "mode": "line", "max_tokens": 48});
     if can_fill_in {
-        step(&format!("Filling in the middle of `{HOLE_PATH}`, behind `{}`", HOLE_STARTS_AFTER.trim_end()));
+        step(&format!("Filling in the middle of `{HOLE_PATH}`, after `{}`", HOLE_STARTS_AFTER.trim_end()));
         params["suffix"] = json!(hole.after);
     } else {
-        step(&format!("Continuing `{HOLE_PATH}` behind `{}`", HOLE_STARTS_AFTER.trim_end()));
+        step(&format!("Continuing `{HOLE_PATH}` after `{}`", HOLE_STARTS_AFTER.trim_end()));
     }
     let result = streamed(&mut client, "complete", &params)?;
     println!("   the file has `{}`", hole.inside);
@@ -89,7 +89,7 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     let result = streamed(&mut client, "chat", &params)?;
     push_speed(&mut figures, ["chat: first token", "chat: prompt", "chat: generation"], &result);
 
-    step("Cancelling in mid-generation");
+    step("Cancelling during generation");
     // A text that no model ends soon.
     let params = json!({"prefix": "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,", "mode": "raw", "max_tokens": 1000});
     let id = show_request(&mut client, "complete", &params)?;
@@ -132,7 +132,7 @@ fn session(worker: &Path, model: &str) -> Result<()> {
     Ok(())
 }
 
-/// Sends a request, shows its text as it streams in, and gives its result.
+/// Sends a request, prints its text as it arrives, and returns its result.
 fn streamed(client: &mut Client, method: &str, params: &Value) -> Result<Value> {
     let id = show_request(client, method, params)?;
     let mut text = String::new();
@@ -143,7 +143,7 @@ fn streamed(client: &mut Client, method: &str, params: &Value) -> Result<Value> 
     println!();
     let result = client.result(id)?;
     let whole = result["text"].as_str().or_else(|| result["message"]["content"].as_str()).unwrap_or_default();
-    ensure!(whole == text, "the deltas are not the result's text");
+    ensure!(whole == text, "the deltas differ from the result's text");
     println!("<- finish_reason `{}`, usage {}", text_of(&result["finish_reason"]), result["usage"]);
     Ok(result)
 }
@@ -180,7 +180,7 @@ fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or("?")
 }
 
-/// JSON on one line, cut to what fits a terminal.
+/// JSON on one line, truncated to fit a terminal.
 fn summary(value: &Value) -> String {
     const MAX_CHARS: usize = 300;
     let text = value.to_string();

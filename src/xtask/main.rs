@@ -1,8 +1,7 @@
-//! `cargo xtask`: what a developer runs besides cargo itself.
+//! `cargo xtask`: commands for developers.
 //!
-//! Each command is a module with one `run`. The tool is the first thing that a fresh clone compiles, before
-//! there is an MLX to link against, so it must not depend on `runabout-mlx` nor on anything that takes long
-//! to build.
+//! Each command is a module with a function `run`. In a fresh clone this tool is compiled first, before there is an MLX
+//! to link with, so it must not depend on `runabout-mlx` or on anything that takes long to build.
 
 #![expect(
     clippy::print_stdout,
@@ -34,25 +33,24 @@ struct Cli {
 enum Command {
     /// Make MLX available to cargo; the other commands do this themselves.
     ///
-    /// On Linux it fetches MLX's published library from the package index that pip is configured for,
-    /// compiles mlx-c against it, and writes target/mlx/link.toml, which .cargo/config.toml includes: from
-    /// then on plain `cargo build` and `cargo test` work. On macOS mlx-sys builds MLX itself, so it only
-    /// checks for what that needs.
+    /// On Linux, this fetches MLX's published library from the package index that pip is configured for, compiles mlx-c
+    /// against it, and writes target/mlx/link.toml, which .cargo/config.toml includes. From then on plain `cargo build`
+    /// and `cargo test` work. On macOS, mlx-sys builds MLX itself, and this only checks for the tools it needs.
     Setup(setup::Args),
-    /// Build everything, fetch the models that tests use and run all tests.
+    /// Build everything, fetch the models that tests use, and run all tests.
     Test(test::Args),
-    /// Show a whole session with the worker: completion, chat, a cancel, and measured speeds.
+    /// Run a whole session with the worker: completion, chat, a cancel, and measured speeds.
     Demo {
-        /// A named model, or whatever else `runabout serve --model` takes.
+        /// A named model, or anything else that `runabout serve --model` accepts.
         #[arg(long, default_value = "qwen2.5-coder-0.5b")]
         model: String,
     },
-    /// Make the picture in README.md and the examples in protocol/README.md anew, from the real worker.
+    /// Record the picture in README.md and the examples in protocol/README.md from the real worker.
     Record,
-    /// Measure speed: of the kernels beside the machine, of the worker beside its peers.
+    /// Run benchmarks: of the kernels, of the worker compared with others, and of completion quality.
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Run bindgen; `setup` calls this.
+    /// Run bindgen. Used by `setup`.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     Bindings(setup::bindings::Args),
@@ -62,7 +60,7 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
-        .expect("src/xtask lies two folders below the workspace root");
+        .expect("src/xtask is two folders below the workspace root");
     let outcome = match Cli::parse().command {
         Command::Setup(args) => setup::run(root, &args).map(|()| ExitCode::SUCCESS),
         Command::Test(args) => test::run(root, &args),
@@ -85,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The chain of causes in one sentence, and after it the remedies that any of them names.
+/// The chain of causes in one sentence, followed by all their hints.
 fn report(error: &anyhow::Error) -> String {
     let (mut messages, mut hints) = (Vec::new(), String::new());
     for cause in error.chain() {
@@ -105,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remedies_come_after_all_causes() {
+    fn hints_come_after_all_causes() {
         let error =
             anyhow::anyhow!("no such file").context("no compiler\nhint: install one").context("cannot build");
         assert_eq!(report(&error), "cannot build: no compiler: no such file\nhint: install one");
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
     }

@@ -1,9 +1,8 @@
-//! `cargo xtask setup`: makes MLX linkable.
+//! `cargo xtask setup`: provides MLX for linking.
 //!
-//! On Linux that is a *kit* below `target/mlx`: MLX's own library from its wheel, mlx-c compiled against it,
-//! and the Rust declarations of mlx-c; `kit` makes it. On macOS mlx-sys compiles MLX by itself and `macos`
-//! only looks for the tools. Any other command may call [`run`] first: it takes no time when there is nothing
-//! to do.
+//! On Linux it makes a *kit* in `target/mlx` (see `kit`): MLX's own library from its wheel, mlx-c compiled against it,
+//! and the Rust declarations of mlx-c. On macOS mlx-sys compiles MLX itself, and `macos` only checks for the tools.
+//! Other commands may call [`run`] first: it takes no time if there is nothing to do.
 
 use std::path::Path;
 
@@ -30,18 +29,18 @@ use self::library::Mlx;
 /// Arguments of `cargo xtask setup`.
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Which of MLX's Linux libraries to link: the last one chosen, at first `cpu`.
+    /// Which of MLX's Linux libraries to link. The default is the last choice, initially `cpu`.
     #[arg(long, value_enum)]
     mlx: Option<Mlx>,
 }
 
-/// Sees to it that cargo can build and link what depends on mlx-sys. `root` is the workspace.
+/// Ensures that cargo can build and link what depends on mlx-sys. `root` is the workspace.
 #[cfg(target_os = "linux")]
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     kit::ensure(root, args.mlx)
 }
 
-/// Sees to it that cargo can build and link what depends on mlx-sys. `root` is the workspace.
+/// Ensures that cargo can build and link what depends on mlx-sys. `root` is the workspace.
 #[cfg(target_os = "macos")]
 pub(crate) fn run(_root: &Path, args: &Args) -> Result<()> {
     anyhow::ensure!(
@@ -51,7 +50,7 @@ pub(crate) fn run(_root: &Path, args: &Args) -> Result<()> {
     macos::check()
 }
 
-/// Says that there is no MLX here.
+/// Fails, because there is no MLX for this system.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 pub(crate) fn run(_root: &Path, _args: &Args) -> Result<()> {
     anyhow::bail!("expected Linux or macOS, got `{}`, for which there is no MLX", std::env::consts::OS)

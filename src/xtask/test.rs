@@ -1,7 +1,7 @@
-//! `cargo xtask test`: all tests, on a fresh clone too.
+//! `cargo xtask test`: runs all tests, also in a fresh clone.
 //!
-//! The set-up, the build, the models that tests with real weights use, then `cargo test`, whose last line
-//! and exit code are this command's. Nothing is fetched once it is there.
+//! Runs the set-up, the build, the download of the models that tests use, then `cargo test`, whose output and exit code
+//! are this command's. What has been downloaded is not downloaded again.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cargo::cargo;
 use crate::setup;
 
-/// One of each architecture, the smallest there are.
+/// One model of each architecture, the smallest available.
 const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 
 /// Arguments of `cargo xtask test`.
@@ -26,10 +26,10 @@ pub(crate) struct Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     setup::run(root, &setup::Args::default())?;
 
-    // Test targets too: with them cargo settles on the features that `cargo test` wants, and builds
-    // everything once.
+    // The tests are built too: this way cargo selects the features that `cargo test` needs, and builds everything only
+    // once.
     let build = cargo(root).args(["build", "--workspace", "--bins", "--tests"]).status()?;
-    ensure!(build.success(), "the workspace does not build");
+    ensure!(build.success(), "the workspace cannot be built");
 
     let program = std::env::current_exe()?.with_file_name("runabout");
     for model in MODELS {

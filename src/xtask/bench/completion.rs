@@ -1,9 +1,9 @@
-//! `cargo xtask bench completion`: how good completions are, beside llama.cpp's on the same weights.
+//! `cargo xtask bench completion`: the quality of completions, compared with llama.cpp's on the same weights.
 //!
-//! Both programs get the same holes, cut from real source files; both are greedy and may draw as many tokens. The worker
-//! is asked as editors ask it, once more for a block where a block is missing, and once more as if the file were in CRLF; llama.cpp, through node-llama-cpp,
-//! fills in with its own tokens where the model has them and goes on after the prefix where not. Quality does not depend
-//! on what else the machine does.
+//! Both programs get the same holes, which are cut from real source files; both are greedy, with the same limit of
+//! tokens. The worker is asked as an editor asks it, again in block mode if the hole is a block, and again as if the
+//! file had CRLF line ends. llama.cpp, through node-llama-cpp, uses the model's fill-in-the-middle tokens, or continues
+//! the prefix if there are none. The results do not depend on the machine's load.
 
 mod corpus;
 mod holes;
@@ -36,28 +36,29 @@ pub(crate) struct Args {
         default_value = "qwen2.5-coder-0.5b,smollm2-135m"
     )]
     models: Vec<String>,
-    /// Holes, of all languages together.
+    /// The number of holes, for all languages together.
     #[arg(long, value_name = "N", default_value = "240")]
     holes: NonZeroUsize,
-    /// The holes to report on, or those that rules are tuned on.
+    /// Which holes: those to report on, or those for tuning rules.
     #[arg(long, value_enum, default_value = "report")]
     split: Split,
-    /// Tokens that a program may draw for a hole.
+    /// The most tokens that a program may generate for a hole.
     #[arg(long, value_name = "N", default_value = "64")]
     max_tokens: NonZeroUsize,
-    /// CPUs that the programs use. On a busy machine one may be faster than two that wait for each other.
+    /// The number of CPUs that the programs use. On a busy machine, one may be faster than two that wait for each
+    /// other.
     #[arg(long, value_name = "N", default_value = "2")]
     threads: NonZeroUsize,
-    /// A worker that is built already, instead of building one.
+    /// An existing worker to use instead of building one.
     #[arg(long, value_name = "PATH")]
     runabout: Option<PathBuf>,
-    /// Ask one program only. What llama.cpp says is kept in any case.
+    /// Ask only one program. Answers of llama.cpp are kept in any case.
     #[arg(long, value_enum)]
     only: Option<Program>,
-    /// Further parameters of each `complete`, such as `{"rules": {"off": ["suffix"]}}`.
+    /// Additional parameters for each `complete`, such as `{"rules": {"off": ["suffix"]}}`.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     params: String,
-    /// Only write the holes to target/bench.
+    /// Only write the holes to target/bench, and ask no program.
     #[arg(long)]
     cut_only: bool,
 }
@@ -79,7 +80,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     fs::create_dir_all(&folder)?;
     let holes = holes::cut(&corpus::sources(&folder)?, args.split, args.holes.get());
     let listed: Vec<Value> = holes.iter().map(hole_json).collect();
-    // Of each split, so that whoever tunes does not read what another run reports on.
+    // Each split has its own file, so that tuning does not reveal the holes of a report.
     let file = format!("holes-{}.json", args.split.name());
     fs::write(folder.join(&file), serde_json::to_string_pretty(&listed)? + "\n")?;
     if args.cut_only {
@@ -161,7 +162,7 @@ fn ask(holes: &[Hole], name: &str, mut ask: impl FnMut(&Hole) -> Result<Answer>)
     Ok(answers)
 }
 
-/// Asks the worker as an editor does, and for a block where one is missing.
+/// Asks the worker as an editor does, and also in block mode if the hole is a block.
 fn complete(worker: &mut Worker, hole: &Hole, args: &Args, more: &Value) -> Result<Answer> {
     let mut params = json!({
         "prefix": hole.prefix, "suffix": hole.suffix, "path": hole.path,

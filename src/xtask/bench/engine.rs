@@ -1,9 +1,9 @@
-//! `cargo xtask bench engine`: many requests, one model.
+//! `cargo xtask bench engine`: the worker with several requests at a time.
 //!
-//! Each scene is a client that does what editors and agents do, against the built worker over its pipes; times are
-//! wall-clock times at the client's end. What is measured: how long an interactive request waits for a background one,
-//! what a key costs somebody who types, how soon a cancel is answered, what several jobs together yield, what guesses
-//! are worth, and whether memory stays where it is. The figures are worth what the machine is idle.
+//! Each scene is a client that does what editors and agents do, with the built worker and its pipes; times are
+//! wall-clock times at the client. Measured are: how long an interactive request waits for a background one, the cost
+//! of a keystroke, the delay of a cancel, the throughput of several jobs together, the gain from drafts, and whether
+//! memory stays constant. The figures are only meaningful on an idle machine.
 
 mod client;
 mod figures;
@@ -29,7 +29,7 @@ use crate::setup;
 /// Arguments of `cargo xtask bench engine`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Named models, or whatever else `runabout serve --model` takes.
+    /// Named models, or anything else that `runabout serve --model` accepts.
     #[arg(
         long,
         value_delimiter = ',',
@@ -37,18 +37,18 @@ pub(crate) struct Args {
         default_value = "smollm2-135m,qwen2.5-coder-0.5b"
     )]
     models: Vec<String>,
-    /// Scenes to play; all if not given.
+    /// The scenes to run; all if not given.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     scenes: Vec<String>,
-    /// A tenth of everything: enough to see that all works.
+    /// A tenth of everything: enough to see that all scenes work.
     #[arg(long)]
     quick: bool,
-    /// Let llama.cpp type the same keys, and llama.cpp and mlx_lm generate as many texts at once. Fetches them, and the
-    /// models, into target/bench when they are not there yet.
+    /// Measure llama.cpp with the same keystrokes, and llama.cpp and mlx_lm with several texts at a time. The first run
+    /// fetches them and the models into target/bench.
     #[cfg(target_os = "linux")]
     #[arg(long)]
     peers: bool,
-    /// A worker that is built already, instead of building one.
+    /// An existing worker to use instead of building one.
     #[arg(long, value_name = "PATH")]
     runabout: Option<PathBuf>,
 }
@@ -93,7 +93,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What others make of a scene, each by its name.
+/// The figures of other programs for a scene, with their names.
 #[cfg(target_os = "linux")]
 fn peers(stage: &Stage<'_>, scene: &str, folder: &Path) -> Result<Vec<(&'static str, Figures)>> {
     match scene {
@@ -102,7 +102,7 @@ fn peers(stage: &Stage<'_>, scene: &str, folder: &Path) -> Result<Vec<(&'static 
             let n_tokens = stage.n_parallel_tokens();
             let n_rounds = if stage.is_quick { 1 } else { 3 };
             let llama = Peer::llama(folder, stage.model)?.batch(n_rounds, n_tokens)?;
-            // A minute for a few dozen tokens is what MLX's own operations take on a CPU.
+            // On a CPU, MLX's own operations take a minute for a few dozen tokens.
             let mlx_lm = Peer::mlx_lm(folder, stage.worker, stage.model)?.batch(1, n_tokens.min(32))?;
             Ok(vec![("llama.cpp", llama), ("mlx_lm", mlx_lm)])
         }
@@ -110,7 +110,7 @@ fn peers(stage: &Stage<'_>, scene: &str, folder: &Path) -> Result<Vec<(&'static 
     }
 }
 
-/// Processes that ran or waited in the last minute, this benchmark's own included.
+/// The average number of processes that ran or waited in the last minute, including this benchmark's.
 fn load() -> Option<String> {
     fs::read_to_string("/proc/loadavg").ok()?.split(' ').next().map(str::to_owned)
 }

@@ -1,8 +1,8 @@
-//! `cargo xtask bench peers`: the worker beside llama.cpp and mlx_lm, measured in turns.
+//! `cargo xtask bench peers`: compares the worker with llama.cpp and mlx_lm.
 //!
-//! A round starts every program afresh and gives them the same tasks, task by task, so that what else the
-//! machine does hits all alike; the figures are medians over rounds. All programs are held to the same CPUs.
-//! Each task's prompt is new in each round, hence in nobody's cache.
+//! Each round starts every program anew and gives all of them the same tasks, one task after the other, so that other
+//! load on the machine affects all alike. The figures are medians over rounds. All programs run on the same CPUs. The
+//! prompt of a task is new in each round, so no program has it in its cache.
 
 pub(super) mod child;
 pub(super) mod fetch;
@@ -29,13 +29,13 @@ use self::task::{Prompt, Task};
 use crate::cargo::{build_release, build_worker};
 use crate::setup;
 
-/// Between two programs' turns: threads that spin for a while after their work are then asleep.
+/// The pause between two programs' turns, after which threads that spin for a while after work are asleep.
 const SETTLE: Duration = Duration::from_millis(100);
-/// What each program may do before it is measured: pages come in, buffers are made.
+/// What each program does before it is measured, so that pages are loaded and buffers allocated.
 const WARM_UP: Task = Task::Decode { context: 32, n_tokens: 4 };
-/// Texts that are decoded together.
+/// The number of texts that are decoded together.
 const N_TOGETHER: usize = 4;
-/// The largest model that mlx_lm is given.
+/// The largest model that mlx_lm is measured with.
 const MLX_LM_MAX_BYTES: u64 = 200_000_000;
 
 /// Arguments of `cargo xtask bench peers`.
@@ -51,25 +51,25 @@ pub(crate) struct Args {
     models: Vec<String>,
     #[arg(long, value_name = "N", default_value = "5")]
     rounds: NonZeroUsize,
-    /// CPUs that the programs get, each of a core of its own.
+    /// The number of CPUs for the programs, each on its own core.
     #[arg(long, value_name = "N", default_value = "2")]
     threads: NonZeroUsize,
-    /// Tokens in the cache before decoding.
+    /// The tokens in the cache before decoding.
     #[arg(long, value_delimiter = ',', value_name = "LENGTHS", default_value = "128,1024")]
     contexts: Vec<NonZeroUsize>,
-    /// Tokens decoded after each context.
+    /// The number of tokens decoded after each context.
     #[arg(long, value_name = "N", default_value = "64")]
     decode: NonZeroUsize,
-    /// Tokens of the prompts that prefill is measured with.
+    /// The lengths of the prompts with which prefill is measured.
     #[arg(long, value_delimiter = ',', value_name = "LENGTHS", default_value = "128,512,2048")]
     prompts: Vec<NonZeroUsize>,
-    /// A worker that is built already, instead of building one.
+    /// An existing worker to use instead of building one.
     #[arg(long, value_name = "PATH")]
     runabout: Option<PathBuf>,
-    /// Precisions that the worker is measured in beside its default.
+    /// The precisions in which the worker is measured, besides its default.
     #[arg(long, value_delimiter = ',', value_name = "PRECISIONS", default_value = "int8")]
     precisions: Vec<String>,
-    /// Leave mlx_lm out.
+    /// Do not measure mlx_lm.
     #[arg(long)]
     without_mlx_lm: bool,
 }
@@ -87,7 +87,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let folder = root.join("target/bench");
     let node = fetch::node(&folder)?;
     let python = fetch::python(&folder)?;
-    // What was built and fetched could use all CPUs; what is started from now on inherits these.
+    // Building and fetching may use all CPUs; every process started from here on inherits the restriction.
     let machine = Machine::confine(args.threads)?;
     let mut results = Results::new(machine, args.rounds.get());
     for model in models {
@@ -109,7 +109,7 @@ pub(super) fn named(name: &str) -> Result<&'static NamedModel> {
         .with_context(|| format!("expected the name of a model ({}), got `{name}`", known()))
 }
 
-/// The folder that the worker makes of a GGUF file.
+/// The folder into which the worker converts a GGUF file.
 pub(super) fn converted(worker: &Path, gguf: &Path, folder: &Path) -> Result<PathBuf> {
     let output = Command::new(worker)
         .args(["models", "pull"])
@@ -123,7 +123,7 @@ pub(super) fn converted(worker: &Path, gguf: &Path, folder: &Path) -> Result<Pat
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
-/// What takes part.
+/// The programs and folders of a comparison.
 struct Bench<'a> {
     folder: &'a Path,
     worker: &'a Path,
@@ -139,11 +139,11 @@ impl Bench<'_> {
         let tasks = tasks(args, with_mlx_lm);
         let launches = self.launches(&gguf, &tasks, args, with_mlx_lm)?;
 
-        // A worker of its own counts the tokens: the measured ones do nothing but what is measured.
+        // A separate worker counts the tokens, so that the measured ones do nothing else.
         let worker = launches.first().context("the worker is the first of the programs")?;
         let mut prompts = PromptMaker::new(worker.start_worker()?);
         let mut results = ModelResults::new(model, &gguf, tasks.clone(), &launches)?;
-        // mlx_lm fills a context of its own once, so it lives on from round to round.
+        // mlx_lm takes long to fill a context, so it runs through all rounds.
         let mut programs: Vec<Option<Program>> = launches.iter().map(|_| None).collect();
         for round in 1..=args.rounds.get() {
             eprintln!("bench: {}, round {round} of {}", model.name, args.rounds);
@@ -191,7 +191,7 @@ impl Bench<'_> {
     }
 }
 
-/// All tasks, each by each program in turn.
+/// Runs all tasks, each with every program in turn.
 fn round_of(
     programs: &mut [Option<Program>],
     launches: &[Launch],
@@ -215,7 +215,7 @@ fn round_of(
     Ok(())
 }
 
-/// What is measured, in the table's order.
+/// The tasks, in the order of the table.
 fn tasks(args: &Args, with_mlx_lm: bool) -> Vec<Task> {
     let decode =
         args.contexts.iter().map(|it| Task::Decode { context: it.get(), n_tokens: args.decode.get() });

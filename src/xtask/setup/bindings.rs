@@ -1,8 +1,8 @@
-//! `bindings/bindings.rs`, the Rust declarations of mlx-c, made as mlx-sys's own build script makes them.
+//! Makes `bindings/bindings.rs`, the Rust declarations of mlx-c, in the way of mlx-sys's own build script.
 //!
-//! bindgen wants libclang, which few machines have. A libclang of the system is tried first, then the one of
-//! a wheel. Where it looks is an environment variable, so bindgen runs in a process of its own: xtask again,
-//! as [`Args`] say; which also keeps its panics out of here.
+//! bindgen needs libclang, which few machines have. A system's libclang is tried first, then the one from a wheel.
+//! bindgen gets its path through an environment variable, so it runs in a separate process: xtask again, with [`Args`].
+//! This also keeps bindgen's panics out of this process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use anyhow::{Context, Result, ensure};
 
 use super::{mlx_c, toolchain, wheel};
 
-/// libclang in its wheel.
+/// The path of libclang in its wheel.
 const LIBCLANG: &str = "libclang-18.1.1.data/platlib/clang/native/libclang.so";
 
-/// Arguments of the process that runs bindgen; not for people.
+/// The arguments of the process that runs bindgen. Not meant for users.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The kit under construction.
+    /// The kit that is being made.
     kit: PathBuf,
 }
 
-/// Makes the bindings from the kit's headers, with what libclang there is.
+/// Makes the bindings from the kit's headers, with the system's libclang or the one from the wheel.
 pub(super) fn generate(kit: &Path) -> Result<()> {
     eprintln!("setup: generating bindings");
     if run_bindgen(kit, None)?.status.success() {
@@ -40,7 +40,7 @@ pub(super) fn generate(kit: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs [`run`] with the libclang in a folder, or with one that the system has.
+/// Runs [`run`] in a separate process, with the libclang in a folder or with the system's.
 fn run_bindgen(kit: &Path, libclang: Option<&Path>) -> Result<Output> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("bindings").arg(kit);
@@ -50,7 +50,7 @@ fn run_bindgen(kit: &Path, libclang: Option<&Path>) -> Result<Output> {
     command.output().context("starting xtask again, for bindgen")
 }
 
-/// What the process for bindgen does.
+/// Runs bindgen. This is the separate process.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let folder = args.kit.join("bindings");
     fs::create_dir_all(&folder)?;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .clang_arg(format!("-I{}", include.display()))
         .clang_arg("-isystem")
         .clang_arg(toolchain::compiler_headers()?)
-        // rustc warns when a crate declares these with types of its own.
+        // rustc warns if a crate declares these functions with its own types.
         .blocklist_function("malloc")
         .blocklist_function("realloc");
     for header in mlx_c::files(&include, "h")? {

@@ -1,10 +1,10 @@
-//! The kit, a folder below `target/mlx` with all that linking against MLX on Linux takes.
+//! The kit: a folder in `target/mlx` with everything that is needed to link MLX on Linux.
 //!
-//! Its name carries a fingerprint of everything it is made from, it is made under another name and renamed at
-//! the end, and `link.toml` names it only then. So a kit that exists is whole and current, a killed set-up
-//! leaves nothing that counts, and looking is enough to know that there is nothing to do. The layout inside
-//! is the wheels' own, so that libraries find each other: `mlx/lib`, `mlx/include`, `nvidia/*`; and ours,
-//! `lib` and `bindings`.
+//! Its name contains a fingerprint of everything that it is made from. It is made under a temporary name and renamed at
+//! the end, and only then does `link.toml` name it. So an existing kit is complete and current, an interrupted set-up
+//! leaves no kit, and checking the name is enough to know that nothing needs to be done. Inside, the layout of the
+//! wheels is kept so that libraries find each other (`mlx/lib`, `mlx/include`, `nvidia/*`), and `lib` and `bindings`
+//! are ours.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,15 +17,14 @@ use sha2::{Digest, Sha256};
 use super::library::Mlx;
 use super::{bindings, link, mlx_c, toolchain, wheel};
 
-/// What a kit's content follows from, besides the wheels and mlx-sys: the code that makes it.
+/// The code that makes a kit, since its contents depend on it (besides the wheels and mlx-sys).
 const RECIPE: [&str; 4] =
     [include_str!("mlx_c.rs"), include_str!("bindings.rs"), mlx_c::HALF_H, mlx_c::STD_FORMAT_H];
 
-/// What the name of a kit under construction begins with.
+/// The prefix of the name of a kit that is being made.
 const BUILDING: &str = ".building-";
 
-/// Leaves a kit of `mlx` in place, and a `link.toml` that points to it; without `mlx`, of the library chosen
-/// last.
+/// Ensures that there is a kit for `mlx` (or the library chosen last, if `None`) and that `link.toml` points to it.
 pub(super) fn ensure(root: &Path, mlx: Option<Mlx>) -> Result<()> {
     let mlx_folder = root.join("target/mlx");
     let link_file = mlx_folder.join("link.toml");
@@ -50,7 +49,7 @@ pub(super) fn ensure(root: &Path, mlx: Option<Mlx>) -> Result<()> {
 fn make(root: &Path, mlx: Mlx, kit: &Path) -> Result<()> {
     let start = Instant::now();
     toolchain::check(mlx)?;
-    let folder = kit.parent().context("a kit lies in target/mlx")?;
+    let folder = kit.parent().context("a kit is in target/mlx")?;
     let building = tempfile::Builder::new()
         .prefix(BUILDING)
         .tempdir_in(folder)
@@ -70,7 +69,7 @@ fn make(root: &Path, mlx: Mlx, kit: &Path) -> Result<()> {
     Ok(())
 }
 
-/// mlx-c's source, which the mlx-sys crate carries.
+/// The source of mlx-c, which is included in the mlx-sys crate.
 fn mlx_c_source(root: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -95,8 +94,8 @@ fn mlx_c_source(root: &Path) -> Result<PathBuf> {
     Ok(Path::new(manifest).with_file_name("src").join("mlx-c"))
 }
 
-/// `packages` is the text of Cargo.lock, of which the version and checksum of mlx-sys count. Asking cargo for
-/// them would take a hundred times as long as all the rest.
+/// `packages` is the text of Cargo.lock, of which only the version and checksum of mlx-sys matter. Asking cargo for
+/// them would take a hundred times as long as everything else.
 fn fingerprint(mlx: Mlx, packages: &str) -> Result<String> {
     let mlx_sys = packages
         .split("\n\n")
@@ -113,7 +112,7 @@ fn fingerprint(mlx: Mlx, packages: &str) -> Result<String> {
     Ok(hex[..12].to_owned())
 }
 
-/// Kits that `link.toml` no longer names, and what killed set-ups left behind.
+/// Removes the kits that `link.toml` does not name, and the leftovers of interrupted set-ups.
 fn remove_others(folder: &Path, kit: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -142,7 +141,7 @@ checksum = "bb"
 "#;
 
     #[test]
-    fn the_fingerprint_follows_the_library_and_mlx_sys_and_nothing_else_in_the_lock_file() {
+    fn the_fingerprint_depends_on_the_library_and_mlx_sys_only() {
         let fingerprint = |mlx, packages: &str| fingerprint(mlx, packages).unwrap();
         let usual = fingerprint(Mlx::Cpu, PACKAGES);
         assert_eq!(usual, fingerprint(Mlx::Cpu, &PACKAGES.replace("0.33.0", "0.34.0")));
@@ -152,7 +151,7 @@ checksum = "bb"
     }
 
     #[test]
-    fn a_new_kit_leaves_no_old_kit_and_no_half_made_one() {
+    fn a_new_kit_removes_old_and_incomplete_kits() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["cpu-new", "cpu-old", ".building-x"] {

@@ -1,4 +1,4 @@
-//! Which of MLX's libraries is linked on Linux: [`Mlx`].
+//! Which of MLX's libraries to link on Linux: [`Mlx`].
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use clap::ValueEnum;
 pub(crate) enum Mlx {
     /// No GPU needed; 10 MB to download.
     Cpu,
-    /// CUDA 12, for NVIDIA drivers from 550 on; about 2 GB to download.
+    /// CUDA 12, for NVIDIA drivers 550 and later; a download of about 2 GB.
     Cuda12,
-    /// CUDA 13, for NVIDIA drivers from 580 on; about 1.6 GB to download.
+    /// CUDA 13, for NVIDIA drivers 580 and later; a download of about 1.6 GB.
     Cuda13,
 }
 

@@ -1,10 +1,9 @@
-//! `target/mlx/link.toml`, cargo's configuration that puts the kit in the place of mlx-sys's build script.
+//! `target/mlx/link.toml`, a cargo configuration that replaces mlx-sys's build script by the kit.
 //!
-//! mlx-sys declares `links = "mlx"`, so what its build script would print can be said here instead. Keys that
-//! cargo does not know reach the build scripts of dependents as `DEP_MLX_*`; those that mlx-sys sets itself
-//! on macOS have the same meaning here. There are no compiler flags in the file: they would be another set of
-//! flags than the one that xtask was built with, and cargo would compile every dependency again. Who links
-//! MLX into a program adds `DEP_MLX_RPATH` in its own build script.
+//! mlx-sys declares `links = "mlx"`, so cargo lets us specify here what its build script would print. Keys that cargo
+//! does not know reach the build scripts of dependents as `DEP_MLX_*`; those that mlx-sys sets itself on macOS have the
+//! same meaning here. The file has no compiler flags: they would differ from the flags with which xtask was built, and
+//! cargo would compile every dependency again. A program that links MLX adds `DEP_MLX_RPATH` in its own build script.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,14 +17,14 @@ use super::wheel;
 
 const HEAD: &str = "# Written by `cargo xtask setup --mlx ";
 
-/// The library that the file at `path` was last written for.
+/// The library for which the file at `path` was last written.
 pub(super) fn chosen(path: &Path) -> Option<Mlx> {
     let text = fs::read_to_string(path).ok()?;
     let (name, _) = text.strip_prefix(HEAD)?.split_once('`')?;
     Mlx::from_str(name, false).ok()
 }
 
-/// Whether the file at `path` is what [`write`] would write.
+/// Whether the file at `path` has the contents that [`write`] would write.
 pub(super) fn is_current(path: &Path, kit: &Path, mlx: Mlx) -> Result<bool> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text == render(kit, mlx)?),
@@ -34,7 +33,7 @@ pub(super) fn is_current(path: &Path, kit: &Path, mlx: Mlx) -> Result<bool> {
     }
 }
 
-/// Writes the file whole or not at all.
+/// Writes the file atomically.
 pub(super) fn write(path: &Path, kit: &Path, mlx: Mlx) -> Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, render(kit, mlx)?)
@@ -48,7 +47,7 @@ fn render(kit: &Path, mlx: Mlx) -> Result<String> {
         let path = path.to_str().with_context(|| {
             format!("`{}` is not UTF-8, which cargo's configuration must be", path.display())
         })?;
-        // A JSON string is a TOML string too.
+        // A JSON string is also a valid TOML string.
         Ok(serde_json::to_string(path)?)
     };
     let arch = std::env::consts::ARCH;
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_current_for_that_kit_only() {
+    fn a_written_file_is_current_for_its_kit_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("link.toml");
         let (kit, other) = (Path::new("/kits/cpu-1"), Path::new("/kits/cpu-2"));

@@ -1,12 +1,11 @@
-//! The set-up on macOS: nothing to make, only tools to look for, so that a missing one is named here and not
-//! in the middle of mlx-sys's build, which compiles MLX with CMake and its Metal kernels with Xcode's
-//! compiler.
+//! The set-up on macOS, which only checks for tools: a missing one is reported here and not in the middle of mlx-sys's
+//! build, which compiles MLX with CMake and its Metal kernels with Xcode's compiler.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
-/// Fails with the remedy for the first tool of mlx-sys's build that is missing.
+/// Fails with a hint for the first tool of mlx-sys's build that is missing.
 pub(super) fn check() -> Result<()> {
     ensure!(
         cfg!(target_arch = "aarch64"),

@@ -1,7 +1,7 @@
-//! mlx-c, the C face of MLX that mlx-rs calls, compiled from mlx-sys's own copy against the wheel's headers.
+//! Compiles mlx-c, the C interface of MLX that mlx-rs calls, from mlx-sys's copy against the wheel's headers.
 //!
-//! Two headers of ours help: one takes the place of mlx-c's own half types, which it has on ARM only; the
-//! other goes before each file, for compilers without `std::format`.
+//! It needs two headers of ours: one replaces mlx-c's half types, which it only has on ARM; the other is included
+//! before each file, for compilers without `std::format`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use super::toolchain;
 pub(super) const HALF_H: &str = include_str!("cpp/half.h");
 pub(super) const STD_FORMAT_H: &str = include_str!("cpp/std_format.h");
 
-/// How many files the sources are compiled as. They all read MLX's headers, which takes most of a compiler's
-/// time: 26 files take 70 s on two cores, the same joined into two 8 s.
+/// The number of compilation units into which the sources are joined. Most of the time goes into reading MLX's headers:
+/// 26 files take 70 s on two cores, two joined ones 8 s.
 const N_UNITS: usize = 2;
 
-/// mlx-c's public headers go beside MLX's own, so that one folder is the whole include path of dependents.
+/// Copies mlx-c's public headers beside MLX's own, so that dependents need a single include path.
 pub(super) fn install_headers(source: &Path, kit: &Path) -> Result<()> {
     let folder = kit.join("mlx/include/mlx/c");
     fs::create_dir_all(&folder)?;
@@ -39,7 +39,7 @@ pub(super) fn compile(source: &Path, kit: &Path) -> Result<()> {
     fs::write(&prelude, STD_FORMAT_H)?;
 
     let mut sources = files(source, "cpp")?;
-    // Dealt out by size, the units come out about equal.
+    // Distributed by size, so that the units are about equal.
     sources.sort_by_key(|path| fs::metadata(path).map_or(0, |file| file.len()));
     let compiler = toolchain::compiler(2)?;
     let mut objects = Vec::new();
@@ -59,7 +59,7 @@ pub(super) fn compile(source: &Path, kit: &Path) -> Result<()> {
                 .to_command()
                 .arg("-include")
                 .arg(&prelude)
-                // The kit first: its half.h is ours.
+                // The kit comes first, because its half.h is ours.
                 .arg("-I")
                 .arg(kit.join("mlx/include"))
                 .arg("-I")
@@ -78,7 +78,7 @@ pub(super) fn compile(source: &Path, kit: &Path) -> Result<()> {
     toolchain::run(toolchain::archiver()?.arg("crs").arg(&library).args(&objects)).context("archiving mlx-c")
 }
 
-/// The files of mlx-c that end in `.extension`, by name.
+/// The files of mlx-c with the extension `extension`, sorted by name.
 pub(super) fn files(source: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let folder = source.join("mlx/c");
     let mut found = Vec::new();

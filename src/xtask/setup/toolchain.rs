@@ -1,6 +1,6 @@
-//! What the machine itself must have: a glibc that the wheels run on, a C++20 compiler, for CUDA a driver.
-//! Each lack is named with its remedy, as early as it can be known: [`check`] before anything is downloaded,
-//! [`try_kit`] at the end.
+//! Checks what the machine must have: a glibc on which the wheels run, a C++20 compiler, and for CUDA a driver.
+//! [`check`] reports what is missing before anything is downloaded, and [`try_kit`] what can only be known at the end.
+//! Each error has a hint.
 
 use std::fs;
 use std::path::Path;
@@ -13,10 +13,10 @@ use super::library::Mlx;
 /// The glibc of the wheels' platform tag, `manylinux_2_35`.
 const GLIBC: (u32, u32) = (2, 35);
 
-/// What C++20 must give: the language and its library.
+/// A program that compiles only with the language and library of C++20.
 const CPP20: &str = "#include <concepts>\nstatic_assert(__cplusplus >= 202002L && std::integral<int>);\n";
 
-/// Loads NVIDIA's driver, or says why not.
+/// A Python script that loads NVIDIA's driver, or says why it cannot.
 const LOAD_DRIVER: &str = "
 import ctypes, sys
 try:
@@ -25,7 +25,7 @@ except OSError as error:
     sys.exit(str(error))
 ";
 
-/// Fails for the first thing that the machine lacks to build and run with `mlx`.
+/// Fails for the first thing that is missing to build and run with `mlx`.
 pub(super) fn check(mlx: Mlx) -> Result<()> {
     let arch = std::env::consts::ARCH;
     ensure!(
@@ -49,8 +49,8 @@ pub(super) fn check(mlx: Mlx) -> Result<()> {
     }
 }
 
-/// Gigabytes are not worth fetching for a machine that cannot load them. Python, which is needed for its pip
-/// anyway, can ask the dynamic loader.
+/// Avoids a download of gigabytes that this machine could not load. Python, which is needed for its pip anyway, can ask
+/// the dynamic loader.
 fn check_driver() -> Result<()> {
     run(Command::new("python3").args(["-c", LOAD_DRIVER])).context(
         "MLX for CUDA needs NVIDIA's driver, but `libcuda.so.1` does not load\nhint: install the driver, or \
@@ -58,7 +58,7 @@ fn check_driver() -> Result<()> {
     )
 }
 
-/// `text` is what `getconf GNU_LIBC_VERSION` prints, such as `glibc 2.36`.
+/// `text` is the output of `getconf GNU_LIBC_VERSION`, such as `glibc 2.36`.
 fn check_glibc(text: &str) -> Result<()> {
     let version = text.strip_prefix("glibc ").and_then(|version| version.split_once('.'));
     let version = version.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
@@ -72,8 +72,7 @@ fn check_glibc(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Links a program against the kit and runs it: if MLX's library cannot be used here, this says so, and not
-/// some test.
+/// Links a program against the kit and runs it, so that an unusable library is reported here and not by a test.
 pub(super) fn try_kit(kit: &Path, mlx: Mlx) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let source = scratch.path().join("probe.cpp");
@@ -86,23 +85,24 @@ pub(super) fn try_kit(kit: &Path, mlx: Mlx) -> Result<()> {
     link.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(&library);
     link.arg("-o").arg(&program);
     run(&mut link).and_then(|()| run(&mut Command::new(&program))).with_context(|| {
-        let hint = "it wants the libstdc++ of gcc 12 or newer, for CUDA a driver of that version";
+        let hint =
+            "MLX's library needs the libstdc++ of gcc 12 or newer, and for CUDA a driver of that version";
         format!("a program cannot be linked with MLX's `{mlx}` library and run\nhint: {hint}")
     })
 }
 
-/// The C++ compiler, set up for MLX's headers.
+/// The C++ compiler, configured for MLX's headers.
 pub(super) fn compiler(opt_level: u32) -> Result<cc::Tool> {
     Ok(build().opt_level(opt_level).try_get_compiler()?)
 }
 
-/// `ar`, to be given its arguments.
+/// The command `ar`, without arguments.
 pub(super) fn archiver() -> Result<Command> {
     Ok(build().try_get_archiver()?)
 }
 
 fn build() -> cc::Build {
-    // In a build script cargo says these.
+    // In a build script, cargo provides these.
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut build = cc::Build::new();
     build
@@ -113,19 +113,19 @@ fn build() -> cc::Build {
         .opt_level(0)
         .pic(true)
         .warnings(false)
-        // Nobody reads cargo's protocol here.
+        // This is not a build script, so nothing reads cargo's instructions.
         .cargo_metadata(false)
         .cargo_warnings(false);
     build
 }
 
-/// gcc's or clang's folder of headers like `stddef.h`, which a bare libclang does not bring.
+/// The folder with headers like `stddef.h` of gcc or clang, which libclang alone does not have.
 pub(super) fn compiler_headers() -> Result<String> {
     let output = compiler(0)?.to_command().arg("-print-file-name=include").output()?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a tool to its end; on failure the error is what the tool said.
+/// Runs a tool to its end. If it fails, the error is the tool's output.
 pub(super) fn run(command: &mut Command) -> Result<()> {
     finish(start(command)?)
 }
@@ -140,13 +140,13 @@ pub(super) fn start(command: &mut Command) -> Result<Child> {
         .with_context(|| format!("starting `{}`", command.get_program().display()))
 }
 
-/// Waits for what [`start`] started.
+/// Waits for a process that [`start`] started.
 pub(super) fn finish(child: Child) -> Result<()> {
     let output = child.wait_with_output()?;
     if output.status.success() {
         return Ok(());
     }
-    // mlx-c complains on stdout.
+    // mlx-c prints its errors to stdout.
     let said = [output.stdout, output.stderr].concat();
     bail!("{}\n{}", output.status, String::from_utf8_lossy(&said).trim())
 }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_tool_is_quoted() {
+    fn the_error_for_a_failing_tool_quotes_it() {
         let error = run(Command::new("sh").args(["-c", "echo it broke >&2; exit 3"])).unwrap_err();
         assert_eq!(error.to_string(), "exit status: 3\nit broke");
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stand_in_for_std_format_fills_holes_in_order() {
+    fn our_std_format_replaces_placeholders_in_order() {
         let scratch = tempfile::tempdir().unwrap();
         let (source, program) = (scratch.path().join("format.cpp"), scratch.path().join("format"));
         let cases = r#"
@@ -195,7 +195,7 @@ mod tests {
                   && std::format("{}{}", "a", std::string("{}")) == "a{}";
               return right ? 0 : 1;
             }"#;
-        // The stand-in itself, whatever this compiler has.
+        // Tests our header even if this compiler has `std::format`.
         let header = super::super::mlx_c::STD_FORMAT_H.replace("defined(__cpp_lib_format)", "0");
         let header = header.replace("namespace std", "namespace stand_in").replace("#pragma once", "");
         let cases = cases.replace("std::format", "stand_in::format");

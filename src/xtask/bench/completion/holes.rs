@@ -1,25 +1,25 @@
-//! Holes in source files, as people type: half of them begin in the middle of a word.
+//! Cuts holes in source files, at positions where people type; half of them begin in the middle of a word.
 //!
 //! The same seed cuts the same holes. A hole is the rest of a line, with or without the closing brackets that an editor
-//! puts behind the cursor by itself, or a block. Files are dealt out to two splits, one to tune rules on and one to
-//! report on, so that what is reported was never looked at.
+//! inserts behind the cursor, or a block. The files are divided into two splits, one for tuning rules and one for
+//! reports, so that the reported holes were never looked at.
 
-use super::corpus::Source;
+use super::corpus::SourceFile;
 
-/// What a program sees of the file around the hole.
+/// The number of lines before and behind the hole that a program sees.
 const PREFIX_LINES: usize = 40;
 const SUFFIX_LINES: usize = 20;
-/// A hole has at least so many characters that are not white space in its first line,
+/// The least number of characters, apart from white space, in the first line of a hole.
 const MIN_CHARS: usize = 4;
-/// and at most so many lines.
+/// The most lines of a hole.
 const MAX_LINES: usize = 6;
 /// Longer lines are data.
 const MAX_LINE_CHARS: usize = 120;
-/// Of a word that a hole may begin in.
+/// The length from which a word counts as one in whose middle a hole can begin.
 const MIN_WORD: usize = 4;
 const SEED: u64 = 20_240_229;
-/// The first holes of each language that are to be reported on were looked at while the form of prompts was chosen. They
-/// are left out, and an even number keeps half of the others in words.
+/// The first holes of each language in the report split were looked at while the prompt format was chosen, so they are
+/// left out. An even number keeps half of the remaining holes in words.
 const N_SEEN: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,7 +41,7 @@ impl Split {
 pub(super) enum Kind {
     /// The rest of a line.
     Line,
-    /// The rest of a line but for brackets that are closed behind the cursor.
+    /// The rest of a line, up to the brackets that are closed behind the cursor.
     Inline,
     /// The rest of a line and the lines of its block.
     Block,
@@ -62,16 +62,16 @@ pub(super) struct Hole {
     pub(super) language: &'static str,
     pub(super) path: String,
     pub(super) kind: Kind,
-    /// Whether it begins in the middle of a word.
+    /// Whether the hole begins in the middle of a word.
     pub(super) in_word: bool,
     pub(super) prefix: String,
     pub(super) suffix: String,
-    /// What was there.
+    /// The text that was cut out.
     pub(super) truth: String,
 }
 
-/// `n` holes, as many of each language as can be.
-pub(super) fn cut(sources: &[Source], split: Split, n: usize) -> Vec<Hole> {
+/// `n` holes, with as equal a number for each language as possible.
+pub(super) fn cut(sources: &[SourceFile], split: Split, n: usize) -> Vec<Hole> {
     let mut languages: Vec<&str> = sources.iter().map(|it| it.language).collect();
     languages.dedup();
     languages.sort_unstable();
@@ -88,7 +88,7 @@ pub(super) fn cut(sources: &[Source], split: Split, n: usize) -> Vec<Hole> {
         })
         .collect();
     let mut holes = Vec::new();
-    // A language after the other, so that few holes are of all of them, too.
+    // Languages take turns, so that a small number of holes covers all of them.
     while holes.len() < n && by_language.iter().any(|it| !it.is_empty()) {
         for of_language in &mut by_language {
             if !of_language.is_empty() && holes.len() < n {
@@ -99,11 +99,11 @@ pub(super) fn cut(sources: &[Source], split: Split, n: usize) -> Vec<Hole> {
     holes
 }
 
-fn cut_into(sources: &[&Source], n: usize) -> Vec<Hole> {
+fn cut_into(sources: &[&SourceFile], n: usize) -> Vec<Hole> {
     let mut rng = fastrand::Rng::with_seed(SEED);
     let mut taken = std::collections::BTreeSet::new();
     let mut holes = Vec::new();
-    // Weighted by length, and a line at most once.
+    // A file is chosen with a probability proportional to its length, and a line at most once.
     let total: usize = sources.iter().map(|it| it.text.len()).sum();
     for _ in 0..n * 200 {
         if holes.len() == n || total == 0 {
@@ -137,9 +137,9 @@ fn floor_boundary(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// A hole in the line that begins at `line_start`, if the line has room for one.
+/// A hole in the line that begins at `line_start`, if the line is suitable.
 fn hole(
-    source: &Source,
+    source: &SourceFile,
     line_start: usize,
     kind: Kind,
     in_word: bool,
@@ -152,7 +152,7 @@ fn hole(
     if line.chars().count() > MAX_LINE_CHARS || is_comment || !line.is_ascii() {
         return None;
     }
-    let places = places(line, in_word);
+    let places = hole_starts(line, in_word);
     let start = line_start + *places.get(rng.usize(0..places.len().max(1)))?;
     let line_end = line_start + line.len();
     let end = match kind {
@@ -183,8 +183,9 @@ fn hole(
     })
 }
 
-/// Where in a line a hole may begin: inside words, or before them and before the line's first character.
-fn places(line: &str, in_word: bool) -> Vec<usize> {
+/// The positions in a line at which a hole may begin: inside words, or before words and before the line's first
+/// character.
+fn hole_starts(line: &str, in_word: bool) -> Vec<usize> {
     let is_word = |it: char| it.is_ascii_alphanumeric() || it == '_';
     let mut places = Vec::new();
     let mut start = None;
@@ -205,7 +206,7 @@ fn places(line: &str, in_word: bool) -> Vec<usize> {
     places
 }
 
-/// Where the block ends that goes on below a line: before the first line that is indented less, or is blank.
+/// The end of the block that begins with a line: before the first later line that is indented less or blank.
 fn block_end(text: &str, line_start: usize, line_end: usize) -> Option<usize> {
     let indentation = |line: &str| line.len() - line.trim_start().len();
     let of_line = indentation(&text[line_start..line_end]);
@@ -235,11 +236,11 @@ mod tests {
 
     use super::*;
 
-    fn sources() -> Vec<Source> {
+    fn sources() -> Vec<SourceFile> {
         let text = "def first_function(argument):\n    value = compute(argument, 12)\n    return [value, other]\n\n\n"
             .repeat(40);
         ["a.py", "b.py", "c.py"]
-            .map(|path| Source { language: "python", path: path.to_owned(), text: text.clone() })
+            .map(|path| SourceFile { language: "python", path: path.to_owned(), text: text.clone() })
             .into()
     }
 
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_with_what_is_around_it_is_the_file() {
+    fn a_hole_with_the_text_around_it_is_the_file() {
         for hole in cut(&sources(), Split::Tune, 30) {
             let whole = format!("{}{}{}", hole.prefix, hole.truth, hole.suffix);
             assert!(sources()[0].text.contains(&whole), "{whole}");

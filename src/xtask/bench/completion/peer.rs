@@ -1,8 +1,8 @@
-//! What llama.cpp makes of holes, through node-llama-cpp.
+//! llama.cpp's completions of holes, through node-llama-cpp.
 //!
-//! It is asked for each hole afresh, so an answer depends on the hole and the key below alone. It is kept as soon as it
-//! is there: a run that was interrupted goes on, and a run with other rules of ours costs nothing on this side. The
-//! program is started only if there is something to ask.
+//! Each hole is a new request, so an answer depends only on the hole and on the key below. Answers are kept in a file
+//! as they arrive: an interrupted run can continue, and a run with other rules on our side does not ask again. The
+//! program is only started if there is something to ask.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -21,7 +21,7 @@ use super::holes::Hole;
 use super::score::Answer;
 
 const DRIVER: &str = include_str!("completion.mjs");
-/// In target/bench; JSON lines.
+/// The file of kept answers in target/bench, as JSON lines.
 const KEPT: &str = "llama-answers.jsonl";
 
 /// llama.cpp with a model, and its answers so far.
@@ -49,7 +49,7 @@ impl Peer {
         let cannot = || format!("cannot open `{}`", path.display());
         let mut file = OpenOptions::new().create(true).append(true).open(&path).with_context(cannot)?;
         let lines = fs::read_to_string(&path).with_context(cannot)?;
-        // A line that was cut off by the end of its run is asked for again.
+        // If a run was interrupted, its last line may be incomplete; that hole is asked again.
         if !lines.is_empty() && !lines.ends_with('\n') {
             file.write_all(b"\n")?;
         }
@@ -144,12 +144,12 @@ mod tests {
 
     fn peer(folder: &Path, max_tokens: usize) -> Peer {
         let max_tokens = NonZeroUsize::new(max_tokens).unwrap();
-        // Were it asked, it would not start.
+        // If it were asked, it could not start.
         Peer::open(folder, "ab12", Path::new("/nonexistent"), max_tokens, NonZeroUsize::MIN).unwrap()
     }
 
     #[test]
-    fn an_answer_that_is_kept_is_not_asked_for_again_even_if_the_run_was_cut_off() {
+    fn a_kept_answer_is_not_asked_for_again_even_after_an_interrupted_run() {
         let scratch = tempfile::tempdir().unwrap();
         let mut first = peer(scratch.path(), 64);
         let answer = Answer {
@@ -165,13 +165,13 @@ mod tests {
         let mut second = peer(scratch.path(), 64);
         assert_eq!(second.answer(&hole("x = ")).unwrap().text, "1\n");
         assert!(second.child.is_none());
-        // What is kept after a line that was cut off is not lost with it.
+        // An answer written after an incomplete line is not lost with it.
         second.keep(second.key(&hole("y = ")), &answer).unwrap();
         assert_eq!(peer(scratch.path(), 64).kept.len(), 2);
     }
 
     #[test]
-    fn an_answer_is_kept_for_all_that_it_depends_on() {
+    fn an_answer_is_kept_under_everything_it_depends_on() {
         let scratch = tempfile::tempdir().unwrap();
         let keys = [
             peer(scratch.path(), 64).key(&hole("x = ")),

@@ -1,9 +1,9 @@
-//! What a completion is worth to who typed, and what it cost.
+//! How useful a completion is, and how many tokens it took.
 //!
-//! Compared are the first line, and the block: the text cut to as many lines as were there. A program that can be asked
-//! for a block is; what it says when it is not comes in a row of its own. What an editor would show of a text is what is
-//! left when a careful plugin has cleaned it up; its rules are written down here, apart from the worker's own, and both
-//! programs' texts go through them.
+//! Two things are compared with the text that was cut out: the first line, and the block, which is the completion cut
+//! to the same number of lines. If a program has a block mode, its answer in that mode is used for the block; its
+//! normal answer has a row of its own. The text that an editor would show is what remains after the clean-up of a
+//! careful plugin, whose rules are here and independent of the worker's; the texts of both programs go through them.
 
 use std::fmt::Write as _;
 
@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 
 use super::holes::{Hole, Kind};
 
-/// What a program made of a hole.
+/// A program's completion of a hole.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) text: String,
-    /// What it said when it was asked for a block, if it can be.
+    /// The text in block mode, if the hole is a block and the program has such a mode.
     pub(super) block: Option<String>,
-    /// What it said in the same file with its lines in CRLF, if it was asked.
+    /// The text for the same file with CRLF line ends, if it was asked for.
     pub(super) in_crlf: Option<String>,
-    /// Tokens drawn for `text`.
+    /// The number of tokens generated for `text`.
     pub(super) n_tokens: u64,
-    /// Why the text ended, where the program says so.
+    /// Why the text ended, if the program says so.
     pub(super) reason: String,
 }
 
@@ -30,7 +30,7 @@ impl Answer {
         json!({"text": self.text, "block": self.block, "in_crlf": self.in_crlf, "n_tokens": self.n_tokens, "reason": self.reason})
     }
 
-    /// An answer as [`Self::json`] wrote it.
+    /// Reads an answer that [`Self::json`] wrote.
     pub(super) fn read(json: &Value) -> Option<Self> {
         let text = |key: &str| Some(json[key].as_str()?.to_owned());
         Some(Self {
@@ -43,7 +43,7 @@ impl Answer {
     }
 }
 
-/// One program's answers, judged.
+/// One program's answers with their scores.
 pub(super) struct Scores {
     name: &'static str,
     answers: Vec<Answer>,
@@ -53,13 +53,13 @@ pub(super) struct Scores {
 #[derive(Clone, Debug)]
 struct Score {
     is_exact: bool,
-    /// The same in CRLF, if it was asked.
+    /// Whether it is exact in CRLF too, if that was asked for.
     is_exact_in_crlf: Option<bool>,
     line_similarity: f64,
     block_similarity: f64,
-    /// Of what was said without being asked for a block.
+    /// For the text that was not asked for as a block.
     unasked_block_similarity: f64,
-    /// What is left after a clean-up.
+    /// What remains after the clean-up.
     shown: String,
     is_clean: bool,
 }
@@ -85,7 +85,7 @@ impl Scores {
         json!({"name": self.name, "scores": rows, "answers": answers.collect::<Vec<_>>()})
     }
 
-    /// Not a number where there is nothing to take the mean of.
+    /// NaN if there are no values.
     fn mean(&self, holes: &[Hole], of: impl Fn(&Hole, &Score) -> Option<f64>) -> f64 {
         let values: Vec<f64> =
             holes.iter().zip(&self.of_holes).filter_map(|(hole, it)| of(hole, it)).collect();
@@ -114,7 +114,7 @@ impl Score {
         Self {
             is_exact: first(text) == first(&hole.truth),
             is_exact_in_crlf: answer.in_crlf.as_ref().map(|it| {
-                // What else ends a line than the file's own end of a line is a mistake.
+                // A line break other than the file's own is a mistake.
                 !it.replace("\r\n", "").contains('\n') && first(it) == first(&hole.truth)
             }),
             line_similarity: strsim::normalized_levenshtein(&first(text), &first(&hole.truth)),
@@ -126,7 +126,7 @@ impl Score {
     }
 }
 
-/// What a careful plugin leaves of a text.
+/// What remains of a text after the clean-up of a careful plugin.
 fn clean(hole: &Hole, text: &str) -> String {
     let left = hole.prefix.rsplit('\n').next().unwrap_or_default();
     let right = hole.suffix.split('\n').next().unwrap_or_default().trim();
@@ -137,7 +137,7 @@ fn clean(hole: &Hole, text: &str) -> String {
     let mut n_open = 0_usize;
     for line in text.split('\n') {
         if let Some(previous) = kept.last() {
-            // In an empty line, and behind what opens a block, a block; else a statement.
+            // On an empty line, or after an opening bracket or colon, a block is shown; otherwise a statement.
             let opens = left.trim().is_empty() || left.trim_end().ends_with(['{', ':', '(', '[']);
             let of_cursor = indentation(left);
             let goes_on = if right.is_empty() {
@@ -165,7 +165,7 @@ fn clean(hole: &Hole, text: &str) -> String {
     if right.is_empty() {
         text.truncate(text.trim_end().len());
     } else if let Some(before) = text.trim_end().strip_suffix(right) {
-        // Not a bracket that belongs to the text.
+        // A bracket that belongs to the text is kept.
         let is_balanced = before.matches(['(', '[', '{']).count() > before.matches([')', ']', '}']).count();
         if !(is_balanced && right.starts_with([')', ']', '}'])) {
             text.truncate(before.len());
@@ -174,7 +174,7 @@ fn clean(hole: &Hole, text: &str) -> String {
     text
 }
 
-/// A line of the table.
+/// A row of the table.
 struct Row {
     name: &'static str,
     of: fn(&Scores, &[Hole]) -> f64,
@@ -229,7 +229,7 @@ fn exact(score: &Score) -> f64 {
     f64::from(u8::from(score.is_exact))
 }
 
-/// Width of a program's column, and of the names of rows.
+/// The width of a program's column, and of the row names.
 const COLUMN: usize = 12;
 const NAMES: usize = 36;
 
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_shows_what_fits_the_place() {
+    fn the_clean_up_keeps_what_fits_at_the_cursor() {
         let table = [
             ("x = ", "\ny\n", "1\ny = 2\n", "1"),
             ("x = ", "\ny\n", "f(\n    1,\n)\nz", "f(\n    1,\n)"),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_counts_and_white_space_at_its_end_does_not() {
+    fn the_first_line_is_compared_without_white_space_at_its_end() {
         let hole = hole("x = ", "\n", "foo(1)");
         let score = Score::new(&hole, &answer("foo(1) \nmore"));
         assert!(score.is_exact && !score.is_clean);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn in_crlf_the_same_counts_and_lines_end_in_crlf() {
+    fn in_crlf_the_text_must_be_the_same_with_crlf_line_ends() {
         let hole = hole("x = ", "\n", "foo(1)\nbar");
         let exact = |text: &str| {
             let in_crlf = Some(text.to_owned());
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_what_was_said_when_asked_for_one_cut_to_its_number_of_lines() {
+    fn the_block_score_uses_the_text_in_block_mode_cut_to_the_number_of_lines() {
         let hole = hole("x = ", "\n", "a\nb");
         let asked = Answer { block: Some("a\nb\nc".to_owned()), ..answer("a") };
         let score = Score::new(&hole, &asked);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_column_for_each_program_and_tokens_by_shown_character() {
+    fn the_table_has_a_column_for_each_program_and_tokens_per_shown_character() {
         let holes = [hole("x = ", "\n", "foo(1)")];
         let scores = Scores::new("one", &holes, vec![answer("foo(1)\nbar")]);
         let table = table("m", &[scores], &holes);

@@ -1,4 +1,4 @@
-//! A client that times what it hears: each message is stamped when its line has been read, on a thread of its own.
+//! A client that measures times: a thread records when each line has been read.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-/// A worker that says nothing for so long is broken.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// A worker that sends nothing for this long is broken.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The worker, on the other end of two pipes.
 pub(super) struct Client {
     process: Child,
     stdin: ChildStdin,
-    heard: Receiver<Heard>,
-    unread: VecDeque<Heard>,
+    received: Receiver<Received>,
+    unread: VecDeque<Received>,
     n_requests: u64,
 }
 
-struct Heard {
+struct Received {
     at: Instant,
     message: Value,
 }
@@ -35,10 +35,10 @@ pub(super) struct Sent {
     pub(super) at: Instant,
 }
 
-/// A request's answer, and when things came.
+/// A request's answer, with its times.
 pub(super) struct Answer {
     pub(super) result: Value,
-    /// From the request until its first delta; until the response where there was none.
+    /// From the request to its first delta, or to the response if there was none.
     pub(super) first: Duration,
     pub(super) all: Duration,
     pub(super) ended: Instant,
@@ -56,17 +56,17 @@ impl Client {
             .with_context(|| format!("cannot start `{}`", worker.display()))?;
         let stdin = process.stdin.take().context("stdin is piped")?;
         let stdout = BufReader::new(process.stdout.take().context("stdout is piped")?);
-        let (hear, heard) = channel();
+        let (hear, received) = channel();
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 let at = Instant::now();
                 let message = serde_json::from_str(&line).unwrap_or(Value::Null);
-                if hear.send(Heard { at, message }).is_err() {
+                if hear.send(Received { at, message }).is_err() {
                     break;
                 }
             }
         });
-        let mut client = Self { process, stdin, heard, unread: VecDeque::new(), n_requests: 0 };
+        let mut client = Self { process, stdin, received, unread: VecDeque::new(), n_requests: 0 };
         client.call("initialize", &json!({}))?;
         let state = client.wait_for(|it| {
             it["method"] == "status" && matches!(it["params"]["state"].as_str(), Some("ready" | "failed"))
@@ -92,45 +92,45 @@ impl Client {
         Ok(self.answer(request)?.result)
     }
 
-    /// Waits for the answer. Deltas of others stay unread.
+    /// Waits for the answer. Deltas of other requests stay unread.
     pub(super) fn answer(&mut self, request: Sent) -> Result<Answer> {
         let id = request.id;
         let mut first = None;
         loop {
-            let mut heard = self.wait_for(|it| is_answer(it, id) || is_delta(it, id))?;
-            let since = heard.at - request.at;
+            let mut received = self.wait_for(|it| is_answer(it, id) || is_delta(it, id))?;
+            let since = received.at - request.at;
             let first = *first.get_or_insert(since);
-            if is_answer(&heard.message, id) {
+            if is_answer(&received.message, id) {
                 ensure!(
-                    heard.message.get("error").is_none(),
+                    received.message.get("error").is_none(),
                     "request {id} failed: {}",
-                    heard.message["error"]
+                    received.message["error"]
                 );
-                let result = heard.message["result"].take();
-                return Ok(Answer { result, first, all: since, ended: heard.at });
+                let result = received.message["result"].take();
+                return Ok(Answer { result, first, all: since, ended: received.at });
             }
         }
     }
 
-    /// Waits for a piece of text of a request, and leaves it unread.
+    /// Waits for a delta of a request, and leaves it unread.
     pub(super) fn wait_for_text(&mut self, request: Sent) -> Result<()> {
-        let heard = self.wait_for(|it| is_delta(it, request.id) || is_answer(it, request.id))?;
-        self.unread.push_front(heard);
+        let received = self.wait_for(|it| is_delta(it, request.id) || is_answer(it, request.id))?;
+        self.unread.push_front(received);
         Ok(())
     }
 
-    /// Whether the answer has come.
+    /// Whether the answer has arrived.
     pub(super) fn is_answered(&mut self, request: Sent) -> bool {
-        self.unread.extend(self.heard.try_iter());
+        self.unread.extend(self.received.try_iter());
         self.unread.iter().any(|it| is_answer(&it.message, request.id))
     }
 
-    /// Forgets the pieces of text that came for requests that are answered.
+    /// Drops the unread deltas. They belong to requests that have been answered.
     pub(super) fn forget_text(&mut self) {
         self.unread.retain(|it| it.message["method"] != "delta");
     }
 
-    /// What the process has resident, files it maps included; `None` where the system does not tell.
+    /// The process's resident memory, mapped files included; `None` if the system does not report it.
     pub(super) fn resident_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let kibibytes =
@@ -142,25 +142,25 @@ impl Client {
         writeln!(self.stdin, "{message}").and_then(|()| self.stdin.flush()).context("the worker has ended")
     }
 
-    fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool) -> Result<Heard> {
+    fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool) -> Result<Received> {
         if let Some(i) = self.unread.iter().position(|it| is_it(&it.message)) {
             return self.unread.remove(i).context("the position was just found");
         }
         loop {
-            let Ok(heard) = self.heard.recv_timeout(PATIENCE) else {
-                bail!("the worker says nothing any more")
+            let Ok(received) = self.received.recv_timeout(TIMEOUT) else {
+                bail!("the worker has sent nothing for a long time")
             };
-            if is_it(&heard.message) {
-                return Ok(heard);
+            if is_it(&received.message) {
+                return Ok(received);
             }
-            self.unread.push_back(heard);
+            self.unread.push_back(received);
         }
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // Both fail only for a process that has ended, which is what is wanted.
+        // Both fail only if the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

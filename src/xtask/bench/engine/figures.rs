@@ -1,4 +1,4 @@
-//! The figures of a scene: named numbers with units, as a table for people and as JSON.
+//! The figures of a scene: named numbers with units, as a table and as JSON.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -16,7 +16,7 @@ impl Figures {
         self.rows.push((name.into(), value, unit));
     }
 
-    /// Median, 95th and 99th of a hundred, in milliseconds.
+    /// Adds the 50th, 95th and 99th percentile, in milliseconds.
     pub(super) fn push_times(&mut self, name: &str, times: &[Duration]) {
         let ms: Vec<f64> = times.iter().map(|it| it.as_secs_f64() * 1e3).collect();
         for percent in [50, 95, 99] {
@@ -26,10 +26,11 @@ impl Figures {
         }
     }
 
-    /// How bytes grow over requests, from samples of both, after the first `n_warm_up` requests.
+    /// Adds figures on how memory grows with the number of requests, from `samples` (requests done, bytes) after the
+    /// first `n_warm_up` requests.
     ///
-    /// Growth is from the first tenth of the samples after those to the last tenth, medians both; the slope is that of the line
-    /// with the least squares.
+    /// The growth is the difference between the medians of the first tenth and of the last tenth of these samples; the
+    /// slope is that of the least-squares line.
     pub(super) fn push_growth(&mut self, name: &str, samples: &[(f64, f64)], n_warm_up: usize) {
         let n_warm = samples.iter().take_while(|(n_done, _)| *n_done <= n_warm_up as f64).count();
         let settled = &samples[n_warm..];
@@ -71,7 +72,7 @@ impl Figures {
     }
 }
 
-/// The smallest value that so many of a hundred do not pass; `None` of nothing.
+/// The smallest value that is not exceeded by `percent` percent of the values; `None` if there are none.
 pub(super) fn percentile(values: &[f64], percent: usize) -> Option<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -79,7 +80,7 @@ pub(super) fn percentile(values: &[f64], percent: usize) -> Option<f64> {
     values.get(rank - 1).copied()
 }
 
-/// Of the line that is nearest to the points; 0 where they make none.
+/// The slope of the least-squares line; 0 if the points do not define one.
 fn slope(points: &[(f64, f64)]) -> f64 {
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len().max(1) as f64;
     let (x, y) = (mean(|it| it.0), mean(|it| it.1));
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_told_from_what_was_settled() {
+    fn growth_is_measured_after_the_warm_up() {
         let samples: Vec<(f64, f64)> =
             (1..=100).map(|n| (f64::from(n), if n <= 10 { 5e8 } else { 1e8 + f64::from(n) * 1e6 })).collect();
         let mut figures = Figures::default();

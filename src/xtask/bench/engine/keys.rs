@@ -1,22 +1,22 @@
-//! Somebody who types in a real source file, a request at every key.
+//! A user who types in a real source file, with a request at every keystroke.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// The file, as it will be when all is typed.
+/// The file, as it is after all keystrokes.
 const FILE: &str = include_str!("../../../text/stop.rs");
 /// A fast typist.
 const KEY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Keys pressed one after another.
+/// A sequence of keystrokes.
 pub(super) struct Keys {
-    /// What stands before the first key,
+    /// The text before the first keystroke.
     pub(super) before: &'static str,
-    /// and behind the last, all the time.
+    /// The text behind the cursor, which does not change.
     pub(super) suffix: &'static str,
-    /// The text before the cursor after each key.
+    /// The text before the cursor after each keystroke.
     prefixes: Vec<&'static str>,
     pub(super) max_tokens: usize,
 }
@@ -34,7 +34,7 @@ impl Keys {
         self.prefixes.len()
     }
 
-    /// The text before the cursor after each key, given when the key is pressed.
+    /// The text before the cursor after each keystroke, returned at the time of the keystroke.
     pub(super) fn paced(&self) -> impl Iterator<Item = &'static str> {
         let mut next = Instant::now();
         self.prefixes.iter().map(move |prefix| {
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_is_one_character_more_and_the_file_comes_out() {
+    fn each_key_adds_one_character_and_the_result_is_the_file() {
         let keys = Keys::new(50).unwrap();
         assert_eq!(keys.len(), 50);
         let mut n_before = keys.before.chars().count();

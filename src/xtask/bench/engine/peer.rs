@@ -1,7 +1,7 @@
-//! Others at the same work, on the same weights: llama.cpp at the same keys, with its prompt cache kept from key to key,
-//! and llama.cpp and mlx_lm at several texts at once.
+//! Other programs with the same work and the same weights: llama.cpp with the same keystrokes and its prompt cache kept
+//! between them, and llama.cpp and mlx_lm with several texts at a time.
 //!
-//! Their drivers have no protocol to speak and time themselves.
+//! Their drivers measure times themselves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,27 @@ use super::scenes::{N_AT_ONCE, parallel_prompts};
 use crate::bench::peers::child::Child;
 use crate::bench::peers::{converted, fetch, named};
 
-/// As many as the worker takes by itself on two cores.
+/// The worker's own choice on two cores.
 const N_THREADS: &str = "2";
 const CONTEXT_TOKENS: &str = "8192";
-/// Of each of the texts that are generated at once.
+/// The context of each of several texts.
 const BATCH_CONTEXT_TOKENS: &str = "512";
 
-/// Another program, and what it takes to start it.
+/// Another program, and what is needed to start it.
 pub(super) enum Peer {
     Llama { node_folder: PathBuf, gguf: PathBuf, log: PathBuf },
     MlxLm { python: PathBuf, driver: PathBuf, model: PathBuf, log: PathBuf },
 }
 
 impl Peer {
-    /// llama.cpp; fetches what is not there yet.
+    /// llama.cpp, which is fetched if necessary.
     pub(super) fn llama(folder: &Path, model: &str) -> Result<Self> {
         let node_folder = fetch::node(folder)?.with_file_name("");
         let gguf = fetch::model(folder, named(model)?)?;
         Ok(Self::Llama { node_folder, gguf, log: folder.join("llama.log") })
     }
 
-    /// mlx_lm, with the model as the worker converts it.
+    /// mlx_lm, with the model in the form that the worker converts it to.
     pub(super) fn mlx_lm(folder: &Path, worker: &Path, model: &str) -> Result<Self> {
         let driver = folder.join("batch.py");
         fs::write(&driver, include_str!("batch.py"))?;
@@ -46,7 +46,7 @@ impl Peer {
         Ok(Self::MlxLm { python, driver, model, log: folder.join("mlx_lm.log") })
     }
 
-    /// Generates several texts at once; the tokens of all together in a second, a median of so many rounds.
+    /// Generates several texts at a time. The figures are total tokens per second, as the median over `n_rounds`.
     pub(super) fn batch(&self, n_rounds: usize, n_tokens: usize) -> Result<Figures> {
         let (mut command, log) = match self {
             Self::Llama { node_folder, gguf, log } => {
@@ -83,9 +83,11 @@ impl Peer {
         Ok(figures)
     }
 
-    /// Types, and tells what each key cost.
+    /// Types, and measures the cost of each keystroke.
     pub(super) fn type_in(&self, keys: &Keys) -> Result<Figures> {
-        let Self::Llama { node_folder, gguf, log } = self else { bail!("only llama.cpp is made to type") };
+        let Self::Llama { node_folder, gguf, log } = self else {
+            bail!("typing is measured with llama.cpp only")
+        };
         let driver = node_folder.join("engine.mjs");
         fs::write(&driver, include_str!("llama.mjs"))?;
         let mut command = Command::new("node");

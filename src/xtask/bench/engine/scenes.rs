@@ -1,4 +1,4 @@
-//! The scenes: what clients do, and what is told of it.
+//! The scenes: what the clients do, and which figures are reported.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use super::client::{Client, Sent};
 use super::figures::{Figures, percentile};
 use super::stage::{Scene, Stage};
 
-/// A source file to read from.
+/// A source file from which prompts are taken.
 const FILE: &str = include_str!("../../../text/stop.rs");
 /// A function of sixty lines, in which a variable is renamed.
 const FUNCTION: &str = include_str!("edit.py");
-/// Cancels come at moments up to so long after their requests.
+/// Cancels are sent at random times up to this long after their requests.
 const CANCEL_WITHIN_MS: u64 = 400;
-/// About so many characters are a token of source code, a little less than in either model.
+/// Roughly the number of characters per token of source code; a little less than for either model.
 const CHARS_PER_TOKEN: usize = 3;
 
 pub(super) const ALL: [Scene; 6] = [
@@ -28,17 +28,17 @@ pub(super) const ALL: [Scene; 6] = [
     ("memory", memory),
 ];
 
-/// An interactive completion while a long background text is generated.
+/// Interactive completions while a long background text is generated.
 fn beside(stage: &Stage<'_>) -> Result<Figures> {
     let n_tokens = stage.n(1000);
-    // Counting, no model comes to an end.
+    // A model that counts does not end the text by itself.
     let long = json!({"prefix": "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,", "mode": "raw", "max_tokens": n_tokens,
         "priority": "background", "speculation": "off"});
     let mut worker = stage.worker(&[])?;
     let alone = worker.request("complete", &long)?;
     let alone = worker.answer(alone)?;
     ensure!(alone.result["finish_reason"] == "length", "the background text ended early: {}", alone.result);
-    // The first prompt tells the engine how fast the machine is.
+    // From the first prompt the engine learns how fast the machine is.
     let mut idle = Vec::new();
     for idx in 0..stage.n(40).max(8) {
         let quick = worker.request("complete", &quick(idx))?;
@@ -68,14 +68,14 @@ fn beside(stage: &Stage<'_>) -> Result<Figures> {
     Ok(figures)
 }
 
-/// A completion with a prompt of its own, of about 60 tokens.
+/// A completion with a new prompt of about 60 tokens.
 fn quick(idx: usize) -> Value {
     let start = FILE.char_indices().map(|(at, _)| at).nth(idx * 37 % (FILE.len() / 2)).unwrap_or_default();
     let excerpt: String = FILE[start..].chars().take(60 * CHARS_PER_TOKEN).collect();
     json!({"prefix": format!("// {idx}\n{excerpt}"), "mode": "raw", "max_tokens": 8})
 }
 
-/// One request per key, each taking the place of the one before.
+/// A request per keystroke, each superseding the one before.
 fn typing(stage: &Stage<'_>) -> Result<Figures> {
     let keys = stage.keys()?;
     let mut worker = stage.worker(&[])?;
@@ -115,7 +115,7 @@ fn typing(stage: &Stage<'_>) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Cancels at random moments, of long prompts and of texts under way.
+/// Cancels at random times, during long prompts and during generation.
 fn cancel(stage: &Stage<'_>) -> Result<Figures> {
     let long: String = FILE.chars().cycle().take(4000 * CHARS_PER_TOKEN).collect();
     let mut worker = stage.worker(&[])?;
@@ -147,15 +147,15 @@ fn cancel(stage: &Stage<'_>) -> Result<Figures> {
     Ok(figures)
 }
 
-/// So many jobs run together.
+/// The numbers of jobs that run together.
 pub(super) const N_AT_ONCE: [usize; 4] = [1, 2, 4, 8];
 
-/// Requests with prompts that nothing has seen before.
+/// Requests with new prompts, so that the cache does not help.
 pub(super) fn parallel_prompts(round: usize, n_jobs: usize) -> impl Iterator<Item = Value> {
     (0..n_jobs).map(move |idx| quick(round * 100 + n_jobs * 10 + idx + 1))
 }
 
-/// Background jobs together.
+/// Several background jobs together.
 fn parallel(stage: &Stage<'_>) -> Result<Figures> {
     let mut worker = stage.worker(&[])?;
     worker.call("complete", &quick(0))?;
@@ -179,7 +179,8 @@ fn parallel(stage: &Stage<'_>) -> Result<Figures> {
                 last = last.max(answer.ended);
                 decoding = decoding.max(job.at + answer.first);
             }
-            // From when all of them generate; those that began earlier have a few tokens more than that.
+            // Measured from the time when all are generating; those that began earlier have generated a few tokens
+            // more.
             rates.push(n_drawn / (last - decoding).as_secs_f64());
         }
         figures.push(format!("{n_jobs} at once"), percentile(&rates, 50).unwrap_or_default(), "tok/s");
@@ -187,7 +188,7 @@ fn parallel(stage: &Stage<'_>) -> Result<Figures> {
     Ok(figures)
 }
 
-/// What is asked for new text: it ends before a small model begins to repeat itself.
+/// Prompts for new text. It ends before a small model begins to repeat itself.
 const TOPICS: [&str; 5] = [
     "Tell me about the history of lighthouses.",
     "Explain how bread is made.",
@@ -196,7 +197,7 @@ const TOPICS: [&str; 5] = [
     "Describe a walk through Lisbon in autumn.",
 ];
 
-/// The same texts with guesses and without, in turns.
+/// The same texts with and without drafts, alternately.
 fn guesses(stage: &Stage<'_>) -> Result<Figures> {
     let rename = format!(
         "Rename the variable `result` to `records` in this function. Answer with the whole function and nothing else.\n\n```python\n{FUNCTION}```"
@@ -257,13 +258,13 @@ fn generate(worker: &mut Client, method: &str, params: &Value, speculation: &str
     Ok(Generated { text, seconds, result })
 }
 
-/// The first of so many parts of the requests warms up: it fills the cache, and the allocators find their sizes.
+/// The first one of this many parts of the requests is the warm-up, in which the cache fills and the allocators grow.
 const WARM_UP_PARTS: usize = 10;
 
-/// Many requests of all kinds, some of them cancelled, four at a time.
+/// Many requests of all kinds, four at a time, some of which are cancelled.
 fn memory(stage: &Stage<'_>) -> Result<Figures> {
     let n_requests = stage.n(2000);
-    // Small, so that it is full soon.
+    // A small cache, so that it is soon full.
     let mut worker = stage.worker(&["--cache-limit-mib", "64"])?;
     let mut random = fastrand::Rng::with_seed(1);
     let (mut resident, mut active) = (Vec::new(), Vec::new());
@@ -292,7 +293,7 @@ fn memory(stage: &Stage<'_>) -> Result<Figures> {
                 worker.answer(request)?;
             }
             worker.forget_text();
-            // When nothing runs: what is there then stays.
+            // Measured while nothing runs: memory that is in use then stays in use.
             let status = worker.call("status", &json!({}))?;
             let n_done = (idx + 1) as f64;
             active.push((n_done, figure(&status, "memory", "active_bytes")?));

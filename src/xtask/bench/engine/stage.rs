@@ -1,4 +1,4 @@
-//! What a scene works with: [`Stage`].
+//! What a scene uses: [`Stage`].
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::client::Client;
 use super::figures::Figures;
 use super::keys::Keys;
 
-/// What a scene needs.
+/// The worker, the model and the sizes for a scene.
 pub(super) struct Stage<'a> {
     pub(super) worker: &'a Path,
     pub(super) model: &'a str,
@@ -16,7 +16,7 @@ pub(super) struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// A worker of its own, that has done nothing yet.
+    /// A newly started worker for one scene.
     pub(super) fn worker(&self, args: &[&str]) -> Result<Client> {
         Client::start(self.worker, self.model, args)
     }
@@ -25,16 +25,16 @@ impl Stage<'_> {
         Keys::new(self.n(200).max(30))
     }
 
-    /// Tokens of each of the jobs that run together.
+    /// The number of tokens of each of the jobs that run together.
     pub(super) fn n_parallel_tokens(&self) -> usize {
         self.n(100).max(32)
     }
 
-    /// So many in earnest, a tenth for a quick look.
+    /// `n`, or a tenth of it for a quick run.
     pub(super) fn n(&self, n: usize) -> usize {
         if self.is_quick { (n / 10).max(1) } else { n }
     }
 }
 
-/// A scene by its name.
+/// The name of a scene, and the function that runs it.
 pub(super) type Scene = (&'static str, fn(&Stage<'_>) -> Result<Figures>);

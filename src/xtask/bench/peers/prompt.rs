@@ -1,7 +1,7 @@
-//! Prompts of a given number of tokens, no two of which begin alike.
+//! Prompts of a given number of tokens, each with a different beginning: [`PromptMaker`].
 //!
-//! The worker itself counts, through its `tokenize`; a text is lengthened and shortened by words until it fits. The programs get
-//! the text, and what they report as its length is compared with what was asked for.
+//! The worker counts tokens with its method `tokenize`; words are added and removed until the number is right. The
+//! programs get the text, and the length that they report is checked.
 
 use anyhow::{Result, bail};
 use serde_json::json;
@@ -9,13 +9,13 @@ use serde_json::json;
 use super::program::Worker;
 use super::task::Prompt;
 
-/// Common enough to be one token each in any vocabulary, so that lengths are hit at once.
+/// Common words, which are one token each in any vocabulary, so that the right length is found quickly.
 const WORDS: [&str; 40] = [
     "the", "of", "and", "in", "to", "for", "is", "on", "that", "by", "this", "with", "you", "it", "not",
     "or", "be", "are", "from", "at", "as", "your", "all", "have", "new", "more", "was", "we", "will", "home",
     "can", "about", "if", "page", "my", "has", "search", "free", "but", "our",
 ];
-/// A text that does not fit after so many changes never will.
+/// The search for a length fails after this many changes.
 const MAX_CHANGES: usize = 50;
 
 pub(super) struct PromptMaker {
@@ -25,7 +25,7 @@ pub(super) struct PromptMaker {
 }
 
 impl PromptMaker {
-    /// `worker` is asked for nothing but lengths.
+    /// `worker` is only used to count tokens.
     pub(super) fn new(worker: Worker) -> Self {
         Self { worker, rng: fastrand::Rng::with_seed(1), n_made: 0 }
     }
@@ -47,7 +47,7 @@ fn text(
     rng: &mut fastrand::Rng,
     count: &mut dyn FnMut(&str) -> Result<usize>,
 ) -> Result<String> {
-    // The number is what keeps caches of prefixes out.
+    // The number makes the beginning unique, so that no cached prefix applies.
     let mut words = vec![format!("{number}:")];
     for _ in 0..MAX_CHANGES {
         let text = words.join(" ");
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_has_the_length_asked_for_even_if_some_words_are_two_tokens() {
+    fn a_text_has_the_requested_length_even_if_some_words_are_two_tokens() {
         let mut count = |text: &str| Ok(text.split(' ').map(|it| if it.len() > 4 { 2 } else { 1 }).sum());
         for n_tokens in [2, 32, 128, 2_048] {
             let text = text(n_tokens, 7, &mut fastrand::Rng::with_seed(3), &mut count).unwrap();

@@ -1,8 +1,8 @@
-//! What was measured: all samples as JSON, their medians as a table for people.
+//! The results: all samples as JSON, and their medians as a table.
 //!
-//! Every figure comes from this run. Behind each peer's figure stands how many times it the worker's is, in each of the
-//! precisions; the floor of decoding is the time in which the weights could be read from memory, at the bandwidth
-//! measured in between.
+//! Every figure comes from this run. After each peer's figure, in parentheses, is the ratio of the worker's figure to
+//! it, for each of the worker's precisions. The floor of decoding is the time that reading the weights from memory
+//! would take, at the bandwidth measured during the run.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,13 +17,13 @@ use super::machine::Machine;
 use super::program::{Launch, Program};
 use super::task::{Sample, Task};
 
-/// What a machine that waits for this run has done in the minute before; the builds leave more than nothing.
+/// The load average up to which the machine counts as idle. The builds before a run cause some load.
 const MAX_IDLE_LOAD: f64 = 1.5;
-/// Width of a program's column, and of the names of rows.
+/// The width of a program's column, and of the row names.
 const COLUMN: usize = 26;
 const ROW: usize = 32;
 
-/// A whole run.
+/// The results of a whole run.
 pub(super) struct Results {
     machine: Machine,
     date: String,
@@ -53,7 +53,7 @@ impl Results {
         fs::write(path, text + "\n").with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    /// What the tables leave open: on what, when, how.
+    /// The notes below the tables: which machine, when and how.
     pub(super) fn closing(&self) -> String {
         let Machine { cpu, n_cpus, cpus, load_before } = &self.machine;
         let mut text = format!(
@@ -65,7 +65,7 @@ impl Results {
         if *load_before > MAX_IDLE_LOAD {
             text += "The machine was not idle: these figures show that everything works, not how fast.\n";
         }
-        text += "In brackets: runabout's figures, from left to right, by this one.\n\
+        text += "In parentheses: the ratio of each of runabout's figures, from left to right, to this one.\n\
             runabout is timed at the client's end of the pipe, llama.cpp and mlx_lm inside their process \
             around evaluation.\n\
             Start to ready and peak memory (resident, mapped files included) are those of the whole process: \
@@ -75,14 +75,14 @@ impl Results {
     }
 }
 
-/// One model by all programs.
+/// The results of all programs with one model.
 pub(super) struct ModelResults {
     name: &'static str,
     file: &'static str,
     sha256: &'static str,
-    /// Of the GGUF file, without an embedding of which only rows are read.
+    /// The bytes of the GGUF file, without an embedding of which only single rows are read.
     weight_bytes: u64,
-    /// Bytes per second, measured in each round.
+    /// In bytes per second, measured in each round.
     bandwidths: Vec<f64>,
     tasks: Vec<Task>,
     programs: Vec<ProgramResults>,
@@ -94,7 +94,7 @@ struct ProgramResults {
     about: Value,
     starts_s: Vec<f64>,
     peaks_bytes: Vec<f64>,
-    /// By task; empty for one that is not this program's.
+    /// By task; empty for a task that this program does not do.
     samples: Vec<Vec<Sample>>,
 }
 
@@ -171,7 +171,7 @@ impl ModelResults {
         })
     }
 
-    /// Rows of figures, a column for each program.
+    /// Rows of figures, with a column for each program.
     pub(super) fn table(&self) -> String {
         let mut text = format!("\n{} ({})\n{:<ROW$}", self.name, self.file, "");
         for program in &self.programs {
@@ -204,7 +204,7 @@ impl ModelResults {
         text
     }
 
-    /// Figures, each peer's with the ratio to it of the worker's.
+    /// Adds a row of figures; the figure of a peer is followed by the ratio of the worker's figures to it.
     fn row(&self, text: &mut String, name: &str, figures: &[Option<f64>], n_decimals: usize) {
         let own = || self.programs.iter().zip(figures).filter(|(it, _)| it.is_runabout).map(|(_, it)| *it);
         let _ = write!(text, "\n{name:<ROW$}");
@@ -224,12 +224,12 @@ impl ModelResults {
         }
     }
 
-    /// The median as everywhere: each reading is the best of many already, and a large cache makes some too good.
+    /// The median. Each reading is already the best of many, and a large cache makes some of them too high.
     fn bandwidth(&self) -> Option<f64> {
         median(self.bandwidths.iter().copied())
     }
 
-    /// Tokens per second if reading the weights were all.
+    /// The tokens per second if reading the weights were the only work.
     fn floor_rate(&self) -> Option<f64> {
         Some(self.bandwidth()? / self.weight_bytes as f64)
     }
@@ -268,7 +268,8 @@ fn push(text: &mut String, cell: &str) {
     let _ = write!(text, "{cell:>COLUMN$}");
 }
 
-/// Bytes that a token's decoding reads. A head of its own leaves the embedding to be read by rows.
+/// The bytes that decoding one token reads. If the output matrix is separate, only single rows of the embedding are
+/// read.
 fn weight_bytes(gguf: &GgufFile) -> u64 {
     let has_head = gguf.tensor("output.weight").is_some();
     let is_read = |name: &str| !(has_head && name == "token_embd.weight");
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_medians_ratios_and_the_floor() {
+    fn the_table_has_medians_ratios_and_the_share_of_the_floor() {
         let table = results().table();
         let cells = |name: &str| -> Vec<String> {
             let line = table.lines().find(|it| it.starts_with(name)).unwrap();
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_has_every_sample_of_what_was_measured() {
+    fn the_file_has_every_sample() {
         let json = results().json();
         assert_eq!(json["programs"][0]["tasks"][0]["samples"].as_array().unwrap().len(), 3);
         assert_eq!(json["programs"][0]["tasks"][0]["tokens_per_second"], 100.0);

@@ -1,15 +1,15 @@
-//! What is measured: a [`Task`] on a [`Prompt`] gives a [`Sample`].
+//! The unit of measurement: a [`Task`] on a [`Prompt`] gives a [`Sample`].
 
 use std::fmt;
 
-/// Work that is given to each program.
+/// Work for each program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     Decode {
         context: usize,
         n_tokens: usize,
     },
-    /// Several texts from one context at once; the worker's alone.
+    /// Several texts from one context together; only the worker does this.
     DecodeTogether {
         n_texts: usize,
         context: usize,
@@ -29,7 +29,7 @@ impl Task {
         }
     }
 
-    /// What a context must hold; the first token drawn is not counted among the decoded ones.
+    /// The context length needed. The first token generated is not counted as decoded.
     pub(super) fn n_tokens_in_all(self) -> usize {
         match self {
             Self::Decode { context, n_tokens } | Self::DecodeTogether { context, n_tokens, .. } => {
@@ -55,7 +55,7 @@ impl fmt::Display for Task {
 pub(super) struct Sample {
     pub(super) n_tokens: usize,
     pub(super) seconds: f64,
-    /// The worker's own figure for the same, from its `timing`.
+    /// The worker's own measurement of the same, from its `timing`.
     pub(super) own_seconds: Option<f64>,
 }
 
