@@ -28,10 +28,10 @@ pub(crate) use moves::Move;
 use moves::find_moves;
 pub(crate) use slot::Slot;
 
-/// How many slots are searched for tokens that a prompt has behind an edit; each search goes over the whole of both.
+/// The number of slots that are searched for tokens behind an edit; each search goes over the whole slot and prompt.
 const MAX_SEARCHED: usize = 4;
 
-/// What a sequence looks for.
+/// The prompt for which a slot is needed, and the memory there is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CheckoutRequest<'a> {
     /// Never empty.
@@ -39,27 +39,27 @@ pub(crate) struct CheckoutRequest<'a> {
     pub(crate) document: Option<&'a Arc<str>>,
     /// What running sequences use already.
     pub(crate) in_use: InUse,
-    /// Tokens that there is memory for beyond all that runs and this prompt.
+    /// The number of tokens for which there is memory beyond all that runs and this prompt.
     pub(crate) n_spare: usize,
 }
 
-/// What a sequence starts with.
+/// The slot that a sequence starts with.
 #[derive(Debug)]
 pub(crate) struct CheckedOut {
-    /// Holds the beginning of the prompt.
+    /// The slot, which holds the beginning of the prompt.
     pub(crate) slot: Slot,
-    /// Holds more of the prompt, further on.
+    /// A slot that holds later parts of the prompt.
     pub(crate) donor: Option<Donor>,
 }
 
-/// The idle slots, and counts of how often they were of use.
+/// The idle slots, and statistics of their use.
 #[derive(Debug)]
 pub(crate) struct PrefixCache {
     /// Least recently used first.
     idle: Vec<Slot>,
     limits: CacheLimits,
     bytes_per_token: u64,
-    /// The fewest tokens worth moving; 0: none are moved.
+    /// The smallest number of tokens worth moving; 0 if none are moved.
     n_min_reuse: usize,
     n_lookups: u64,
     n_hits: u64,
@@ -81,8 +81,8 @@ impl PrefixCache {
         }
     }
 
-    /// Whether a slot holds all of `prompt`: an idle one, which then counts as just used, or one that runs. So warming what
-    /// is warm already costs nothing and cuts nothing off.
+    /// Whether a slot holds all of `prompt`: a running one, or an idle one, which then counts as just used. In that
+    /// case warming the prompt needs no work and truncates no slot.
     pub(crate) fn covers<'a>(
         &mut self,
         prompt: &[TokenId],
@@ -98,13 +98,13 @@ impl PrefixCache {
         true
     }
 
-    /// How many tokens of `prompt` an idle slot could save, at best.
+    /// The largest number of tokens of `prompt` that an idle slot could save.
     pub(crate) fn n_usable(&self, prompt: &[TokenId]) -> usize {
         self.idle.iter().map(|slot| n_usable(&slot.ledger, prompt)).max().unwrap_or(0)
     }
 
-    /// Checks a slot out that holds as much of the prompt's beginning as there is in any slot, and nothing else. It never
-    /// holds the prompt's last token, which is to be fed. `running`: slots that may be copied.
+    /// Checks out a slot that holds the longest available beginning of the prompt and nothing else. The last token of
+    /// the prompt is never included, since it must be fed. `running` are slots that may be copied.
     pub(crate) fn checkout(
         &mut self,
         model: &mut dyn LanguageModel,
@@ -142,8 +142,8 @@ impl PrefixCache {
         CheckedOut { slot, donor }
     }
 
-    /// Takes the idle slot that holds most of the prompt at other positions, behind the `n_keep` tokens that are to be had
-    /// at its beginning; `None` if no slot does, or there is no memory for both slots.
+    /// Takes the idle slot that holds most of the prompt at other positions, after the `n_keep` tokens that are
+    /// available as its beginning; `None` if no slot holds any, or there is no memory for both slots.
     fn take_donor(
         &mut self,
         model: &mut dyn LanguageModel,
@@ -156,7 +156,7 @@ impl PrefixCache {
         }
         let mut matches: Vec<(&Slot, PrefixMatch)> =
             self.idle.iter().rev().map(|slot| (slot, match_idle(slot, request))).collect();
-        // The sort is stable: of equals the most recently used comes first.
+        // The sort is stable, so among equals the most recently used one comes first.
         matches.sort_by_key(|(_, it)| Reverse((it.owner == Owner::SameDocument, it.n_usable)));
         let (best, n_moved, moves) = matches
             .into_iter()
@@ -188,7 +188,7 @@ impl PrefixCache {
         self.n_tokens_found += n_tokens as u64;
     }
 
-    /// Takes back a donor, of which everything was moved or nothing more is wanted.
+    /// Takes back a donor after everything needed was moved.
     pub(crate) fn give_back_donor(&mut self, model: &mut dyn LanguageModel, donor: Donor) {
         if donor.is_kept || !donor.moves.is_empty() {
             self.give_back(model, donor.slot);
@@ -197,7 +197,7 @@ impl PrefixCache {
         }
     }
 
-    /// Copies an idle slot, or takes it where there is no memory for both.
+    /// Copies an idle slot, or takes it if there is no memory for both.
     fn copy_idle(
         &mut self,
         model: &mut dyn LanguageModel,
@@ -228,7 +228,7 @@ impl PrefixCache {
         }
     }
 
-    /// Evicts idle slots until the limits hold, with what is `in_use` counted in.
+    /// Evicts idle slots until the limits hold, counting what is `in_use`.
     pub(crate) fn trim(&mut self, model: &mut dyn LanguageModel, in_use: InUse) {
         let idle: Vec<IdleSlot> = self
             .idle
@@ -262,7 +262,7 @@ impl PrefixCache {
         }
     }
 
-    /// How full the cache is, with the slots in use, `running`.
+    /// How full the cache is, counting the slots in use, `running`.
     pub(crate) fn status<'a>(
         &'a self,
         model: &dyn LanguageModel,
@@ -302,7 +302,7 @@ impl PrefixCache {
     }
 }
 
-/// What an idle slot holds of a prompt.
+/// How much of a prompt an idle slot holds.
 fn match_idle(slot: &Slot, request: CheckoutRequest<'_>) -> PrefixMatch {
     let is_same = request.document.is_some() && slot.document.as_ref() == request.document;
     let owner = if is_same { Owner::SameDocument } else { Owner::Idle };

@@ -1,6 +1,6 @@
 //! The engine's clock: [`Clock`].
 //!
-//! The engine never asks the system for the time, so that a test can move time by hand instead of sleeping.
+//! The engine only uses this clock for times, so a test can move time by hand instead of sleeping.
 
 use std::{
     fmt::Debug,
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A monotonic clock. It is used on the engine's thread and on those that submit jobs.
+/// A monotonic clock. It is used on the engine's thread and on the threads that submit jobs.
 pub trait Clock: Debug + Send + Sync {
     fn now(&self) -> Instant;
 }

@@ -1,8 +1,8 @@
 //! The engine's handle ([`Engine`]) and its thread.
 //!
 //! [`Engine::spawn`] starts the one thread that loads the model, owns it, and drops it. The handle is cheap to clone and
-//! never blocks on the model: it puts jobs and cancels in the inbox and reads what the thread publishes. If the thread
-//! dies, every pending and every later job fails with an error that says so.
+//! never blocks on the model: it puts jobs and cancels into the inbox and reads what the thread publishes. If the
+//! thread dies, every pending and later job fails with an error that says so.
 
 use std::{
     any::Any,
@@ -39,8 +39,8 @@ struct Handle {
 }
 
 impl Engine {
-    /// Starts the thread and returns at once. `load` runs on that thread and may report its progress. Fails only if the
-    /// system cannot start a thread.
+    /// Starts the thread and returns immediately. `load` runs on that thread and may report its progress. Fails only if
+    /// the system cannot start a thread.
     pub fn spawn<L>(options: EngineOptions, load: L) -> std::io::Result<Self>
     where
         L: FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<Loaded, LoadError> + Send + 'static,
@@ -61,19 +61,19 @@ impl Engine {
         Ok(Self { handle: Arc::new(Handle { inbox, status, state, memory_is_short, clock }) })
     }
 
-    /// Submits a job, which may be done while the model still loads. Everything that becomes of it, a refusal included, is
-    /// sent on its own channel.
+    /// Submits a job, even while the model is loading. All its events, including a refusal, are sent on its own
+    /// channel.
     pub fn submit(&self, job: Job) -> JobId {
         self.handle.inbox.submit(job, self.handle.clock.as_ref())
     }
 
-    /// Ends a job with the text it has: at once if the thread has not taken it in yet, else before the next step. Its end
-    /// is sent on its own channel. Does nothing if the job has ended already.
+    /// Ends a job with the text it has: immediately if the thread has not taken it yet, else before the next step. The
+    /// end is sent on the job's channel. Does nothing if the job has already ended.
     pub fn cancel(&self, id: JobId, reason: CancelReason) {
         self.handle.inbox.cancel(id, reason, self.handle.clock.as_ref());
     }
 
-    /// Whether there is a model.
+    /// Whether the model is loading, ready or failed.
     pub fn state(&self) -> State {
         self.handle.state.borrow().clone()
     }
@@ -96,12 +96,12 @@ impl Engine {
     }
 
     /// Ends all work: running jobs as cancelled with the text they have, waiting and later ones with
-    /// [`JobError::ShuttingDown`]. Returns at once; see [`Engine::stopped`].
+    /// [`JobError::ShuttingDown`]. Returns immediately; see [`Engine::stopped`].
     pub fn shutdown(&self) {
         self.handle.inbox.close(JobError::ShuttingDown);
     }
 
-    /// Resolves when the thread has ended and the model is dropped. A model that is still loading is loaded to its end
+    /// Resolves when the thread has ended and the model has been dropped. If the model is still loading, that finishes
     /// first.
     pub async fn stopped(&self) {
         let mut state = self.handle.state.clone();
@@ -131,12 +131,12 @@ impl EngineThread {
         let mut report = |progress| {
             self.state.send_replace(State::Loading(progress));
         };
-        // After a panic nothing is used that it may have left in an inconsistent state: not the loader, and of the stepper
-        // only the jobs, which get their last answer.
+        // After a panic, nothing is used that it may have left inconsistent: not the loader, and of the stepper only
+        // the jobs, which are answered with an error.
         let loaded = match catch_unwind(AssertUnwindSafe(|| load(&mut report))) {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(error)) => return self.fail(error.into()),
-            // Nothing has run on the model yet, so this is the fault of the files. The process stays and reports it.
+            // Nothing has run on the model yet, so the files are the cause. The process keeps running and reports it.
             Err(panic) => {
                 let message = format!("loading ended in a panic: {}", panic_message(panic.as_ref()));
                 return self.fail(JobError::LoadFailed { message });
@@ -153,13 +153,13 @@ impl EngineThread {
             self.fail(error.clone());
             stepper.fail_all(&error);
         }
-        // The model is dropped before the state's channel closes, as `stopped` promises. If its destructor panics, there
-        // is no job left that could be affected.
+        // The model is dropped before the state's channel closes, as `stopped` promises. If its destructor panics, no
+        // job is left to be affected.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(stepper)));
     }
 
     fn fail(&self, error: JobError) {
-        tracing::error!(%error, "there is no model to work with");
+        tracing::error!(%error, "the engine has no model");
         self.state.send_replace(State::Failed(error.clone()));
         self.inbox.close(error);
     }

@@ -1,9 +1,9 @@
-//! What callers leave for the engine's thread: jobs, cancels, and the request to shut down. See [`Inbox`].
+//! What callers send to the engine's thread: jobs, cancels, and the request to shut down. See [`Inbox`].
 //!
-//! It is a queue under a lock rather than a channel, because a job may be cancelled before the thread has seen it. While
-//! the model loads or a long step runs, a cancel of a job that is still in here is answered at once, on the caller's
-//! thread; so are refusals. The lock is never held while the model runs. The number of waiting jobs is bounded, here and
-//! inside the engine together.
+//! It is a queue under a lock and not a channel, because a job may be cancelled before the thread has taken it. While
+//! the model loads or a long step runs, refusals, and cancels of jobs that are still here, are answered immediately on
+//! the caller's thread. The lock is never held while the model runs. The number of waiting jobs is limited, counting
+//! those here and inside the engine together.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Inbox {
     contents: Mutex<Contents>,
-    /// Signalled when there is something new, the end included.
+    /// Signalled when something new arrives or the inbox is closed.
     changed: Condvar,
     max_waiting: usize,
 }
@@ -26,14 +26,14 @@ pub(crate) struct Inbox {
 struct Contents {
     jobs: Vec<WaitingJob>,
     cancels: Vec<(JobId, CancelReason)>,
-    /// Jobs that the engine took in and that have no slot yet.
+    /// The number of jobs that the engine has taken and that have no slot yet.
     n_waiting_inside: usize,
     n_submitted: u64,
-    /// The answer to every job from now on.
+    /// If set, the answer to every job from now on.
     closed: Option<JobError>,
 }
 
-/// What arrived since the last look, in order.
+/// What has arrived since the last call, in order.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     pub(crate) jobs: Vec<WaitingJob>,
@@ -57,7 +57,7 @@ impl Inbox {
             None => (n_queued >= self.max_waiting).then_some(JobError::Overloaded { n_queued }),
         };
         if let Some(error) = refusal {
-            // The older job that it would have replaced is of no use any more.
+            // The older job would have been superseded, so it is no longer needed.
             let older = waiting.job.supersedes.as_ref().filter(|_| contents.closed.is_none());
             contents.cancels.extend(older.map(|it| (it.job, CancelReason::Superseded)));
             waiting.fail(error).send();
@@ -69,7 +69,7 @@ impl Inbox {
         id
     }
 
-    /// Ends a job that is still in here, or leaves the cancel for the thread.
+    /// Ends a job that is still here, or leaves the cancel for the thread.
     pub(crate) fn cancel(&self, id: JobId, reason: CancelReason, clock: &dyn Clock) {
         let mut contents = self.lock();
         if let Some(idx) = contents.jobs.iter().position(|waiting| waiting.id == id) {
@@ -80,7 +80,7 @@ impl Inbox {
         }
     }
 
-    /// Answers the jobs in here and all later ones with `error`, or with that of the first call.
+    /// Answers the jobs here and all later ones with `error`, or with the error of the first call.
     pub(crate) fn close(&self, error: JobError) {
         let mut contents = self.lock();
         let error = contents.closed.get_or_insert(error).clone();
@@ -91,7 +91,7 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// Takes what arrived; `None` once the inbox is closed. With `wait`, blocks until there is something.
+    /// Takes what has arrived; `None` once the inbox is closed. With `wait`, blocks until something arrives.
     pub(crate) fn drain(&self, wait: bool) -> Option<Arrivals> {
         let mut contents = self.lock();
         if wait {
@@ -110,7 +110,7 @@ impl Inbox {
         })
     }
 
-    /// Jobs without a slot, in here and inside the engine.
+    /// The number of jobs without a slot, here and inside the engine.
     pub(crate) fn n_waiting(&self) -> usize {
         self.lock().n_waiting()
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_on_its_way_into_the_engine_still_counts_as_waiting() {
+    fn a_job_that_the_engine_is_taking_still_counts_as_waiting() {
         let inbox = Inbox::new(1);
         let _first = submit(&inbox);
         let arrivals = inbox.drain(true).unwrap();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_for_closing_stays() {
+    fn the_first_reason_for_closing_is_kept() {
         let inbox = Inbox::new(1);
         inbox.close(JobError::LoadFailed { message: "no such folder".to_owned() });
         inbox.close(JobError::ShuttingDown);

@@ -1,4 +1,4 @@
-//! What the engine is asked to do ([`Job`]), and what it reports while it does it ([`Event`]).
+//! What the engine is asked to do ([`Job`]), and what it reports in the meantime ([`Event`]).
 //!
 //! A job is already validated: its prompt is token ids, and its bounds hold. Everything that happens to it arrives as
 //! events on its own channel; the last one is always [`Event::Finished`] or [`Event::Failed`].
@@ -17,7 +17,7 @@ use crate::model::TokenLogprobs;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
-/// Which jobs go first.
+/// Which jobs come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     Background,
@@ -25,12 +25,12 @@ pub enum Priority {
     Interactive,
 }
 
-/// Whether the generated text continues the prompt's. Some tokenizers put a space before the first word of a text.
+/// Whether the generated text continues the prompt. Some tokenizers put a space before the first word of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextStart {
-    /// A text of its own, such as a chat turn: that space is removed.
+    /// A separate text, such as a chat turn: that space is removed.
     Fresh,
-    /// A text that continues where the prompt stopped, such as a completion: the space is part of the text.
+    /// A text that continues the prompt, such as a completion: the space is part of the text.
     Continuing,
 }
 
@@ -46,31 +46,32 @@ pub struct Job {
     pub stop: Vec<String>,
     /// Rules that end the text and may cut it.
     pub rules: Option<Rules>,
-    /// The end of the prompt's text that the first tokens must spell again; it is not part of the generated text.
+    /// The end of the prompt's text, which the first tokens must generate again. It is not part of the generated text.
     pub healing: Option<Healing>,
     pub text_start: TextStart,
-    /// The line end of the text, whatever the model draws; `None`: as drawn. With one, `stop` and `rules` see LF alone.
+    /// The line end of the text; `None` leaves the line ends of the model. If set, `stop` and `rules` see LF only.
     pub line_end: Option<LineEnd>,
-    /// Tokens to generate at most. 0: prefill only, which warms the cache.
+    /// The most tokens to generate. 0 only computes the prompt, which warms the cache.
     pub max_tokens: usize,
-    /// The time after which the job ends with the text it has, counted from submission.
+    /// After this time, counted from submission, the job ends with the text it has.
     pub time_budget: Option<Duration>,
     pub priority: Priority,
-    /// `Some(n)`: report the log probability of each token, and of the `n` most likely ones in its place.
+    /// `Some(n)` reports the log probability of each token, and those of the `n` most likely tokens at its position.
     pub top_logprobs: Option<usize>,
-    /// Whether tokens may be drafted and checked several at a time. That changes the speed, not the text.
+    /// Whether tokens may be drafted and checked several at a time. This changes the speed, not the text.
     pub speculate: bool,
     /// The document that the prompt is made from. Prompts of one document replace each other in the cache.
     pub document: Option<Arc<str>>,
     /// An earlier job that this one replaces.
     pub supersedes: Option<Supersede>,
-    /// Receives the job's events. Unbounded, since the engine never waits for a client; `max_tokens` bounds the number.
+    /// Receives the job's events. Unbounded, since the engine never waits for a client; `max_tokens` limits their
+    /// number.
     pub events: UnboundedSender<Event>,
 }
 
 impl Job {
-    /// Removes tokens that the model does not have from the end tokens and sampling parameters: they are never drawn. (A
-    /// prompt that contains one is refused.)
+    /// Removes tokens that the model does not have from the end tokens and sampling parameters, as they are never
+    /// drawn. (A prompt that contains one is refused.)
     pub(crate) fn remove_unknown_tokens(&mut self, vocabulary_size: usize) {
         let is_known = |it: &TokenId| (*it as usize) < vocabulary_size;
         self.end_tokens.retain(is_known);
@@ -78,7 +79,7 @@ impl Job {
         self.params.logit_bias.retain(|(token, _)| is_known(token));
     }
 
-    /// Whether its time budget is spent, if it was submitted at that moment.
+    /// Whether the time budget is used up, for a job submitted at `submitted`.
     pub(crate) fn is_over_budget(&self, submitted: Instant, now: Instant) -> bool {
         self.time_budget.is_some_and(|budget| now - submitted >= budget)
     }
@@ -86,26 +87,25 @@ impl Job {
 
 /// Replaces an earlier job, which ends as [`FinishReason::Superseded`] when the new one arrives.
 ///
-/// The prompt of the new job is that of the old one with `typed` inserted where the text begins; everything else about the
-/// two must be the same. If the old job's text begins with `typed`, its sequence continues as the new job's, whose text
-/// begins with the rest: a user who types what was suggested keeps the suggestion. Otherwise the new job starts from its
-/// prompt.
+/// The prompt of the new job must be that of the old one with `typed` inserted where the text begins; everything else
+/// must be the same. If the old job's text begins with `typed`, its sequence continues as the new job's, whose text is
+/// the rest: a user who types what was suggested keeps the suggestion. Otherwise the new job starts from its prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Supersede {
     pub job: JobId,
     pub typed: String,
 }
 
-/// What happens to a job, in this order: prefill, deltas, one end.
+/// The events of a job, in this order: prefill, deltas, one end.
 #[derive(Debug)]
 pub enum Event {
-    /// `done` of `total` prompt tokens are computed, `cached` of which were found in the cache.
+    /// `done` of `total` prompt tokens have been computed, of which `cached` were found in the cache.
     Prefill {
         done: usize,
         total: usize,
         cached: usize,
     },
-    /// Text that is final, never empty. All deltas concatenated are the result's text.
+    /// Text that is final, never empty. All deltas joined are the result's text.
     Delta {
         text: String,
     },
@@ -122,13 +122,13 @@ pub enum FinishReason {
     Rule { rule: Rule },
     /// The model drew an end token.
     Eos,
-    /// The token limit or the model's context was reached.
+    /// The token limit or the model's context length was reached.
     Length,
-    /// The time budget was spent.
+    /// The time budget was used up.
     Budget,
-    /// It was cancelled, or its listener was gone.
+    /// It was cancelled, or the receiver of its events was dropped.
     Cancelled,
-    /// A newer job replaced it.
+    /// A newer job superseded it.
     Superseded,
 }
 
@@ -146,23 +146,23 @@ pub struct Finish {
     pub text: String,
     /// The generated tokens, without an end token.
     pub tokens: Vec<TokenId>,
-    /// One per token if they were asked for, else none.
+    /// One per token if requested, else none.
     pub logprobs: Vec<TokenLogprobs>,
     pub usage: Usage,
     pub timing: Timing,
 }
 
-/// The tokens of a job.
+/// The token counts of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub prompt_tokens: usize,
     /// Prompt tokens whose keys and values were found in the cache.
     pub cached_tokens: usize,
-    /// Tokens drawn, an end token included.
+    /// Tokens drawn, including an end token.
     pub completion_tokens: usize,
     /// Drafts that the model checked.
     pub drafted_tokens: usize,
-    /// Drafts that the model drew too.
+    /// Drafts that were accepted, since the model drew the same token.
     pub accepted_tokens: usize,
 }
 
@@ -188,13 +188,15 @@ pub enum JobError {
     #[error("the prompt must have at most {limit} tokens to fit in the model's context, got {n_tokens}")]
     PromptTooLong { n_tokens: usize, limit: usize },
     /// The tokenizer has tokens that the model does not have.
-    #[error("the prompt must have tokens below {vocabulary_size}, which are the model's, got {token}")]
-    UnknownToken { token: TokenId, vocabulary_size: usize },
-    #[error("{n_queued} jobs are waiting already")]
-    Overloaded { n_queued: usize },
-    /// Nothing was allocated. `needed_bytes` is the memory for the longest text that the job may come to.
     #[error(
-        "at most {available_bytes} bytes of memory are there, got work that may need {needed_bytes}\nhint: ask for fewer tokens, or raise the memory limit"
+        "the prompt must have tokens below {vocabulary_size}, the size of the model's vocabulary, got {token}"
+    )]
+    UnknownToken { token: TokenId, vocabulary_size: usize },
+    #[error("{n_queued} jobs are already waiting")]
+    Overloaded { n_queued: usize },
+    /// Nothing was allocated. `needed_bytes` is the memory for the longest text that the job may generate.
+    #[error(
+        "at most {available_bytes} bytes of memory are available, got work that may need {needed_bytes}\nhint: ask for fewer tokens, or raise the memory limit"
     )]
     OutOfMemory { needed_bytes: u64, available_bytes: u64 },
     #[error("generation failed: {message}")]

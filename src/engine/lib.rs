@@ -1,13 +1,13 @@
 //! One thread, one model: jobs in, events out.
 //!
-//! Read in this order: callers submit a [`Job`] and hear [`Event`]s; [`Engine`] is their handle. On the engine's thread
-//! `stepper` runs the loop: it asks `scheduler` which jobs run, `cache` for the slots of the model, `speculation` for
-//! drafts and the [`LanguageModel`] for tokens, and gives those to the `sequence` of each running job, which makes them
-//! text. `pace` measures how much fits in a step. [`scripted`] is a model for tests.
+//! Read in this order: callers submit a [`Job`] and receive [`Event`]s; [`Engine`] is their handle. On the engine's
+//! thread `stepper` runs the loop: it asks `scheduler` which jobs run, `cache` for slots of the model, `speculation`
+//! for drafts and the [`LanguageModel`] for tokens, which the `sequence` of each running job turns into text. `pace`
+//! measures how many tokens fit in a step. [`scripted`] is a model for tests.
 //!
-//! Knows no JSON, no wire and no MLX. Invariants: one terminal event per job; its deltas concatenated are its text; a
-//! cancel takes effect within one step and keeps the keys and values that were computed; greedy text depends on the prompt
-//! alone, not on chunks, cache, drafts or other jobs, unless [`EngineOptions::n_min_reuse`] allows it.
+//! This crate knows no JSON, no wire and no MLX. Invariants: one terminal event per job; its deltas joined are its
+//! text; a cancel takes effect within one step and keeps the keys and values that were computed; greedy text depends on
+//! the prompt alone, not on chunks, cache, drafts or other jobs, unless [`EngineOptions::n_min_reuse`] allows it.
 
 pub mod job;
 pub mod model;

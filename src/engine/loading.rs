@@ -1,4 +1,4 @@
-//! Loading a model: what it yields, how it reports progress, and how it fails.
+//! Loading a model: its result, its progress reports, and its errors.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use runabout_text::Tokenizer;
 
 use crate::{job::JobError, model::LanguageModel};
 
-/// What loading a model yields.
+/// The result of loading a model.
 pub struct Loaded {
     pub model: Box<dyn LanguageModel>,
-    /// A smaller model of the same vocabulary on the same device, which drafts tokens for the model to check.
+    /// A smaller model with the same vocabulary on the same device, which drafts tokens for the model to check.
     pub draft: Option<Box<dyn LanguageModel>>,
     pub tokenizer: Arc<Tokenizer>,
 }
 
-/// How far loading has come.
+/// The progress of loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadProgress {
     pub stage: LoadStage,
-    /// Bytes.
+    /// In bytes.
     pub done: u64,
-    /// Bytes; 0 while that is not known.
+    /// In bytes; 0 while unknown.
     pub total: u64,
 }
 
@@ -33,10 +33,10 @@ pub enum LoadStage {
 /// Why there is no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// `message` is for people: the whole chain of causes, with a remedy on a line of its own.
+    /// `message` is meant for users: the whole chain of causes, with a hint on its own line.
     #[error("{message}")]
     Failed { message: String },
-    /// The model would not fit in memory, so loading was not tried.
+    /// The model would not fit in memory, so it was not loaded.
     #[error("at most {available_bytes} bytes of memory may be used, got a model of {needed_bytes}")]
     OutOfMemory { needed_bytes: u64, available_bytes: u64 },
 }

@@ -1,7 +1,7 @@
 //! How much memory there is for keys and values ([`Allowance`]), and how much a job needs ([`SlotSizing`]).
 //!
-//! Memory for the longest text of a job is reserved before it starts, so that a running job never runs out of memory. The
-//! rest holds what past jobs left. Pure arithmetic; which jobs wait for memory is decided by the scheduler.
+//! Memory for the longest text of a job is reserved before it starts, so that a running job never runs out of memory.
+//! The rest holds what past jobs left. This is pure arithmetic; the scheduler decides which jobs wait for memory.
 
 use crate::{
     job::{Job, JobError},
@@ -9,11 +9,12 @@ use crate::{
     speculation::MAX_DRAFTS,
 };
 
-/// Kept free for the activations and logits of a step, and for what the allocator holds on to. Half as much again as was
-/// measured with chunks of 512 tokens and a model of half a billion weights, 220 MB; steps within their target are shorter.
+/// Kept free for the activations and logits of a step, and for memory that the allocator does not return. It is one and
+/// a half times what was measured with chunks of 512 tokens and a model of half a billion weights, 220 MB; steps within
+/// their target time are shorter.
 const WORKING_BYTES: u64 = 320 << 20;
 
-/// Memory is short when less than this part of the limit is left: a sixteenth.
+/// Memory is short if less than this fraction of the limit is left: a sixteenth.
 const SHORT_PARTS: u64 = 16;
 
 /// How much memory the engine may use.
@@ -26,7 +27,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// `loaded_bytes`: what the loaded model takes. `bytes_per_token`: keys and values of one token.
+    /// `loaded_bytes` is the memory of the loaded model, `bytes_per_token` that of one token's keys and values.
     pub(crate) fn new(limit_bytes: Option<u64>, loaded_bytes: u64, bytes_per_token: u64) -> Self {
         let kv_bytes = limit_bytes
             .map_or(u64::MAX, |limit| limit.saturating_sub(loaded_bytes).saturating_sub(WORKING_BYTES));
@@ -37,23 +38,23 @@ impl Allowance {
         self.kv_bytes
     }
 
-    /// How many tokens all slots together may have memory for.
+    /// The number of tokens for which all slots together may have memory.
     pub(crate) fn n_tokens(&self) -> usize {
         self.n_tokens_beside(0)
     }
 
-    /// The same, while other parts of the process use that many bytes of the memory.
+    /// The same, while other parts of the process use `held_bytes` of the memory.
     pub(crate) fn n_tokens_beside(&self, held_bytes: u64) -> usize {
         if self.limit_bytes.is_none() {
             return usize::MAX;
         }
-        // Without a size there is no bound.
+        // If the size per token is unknown, there is no limit.
         let kv_bytes = self.kv_bytes.saturating_sub(held_bytes);
         let n_tokens = kv_bytes.checked_div(self.bytes_per_token).unwrap_or(u64::MAX);
         usize::try_from(n_tokens).unwrap_or(usize::MAX)
     }
 
-    /// Whether a job that needs memory for `n_tokens` fits when it runs alone.
+    /// Whether a job that needs memory for `n_tokens` fits if it runs alone.
     pub(crate) fn check(&self, n_tokens: usize) -> Result<(), JobError> {
         if n_tokens <= self.n_tokens() {
             return Ok(());
@@ -68,11 +69,11 @@ impl Allowance {
     }
 }
 
-/// How many tokens slots take memory for, in the model at hand.
+/// How many tokens a slot takes memory for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SlotSizing {
     context_length: usize,
-    /// Memory is taken for this many tokens at a time.
+    /// Memory is allocated for this many tokens at a time.
     step_tokens: usize,
 }
 
@@ -81,12 +82,12 @@ impl SlotSizing {
         Self { context_length: model.context_length, step_tokens: model.kv_step_tokens.max(1) }
     }
 
-    /// How many tokens a slot has memory for when it holds `n_tokens`.
+    /// The number of tokens for which a slot has memory when it holds `n_tokens`.
     pub(crate) fn room_for(self, n_tokens: usize) -> usize {
         n_tokens.next_multiple_of(self.step_tokens)
     }
 
-    /// How many tokens a job may come to need memory for, with a prompt of `n_prompt` tokens.
+    /// The number of tokens for which a job with a prompt of `n_prompt` tokens may need memory.
     pub(crate) fn reserved_for(self, n_prompt: usize, job: &Job) -> usize {
         // Drafts are in the slot while a step checks them.
         let n_drafts = if job.speculate { MAX_DRAFTS } else { 0 };
@@ -102,7 +103,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn what_the_model_and_a_step_leave_is_for_keys_and_values() {
+    fn memory_beyond_the_model_and_a_step_is_for_keys_and_values() {
         let allowance = Allowance::new(Some(896 * MIB + WORKING_BYTES), 600 * MIB, 1000);
         assert_eq!(allowance.kv_bytes(), 296 * MIB);
         let n_tokens = allowance.n_tokens();
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_hold_is_not_for_keys_and_values() {
+    fn memory_that_other_parts_hold_is_not_for_keys_and_values() {
         let allowance = Allowance::new(Some(10 * MIB + WORKING_BYTES), 0, 1000);
         assert_eq!(allowance.n_tokens_beside(4 * MIB), 6291);
         assert_eq!(allowance.n_tokens_beside(11 * MIB), 0);

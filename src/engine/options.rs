@@ -7,33 +7,33 @@ use std::{
 
 use crate::clock::{Clock, SystemClock};
 
-/// How the engine works. The default suits one person's machine.
+/// How the engine works. The default is meant for the machine of a single user.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// The most tokens that a step feeds. Fewer are fed where `step_target` asks for it.
+    /// The most tokens that a step feeds. `step_target` may reduce the number.
     pub prefill_chunk: usize,
-    /// The time that a step should take at most, since cancels and interactive jobs wait for its end.
+    /// The longest time that a step should take, since cancels and interactive jobs wait for its end.
     pub step_target: Duration,
-    /// The memory that the engine may use: for weights, for keys and values, and for a step. `None`: no limit.
+    /// The memory that the engine may use for weights, keys and values, and a step; `None` sets no limit.
     pub memory_limit_bytes: Option<u64>,
-    /// Bytes of that memory that other parts of the process use at the moment, for waiting requests for instance. The engine
-    /// reads this whenever it starts a job beside others.
+    /// The bytes of that memory that other parts of the process use at the moment, for example for waiting requests.
+    /// The engine reads this whenever it starts a job beside others.
     pub held_bytes: Arc<AtomicU64>,
-    /// Keys and values that are kept in memory, those of running jobs included. It bounds what is kept of finished jobs;
-    /// running jobs may exceed it, up to `memory_limit_bytes`.
+    /// The memory for keys and values that are kept, including those of running jobs. It limits what is kept of
+    /// finished jobs; running jobs may exceed it, up to `memory_limit_bytes`.
     pub cache_limit_bytes: u64,
-    /// Where at least this many tokens of a prompt follow an edit and are in the cache at other positions, they are moved
-    /// instead of computed again. They were computed behind the text before the edit, so the answer is not quite that of a
-    /// fresh prompt. 0: never.
+    /// If at least this many tokens of a prompt follow an edit and are in the cache at other positions, they are moved
+    /// instead of computed again. They were computed after the text before the edit, so the answer may differ slightly
+    /// from that of a fresh prompt. 0 disables this.
     pub n_min_reuse: usize,
-    /// Slots that are kept, those of running jobs included.
+    /// The number of slots that are kept, including those of running jobs.
     pub max_slots: usize,
-    /// Jobs of each priority that run at a time; at least 1.
+    /// The number of jobs of each priority that run at a time; at least 1.
     pub max_running: usize,
-    /// Jobs that may wait for a slot, after which more are refused; at least 1.
+    /// The number of jobs that may wait for a slot; further ones are refused. At least 1.
     pub max_queued: usize,
-    /// How many tokens a draft model drafts at a time, at most [`MAX_DRAFTS`](crate::MAX_DRAFTS). `None`: as many as pay,
-    /// which may be none.
+    /// The number of tokens that a draft model drafts at a time, at most [`MAX_DRAFTS`](crate::MAX_DRAFTS). `None`
+    /// chooses the number by its benefit; it may be 0.
     pub n_draft_tokens: Option<usize>,
     pub clock: Arc<dyn Clock>,
 }
@@ -48,7 +48,7 @@ impl Default for EngineOptions {
             cache_limit_bytes: 1 << 30,
             n_min_reuse: 0,
             max_slots: 64,
-            // Eight rows take three and a half times the time of one on a CPU; more would gain little.
+            // Eight rows take three and a half times as long as one on a CPU; more would gain little.
             max_running: 8,
             max_queued: 64,
             n_draft_tokens: None,

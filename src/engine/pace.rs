@@ -1,10 +1,10 @@
-//! How fast the model has been lately, and how many tokens a step may feed.
+//! The speed of the model, and how many tokens a step may feed: [`Pace`].
 //!
-//! While a step runs, no job can be cancelled or overtaken; so a step should take no longer than a target. A step's
-//! time is taken to be `fixed + per_token * n`: reading the weights, then the arithmetic. Steps of a single
-//! token show the fixed part, longer ones the other. Where the fixed part alone passes the target (a slow CPU),
-//! the target cannot be met, and tiny chunks would only multiply that part; the chunk then grows until a step
-//! takes twice a single token's.
+//! While a step runs, no job can be cancelled or overtaken, so a step should not take longer than a target. The model
+//! for its time is `fixed + per_token * n`: reading the weights, then the arithmetic. Steps of a single token show the
+//! fixed part, longer ones the other. If the fixed part alone exceeds the target (on a slow CPU), the target cannot be
+//! met, and tiny chunks would only pay that part more often; then the chunk grows until a step takes twice as long as a
+//! single token's.
 
 mod step_times;
 
@@ -13,22 +13,22 @@ use std::time::Duration;
 use crate::status::Speed;
 pub(crate) use step_times::{StepTime, StepTimes};
 
-/// The shortest chunk, and the first one, when nothing is measured yet. Even at 5 tokens a second, MLX's own
-/// kernels on an x86 CPU, a cancel is then seen within two seconds.
+/// The shortest chunk, and the first one, before anything is measured. Even at 5 tokens per second (MLX's own kernels
+/// on an x86 CPU), a cancel is noticed within two seconds.
 const MIN_CHUNK: usize = 8;
 
-/// A chunk is at most this many times the longest one measured: a short step says little about a long one.
-/// From the first chunk to 512 tokens takes three steps.
+/// A chunk is at most this many times the longest one measured, since a short step says little about a long one.
+/// Growing from the first chunk to 512 tokens takes three steps.
 const MAX_GROWTH: usize = 4;
 
-/// Durations of the last steps.
+/// The durations of the last steps.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// Steps that fed tokens of prompts.
+    /// Steps that fed prompt tokens.
     prefill: StepTimes,
-    /// Steps that fed a single token, a generated one.
+    /// Steps that fed a single generated token.
     single: StepTimes,
-    /// Steps that fed generated tokens and drafts only, with the time to make those drafts.
+    /// Steps that fed only generated tokens and drafts; the time to make those drafts is included.
     decode: StepTimes,
 }
 
@@ -38,8 +38,8 @@ impl Pace {
         self.prefill.record(StepTime { n_tokens, n_useful: n_prompt, elapsed });
     }
 
-    /// Records a step that fed `n_tokens`, generated ones and drafts, and yielded `n_drawn`. Before it, making the drafts
-    /// took `drafting`.
+    /// Records a step that fed `n_tokens`, generated ones and drafts, and yielded `n_drawn`. Making the drafts before
+    /// it took `drafting`.
     pub(crate) fn record_decode(
         &mut self,
         n_tokens: usize,
@@ -61,26 +61,26 @@ impl Pace {
         }
     }
 
-    /// Seconds that a step of one token takes; `None` before there was one.
+    /// The seconds that a step of one token takes; `None` before there was one.
     pub(crate) fn seconds_per_single_step(&self) -> Option<f64> {
         self.single.seconds_per_step()
     }
 
-    /// Seconds that a token of a prompt takes; `None` where no time was measured.
+    /// The seconds per prompt token; `None` if no time was measured.
     pub(crate) fn seconds_per_prompt_token(&self) -> Option<f64> {
         self.prefill.seconds_per_token()
     }
 
-    /// How many tokens the next step may feed, `max` at most, for it to take about `target`.
+    /// The number of tokens, at most `max`, that the next step may feed so that it takes about `target`.
     pub(crate) fn step_tokens(&self, target: Duration, max: usize) -> usize {
         let min = MIN_CHUNK.min(max).max(1);
-        // Shorter steps tell the fixed part, not the cost of a token.
+        // Shorter steps show the fixed part and not the time per token.
         let measured = || self.prefill.iter().filter(|step| step.n_tokens >= min);
         let Some(longest) = measured().map(|step| step.n_tokens).max() else {
             return min;
         };
         let single = self.seconds_per_single_step();
-        // A single token's step is the fixed part with one token.
+        // A step of a single token is the fixed part, with one token included.
         let n_free = usize::from(single.is_some());
         let fixed = single.unwrap_or_default();
         let (excess, n_more) = excess(measured(), fixed, n_free);
@@ -90,13 +90,13 @@ impl Pace {
         if affordable >= cap as f64 {
             cap
         } else {
-            // Not a number where no time was measured and none is to be spent; that becomes 0.
-            whole(affordable.round()).max(min)
+            // NaN if no time was measured and none is available; that becomes 0.
+            to_count(affordable.round()).max(min)
         }
     }
 }
 
-/// Seconds beyond the fixed part, and tokens beyond those that it covers, of these steps together.
+/// The seconds beyond the fixed part, and the tokens beyond those included in it, of all these steps together.
 fn excess<'a>(steps: impl Iterator<Item = &'a StepTime>, fixed: f64, n_free: usize) -> (f64, f64) {
     steps.fold((0.0, 0.0), |(excess, n_more), step| {
         let n_tokens = step.n_tokens.saturating_sub(n_free) as f64;
@@ -104,13 +104,10 @@ fn excess<'a>(steps: impl Iterator<Item = &'a StepTime>, fixed: f64, n_free: usi
     })
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "what is out of range is clamped"
-)]
-fn whole(n_tokens: f64) -> usize {
-    n_tokens as usize
+/// A number as a count: without its fraction, at least 0, and at most the largest count. NaN becomes 0.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+pub(crate) fn to_count(n: f64) -> usize {
+    n as usize
 }
 
 #[cfg(test)]
@@ -120,8 +117,8 @@ mod tests {
     const TARGET: Duration = Duration::from_millis(50);
     const MAX: usize = 512;
 
-    /// Lets a machine whose steps take `fixed + per_token * n` prefill with the chunks it is given, and gives
-    /// back the last.
+    /// Runs prefill on a machine whose steps take `fixed + per_token * n`, with the chunks that `Pace` chooses, and
+    /// returns the last one.
     fn settle(fixed: Duration, per_token: Duration, decode_first: bool) -> usize {
         let mut pace = Pace::default();
         let step = |n: usize| fixed + per_token * u32::try_from(n).unwrap_or(u32::MAX);
@@ -136,18 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn the_chunk_settles_where_a_step_takes_the_target() {
+    fn the_chunk_settles_where_a_step_takes_the_target_time() {
         let (ms, us) = (Duration::from_millis, Duration::from_micros);
         let table = [
-            // A fast GPU is bounded by the largest chunk alone.
+            // A fast GPU is limited only by the largest chunk.
             (ms(5), us(20), MAX..=MAX),
             // 15 + 0.2 * 175 = 50 ms.
             (ms(15), us(200), 170..=176),
-            // No fixed part to speak of.
+            // Almost no fixed part.
             (ms(0), us(500), 98..=101),
-            // A CPU without kernels: the shortest chunk there is.
+            // A CPU without kernels gets the shortest chunk.
             (ms(0), ms(200), MIN_CHUNK..=MIN_CHUNK),
-            // The target is out of reach: 60 + 0.3 * 200 = 2 * 60 ms.
+            // The target cannot be met: 60 + 0.3 * 200 = 2 * 60 ms.
             (ms(60), us(300), 190..=202),
         ];
         for (fixed, per_token, expected) in table {
@@ -157,20 +154,20 @@ mod tests {
     }
 
     #[test]
-    fn without_a_decode_step_the_target_is_met_all_the_same() {
+    fn without_a_decode_step_the_target_is_met_nevertheless() {
         let chunk = settle(Duration::from_millis(15), Duration::from_micros(200), false);
         assert!((160..=176).contains(&chunk), "{chunk}");
     }
 
     #[test]
-    fn the_first_chunk_is_a_careful_one_and_never_above_the_largest_allowed() {
+    fn the_first_chunk_is_short_and_never_above_the_limit() {
         assert_eq!(Pace::default().step_tokens(TARGET, MAX), MIN_CHUNK);
         assert_eq!(Pace::default().step_tokens(TARGET, 4), 4);
         assert_eq!(Pace::default().step_tokens(TARGET, 0), 1);
     }
 
     #[test]
-    fn a_chunk_grows_by_steps_and_not_at_once() {
+    fn a_chunk_grows_in_several_steps() {
         let mut pace = Pace::default();
         pace.record_prefill(32, 32, Duration::from_nanos(1));
         assert_eq!(pace.step_tokens(TARGET, 4096), 32 * MAX_GROWTH);
@@ -189,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_asks_for_no_absurd_chunk() {
+    fn without_measured_time_the_chunk_stays_reasonable() {
         let mut pace = Pace::default();
         pace.record_prefill(32, 32, Duration::ZERO);
         assert_eq!(pace.step_tokens(TARGET, MAX), 32 * MAX_GROWTH);
@@ -198,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn speed_is_that_of_the_last_steps_only() {
+    fn the_speed_is_that_of_the_last_steps_only() {
         let mut pace = Pace::default();
         assert!(pace.speed().decode_tokens_per_second.is_none());
         pace.record_decode(1, 1, Duration::from_secs(100), Duration::ZERO);
@@ -209,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_draft_model_counts_for_the_speed_and_not_for_the_rows() {
+    fn drafting_time_counts_for_the_speed_but_not_for_the_row_costs() {
         let ms = Duration::from_millis;
         let mut pace = Pace::default();
         pace.record_decode(1, 1, ms(10), ms(10));

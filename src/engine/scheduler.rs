@@ -1,12 +1,13 @@
 //! Which jobs run next, and what the next step feeds.
 //!
 //! [`admit`] chooses the waiting job that gets the next slot, [`plan`] the tokens of each sequence that the next step
-//! feeds; both are pure functions from plain state, and answer with indices into the lists they were given. A step is one
-//! ragged batch: every sequence that generates gets its token, and prompts get what is left of the step's tokens, in order
-//! of arrival. Interactive work goes before background work, which meanwhile gets the share that [`Ration`] counts out. A
-//! sequence keeps its slot while others run, so one that was overtaken continues with its very next token.
+//! feeds. Both are pure functions from plain state, and return indices into the lists they were given. A step is one
+//! ragged batch: every sequence that generates gets its token, and prompts get the rest of the step's tokens, in order
+//! of arrival. Interactive work goes before background work, which in the meantime gets the share that [`Ration`]
+//! computes. A sequence keeps its slot while others run, so after being overtaken it continues with its very next
+//! token.
 //!
-//! Knows nothing of models, text or time.
+//! It knows nothing about models, text or time.
 
 mod admission;
 mod ration;
@@ -17,36 +18,36 @@ use crate::job::{JobId, Priority};
 pub(crate) use admission::{AdmissionLimits, Applicant, Occupant, admit};
 pub(crate) use ration::Ration;
 
-/// The fewest tokens that the first prompt in line gets of a step, however many sequences generate beside it.
+/// The fewest tokens of a step that the first prompt in line gets, however many sequences generate.
 const MIN_CHUNK: usize = 8;
 
-/// What the scheduler sees of a sequence.
+/// The facts about a sequence that the scheduler uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     /// Older jobs have smaller ids and go first.
     pub(crate) id: JobId,
     pub(crate) priority: Priority,
-    /// Tokens that its slot holds.
+    /// The number of tokens that its slot holds.
     pub(crate) n_fed: usize,
-    /// Tokens that it can be fed: the prompt and what was generated.
+    /// The number of tokens that it can be fed: the prompt and what was generated.
     pub(crate) n_known: usize,
     /// Whether the next token is drawn once the slot holds all known ones.
     pub(crate) draws: bool,
-    /// Drafts behind the last known token that are worth checking.
+    /// The number of drafts after the last known token that are worth checking.
     pub(crate) n_drafted: usize,
     /// The number of the last step that fed it.
     pub(crate) last_step: u64,
-    /// Whether a step failed that it shared with others, and it may be the cause. It runs alone until it has drawn a token,
-    /// so that a step which fails then is its own.
+    /// Whether it took part in a failed step together with others, and so may be the cause. It then runs alone until it
+    /// has drawn a token, so that if another step fails, it is the cause.
     pub(crate) is_suspect: bool,
 }
 
 /// How many tokens the next step may feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// All together. Sequences that generate get a token each even beyond it.
+    /// For all together. Sequences that generate get a token each even beyond this number.
     pub(crate) n_tokens: usize,
-    /// For background work beside interactive work.
+    /// For background work while there is interactive work.
     pub(crate) n_background: usize,
 }
 
@@ -62,26 +63,26 @@ pub(crate) struct PlannedSpan {
     /// The sequence's index among the candidates.
     pub(crate) idx: usize,
     pub(crate) priority: Priority,
-    /// The known tokens that are fed, by position in the sequence; never empty.
+    /// The known tokens to feed, as positions in the sequence; never empty.
     pub(crate) range: Range<usize>,
-    /// How many drafts are fed behind them.
+    /// The number of drafts that are fed after them.
     pub(crate) n_drafted: usize,
     /// Whether the token after the span is drawn.
     pub(crate) sample: bool,
 }
 
 impl Candidate {
-    /// Known tokens that the slot does not hold yet.
+    /// The number of known tokens that the slot does not hold yet.
     fn n_left(&self) -> usize {
         self.n_known - self.n_fed
     }
 
-    /// Whether it is one token from its next draw, as all that generate are.
+    /// Whether a single token remains before its next draw, as for all that generate.
     fn generates(&self) -> bool {
         self.n_left() == 1
     }
 
-    /// A span of at most `n_tokens` known tokens; `idx` is the candidate's.
+    /// A span of at most `n_tokens` known tokens; `idx` is the candidate's index.
     fn span(&self, idx: usize, n_tokens: usize, n_drafted: usize) -> PlannedSpan {
         let end = self.n_fed + n_tokens.min(self.n_left());
         PlannedSpan {
@@ -95,7 +96,7 @@ impl Candidate {
 }
 
 impl PlannedSpan {
-    /// Tokens that are fed, drafts included: the span's rows of the batch.
+    /// The number of tokens fed, including drafts; these are the span's rows in the batch.
     pub(crate) fn n_tokens(&self) -> usize {
         self.range.len() + self.n_drafted
     }
@@ -111,7 +112,7 @@ impl Plan {
     }
 }
 
-/// Plans the next step. The plan is empty when there is nothing to feed.
+/// Plans the next step. The plan is empty if there is nothing to feed.
 pub(crate) fn plan(candidates: &[Candidate], budget: Budget) -> Plan {
     let suspects = candidates.iter().filter(|it| it.is_suspect);
     let alone = suspects.max_by_key(|it| (it.priority, Reverse(it.id))).map(|it| it.id);
@@ -125,14 +126,14 @@ pub(crate) fn plan(candidates: &[Candidate], budget: Budget) -> Plan {
         serve(&mut plan, of(Priority::Background), budget.n_tokens);
     } else {
         serve(&mut plan, of(Priority::Interactive), budget.n_tokens);
-        // What background work saved up is spread over several steps, so that interactive work has short ones.
+        // Background work's accumulated share is spread over several steps, so that interactive steps stay short.
         let n_at_once = (plan.n_tokens() / Ration::N_INTERACTIVE_PER_TOKEN).max(MIN_CHUNK);
         serve_ration(&mut plan, of(Priority::Background), budget.n_background.min(n_at_once));
     }
     plan
 }
 
-/// Gives each sequence that generates a token, drafts as far as they fit, and what is left of `n_tokens` to prompts.
+/// Gives a token and fitting drafts to each sequence that generates, and the rest of `n_tokens` to prompts.
 fn serve<'a>(plan: &mut Plan, candidates: impl Iterator<Item = (usize, &'a Candidate)>, n_tokens: usize) {
     let mut candidates: Vec<(usize, &Candidate)> = candidates.collect();
     candidates.sort_by_key(|(_, it)| it.id);
@@ -154,7 +155,7 @@ fn serve<'a>(plan: &mut Plan, candidates: impl Iterator<Item = (usize, &'a Candi
     }
 }
 
-/// Gives out `n_tokens` and no more, first to the sequences that were last fed longest ago.
+/// Distributes exactly `n_tokens`, first to the sequences that have waited longest.
 fn serve_ration<'a>(
     plan: &mut Plan,
     candidates: impl Iterator<Item = (usize, &'a Candidate)>,
@@ -194,7 +195,7 @@ mod tests {
         Candidate { n_drafted, ..it }
     }
 
-    /// Each span as job, start, end, drafts and whether it draws.
+    /// Each span as job, start, end, number of drafts, and whether it draws.
     type Row = (u64, usize, usize, usize, bool);
 
     fn check(candidates: &[Candidate], n_tokens: usize, n_background: usize, expected: &[Row]) {
@@ -207,21 +208,21 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_is_fed_by_chunks_and_draws_only_after_the_last() {
+    fn a_prompt_is_fed_in_chunks_and_draws_only_after_the_last_one() {
         check(&[], 16, 0, &[]);
         check(&[running(1, Background, 0, 40)], 16, 0, &[(1, 0, 16, 0, false)]);
         check(&[running(1, Background, 16, 40)], 16, 0, &[(1, 16, 32, 0, false)]);
         check(&[running(1, Background, 32, 40)], 16, 0, &[(1, 32, 40, 0, true)]);
         // The chunk that just reaches the end draws.
         check(&[running(1, Background, 0, 16)], 16, 0, &[(1, 0, 16, 0, true)]);
-        // A chunk of nothing would never end.
+        // An empty chunk would never end.
         check(&[running(1, Background, 0, 4)], 0, 0, &[(1, 0, 1, 0, false)]);
-        // Nothing to feed: prefill only, and done.
+        // Prefill only, and done: nothing to feed.
         check(&[running(1, Background, 4, 4)], 16, 0, &[]);
     }
 
     #[test]
-    fn all_that_generate_share_a_step_with_the_first_prompts_in_line() {
+    fn all_sequences_that_generate_share_a_step_with_the_first_prompts_in_line() {
         let candidates = [
             running(5, Background, 0, 9),
             running(1, Background, 9, 10),
@@ -234,13 +235,13 @@ mod tests {
             0,
             &[(1, 9, 10, 0, true), (2, 4, 5, 0, true), (3, 0, 20, 0, true), (5, 0, 2, 0, false)],
         );
-        // However full the step is, a prompt gets on.
+        // Even if the step is full, a prompt makes progress.
         check(&candidates, 2, 0, &[(1, 9, 10, 0, true), (2, 4, 5, 0, true), (3, 0, 2, 0, false)]);
         check(&candidates, 9, 0, &[(1, 9, 10, 0, true), (2, 4, 5, 0, true), (3, 0, 8, 0, false)]);
     }
 
     #[test]
-    fn interactive_goes_first_and_background_gets_its_ration() {
+    fn interactive_work_goes_first_and_background_work_gets_its_share() {
         let candidates = [
             running(1, Background, 9, 10),
             running(2, Background, 0, 30),
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_background_work_saved_up_comes_bit_by_bit() {
+    fn the_accumulated_share_of_background_work_is_spread_over_steps() {
         let reading = running(1, Background, 0, 100);
         check(&[reading, running(2, Interactive, 7, 8)], 16, 30, &[(2, 7, 8, 0, true), (1, 0, 8, 0, false)]);
         let prompt = running(2, Interactive, 0, 300);
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ration_goes_round_among_those_that_get_it() {
+    fn background_sequences_take_turns_in_their_share() {
         let served = Candidate { last_step: 7, ..running(1, Background, 9, 10) };
         let waited = Candidate { last_step: 3, ..running(2, Background, 9, 10) };
         let interactive = running(3, Interactive, 7, 8);
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn drafts_are_checked_as_far_as_they_fit_and_never_on_a_ration() {
+    fn drafts_are_checked_if_they_fit_and_never_within_the_background_share() {
         let drafts = drafting(6, running(1, Background, 9, 10));
         check(&[drafts], 16, 0, &[(1, 9, 10, 6, true)]);
         check(&[drafts], 4, 0, &[(1, 9, 10, 3, true)]);
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failed_step_each_that_shared_it_runs_alone_the_oldest_interactive_one_first() {
+    fn after_a_failed_step_its_sequences_run_alone_interactive_ones_and_older_ones_first() {
         let suspect = |it| Candidate { is_suspect: true, ..it };
         let candidates = [
             running(1, Background, 9, 10),
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn prefill_alone_never_draws() {
+    fn a_prefill_only_job_never_draws() {
         let warm = Candidate { draws: false, ..running(1, Background, 0, 4) };
         check(&[warm], 8, 0, &[(1, 0, 4, 0, false)]);
         check(&[Candidate { n_fed: 3, ..warm }], 8, 0, &[(1, 3, 4, 0, false)]);

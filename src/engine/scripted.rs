@@ -1,9 +1,9 @@
 //! A model for tests, [`ScriptedModel`]: no tensors, only tokens.
 //!
 //! Each slot holds the tokens that it was fed, and the next token is a function of *them*, not of the history that the
-//! engine passes; so a wrong cache shows as wrong text. The contract of [`LanguageModel`] is checked at each call, and
-//! breaking it is a panic. A [`Recording`] has every span that was fed. A [`Gate`] holds the model inside a step until the
-//! test lets it go on, fail or panic; so tests never sleep.
+//! engine passes; so a wrong cache shows as wrong text. Every call is checked against the contract of
+//! [`LanguageModel`], and a violation panics. A [`Recording`] has every span that was fed. A [`Gate`] holds the model
+//! inside a step until the test lets it continue, fail or panic, so tests never sleep.
 
 mod gate;
 mod recording;
@@ -42,10 +42,10 @@ pub struct ScriptedModel {
     pub shifts_fail: bool,
     next: Next,
     slots: BTreeMap<SlotId, Vec<TokenId>>,
-    /// The tokens that each open slot has memory for.
+    /// The number of tokens that each open slot has memory for.
     rooms: BTreeMap<SlotId, usize>,
     n_opened: u32,
-    /// The most tokens that all slots together had memory for so far.
+    /// The most tokens that all slots together have had memory for.
     n_peak: usize,
     recording: Recording,
     door: Option<Door>,
@@ -102,14 +102,14 @@ impl ScriptedModel {
         self.recording.clone()
     }
 
-    /// From now on every step waits for the gate.
+    /// From now on, every step waits for the gate.
     pub fn gate(&mut self) -> Gate {
         let (gate, door) = gate::gate();
         self.door = Some(door);
         gate
     }
 
-    /// Loaded together with a tokenizer whose tokens are bytes, for [`crate::Engine::spawn`].
+    /// The model with a tokenizer whose tokens are bytes, as the result of loading for [`crate::Engine::spawn`].
     pub fn loaded(self) -> Loaded {
         Loaded { model: Box::new(self), draft: None, tokenizer: Arc::new(Tokenizer::bytes_for_tests()) }
     }
@@ -123,7 +123,7 @@ impl ScriptedModel {
         self.slots.get_mut(&slot).unwrap_or_else(|| panic!("slot {} is not open", slot.0))
     }
 
-    /// Grows the memory of slots to what they hold, in whole steps; a cut does not shrink it.
+    /// Grows the memory of slots to what they hold, in whole steps; truncating a slot does not shrink it.
     fn grow_rooms(&mut self) {
         let n_step = self.description.kv_step_tokens.max(1);
         for (slot, held) in &self.slots {
@@ -139,7 +139,7 @@ impl ScriptedModel {
         self.rooms.values().sum()
     }
 
-    /// Draws after a span that was fed, and cuts rejected drafts off the slot.
+    /// Draws after a span that was fed, and removes rejected drafts from the slot.
     fn verify(&mut self, span: &Span<'_>) -> Vec<Sampled> {
         let Some(request) = span.sample else { return Vec::new() };
         assert_eq!(self.held(span.slot), request.history, "the history is not what the slot holds");
@@ -230,7 +230,7 @@ impl LanguageModel for ScriptedModel {
         let fed: Vec<FedSpan> = spans
             .iter()
             .map(|span| {
-                assert!(span.n_drafted < span.tokens.len(), "a span without a token that is known");
+                assert!(span.n_drafted < span.tokens.len(), "a span without a known token");
                 assert!(span.n_drafted == 0 || span.sample.is_some(), "drafts without a sample");
                 let is_known = |it: &TokenId| (*it as usize) < self.description.vocabulary_size;
                 assert!(span.tokens.iter().all(is_known), "a token beyond the vocabulary");
@@ -281,7 +281,7 @@ impl Debug for ScriptedModel {
     }
 }
 
-/// The tokens of a text in the test tokenizer, which has one for each byte.
+/// The tokens of a text in the test tokenizer, which has one token for each byte.
 pub fn bytes(text: &str) -> Vec<TokenId> {
     text.bytes().map(TokenId::from).collect()
 }

@@ -1,11 +1,11 @@
 //! One job inside the engine: [`WaitingJob`] before it has a slot, [`Sequence`] while it has one.
 //!
-//! A sequence is a job with a slot, its tokens and its text. It tells the scheduler what it has to feed
-//! ([`Sequence::candidate`]), gives the model its span ([`Sequence::span`]), and takes what the step yielded
-//! ([`Sequence::take_step`]). It ends by being consumed into an [`Ended`], so it cannot end twice; or it is
-//! [handed over](Sequence::hand_over) to a newer job, whose user typed what it had generated.
+//! A sequence is a job with a slot, its tokens and its text. It tells the scheduler what to feed it
+//! ([`Sequence::candidate`]), gives the model its span ([`Sequence::span`]), and takes the result of the step
+//! ([`Sequence::take_step`]). It is consumed when it ends, which yields an [`Ended`], so it cannot end twice; or it is
+//! [handed over](Sequence::hand_over) to a newer job whose user typed what it had generated.
 //!
-//! A sequence knows neither the model nor other sequences.
+//! It knows neither the model nor other sequences.
 
 mod output;
 mod reply;
@@ -40,25 +40,25 @@ pub(crate) struct Sequence {
     job: Job,
     reply: Reply,
     pub(crate) slot: Slot,
-    /// While it holds tokens that this sequence's slot is to get.
+    /// Present while it holds tokens for this sequence's slot.
     donor: Option<Donor>,
     tokens: Tokens,
     text: GeneratedText,
     drafter: Drafter,
-    /// The job's, or one that was drawn when it started.
+    /// The job's seed, or one that was drawn when it started.
     seed: u64,
-    /// Tokens drawn since the start, an end token counted.
+    /// The number of tokens drawn since the start, including an end token.
     n_drawn: usize,
-    /// Counted for the job that has the sequence now.
+    /// Counted for the job that currently has the sequence.
     usage: Usage,
     times: Times,
     /// The number of the last step that fed it.
     last_step: u64,
-    /// Whether a step failed that it shared with others; see [`Candidate::is_suspect`].
+    /// Whether it took part in a failed step together with others; see [`Candidate::is_suspect`].
     is_suspect: bool,
 }
 
-/// What a sequence is told of the step that fed it.
+/// Facts about the step that fed a sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepContext {
     /// Counted from the start of the engine.
@@ -103,7 +103,7 @@ impl Sequence {
         self.job.priority
     }
 
-    /// Whether its listener is gone.
+    /// Whether the receiver of its events is gone.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.reply.is_abandoned()
     }
@@ -112,9 +112,10 @@ impl Sequence {
         self.job.is_over_budget(self.times.submitted, now)
     }
 
-    /// What admission sees of it. The tokens that its slot and its donor's have memory for are counted from the model.
+    /// What admission needs to know about it. The tokens for which its slot and its donor's have memory are counted by
+    /// the model.
     pub(crate) fn occupant(&self, sizing: SlotSizing, n_slot_room: usize, n_donor_room: usize) -> Occupant {
-        // After a hand-over the new job's prompt ends where typing has come to, which may be a few tokens beyond the
+        // After a hand-over, the new job's prompt ends at the typed position, which may be a few tokens beyond the
         // sequence's own prompt.
         let n_prompt = self.tokens.n_prompt().max(self.usage.prompt_tokens);
         let n_reserved = sizing
@@ -124,14 +125,14 @@ impl Sequence {
         Occupant { priority: self.job.priority, n_reserved: n_reserved + n_donor_room }
     }
 
-    /// What the scheduler sees of it.
+    /// What the scheduler needs to know about it.
     pub(crate) fn candidate(&self) -> Candidate {
         let next_move = self.next_move();
         Candidate {
             id: self.id,
             priority: self.job.priority,
             n_fed: self.slot.ledger.len(),
-            // Tokens that another slot has are moved, not fed.
+            // Tokens that another slot has are moved and not fed.
             n_known: next_move.map_or(self.tokens.n_known(), |it| it.to),
             draws: self.job.max_tokens > 0 && next_move.is_none(),
             n_drafted: self.tokens.n_drafts(),
@@ -145,7 +146,7 @@ impl Sequence {
         self.slot.ledger.len() + 1 == self.tokens.n_known() && self.job.max_tokens > 0
     }
 
-    /// The prompt, while its slot does not hold all of it.
+    /// The prompt, until its slot holds all of it.
     pub(crate) fn unfinished_prompt(&self) -> Option<&[TokenId]> {
         (self.slot.ledger.len() < self.tokens.n_prompt()).then(|| self.tokens.prompt())
     }
@@ -159,12 +160,12 @@ impl Sequence {
         self.tokens.n_generated()
     }
 
-    /// How many of the planned tokens belong to the prompt.
+    /// The number of planned tokens that belong to the prompt.
     pub(crate) fn n_prompt_tokens_in(&self, planned: &PlannedSpan) -> usize {
         planned.range.end.min(self.tokens.n_prompt()).saturating_sub(planned.range.start)
     }
 
-    /// The slots that only this sequence uses: its own, and the donor's.
+    /// The slots that only this sequence uses: its own and the donor's.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
         std::iter::once(&self.slot).chain(self.donor().map(|it| &it.slot))
     }
@@ -173,7 +174,7 @@ impl Sequence {
         self.donor.as_ref()
     }
 
-    /// Gives the donor up; what was still to be moved is computed.
+    /// Gives up the donor; tokens that remained to be moved are computed instead.
     pub(crate) fn take_donor(&mut self) -> Option<Donor> {
         self.donor.take()
     }
@@ -182,12 +183,12 @@ impl Sequence {
         self.donor.as_ref()?.next()
     }
 
-    /// The tokens that its slot is to get from the donor's before the next step.
+    /// The tokens that must be moved to its slot before the next step.
     pub(crate) fn due_move(&self) -> Option<Move> {
         self.next_move().filter(|it| it.to == self.slot.ledger.len())
     }
 
-    /// Notes that the slot has got those tokens. Returns the donor after the last of them.
+    /// Records that those tokens were moved. Returns the donor after the last of them.
     pub(crate) fn take_moved(&mut self, moved: Move) -> Option<Donor> {
         let tokens = &self.tokens.known()[moved.to..moved.to + moved.n_tokens];
         self.slot.ledger.extend_from_slice(tokens);
@@ -199,15 +200,15 @@ impl Sequence {
         self.donor.take_if(|it| it.next().is_none())
     }
 
-    /// Drafts what follows from the text itself, for the next step.
+    /// Drafts from the text itself, for the next step.
     pub(crate) fn draft_from_text(&mut self, costs: &DraftCosts, context_length: usize) {
         let max = self.max_drafts(context_length);
         let drafts = self.drafter.draft_from_text(self.tokens.known(), costs, max);
         self.tokens.set_drafts(&drafts);
     }
 
-    /// How many drafts a draft model should make; 0 where there are drafts from the text. `fixed`: as many as are of use,
-    /// up to this number, whatever they cost. `affordable`: no more than this otherwise.
+    /// The number of drafts that a draft model should make; 0 if there are drafts from the text. With `fixed` it is
+    /// that number as far as drafts are useful, whatever they cost; otherwise it is at most `affordable`.
     pub(crate) fn n_drafts_of_model(
         &self,
         costs: &DraftCosts,
@@ -222,49 +223,50 @@ impl Sequence {
         }
     }
 
-    /// Asks a draft model for drafts.
+    /// The request for drafts from a draft model.
     pub(crate) fn draft_request(&self, n_drafts: usize) -> DraftRequest<'_> {
         let sample = self.sample_after(self.tokens.n_known());
         DraftRequest { slot: self.slot.id, sample, end_tokens: &self.job.end_tokens, n_drafts }
     }
 
-    /// Takes the drafts of a draft model, for the next step.
+    /// Sets the drafts of a draft model, for the next step.
     pub(crate) fn take_drafts(&mut self, drafts: &[TokenId]) {
         self.tokens.set_drafts(drafts);
         self.drafter.use_drafts_of_model();
     }
 
-    /// Who made the drafts of the last step.
+    /// Where the drafts of the last step came from.
     pub(crate) fn draft_source(&self) -> DraftSource {
         self.drafter.source()
     }
 
-    /// How many drafts could be of use now.
+    /// The number of drafts that could be useful now.
     fn max_drafts(&self, context_length: usize) -> usize {
         let may_draft = self.drafter.is_allowed() && self.generates() && self.text.allowed().is_none();
-        // The last token that may be drawn needs no draft: it is drawn in any case.
+        // The last token that may be drawn needs no draft, since it is drawn anyway.
         if may_draft { self.n_drawable(context_length).saturating_sub(1).min(MAX_DRAFTS) } else { 0 }
     }
 
-    /// Whether the step after the next one will feed it the token that the next one draws, and nothing else.
+    /// Whether the step after the next one will feed only the token that the next one draws.
     pub(crate) fn can_step_ahead(&self, costs: &DraftCosts, context_length: usize) -> bool {
         self.n_drawable(context_length) > 1
             && !self.drafter.will_draft(costs)
             && self.text.allowed().is_none()
     }
 
-    /// How many tokens may still be drawn.
+    /// The number of tokens that may still be drawn.
     fn n_drawable(&self, context_length: usize) -> usize {
         self.n_tokens_left().min(context_length.saturating_sub(self.tokens.n_known()))
     }
 
-    /// How many tokens the job may still have. What was typed does not count, it is part of the prompt by now.
+    /// The number of tokens that the job may still get. What was typed does not count, since it is part of the prompt
+    /// now.
     fn n_tokens_left(&self) -> usize {
         let n_of_job = self.tokens.n_generated().saturating_sub(self.text.n_typed_tokens());
         self.job.max_tokens.saturating_sub(n_of_job)
     }
 
-    /// The span that was planned, for the model.
+    /// The span for the model, as planned.
     pub(crate) fn span(&self, planned: &PlannedSpan) -> Span<'_> {
         let end = planned.range.end + planned.n_drafted;
         Span {
@@ -275,7 +277,7 @@ impl Sequence {
         }
     }
 
-    /// How the token after the first `n` is drawn; those beyond the known ones are drafts.
+    /// How to draw the token after the first `n`; tokens beyond the known ones are drafts.
     fn sample_after(&self, n: usize) -> SampleRequest<'_> {
         SampleRequest {
             params: &self.job.params,
@@ -287,8 +289,8 @@ impl Sequence {
         }
     }
 
-    /// Takes what a step yielded: the slot holds the planned span now, up to the last accepted draft, and drawn tokens
-    /// become text. Returns the reason if the job ends with that.
+    /// Takes the result of a step: the slot now holds the planned span up to the last accepted draft, and the drawn
+    /// tokens become text. Returns the reason if this ends the job.
     pub(crate) fn take_step(
         &mut self,
         planned: &PlannedSpan,
@@ -297,7 +299,7 @@ impl Sequence {
     ) -> Option<FinishReason> {
         let (n_drawn, n_accepted) = (drawn.len(), drawn.len().saturating_sub(1));
         self.last_step = context.step;
-        // Once a token is drawn, what a failed step lost is there again.
+        // Once a token is drawn, what the failed step lost has been computed again.
         self.is_suspect &= drawn.is_empty();
         let held = &self.tokens.all()[planned.range.start..planned.range.end + n_accepted];
         self.slot.ledger.extend_from_slice(held);
@@ -325,7 +327,7 @@ impl Sequence {
         end.or(is_warm.then_some(FinishReason::Length))
     }
 
-    /// Takes a drawn token: into the text, and out as a delta.
+    /// Adds a drawn token to the text and sends the delta.
     fn push(&mut self, sampled: Sampled, context: StepContext) -> Option<FinishReason> {
         let Sampled { token, logprobs } = sampled;
         self.n_drawn += 1;
@@ -346,7 +348,7 @@ impl Sequence {
         }
     }
 
-    /// Starts again in an empty slot after a failed step, and returns the slot that this left. No text is lost.
+    /// Starts again in an empty slot after a failed step, and returns the old slot. No text is lost.
     pub(crate) fn restart(&mut self, slot: Slot) -> Slot {
         self.is_suspect = true;
         self.tokens.clear_drafts();
@@ -358,9 +360,9 @@ impl Sequence {
         self.text.of_job().starts_with(typed)
     }
 
-    /// Continues as the sequence of `newer`, whose prompt is this job's with `typed` behind it; the text
-    /// [begins](Self::text_begins_with) with that. What follows it goes out as the first delta of the newer job. The
-    /// older job ends as superseded, with all of its text.
+    /// Continues as the sequence of `newer`, whose prompt is this job's prompt followed by `typed`, with which the text
+    /// [begins](Self::text_begins_with). The text after that is sent as the newer job's first delta. The older job ends
+    /// as superseded, with all of its text.
     pub(crate) fn hand_over(&mut self, newer: WaitingJob, typed: &str, now: Instant) -> Ended {
         let WaitingJob { id, mut job, reply, submitted } = newer;
         let finish = self.finish_so_far(FinishReason::Superseded, now);
@@ -375,7 +377,7 @@ impl Sequence {
         Ended { reply: std::mem::replace(&mut self.reply, reply), outcome: Ok(finish) }
     }
 
-    /// Ends the job with what there is, text held back included. Returns the slot too.
+    /// Ends the job with the text so far, including text that was held back. Also returns the slot.
     pub(crate) fn finish(self, reason: FinishReason, now: Instant) -> (Slot, Ended) {
         let mut finish = self.finish_so_far(reason, now);
         let Self { text, reply, slot, .. } = self;
@@ -389,12 +391,12 @@ impl Sequence {
         (slot, Ended { reply, outcome: Ok(finish) })
     }
 
-    /// Ends the job with an error. Whether the returned slot holds anything of use is for the caller to judge.
+    /// Ends the job with an error. The caller decides whether the slot's contents are still usable.
     pub(crate) fn fail(self, error: JobError) -> (Slot, Ended) {
         (self.slot, Ended { reply: self.reply, outcome: Err(error) })
     }
 
-    /// The job's end if it were now, without text that is held back.
+    /// The finish if the job ended now, without text that is held back.
     fn finish_so_far(&self, reason: FinishReason, now: Instant) -> Finish {
         Finish {
             reason,

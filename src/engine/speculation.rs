@@ -5,7 +5,7 @@
 //! model that runs beside the model ([`ModelWithDraft`]). What a draft costs, and so how many are worth it, is
 //! answered by [`DraftCosts`], from what [`CostMeter`] measured.
 //!
-//! Drafts change how fast a text comes and nothing else.
+//! Drafts change only the speed, never the text.
 
 mod acceptance;
 mod cost_meter;

@@ -1,4 +1,4 @@
-//! What the engine reports about itself: whether it can work ([`State`]), and how busy it is ([`Status`]).
+//! What the engine reports: whether it has a model ([`State`]), and how busy it is ([`Status`]).
 
 use crate::{
     job::JobError,
@@ -9,20 +9,20 @@ use crate::{
 /// Whether there is a model.
 #[derive(Clone, Debug)]
 pub enum State {
-    /// Jobs are accepted and wait.
+    /// Jobs are accepted, and wait.
     Loading(LoadProgress),
     Ready(ModelDescription),
-    /// There is none and will be none: [`JobError::LoadFailed`], [`JobError::OutOfMemory`] or [`JobError::EngineDied`],
-    /// which is also the answer to every job.
+    /// There is no model and will be none: [`JobError::LoadFailed`], [`JobError::OutOfMemory`] or
+    /// [`JobError::EngineDied`], which is also the answer to every job.
     Failed(JobError),
 }
 
 /// How busy the engine is, as of its last step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Status {
-    /// Jobs that wait for a slot, at the moment of asking.
+    /// The number of jobs that wait for a slot, at the moment of the call.
     pub n_waiting: usize,
-    /// Jobs that have a slot.
+    /// The number of jobs that have a slot.
     pub n_running: usize,
     pub cache: CacheStatus,
     pub memory: MemoryUse,
@@ -36,19 +36,19 @@ pub struct Status {
 pub struct CacheStatus {
     pub n_slots: usize,
     pub n_tokens: usize,
-    /// Memory of all slots, used or not.
+    /// The memory of all slots, including unused parts.
     pub bytes: u64,
-    /// Prompts that were looked up since the start.
+    /// The number of prompts looked up since the start.
     pub n_lookups: u64,
-    /// Prompts of which at least the first token was found.
+    /// The number of prompts of which at least the first token was found.
     pub n_hits: u64,
-    /// Tokens of all those prompts.
+    /// The number of tokens of all those prompts.
     pub n_tokens_asked: u64,
-    /// Tokens that were found.
+    /// The number of tokens found.
     pub n_tokens_found: u64,
 }
 
-/// Speed measured over the last steps; `None` before there were any.
+/// The speed of the last steps; `None` before there were any.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Speed {
     pub prefill_tokens_per_second: Option<f64>,

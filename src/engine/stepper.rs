@@ -1,9 +1,9 @@
 //! The step loop that the engine's thread runs.
 //!
-//! Each round takes in what arrived, admits waiting jobs, plans a step, runs the model once, and hands out what the step
-//! yielded. Nothing else uses the model. Between two steps every job is in one of two lists, waiting or running, so
-//! cancels, time budgets and listeners that are gone take effect before the next step whatever a job is doing. The end of
-//! a job is sent after the status that counts it is published.
+//! Each round takes what has arrived, admits waiting jobs, plans a step, runs the model once, and distributes the
+//! result. Nothing else uses the model. Between two steps every job is in one of two lists, waiting or running, so
+//! cancels, time budgets and dropped receivers take effect before the next step, whatever a job is doing. The end of a
+//! job is sent after the status that counts it has been published.
 
 mod drafting;
 mod slots;
@@ -80,13 +80,13 @@ impl Stepper {
         self.slots.model.description()
     }
 
-    /// Works until the inbox is closed. Running jobs then end as cancelled, with what they have.
+    /// Works until the inbox is closed. Running jobs then end as cancelled, with the text they have.
     pub(crate) fn run(&mut self, inbox: &Inbox, mut publish: impl FnMut(Status)) {
         publish(self.status());
         while let Some(arrivals) = inbox.drain(self.is_idle()) {
             self.take_in(arrivals);
             self.admit();
-            // An end that is decided before the step need not wait for it.
+            // Ends that are already decided are sent before the step.
             self.finish_round(inbox, &mut publish);
             self.step();
             self.finish_round(inbox, &mut publish);
@@ -97,7 +97,7 @@ impl Stepper {
         self.fail_all(&JobError::ShuttingDown);
     }
 
-    /// Answers every job that is left with the same error. Does not use the model, which may be broken.
+    /// Answers all jobs with the same error. Does not use the model, which may be broken.
     pub(crate) fn fail_all(&mut self, error: &JobError) {
         self.send_ends();
         for waiting in self.waiting.drain(..) {
@@ -108,7 +108,7 @@ impl Stepper {
         }
     }
 
-    /// Publishes the status, and then sends the ends that it counts.
+    /// Publishes the status, then sends the ends that it counts.
     fn finish_round(&mut self, inbox: &Inbox, publish: &mut impl FnMut(Status)) {
         inbox.set_n_waiting_inside(self.waiting.len());
         publish(self.status());
@@ -125,7 +125,8 @@ impl Stepper {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// Takes new jobs in, and ends those that were cancelled, lost their listener, or are over their time budget.
+    /// Takes new jobs, and ends those that were cancelled, whose receiver was dropped, or that are over their time
+    /// budget.
     fn take_in(&mut self, arrivals: Arrivals) {
         let Arrivals { jobs, cancels } = arrivals;
         let now = self.options.clock.now();
@@ -153,8 +154,8 @@ impl Stepper {
         );
     }
 
-    /// Puts a new job in the queue. A job that cannot be done ends at once; one that supersedes another ends that, or takes
-    /// its sequence over.
+    /// Adds a new job to the queue. A job that cannot be done ends immediately; one that supersedes another ends it or
+    /// takes over its sequence.
     fn accept(&mut self, mut waiting: WaitingJob, now: Instant) {
         waiting.job.remove_unknown_tokens(self.description().vocabulary_size);
         let checked = self.check(&waiting);
@@ -184,7 +185,7 @@ impl Stepper {
             return Err(JobError::PromptTooLong { n_tokens, limit });
         }
         if n_tokens == 0 {
-            // Callers promise not to do this. Without the check the job would wait for ever.
+            // Callers promise not to do this. Without the check the job would wait forever.
             return Err(JobError::StepFailed { message: "the prompt has no tokens".to_owned() });
         }
         let vocabulary_size = self.description().vocabulary_size;
@@ -194,7 +195,7 @@ impl Stepper {
         self.allowance.check(waiting.applicant(self.slots.sizing(), false).n_reserved)
     }
 
-    /// Starts waiting jobs as long as there are slots and memory for them.
+    /// Starts waiting jobs while there are slots and memory for them.
     fn admit(&mut self) {
         let now = self.options.clock.now();
         let sizing = self.slots.sizing();
@@ -220,7 +221,7 @@ impl Stepper {
         }
     }
 
-    /// Gives a job its slot. `n_spare`: tokens that there is memory for beyond all reservations.
+    /// Gives a job its slot. `n_spare` is the number of tokens for which there is memory beyond all reservations.
     fn start(&mut self, waiting: WaitingJob, n_spare: usize, now: Instant) {
         let job = &waiting.job;
         if job.max_tokens == 0 && self.slots.is_warm(&job.prompt, &self.running) {
@@ -240,7 +241,7 @@ impl Stepper {
         self.running.push(Sequence::start(waiting, checked_out, tokenizer, rate, now));
     }
 
-    /// Takes one step: plans it, runs the model, and hands out what it yielded.
+    /// Takes one step: plans it, runs the model, and distributes the result.
     fn step(&mut self) {
         self.slots.move_tokens(&mut self.running);
         let before = self.options.clock.now();
@@ -248,8 +249,8 @@ impl Stepper {
         let started = self.options.clock.now();
         let plan = self.plan();
         if plan.spans.is_empty() {
-            // Jobs that are there and never run would turn this loop into a silent spin.
-            assert!(self.is_idle(), "expected a plan for the jobs there are, got an empty one");
+            // Otherwise jobs that never run would make this loop spin silently.
+            assert!(self.is_idle(), "expected a plan for the existing jobs, got an empty one");
             return;
         }
         self.slots.make_room(&plan, &self.running);
@@ -266,7 +267,7 @@ impl Stepper {
     }
 
     fn draft(&mut self) {
-        // What the draft model may read is bounded like what the model is fed, and it is the faster one.
+        // What the draft model may read is limited like what the model is fed; the draft model is the faster one.
         let limits = DraftingLimits { n_tokens: self.step_tokens(), target: self.options.step_target };
         let clock = self.options.clock.as_ref();
         self.drafting.draft(&mut self.running, &mut self.slots.model, &self.pace, limits, clock);
@@ -280,13 +281,13 @@ impl Stepper {
         plan
     }
 
-    /// How many tokens a step may feed.
+    /// The number of tokens that a step may feed.
     fn step_tokens(&self) -> usize {
         self.pace.step_tokens(self.options.step_target, self.options.prefill_chunk)
     }
 
-    /// Whether the step after the planned one will feed just what that draws: all that run generate, no job waits, and
-    /// nothing is or will be drafted. The model may then begin with it early.
+    /// Whether the step after the planned one will feed exactly the drawn tokens: all running sequences generate, no
+    /// job waits, and nothing is or will be drafted. Then the model may start it early.
     fn can_step_ahead(&self, plan: &Plan) -> bool {
         let is_one_token = |it: &PlannedSpan| it.sample && it.n_tokens() == 1;
         if !self.waiting.is_empty()
@@ -301,8 +302,8 @@ impl Stepper {
         self.running.iter().all(|it| it.can_step_ahead(&costs, context_length))
     }
 
-    /// Runs the model once. The answer has an entry for each span: at least one token where the span draws, at most one
-    /// more than it has drafts, and none where it does not draw.
+    /// Runs the model once. The result has an entry for each span: if the span draws, at least one token and at most
+    /// one more than it has drafts; otherwise none.
     fn feed(&mut self, plan: &Plan) -> Result<Vec<Vec<Sampled>>, StepError> {
         let ahead = self.can_step_ahead(plan);
         let spans: Vec<Span<'_>> = plan.spans.iter().map(|it| self.running[it.idx].span(it)).collect();
@@ -320,12 +321,12 @@ impl Stepper {
         } else {
             let (n_expected, n_got) = (spans.len(), drawn.len());
             Err(StepError {
-                message: format!("expected {n_expected} entries of drawn tokens as asked for, got {n_got}"),
+                message: format!("expected {n_expected} entries of drawn tokens as requested, got {n_got}"),
             })
         }
     }
 
-    /// Records how long a step took, and how long drafting before it.
+    /// Records how long a step took, and how long drafting before it took.
     fn measure(&mut self, plan: &Plan, drawn: &[Vec<Sampled>], elapsed: Duration, drafting: Duration) {
         let n_prompt: usize = plan.spans.iter().map(|it| self.running[it.idx].n_prompt_tokens_in(it)).sum();
         if n_prompt > 0 {
@@ -337,7 +338,7 @@ impl Stepper {
         }
     }
 
-    /// Gives the sequences of a step what it drew for them, and ends the jobs that are done with that.
+    /// Gives the drawn tokens of a step to its sequences, and ends the jobs that are done.
     fn hand_out(&mut self, plan: &Plan, drawn: Vec<Vec<Sampled>>, now: Instant) {
         let context = StepContext { step: self.n_steps, now, context_length: self.context_length() };
         let mut ends = Vec::new();
@@ -349,15 +350,15 @@ impl Stepper {
             }
         }
         for (n, (idx, reason)) in ends.iter().enumerate() {
-            // Each end moved those behind it one up.
+            // Each end moved those after it up by one.
             let n_gone = ends[..n].iter().filter(|(gone, _)| gone < idx).count();
             self.end(idx - n_gone, *reason, now);
         }
     }
 
-    /// After a failed step: what its slots hold is unknown. A job that was alone in it fails. Of several that shared it,
-    /// each starts again in a new slot and runs alone until it has drawn a token; the one whose step then fails is the one
-    /// that fails. Other jobs are not affected.
+    /// Handles a failed step, after which the contents of its slots are undefined. A job that was alone in it fails. If
+    /// several shared it, each starts again in a new slot and runs alone until it has drawn a token; if a step fails
+    /// then, its job fails. Other jobs are not affected.
     fn recover(&mut self, plan: &Plan, error: &StepError) {
         tracing::warn!(%error, n_spans = plan.spans.len(), "a step failed");
         if let [planned] = plan.spans.as_slice() {
@@ -373,7 +374,7 @@ impl Stepper {
         }
     }
 
-    /// Ends the running jobs for which there is a reason.
+    /// Ends the running jobs for which `reason` returns one.
     fn end_running(&mut self, reason: impl Fn(&Sequence) -> Option<FinishReason>, now: Instant) {
         for idx in (0..self.running.len()).rev() {
             if let Some(reason) = reason(&self.running[idx]) {
@@ -396,7 +397,7 @@ impl Stepper {
         self.description().context_length
     }
 
-    /// Waiting jobs are counted by the inbox, at the moment of asking.
+    /// The inbox counts waiting jobs, at the moment of the call.
     fn status(&self) -> Status {
         let memory = self.slots.model.memory();
         Status {

@@ -1,7 +1,7 @@
 //! Which slot a new sequence takes or copies: a pure decision from lengths alone.
 //!
 //! Taking a slot costs nothing, but a later prompt can no longer reuse what it holds beyond the shared prefix. Copying
-//! costs memory and a memcpy, a few thousandths of the time that computing takes, and loses nothing.
+//! takes memory and a memcpy, a few thousandths of the time for computing the tokens, and loses nothing.
 
 use std::cmp::Reverse;
 
@@ -9,51 +9,51 @@ use runabout_text::TokenId;
 
 use crate::model::SlotId;
 
-/// Fewer tokens than this are computed again rather than copied: a copy would cost a slot and save less than a step.
+/// Fewer tokens than this are computed again: copying them would take a slot and save less than a step.
 pub(crate) const MIN_COPY: usize = 16;
 
-/// This many tokens may always be lost: a short prompt and its text are quickly computed again.
+/// This many tokens may always be lost, since a short prompt and its text are quickly computed again.
 const MAX_LOSS: usize = 32;
 
-/// Of its own document's slot a prompt may lose this many times what it keeps: there may be a long suffix behind a cursor
-/// near the top. Where it keeps less, the cursor has moved somewhere else altogether, and may come back.
+/// A prompt may lose up to this many times what it keeps of its own document's slot, because there can be a long suffix
+/// behind a cursor near the top. If it keeps less, the cursor has moved somewhere else, and may come back.
 const MAX_LOSS_OF_DOCUMENT: usize = 256;
 
-/// What a slot holds of a prompt.
+/// How much of a prompt a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PrefixMatch {
     pub(super) id: SlotId,
-    /// Tokens that need not be fed again; see [`n_usable`].
+    /// The number of tokens that need not be fed again; see [`n_usable`].
     pub(super) n_usable: usize,
-    /// Tokens that it holds beyond those, and that are lost if it is taken.
+    /// The number of further tokens in the slot, which are lost if it is taken.
     pub(super) n_lost: usize,
     pub(super) owner: Owner,
 }
 
-/// To whom a slot belongs.
+/// What a slot is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// A running sequence: the slot can be copied and not taken.
+    /// A running sequence: the slot can be copied but not taken.
     Running,
-    /// The document of the prompt. It is being typed in, and how it was before is not asked for again.
+    /// The document of the prompt. The user is typing in it, so its earlier content will not be asked for again.
     SameDocument,
-    /// No one in particular.
+    /// Nothing at the moment.
     Idle,
 }
 
 /// How a new sequence gets its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// Cut this slot to its first `n_keep` tokens and continue there.
+    /// Truncate this slot to its first `n_keep` tokens and continue there.
     Take { slot: SlotId, n_keep: usize },
-    /// Leave this slot as it is and continue in a copy of its first `n_keep` tokens.
+    /// Leave this slot unchanged and continue in a copy of its first `n_keep` tokens.
     Copy { slot: SlotId, n_keep: usize },
-    /// Begin with an empty slot.
+    /// Start with an empty slot.
     Fresh,
 }
 
 impl Choice {
-    /// Tokens of the prompt that the slot holds then.
+    /// The number of tokens of the prompt that the slot holds then.
     pub(super) fn n_keep(self) -> usize {
         match self {
             Self::Take { n_keep, .. } | Self::Copy { n_keep, .. } => n_keep,
@@ -62,8 +62,8 @@ impl Choice {
     }
 }
 
-/// How many tokens of `prompt` need not be fed where `held` are held: the common beginning, but never the prompt's last
-/// token, since feeding that one yields the next.
+/// The number of tokens of `prompt` that need not be fed if the slot holds `held`: the common beginning, without the
+/// prompt's last token, since feeding that token yields the next.
 pub(crate) fn n_usable(held: &[TokenId], prompt: &[TokenId]) -> usize {
     let n_common = held.iter().zip(prompt).take_while(|(held, wanted)| held == wanted).count();
     n_common.min(prompt.len().saturating_sub(1))
@@ -75,12 +75,12 @@ impl PrefixMatch {
         Self { id, n_usable, n_lost: ledger.len() - n_usable, owner }
     }
 
-    /// With `n_moved` more tokens of the prompt, which it holds at other positions.
+    /// Adds `n_moved` tokens of the prompt, which the slot holds at other positions.
     pub(super) fn with_moved(self, n_moved: usize) -> Self {
         Self { n_usable: self.n_usable + n_moved, n_lost: self.n_lost.saturating_sub(n_moved), ..self }
     }
 
-    /// Whether taking the slot loses little enough.
+    /// Whether taking the slot loses few enough tokens.
     pub(super) fn may_be_taken(self) -> bool {
         self.n_usable > 0
             && match self.owner {
@@ -91,8 +91,8 @@ impl PrefixMatch {
     }
 }
 
-/// Chooses the slot that holds most of the prompt: taken if that loses little, else copied. Of equals it is the one that
-/// loses least, then the most recently used. `matches` are in order of use, least recent first.
+/// Chooses the slot that holds most of the prompt. It is taken if that loses little, else copied. Among equals, the one
+/// that loses least comes first, then the most recently used. `matches` are in order of use, the least recent first.
 pub(super) fn choose(matches: &[PrefixMatch]) -> Choice {
     let best = |matches: &mut dyn Iterator<Item = &PrefixMatch>| {
         matches.copied().max_by_key(|it| (it.n_usable, Reverse(it.n_lost)))
@@ -124,8 +124,8 @@ mod tests {
     }
     use Expected::{Copy, Fresh, Take};
 
-    /// Owners, ledger lengths and how much of a prompt of `n_prompt` tokens each shares, least recently used
-    /// first, and the expected choice.
+    /// `slots` are owner, ledger length and number of tokens shared with a prompt of `n_prompt` tokens, the least
+    /// recently used first.
     #[expect(clippy::needless_pass_by_value, reason = "a table reads better without `&`")]
     fn check(n_prompt: usize, slots: &[(Owner, usize, usize)], expected: Expected) {
         let prompt: Vec<TokenId> = (0..).take(n_prompt).collect();
@@ -146,33 +146,33 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_taken_where_little_is_lost() {
+    fn a_slot_is_taken_if_little_is_lost() {
         check(100, &[], Fresh);
         check(100, &[(IDLE, 50, 0)], Fresh);
-        // A chat continues: all of the slot is kept.
+        // A chat continues, so all of the slot is kept.
         check(100, &[(IDLE, 50, 50)], Take(0, 50));
         check(100, &[(IDLE, 30, 30), (IDLE, 50, 50), (IDLE, 40, 40)], Take(1, 50));
-        // Even two tokens are worth taking from a slot that has no others.
+        // Even two tokens are worth taking if the slot has no others.
         check(100, &[(IDLE, 2, 2)], Take(0, 2));
-        // The end of an answer that is asked for again.
+        // The end of an answer is asked for again.
         check(1000, &[(IDLE, 900, 600)], Take(0, 600));
-        // Short things are no loss.
+        // Losing a short slot does not matter.
         check(10, &[(IDLE, 30, 9)], Take(0, 9));
     }
 
     #[test]
-    fn where_much_would_be_lost_the_shared_beginning_is_copied() {
-        // Another chat with the same system prompt leaves the long one alone.
+    fn if_much_would_be_lost_the_shared_beginning_is_copied() {
+        // Another chat with the same system prompt leaves the long chat's slot unchanged.
         check(250, &[(IDLE, 2000, 200)], Copy(0, 200));
-        // One that shares the start token only is not worth a copy.
+        // If only the start token is shared, no copy is made.
         check(250, &[(IDLE, 100, 1)], Fresh);
-        // Taking what shares nearly as much is better than a copy.
+        // Taking a slot that shares almost as much is better than a copy.
         check(250, &[(IDLE, 2000, 200), (IDLE, 200, 190)], Take(1, 190));
         check(250, &[(IDLE, 2000, 200), (IDLE, 160, 150)], Copy(0, 200));
     }
 
     #[test]
-    fn what_runs_is_copied_and_never_taken() {
+    fn a_running_slot_is_copied_and_never_taken() {
         check(100, &[(RUNNING, 99, 99)], Copy(0, 99));
         check(100, &[(RUNNING, 15, 15)], Fresh);
         check(100, &[(IDLE, 40, 40), (RUNNING, 90, 90)], Copy(1, 90));
@@ -180,23 +180,23 @@ mod tests {
     }
 
     #[test]
-    fn typing_takes_the_slot_of_its_own_document_though_much_of_it_is_lost() {
+    fn typing_takes_the_slot_of_its_own_document_even_if_much_of_it_is_lost() {
         check(1000, &[(SAME, 900, 100)], Take(0, 100));
         check(1000, &[(IDLE, 900, 100)], Copy(0, 100));
         check(1000, &[(IDLE, 900, 110), (SAME, 900, 100)], Take(1, 100));
-        // All they share is a token that begins every prompt.
+        // They only share a token with which every prompt begins.
         check(1000, &[(SAME, 900, 1)], Fresh);
     }
 
     #[test]
-    fn the_last_token_of_the_prompt_is_always_left_to_feed() {
+    fn the_last_token_of_the_prompt_is_always_fed() {
         check(100, &[(IDLE, 100, 100)], Take(0, 99));
         check(100, &[(IDLE, 120, 100)], Take(0, 99));
         check(1, &[(IDLE, 1, 1)], Fresh);
     }
 
     #[test]
-    fn of_equals_the_one_that_loses_least_and_then_the_most_recent_is_taken() {
+    fn among_equals_the_slot_that_loses_least_is_taken_then_the_most_recent() {
         check(100, &[(IDLE, 50, 40), (IDLE, 45, 40), (IDLE, 60, 40)], Take(1, 40));
         check(100, &[(IDLE, 50, 50), (IDLE, 50, 50)], Take(1, 50));
     }

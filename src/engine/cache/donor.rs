@@ -4,31 +4,31 @@ use std::collections::VecDeque;
 
 use super::{moves::Move, slot::Slot};
 
-/// A slot that holds tokens of a sequence's prompt at other positions, which are moved to the sequence's own slot one run
-/// after the other.
+/// A slot that holds tokens of a sequence's prompt at other positions. They are moved to the sequence's own slot, one
+/// run after the other.
 #[derive(Debug)]
 pub(crate) struct Donor {
     pub(crate) slot: Slot,
     /// How many of its tokens are the beginning of the prompt.
     pub(super) n_prefix: usize,
-    /// What is still to be moved, in order.
+    /// The moves that remain, in order.
     pub(super) moves: VecDeque<Move>,
-    /// Whether it holds enough beyond that to be kept afterwards.
+    /// Whether it holds enough other tokens to be kept afterwards.
     pub(super) is_kept: bool,
 }
 
 impl Donor {
-    /// What is to be moved next.
+    /// The next move.
     pub(crate) fn next(&self) -> Option<Move> {
         self.moves.front().copied()
     }
 
-    /// How many tokens are still to be moved.
+    /// The number of tokens that remain to be moved.
     pub(crate) fn n_to_move(&self) -> usize {
         self.moves.iter().map(|it| it.n_tokens).sum()
     }
 
-    /// Notes that the next move was made.
+    /// Records that the next move was made.
     pub(crate) fn advance(&mut self) {
         self.moves.pop_front();
     }

@@ -1,39 +1,39 @@
-//! Which idle slots have to go, so that the cache stays within its limits: a pure decision from lengths alone.
+//! Which idle slots must be evicted so that the cache stays within its limits: a pure decision from lengths alone.
 
 use super::limits::{CacheLimits, InUse};
 
-/// What eviction sees of an idle slot.
+/// The facts about an idle slot that eviction uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct IdleSlot {
     pub(super) n_tokens: usize,
-    /// Tokens that it has memory for.
+    /// The number of tokens that it has memory for.
     pub(super) room: usize,
     /// The length of the longest beginning that another sequence copied.
     pub(super) n_shared: usize,
 }
 
-/// What is kept of an idle slot.
+/// What to do with an idle slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retention {
-    /// All.
+    /// Keep it unchanged.
     Keep,
-    /// All, in no more memory than that needs.
+    /// Keep its tokens, and free the memory that they do not need.
     Shrink,
-    /// Its first tokens, which other sequences share.
+    /// Keep only this many first tokens, which other sequences share.
     CutTo(usize),
-    /// Nothing.
+    /// Evict it.
     Evict,
 }
 
-/// Giving unused memory back takes a copy of what the slot holds. It is worth that where more than this part of what is
-/// held is unused: a quarter.
+/// Freeing unused memory requires a copy of what the slot holds. That is worthwhile if the unused part is larger than
+/// this fraction of what is held: a quarter.
 const SLACK_PARTS: usize = 4;
 
-/// Decides what to keep of the idle slots, which come least recently used first, so that the limits hold.
+/// Decides what to do with the idle slots, which are given with the least recently used first, so that the limits hold.
 ///
-/// Unused memory goes first: slots grow in large steps, and slots that were cut keep the memory they had. Then slots go,
-/// the least recently used first; but a beginning that different prompts have shared, such as a system prompt, is likely to
-/// be asked for again and is kept. Those beginnings go last, in the same order.
+/// Unused memory is freed first: slots grow in large steps, and truncated slots keep their memory. Then slots are
+/// evicted, the least recently used first. But a beginning that different prompts have shared, such as a system prompt,
+/// is likely to be needed again, so it is kept longer. Those beginnings are evicted last, in the same order.
 pub(super) fn retentions(
     idle: &[IdleSlot],
     in_use: InUse,
@@ -88,13 +88,13 @@ pub(super) fn retentions(
 mod tests {
     use super::*;
 
-    /// In memory of just its size.
+    /// A slot whose memory is just large enough.
     const fn kept_whole(n_tokens: usize, n_shared: usize) -> IdleSlot {
         IdleSlot { n_tokens, room: n_tokens, n_shared }
     }
 
     #[test]
-    fn memory_that_holds_nothing_goes_before_anything_that_was_computed() {
+    fn unused_memory_is_freed_before_computed_tokens() {
         use Retention::{CutTo, Evict, Keep, Shrink};
         let limits = CacheLimits { bytes: 1000, n_slots: 4 };
         let check = |slots: &[(usize, usize, usize)], expected: &[Retention]| {
@@ -106,15 +106,15 @@ mod tests {
         };
         check(&[(10, 50, 0), (10, 50, 0)], &[Keep, Keep]);
         check(&[(10, 50, 0), (10, 51, 0)], &[Shrink, Keep]);
-        // The copy would cost more than it gives.
+        // The copy would cost more than it frees.
         check(&[(48, 60, 0), (20, 50, 0)], &[Keep, Shrink]);
-        // Shrinking is not enough here, so one is evicted too.
+        // Shrinking does not free enough here, so one slot is also evicted.
         check(&[(30, 60, 0), (40, 60, 0), (40, 60, 0)], &[Evict, Shrink, Shrink]);
         check(&[(60, 90, 20), (50, 55, 0), (25, 25, 0)], &[CutTo(20), Keep, Keep]);
     }
 
     #[test]
-    fn eviction_goes_by_use_until_both_limits_hold() {
+    fn the_least_recently_used_slots_are_evicted_until_both_limits_hold() {
         let limits = CacheLimits { bytes: 1000, n_slots: 3 };
         let table: &[(&[usize], InUse, usize)] = &[
             (&[], InUse::default(), 0),
@@ -129,7 +129,7 @@ mod tests {
             (&[40, 30], InUse { n_slots: 1, n_tokens: 31 }, 1),
             // Slots in use are not evicted.
             (&[40, 30], InUse { n_slots: 1, n_tokens: 500 }, 2),
-            // Larger than the limit alone.
+            // A single slot that is larger than the limit.
             (&[101], InUse::default(), 1),
         ];
         for (sizes, in_use, n_evicted) in table {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_that_was_shared_outlives_what_was_used_after_it() {
+    fn a_shared_beginning_is_kept_longer_than_slots_used_after_it() {
         use Retention::{CutTo, Evict, Keep};
         let check = |slots: &[(usize, usize)], expected: &[Retention]| {
             let limits = CacheLimits { bytes: 1000, n_slots: 4 };
@@ -150,10 +150,10 @@ mod tests {
             assert_eq!(retentions(&kept, InUse::default(), limits, 10), expected, "{slots:?}");
         };
         check(&[(50, 20), (50, 0)], &[Keep, Keep]);
-        // Its own conversation goes first.
+        // The rest of its own conversation is evicted first.
         check(&[(50, 20), (50, 0), (10, 0)], &[CutTo(20), Keep, Keep]);
         check(&[(50, 20), (50, 0), (60, 0)], &[CutTo(20), Evict, Keep]);
-        // It goes when nothing else is left, the older before the newer.
+        // The beginnings are evicted when nothing else is left, the older one first.
         check(&[(50, 20), (90, 0), (90, 30), (90, 0)], &[CutTo(20), Evict, CutTo(30), Evict]);
         check(&[(60, 60), (60, 60), (10, 0)], &[Evict, Keep, Evict]);
     }

@@ -3,7 +3,7 @@
 use super::slot::Slot;
 use crate::model::LanguageModel;
 
-/// Bounds of what is kept. Slots of running sequences count, but only idle ones are evicted.
+/// The limits for what is kept. Slots of running sequences count, but only idle ones are evicted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CacheLimits {
     pub(crate) bytes: u64,
@@ -14,7 +14,7 @@ pub(crate) struct CacheLimits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InUse {
     pub(crate) n_slots: usize,
-    /// The tokens that those have memory for.
+    /// The number of tokens that those slots have memory for.
     pub(crate) n_tokens: usize,
 }
 
@@ -24,7 +24,7 @@ impl InUse {
         slots.fold(Self::default(), |in_use, slot| in_use.and(model.slot_room(slot.id)))
     }
 
-    /// With one more slot, of `n_tokens`.
+    /// Adds one more slot, with memory for `n_tokens`.
     pub(super) fn and(self, n_tokens: usize) -> Self {
         Self { n_slots: self.n_slots + 1, n_tokens: self.n_tokens + n_tokens }
     }

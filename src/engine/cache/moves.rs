@@ -1,14 +1,14 @@
-//! What a slot holds of a prompt behind an edit: a pure decision from tokens alone.
+//! Which tokens behind an edit a slot already holds: a pure decision from tokens alone.
 //!
-//! Where a few lines of a long prompt were changed, what follows them is in the slot already, at other positions. Parts
-//! of the prompt are searched for in order, as llama.cpp does for its `--cache-reuse`. There an edit may only have removed
-//! text; here it may have inserted some too.
+//! If a few lines of a long prompt were changed, the slot already holds what follows them, at other positions. Parts of
+//! the prompt are searched for in order, as in llama.cpp's `--cache-reuse`. There an edit can only remove text; here it
+//! may also insert some.
 
 use std::{cmp::Reverse, collections::HashMap};
 
 use runabout_text::TokenId;
 
-/// How many occurrences of a part of the prompt in the slot are compared.
+/// The most occurrences of a part of the prompt that are compared.
 const MAX_OCCURRENCES: usize = 16;
 
 /// A run of tokens that a slot holds and a prompt has at another position.
@@ -21,8 +21,9 @@ pub(crate) struct Move {
     pub(crate) n_tokens: usize,
 }
 
-/// Finds the runs of at least `n_min` tokens that `prompt` has from position `to` on and `held` from position `from` on, in
-/// the order of both. The last token of the prompt is never part of one, since feeding that one yields the next.
+/// Finds the runs of at least `n_min` tokens that are in `prompt` from position `to` on and in `held` from position
+/// `from` on, in the order of both. The last token of the prompt is never included, since feeding that token yields the
+/// next.
 pub(super) fn find_moves(
     held: &[TokenId],
     prompt: &[TokenId],
@@ -40,7 +41,7 @@ pub(super) fn find_moves(
         let found = occurrences.get(window).and_then(|all| {
             let later = &all[all.partition_point(|it| *it < from)..];
             let n_common = |at: &usize| n_common(&held[*at..], &wanted[to..]);
-            // Of equals the first, which leaves most to the runs that follow.
+            // Among equals the first, which leaves most for the following runs.
             later.iter().take(MAX_OCCURRENCES).map(|at| (n_common(at), *at)).min_by_key(|it| Reverse(it.0))
         });
         if let Some((n_tokens, at)) = found {
@@ -53,7 +54,7 @@ pub(super) fn find_moves(
     moves
 }
 
-/// How many tokens the two have in common at their beginnings.
+/// The length of the common beginning of both.
 fn n_common(a: &[TokenId], b: &[TokenId]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
@@ -79,31 +80,31 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_an_edit_moves() {
-        // Something put in, cut out, and changed.
+    fn what_follows_an_edit_is_moved() {
+        // Text inserted, removed and changed.
         check("head tail one.", "head NEW tail one.", 4, "5>9:tail one");
         check("head OLD tail one.", "head tail one.", 4, "9>5:tail one");
         check("head OLD tail one.", "head NEWER tail one.", 4, "8>10: tail one");
         // Two edits.
         check("aaa 1 bbbb 2 cccc.", "aaa X bbbb YY cccc.", 4, "5>5: bbbb  12>13: cccc");
-        // Nothing is changed, and nothing is alike.
+        // Nothing is changed, and nothing in common.
         check("head tail", "head tail", 4, "");
         check("head tail", "something else", 4, "");
         check("", "something", 4, "");
     }
 
     #[test]
-    fn short_parts_are_computed_and_the_last_token_always_is() {
+    fn short_parts_and_the_last_token_are_always_computed() {
         check("head OLD tail", "head NEW tail", 5, "");
         check("head OLD tail", "head NEW tail", 4, "8>8: tai");
         check("head OLD tail more", "head NEW tail", 4, "8>8: tai");
     }
 
     #[test]
-    fn parts_come_in_the_order_of_both() {
-        // The second part stands before the first in what is held.
+    fn parts_are_found_in_the_order_of_both() {
+        // The second part comes before the first one in what is held.
         check("x bbbb aaaa.", "y aaaa bbbb.", 4, "6>1: aaaa");
-        // Of several occurrences the longest.
+        // Of several occurrences the longest one is used.
         check("x tail 1 tail 2 tail 3.", "y tail 2 tail 3.", 5, "8>1: tail 2 tail 3");
         check("x tail 1 tail 2 tail 3.", "y tail 1 tail 3.", 5, "1>1: tail 1 tail ");
     }

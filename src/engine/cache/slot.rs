@@ -8,11 +8,11 @@ use crate::model::{LanguageModel, SlotId};
 
 /// A KV cache inside the model, and what it holds.
 ///
-/// Its owner is either the cache or the one sequence that checked it out, so no two can write to it.
+/// Its owner is either the cache or the one sequence that checked it out, so there is never more than one writer.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
-    /// The tokens whose keys and values the slot holds, whatever became of the sequence.
+    /// The tokens whose keys and values the slot holds, whatever has become of the sequence.
     pub(crate) ledger: Vec<TokenId>,
     /// The document of the last prompt, if it had one.
     pub(super) document: Option<Arc<str>>,
@@ -35,8 +35,8 @@ impl Slot {
         }
     }
 
-    /// Notes that its first `n_keep` tokens were copied for `prompt`. They count as shared unless that is the same prompt
-    /// again.
+    /// Records that its first `n_keep` tokens were copied for `prompt`. They count as shared unless that is the same
+    /// prompt again.
     pub(super) fn note_copied(&mut self, n_keep: usize, prompt: &[TokenId]) {
         if n_keep + 1 < prompt.len() {
             self.n_shared = self.n_shared.max(n_keep);

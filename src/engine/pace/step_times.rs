@@ -1,8 +1,8 @@
-//! How long the last few steps of one kind took.
+//! The durations of the last steps of one kind: [`StepTimes`].
 
 use std::{collections::VecDeque, time::Duration};
 
-/// Steps that are remembered.
+/// The number of steps that are kept.
 pub(crate) const WINDOW: usize = 16;
 
 /// The last steps of one kind, oldest first.
@@ -14,15 +14,15 @@ pub(crate) struct StepTimes {
 /// One step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepTime {
-    /// Tokens that were fed.
+    /// The tokens that were fed.
     pub(crate) n_tokens: usize,
-    /// Tokens that brought a sequence forward: of prompts, or drawn.
+    /// The tokens that advanced a sequence: prompt tokens, or drawn tokens.
     pub(crate) n_useful: usize,
     pub(crate) elapsed: Duration,
 }
 
 impl StepTimes {
-    /// Records a step, and forgets the oldest where there are too many.
+    /// Records a step, and drops the oldest one if there are too many.
     pub(crate) fn record(&mut self, step: StepTime) {
         if self.steps.len() == WINDOW {
             self.steps.pop_front();
@@ -38,14 +38,14 @@ impl StepTimes {
         self.steps.iter()
     }
 
-    /// Seconds of a step: the median, since a step that follows a pause is slow. `None` before there was one.
+    /// The seconds per step: the median, since a step after a pause is slow. `None` before there was one.
     pub(crate) fn seconds_per_step(&self) -> Option<f64> {
         let mut steps: Vec<Duration> = self.steps.iter().map(|it| it.elapsed).collect();
         steps.sort_unstable();
         steps.get(steps.len() / 2).map(Duration::as_secs_f64)
     }
 
-    /// Seconds of a token that was fed: the median over the steps. `None` where no time was measured.
+    /// The seconds per token fed: the median over the steps. `None` if no time was measured.
     pub(crate) fn seconds_per_token(&self) -> Option<f64> {
         let cost = |it: &StepTime| it.elapsed.as_secs_f64() / it.n_tokens.max(1) as f64;
         let mut costs: Vec<f64> = self.steps.iter().map(cost).collect();
@@ -53,7 +53,7 @@ impl StepTimes {
         costs.get(costs.len() / 2).copied().filter(|it| *it > 0.0)
     }
 
-    /// Useful tokens per second, over all steps together. `None` where no time was measured.
+    /// The useful tokens per second, over all steps together. `None` if no time was measured.
     pub(crate) fn tokens_per_second(&self) -> Option<f64> {
         let elapsed: Duration = self.steps.iter().map(|it| it.elapsed).sum();
         let n_tokens: usize = self.steps.iter().map(|it| it.n_useful).sum();

@@ -1,8 +1,8 @@
 //! Which waiting job gets a slot.
 //!
-//! Jobs of each priority have a number of slots of their own, so neither keeps the other out. Within a priority the order
-//! is that of arrival: a smaller job does not overtake a larger one, which would otherwise wait for ever. Memory for the
-//! longest text that a job may come to is reserved before it starts, so a running job never runs out of memory.
+//! Each priority has its own number of slots, so neither blocks the other. Within a priority the order is that of
+//! arrival: a smaller job does not overtake a larger one, which might otherwise wait forever. Memory for the longest
+//! text of a job is reserved before it starts, so a running job never runs out of memory.
 
 use crate::job::{JobId, Priority};
 
@@ -11,9 +11,9 @@ use crate::job::{JobId, Priority};
 pub(crate) struct Applicant {
     pub(crate) id: JobId,
     pub(crate) priority: Priority,
-    /// Tokens that it may come to need memory for.
+    /// The number of tokens for which it may need memory.
     pub(crate) n_reserved: usize,
-    /// Whether it waits for a prompt with the same beginning, which is being computed right now. Jobs behind it need not
+    /// Whether it waits for another job that is computing a prompt with the same beginning. Jobs behind it need not
     /// wait.
     pub(crate) waits_for_prefix: bool,
 }
@@ -22,22 +22,22 @@ pub(crate) struct Applicant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Occupant {
     pub(crate) priority: Priority,
-    /// Tokens that memory is reserved for.
+    /// The number of tokens for which memory is reserved.
     pub(crate) n_reserved: usize,
 }
 
 /// How much may run at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AdmissionLimits {
-    /// Jobs of each priority; at least 1 is admitted.
+    /// The number of jobs of each priority; at least 1 is admitted.
     pub(crate) n_running: usize,
-    /// Tokens that all jobs together may come to hold.
+    /// The number of tokens that all jobs together may hold.
     pub(crate) n_tokens: usize,
 }
 
 impl AdmissionLimits {
-    /// A quarter is kept free for interactive jobs. A background job that does not fit in the rest runs when there is
-    /// nothing else.
+    /// A quarter is kept free for interactive jobs. A background job that does not fit in the rest runs only if nothing
+    /// else does.
     fn n_tokens_for(self, priority: Priority) -> usize {
         match priority {
             Priority::Interactive => self.n_tokens,
@@ -46,7 +46,7 @@ impl AdmissionLimits {
     }
 }
 
-/// Which of the applicants gets the next slot, by its index; `None` if there is none that fits.
+/// The index of the applicant that gets the next slot; `None` if none fits.
 pub(crate) fn admit(
     applicants: &[Applicant],
     occupants: &[Occupant],
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn interactive_goes_before_background_and_the_older_before_the_newer() {
+    fn interactive_goes_before_background_and_older_before_newer() {
         check(&[], &[], None);
         check(&[waiting(2, Background, 5), waiting(1, Background, 5)], &[], Some(1));
         check(&[waiting(1, Background, 5), waiting(2, Interactive, 5)], &[], Some(2));
@@ -108,12 +108,12 @@ mod tests {
         // The last quarter is for interactive jobs.
         check(&[waiting(1, Background, 30), waiting(2, Interactive, 50)], &occupants, Some(2));
         check(&[waiting(2, Interactive, 51)], &occupants, None);
-        // Too large for three quarters, and alone.
+        // Larger than three quarters, but alone.
         check(&[waiting(1, Background, 90)], &[], Some(1));
     }
 
     #[test]
-    fn a_job_that_waits_for_a_prompt_like_its_own_does_not_delay_others() {
+    fn a_job_that_waits_for_another_ones_prompt_does_not_delay_others() {
         let follower = Applicant { waits_for_prefix: true, ..waiting(1, Background, 5) };
         check(&[follower], &[], None);
         check(&[follower, waiting(2, Background, 5)], &[], Some(2));

@@ -1,17 +1,17 @@
 //! The share of background work while interactive work runs: [`Ration`].
 //!
-//! It is counted in tokens, which cost about the same for either: of all tokens computed while there is interactive work,
-//! one in eight is for background work. One more token in a step costs about a third of a step (measured: 2 rows take 1.3
-//! times as long), so a completion beside a chat gets its tokens about 4 % later, and a chat beside a user who never stops
-//! typing runs at an eighth of its speed and never stands still.
+//! It is counted in tokens, which cost about the same for either: of all tokens computed while there is interactive
+//! work, one in eight is for background work. An additional token in a step costs about a third of a step (measured: 2
+//! rows take 1.3 times as long). So a completion beside a chat gets its tokens about 4 % later, and a chat beside a
+//! user who types all the time runs at an eighth of its speed but never stops.
 
-/// At most this many unused tokens are saved up: enough for a round of all sequences that generate.
+/// The most unused tokens that accumulate: enough for one token for each sequence that generates.
 const MAX_TOKENS: usize = 32;
 
-/// What background work is owed. It starts at nothing, so an interactive job has its first step to itself.
+/// The tokens due to background work. Initially there are none, so an interactive job has its first step to itself.
 #[derive(Debug, Default)]
 pub(crate) struct Ration {
-    /// In parts of a background token: each interactive token adds one part.
+    /// In fractions of a background token: each interactive token adds one part.
     n_parts: usize,
 }
 
@@ -19,12 +19,12 @@ impl Ration {
     /// Background work gets one token for this many interactive tokens.
     pub(crate) const N_INTERACTIVE_PER_TOKEN: usize = 7;
 
-    /// Tokens that background work may have of the next step.
+    /// The number of tokens that background work may have in the next step.
     pub(crate) fn n_tokens(&self) -> usize {
         self.n_parts / Self::N_INTERACTIVE_PER_TOKEN
     }
 
-    /// Counts a step. After one without interactive work nothing is owed.
+    /// Counts a step. After a step without interactive work, nothing is due.
     pub(crate) fn count(&mut self, n_interactive: usize, n_background: usize) {
         if n_interactive == 0 {
             self.n_parts = 0;
@@ -39,7 +39,7 @@ impl Ration {
 mod tests {
     use super::*;
 
-    /// Lets `n_steps` steps of `n_interactive` tokens go by and gives the background's tokens in each.
+    /// Runs `n_steps` steps of `n_interactive` tokens, and returns the number of background tokens in each.
     fn run(n_steps: usize, n_interactive: usize, n_wanted: usize) -> Vec<usize> {
         let mut ration = Ration::default();
         (0..n_steps)
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_taken_up_does_not_pile_up_and_quiet_settles_it() {
+    fn unused_tokens_are_limited_and_expire_without_interactive_work() {
         let mut ration = Ration::default();
         for _ in 0..1000 {
             ration.count(100, 0);

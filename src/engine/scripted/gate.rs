@@ -1,4 +1,4 @@
-//! Holds a scripted model inside a step until the test lets it go on: [`Gate`].
+//! Holds a scripted model inside a step until the test lets it continue: [`Gate`].
 
 use std::{
     sync::mpsc::{Receiver, Sender, channel},
@@ -8,10 +8,10 @@ use std::{
 use super::recording::FedSpan;
 use crate::model::StepError;
 
-/// How long a test waits for a step before it fails. A test that passes never waits that long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for a step before it fails. A test that passes does not wait that long.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Holds a model at the beginning of each step. Once it is dropped, the model runs freely.
+/// Holds a model at the beginning of each step. After it is dropped, the model runs freely.
 #[derive(Debug)]
 pub struct Gate {
     arrivals: Receiver<Vec<FedSpan>>,
@@ -40,17 +40,17 @@ pub(super) fn gate() -> (Gate, Door) {
 }
 
 impl Gate {
-    /// Waits until the model is inside a step, and returns what it was fed. Panics if no step comes.
+    /// Waits until the model is inside a step, and returns what the step feeds. Panics if no step comes.
     pub fn arrived(&self) -> Vec<FedSpan> {
-        self.arrivals.recv_timeout(PATIENCE).expect("the engine takes a step")
+        self.arrivals.recv_timeout(TIMEOUT).expect("the engine takes a step")
     }
 
-    /// Lets the step go on. The next one waits again.
+    /// Lets the step continue. The next one waits again.
     pub fn release(&self) {
         self.judge(Verdict::Go);
     }
 
-    /// Lets the step fail.
+    /// Makes the step fail.
     pub fn fail(&self, message: &str) {
         self.judge(Verdict::Fail(message.to_owned()));
     }
@@ -60,7 +60,7 @@ impl Gate {
         self.judge(Verdict::Panic(message.to_owned()));
     }
 
-    /// Waits for a step and lets it go on.
+    /// Waits for a step and lets it continue.
     pub fn pass(&self) -> Vec<FedSpan> {
         let fed = self.arrived();
         self.release();
@@ -75,7 +75,7 @@ impl Gate {
 impl Door {
     /// Waits for the test's verdict on a step.
     pub(super) fn pass(&self, fed: Vec<FedSpan>) -> Result<(), StepError> {
-        // Without a gate the step goes on.
+        // Without a gate the step continues.
         let _ = self.arrivals.send(fed);
         match self.verdicts.recv() {
             Ok(Verdict::Go) | Err(_) => Ok(()),

@@ -24,7 +24,7 @@ pub struct Recording {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shift {
     pub slot: SlotId,
-    /// How many tokens the slot held before.
+    /// The number of tokens that the slot held before.
     pub start: usize,
     pub from: SlotId,
     /// Their positions in the other slot.
@@ -35,16 +35,16 @@ pub struct Shift {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FedSpan {
     pub slot: SlotId,
-    /// How many tokens the slot held before.
+    /// The number of tokens that the slot held before.
     pub start: usize,
     pub tokens: Vec<TokenId>,
-    /// How many of the last tokens are drafts.
+    /// The number of drafts at the end of the tokens.
     pub n_drafted: usize,
     pub sampled: bool,
 }
 
 impl Recording {
-    /// How many steps allowed the model to begin with the next one early.
+    /// The number of steps that allowed the model to start the next one early.
     pub fn n_ahead(&self) -> usize {
         self.n_ahead.load(Ordering::Relaxed)
     }
@@ -53,12 +53,12 @@ impl Recording {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tokens that were moved from slot to slot.
+    /// The tokens that were moved between slots.
     pub fn shifts(&self) -> Vec<Shift> {
         self.shifts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the spans so far out of the record.
+    /// Removes and returns the spans recorded so far.
     pub fn take(&self) -> Vec<FedSpan> {
         std::mem::take(&mut *self.spans.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,8 +1,9 @@
-//! From drawn tokens to final text: detokenizer, line ends to LF, stop strings, rules, line ends as the document has them.
+//! From drawn tokens to final text ([`Output`]): detokenizer, line ends to LF, stop strings, rules, then the document's
+//! line ends.
 //!
-//! Text that came out is never taken back: an incomplete character, a possible beginning of a stop string and what a rule
-//! may still cut are held back until they are decided. The end of the prompt that is drawn again, for healing, is not part
-//! of the text. All deltas concatenated are the text.
+//! Text that was output is final: an incomplete character, a possible beginning of a stop string and what a rule may
+//! still remove are held back until they are decided. The end of the prompt that is generated again, for healing, is
+//! not part of the text. All deltas joined are the text.
 
 use std::sync::Arc;
 
@@ -15,20 +16,20 @@ use crate::job::{FinishReason, Job, TextStart};
 pub(crate) struct Output {
     detokenizer: Detokenizer,
     healing: Option<Healing>,
-    /// The end of the prompt that is still to be drawn again before the text begins.
+    /// The end of the prompt that must still be generated again before the text begins.
     healed: String,
-    /// Where the job sets the line end.
+    /// Present if the job sets the line end.
     lines: Option<(ToLf, LineEnd)>,
     stop: StopMatcher,
     rules: Option<Rules>,
     text: String,
 }
 
-/// What one token did to the text.
+/// The effect of one token on the text.
 #[derive(Debug)]
 pub(crate) struct Pushed {
     pub(crate) delta: String,
-    /// The stop string or rule that ended the text; nothing may be pushed after it.
+    /// The stop string or rule that ended the text; no token may be pushed after it.
     pub(crate) stopped_by: Option<FinishReason>,
 }
 
@@ -51,7 +52,7 @@ impl Output {
         &self.text
     }
 
-    /// The only tokens that may be pushed next; `None`: any.
+    /// The only tokens that may be pushed next; `None` if any may.
     pub(crate) fn allowed(&self) -> Option<&[TokenId]> {
         self.healing.as_ref()?.allowed()
     }
@@ -64,7 +65,8 @@ impl Output {
         self.push_text(&piece)
     }
 
-    /// Ends the text: the last delta, the whole text, and the stop string or rule that was completed by what was held back.
+    /// Ends the text. Returns the last delta, the whole text, and the stop string or rule that held-back text
+    /// completed.
     pub(crate) fn finish(mut self) -> (String, String, Option<FinishReason>) {
         let piece = self.detokenizer.flush();
         let Pushed { mut delta, mut stopped_by } = self.push_text(&piece);
@@ -78,7 +80,7 @@ impl Output {
         }
         if let Some(rules) = &mut self.rules {
             let held = rules.flush();
-            delta.push_str(&self.give_out(held));
+            delta.push_str(&self.emit(held));
         }
         (delta, self.text, stopped_by)
     }
@@ -103,15 +105,15 @@ impl Output {
 
     fn push_ruled(&mut self, piece: &str) -> Pushed {
         let Some(rules) = &mut self.rules else {
-            return Pushed { delta: self.give_out(piece.to_owned()), stopped_by: None };
+            return Pushed { delta: self.emit(piece.to_owned()), stopped_by: None };
         };
         let output = rules.push(piece);
         let stopped_by = output.stopped.map(|rule| FinishReason::Rule { rule });
-        Pushed { delta: self.give_out(output.emit), stopped_by }
+        Pushed { delta: self.emit(output.emit), stopped_by }
     }
 
     /// Appends final text, with the line ends of the document.
-    fn give_out(&mut self, text: String) -> String {
+    fn emit(&mut self, text: String) -> String {
         let text = match &self.lines {
             Some((_, line_end)) if *line_end != LineEnd::Lf => line_end.from_lf(&text).into_owned(),
             _ => text,
@@ -121,12 +123,12 @@ impl Output {
     }
 }
 
-/// The part of `piece` that is text: what follows the end of the prompt that is drawn again, `healed`.
+/// The part of `piece` that is text: what follows `healed`, the end of the prompt that is generated again.
 fn after_healed<'a>(healed: &mut String, piece: &'a str) -> &'a str {
     let same = healed.chars().zip(piece.chars()).take_while(|(a, b)| a == b);
     let n_same: usize = same.map(|(it, _)| it.len_utf8()).sum();
     if n_same < piece.len() {
-        // All of it was drawn, or a character of it cannot be.
+        // All of it has been generated, or a character of it cannot be.
         healed.clear();
     } else {
         healed.drain(..n_same);

@@ -1,13 +1,13 @@
 //! Sends a job's events to its submitter: [`Reply`].
 //!
-//! A reply sends exactly one terminal event: [`Reply::end`] consumes it, and a reply that is dropped before, by a panic or
-//! a bug, sends an error.
+//! A reply sends exactly one terminal event: [`Reply::end`] consumes it, and if a reply is dropped before that, because
+//! of a panic or a bug, it sends an error.
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::job::{Event, Finish, JobError};
 
-/// Sends a job's events, in order, and its end once.
+/// Sends a job's events in order, and its end once.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// `None` after the end was sent.
@@ -28,7 +28,7 @@ impl Reply {
         self.send(Event::Prefill { done, total, cached });
     }
 
-    /// Sends final text; nothing where it is empty.
+    /// Sends final text, unless it is empty.
     pub(crate) fn delta(&self, text: String) {
         if !text.is_empty() {
             self.send(Event::Delta { text });
@@ -41,7 +41,7 @@ impl Reply {
 
     fn send(&self, event: Event) {
         if let Some(events) = &self.events {
-            // A receiver that is gone is noticed by `is_abandoned` before the next step.
+            // A dropped receiver is noticed through `is_abandoned` before the next step.
             let _ = events.send(event);
         }
     }
@@ -55,12 +55,14 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.events.is_some() {
-            self.send_end(Err(JobError::EngineDied { message: "the job was dropped unanswered".to_owned() }));
+            self.send_end(Err(JobError::EngineDied {
+                message: "the job was dropped without an answer".to_owned(),
+            }));
         }
     }
 }
 
-/// A job's end that is decided and still has to be sent.
+/// The end of a job, decided but not sent yet.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) reply: Reply,
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_dropped_unanswered_still_ends_its_job() {
+    fn dropping_an_unanswered_reply_ends_its_job_with_an_error() {
         let (events, mut inbox) = unbounded_channel();
         drop(Reply::new(events));
         assert!(matches!(inbox.try_recv().unwrap(), Event::Failed(JobError::EngineDied { .. })));
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answered_reply_sends_nothing_when_it_is_dropped() {
+    fn dropping_an_answered_reply_sends_nothing() {
         let (events, mut inbox) = unbounded_channel();
         Reply::new(events).end(Err(JobError::ShuttingDown));
         assert!(matches!(inbox.try_recv().unwrap(), Event::Failed(JobError::ShuttingDown)));

@@ -1,4 +1,4 @@
-//! The text that a sequence generated, and the part of it that is its job's result.
+//! The text that a sequence has generated, and the part of it that is its job's result: [`GeneratedText`].
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::{
 
 /// Generated text, token by token.
 ///
-/// All of it is the job's, until the sequence is handed over to a job whose user typed the beginning: what was typed
-/// belongs to that job's prompt.
+/// All of it belongs to the job, until the sequence is handed over to a job whose user typed its beginning: the typed
+/// part belongs to that job's prompt.
 #[derive(Debug)]
 pub(super) struct GeneratedText {
     output: Output,
-    /// Bytes of text after each generated token.
+    /// The length of the text in bytes after each generated token.
     lengths: Vec<usize>,
-    /// Of each generated token, where they were asked for.
+    /// One for each generated token, if requested.
     logprobs: Vec<TokenLogprobs>,
-    /// The beginning that was typed: its bytes, and the tokens that lie wholly in it.
+    /// The beginning that was typed: its length in bytes, and the number of tokens entirely within it.
     n_typed_bytes: usize,
     n_typed_tokens: usize,
 }
@@ -38,7 +38,7 @@ impl GeneratedText {
         }
     }
 
-    /// The only tokens that may be drawn next; `None`: any.
+    /// The only tokens that may be drawn next; `None` if any may.
     pub(super) fn allowed(&self) -> Option<&[TokenId]> {
         self.output.allowed()
     }
@@ -60,20 +60,20 @@ impl GeneratedText {
         self.logprobs.get(self.n_typed_tokens..).unwrap_or_default()
     }
 
-    /// How many of the generated tokens belong to the job's prompt by now.
+    /// The number of generated tokens that are part of the job's prompt now.
     pub(super) fn n_typed_tokens(&self) -> usize {
         self.n_typed_tokens
     }
 
-    /// The job's text begins `n_bytes` later from now on: that beginning was typed.
+    /// Moves the beginning of the job's text by `n_bytes`, which were typed.
     pub(super) fn move_to_prompt(&mut self, n_bytes: usize) {
         self.n_typed_bytes += n_bytes;
         let is_typed = |length: &&usize| **length <= self.n_typed_bytes;
         self.n_typed_tokens = self.lengths.iter().take_while(is_typed).count();
     }
 
-    /// Ends the text, and with it what was held back: the last delta, the job's text, and the stop string or rule that
-    /// this completed.
+    /// Ends the text, including what was held back. Returns the last delta, the job's text, and the stop string or rule
+    /// that was completed by this.
     pub(super) fn finish(self) -> (String, String, Option<FinishReason>) {
         let (last, text, stopped_by) = self.output.finish();
         (last, text[self.n_typed_bytes..].to_owned(), stopped_by)

@@ -1,4 +1,4 @@
-//! When the stages of a running job began.
+//! When the stages of a running job began: [`Times`].
 
 use std::time::{Duration, Instant};
 
@@ -10,18 +10,18 @@ pub(super) struct Times {
     pub(super) submitted: Instant,
     /// When it got its slot.
     started: Instant,
-    /// When its prompt was in the slot.
+    /// When its slot first held the prompt.
     prefilled: Option<Instant>,
     first_token: Option<Instant>,
 }
 
 impl Times {
-    /// Of a job that gets its slot now.
+    /// For a job that gets its slot now.
     pub(super) fn started(submitted: Instant, now: Instant) -> Self {
         Self { submitted, started: now, prefilled: None, first_token: None }
     }
 
-    /// Of a job that takes the sequence of an older one over; `has_text`: with text beyond its prompt.
+    /// For a job that takes over the sequence of an older one; `has_text` if there is text beyond its prompt.
     pub(super) fn handed_over(older: Self, submitted: Instant, has_text: bool, now: Instant) -> Self {
         Self {
             submitted,
@@ -31,17 +31,17 @@ impl Times {
         }
     }
 
-    /// Notes that the slot holds the prompt, if that is new.
+    /// Records that the slot holds the prompt, the first time.
     pub(super) fn note_prefilled(&mut self, now: Instant) {
         self.prefilled.get_or_insert(now);
     }
 
-    /// Notes that a token was drawn, if it is the first.
+    /// Records that a token was drawn, the first time.
     pub(super) fn note_token(&mut self, now: Instant) {
         self.first_token.get_or_insert(now);
     }
 
-    /// How long each stage took, if the job ends now.
+    /// The duration of each stage if the job ends now.
     pub(super) fn timing(&self, now: Instant) -> Timing {
         Timing {
             queue: self.started - self.submitted,

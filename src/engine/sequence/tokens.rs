@@ -1,10 +1,10 @@
-//! The tokens of one sequence: its prompt, what was generated, and drafts behind that.
+//! The tokens of one sequence: its prompt, what was generated, and drafts after that.
 
 use runabout_text::TokenId;
 
-/// `[prompt | generated | drafts]` in one run, so that a span of any of them is a slice.
+/// `[prompt | generated | drafts]` in one list, so that a span of any of them is a slice.
 ///
-/// Prompt and generated tokens are *known*; drafts are not until the model has drawn the same.
+/// Prompt and generated tokens are *known*. A draft becomes known when the model draws the same token.
 #[derive(Debug)]
 pub(super) struct Tokens {
     all: Vec<TokenId>,
@@ -62,7 +62,7 @@ impl Tokens {
         self.all.truncate(self.n_known);
     }
 
-    /// Appends a generated token. Drafts are gone then: they were for the token in its place and those after it.
+    /// Appends a generated token and removes the drafts, which were for its position and later ones.
     pub(super) fn push(&mut self, token: TokenId) {
         self.clear_drafts();
         self.all.push(token);
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drafts_follow_what_is_known_and_go_when_a_token_is_drawn() {
+    fn drafts_follow_known_tokens_and_are_removed_when_a_token_is_drawn() {
         let mut tokens = Tokens::new(vec![1, 2]);
         tokens.push(3);
         tokens.set_drafts(&[8, 9]);

@@ -1,4 +1,4 @@
-//! A job that has no slot yet.
+//! A job that has no slot yet: [`WaitingJob`].
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::{
     scheduler::Applicant,
 };
 
-/// A job as it was submitted. It ends by being consumed, so it cannot end twice.
+/// A job as it was submitted. Ending it consumes it, so it cannot end twice.
 #[derive(Debug)]
 pub(crate) struct WaitingJob {
     pub(crate) id: JobId,
@@ -24,13 +24,13 @@ impl WaitingJob {
         Self { id, job, reply, submitted: now }
     }
 
-    /// What admission sees of it; see [`Applicant::waits_for_prefix`].
+    /// What admission needs to know about it; see [`Applicant::waits_for_prefix`].
     pub(crate) fn applicant(&self, sizing: SlotSizing, waits_for_prefix: bool) -> Applicant {
         let n_reserved = sizing.reserved_for(self.job.prompt.len(), &self.job);
         Applicant { id: self.id, priority: self.job.priority, n_reserved, waits_for_prefix }
     }
 
-    /// Whether its listener is gone.
+    /// Whether the receiver of its events is gone.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.reply.is_abandoned()
     }
@@ -44,7 +44,7 @@ impl WaitingJob {
         self.finish_cached(reason, 0, now)
     }
 
-    /// Ends a prefill-only job whose whole prompt is in the cache already.
+    /// Ends a prefill-only job whose whole prompt is already in the cache.
     pub(crate) fn finish_warm(self, now: Instant) -> Ended {
         let n_prompt = self.job.prompt.len();
         self.reply.prefill(n_prompt, n_prompt, n_prompt);

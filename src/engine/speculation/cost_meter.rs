@@ -1,4 +1,4 @@
-//! Measures what drafts cost: rows of a step, and the draft model's time to make drafts and to read.
+//! Measures the cost of drafts: rows of a step, and the draft model's time for drafting and for reading.
 
 use std::time::Duration;
 
@@ -7,38 +7,38 @@ use super::{
     limits::MAX_DRAFTS,
     row_costs::RowCosts,
 };
-use crate::pace::{Pace, StepTime, StepTimes};
+use crate::pace::{Pace, StepTime, StepTimes, to_count};
 
-/// What a token of a prompt costs, as a part of one that is generated, while nothing is measured.
+/// The cost of a prompt token as a fraction of a generated one, before anything is measured.
 const TYPICAL_READ: f64 = 0.05;
 
-/// A draft must promise this many times what it costs. So a wrong estimate costs little, and drafts that hardly pay are
-/// not made.
+/// The expected gain of a draft must be this many times its cost. So a wrong estimate costs little, and drafts with
+/// hardly any gain are not made.
 const MARGIN: f64 = 1.25;
 
-/// A draft model makes about this many drafts at a time.
+/// Roughly the number of drafts that a draft model makes at a time.
 const TYPICAL_LENGTH: usize = 4;
 
 /// The measured times of drafting.
 #[derive(Debug, Default)]
 pub(crate) struct CostMeter {
-    /// Steps of the model, by their rows.
+    /// Steps of the model, by their number of rows.
     rows: RowCosts,
-    /// Steps of the draft model that made a draft for each of some sequences.
+    /// Steps of the draft model that drafted a token for each of some sequences.
     drafting: StepTimes,
-    /// Steps of the draft model that read tokens which the model knows already.
+    /// Steps of the draft model that read tokens which are already known.
     reading: StepTimes,
 }
 
 impl CostMeter {
-    /// Records a step of the model that fed `n_rows`, generated tokens and drafts. Record it with `pace` first, which knows
-    /// what a single token takes.
+    /// Records a step of the model that fed `n_rows`, generated tokens and drafts. `pace`, which knows the time of a
+    /// single token, must have recorded the step before.
     pub(crate) fn record_step(&mut self, n_rows: usize, elapsed: Duration, pace: &Pace) {
         if let Some(single) = pace.seconds_per_single_step().filter(|it| *it > 0.0) {
             self.rows.record(n_rows, elapsed.as_secs_f64() / single);
         }
         if self.rows.is_empty() {
-            // What drafting took is as old, and may be why nothing was drafted since.
+            // The drafting times are as old, and may be the reason why nothing has been drafted since.
             self.drafting.clear();
         }
     }
@@ -53,17 +53,17 @@ impl CostMeter {
         self.reading.record(StepTime { n_tokens, n_useful: n_tokens, elapsed });
     }
 
-    /// What drafts cost in a step that serves `n_sequences`.
+    /// The costs of drafts in a step that serves `n_sequences`.
     ///
-    /// `draft_share`: the draft model's part of all weights, if there is one. It is taken to be faster by that while
-    /// nothing else is measured.
+    /// `draft_share` is the draft model's fraction of all weights, if there is one. Before anything is measured, the
+    /// draft model is assumed to be faster in that proportion.
     pub(crate) fn costs(&self, n_sequences: usize, pace: &Pace, draft_share: Option<f64>) -> DraftCosts {
         let (rows, n_sequences) = (self.rows.line(), n_sequences.max(1));
         let plain_step = rows.at(n_sequences);
         let with_drafts = |n| 1.0 + MARGIN * (rows.at(n_sequences + n) / plain_step - 1.0);
         let steps = (1..=MAX_DRAFTS).map(with_drafts).collect();
         let of_model = |share| {
-            // In seconds, or in steps of a single token where nothing is measured.
+            // In seconds, or in steps of a single token before anything is measured.
             let single = pace.seconds_per_single_step().filter(|it| *it > 0.0).unwrap_or(1.0);
             let token = single * plain_step / n_sequences as f64;
             let row = (rows.at(n_sequences + TYPICAL_LENGTH) - plain_step) / TYPICAL_LENGTH as f64;
@@ -78,24 +78,15 @@ impl CostMeter {
         DraftCosts::new(n_sequences, steps, draft_share.map_or(ModelDraftCosts::UNAVAILABLE, of_model))
     }
 
-    /// How many drafts a draft model makes, one after the other, within `target` or the time of a step, whichever is
-    /// longer; at least 1.
+    /// The number of drafts that a draft model makes, one after the other, within `target` or the time of a step,
+    /// whichever is longer; at least 1.
     pub(crate) fn n_drafts_within(&self, target: Duration, pace: &Pace) -> usize {
         let target = target.as_secs_f64().max(pace.seconds_per_single_step().unwrap_or_default());
         match self.drafting.seconds_per_token() {
-            Some(draft) => whole(target / draft).max(1),
+            Some(draft) => to_count(target / draft).max(1),
             None => usize::MAX,
         }
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "what is out of range is clamped"
-)]
-fn whole(n_drafts: f64) -> usize {
-    n_drafts as usize
 }
 
 #[cfg(test)]
@@ -104,7 +95,7 @@ mod tests {
 
     const TARGET: Duration = Duration::from_millis(50);
 
-    /// A machine that is measured.
+    /// A machine whose times are measured.
     #[derive(Default)]
     struct Machine {
         pace: Pace,
@@ -128,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn checking_drafts_costs_what_steps_with_as_many_rows_took() {
+    fn checking_drafts_costs_as_much_as_measured_steps_with_that_many_rows() {
         let mut machine = Machine::default();
         let cost = |machine: &Machine, n_sequences, n_drafts| machine.costs(n_sequences).step(n_drafts);
-        // Nothing is measured: what is typical.
+        // Nothing is measured, so the typical cost is used.
         assert!((cost(&machine, 1, 2) - (1.0 + MARGIN * 2.0 * TYPICAL_ROW)).abs() < 1e-9);
         machine.decode(1, 10);
         for _ in 0..3 {
@@ -141,7 +132,7 @@ mod tests {
         assert!((cost(&machine, 1, 3) - (1.0 + MARGIN * 0.3)).abs() < 1e-9);
         // Four sequences share a step of 13 ms.
         assert!((cost(&machine, 4, 4) - (1.0 + MARGIN)).abs() < 1e-9);
-        // Where rows cost nothing, any draft is worth it.
+        // If rows cost nothing, any draft is worth it.
         let mut gpu = Machine::default();
         gpu.decode(1, 10);
         for _ in 0..3 {
@@ -151,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_was_busy_for_a_while_does_not_end_drafting_for_ever() {
+    fn drafting_resumes_after_the_machine_was_busy_for_a_while() {
         let mut machine = Machine::default();
         machine.decode(1, 10);
         for _ in 0..16 {
@@ -176,7 +167,7 @@ mod tests {
         assert_eq!(machine.meter.n_drafts_within(TARGET, &machine.pace), usize::MAX);
         machine.decode(1, 40);
         machine.pace.record_prefill(10, 10, ms(40));
-        // A tenth of a token's time for a token of the prompt, and a quarter of that for the draft model.
+        // A prompt token takes a tenth of a token's time, and a quarter of that with the draft model.
         assert!((machine.costs(1).model().read - 0.025).abs() < 1e-9);
         for _ in 0..3 {
             machine.meter.record_drafting(4, ms(80));
@@ -185,7 +176,7 @@ mod tests {
         let measured = machine.costs(1).model();
         assert!((measured.draft - MARGIN * (0.35 + 0.5)).abs() < 1e-9, "{measured:?}");
         assert!((measured.read - 0.05).abs() < 1e-9, "{measured:?}");
-        // 50 ms, at 20 ms for each.
+        // 50 ms, at 20 ms each.
         assert_eq!(machine.meter.n_drafts_within(TARGET, &machine.pace), 2);
     }
 }

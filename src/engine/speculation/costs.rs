@@ -1,33 +1,34 @@
-//! What drafts cost in the next step, and how many are worth it: [`DraftCosts`] answers for every source of drafts.
+//! What drafts cost in the next step, and how many are worth it: [`DraftCosts`], for both kinds of drafts.
 //!
-//! A draft from the text costs one more row in the step that checks it. A draft of a draft model costs that too, and the
-//! time to make it; and before the first one the draft model must read the text. Pure: knows neither tokens nor time.
+//! A draft from the text costs an additional row in the step that checks it. A draft from a draft model also costs the
+//! time to make it, and before the first one the draft model must read the text. Pure: it knows neither tokens nor
+//! time.
 
-/// What reading with a draft model may cost: this part of the time that generating took so far. Drafts can be expected to
-/// save as much, which is a speed-up of a third.
+/// The most that reading with a draft model may cost, as a fraction of the time spent on generation so far. Drafts can
+/// be expected to save as much, which is a speed-up of a third.
 const MAX_READ_PART: f64 = 0.25;
 
-/// The prices of drafts as of now, with a safety margin.
+/// The current costs of drafts, with a safety margin.
 #[derive(Clone, Debug)]
 pub(crate) struct DraftCosts {
-    /// Sequences that the step serves, and so the tokens it yields without drafts.
+    /// The number of sequences in the step, and so the number of tokens it yields without drafts.
     n_sequences: f64,
-    /// The time of a step with one draft, with two, and so on, as a multiple of the step without drafts.
+    /// The time of a step with one draft, with two, and so on, as a multiple of a step without drafts.
     steps: Vec<f64>,
     model: ModelDraftCosts,
 }
 
-/// The prices of a draft model's work, as parts of the time that a token takes without drafts.
+/// The costs of a draft model's work, as fractions of the time per token without drafts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ModelDraftCosts {
-    /// To make a draft and to check it.
+    /// For making a draft and checking it.
     pub(crate) draft: f64,
-    /// To read a token that is known already.
+    /// For reading a token that is already known.
     pub(crate) read: f64,
 }
 
 impl ModelDraftCosts {
-    /// Without a draft model its work cannot be had at any price.
+    /// Without a draft model its work is infinitely expensive.
     pub(crate) const UNAVAILABLE: Self = Self { draft: f64::INFINITY, read: f64::INFINITY };
 }
 
@@ -36,9 +37,9 @@ impl DraftCosts {
         Self { n_sequences: n_sequences as f64, steps, model }
     }
 
-    /// How many drafts from the text to check: the number with which tokens come fastest.
+    /// The number of drafts from the text with which the most tokens per second are generated.
     ///
-    /// `rates`: for each draft in turn, the chance that it is accepted if all before it are.
+    /// `rates` are, for each draft in turn, the probability that it is accepted if all before it are.
     pub(crate) fn n_worth_checking(&self, rates: impl Iterator<Item = f64>) -> usize {
         let (mut all_accepted, mut n_accepted) = (1.0, 0.0);
         let (mut n_best, mut best) = (0, 1.0);
@@ -53,8 +54,8 @@ impl DraftCosts {
         n_best
     }
 
-    /// How many drafts a draft model should make, at most `max`: as long as the chance that all of them are accepted is
-    /// greater than the price of one. Each is accepted at `rate` if those before it are.
+    /// The number of drafts that a draft model should make, at most `max`: as long as the probability that all of them
+    /// are accepted is greater than the cost of one. Each is accepted with probability `rate` if those before it are.
     pub(crate) fn n_worth_making(&self, rate: f64, max: usize) -> usize {
         let mut all_accepted = 1.0;
         let pays = |_: &usize| {
@@ -64,25 +65,25 @@ impl DraftCosts {
         (0..max).take_while(pays).count()
     }
 
-    /// Whether drafts of a draft model pay if all of them are accepted.
+    /// Whether drafts of a draft model pay off if all of them are accepted.
     pub(crate) fn making_can_pay(&self) -> bool {
         self.model.draft < 1.0
     }
 
-    /// Whether a draft model should read `n_unread` tokens in order to draft, after `n_generated` were generated. So a
-    /// short answer does not wait until a long prompt is read a second time.
+    /// Whether a draft model should read `n_unread` tokens in order to draft, after `n_generated` were generated. Thus
+    /// a short answer does not wait until a long prompt has been read a second time.
     pub(crate) fn reading_pays(&self, n_unread: usize, n_generated: usize) -> bool {
         n_unread <= 1 || n_unread as f64 * self.model.read <= n_generated as f64 * MAX_READ_PART
     }
 
-    /// Where each draft adds this part of a step, and there is no draft model.
+    /// Costs with which each draft adds this fraction of a step, without a draft model.
     #[cfg(test)]
     pub(crate) fn per_draft(part: f64) -> Self {
         let steps = (1..=24).map(|n| 1.0 + part * f64::from(n)).collect();
         Self::new(1, steps, ModelDraftCosts::UNAVAILABLE)
     }
 
-    /// Where only a draft model drafts.
+    /// Costs with which only a draft model drafts.
     #[cfg(test)]
     pub(crate) fn of_model(draft: f64, read: f64) -> Self {
         Self::new(1, Vec::new(), ModelDraftCosts { draft, read })
@@ -111,16 +112,16 @@ mod tests {
         assert_eq!(n_of(&[0.3, 0.9]), 0);
         assert_eq!(n_of(&[0.5]), 1);
         assert_eq!(n_of(&[0.9, 0.9, 0.1, 0.1]), 2);
-        // Many accepted drafts make the step long, so that a doubtful one more is not worth it.
+        // Many accepted drafts make the step long, so another doubtful one is not worth it.
         assert_eq!(n_of(&[1.0, 1.0, 1.0, 0.5]), 3);
         assert_eq!(n_of(&[1.0; 40]), 24);
-        // The first does not pay, but those behind it cost nothing more.
+        // The first one does not pay off, but those after it cost nothing more.
         let costs = DraftCosts::new(1, vec![1.5; 4], ModelDraftCosts::UNAVAILABLE);
         assert_eq!(costs.n_worth_checking([0.4, 1.0, 1.0, 0.0].into_iter()), 3);
     }
 
     #[test]
-    fn a_long_prompt_is_read_only_once_that_can_pay() {
+    fn a_long_prompt_is_read_only_once_that_can_pay_off() {
         let costs = DraftCosts::of_model(0.4, 0.04);
         assert!(costs.reading_pays(1, 0));
         assert!(!costs.reading_pays(1000, 100));
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_draft_model_nothing_of_it_pays() {
+    fn without_a_draft_model_its_drafts_never_pay_off() {
         let costs = DraftCosts::per_draft(0.1);
         assert_eq!(costs.n_worth_making(1.0, 8), 0);
         assert!(!costs.making_can_pay() && !costs.reading_pays(2, 1000));

@@ -1,45 +1,45 @@
-//! How many drafts a draft model makes at a time for one sequence.
+//! The number of drafts that a draft model makes at a time for one sequence: [`DraftLength`].
 //!
-//! Unlike a lookup in the text, a draft model costs time before its drafts are checked, and how good they are shows only
-//! then. So their acceptance rate is learned from those that were made. Where they do not pay any more they stop, and a
-//! few are tried again after a pause that doubles each time.
+//! Unlike a lookup in the text, a draft model takes time before its drafts are checked, and only then is it known how
+//! good they are. So the acceptance rate is learned from the drafts that were made. If they no longer pay off, drafting
+//! stops, and a few drafts are tried after a pause that doubles each time.
 //!
-//! Pure: knows neither the models nor time.
+//! Pure: it knows neither the models nor time.
 
 use super::{acceptance::AcceptanceRate, costs::DraftCosts};
 
-/// Drafts made to find out whether they pay again.
+/// The number of drafts made to find out whether they pay off again.
 const N_TRIED: usize = 4;
 
-/// Tokens without drafts before some are tried again, at first and at most. A try costs a few rows and steps of the draft
-/// model, less than two of the model's own steps: 3 % of the time at first.
+/// The number of tokens without drafts before some are tried again, initially and at most. A try costs a few rows and
+/// steps of the draft model, less than two of the model's own steps: initially 3 % of the time.
 const PAUSE: usize = 64;
 const MAX_PAUSE: usize = 1024;
 
-/// How long the drafts for one sequence should be.
+/// Determines the number of drafts for one sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DraftLength {
     rate: AcceptanceRate,
-    /// Tokens since the last draft.
+    /// The number of tokens since the last draft.
     n_since: usize,
     pause: usize,
 }
 
 impl DraftLength {
-    /// For a sequence of an engine whose drafts were accepted at this rate lately.
+    /// For a sequence of an engine in which drafts have recently been accepted at this rate.
     pub(crate) fn new(rate: AcceptanceRate) -> Self {
         Self { rate: rate.restarted(), n_since: 0, pause: PAUSE }
     }
 
-    /// How many drafts to make now, at most `max`.
+    /// The number of drafts to make now, at most `max`.
     pub(crate) fn n_drafts(&self, costs: &DraftCosts, max: usize) -> usize {
         let n_drafts = costs.n_worth_making(self.rate.value(), max);
         let is_time_to_try = costs.making_can_pay() && self.n_since >= self.pause;
         if n_drafts == 0 && is_time_to_try { N_TRIED.min(max) } else { n_drafts }
     }
 
-    /// Records a step that yielded `n_drawn` tokens, and accepted the first `n_accepted` of `n_drafted` drafts of the
-    /// draft model.
+    /// Records a step that yielded `n_drawn` tokens, and accepted the first `n_accepted` of the draft model's
+    /// `n_drafted` drafts.
     pub(crate) fn record(&mut self, n_drafted: usize, n_accepted: usize, n_drawn: usize) {
         self.n_since += n_drawn;
         if n_drafted == 0 {
@@ -59,8 +59,8 @@ mod tests {
         DraftCosts::of_model(draft, 0.04)
     }
 
-    /// Generates `n_tokens`, of which `n_accepted` in four drafts are accepted; how many drafts were rejected, and tokens
-    /// per step.
+    /// Generates `n_tokens` with `n_accepted` of every four drafts accepted. Returns the number of rejected drafts, and
+    /// the tokens per step.
     fn run(n_tokens: usize, n_accepted: usize, costs: &DraftCosts) -> (usize, f64) {
         let mut length = DraftLength::new(AcceptanceRate::estimated(0.7));
         let (mut n_done, mut n_steps, mut n_vain) = (0, 0, 0);
@@ -76,16 +76,16 @@ mod tests {
     }
 
     #[test]
-    fn drafts_that_are_accepted_grow_in_number() {
+    fn more_drafts_are_made_if_they_are_accepted() {
         assert!(run(400, 4, &costing(0.4)).1 > 5.0);
-        // Dear ones less so.
+        // Fewer if they are expensive.
         assert!(run(400, 4, &costing(0.9)).1 < 5.0);
     }
 
     #[test]
-    fn drafts_that_are_rejected_are_left_but_for_a_try_now_and_then() {
-        let (n_vain, _) = run(2000, 0, &costing(0.4));
-        assert!((8..60).contains(&n_vain), "{n_vain} drafts rejected");
+    fn after_rejections_drafts_are_only_tried_now_and_then() {
+        let (n_rejected, _) = run(2000, 0, &costing(0.4));
+        assert!((8..60).contains(&n_rejected), "{n_rejected} drafts rejected");
     }
 
     #[test]

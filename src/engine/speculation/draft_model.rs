@@ -1,10 +1,11 @@
 //! The draft model: a smaller model that drafts for the model.
 //!
-//! It has a slot of its own for each of the model's slots whose text it was asked to continue. It reads only where drafts
-//! are wanted, so its slot may hold less than the model's; and it holds drafts that the model may have rejected. Its own
-//! ledger says what it holds, and it is cut to what is known before it is used again.
+//! It has its own slot for each of the model's slots whose text it was asked to continue. It reads text only when
+//! drafts are needed, so its slot may hold less than the model's; and the slot holds drafts that the model may have
+//! rejected. Its own ledger says what a slot holds, and the slot is truncated to the known tokens before it is used
+//! again.
 //!
-//! A draft model can do no harm: where it fails there are no drafts.
+//! If the draft model fails, there are no drafts, and nothing else changes.
 
 use std::collections::HashMap;
 
@@ -15,7 +16,7 @@ use crate::model::{LanguageModel, ModelDescription, SampleRequest, SlotId, Span}
 /// The model that drafts, and its slots.
 pub(super) struct DraftModel {
     model: Box<dyn LanguageModel>,
-    /// By the slot of the model that has the same text.
+    /// By the model's slot with the same text.
     slots: HashMap<SlotId, DraftSlot>,
 }
 
@@ -25,17 +26,17 @@ struct DraftSlot {
     ledger: Vec<TokenId>,
 }
 
-/// Asks for drafts for one sequence.
+/// A request for drafts for one sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DraftRequest<'a> {
     /// The sequence's slot in the model.
     pub(crate) slot: SlotId,
-    /// How the model will draw the first of them. Its history is all that is known. The draft model draws in the same
-    /// way, with the same random numbers, so that where the two models agree they draw the same token.
+    /// How the model will draw the first of them; the history has all known tokens. The draft model draws in the same
+    /// way with the same random numbers, so where the two models agree they draw the same token.
     pub(crate) sample: SampleRequest<'a>,
-    /// Nothing is drafted beyond one of these.
+    /// Nothing is drafted after one of these.
     pub(crate) end_tokens: &'a [TokenId],
-    /// At most this many.
+    /// The most drafts to make.
     pub(crate) n_drafts: usize,
 }
 
@@ -48,18 +49,17 @@ impl DraftModel {
         self.model.description()
     }
 
-    /// How many of the known `tokens` it has to read before it can draft what follows; `None` where it cannot read them
-    /// at all.
+    /// The number of known `tokens` that it must read before it can draft; `None` if it cannot read them.
     pub(super) fn n_unread(&self, slot: SlotId, tokens: &[TokenId]) -> Option<usize> {
         let description = self.model.description();
-        // The vocabulary is one, but its padding may differ.
+        // Both have the same vocabulary, but its padding may differ.
         let knows = |it: &TokenId| (*it as usize) < description.vocabulary_size;
         let fits = tokens.len() < description.context_length;
         let n_read = self.slots.get(&slot).map_or(0, |it| it.n_usable(tokens));
         (fits && tokens[n_read..].iter().all(knows)).then(|| tokens.len() - n_read)
     }
 
-    /// Reads the next `n` of the known `tokens`, but not the last of them.
+    /// Reads the next `n` of the known `tokens`, but never the last one.
     pub(super) fn read(&mut self, slot: SlotId, tokens: &[TokenId], n: usize) {
         let n_read = self.cut_to_known(slot, tokens);
         let end = tokens.len().saturating_sub(1).min(n_read + n);
@@ -68,8 +68,8 @@ impl DraftModel {
         }
     }
 
-    /// Drafts for each request, whose history it [can read](Self::n_unread); no drafts where it fails. A draft that is not
-    /// below `vocabulary_size`, the model's, is not made.
+    /// Drafts for each request, whose history it [can read](Self::n_unread); no drafts if it fails. Drafts must be
+    /// below `vocabulary_size`, the model's.
     pub(super) fn draft(
         &mut self,
         requests: &[DraftRequest<'_>],
@@ -111,22 +111,21 @@ impl DraftModel {
         texts.into_iter().zip(n_known).map(|(mut text, n_known)| text.split_off(n_known)).collect()
     }
 
-    /// Follows a cut of the model's slot.
+    /// Truncates its slot like the model's.
     pub(super) fn truncate(&mut self, slot: SlotId, n_tokens: usize) {
         if let Some(draft_slot) = self.slots.get_mut(&slot) {
             draft_slot.cut(self.model.as_mut(), n_tokens);
         }
     }
 
-    /// Gives back what memory its slot has beyond what it holds.
+    /// Frees the memory that its slot does not need.
     pub(super) fn fit(&mut self, slot: SlotId) {
         if let Some(draft_slot) = self.slots.get(&slot) {
             self.model.fit_slot(draft_slot.id);
         }
     }
 
-    /// Follows a copy of the first `n_tokens` of a slot of the model. What cannot be copied is read again when drafts are
-    /// wanted.
+    /// Copies the first `n_tokens` like the model. If that fails, they are read again when drafts are needed.
     pub(super) fn copy(&mut self, from: SlotId, to: SlotId, n_tokens: usize) {
         let Some(draft_slot) = self.slots.get(&from) else { return };
         let n_tokens = n_tokens.min(draft_slot.ledger.len());
@@ -143,8 +142,8 @@ impl DraftModel {
         }
     }
 
-    /// Cuts a slot to what it holds of the beginning of `tokens`, and returns how many tokens that is. Opens a slot where
-    /// there is none.
+    /// Truncates a slot to the part that is the beginning of `tokens`, and returns its length. Opens a slot if there is
+    /// none.
     fn cut_to_known(&mut self, slot: SlotId, tokens: &[TokenId]) -> usize {
         let model = &mut self.model;
         let open = || DraftSlot { id: model.open_slot(), ledger: Vec::new() };
@@ -154,7 +153,7 @@ impl DraftModel {
         n_usable
     }
 
-    /// Feeds each slot what it does not hold yet of these tokens, and draws what was asked for.
+    /// Feeds each slot the tokens that it does not hold yet, and draws the requested tokens.
     fn feed(&mut self, texts: &[(SlotId, &[TokenId], Option<SampleRequest<'_>>)]) -> Vec<Option<TokenId>> {
         let spans: Vec<Span<'_>> = texts
             .iter()
@@ -185,7 +184,7 @@ impl DraftModel {
 }
 
 impl DraftSlot {
-    /// How many tokens it holds of the beginning of `tokens`; never the last one, which is to be fed.
+    /// The number of tokens it holds that are the beginning of `tokens`; never the last one, which must be fed.
     fn n_usable(&self, tokens: &[TokenId]) -> usize {
         let n_same = self.ledger.iter().zip(tokens).take_while(|(held, known)| held == known).count();
         n_same.min(tokens.len().saturating_sub(1))

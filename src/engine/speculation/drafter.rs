@@ -1,20 +1,20 @@
-//! Where the drafts of one sequence come from: its own text where that pays, else a draft model.
+//! The source of one sequence's drafts: its own text if that pays off, else a draft model. See [`Drafter`].
 
 use runabout_text::TokenId;
 
 use super::{acceptance::AcceptanceRate, costs::DraftCosts, draft_length::DraftLength, lookup::Lookup};
 
-/// Drafts for one sequence, and learns from what becomes of them.
+/// Drafts for one sequence, and learns from the outcome.
 #[derive(Debug)]
 pub(crate) struct Drafter {
-    /// `None` where the job allows no drafts.
+    /// `None` if the job allows no drafts.
     lookup: Option<Lookup>,
     length: DraftLength,
-    /// Who made the drafts that the next step checks.
+    /// Where the drafts that the next step checks came from.
     source: DraftSource,
 }
 
-/// Who made a draft.
+/// Where a draft came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DraftSource {
     /// Copied from the text itself.
@@ -23,8 +23,8 @@ pub(crate) enum DraftSource {
 }
 
 impl Drafter {
-    /// For a sequence that begins with `prompt`. `rate`: how often the draft model's drafts were accepted lately, for other
-    /// sequences.
+    /// For a sequence that begins with `prompt`. `rate` is how often the draft model's drafts have recently been
+    /// accepted for other sequences.
     pub(crate) fn new(is_allowed: bool, prompt: &[TokenId], rate: AcceptanceRate) -> Self {
         Self {
             lookup: is_allowed.then(|| Lookup::new(prompt)),
@@ -38,7 +38,7 @@ impl Drafter {
         self.lookup.is_some()
     }
 
-    /// Drafts what may follow the known `tokens` from the text itself, at most `max` tokens.
+    /// Drafts at most `max` tokens after the known `tokens` from the text itself.
     pub(crate) fn draft_from_text(
         &mut self,
         tokens: &[TokenId],
@@ -52,28 +52,28 @@ impl Drafter {
         }
     }
 
-    /// How many drafts a draft model should make, at most `max`.
+    /// The number of drafts that a draft model should make, at most `max`.
     pub(crate) fn n_from_model(&self, costs: &DraftCosts, max: usize) -> usize {
         self.length.n_drafts(costs, max)
     }
 
-    /// Notes that the drafts of the next step are a draft model's.
+    /// Records that the drafts of the next step are from a draft model.
     pub(crate) fn use_drafts_of_model(&mut self) {
         self.source = DraftSource::DraftModel;
     }
 
-    /// Who made the drafts that the next step checks, or the last one checked.
+    /// Where the drafts came from that the next step checks, or the last one checked.
     pub(crate) fn source(&self) -> DraftSource {
         self.source
     }
 
-    /// Whether there will be drafts from the text after the next token, if nothing unexpected is drawn.
+    /// Whether there will be drafts from the text after the next token, if that is the expected one.
     pub(crate) fn will_draft(&self, costs: &DraftCosts) -> bool {
         self.lookup.as_ref().is_some_and(|it| it.will_draft(costs))
     }
 
-    /// Records a step that checked `n_drafted` drafts and drew `n_drawn` tokens, the last `n_new` of the known `tokens` (an
-    /// end token is drawn and not known).
+    /// Records a step that checked `n_drafted` drafts and drew `n_drawn` tokens; the last `n_new` of the known `tokens`
+    /// are new (an end token is drawn but not known).
     pub(crate) fn record_step(&mut self, n_drafted: usize, n_drawn: usize, tokens: &[TokenId], n_new: usize) {
         let n_by_model = if self.source == DraftSource::DraftModel { n_drafted } else { 0 };
         self.length.record(n_by_model, n_drawn.saturating_sub(1), n_drawn);

@@ -1,16 +1,15 @@
-//! Drafts from the sequence's own text: what followed the last time that the text went like this.
+//! Drafts from the sequence's own text ([`Lookup`]): what followed the last time the same tokens occurred.
 //!
-//! This is known as prompt lookup decoding. The last tokens of a sequence are searched for in everything before them, the
-//! prompt included; what follows the longest [`Match`] is drafted. That pays in edits, which copy most of their prompt,
-//! and costs a little in every other text. So what the match predicts is compared with each token drawn, whether it was
-//! drafted or not. From that comes an acceptance rate for each length of a match, and a draft is as long as lets tokens
-//! come fastest. Where nothing is copied, nothing is drafted.
+//! This is known as prompt lookup decoding. The last tokens of a sequence are searched for in everything before them,
+//! including the prompt; what follows the longest [`Match`] is drafted. That pays off in edits, which copy most of
+//! their prompt, and costs a little in every other text. So the token that the match predicts is compared with each
+//! token drawn, whether it was drafted or not. This gives an acceptance rate for each length of a match, and a draft
+//! has the length with which tokens are generated fastest. If nothing is copied, nothing is drafted.
 //!
-//! Where a copy deviated and was resumed a little further on, what was written instead is remembered as a
-//! [`Replacement`], a renamed variable for instance: where the old tokens come again in what is copied, the new ones are
-//! drafted.
+//! If a copy deviated and was resumed a little further on, what was written instead is kept as a [`Replacement`], for
+//! example for a renamed variable: where the old tokens occur again in the copied text, the new ones are drafted.
 //!
-//! Pure: knows tokens alone, neither the model nor time.
+//! Pure: it knows only tokens, neither the model nor time.
 
 use std::{collections::HashMap, iter};
 
@@ -21,48 +20,48 @@ use super::{acceptance::AcceptanceRate, costs::DraftCosts, limits::MAX_DRAFTS};
 /// A match is found by its last tokens, this many.
 const KEY: usize = 3;
 
-/// How many positions with the same key are compared, the latest first.
+/// The most positions with the same key that are compared, the latest first.
 const MAX_POSITIONS: usize = 16;
 
-/// A match is measured back to this length.
+/// The longest length of a match that is measured.
 const MAX_MATCH: usize = 32;
 
-/// After a copy deviated (a name was changed, a line put in), it may be resumed within this many tokens, at most this far
-/// behind the position where it deviated. A single equal token is then enough.
+/// After a copy deviated (a name was changed, a line inserted), it may be resumed within this many tokens, and at most
+/// this far after the position where it deviated. Then a single equal token is enough.
 const RESUME_WINDOW: usize = 16;
 
 /// Finds drafts for one sequence.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    /// The position behind the last occurrence of each key.
+    /// The position after the last occurrence of each key.
     last: HashMap<[TokenId; KEY], usize>,
     /// For each position, the position before it with the same key.
     before: Vec<Option<usize>>,
-    /// What the text is a copy of at the moment.
+    /// The match that the text is currently a copy of.
     current: Option<Match>,
-    /// The copy that deviated last.
+    /// The last deviation from a copy.
     deviation: Option<Deviation>,
-    /// By the first token of the old.
+    /// By the first token of the old text.
     replacements: HashMap<TokenId, Replacement>,
-    /// Found when the current copy was resumed; counts once that is long enough to be found by its key.
+    /// Found when the current copy was resumed. It counts once the copy is long enough to be found by its key.
     new_replacement: Option<Replacement>,
     rates: [AcceptanceRate; LengthClass::N],
     replacement_rate: AcceptanceRate,
 }
 
-/// The text so far ends like the text before a position.
+/// The end of the text so far is the same as the text before a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Match {
     position: Position,
-    /// How many tokens are the same, or replaced.
+    /// The number of tokens that are the same, or replaced.
     length: usize,
 }
 
-/// A position in what is copied.
+/// A position in the copied text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
     next: usize,
-    /// Tokens already written of the replacement that begins here.
+    /// The number of tokens already written of the replacement that begins here.
     n_replaced: usize,
 }
 
@@ -71,22 +70,22 @@ struct Position {
 struct Deviation {
     /// The position of the token that was not copied.
     position: usize,
-    /// Tokens drawn since then.
+    /// The number of tokens drawn since then.
     age: usize,
 }
 
-/// What is written instead of what. Neither is empty.
+/// Old tokens and the new tokens written instead. Neither is empty.
 #[derive(Clone, Debug)]
 struct Replacement {
     old: Vec<TokenId>,
     new: Vec<TokenId>,
 }
 
-/// The token that is expected at a position.
+/// The token that is predicted at a position.
 struct Prediction {
     token: TokenId,
     is_replaced: bool,
-    /// The position behind it.
+    /// The position after it.
     position: Position,
 }
 
@@ -125,7 +124,7 @@ impl Lookup {
             replacements: HashMap::new(),
             new_replacement: None,
             replacement_rate: AcceptanceRate::estimated(0.7),
-            // A long match is its own evidence; a short one has to prove itself.
+            // A long match is evidence by itself; for a short one, the rate must be learned.
             rates: [0.25, 0.25, 0.5, 0.8, 0.925].map(AcceptanceRate::estimated),
         };
         for n in 0..=prompt.len() {
@@ -135,14 +134,14 @@ impl Lookup {
         lookup
     }
 
-    /// Takes in the last `n_new` of `tokens`, which were drawn since the last call.
+    /// Takes the last `n_new` of `tokens`, which were drawn since the last call.
     pub(crate) fn observe(&mut self, tokens: &[TokenId], n_new: usize) {
         for n in tokens.len() - n_new + 1..=tokens.len() {
             self.observe_last(&tokens[..n]);
         }
     }
 
-    /// Drafts what may come after `tokens`: at most `max` tokens, and no more than are worth what they cost.
+    /// Drafts what may come after `tokens`: at most `max` tokens, and only as many as are worth their cost.
     pub(crate) fn draft(&self, tokens: &[TokenId], costs: &DraftCosts, max: usize) -> Vec<TokenId> {
         let Some(Match { mut position, length }) = self.current else { return Vec::new() };
         let mut drafts: Vec<TokenId> = Vec::new();
@@ -161,7 +160,7 @@ impl Lookup {
         drafts
     }
 
-    /// Whether there will be drafts after the next token, if that is copied like those before it.
+    /// Whether there will be drafts after the next token, if it is copied too.
     pub(crate) fn will_draft(&self, costs: &DraftCosts) -> bool {
         let rates = |it: Match| (it.length + 1..).map(|length| self.rate(length));
         self.current.is_some_and(|it| costs.n_worth_checking(rates(it)) > 0)
@@ -171,8 +170,8 @@ impl Lookup {
         self.rates[LengthClass::of(length).0].value()
     }
 
-    /// What comes at a position of what is copied: of `tokens`, and of the `drafts` behind them, since a text that repeats
-    /// itself is copied from its own drafts.
+    /// The token predicted at a position of the copied text: from `tokens`, or from the `drafts` after them, since a
+    /// text that repeats itself is copied from its own drafts.
     fn predict(&self, position: Position, tokens: &[TokenId], drafts: &[TokenId]) -> Option<Prediction> {
         let Position { next, n_replaced } = position;
         let token = tokens.get(next).or_else(|| drafts.get(next - tokens.len())).copied()?;
@@ -216,7 +215,7 @@ impl Lookup {
         };
         rate.record(is_right);
         if is_right {
-            // Not while another is being written, which it may overwrite.
+            // Not while another replacement is being written, which this might overwrite.
             if length + 1 >= KEY && prediction.position.n_replaced == 0 {
                 self.replacements.extend(new_replacement.map(|it| (it.old[0], it)));
             } else {
@@ -234,21 +233,21 @@ impl Lookup {
         }
     }
 
-    /// Notes the position behind `tokens`.
+    /// Records the position after `tokens`.
     fn index(&mut self, tokens: &[TokenId]) {
         let before = tokens.last_chunk::<KEY>().and_then(|key| self.last.insert(*key, tokens.len()));
         self.before.push(before);
     }
 
-    /// Finds the longest match of the end of `tokens`, the latest of equals. Where a copy deviated a moment ago and no
-    /// good match is found, the copy is resumed if it can be.
+    /// Finds the longest match for the end of `tokens`, the latest among equals. If a copy has just deviated and there
+    /// is no good match, the copy is resumed if possible.
     fn find(&mut self, tokens: &[TokenId]) {
         let newest = self.before.last().copied().flatten();
         let positions = iter::successors(newest, |it| self.before.get(*it).copied().flatten());
         let longest = positions
             .take(MAX_POSITIONS)
             .map(|next| Match { position: Position::at(next), length: match_length(tokens, next) })
-            // Of equals `max_by_key` takes the last.
+            // Among equals `max_by_key` takes the last.
             .max_by_key(|it| (it.length, it.position.next));
         self.current = longest.filter(|it| it.length >= 2 * KEY);
         if self.current.is_none() {
@@ -256,7 +255,7 @@ impl Lookup {
         }
     }
 
-    /// Resumes the copy that deviated, at the nearest position where a token is the same as the last of `tokens`.
+    /// Resumes the copy that deviated, at the nearest position where a token equals the last of `tokens`.
     fn resume(&mut self, tokens: &[TokenId]) -> Option<Match> {
         let Deviation { position, age } = self.deviation?;
         let mut ahead = (position + 1..=position + RESUME_WINDOW).take_while(|it| *it < tokens.len());
@@ -271,7 +270,7 @@ impl Lookup {
     }
 }
 
-/// How many tokens before `position` are the same as those at the end.
+/// The number of tokens before `position` that are the same as those at the end.
 fn match_length(tokens: &[TokenId], position: usize) -> usize {
     let before = tokens[..position].iter().rev();
     tokens.iter().rev().zip(before).take(MAX_MATCH).take_while(|(a, b)| a == b).count()
@@ -281,7 +280,7 @@ fn match_length(tokens: &[TokenId], position: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// What a draft costs, as a part of a step.
+    /// The cost of a draft, as a fraction of a step.
     const COST: f64 = 0.35;
 
     fn tokens(text: &str) -> Vec<TokenId> {
@@ -292,7 +291,7 @@ mod tests {
         tokens.iter().filter_map(|it| char::from_u32(*it)).collect()
     }
 
-    /// Generates `answer` after `prompt` with drafts; steps and rows that it took.
+    /// Generates `answer` after `prompt` with drafts. Returns the number of steps and rows.
     fn run(prompt: &str, answer: &str, cost: f64) -> (usize, usize) {
         let mut held = tokens(prompt);
         let answer = tokens(answer);
@@ -320,10 +319,10 @@ mod tests {
         let held = tokens("let value = first; let other = 1; let value = ");
         let lookup = Lookup::new(&held);
         assert_eq!(text(&lookup.draft(&held, &DraftCosts::per_draft(0.1), 5)), "first");
-        // The longest match wins over a later one.
+        // A longer match is preferred to a later one.
         let held = tokens("xx abcdefg1 yy cdefg2 zz abcdefg");
         assert_eq!(text(&Lookup::new(&held).draft(&held, &DraftCosts::per_draft(0.1), 1)), "1");
-        // Of equals the latest.
+        // Among equals the latest one.
         let held = tokens("1abcdefg1 2abcdefg2 3abcdefg");
         assert_eq!(text(&Lookup::new(&held).draft(&held, &DraftCosts::per_draft(0.1), 1)), "2");
         let held = tokens("nothing of the kind");
@@ -344,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_variable_is_stepped_over() {
+    fn a_copy_continues_after_a_renamed_variable() {
         let renamed = CODE.replace("sum", "subtotal");
         let (n_steps, _) = run(&format!("Rename `sum`:\n{CODE}\nHere it is:\n"), &renamed, COST);
         assert!(n_steps * 2 < renamed.len(), "{n_steps} steps for {} tokens", renamed.len());
@@ -357,7 +356,7 @@ mod tests {
         text.split_whitespace().map(token).collect()
     }
 
-    /// As if `answer` had been drawn after `prompt`.
+    /// The state after `answer` was drawn after `prompt`.
     fn after(prompt: &str, answer: &str) -> (Vec<TokenId>, Lookup) {
         let mut held = words(prompt);
         let n_prompt = held.len();
@@ -368,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_changed_is_changed_where_it_comes_again() {
+    fn a_changed_name_is_changed_where_it_occurs_again() {
         let prompt = "for x in list do old += x ; print old ; return old + 1 ; end edit this";
         for (new, answer) in
             [("new", "for x in list do new += x ;"), ("the new name", "for x in list do the new name += x ;")]
@@ -377,7 +376,7 @@ mod tests {
             let expected = words(&"print old ; return old + 1 ; end".replace("old", new));
             let drafts = lookup.draft(&held, &DraftCosts::per_draft(1e-9), expected.len());
             assert_eq!(drafts, expected, "{new}");
-            // Also while it is being written.
+            // Also while the new name is being written.
             let (mut held, mut lookup) = after(prompt, answer);
             for (n, token) in expected.iter().enumerate() {
                 assert_eq!(
@@ -392,14 +391,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_kept_after_all_is_not_changed_any_more() {
+    fn a_name_that_is_kept_once_is_no_longer_changed() {
         let prompt = "for x in list do old += x ; print old ; return old + 1 ; end edit this";
         let (held, lookup) = after(prompt, "for x in list do new += x ; print old");
         assert_eq!(lookup.draft(&held, &DraftCosts::per_draft(0.01), 5), words("; return old + 1"));
     }
 
     #[test]
-    fn what_is_drafted_and_comes_is_followed_whatever_the_text() {
+    fn a_copy_is_followed_if_the_drafted_tokens_are_drawn() {
         for seed in 0..300 {
             let mut random = fastrand::Rng::with_seed(seed);
             let n_letters = random.u32(2..6);
@@ -423,19 +422,19 @@ mod tests {
     }
 
     #[test]
-    fn text_with_nothing_to_copy_is_left_alone() {
-        // Few letters, so that short matches abound and mean nothing.
+    fn a_text_that_copies_nothing_gets_hardly_any_drafts() {
+        // There are few different letters, so short matches are frequent and meaningless.
         let mut random = fastrand::Rng::with_seed(1);
         let mut noise =
             |n| (0..n).map(|_| random.choice(['a', 'b', 'c', 'd']).unwrap_or('a')).collect::<String>();
         let (prompt, answer) = (noise(400), noise(400));
         let (n_steps, n_rows) = run(&prompt, &answer, COST);
         let n_wasted = n_rows - answer.len().max(n_steps);
-        assert!(n_wasted * 10 < answer.len(), "{n_wasted} drafts for nothing in {n_steps} steps");
+        assert!(n_wasted * 10 < answer.len(), "{n_wasted} rejected drafts in {n_steps} steps");
     }
 
     #[test]
-    fn a_dear_draft_is_made_less_often() {
+    fn an_expensive_draft_is_made_less_often() {
         let prompt = format!("Repeat this:\n{CODE}\nHere it is:\n{}", &CODE[..40]);
         let held = tokens(&prompt);
         let lookup = Lookup::new(&held);

@@ -1,9 +1,9 @@
 //! The model, together with its draft model if it has one.
 //!
-//! [`ModelWithDraft`] is itself a [`LanguageModel`], so that whatever happens to a slot of the model (a cut, a copy, its
-//! end) happens to the draft model's slot for the same text.
+//! [`ModelWithDraft`] is itself a [`LanguageModel`], so that whatever happens to a slot of the model (truncating,
+//! copying, closing) also happens to the draft model's slot for the same text.
 //!
-//! Knows neither jobs nor time.
+//! It knows neither jobs nor time.
 
 use std::ops::Range;
 
@@ -16,12 +16,12 @@ use crate::model::{LanguageModel, MemoryUse, ModelDescription, Sampled, SlotId, 
 pub(crate) struct ModelWithDraft {
     model: Box<dyn LanguageModel>,
     draft: Option<DraftModel>,
-    /// Of the model, with the draft model's weights, keys and values counted in.
+    /// The model's description, including the draft model's weights, keys and values.
     description: ModelDescription,
 }
 
 impl ModelWithDraft {
-    /// `draft` must have the vocabulary of `model`, apart from padding, and be on the same device.
+    /// `draft` must have the same vocabulary as `model`, apart from padding, and be on the same device.
     pub(crate) fn new(model: Box<dyn LanguageModel>, draft: Option<Box<dyn LanguageModel>>) -> Self {
         let mut description = model.description().clone();
         if let Some(draft) = &draft {
@@ -32,26 +32,26 @@ impl ModelWithDraft {
         Self { model, draft: draft.map(DraftModel::new), description }
     }
 
-    /// The draft model's part of all weights, from 0 to 1; `None` without a draft model.
+    /// The draft model's fraction of all weights, from 0 to 1; `None` without a draft model.
     pub(crate) fn draft_share(&self) -> Option<f64> {
         let draft_bytes = self.draft.as_ref()?.description().weights_bytes;
         Some(draft_bytes as f64 / self.description.weights_bytes.max(1) as f64)
     }
 
-    /// How many of the known `tokens` the draft model has to read before it can draft what follows; `None` where it
-    /// cannot, or there is none.
+    /// The number of known `tokens` that the draft model must read before it can draft; `None` if it cannot read them
+    /// or there is none.
     pub(crate) fn n_unread(&self, slot: SlotId, tokens: &[TokenId]) -> Option<usize> {
         self.draft.as_ref()?.n_unread(slot, tokens)
     }
 
-    /// Lets the draft model read the next `n` of the known `tokens`, but not the last of them.
+    /// Lets the draft model read the next `n` of the known `tokens`, but never the last one.
     pub(crate) fn read(&mut self, slot: SlotId, tokens: &[TokenId], n: usize) {
         if let Some(draft) = &mut self.draft {
             draft.read(slot, tokens, n);
         }
     }
 
-    /// Drafts for each request, whose history the draft model [can read](Self::n_unread); no drafts where it fails.
+    /// Drafts for each request, whose history the draft model [can read](Self::n_unread); no drafts if it fails.
     pub(crate) fn draft(&mut self, requests: &[DraftRequest<'_>]) -> Vec<Vec<TokenId>> {
         match &mut self.draft {
             Some(draft) => draft.draft(requests, self.model.description().vocabulary_size),
@@ -102,7 +102,7 @@ impl LanguageModel for ModelWithDraft {
         Ok(copy)
     }
 
-    /// The draft model's slot is left as it is: it reads those tokens when it is to draft behind them.
+    /// The draft model's slot is left unchanged: it reads those tokens when it must draft after them.
     fn append_shifted(&mut self, slot: SlotId, from: SlotId, tokens: Range<usize>) -> Result<(), StepError> {
         self.model.append_shifted(slot, from, tokens)
     }

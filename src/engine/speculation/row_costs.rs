@@ -1,30 +1,30 @@
-//! What a step costs by the number of its rows, as a multiple of a step with a single row.
+//! The cost of a step by its number of rows, as a multiple of a step with a single row: [`RowCosts`].
 //!
-//! This is no straight line: while a step only waits for the weights, more rows cost next to nothing; where the arithmetic
-//! takes longer than that they cost their full price, and kernels have sizes that suit them. So steps are remembered by
-//! size, and costs between two measured sizes are interpolated. A multiple stays what it is when the machine slows down
-//! for a while.
+//! The relation is not linear: while a step only waits for the weights, additional rows cost almost nothing; when the
+//! arithmetic takes longer than that, they cost their full price, and kernels have preferred sizes. So times are
+//! recorded by size, and costs between two measured sizes are interpolated. A multiple does not change when the machine
+//! is slower for a while.
 
 use std::collections::VecDeque;
 
-/// The size classes that are told apart, by their largest number of rows.
+/// The size classes, by their largest number of rows.
 const SIZES: [usize; 5] = [2, 4, 8, 16, usize::MAX];
 
-/// Steps remembered for each size.
+/// The number of steps recorded for each size.
 const WINDOW: usize = 8;
 
-/// Fewer steps than this may all have been slow for other reasons, and do not tell what a size costs.
+/// Fewer steps than this may all have been slow for other reasons, so they do not count.
 const MIN_STEPS: usize = 3;
 
-/// A measurement counts for this many steps. It may be the very reason why there were no more steps of that size, so they
-/// are tried again.
+/// A measurement counts for this many steps. It may be the very reason why there were no more steps of that size, so
+/// these are tried again.
 const MAX_AGE: u64 = 256;
 
-/// What one more row costs in a step, as a part of a step with a single row, while nothing is measured: 2 rows take 1.35
-/// times as long as one on the CPUs measured so far, and next to nothing more on GPUs.
+/// The cost of an additional row as a fraction of a step with a single row, before anything is measured: 2 rows take
+/// 1.35 times as long as one on the CPUs measured so far; on GPUs almost no longer.
 pub(super) const TYPICAL_ROW: f64 = 0.35;
 
-/// The last steps of several rows, by size.
+/// The last steps with several rows, by size.
 #[derive(Debug, Default)]
 pub(super) struct RowCosts {
     sizes: [VecDeque<MeasuredStep>; SIZES.len()],
@@ -34,7 +34,7 @@ pub(super) struct RowCosts {
 #[derive(Clone, Copy, Debug)]
 struct MeasuredStep {
     n_rows: usize,
-    /// Its time, in steps with a single row.
+    /// Its time, as a multiple of a step with a single row.
     cost: f64,
     /// The number of the step.
     at: u64,
@@ -57,7 +57,7 @@ impl RowCosts {
         }
     }
 
-    /// Whether no measurement counts, or none does any more.
+    /// Whether no measurement counts (any more).
     pub(super) fn is_empty(&self) -> bool {
         self.sizes.iter().all(VecDeque::is_empty)
     }
@@ -66,10 +66,10 @@ impl RowCosts {
     pub(super) fn line(&self) -> CostLine {
         let mut points = vec![(1.0, 1.0)];
         for steps in self.sizes.iter().filter(|it| it.len() >= MIN_STEPS) {
-            // Medians, since some steps wait for what else the machine does.
+            // Medians, since some steps wait for other processes.
             let rows = median(steps.iter().map(|it| it.n_rows as f64));
             let cost = median(steps.iter().map(|it| it.cost));
-            // More rows never take less time, though they may be measured so.
+            // More rows never take less time, even if measured so.
             let least = points.last().map_or(0.0, |it| it.1);
             points.push((rows, cost.max(least)));
         }
@@ -77,18 +77,18 @@ impl RowCosts {
     }
 }
 
-/// Interpolates between measured steps: pairs of rows and cost, by ascending rows.
+/// Interpolates between measured steps: pairs of rows and cost, in ascending order of rows.
 #[derive(Clone, Debug)]
 pub(super) struct CostLine {
     points: Vec<(f64, f64)>,
 }
 
 impl CostLine {
-    /// What a step of `n_rows` costs.
+    /// The cost of a step of `n_rows`.
     pub(super) fn at(&self, n_rows: usize) -> f64 {
         let n_rows = n_rows as f64;
         let single = self.points[0];
-        // Beyond the largest size every row is taken to cost alike.
+        // Beyond the largest measured size, each row is assumed to cost the same.
         let last = self.points[1..].last().copied().unwrap_or((2.0, 1.0 + TYPICAL_ROW));
         let found = self.points.windows(2).find(|it| n_rows <= it[1].0);
         let (from, to) = found.map_or((single, last), |it| (it[0], it[1]));
@@ -125,19 +125,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_typical_or_lies_between() {
+    fn unmeasured_sizes_are_typical_or_interpolated() {
         check(&measured(&[]), &[(1, 1.0), (2, 1.35), (3, 1.7), (11, 4.5)]);
         check(&measured(&[(8, 2.4)]), &[(1, 1.0), (2, 1.2), (5, 1.8), (8, 2.4), (15, 3.8)]);
         check(&measured(&[(2, 1.1), (20, 6.5)]), &[(1, 1.0), (2, 1.1), (3, 1.4), (20, 6.5)]);
     }
 
     #[test]
-    fn more_rows_never_take_less() {
+    fn more_rows_never_cost_less() {
         check(&measured(&[(2, 0.9), (4, 3.0), (8, 2.0)]), &[(1, 1.0), (2, 1.0), (4, 3.0), (8, 3.0)]);
     }
 
     #[test]
-    fn a_few_steps_say_nothing_yet_and_one_slow_step_never_does() {
+    fn a_few_steps_do_not_count_and_a_single_slow_step_never_does() {
         let mut costs = RowCosts::default();
         for cost in [40.0, 1.2] {
             costs.record(2, cost);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_is_forgotten() {
+    fn old_measurements_are_dropped() {
         let mut costs = measured(&[(8, 50.0)]);
         assert!(costs.line().at(8) > 40.0);
         for _ in 0..=MAX_AGE {

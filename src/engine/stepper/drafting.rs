@@ -1,4 +1,4 @@
-//! Drafts for the sequences that the next step serves: from their own text, or else by the draft model.
+//! Drafts for the sequences in the next step: from their own text, or else from the draft model.
 
 use std::time::Duration;
 
@@ -11,25 +11,26 @@ use crate::{
     speculation::{AcceptanceRate, CostMeter, DraftCosts, DraftSource, ModelWithDraft},
 };
 
-/// How often a draft model's drafts are accepted, until some were checked: 7 of 10 with a model a third of the size.
+/// How often a draft model's drafts are assumed to be accepted before any was checked: 7 of 10 with a model a third of
+/// the size.
 const FIRST_RATE: AcceptanceRate = AcceptanceRate::estimated(0.7);
 
-/// Decides which sequences get drafts and how many, from what drafts cost and how often they were accepted.
+/// Decides which sequences get drafts and how many, from the costs of drafts and how often they were accepted.
 #[derive(Debug)]
 pub(super) struct Drafting {
     meter: CostMeter,
-    /// Of the draft model's drafts, over all sequences.
+    /// How often the draft model's drafts are accepted, over all sequences.
     rate: AcceptanceRate,
-    /// How many drafts the draft model makes at a time; `None`: as many as pay.
+    /// The number of drafts that the draft model makes at a time; `None` chooses it by its benefit.
     n_fixed: Option<usize>,
 }
 
-/// What drafting for one step may take.
+/// Limits for drafting before one step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DraftingLimits {
-    /// Tokens that the draft model may read.
+    /// The number of tokens that the draft model may read.
     pub(super) n_tokens: usize,
-    /// The time that making drafts should take at most.
+    /// The longest time that making drafts should take.
     pub(super) target: Duration,
 }
 
@@ -38,22 +39,22 @@ impl Drafting {
         Self { meter: CostMeter::default(), rate: FIRST_RATE, n_fixed }
     }
 
-    /// How often the draft model's drafts were accepted lately.
+    /// How often the draft model's drafts have recently been accepted.
     pub(super) fn rate(&self) -> AcceptanceRate {
         self.rate
     }
 
-    /// What drafts from the text cost in a step that serves `n_sequences`.
+    /// The costs of drafts from the text in a step that serves `n_sequences`.
     pub(super) fn text_costs(&self, n_sequences: usize, pace: &Pace) -> DraftCosts {
         self.meter.costs(n_sequences, pace, None)
     }
 
-    /// Records a step that fed `n_rows`, generated tokens and drafts; after `pace` has recorded it.
+    /// Records a step that fed `n_rows`, generated tokens and drafts. `pace` must have recorded it before.
     pub(super) fn record_step(&mut self, n_rows: usize, elapsed: Duration, pace: &Pace) {
         self.meter.record_step(n_rows, elapsed, pace);
     }
 
-    /// Records what became of a sequence's drafts in a step that drew `n_drawn` tokens.
+    /// Records the outcome of a sequence's drafts in a step that drew `n_drawn` tokens.
     pub(super) fn record_drafts(&mut self, sequence: &Sequence, n_drafted: usize, n_drawn: usize) {
         if sequence.draft_source() == DraftSource::DraftModel {
             self.rate.record_step(n_drafted, n_drawn.saturating_sub(1));
@@ -70,7 +71,8 @@ impl Drafting {
         clock: &dyn Clock,
     ) {
         let context_length = model.description().context_length;
-        // Interactive work has its steps almost to itself, so drafts are for the sequences that share those.
+        // Interactive sequences have their steps almost to themselves, so only sequences of the highest priority get
+        // drafts.
         let priority = running.iter().map(Sequence::priority).max().unwrap_or(Priority::Background);
         let is_served = |it: &Sequence| it.priority() == priority && it.generates();
         let n_served = running.iter().filter(|it| is_served(it)).count();
@@ -107,8 +109,8 @@ impl Drafting {
         }
         let started = clock.now();
         let drafts = model.draft(&requests);
-        // Before its first draft the draft model reads the token drawn last, and often an accepted draft before that. Where
-        // it read more, its time tells nothing about drafts.
+        // Before its first draft, the draft model reads the token drawn last, and often an accepted draft before it. If
+        // it read more, its time says nothing about drafts.
         let n_drafts: usize = drafts.iter().map(Vec::len).sum();
         if n_drafts > 0 && n_to_read <= 2 * drafts.len() {
             self.meter.record_drafting(n_drafts, clock.now() - started);

@@ -1,4 +1,4 @@
-//! The model's slots: those that running sequences use, and those that the prefix cache keeps.
+//! The model's slots: those that running sequences use, and those that the prefix cache keeps. See [`Slots`].
 
 use runabout_text::TokenId;
 
@@ -13,8 +13,8 @@ use crate::{
     status::CacheStatus,
 };
 
-/// The model with its slots. Sequences check slots out and give them back; memory for growing ones is made by evicting
-/// idle ones.
+/// The model with its slots. Sequences check out slots and give them back; idle ones are evicted to make memory for
+/// those that grow.
 pub(super) struct Slots {
     pub(super) model: ModelWithDraft,
     cache: PrefixCache,
@@ -31,21 +31,22 @@ impl Slots {
         SlotSizing::of(self.model.description())
     }
 
-    /// What admission sees of a running sequence.
+    /// What admission needs to know about a running sequence.
     pub(super) fn occupant(&self, sequence: &Sequence) -> Occupant {
         let n_room = |slot: &Slot| self.model.slot_room(slot.id);
         let n_donor_room = sequence.donor().map_or(0, |it| n_room(&it.slot));
         sequence.occupant(self.sizing(), n_room(&sequence.slot), n_donor_room)
     }
 
-    /// Whether a job should wait for a running one, of its priority or a higher one, that is computing a prompt with the
-    /// same beginning: it then copies that instead of computing it too. So the choices of one request share their prompt.
+    /// Whether a job should wait because a running one, of its priority or a higher one, is computing a prompt with the
+    /// same beginning. It can then copy that instead of computing it too. Thus the choices of one request share their
+    /// prompt.
     pub(super) fn should_wait_for_prefix(&self, waiting: &WaitingJob, running: &[Sequence]) -> bool {
         let prompt: &[TokenId] = &waiting.job.prompt;
         let n_held = |it: &Sequence| n_usable(&it.slot.ledger, prompt);
         let n_soon = |it: &Sequence| Some(n_usable(it.unfinished_prompt()?, prompt));
         let leaders = running.iter().filter(|it| it.priority() >= waiting.job.priority);
-        // Of those that share as much, the one that has come farthest.
+        // Among those that share as much, the one that is furthest.
         let Some((n_soon, n_now)) = leaders.filter_map(|it| Some((n_soon(it)?, n_held(it)))).max() else {
             return false;
         };
@@ -57,12 +58,13 @@ impl Slots {
         n_soon >= n_elsewhere + MIN_COPY
     }
 
-    /// Whether the whole prompt is in a slot already, so that there is nothing to do for a prefill-only job.
+    /// Whether a slot already holds the whole prompt, so that a prefill-only job has nothing to do.
     pub(super) fn is_warm(&mut self, prompt: &[TokenId], running: &[Sequence]) -> bool {
         self.cache.covers(prompt, running.iter().map(|it| &it.slot))
     }
 
-    /// A slot for a job that starts. `n_spare`: tokens that there is memory for beyond all that runs and this job.
+    /// A slot for a job that starts. `n_spare` is the number of tokens for which there is memory beyond all that runs
+    /// and this job.
     pub(super) fn checkout(&mut self, job: &Job, running: &mut [Sequence], n_spare: usize) -> CheckedOut {
         let in_use = self.in_use(running);
         let request =
@@ -71,7 +73,7 @@ impl Slots {
         self.cache.checkout(&mut self.model, request, &mut running)
     }
 
-    /// Moves the tokens that slots are to get from others before the next step.
+    /// Moves the tokens that slots get from others before the next step.
     pub(super) fn move_tokens(&mut self, running: &mut [Sequence]) {
         for idx in 0..running.len() {
             while let Some(due) = running[idx].due_move() {
@@ -99,7 +101,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Evicts what would be over the limit after the planned step.
+    /// Evicts idle slots so that memory stays within the limit after the planned step.
     pub(super) fn make_room(&mut self, plan: &Plan, running: &[Sequence]) {
         let (mut in_use, sizing) = (self.in_use(running), self.sizing());
         for planned in &plan.spans {
@@ -110,33 +112,33 @@ impl Slots {
         self.cache.trim(&mut self.model, in_use);
     }
 
-    /// Takes back the slot of a sequence that has ended, while the others run on.
+    /// Takes back the slot of a sequence that has ended, while the others continue.
     pub(super) fn give_back(&mut self, slot: Slot, running: &[Sequence]) {
         self.cache.give_back(&mut self.model, slot);
         let in_use = self.in_use(running);
         self.cache.trim(&mut self.model, in_use);
     }
 
-    /// Takes back the donor of a sequence, if it has one; what was still to be moved is computed.
+    /// Takes back a sequence's donor, if it has one; tokens that remained to be moved are computed instead.
     pub(super) fn give_back_donor(&mut self, sequence: &mut Sequence) {
         if let Some(donor) = sequence.take_donor() {
             self.cache.give_back_donor(&mut self.model, donor);
         }
     }
 
-    /// Starts a sequence again in an empty slot, after a failure left its slot in an unknown state.
+    /// Restarts a sequence in an empty slot, after a failure left its slot undefined.
     pub(super) fn restart(&mut self, sequence: &mut Sequence) {
         self.give_back_donor(sequence);
         let failed = sequence.restart(Slot::fresh(self.model.open_slot()));
         self.discard(failed.id);
     }
 
-    /// Closes a slot in an unknown state.
+    /// Closes a slot whose contents are undefined.
     pub(super) fn discard(&mut self, slot: SlotId) {
         self.model.close_slot(slot);
     }
 
-    /// Slots in use and idle ones together.
+    /// Counts slots in use and idle ones together.
     pub(super) fn status(&self, running: &[Sequence]) -> CacheStatus {
         self.cache.status(&self.model, running.iter().flat_map(Sequence::slots))
     }

@@ -1,4 +1,4 @@
-//! Several jobs in one step: who shares it, how much each gets, and that no text depends on company.
+//! Several jobs in one step: which jobs share it, how much each gets, and that no text depends on other jobs.
 
 use proptest::prelude::*;
 use runabout_engine::{CancelReason, FinishReason, scripted::ScriptedModel};
@@ -10,13 +10,13 @@ fn interactive(job: &mut Job) {
 }
 
 #[test]
-fn background_jobs_generate_together_and_each_says_what_it_would_have_said_alone() {
+fn background_jobs_generate_together_and_each_gets_the_text_it_would_get_alone() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start(model);
     let prompts = ["first", "second", "third"];
     let jobs = prompts.map(|prompt| submit(&engine, prompt, |job| job.max_tokens = 20));
-    // The prompts take a few steps; then all three share each.
+    // The prompts take a few steps; then all three share each step.
     let n_together = (0..14).filter(|_| gate.pass().len() == 3).count();
     assert!(n_together >= 10, "{n_together}");
     drop(gate);
@@ -26,7 +26,7 @@ fn background_jobs_generate_together_and_each_says_what_it_would_have_said_alone
 }
 
 #[test]
-fn a_prompt_is_computed_beside_those_that_generate() {
+fn a_prompt_is_computed_beside_jobs_that_generate() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start_with(model, EngineOptions { prefill_chunk: 8, ..options() });
@@ -36,7 +36,7 @@ fn a_prompt_is_computed_beside_those_that_generate() {
     let prompt = "a prompt of thirty-two tokens...";
     let reading = submit(&engine, prompt, |_| {});
     gate.release();
-    // One token for the one, and what is left of the step for the other; a prompt gets its least in any case.
+    // One token for the first job, and the rest of the step for the prompt, which always gets its minimum.
     for start in [0, 8, 16, 24] {
         let fed = gate.pass();
         assert_eq!((fed[0].tokens.len(), fed[1].start, fed[1].tokens.len()), (1, start, 8));
@@ -119,7 +119,7 @@ fn background_work_gets_a_slot_while_interactive_work_never_ends() {
 }
 
 #[test]
-fn only_so_many_jobs_run_at_a_time_and_all_are_done() {
+fn a_limited_number_of_jobs_runs_at_a_time_and_all_are_done() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start_with(model, EngineOptions { max_running: 2, ..options() });
@@ -135,7 +135,7 @@ fn only_so_many_jobs_run_at_a_time_and_all_are_done() {
 }
 
 #[test]
-fn a_cancel_in_company_ends_its_own_job_alone() {
+fn a_cancel_ends_its_own_job_and_no_other_in_the_batch() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start(model);
@@ -151,7 +151,7 @@ fn a_cancel_in_company_ends_its_own_job_alone() {
     assert_eq!(stays.finish().text, alone("stays", 30));
 }
 
-/// A job of the property below.
+/// A job for the property below.
 #[derive(Clone, Debug)]
 struct Arrival {
     prompt: String,
@@ -180,11 +180,11 @@ fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The model's text depends on the last tokens that the slot holds, in an alphabet so small that drafts
-    /// are often accepted and often rejected. So a slot that holds a token too many or too few, whatever put it
-    /// there, changes the text.
+    /// The model's text depends on the last tokens that the slot holds, in an alphabet so small that drafts are often
+    /// accepted and often rejected. So if a slot holds a token too many or too few, for whatever reason, the text
+    /// changes.
     #[test]
-    fn greedy_text_depends_neither_on_company_nor_on_chunks_cache_cancels_or_drafts(
+    fn greedy_text_does_not_depend_on_other_jobs_chunks_cache_cancels_or_drafts(
         arrivals in arrivals(),
         n_at_once in 1_usize..12,
         prefill_chunk in 1_usize..40,
@@ -233,7 +233,7 @@ proptest! {
 }
 
 #[test]
-fn a_model_may_go_ahead_only_where_the_next_step_is_plain() {
+fn a_model_may_go_ahead_only_if_the_next_step_is_certain() {
     let n_ahead = |change: fn(&mut Job)| {
         let model = ScriptedModel::hashing();
         let recording = model.recording();
@@ -246,7 +246,7 @@ fn a_model_may_go_ahead_only_where_the_next_step_is_plain() {
         assert_eq!(finish.text, alone("0123", 10));
         recording.n_ahead()
     };
-    // Not after the prompt, which is fed in one chunk and draws the first token, nor before the last.
+    // Not after the prompt, which is one chunk and draws the first token, and not before the last token.
     assert_eq!(n_ahead(|_| {}), 8);
     assert_eq!(n_ahead(|job| job.speculate = true), 8);
     // Two that generate together, until one of them ends.

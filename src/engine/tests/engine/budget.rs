@@ -1,10 +1,10 @@
-//! Time: budgets, timings, measured speed, and chunks that fit the step target.
+//! Time: budgets, timings, measured speed, and chunks that fit the target time of a step.
 
 use runabout_engine::{FinishReason, scripted::ScriptedModel};
 
 use super::*;
 
-/// An engine under a clock that the test moves.
+/// An engine with a clock that the test moves.
 fn start_with_clock(model: ScriptedModel) -> (Engine, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new());
     let options = EngineOptions { clock: Arc::clone(&clock) as _, ..EngineOptions::default() };
@@ -16,7 +16,7 @@ const fn ms(ms: u64) -> Duration {
 }
 
 #[test]
-fn a_time_budget_ends_a_job_with_what_there_is() {
+fn a_time_budget_ends_a_job_with_the_text_so_far() {
     let mut model = ScriptedModel::saying("abcdef");
     let gate = model.gate();
     let (engine, clock) = start_with_clock(model);
@@ -34,7 +34,7 @@ fn a_time_budget_ends_a_job_with_what_there_is() {
 }
 
 #[test]
-fn a_time_budget_counts_from_submission_and_goes_on_while_the_job_is_overtaken() {
+fn a_time_budget_counts_from_submission_and_continues_while_the_job_is_overtaken() {
     let mut model = ScriptedModel::saying("abcdef");
     let gate = model.gate();
     let (engine, clock) = start_with_clock(model);
@@ -44,7 +44,7 @@ fn a_time_budget_counts_from_submission_and_goes_on_while_the_job_is_overtaken()
     clock.advance(ms(500));
     gate.release();
     first.finish();
-    // Taken up now, and overtaken after its first token.
+    // It has started, and is overtaken after its first token.
     gate.arrived();
     let interactive = submit(&engine, "3", |job| job.priority = Priority::Interactive);
     gate.release();
@@ -76,7 +76,7 @@ fn a_job_whose_time_budget_ends_in_the_queue_never_runs() {
 }
 
 #[test]
-fn a_time_budget_spent_in_prefill_ends_without_text_and_keeps_the_prefix() {
+fn a_time_budget_that_ends_in_prefill_gives_no_text_and_keeps_the_prefix() {
     let mut model = ScriptedModel::saying("abcdef");
     let gate = model.gate();
     let (engine, clock) = start_with_clock(model);
@@ -94,7 +94,7 @@ fn a_time_budget_spent_in_prefill_ends_without_text_and_keeps_the_prefix() {
 }
 
 #[test]
-fn timings_tell_the_stages_apart() {
+fn timings_are_those_of_the_stages() {
     let mut model = ScriptedModel::saying("ab");
     let gate = model.gate();
     let (engine, clock) = start_with_clock(model);
@@ -118,7 +118,7 @@ fn timings_tell_the_stages_apart() {
 }
 
 #[test]
-fn speed_is_measured_and_never_invented() {
+fn speed_is_only_reported_if_it_was_measured() {
     let mut model = ScriptedModel::saying("ab");
     let gate = model.gate();
     let (engine, clock) = start_with_clock(model);
@@ -136,13 +136,13 @@ fn speed_is_measured_and_never_invented() {
 }
 
 #[test]
-fn prefill_chunks_shrink_and_grow_to_what_fits_the_step_target() {
+fn prefill_chunks_adapt_to_the_target_time_of_a_step() {
     let mut model = ScriptedModel::saying("");
     let gate = model.gate();
     let (engine, clock) = start_with_clock(model);
     let job = submit(&engine, &"x".repeat(1000), |_| {});
     let mut sizes = Vec::new();
-    // A machine that prefills a token in half a millisecond, until it is ten times slower.
+    // A machine that prefills a token in half a millisecond, and later becomes ten times slower.
     let per_token = |n_fed: usize| if n_fed < 500 { 500 } else { 5000 };
     let mut n_fed = 0;
     while n_fed < 1000 {

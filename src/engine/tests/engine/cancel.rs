@@ -1,4 +1,4 @@
-//! Cancel: at any stage, within one step, keeping what was computed.
+//! Cancels: at any stage, within one step, keeping what was computed.
 
 use runabout_engine::{CancelReason, FinishReason, scripted::ScriptedModel};
 
@@ -15,12 +15,12 @@ fn cancel_during_prefill_keeps_the_prefix() {
     gate.arrived();
     engine.cancel(job.id, CancelReason::Cancelled);
     gate.release();
-    let heard = job.hear();
-    assert_eq!(heard.prefill, [(0, 32, 0), (8, 32, 0), (16, 32, 0)]);
-    let finish = heard.end.unwrap();
+    let events = job.events_to_end();
+    assert_eq!(events.prefill, [(0, 32, 0), (8, 32, 0), (16, 32, 0)]);
+    let finish = events.end.unwrap();
     assert_eq!((finish.reason, finish.text.as_str()), (FinishReason::Cancelled, ""));
     assert_eq!((finish.usage.prompt_tokens, finish.usage.completion_tokens), (32, 0));
-    // Two steps, and no third.
+    // Two steps, but not a third.
     assert_eq!(recording.take().len(), 2);
 
     drop(gate);
@@ -32,7 +32,7 @@ fn cancel_during_prefill_keeps_the_prefix() {
 }
 
 #[test]
-fn cancel_during_decode_ends_with_the_text_so_far_held_back_text_included() {
+fn a_cancel_during_decode_ends_with_the_text_so_far_including_held_back_text() {
     let mut model = ScriptedModel::saying("abcST and more");
     let gate = model.gate();
     let engine = start(model);
@@ -46,16 +46,16 @@ fn cancel_during_decode_ends_with_the_text_so_far_held_back_text_included() {
     gate.arrived();
     engine.cancel(job.id, CancelReason::Cancelled);
     gate.release();
-    let heard = job.hear();
-    // "S" and "T" could have become the stop string and were held.
-    assert_eq!(heard.deltas, ["a", "b", "c", "ST"]);
-    let finish = heard.end.unwrap();
+    let events = job.events_to_end();
+    // "S" and "T" could have been the beginning of the stop string, so they were held back.
+    assert_eq!(events.deltas, ["a", "b", "c", "ST"]);
+    let finish = events.end.unwrap();
     assert_eq!((finish.text.as_str(), finish.reason), ("abcST", FinishReason::Cancelled));
     assert_eq!(finish.tokens, bytes("abcST"));
 }
 
 #[test]
-fn a_superseded_job_says_so() {
+fn a_superseded_job_has_that_finish_reason() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start(model);
@@ -84,7 +84,7 @@ fn cancel_of_a_waiting_job_does_not_wait_for_the_running_step() {
 }
 
 #[test]
-fn cancel_of_a_waiting_job_that_was_taken_in_already_comes_within_a_step() {
+fn cancel_of_a_waiting_job_inside_the_engine_takes_effect_within_a_step() {
     let mut model = ScriptedModel::hashing();
     let (recording, gate) = (model.recording(), model.gate());
     let engine = start_with(model, one_at_a_time());
@@ -118,26 +118,26 @@ fn cancel_while_the_model_loads_is_answered_at_once() {
 }
 
 #[test]
-fn a_listener_that_left_cancels_its_job_and_the_prefix_is_kept() {
+fn a_dropped_receiver_cancels_its_job_and_the_prefix_is_kept() {
     let mut model = ScriptedModel::hashing();
     let (recording, gate) = (model.recording(), model.gate());
     let engine = start(model);
-    let job = submit(&engine, "nobody listens", |job| job.max_tokens = 1000);
+    let job = submit(&engine, "no client left", |job| job.max_tokens = 1000);
     gate.pass();
     gate.arrived();
     drop(job);
     gate.release();
     drop(gate);
-    let finish = submit(&engine, "nobody listens any more", |_| {}).finish();
+    let finish = submit(&engine, "no client left here", |_| {}).finish();
     assert_eq!(finish.usage.cached_tokens, 14);
-    // The 14 tokens took two steps of prefill; a thousand tokens of decode never came.
+    // The 14 tokens took two steps of prefill; the thousand tokens of decode were not computed.
     let n_before: usize = recording.spans().iter().take_while(|span| span.start < 14).count();
     assert_eq!(n_before, 2);
     assert!(recording.spans().len() < 10);
 }
 
 #[test]
-fn cancel_of_a_job_that_has_ended_or_never_was_is_nothing() {
+fn cancel_of_an_unknown_or_ended_job_does_nothing() {
     let engine = start(ScriptedModel::saying("ok"));
     let job = submit(&engine, "p", |_| {});
     let id = job.id;

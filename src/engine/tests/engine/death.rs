@@ -1,11 +1,11 @@
-//! Failed steps, failed loads, and the death of the thread: every job hears of it.
+//! Failed steps, failed loads, and the death of the thread: every affected job gets an error.
 
 use runabout_engine::{FinishReason, LoadError, scripted::ScriptedModel};
 
 use super::*;
 
 #[test]
-fn a_failed_step_fails_its_own_job_drops_its_slot_and_others_go_on() {
+fn a_failed_step_fails_its_own_job_and_drops_its_slot_and_others_continue() {
     let mut model = ScriptedModel::hashing();
     let (recording, gate) = (model.recording(), model.gate());
     let engine = start(model);
@@ -14,7 +14,7 @@ fn a_failed_step_fails_its_own_job_drops_its_slot_and_others_go_on() {
     gate.arrived();
     let failing = submit(&engine, "interactive", |job| job.priority = Priority::Interactive);
     gate.release();
-    // Its first chunk goes well, so that there is something in the slot to mistrust. It shares the next step, and
+    // Its first chunk succeeds, so that its slot has contents that must not be trusted. It shares the next step, and
     // then has one to itself.
     gate.pass();
     assert_eq!(gate.arrived().len(), 2);
@@ -43,7 +43,7 @@ fn of_the_jobs_that_share_a_failed_step_only_the_one_that_fails_alone_fails() {
     while gate.pass().len() < 3 {}
     gate.arrived();
     gate.fail("one of you");
-    // Each begins again on its own, until it has drawn a token.
+    // Each restarts alone, until it has drawn a token.
     let fed = gate.pass();
     assert_eq!((fed.len(), fed[0].start), (1, 0));
     assert_eq!(fed[0].tokens[..3], bytes("one"));
@@ -59,7 +59,7 @@ fn of_the_jobs_that_share_a_failed_step_only_the_one_that_fails_alone_fails() {
 }
 
 #[test]
-fn a_panic_in_the_model_is_told_to_every_job_pending_and_later() {
+fn after_a_panic_in_the_model_every_pending_and_later_job_fails() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start(model);
@@ -81,7 +81,7 @@ fn a_panic_in_the_model_is_told_to_every_job_pending_and_later() {
 }
 
 #[test]
-fn a_model_that_does_not_load_is_the_answer_to_every_job() {
+fn if_the_model_does_not_load_every_job_fails_with_that_error() {
     let (go_on, wait_here) = std::sync::mpsc::channel::<()>();
     let engine = Engine::spawn(options(), move |_| {
         wait_here.recv().unwrap();
@@ -97,7 +97,7 @@ fn a_model_that_does_not_load_is_the_answer_to_every_job() {
 }
 
 #[test]
-fn a_panic_while_loading_is_a_model_that_does_not_load() {
+fn a_panic_while_loading_counts_as_a_failed_load() {
     let (go_on, wait_here) = std::sync::mpsc::channel::<()>();
     let engine = Engine::spawn(options(), move |_| {
         wait_here.recv().unwrap();

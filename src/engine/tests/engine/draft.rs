@@ -8,7 +8,7 @@ const PROMPT: &str = "Say something new: ";
 
 const TEXT: &str = "the quick brown fox jumps over a lazy dog: 13 wizards vex big jolted bank";
 
-/// An engine with a draft model, and what each of the two is fed.
+/// An engine with a draft model, and the records of what each of the two is fed.
 fn start_with_draft(
     model: ScriptedModel,
     draft: ScriptedModel,
@@ -19,7 +19,7 @@ fn start_with_draft(
     (engine, recordings)
 }
 
-/// Drafts as many as pay.
+/// Drafts as many tokens as pay off.
 fn adaptive() -> EngineOptions {
     options()
 }
@@ -43,16 +43,16 @@ fn a_draft_model_that_agrees_with_the_model_is_always_right_and_saves_steps() {
     let usage = finish.usage;
     assert_eq!(usage.completion_tokens, TEXT.len() + 1);
     assert_eq!(usage.drafted_tokens, usage.accepted_tokens);
-    // The prompt in chunks, then five tokens a step.
+    // The prompt in chunks, then five tokens per step.
     let n_chunks = model.spans().iter().filter(|it| !it.sampled).count();
     assert_eq!(model.spans().len() - n_chunks, 1 + TEXT.len().div_ceil(5));
-    // The draft model was fed each token once, the last draft of the last step not at all.
+    // The draft model was fed each token once, except the last draft of the last step.
     let n_fed: usize = draft.spans().iter().map(|it| it.tokens.len()).sum();
     assert!(n_fed <= PROMPT.len() + TEXT.len(), "{n_fed}");
 }
 
 #[test]
-fn drafts_grow_in_number_where_they_are_accepted() {
+fn more_drafts_are_made_if_they_are_accepted() {
     let (engine, [model, _]) =
         start_with_draft(ScriptedModel::saying(TEXT), ScriptedModel::saying(TEXT), adaptive());
     let finish = submit(&engine, PROMPT, speculative).finish();
@@ -64,7 +64,7 @@ fn drafts_grow_in_number_where_they_are_accepted() {
 }
 
 #[test]
-fn a_draft_model_that_is_always_wrong_is_soon_left_alone() {
+fn a_draft_model_that_is_always_wrong_is_soon_no_longer_used() {
     let (engine, [model, _]) =
         start_with_draft(ScriptedModel::hashing(), ScriptedModel::new(|_, _| 1), adaptive());
     let finish = submit(&engine, PROMPT, speculative).finish();
@@ -76,8 +76,8 @@ fn a_draft_model_that_is_always_wrong_is_soon_left_alone() {
 }
 
 #[test]
-fn what_is_right_half_of_the_time_changes_no_text() {
-    // Right where the text so far has an even number of tokens of a kind.
+fn drafts_that_are_right_half_of_the_time_do_not_change_the_text() {
+    // Right if the text so far has an even number of certain tokens.
     let model =
         || ScriptedModel::new(|held, n| if held.len() % 7 < 4 { 97 } else { bytes("bcdefgh")[n % 7] });
     let draft = ScriptedModel::new(|_, _| 97);
@@ -120,7 +120,7 @@ fn the_draft_model_draws_as_the_model_does() {
 fn drafts_from_the_text_come_before_those_of_the_draft_model() {
     let prompt = format!("Repeat this: {TEXT}. Here it is: {}", &TEXT[..12]);
     let rest = &TEXT[12..];
-    // Drafts of the draft model would all be rejected.
+    // The drafts of the draft model would all be rejected.
     let (engine, _) = start_with_draft(ScriptedModel::saying(rest), ScriptedModel::new(|_, _| 1), always(2));
     let finish = submit(&engine, &prompt, speculative).finish();
     assert_eq!(finish.text, rest);
@@ -129,7 +129,7 @@ fn drafts_from_the_text_come_before_those_of_the_draft_model() {
 }
 
 #[test]
-fn without_permission_the_draft_model_is_not_asked() {
+fn without_permission_the_draft_model_is_not_used() {
     let (engine, [_, draft]) =
         start_with_draft(ScriptedModel::hashing(), ScriptedModel::hashing(), always(4));
     let finish = submit(&engine, PROMPT, |job| job.max_tokens = 50).finish();
@@ -140,7 +140,7 @@ fn without_permission_the_draft_model_is_not_asked() {
 #[test]
 fn a_long_prompt_is_not_read_twice_for_a_short_answer() {
     let (mut model, mut draft) = (ScriptedModel::hashing(), ScriptedModel::hashing());
-    // A draft costs a tenth of a token, and a token that is read the two hundredth part.
+    // A draft costs a tenth of a token, and reading a token costs a two hundredth.
     (model.description.weights_bytes, draft.description.weights_bytes) = (9, 1);
     let (engine, [_, draft]) = start_with_draft(model, draft, adaptive());
     let prompt = "A long prompt. ".repeat(100);
@@ -156,7 +156,7 @@ fn a_long_prompt_is_not_read_twice_for_a_short_answer() {
 }
 
 #[test]
-fn the_draft_models_slot_goes_where_the_models_goes() {
+fn the_draft_models_slot_follows_the_models_slot() {
     let (engine, [_, draft]) =
         start_with_draft(ScriptedModel::hashing(), ScriptedModel::hashing(), always(4));
     let first = submit(&engine, PROMPT, |job| {
@@ -165,7 +165,7 @@ fn the_draft_models_slot_goes_where_the_models_goes() {
     })
     .finish();
     draft.take();
-    // The conversation goes on: nothing of it is read again, but for the very end.
+    // The conversation continues: nothing is read again except the very end.
     let prompt = format!("{PROMPT}{} and more", first.text);
     let second = submit(&engine, &prompt, |job| {
         speculative(job);
@@ -175,7 +175,7 @@ fn the_draft_models_slot_goes_where_the_models_goes() {
     assert_eq!(second.text, alone(&prompt, 40));
     let n_fed: usize = draft.spans().iter().map(|it| it.tokens.len()).sum();
     assert!(n_fed <= " and more".len() + 40 + 6, "{n_fed}");
-    // Copied for a prompt that shares the beginning, and cut for one that ends early.
+    // The slot is copied for a prompt that shares its beginning, and truncated for one that ends earlier.
     for (prompt, n_new) in [(format!("{} another end", &prompt[..40]), 12), (prompt[..30].to_owned(), 0)] {
         draft.take();
         let finish = submit(&engine, &prompt, |job| {
@@ -191,7 +191,7 @@ fn the_draft_models_slot_goes_where_the_models_goes() {
 }
 
 #[test]
-fn drafts_for_many_that_run_together_are_made_together() {
+fn drafts_for_several_running_jobs_are_made_together() {
     let prompts = ["one", "another", "a third prompt", "and a fourth"];
     let (engine, [model, _]) =
         start_with_draft(ScriptedModel::hashing(), ScriptedModel::hashing(), always(3));
@@ -211,7 +211,7 @@ fn drafts_for_many_that_run_together_are_made_together() {
 }
 
 #[test]
-fn a_draft_model_that_fails_costs_its_drafts_and_no_text() {
+fn if_the_draft_model_fails_only_its_drafts_are_missing() {
     let mut draft = ScriptedModel::hashing();
     let gate = draft.gate();
     let (engine, _) = start_with_draft(ScriptedModel::hashing(), draft, always(2));
@@ -222,7 +222,7 @@ fn a_draft_model_that_fails_costs_its_drafts_and_no_text() {
     gate.pass();
     gate.arrived();
     gate.fail("the draft model is out of order");
-    // From the beginning, and well.
+    // It reads from the beginning and succeeds.
     drop(gate);
     let finish = job.finish();
     assert_eq!(finish.text, alone(PROMPT, 30));
@@ -230,7 +230,7 @@ fn a_draft_model_that_fails_costs_its_drafts_and_no_text() {
 }
 
 #[test]
-fn tokens_that_only_one_of_the_two_knows_end_the_drafting() {
+fn tokens_that_only_one_of_the_models_has_end_the_drafting() {
     let mut draft = ScriptedModel::new(|_, n| if n < 10 { 97 } else { 300 });
     draft.description.vocabulary_size = 301;
     let model = || ScriptedModel::new(|_, n| if n == 30 { 264 } else { 97 });
@@ -241,7 +241,7 @@ fn tokens_that_only_one_of_the_two_knows_end_the_drafting() {
     })
     .finish();
     assert_eq!(finish.tokens, vec![97; 20]);
-    // What the draft model lacks it is never fed.
+    // The draft model is never fed a token that it does not have.
     let mut draft = ScriptedModel::new(|held, _| {
         assert!(held.iter().all(|it| *it < 200));
         97
@@ -258,7 +258,7 @@ fn tokens_that_only_one_of_the_two_knows_end_the_drafting() {
 }
 
 #[test]
-fn its_memory_counts() {
+fn the_memory_of_the_draft_model_counts() {
     let (mut model, mut draft) = (ScriptedModel::saying("ok"), ScriptedModel::saying("ok"));
     (model.description.kv_bytes_per_token, draft.description.kv_bytes_per_token) = (3 << 20, 1 << 20);
     (model.description.weights_bytes, draft.description.weights_bytes) = (30, 10);
@@ -270,6 +270,6 @@ fn its_memory_counts() {
     assert_eq!(submit(&engine, "0123456789", |job| job.max_tokens = 240).finish().text, "ok");
     let State::Ready(description) = engine.state() else { panic!("the model is there") };
     assert_eq!((description.weights_bytes, description.kv_bytes_per_token), (40, 4 << 20));
-    // The prompt, and one token of the two that were drawn was fed.
+    // The prompt, and one token; of the two that were drawn, one was fed.
     assert_eq!(engine.status().cache.bytes, (10 + 2) * (4 << 20));
 }

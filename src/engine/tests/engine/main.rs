@@ -1,8 +1,8 @@
-//! The engine from outside, with a scripted model: each of its promises is a test here.
+//! Tests of the engine through its public interface, with a scripted model.
 //!
-//! Nothing sleeps. A test that needs the engine at a certain point holds the model there with a gate; time
-//! moves by hand. Every job heard to its end is checked for what holds for all: one terminal event, which is
-//! the last, and deltas that concatenate to the text.
+//! Nothing sleeps. A test that needs the engine at a certain point holds the model there with a gate; time is moved by
+//! hand. For every job that is followed to its end, the general guarantees are checked: one terminal event, which is
+//! the last, and deltas that together are the text.
 
 #![allow(clippy::unwrap_used)]
 
@@ -31,10 +31,10 @@ use runabout_engine::{
 use runabout_text::SamplingParams;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Never reached by a test that passes.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// Longer than any test takes that passes.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// An engine whose clock stands still.
+/// An engine whose clock does not move.
 fn start(model: ScriptedModel) -> Engine {
     start_with(model, options())
 }
@@ -51,22 +51,22 @@ fn one_at_a_time() -> EngineOptions {
     EngineOptions { max_running: 1, ..options() }
 }
 
-/// A submitted job and what is heard of it.
+/// A submitted job and its events.
 struct Submitted {
     id: JobId,
     events: UnboundedReceiver<Event>,
 }
 
-/// All that was heard of a job.
+/// All events of a job.
 #[derive(Debug)]
-struct Heard {
+struct AllEvents {
     /// `(done, total, cached)`.
     prefill: Vec<(usize, usize, usize)>,
     deltas: Vec<String>,
     end: Result<Finish, JobError>,
 }
 
-/// A background job of four tokens, unless `change` says otherwise.
+/// A background job of four tokens, unless `change` changes that.
 fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submitted {
     let (sender, events) = unbounded_channel();
     let mut job = Job {
@@ -97,8 +97,8 @@ impl Submitted {
         wait(self.events.recv())
     }
 
-    /// Hears a job to its end.
-    fn hear(mut self) -> Heard {
+    /// Follows a job to its end.
+    fn events_to_end(mut self) -> AllEvents {
         let (mut prefill, mut deltas) = (Vec::new(), Vec::new());
         let end = loop {
             match self.next().expect("a job has an end") {
@@ -111,23 +111,23 @@ impl Submitted {
                 Event::Failed(error) => break Err(error),
             }
         };
-        assert!(self.next().is_none(), "nothing is heard after the end");
+        assert!(self.next().is_none(), "an event after the end");
         if let Ok(finish) = &end {
             assert_eq!(deltas.concat(), finish.text);
         }
-        Heard { prefill, deltas, end }
+        AllEvents { prefill, deltas, end }
     }
 
     fn finish(self) -> Finish {
-        self.hear().end.unwrap()
+        self.events_to_end().end.unwrap()
     }
 
     fn error(self) -> JobError {
-        self.hear().end.unwrap_err()
+        self.events_to_end().end.unwrap_err()
     }
 }
 
-/// What the hashing model says after a prompt, worked out alone in one piece.
+/// The text that the hashing model generates after a prompt, computed here without the engine.
 fn alone(prompt: &str, max_tokens: usize) -> String {
     let engine = start(ScriptedModel::hashing());
     submit(&engine, prompt, |job| job.max_tokens = max_tokens).finish().text
@@ -140,5 +140,5 @@ fn wait_for(engine: &Engine, reached: impl FnMut(&State) -> bool) -> State {
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("the engine answers") })
+    runtime.block_on(async { tokio::time::timeout(TIMEOUT, future).await.expect("the engine answers") })
 }

@@ -1,10 +1,10 @@
-//! The memory limit: what is refused, what waits, and who says so.
+//! The memory limit: what is refused, what waits, and what is reported.
 
 use runabout_engine::{LoadError, scripted::ScriptedModel};
 
 use super::*;
 
-/// Room for 1000 tokens of 1 MiB, beside what a step needs.
+/// Memory for 1000 tokens of 1 MiB, besides the memory for a step.
 const LIMIT_BYTES: u64 = (1000 + 320) << 20;
 
 fn start_limited(mut model: ScriptedModel) -> Engine {
@@ -16,7 +16,7 @@ fn start_limited(mut model: ScriptedModel) -> Engine {
 }
 
 #[test]
-fn a_job_that_can_never_fit_is_refused_and_told_what_it_needs() {
+fn a_job_that_can_never_fit_is_refused_with_the_memory_it_needs() {
     let engine = start_limited(ScriptedModel::saying("ok"));
     let error = submit(&engine, "0123456789", |job| job.max_tokens = 1000).error();
     let JobError::OutOfMemory { needed_bytes, available_bytes } = error else { panic!("{error}") };
@@ -25,7 +25,7 @@ fn a_job_that_can_never_fit_is_refused_and_told_what_it_needs() {
 }
 
 #[test]
-fn a_job_that_does_not_fit_now_waits_until_it_does_and_memory_is_said_to_be_short() {
+fn a_job_that_does_not_fit_now_waits_and_memory_is_reported_as_short() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start_limited(model);
@@ -45,13 +45,13 @@ fn a_job_that_does_not_fit_now_waits_until_it_does_and_memory_is_said_to_be_shor
 }
 
 #[test]
-fn what_runs_and_what_is_kept_stay_within_the_limit_together() {
+fn running_jobs_and_the_cache_together_stay_within_the_limit() {
     for kv_step_tokens in [1, 32] {
         stays_within_the_limit(kv_step_tokens);
     }
 }
 
-/// With a model that takes memory for `kv_step_tokens` at a time, and keeps it when a slot is cut.
+/// Uses a model that allocates memory for `kv_step_tokens` at a time, and keeps it when a slot is truncated.
 fn stays_within_the_limit(kv_step_tokens: usize) {
     let mut model = ScriptedModel::hashing();
     model.description.kv_step_tokens = kv_step_tokens;
@@ -69,12 +69,12 @@ fn stays_within_the_limit(kv_step_tokens: usize) {
     }
     let status = engine.status();
     assert!(status.memory.peak_bytes <= 1000 << 20, "{status:?}");
-    assert!(status.cache.bytes > 500 << 20, "what fits is kept");
+    assert!(status.cache.bytes > 500 << 20, "as much as fits is kept");
     assert_eq!(status.cache.bytes, status.memory.active_bytes);
 }
 
 #[test]
-fn many_short_texts_take_no_more_than_they_hold_where_memory_is_wanted() {
+fn many_short_texts_give_back_unused_memory_if_it_is_needed() {
     let mut model = ScriptedModel::hashing();
     model.description.kv_step_tokens = 100;
     let engine = start_limited(model);
@@ -82,7 +82,7 @@ fn many_short_texts_take_no_more_than_they_hold_where_memory_is_wanted() {
     for prompt in &prompts {
         submit(&engine, prompt, |job| job.max_tokens = 2).finish();
     }
-    // Ten of them fill the memory as it was taken; they are all there.
+    // Their unused memory alone would fill the limit after ten of them; all twenty are kept.
     assert_eq!(engine.status().cache.n_slots, 20);
     for prompt in &prompts {
         let finish = submit(&engine, prompt, |job| job.max_tokens = 2).finish();
@@ -92,7 +92,7 @@ fn many_short_texts_take_no_more_than_they_hold_where_memory_is_wanted() {
 }
 
 #[test]
-fn a_model_that_does_not_fit_is_the_answer_to_every_job() {
+fn if_the_model_does_not_fit_every_job_fails_with_that_error() {
     let refusal = LoadError::OutOfMemory { needed_bytes: 9, available_bytes: 5 };
     let engine = Engine::spawn(options(), move |_| Err(refusal)).unwrap();
     wait_for(&engine, |state| matches!(state, State::Failed(_)));

@@ -1,4 +1,4 @@
-//! Who runs before whom, and that being overtaken changes nothing.
+//! Which job runs before which, and that being overtaken changes nothing else.
 
 use runabout_engine::{LoadProgress, LoadStage, scripted::ScriptedModel};
 
@@ -30,7 +30,7 @@ fn an_interactive_job_overtakes_between_two_tokens_and_nothing_is_computed_again
     let of_background: Vec<_> = spans.iter().filter(|span| span.slot == spans[0].slot).collect();
     let n_fed: usize = of_background.iter().map(|span| span.tokens.len()).sum();
     assert_eq!(n_fed, "a long chat".len() + 20 - 1);
-    // It went on only after the interactive job was through.
+    // It continued only after the interactive job was done.
     let resumed = spans.iter().rposition(|span| span.slot != spans[0].slot).unwrap();
     assert!(spans[resumed + 1..].iter().all(|span| span.slot == spans[0].slot));
     assert_eq!(spans[resumed + 1].start, 14);
@@ -53,7 +53,7 @@ fn an_interactive_job_overtakes_a_prefill_between_two_chunks() {
 }
 
 #[test]
-fn within_a_class_jobs_are_taken_up_in_order_of_arrival() {
+fn within_a_priority_jobs_start_in_order_of_arrival() {
     let mut model = ScriptedModel::saying("");
     let (recording, gate) = (model.recording(), model.gate());
     let engine = start_with(model, one_at_a_time());
@@ -73,14 +73,14 @@ fn within_a_class_jobs_are_taken_up_in_order_of_arrival() {
     for job in jobs {
         job.finish();
     }
-    // A ration of the third's prompt may come while the others run, so only where each begins counts.
+    // The third job's prompt may get some tokens while the others run, so only the starts are compared.
     let spans = recording.spans();
     let order: Vec<u32> = spans.iter().filter(|it| it.start == 0).map(|it| it.tokens[0]).collect();
     assert_eq!(order, bytes("0astl"));
 }
 
 #[test]
-fn jobs_that_wait_for_the_model_to_load_run_when_it_has() {
+fn jobs_that_wait_for_the_model_to_load_run_afterwards() {
     let (go_on, wait_here) = std::sync::mpsc::channel::<()>();
     let engine = Engine::spawn(options(), move |report| {
         report(LoadProgress { stage: LoadStage::Load, done: 1, total: 2 });

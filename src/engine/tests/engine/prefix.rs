@@ -24,7 +24,7 @@ fn the_second_request_feeds_only_the_suffix() {
 }
 
 #[test]
-fn what_was_generated_is_found_again_too() {
+fn generated_text_is_found_in_the_cache_too() {
     let model = ScriptedModel::replying(&[("Q1 ", "A1 "), ("Q1 A1 Q2 ", "A2 ")]);
     let recording = model.recording();
     let engine = start(model);
@@ -37,7 +37,7 @@ fn what_was_generated_is_found_again_too() {
 }
 
 #[test]
-fn a_prompt_that_is_all_cached_feeds_its_last_token_again() {
+fn a_prompt_that_is_completely_cached_feeds_its_last_token_again() {
     let model = ScriptedModel::hashing();
     let recording = model.recording();
     let engine = start(model);
@@ -65,7 +65,7 @@ fn typing_reuses_the_text_before_the_cursor() {
 }
 
 #[test]
-fn a_long_slot_is_not_given_up_for_a_short_shared_beginning() {
+fn a_long_slot_is_not_sacrificed_for_a_short_shared_beginning() {
     let model = ScriptedModel::hashing();
     let recording = model.recording();
     let engine = start(model);
@@ -89,7 +89,7 @@ fn the_cache_stays_within_its_bytes_and_evicts_the_least_recently_used() {
     assert_eq!(ask(prompts[0]), 0);
     assert_eq!(ask(prompts[1]), 0);
     assert_eq!(ask(prompts[0]), 14);
-    // No room for three: the second is the one not used for longest.
+    // There is no room for three; the second is the least recently used.
     assert_eq!(ask(prompts[2]), 0);
     assert_eq!(ask(prompts[0]), 14);
     assert_eq!(ask(prompts[1]), 0);
@@ -99,7 +99,7 @@ fn the_cache_stays_within_its_bytes_and_evicts_the_least_recently_used() {
 }
 
 #[test]
-fn room_is_made_before_a_step_and_not_after_it() {
+fn slots_are_evicted_before_a_step_not_after_it() {
     let mut model = ScriptedModel::saying("");
     model.description.kv_bytes_per_token = 10;
     let engine = start_with(model, EngineOptions { cache_limit_bytes: 200, ..options() });
@@ -109,7 +109,7 @@ fn room_is_made_before_a_step_and_not_after_it() {
 }
 
 #[test]
-fn the_number_of_slots_is_bounded_too() {
+fn the_number_of_slots_is_limited_too() {
     let engine = start_with(ScriptedModel::saying(""), EngineOptions { max_slots: 2, ..options() });
     for prompt in ["aaaa", "bbbb", "cccc", "dddd"] {
         submit(&engine, prompt, |_| {}).finish();
@@ -120,7 +120,7 @@ fn the_number_of_slots_is_bounded_too() {
 }
 
 #[test]
-fn warming_what_is_warm_keeps_it_from_eviction() {
+fn warming_a_cached_prompt_keeps_it_from_eviction() {
     let engine = start_with(ScriptedModel::saying(""), EngineOptions { max_slots: 2, ..options() });
     for prompt in ["aaaa", "bbbb", "aaaa", "cccc"] {
         submit(&engine, prompt, |job| job.max_tokens = 0).finish();
@@ -129,7 +129,7 @@ fn warming_what_is_warm_keeps_it_from_eviction() {
 }
 
 #[test]
-fn the_status_counts_what_was_asked_and_what_was_found() {
+fn the_status_counts_prompts_looked_up_and_found() {
     let engine = start(ScriptedModel::saying(""));
     submit(&engine, "0123456789", |_| {}).finish();
     submit(&engine, "0123456789abcde", |_| {}).finish();
@@ -138,7 +138,7 @@ fn the_status_counts_what_was_asked_and_what_was_found() {
     assert_eq!((cache.n_tokens_asked, cache.n_tokens_found), (25, 10));
 }
 
-/// A prompt made of a few words shares beginnings with others of its kind.
+/// A prompt made of a few words, so that prompts share beginnings.
 fn prompts() -> impl Strategy<Value = Vec<(String, usize)>> {
     let word = prop::sample::select(vec!["let ", "x ", "= ", "value", "; "]);
     let prompt = prop::collection::vec(word, 1..20).prop_map(|words| words.concat());
@@ -148,8 +148,7 @@ fn prompts() -> impl Strategy<Value = Vec<(String, usize)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// The hashing model sees what its slots truly hold, so a token too many or too few there changes the
-    /// text.
+    /// The hashing model uses what its slots really hold, so a token too many or too few there changes the text.
     #[test]
     fn greedy_text_depends_neither_on_chunks_nor_on_the_cache(
         prompts in prompts(),

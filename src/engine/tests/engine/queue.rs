@@ -1,11 +1,11 @@
-//! What is refused, and how the engine shuts down.
+//! Jobs that are refused, and the engine's shutdown.
 
 use runabout_engine::{FinishReason, scripted::ScriptedModel};
 
 use super::*;
 
 #[test]
-fn more_jobs_than_may_wait_are_refused_and_the_others_are_done() {
+fn jobs_beyond_the_limit_of_waiting_ones_are_refused() {
     let mut model = ScriptedModel::saying("ok");
     let gate = model.gate();
     let engine = start_with(model, EngineOptions { max_queued: 2, ..one_at_a_time() });
@@ -17,7 +17,7 @@ fn more_jobs_than_may_wait_are_refused_and_the_others_are_done() {
     assert_eq!(engine.status().n_waiting, 2);
     let refused = submit(&engine, "w3", |_| {});
     assert!(matches!(refused.error(), JobError::Overloaded { n_queued: 2 }));
-    // Inside the engine they count as well.
+    // Inside the engine they count too.
     gate.release();
     gate.arrived();
     assert_eq!(engine.status().n_waiting, 2);
@@ -31,13 +31,13 @@ fn more_jobs_than_may_wait_are_refused_and_the_others_are_done() {
 }
 
 #[test]
-fn a_prompt_without_room_for_a_token_is_refused_and_names_the_limit() {
+fn a_prompt_that_leaves_no_room_for_a_token_is_refused_with_the_limit() {
     let mut model = ScriptedModel::saying("ok");
     model.description.context_length = 8;
     let engine = start(model);
     let error = submit(&engine, "12345678", |_| {}).error();
     assert!(matches!(error, JobError::PromptTooLong { n_tokens: 8, limit: 7 }));
-    // Prefill alone needs no room for one.
+    // Prefill alone needs no room for a token.
     assert_eq!(submit(&engine, "12345678", |job| job.max_tokens = 0).finish().usage.prompt_tokens, 8);
     let error = submit(&engine, "123456789", |job| job.max_tokens = 0).error();
     assert!(matches!(error, JobError::PromptTooLong { n_tokens: 9, limit: 8 }));
@@ -45,7 +45,7 @@ fn a_prompt_without_room_for_a_token_is_refused_and_names_the_limit() {
 }
 
 #[test]
-fn a_prompt_that_is_too_long_does_not_wait_for_its_turn() {
+fn a_prompt_that_is_too_long_is_refused_without_waiting() {
     let mut model = ScriptedModel::saying("ok");
     model.description.context_length = 8;
     let gate = model.gate();
@@ -60,13 +60,13 @@ fn a_prompt_that_is_too_long_does_not_wait_for_its_turn() {
 }
 
 #[test]
-fn a_job_without_tokens_is_an_error_and_not_a_hang() {
+fn a_job_without_tokens_is_an_error_not_a_hang() {
     let engine = start(ScriptedModel::saying("ok"));
     assert!(matches!(submit(&engine, "", |_| {}).error(), JobError::StepFailed { .. }));
 }
 
 #[test]
-fn shutdown_ends_running_work_with_what_it_has_and_refuses_the_rest() {
+fn shutdown_ends_running_jobs_with_their_text_and_refuses_the_rest() {
     let mut model = ScriptedModel::saying("abcdef");
     let gate = model.gate();
     let engine = start(model);
@@ -75,7 +75,7 @@ fn shutdown_ends_running_work_with_what_it_has_and_refuses_the_rest() {
     gate.arrived();
     let waiting = submit(&engine, "waits", |_| {});
     engine.shutdown();
-    // Nobody waits for the step to hear this.
+    // These are answered without waiting for the step.
     assert!(matches!(waiting.error(), JobError::ShuttingDown));
     assert!(matches!(submit(&engine, "late", |_| {}).error(), JobError::ShuttingDown));
     gate.release();
@@ -85,7 +85,7 @@ fn shutdown_ends_running_work_with_what_it_has_and_refuses_the_rest() {
 }
 
 #[test]
-fn jobs_inside_the_engine_that_wait_at_shutdown_are_told() {
+fn jobs_that_wait_inside_the_engine_are_answered_at_shutdown() {
     let mut model = ScriptedModel::saying("abcdef");
     let gate = model.gate();
     let engine = start_with(model, one_at_a_time());

@@ -1,4 +1,4 @@
-//! What follows an edit is moved, where that is allowed: which tokens, when, and what becomes of where they came from.
+//! Moving what follows an edit, if that is allowed: which tokens, when, and what happens to the slot they come from.
 
 use proptest::prelude::*;
 use runabout_engine::scripted::{FedSpan, Shift};
@@ -16,7 +16,7 @@ fn prompt(edited: &str) -> String {
     format!("{HEAD}{edited}{TAIL}")
 }
 
-/// Where spans began and what was fed, as text.
+/// The start of each span, and its tokens as text.
 fn fed(spans: &[FedSpan]) -> Vec<(usize, String)> {
     let text = |tokens: &[u32]| tokens.iter().map(|it| char::from(u8::try_from(*it).unwrap())).collect();
     spans.iter().map(|it| (it.start, text(&it.tokens))).collect()
@@ -50,7 +50,7 @@ fn only_the_edit_and_the_last_token_are_computed() {
 }
 
 #[test]
-fn nothing_is_moved_unless_it_was_asked_for_and_is_long_enough() {
+fn nothing_is_moved_unless_it_is_enabled_and_long_enough() {
     for n_min_reuse in [0, TAIL.len()] {
         let model = ScriptedModel::hashing();
         let recording = model.recording();
@@ -62,7 +62,7 @@ fn nothing_is_moved_unless_it_was_asked_for_and_is_long_enough() {
 }
 
 #[test]
-fn several_edits_are_got_over_and_chunks_end_where_a_part_begins() {
+fn several_edits_are_handled_and_chunks_end_where_a_part_begins() {
     let model = ScriptedModel::hashing();
     let recording = model.recording();
     let engine = start_with(model, EngineOptions { prefill_chunk: 4, ..reusing(10) });
@@ -78,7 +78,7 @@ fn several_edits_are_got_over_and_chunks_end_where_a_part_begins() {
 }
 
 #[test]
-fn a_documents_slot_is_gone_when_all_was_taken_and_anybody_elses_stays_where_much_is_left() {
+fn the_slot_of_the_same_document_is_used_up_and_another_ones_stays_if_much_is_left() {
     let engine = start_with(ScriptedModel::hashing(), reusing(16));
     let document: Arc<str> = "file:///a".into();
     for edited in ["OLD", "NEWER", "NEWEST OF ALL"] {
@@ -95,7 +95,7 @@ fn a_documents_slot_is_gone_when_all_was_taken_and_anybody_elses_stays_where_muc
 }
 
 #[test]
-fn a_cancel_before_the_tail_was_moved_leaves_both_slots_as_they_are() {
+fn a_cancel_before_the_move_leaves_both_slots_unchanged() {
     let mut model = ScriptedModel::hashing();
     let recording = model.recording();
     let gate = model.gate();
@@ -118,7 +118,7 @@ fn a_cancel_before_the_tail_was_moved_leaves_both_slots_as_they_are() {
 }
 
 #[test]
-fn where_there_is_no_memory_for_both_slots_the_tail_is_computed() {
+fn without_memory_for_both_slots_the_tail_is_computed() {
     for (kv_mib, n_shifts) in [(300, 1), (250, 0)] {
         let mut model = ScriptedModel::hashing();
         model.description.kv_bytes_per_token = 1 << 20;
@@ -140,7 +140,7 @@ fn where_there_is_no_memory_for_both_slots_the_tail_is_computed() {
 }
 
 #[test]
-fn a_model_that_can_not_move_tokens_computes_them() {
+fn if_a_model_cannot_move_tokens_they_are_computed() {
     let mut model = ScriptedModel::hashing();
     model.shifts_fail = true;
     let engine = start_with(model, reusing(16));
@@ -159,9 +159,9 @@ fn prompts() -> impl Strategy<Value = Vec<String>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// The hashing model sees what its slots hold: whatever was moved, it must be the prompt.
+    /// The hashing model uses what its slots hold: whatever was moved, it must be the prompt.
     #[test]
-    fn slots_hold_the_prompt_however_it_came_together(
+    fn slots_hold_the_prompt_however_it_was_assembled(
         prompts in prompts(),
         n_min_reuse in 1_usize..12,
         prefill_chunk in 1_usize..40,

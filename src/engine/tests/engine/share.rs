@@ -1,4 +1,4 @@
-//! Prompts that begin alike: computed once, copied, and kept for the next.
+//! Prompts with the same beginning: computed once, copied, and kept for the next.
 
 use runabout_engine::{
     CancelReason,
@@ -11,7 +11,7 @@ fn n_fed(spans: &[FedSpan]) -> usize {
     spans.iter().map(|span| span.tokens.len()).sum()
 }
 
-/// Takes a few dozen tokens, so more than what is computed again rather than copied.
+/// A few dozen tokens, so more than the length below which tokens are computed again instead of copied.
 fn long(words: &str) -> String {
     words.repeat(40)
 }
@@ -29,12 +29,12 @@ fn choices_of_one_prompt_compute_it_once() {
         let cached = if idx == 0 { 0 } else { prompt.len() - 1 };
         assert_eq!(finish.usage.cached_tokens, cached);
     }
-    // The prompt; the last of its tokens for each of the others; and four of the five tokens of each text.
+    // The prompt, its last token for each of the others, and four of the five tokens of each text.
     assert_eq!(n_fed(&recording.spans()), prompt.len() + 3 + 4 * 4);
 }
 
 #[test]
-fn a_job_waits_for_the_beginning_that_it_shares_and_no_longer() {
+fn a_job_waits_until_the_shared_beginning_is_computed_and_no_longer() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start_with(model, EngineOptions { prefill_chunk: 40, ..options() });
@@ -42,14 +42,14 @@ fn a_job_waits_for_the_beginning_that_it_shares_and_no_longer() {
     let first = format!("{shared}{}", long("first "));
     let second = format!("{shared}and the second");
     let jobs = [&first, &second].map(|prompt| submit(&engine, prompt, |_| {}));
-    // Eight tokens, then 32 and 40: the second begins when the first holds what they share.
+    // Eight tokens, then 32 and 40: the second job starts when the first holds what they share.
     let mut n_held = 0;
     while n_held < shared.len() {
         let fed = gate.pass();
         assert_eq!(fed.len(), 1);
         n_held += fed[0].tokens.len();
     }
-    // It had to leave the step to the first, which goes on in order of arrival, but it has its slot.
+    // The first job's prompt, which arrived earlier, used up the step, but the second has its slot.
     gate.arrived();
     assert_eq!(engine.status().n_running, 2);
     drop(gate);
@@ -69,7 +69,7 @@ fn an_interactive_job_does_not_wait_for_a_background_prompt() {
     let quick = submit(&engine, &prompt, |job| job.priority = Priority::Interactive);
     gate.release();
     let fed = gate.pass();
-    // Too little is there to be worth a copy.
+    // Too little has been computed to be worth a copy.
     assert_eq!((fed[0].start, fed[0].tokens.len()), (0, 32));
     drop(gate);
     assert_eq!(quick.finish().text, alone(&prompt, 4));
@@ -77,7 +77,7 @@ fn an_interactive_job_does_not_wait_for_a_background_prompt() {
 }
 
 #[test]
-fn when_the_one_that_leads_is_cancelled_the_next_goes_on_from_there() {
+fn when_the_job_that_computes_the_prompt_is_cancelled_the_next_one_continues() {
     let mut model = ScriptedModel::hashing();
     let (recording, gate) = (model.recording(), model.gate());
     let engine = start(model);
@@ -96,7 +96,7 @@ fn when_the_one_that_leads_is_cancelled_the_next_goes_on_from_there() {
 }
 
 #[test]
-fn a_conversation_is_left_whole_when_another_shares_its_beginning() {
+fn a_conversation_stays_complete_when_another_shares_its_beginning() {
     let model = ScriptedModel::hashing();
     let engine = start(model);
     let system = "you are a careful assistant. ".repeat(4);
@@ -105,13 +105,13 @@ fn a_conversation_is_left_whole_when_another_shares_its_beginning() {
     let first = long("the first question ");
     assert_eq!(ask(&first), 0);
     assert_eq!(ask("another"), system.len());
-    // Both are there when they go on.
+    // Both are still cached when they continue.
     assert_eq!(ask(&format!("{first} goes on")), system.len() + first.len());
     assert_eq!(ask("another question"), system.len() + "another".len());
 }
 
 #[test]
-fn a_system_prompt_outlives_what_came_after_it() {
+fn a_system_prompt_is_kept_longer_than_what_followed_it() {
     let mut model = ScriptedModel::saying("");
     model.description.kv_bytes_per_token = 1;
     let engine = start_with(model, EngineOptions { cache_limit_bytes: 1000, ..options() });
@@ -120,7 +120,7 @@ fn a_system_prompt_outlives_what_came_after_it() {
     let chat = |question: &str| ask(&format!("{system}{question}"));
     chat(&long("one "));
     assert_eq!(chat(&long("two ")), system.len());
-    // Others fill the cache several times over.
+    // Other prompts fill the cache several times.
     for idx in 0..20 {
         ask(&long(&format!("file {idx} ")));
         assert!(engine.status().cache.bytes <= 1000);

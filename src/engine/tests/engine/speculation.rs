@@ -17,17 +17,17 @@ fn speculative(job: &mut Job) {
 }
 
 #[test]
-fn a_copied_text_takes_a_fraction_of_the_steps_and_says_so() {
+fn a_copied_text_takes_a_fraction_of_the_steps_and_the_usage_shows_it() {
     let model = ScriptedModel::saying(TEXT);
     let recording = model.recording();
     let engine = start(model);
     submit(&engine, &prompt(), |job| job.max_tokens = 0).finish();
     recording.take();
-    let heard = submit(&engine, &prompt(), speculative).hear();
-    let finish = heard.end.unwrap();
+    let events = submit(&engine, &prompt(), speculative).events_to_end();
+    let finish = events.end.unwrap();
     assert_eq!((finish.text.as_str(), finish.reason), (TEXT, FinishReason::Eos));
     assert_eq!(finish.tokens, bytes(TEXT));
-    // The prompt's last token, and for the text a step for every three tokens at most.
+    // One step for the prompt's last token, and at most one for every three tokens of the text.
     let n_steps = recording.spans().len();
     assert!(n_steps * 3 < TEXT.len(), "{n_steps} steps");
     let usage = finish.usage;
@@ -48,7 +48,7 @@ fn without_permission_nothing_is_drafted() {
 }
 
 #[test]
-fn a_draft_beyond_the_token_limit_is_not_made() {
+fn no_drafts_are_made_beyond_the_token_limit() {
     let engine = start(ScriptedModel::saying(TEXT));
     for max_tokens in 1..60 {
         let finish = submit(&engine, &prompt(), |job| {
@@ -62,7 +62,7 @@ fn a_draft_beyond_the_token_limit_is_not_made() {
 }
 
 #[test]
-fn the_end_of_the_context_is_respected_by_drafts() {
+fn drafts_do_not_exceed_the_context_length() {
     let mut model = ScriptedModel::saying(TEXT);
     let n_prompt = prompt().len();
     model.description.context_length = n_prompt + 40;
@@ -72,7 +72,7 @@ fn the_end_of_the_context_is_respected_by_drafts() {
 }
 
 #[test]
-fn a_stop_string_among_drafts_ends_the_text_and_the_slot_tells_the_truth() {
+fn after_a_stop_string_among_drafts_the_ledger_matches_the_slot() {
     let model = ScriptedModel::saying(TEXT);
     let engine = start(model);
     let finish = submit(&engine, &prompt(), |job| {
@@ -83,13 +83,13 @@ fn a_stop_string_among_drafts_ends_the_text_and_the_slot_tells_the_truth() {
     let expected = TEXT.split("item.price").next().unwrap();
     assert_eq!((finish.text.as_str(), finish.reason), (expected, FinishReason::Stop { index: 0 }));
     assert_eq!(finish.usage.completion_tokens, expected.len() + "item.price".len());
-    // The scripted model checks that a slot holds what the engine takes it to hold.
+    // The scripted model checks that a slot holds what the engine assumes.
     let again = submit(&engine, &format!("{}{}", prompt(), &TEXT[..70]), speculative).finish();
     assert!(again.usage.cached_tokens > prompt().len());
 }
 
 #[test]
-fn log_probabilities_come_one_per_token_with_drafts_too() {
+fn with_drafts_there_is_one_log_probability_per_token_too() {
     let engine = start(ScriptedModel::saying(TEXT));
     let finish = submit(&engine, &prompt(), |job| {
         speculative(job);
@@ -102,7 +102,7 @@ fn log_probabilities_come_one_per_token_with_drafts_too() {
 }
 
 #[test]
-fn text_with_nothing_to_copy_costs_no_steps_and_hardly_a_row() {
+fn a_text_that_copies_nothing_costs_no_steps_and_hardly_a_row() {
     let model = ScriptedModel::hashing();
     let recording = model.recording();
     let engine = start(model);

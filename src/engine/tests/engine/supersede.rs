@@ -1,4 +1,4 @@
-//! A newer job in the place of an older one, whose user has typed on.
+//! A newer job that supersedes an older one, after the user has typed more.
 
 use runabout_engine::{CancelReason, FinishReason, Supersede, scripted::ScriptedModel};
 
@@ -6,7 +6,7 @@ use super::*;
 
 const SAID: &str = "println!(\"{total}\");";
 
-/// A job of 30 tokens after `prompt`, in the place of `older` with `typed` put in.
+/// A job of 30 tokens after `prompt` that supersedes `older`, with `typed` inserted.
 fn supersede(engine: &Engine, older: &Submitted, prompt: &str, typed: &str) -> Submitted {
     submit(engine, prompt, |job| {
         job.max_tokens = 30;
@@ -14,7 +14,7 @@ fn supersede(engine: &Engine, older: &Submitted, prompt: &str, typed: &str) -> S
     })
 }
 
-/// Lets the model say `n` tokens after a prompt that takes one step.
+/// Lets the model generate `n` tokens after a prompt that takes one step.
 fn say(gate: &runabout_engine::scripted::Gate, n: usize) {
     for _ in 0..n {
         gate.pass();
@@ -22,7 +22,7 @@ fn say(gate: &runabout_engine::scripted::Gate, n: usize) {
 }
 
 #[test]
-fn what_was_typed_as_suggested_keeps_the_suggestion_and_computes_nothing_again() {
+fn typing_what_was_suggested_keeps_the_suggestion_and_computes_nothing_again() {
     let mut model = ScriptedModel::saying(SAID);
     let (recording, gate) = (model.recording(), model.gate());
     let engine = start(model);
@@ -34,22 +34,22 @@ fn what_was_typed_as_suggested_keeps_the_suggestion_and_computes_nothing_again()
     drop(gate);
     let old = older.finish();
     assert_eq!((old.text.as_str(), old.reason), (&SAID[..8], FinishReason::Superseded));
-    let heard = newer.hear();
-    assert_eq!(heard.prefill, [(7, 7, 7)]);
-    // What had been said beyond it comes at once.
-    assert_eq!(heard.deltas[0], &SAID[4..8]);
-    let new = heard.end.unwrap();
+    let events = newer.events_to_end();
+    assert_eq!(events.prefill, [(7, 7, 7)]);
+    // What was already generated after it is sent immediately.
+    assert_eq!(events.deltas[0], &SAID[4..8]);
+    let new = events.end.unwrap();
     assert_eq!((new.text.as_str(), new.reason), (&SAID[4..], FinishReason::Eos));
     assert_eq!(new.tokens, bytes(&SAID[4..]));
     assert_eq!((new.usage.prompt_tokens, new.usage.cached_tokens), (7, 7));
-    // Each token is counted once, whoever got it.
+    // Each token is counted once, for one of the two jobs.
     assert_eq!(old.usage.completion_tokens + new.usage.completion_tokens, SAID.len() + 1);
     let n_fed: usize = recording.spans().iter().map(|it| it.tokens.len()).sum();
     assert_eq!(n_fed, "x;\n".len() + SAID.len());
 }
 
 #[test]
-fn key_after_key_goes_on_with_one_sequence() {
+fn one_sequence_continues_key_after_key() {
     let mut model = ScriptedModel::saying(SAID);
     let (recording, gate) = (model.recording(), model.gate());
     let engine = start(model);
@@ -69,7 +69,7 @@ fn key_after_key_goes_on_with_one_sequence() {
 }
 
 #[test]
-fn what_was_typed_otherwise_begins_anew() {
+fn typing_something_else_starts_from_the_prompt() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start(model);
@@ -86,7 +86,7 @@ fn what_was_typed_otherwise_begins_anew() {
 }
 
 #[test]
-fn the_same_request_again_goes_on_even_before_there_is_text() {
+fn the_same_request_again_continues_even_before_there_is_text() {
     let mut model = ScriptedModel::hashing();
     let (recording, gate) = (model.recording(), model.gate());
     let engine = start(model);
@@ -103,7 +103,7 @@ fn the_same_request_again_goes_on_even_before_there_is_text() {
 }
 
 #[test]
-fn what_was_typed_does_not_count_against_the_token_limit() {
+fn typed_text_does_not_count_against_the_token_limit() {
     let mut model = ScriptedModel::saying(&"abcdefghij".repeat(10));
     let gate = model.gate();
     let engine = start(model);
@@ -121,7 +121,7 @@ fn what_was_typed_does_not_count_against_the_token_limit() {
 }
 
 #[test]
-fn a_waiting_job_is_superseded_where_it_waits() {
+fn a_waiting_job_is_superseded_in_the_queue() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start_with(model, one_at_a_time());
@@ -137,7 +137,7 @@ fn a_waiting_job_is_superseded_where_it_waits() {
 }
 
 #[test]
-fn one_that_is_refused_still_ends_the_one_it_was_to_replace() {
+fn a_refused_job_still_ends_the_one_it_supersedes() {
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
     let engine = start_with(model, EngineOptions { max_queued: 1, ..one_at_a_time() });
@@ -153,7 +153,7 @@ fn one_that_is_refused_still_ends_the_one_it_was_to_replace() {
 }
 
 #[test]
-fn one_that_has_ended_is_no_obstacle() {
+fn superseding_a_job_that_has_ended_is_harmless() {
     let engine = start(ScriptedModel::saying("abc"));
     let older = submit(&engine, "p", |_| {});
     let id = older.id;
@@ -165,7 +165,7 @@ fn one_that_has_ended_is_no_obstacle() {
 }
 
 #[test]
-fn a_cancel_after_the_change_of_hands_is_the_new_jobs() {
+fn a_cancel_of_the_older_job_after_the_hand_over_does_not_affect_the_newer_one() {
     let mut model = ScriptedModel::saying(SAID);
     let gate = model.gate();
     let engine = start(model);
@@ -173,7 +173,7 @@ fn a_cancel_after_the_change_of_hands_is_the_new_jobs() {
     say(&gate, 3);
     gate.arrived();
     let newer = supersede(&engine, &older, "x;\np", "p");
-    // Too late: it has gone into other hands when this is read.
+    // Too late: the sequence has been handed over when this is read.
     engine.cancel(older.id, CancelReason::Cancelled);
     gate.release();
     gate.arrived();

@@ -9,11 +9,11 @@ use runabout_text::LineEnd;
 use super::*;
 
 #[test]
-fn a_reply_comes_as_deltas_and_ends_with_the_end_token_which_is_no_text() {
+fn a_reply_arrives_as_deltas_and_the_end_token_is_not_part_of_the_text() {
     let engine = start(ScriptedModel::replying(&[("2+2=", "4!")]));
-    let heard = submit(&engine, "2+2=", |job| job.max_tokens = 10).hear();
-    let finish = heard.end.unwrap();
-    assert_eq!(heard.deltas, ["4", "!"]);
+    let events = submit(&engine, "2+2=", |job| job.max_tokens = 10).events_to_end();
+    let finish = events.end.unwrap();
+    assert_eq!(events.deltas, ["4", "!"]);
     assert_eq!(finish.reason, FinishReason::Eos);
     assert_eq!(finish.tokens, bytes("4!"));
     assert_eq!((finish.usage.prompt_tokens, finish.usage.completion_tokens), (4, 3));
@@ -28,31 +28,31 @@ fn the_token_limit_ends_a_text_with_length() {
 }
 
 #[test]
-fn an_end_token_in_the_last_place_allowed_still_counts_as_the_end() {
+fn an_end_token_at_the_last_allowed_position_still_counts_as_the_end() {
     let engine = start(ScriptedModel::saying("abc"));
     let finish = submit(&engine, "p", |job| job.max_tokens = 4).finish();
     assert_eq!((finish.text.as_str(), finish.reason), ("abc", FinishReason::Eos));
 }
 
 #[test]
-fn characters_cut_between_tokens_come_out_whole() {
+fn characters_split_across_tokens_arrive_complete() {
     let text = "é🙂日本語";
     let engine = start(ScriptedModel::saying(text));
-    let heard = submit(&engine, "p", |job| job.max_tokens = 100).hear();
-    assert_eq!(heard.deltas, ["é", "🙂", "日", "本", "語"]);
-    assert_eq!(heard.end.unwrap().text, text);
+    let events = submit(&engine, "p", |job| job.max_tokens = 100).events_to_end();
+    assert_eq!(events.deltas, ["é", "🙂", "日", "本", "語"]);
+    assert_eq!(events.end.unwrap().text, text);
 }
 
 #[test]
-fn a_character_cut_off_by_the_token_limit_ends_as_a_replacement_character() {
+fn a_character_cut_by_the_token_limit_becomes_a_replacement_character() {
     let engine = start(ScriptedModel::saying("a🙂"));
-    let heard = submit(&engine, "p", |job| job.max_tokens = 3).hear();
-    assert_eq!(heard.deltas, ["a", "\u{fffd}"]);
-    assert_eq!(heard.end.unwrap().reason, FinishReason::Length);
+    let events = submit(&engine, "p", |job| job.max_tokens = 3).events_to_end();
+    assert_eq!(events.deltas, ["a", "\u{fffd}"]);
+    assert_eq!(events.end.unwrap().reason, FinishReason::Length);
 }
 
 #[test]
-fn a_stop_string_across_tokens_ends_generation_at_once() {
+fn a_stop_string_across_tokens_ends_generation_immediately() {
     let model = ScriptedModel::saying("one STOP two");
     let recording = model.recording();
     let engine = start(model);
@@ -62,27 +62,27 @@ fn a_stop_string_across_tokens_ends_generation_at_once() {
     })
     .finish();
     assert_eq!((finish.text.as_str(), finish.reason), ("one ", FinishReason::Stop { index: 1 }));
-    // The prompt and seven of the eight tokens up to the stop string's end were fed; the last drawn needed no
-    // step.
+    // The prompt and seven of the eight tokens up to the end of the stop string were fed; the last drawn token needed
+    // no step.
     assert_eq!(finish.tokens, bytes("one STOP"));
     assert_eq!(recording.spans().len(), 8);
 }
 
 #[test]
-fn text_held_back_for_a_stop_string_that_never_comes_is_in_the_result() {
+fn text_held_back_for_an_incomplete_stop_string_is_in_the_result() {
     let engine = start(ScriptedModel::saying("one STO"));
-    let heard = submit(&engine, "p", |job| {
+    let events = submit(&engine, "p", |job| {
         job.max_tokens = 100;
         job.stop = vec!["STOP".to_owned()];
     })
-    .hear();
-    assert_eq!(heard.deltas.last().unwrap(), "STO");
-    let finish = heard.end.unwrap();
+    .events_to_end();
+    assert_eq!(events.deltas.last().unwrap(), "STO");
+    let finish = events.end.unwrap();
     assert_eq!((finish.text.as_str(), finish.reason), ("one STO", FinishReason::Eos));
 }
 
 #[test]
-fn log_probabilities_come_one_per_token_and_not_for_the_end_token() {
+fn there_is_one_log_probability_per_token_and_none_for_the_end_token() {
     let engine = start(ScriptedModel::saying("abc"));
     let finish = submit(&engine, "p", |job| {
         job.max_tokens = 100;
@@ -96,17 +96,17 @@ fn log_probabilities_come_one_per_token_and_not_for_the_end_token() {
 }
 
 #[test]
-fn no_tokens_asked_for_means_prefill_only() {
+fn a_job_with_no_tokens_to_generate_only_computes_the_prompt() {
     let model = ScriptedModel::hashing();
     let recording = model.recording();
     let engine = start(model);
-    let heard = submit(&engine, "warm me", |job| job.max_tokens = 0).hear();
-    let finish = heard.end.unwrap();
+    let events = submit(&engine, "warm me", |job| job.max_tokens = 0).events_to_end();
+    let finish = events.end.unwrap();
     assert_eq!((finish.text.as_str(), finish.reason), ("", FinishReason::Length));
     assert_eq!(finish.usage.completion_tokens, 0);
-    assert_eq!(heard.prefill.last(), Some(&(7, 7, 0)));
+    assert_eq!(events.prefill.last(), Some(&(7, 7, 0)));
     assert!(recording.take().iter().all(|span| !span.sampled));
-    // Warm already: nothing to do.
+    // The prompt is cached, so nothing needs to be done.
     let finish = submit(&engine, "warm me", |job| job.max_tokens = 0).finish();
     assert_eq!(finish.usage.cached_tokens, 7);
     assert_eq!(recording.take(), []);
@@ -119,14 +119,14 @@ fn a_full_context_ends_a_text_with_length() {
     let engine = start(model);
     let finish = submit(&engine, "1234567", |job| job.max_tokens = 100).finish();
     assert_eq!((finish.tokens.len(), finish.reason), (3, FinishReason::Length));
-    // The longest prompt there is room for.
+    // The longest prompt that fits.
     let finish = submit(&engine, "123456789", |job| job.max_tokens = 100).finish();
     assert_eq!((finish.tokens.len(), finish.reason), (1, FinishReason::Length));
 }
 
 #[test]
-fn a_seed_is_the_jobs_own_or_one_that_the_engine_draws_and_keeps() {
-    // The scripted model does not tell the seeds, so a model of our own listens.
+fn a_seed_comes_from_the_job_or_is_drawn_once_by_the_engine() {
+    // The scripted model does not report seeds, so this test has its own model.
     let seen = Arc::new(Mutex::new(Vec::new()));
     let listener = Arc::clone(&seen);
     let engine = Engine::spawn(options(), move |_| {
@@ -203,10 +203,9 @@ impl runabout_engine::LanguageModel for SeedListener {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// `hear` asserts that deltas concatenate to the text; the text itself must be the bytes, decoded as a
-    /// whole.
+    /// `events_to_end` checks that the deltas together are the text; the text itself must be the bytes, decoded as a whole.
     #[test]
-    fn any_text_cut_anywhere_comes_out_as_it_is(text in "\\PC{0,20}", max_tokens in 1_usize..60) {
+    fn any_text_split_anywhere_arrives_unchanged(text in "\\PC{0,20}", max_tokens in 1_usize..60) {
         let engine = start(ScriptedModel::saying(&text));
         let finish = submit(&engine, "p", |job| job.max_tokens = max_tokens).finish();
         let whole = String::from_utf8_lossy(&text.as_bytes()[..max_tokens.min(text.len())]).into_owned();
@@ -215,18 +214,22 @@ proptest! {
 }
 
 #[test]
-fn lines_end_as_the_file_s_do_and_no_delta_splits_such_an_end() {
+fn text_has_the_line_ends_of_the_file_and_no_delta_splits_one() {
     for (line_end, end) in [(LineEnd::Lf, "\n"), (LineEnd::CrLf, "\r\n"), (LineEnd::Cr, "\r")] {
         for drawn in ["a\nb\r\n\nc\rd\r", "a\r\nb\n\r\nc\rd\r"] {
             let engine = start(ScriptedModel::saying(drawn));
-            let heard = submit(&engine, "p", |job| {
+            let events = submit(&engine, "p", |job| {
                 job.max_tokens = 100;
                 job.line_end = Some(line_end);
             })
-            .hear();
+            .events_to_end();
             let expected = "a\nb\n\nc".replace('\n', end) + "\rd\r";
-            assert_eq!(heard.end.unwrap().text, expected);
-            assert!(heard.deltas.iter().all(|it| !it.starts_with('\n') || end == "\n"), "{:?}", heard.deltas);
+            assert_eq!(events.end.unwrap().text, expected);
+            assert!(
+                events.deltas.iter().all(|it| !it.starts_with('\n') || end == "\n"),
+                "{:?}",
+                events.deltas
+            );
         }
     }
     let engine = start(ScriptedModel::saying("a\nb\r\n"));
@@ -235,7 +238,7 @@ fn lines_end_as_the_file_s_do_and_no_delta_splits_such_an_end() {
 }
 
 #[test]
-fn a_stop_string_in_lf_ends_a_text_in_crlf_before_its_whole_end_of_the_line() {
+fn a_stop_string_in_lf_ends_a_text_in_crlf_before_the_whole_line_end() {
     for drawn in ["a\n}\nb", "a\r\n}\r\nb"] {
         let engine = start(ScriptedModel::saying(drawn));
         let finish = submit(&engine, "p", |job| {

@@ -1,6 +1,6 @@
-//! Tokens that the tokenizer has and the model has not: the model never sees one.
+//! Tokens that the tokenizer has but the model does not have: the model must never see one.
 //!
-//! The scripted model looks at whatever it is fed, and at what parameters name.
+//! The scripted model checks what it is fed, and the tokens that parameters name.
 
 use runabout_engine::{
     JobError,
@@ -10,25 +10,25 @@ use runabout_text::{SamplingParams, TokenId};
 
 use super::{alone, start, submit};
 
-/// The scripted model has as many tokens.
+/// The size of the scripted model's vocabulary.
 const VOCABULARY: TokenId = 265;
 
 #[test]
-fn a_prompt_with_a_token_that_the_model_has_not_is_refused() {
+fn a_prompt_with_a_token_that_the_model_does_not_have_is_refused() {
     let engine = start(ScriptedModel::hashing());
     for token in [VOCABULARY, 1_000_000, TokenId::MAX] {
         let error = submit(&engine, "ab", |job| job.prompt.insert(1, token)).error();
         assert!(matches!(error, JobError::UnknownToken { token: it, .. } if it == token), "{error}");
         assert_eq!(
             error.to_string(),
-            format!("the prompt must have tokens below 265, which are the model's, got {token}")
+            format!("the prompt must have tokens below 265, the size of the model's vocabulary, got {token}")
         );
     }
     assert_eq!(submit(&engine, "ab", |job| job.prompt.push(VOCABULARY - 1)).finish().usage.prompt_tokens, 3);
 }
 
 #[test]
-fn ends_and_parameters_that_name_a_token_that_the_model_has_not_do_without_it() {
+fn end_tokens_and_parameters_with_tokens_that_the_model_does_not_have_are_reduced() {
     let engine = start(ScriptedModel::hashing());
     let finish = submit(&engine, "ab", |job| {
         job.end_tokens = vec![END, VOCABULARY, TokenId::MAX];
