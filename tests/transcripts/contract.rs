@@ -1,12 +1,12 @@
-//! What `runabout_api` says that messages are: names of methods, types of what they carry.
+//! Checks messages against the types of `runabout_api`; its lists of methods and notifications say which type each has.
 
 use std::collections::BTreeSet;
 
-use runabout_api as api;
+use runabout_api::{self as api, Method, Notification, Sender, for_each_method, for_each_notification};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// Names out of the OpenRPC document.
+/// The names of all methods and notifications.
 pub(super) struct Names {
     pub(super) methods: BTreeSet<String>,
     pub(super) from_client: BTreeSet<String>,
@@ -15,16 +15,11 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn read() -> Self {
-        let document = api::openrpc();
-        let names = |list: &str, from: Option<&str>| -> BTreeSet<String> {
-            let all = document[list].as_array().expect("the document has such a list").iter();
-            let chosen = all.filter(|it| from.is_none_or(|from| it["from"] == from));
-            chosen.filter_map(|it| it["name"].as_str()).map(str::to_owned).collect()
-        };
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
         Self {
-            methods: names("methods", None),
-            from_client: names("x-notifications", Some("client")),
-            from_worker: names("x-notifications", Some("worker")),
+            methods: owned(api::method_names()),
+            from_client: owned(api::notification_names(Sender::Client)),
+            from_worker: owned(api::notification_names(Sender::Worker)),
         }
     }
 }
@@ -37,46 +32,53 @@ pub(super) fn param_names(method: &str) -> BTreeSet<String> {
     params.filter_map(|it| it["name"].as_str()).map(str::to_owned).collect()
 }
 
+/// Checks the params of a request or a notification of the client; null if there are none.
 pub(super) fn check_params(method: &str, params: &Value) -> Result<(), String> {
-    match method {
-        "initialize" => check_type::<api::InitializeParams>(params),
-        "complete" => check_type::<api::CompleteParams>(params),
-        "chat" => check_type::<api::ChatParams>(params),
-        "cancel" | "$/cancelRequest" => check_type::<api::CancelParams>(params),
-        "warm" => check_type::<api::WarmParams>(params),
-        "tokenize" => check_type::<api::TokenizeParams>(params),
-        "status" | "shutdown" | "exit" | "rpc.discover" if params.is_null() => Ok(()),
-        "status" | "shutdown" | "exit" | "rpc.discover" => check_type::<api::NoParams>(params),
-        _ => Err(format!("no such method: `{method}`")),
+    macro_rules! of_methods {
+        ($($method:ty),*) => {
+            $(if method == <$method as Method>::NAME {
+                return check_optional::<<$method as Method>::Params>(params);
+            })*
+        };
     }
+    for_each_method!(of_methods);
+    check_notification_params(method, Sender::Client, params)
 }
 
 pub(super) fn check_result(method: &str, result: &Value) -> Result<(), String> {
-    match method {
-        "initialize" => check_type::<api::InitializeResult>(result),
-        "complete" => check_type::<api::CompleteResult>(result),
-        "chat" => check_type::<api::ChatResult>(result),
-        "cancel" => check_type::<api::CancelResult>(result),
-        "warm" => check_type::<api::WarmResult>(result),
-        "tokenize" => check_type::<api::TokenizeResult>(result),
-        "status" => check_type::<api::StatusResult>(result),
-        "shutdown" if result.is_null() => Ok(()),
-        "rpc.discover" if *result == api::openrpc() => Ok(()),
-        _ => Err(format!("no result of `{method}`: {result}")),
+    if method == api::methods::Discover::NAME && *result != api::openrpc() {
+        return Err(format!("the result of `{method}` must be the document of `runabout_api`, got {result}"));
     }
+    macro_rules! of_methods {
+        ($($method:ty),*) => {
+            $(if method == <$method as Method>::NAME {
+                return check_type::<<$method as Method>::Result>(result);
+            })*
+        };
+    }
+    for_each_method!(of_methods);
+    Err(format!("no such method: `{method}`"))
 }
 
+/// Checks a notification of the worker.
 pub(super) fn check_notification(message: &Value) -> Result<(), String> {
-    let params = &message["params"];
-    match message["method"].as_str() {
-        Some("delta") => check_type::<api::DeltaParams>(params),
-        Some("progress") => check_type::<api::ProgressParams>(params),
-        Some("status") => check_type::<api::StatusParams>(params),
-        _ => Err(format!("the worker says no such thing: {message}")),
-    }
+    let method = message["method"].as_str().unwrap_or_default();
+    check_notification_params(method, Sender::Worker, &message["params"])
 }
 
-/// The worker's own errors have data of the documented kinds, and each kind its code.
+fn check_notification_params(method: &str, sender: Sender, params: &Value) -> Result<(), String> {
+    macro_rules! of_notifications {
+        ($($notification:ty),*) => {
+            $(if (method, sender) == (<$notification as Notification>::NAME, <$notification as Notification>::SENDER) {
+                return check_optional::<<$notification as Notification>::Params>(params);
+            })*
+        };
+    }
+    for_each_notification!(of_notifications);
+    Err(format!("no such method: `{method}`"))
+}
+
+/// Checks an error: the worker's own errors must have `data` of a documented kind, with the code of that kind.
 pub(super) fn check_error(error: &Value) -> Result<(), String> {
     let code = error["code"].as_i64().ok_or_else(|| format!("an error must have a `code`, got {error}"))?;
     if !error["message"].is_string() {
@@ -93,7 +95,15 @@ pub(super) fn check_type<T: DeserializeOwned>(value: &Value) -> Result<(), Strin
     read::<T>(value).map(|_| ())
 }
 
+/// Absent params are null here, and count as an empty object.
+fn check_optional<T: DeserializeOwned>(params: &Value) -> Result<(), String> {
+    match check_type::<T>(params) {
+        Err(_) if params.is_null() => check_type::<T>(&json!({})),
+        checked => checked,
+    }
+}
+
 fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
-    // From text: ids are kept as written, which a value cannot give.
+    // From text, because ids are kept as written, and a `Value` does not keep that.
     serde_json::from_str(&value.to_string()).map_err(|e| format!("{e}: {value}"))
 }
