@@ -1,4 +1,4 @@
-//! What is wrong is answered with what is wrong, and the next request is answered as if nothing had happened.
+//! Errors name what is wrong, and the next request is answered normally.
 
 use std::fs;
 use std::path::Path;
@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 use crate::support::tiny_model::{self, CONTEXT_TOKENS};
 use crate::support::{Framing, Worker, endless};
 
-/// The worker still works.
+/// Checks that the worker still works.
 fn assert_alive(worker: &mut Worker) {
     let result = worker.call("complete", &json!({"prefix": "a", "max_tokens": 2}));
     assert_eq!(result["finish_reason"], "length");
 }
 
-/// The error of a message whose id cannot be told.
+/// The error of a message without a readable id.
 fn error_without_id(worker: &mut Worker) -> Value {
     worker.wait_for("an error without an id", |it| it["id"].is_null() && it.get("error").is_some())["error"]
         .take()
 }
 
 #[test]
-fn broken_messages_are_answered_and_passed_over() {
+fn broken_messages_are_answered_and_skipped() {
     for framing in [Framing::Lines, Framing::Headers] {
         let mut worker = Worker::start(tiny_model::folder(), &[], framing);
         let cases = [
@@ -90,12 +90,12 @@ fn wrong_parameters_are_named() {
     let error = worker.call_error("chat", &json!({"messages": user, "max_token": 5}));
     assert_eq!(error["data"]["nearest"], "max_tokens");
     assert_alive(&mut worker);
-    // What is the client's own is passed over.
+    // Names that belong to the client are ignored.
     worker.call("complete", &json!({"prefix": "a", "max_tokens": 1, "x_trace": 1, "_meta": {"a": 1}}));
 }
 
 #[test]
-fn a_part_that_is_no_text_is_named() {
+fn a_part_that_is_not_a_text_is_named() {
     let mut worker = Worker::tiny();
     let error = |worker: &mut Worker, parts: Value| {
         let error = worker.call_error("chat", &json!({"messages": [{"role": "user", "content": parts}]}));
@@ -132,7 +132,7 @@ fn an_unknown_method_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
-fn an_id_that_is_in_flight_is_refused_and_the_first_request_goes_on() {
+fn a_request_with_an_id_in_flight_is_refused_and_the_first_one_continues() {
     let mut worker = Worker::slow();
     let id = worker.request("complete", &endless("a"));
     worker.send(&json!({"jsonrpc": "2.0", "id": id, "method": "status"}));
@@ -144,7 +144,7 @@ fn an_id_that_is_in_flight_is_refused_and_the_first_request_goes_on() {
 }
 
 #[test]
-fn a_prompt_longer_than_the_context_is_refused_whole() {
+fn a_prompt_longer_than_the_context_is_refused_and_not_shortened() {
     let mut worker = Worker::tiny();
     let long = "a".repeat(CONTEXT_TOKENS + 1);
     let error = worker.call_error("complete", &json!({"prefix": long, "mode": "raw"}));
@@ -156,7 +156,7 @@ fn a_prompt_longer_than_the_context_is_refused_whole() {
 }
 
 #[test]
-fn what_this_version_cannot_do_is_refused_and_not_ignored() {
+fn unsupported_parameters_are_refused_and_not_ignored() {
     let mut worker = Worker::tiny();
     let messages = json!([{"role": "user", "content": "hi"}]);
     let tool = json!({"type": "function", "function": {"name": "f"}});
@@ -172,7 +172,7 @@ fn what_this_version_cannot_do_is_refused_and_not_ignored() {
 }
 
 #[test]
-fn work_beyond_the_queue_is_refused() {
+fn requests_beyond_the_queue_limit_are_refused() {
     let mut worker = Worker::serving(tiny_model::slow_folder(), &["--max-queued", "1"]);
     let params = endless("a");
     let running = worker.request("complete", &params);
@@ -188,7 +188,7 @@ fn work_beyond_the_queue_is_refused() {
 }
 
 #[test]
-fn a_damaged_model_is_told_by_file_and_the_process_stays() {
+fn a_damaged_file_is_named_and_the_worker_keeps_running() {
     type Damage = fn(&Path);
     let cases: [(&str, Damage, &str); 6] = [
         ("no-weights", |it| fs::remove_file(it.join("model.safetensors")).unwrap(), ".safetensors"),

@@ -1,13 +1,13 @@
-//! Clients that nobody here wrote, from outside: they agree with the worker or there is something wrong with it.
+//! Tests with client libraries of other projects.
 //!
-//! Their packages are installed below `target` from a lock file; the first time that takes a registry.
+//! Their packages are installed in `target` from a lock file; the first time requires access to a registry.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::support::{repository, tiny_model};
 
-/// What the script prints, in this order.
+/// The lines that the script prints, in this order.
 const CHECKS: [&str; 7] = [
     "initialize",
     "complete streams the text of its result",
@@ -21,11 +21,11 @@ const CHECKS: [&str; 7] = [
 fn run(command: &mut Command) -> Output {
     let program = command.get_program().to_string_lossy().into_owned();
     command.output().unwrap_or_else(|e| {
-        panic!("`{program}`, which the tests of outside clients need, does not start: {e}")
+        panic!("`{program}`, which the tests with other clients need, cannot be started: {e}")
     })
 }
 
-/// A folder with the scripts and the packages that they use.
+/// A folder with the scripts and the packages they use.
 fn installed() -> PathBuf {
     let source = repository().join("tests/clients");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
@@ -33,7 +33,7 @@ fn installed() -> PathBuf {
     let copy = |name: &str| std::fs::copy(source.join(name), folder.join(name)).unwrap();
     copy("vscode_jsonrpc.mjs");
     copy("package.json");
-    // Written last of all by an installation, so it is there only when all is.
+    // An installation writes this file last, so it exists only if everything does.
     let is_fresh = |stamp: &Path| {
         std::fs::read(stamp).is_ok_and(|it| it == std::fs::read(source.join("package-lock.json")).unwrap())
     };
@@ -48,7 +48,7 @@ fn installed() -> PathBuf {
 }
 
 #[test]
-fn the_json_rpc_library_of_vs_code_gets_what_it_was_promised() {
+fn the_json_rpc_library_of_vs_code_works_with_the_worker() {
     let script = installed().join("vscode_jsonrpc.mjs");
     let output = run(Command::new("node")
         .arg(script)

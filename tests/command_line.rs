@@ -1,8 +1,8 @@
-//! The commands for people at a terminal.
+//! The commands for use in a terminal.
 
 use crate::support::{runabout, tiny_model};
 
-/// Standard output of a command that must succeed.
+/// The standard output of a command, which must succeed.
 fn output(args: &[&str]) -> String {
     let output = runabout().args(args).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -14,7 +14,7 @@ fn tiny() -> &'static str {
 }
 
 #[test]
-fn generate_and_chat_print_a_text_and_the_lines_of_mlx_lm() {
+fn generate_and_chat_print_a_text_and_the_same_figures_as_mlx_lm() {
     let generate = ["generate", "--model", tiny(), "--prompt", "def f(", "--max-tokens", "6"];
     let chat = ["chat", "--model", tiny(), "tell me a joke", "--max-tokens", "6", "--temperature", "0"];
     for (args, n_prompt) in [(&generate[..], 6), (&chat[..], 33)] {
@@ -41,7 +41,7 @@ fn a_seed_makes_a_chat_repeatable() {
 }
 
 #[test]
-fn models_list_names_what_could_be_fetched() {
+fn models_list_includes_models_that_can_be_downloaded() {
     let home = tempfile::tempdir().unwrap();
     let output = runabout().args(["models", "list"]).env("RUNABOUT_HOME", home.path()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
@@ -51,7 +51,7 @@ fn models_list_names_what_could_be_fetched() {
 }
 
 #[test]
-fn what_is_wrong_is_said_once_with_a_remedy() {
+fn an_error_is_printed_once_with_a_hint() {
     let home = tempfile::tempdir().unwrap();
     let cases: [(&[&str], &str); 3] = [
         (&["generate", "--model", "./no-such-folder", "--prompt", "x"], "no-such-folder"),

@@ -1,20 +1,20 @@
-//! What a client is promised of completions: where they end, what is never given out, and the word at the cursor.
+//! Guarantees for completions: where they end, which text is never sent, and the word at the cursor.
 //!
-//! The tiny model says what a bias makes it say, byte by byte: what a rule does with real text stands in the rules'
-//! own tables.
+//! A bias makes the tiny model generate certain bytes. How rules work on real text is tested with the rules themselves.
 
 use serde_json::{Value, json};
 
 use crate::support::Worker;
 
-/// Makes the model say these bytes, the first one most often: each time that it comes makes it less likely.
+/// A bias that makes the model generate these bytes, the first one most often; each occurrence makes a byte less
+/// likely.
 fn saying(bytes: &[u8]) -> Value {
     let weights = (0..).zip(bytes).map(|(i, byte)| (byte.to_string(), json!(100 - 10 * i)));
     Value::Object(weights.collect())
 }
 
 #[test]
-fn a_rule_that_ends_a_text_is_named_and_what_it_cuts_is_in_no_delta() {
+fn a_rule_that_ends_a_text_is_named_and_the_text_it_cuts_is_never_sent() {
     let mut worker = Worker::tiny();
     let params = json!({"prefix": "x = f(", "suffix": ")\n", "path": "a.py", "logit_bias": saying(b"a)"),
                         "frequency_penalty": 2.0, "max_tokens": 50});
@@ -23,11 +23,11 @@ fn a_rule_that_ends_a_text_is_named_and_what_it_cuts_is_in_no_delta() {
     assert_eq!((&result["finish_reason"], &result["rule"]), (&json!("rule"), &json!("bracket")), "{result}");
     assert!(result["text"].as_str().unwrap().bytes().all(|it| it == b'a'), "{result}");
     assert_eq!(worker.streamed_text(id), result["text"]);
-    assert!(result["usage"]["completion_tokens"].as_u64().unwrap() < 50, "it stopped to draw: {result}");
+    assert!(result["usage"]["completion_tokens"].as_u64().unwrap() < 50, "generation stopped: {result}");
 }
 
 #[test]
-fn a_rule_that_is_off_ends_nothing_and_an_unknown_one_is_refused() {
+fn a_rule_that_is_off_does_not_apply_and_an_unknown_one_is_refused() {
     let mut worker = Worker::tiny();
     let mut params =
         json!({"prefix": "x = f(", "suffix": ")\n", "logit_bias": saying(b")"), "max_tokens": 5});
@@ -48,9 +48,9 @@ fn mode_raw_has_no_rules() {
 }
 
 #[test]
-fn the_word_at_the_cursor_is_drawn_again_and_is_no_part_of_the_text() {
+fn the_word_at_the_cursor_is_generated_again_and_not_part_of_the_text() {
     let mut worker = Worker::tiny();
-    // The model has a token for each byte, so that the word takes three of them, and its space is none of its own.
+    // The model has a token for each byte, so the word is three tokens, and the space before it is another one.
     let params =
         json!({"prefix": "x = abc", "logit_bias": saying(b"d"), "max_tokens": 6, "return_tokens": true});
     let id = worker.request("complete", &params);
@@ -64,7 +64,7 @@ fn the_word_at_the_cursor_is_drawn_again_and_is_no_part_of_the_text() {
 }
 
 #[test]
-fn texts_that_are_the_same_are_one_choice() {
+fn equal_texts_are_one_choice() {
     let mut worker = Worker::tiny();
     let params =
         json!({"prefix": "x = ", "n": 3, "temperature": 1, "logit_bias": saying(b"a"), "max_tokens": 4});
@@ -74,7 +74,7 @@ fn texts_that_are_the_same_are_one_choice() {
     assert_eq!((&choices[0]["index"], &choices[0]["text"]), (&json!(0), &json!("aaaa")));
 }
 
-/// A completion of several lines, in LF.
+/// A completion of several lines, with LF line ends.
 fn of_lines() -> Value {
     json!({"prefix": "x = [\n    1,\n", "suffix": "\n]\n", "path": "a.py", "logit_bias": {"97": 100, "98": 99.5, "10": 99},
            "context": [{"path": "b.py", "text": "y = 1\nz = 2\n"}],
@@ -82,7 +82,7 @@ fn of_lines() -> Value {
            "frequency_penalty": 2.0, "max_tokens": 24})
 }
 
-/// The same as an editor has it that keeps lines in CRLF.
+/// The same params from an editor with CRLF line ends.
 fn in_crlf(params: &Value) -> Value {
     let text = |it: &Value| json!(it.as_str().unwrap().replace('\n', "\r\n"));
     let mut params = params.clone();
@@ -94,7 +94,7 @@ fn in_crlf(params: &Value) -> Value {
 }
 
 #[test]
-fn a_crlf_file_gets_the_text_that_it_would_get_in_lf_with_crlf() {
+fn a_crlf_file_gets_the_same_text_as_in_lf_with_crlf_line_ends() {
     let mut worker = Worker::tiny();
     let lf = worker.call("complete", &of_lines());
     let text = lf["text"].as_str().unwrap();
@@ -104,7 +104,7 @@ fn a_crlf_file_gets_the_text_that_it_would_get_in_lf_with_crlf() {
     assert_eq!(crlf["text"], json!(text.replace('\n', "\r\n")));
     assert_eq!(crlf["usage"]["prompt_tokens"], lf["usage"]["prompt_tokens"], "the prompt is in LF");
     assert_eq!(worker.streamed_text(id), crlf["text"]);
-    // `raw` is raw.
+    // Mode `raw` leaves line ends unchanged.
     let raw = |prefix: &str| json!({"prefix": prefix, "mode": "raw", "max_tokens": 1});
     let n_tokens = |result: &Value| result["usage"]["prompt_tokens"].as_u64().unwrap();
     let lf = n_tokens(&worker.call("complete", &raw("a\nb")));
@@ -112,7 +112,7 @@ fn a_crlf_file_gets_the_text_that_it_would_get_in_lf_with_crlf() {
 }
 
 #[test]
-fn a_stop_string_means_an_end_of_a_line_in_a_crlf_file_however_it_is_written() {
+fn any_line_end_as_a_stop_string_matches_those_of_a_crlf_file() {
     let mut worker = Worker::tiny();
     let whole = worker.call("complete", &of_lines())["text"].as_str().unwrap().to_owned();
     let first = whole.split('\n').next().unwrap();
@@ -125,7 +125,7 @@ fn a_stop_string_means_an_end_of_a_line_in_a_crlf_file_however_it_is_written() {
 }
 
 #[test]
-fn a_suggestion_in_crlf_is_typed_through_over_its_ends_of_lines() {
+fn typing_continues_a_suggestion_across_crlf_line_ends() {
     let mut worker = Worker::tiny();
     let mut params = in_crlf(&of_lines());
     params["document"] = json!("file:///a");
@@ -140,7 +140,7 @@ fn a_suggestion_in_crlf_is_typed_through_over_its_ends_of_lines() {
 }
 
 #[test]
-fn half_of_an_end_of_a_line_is_never_given_out() {
+fn half_of_a_line_end_is_never_sent() {
     let mut worker = Worker::tiny();
     let params = json!({"prefix": "x = 1", "suffix": "\r\n", "mode": "line", "logit_bias": saying(b"\r\n"),
                         "frequency_penalty": 2.0, "max_tokens": 8});
@@ -149,7 +149,7 @@ fn half_of_an_end_of_a_line_is_never_given_out() {
 }
 
 #[test]
-fn status_says_how_the_model_is_asked() {
+fn status_reports_the_completion_format() {
     let mut worker = Worker::tiny();
     worker.call("complete", &json!({"prefix": "a", "max_tokens": 1}));
     let status = worker.call("status", &json!({}));

@@ -1,4 +1,4 @@
-//! The end: whoever ends the conversation, and in the middle of whatever, the process goes promptly and cleanly.
+//! However a connection ends, and whatever is running, the process exits quickly and cleanly.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::tiny_model;
 use crate::support::{Framing, Worker, endless, runabout};
 
-/// A worker in the middle of a generation that would go on for a long time.
+/// A worker in the middle of a long generation.
 fn generating() -> (Worker, i64) {
     let mut worker = Worker::slow();
     let id = worker.request("complete", &endless("a"));
@@ -15,7 +15,7 @@ fn generating() -> (Worker, i64) {
     (worker, id)
 }
 
-/// The one answer that request `id` got by the end: a result, cancelled.
+/// Checks that request `id` has exactly one answer at the end: a result, cancelled.
 fn assert_cancelled(worker: &mut Worker, id: i64) {
     let messages = worker.remaining();
     let answers: Vec<&Value> =
@@ -25,7 +25,7 @@ fn assert_cancelled(worker: &mut Worker, id: i64) {
 }
 
 #[test]
-fn the_end_of_stdin_cancels_answers_and_ends() {
+fn the_end_of_stdin_cancels_requests_answers_them_and_ends_the_process() {
     let (mut worker, id) = generating();
     worker.close_stdin();
     assert_eq!(worker.wait_for_exit().code(), Some(0));
@@ -33,7 +33,7 @@ fn the_end_of_stdin_cancels_answers_and_ends() {
 }
 
 #[test]
-fn sigterm_cancels_answers_and_ends() {
+fn sigterm_cancels_requests_answers_them_and_ends_the_process() {
     let (mut worker, id) = generating();
     let status = Command::new("kill").arg("-TERM").arg(worker.process_id().to_string()).status().unwrap();
     assert!(status.success());
@@ -42,7 +42,7 @@ fn sigterm_cancels_answers_and_ends() {
 }
 
 #[test]
-fn a_closed_stdout_ends_a_generation() {
+fn a_closed_stdout_ends_the_process_during_generation() {
     let mut command = runabout();
     command.args(["serve", "--model"]).arg(tiny_model::slow_folder());
     let mut child =
@@ -51,13 +51,13 @@ fn a_closed_stdout_ends_a_generation() {
     let request = json!({"jsonrpc": "2.0", "id": 1, "method": "complete", "params": endless("a")});
     std::io::Write::write_all(&mut stdin, format!("{request}\n").as_bytes()).unwrap();
     drop(child.stdout.take());
-    // Stdin stays open: it is the closed stdout that ends the process.
+    // Stdin stays open: the closed stdout ends the process.
     assert_eq!(child.wait().unwrap().code(), Some(0));
     drop(stdin);
 }
 
 #[test]
-fn shutdown_refuses_new_work_and_exit_ends() {
+fn shutdown_refuses_new_requests_and_exit_ends_the_process() {
     for framing in [Framing::Lines, Framing::Headers] {
         let mut worker = Worker::start(tiny_model::folder(), &[], framing);
         assert_eq!(worker.call("shutdown", &json!({})), Value::Null);
@@ -77,7 +77,7 @@ fn exit_without_shutdown_is_an_error_as_in_lsp() {
 }
 
 #[test]
-fn a_conversation_that_ends_while_the_model_loads_ends_at_once() {
+fn a_connection_that_ends_while_the_model_loads_ends_the_process_immediately() {
     let mut worker = Worker::slow();
     let id = worker.request("complete", &endless("a"));
     worker.close_stdin();

@@ -1,7 +1,7 @@
-//! What the engine promises of many requests at once, with a real model: no text depends on company, on how a prompt was
-//! cut, on what was cached, or on guesses; typing on goes on; memory has a limit.
+//! The engine's guarantees with a real model: a text does not depend on other requests, on how its prompt was divided
+//! into chunks, on the cache, or on drafts; typing continues a suggestion; memory is limited.
 //!
-//! The texts are greedy, and each is compared with what a worker says that is asked nothing else.
+//! The texts are greedy. Each is compared with that of a worker that gets no other request.
 
 use serde_json::{Value, json};
 
@@ -16,8 +16,8 @@ def count_words(lines):\n    counts = {}\n    for line in lines:\n        for wo
 counts[word] = counts.get(word, 0) + 1\n    return counts\n\n\n\
 def most_common(counts, n):\n    return sorted(counts.items(), key=lambda item: -item[1])[:n]\n\n\n";
 
-/// Where it can be chosen, the model computes in whole numbers: they add up to the same in any order, so what is compared
-/// is the same to the last bit, on every machine and in every company. (MLX's own operations give no choice.)
+/// Where there is a choice, the model computes with integers, whose sums are the same in any order. So results are the
+/// same to the last bit, on every machine and in every batch. (MLX's own operations offer no choice.)
 fn serve(args: &[&str]) -> Worker {
     serve_in("int16", args)
 }
@@ -27,7 +27,7 @@ fn serve_in(precision: &str, args: &[&str]) -> Worker {
     Worker::serving(&named_model(MODEL), &[chosen.as_slice(), args].concat())
 }
 
-/// Whether the CPU kernels compute, and not MLX.
+/// Whether the CPU kernels are used instead of MLX's operations.
 const IS_CHOSEN: bool = cfg!(target_os = "linux");
 
 fn chat(question: &str, max_tokens: u32) -> Value {
@@ -44,7 +44,7 @@ fn text(result: &Value) -> String {
     content.as_str().unwrap().to_owned()
 }
 
-/// What a worker says to each of these that has done nothing else, and to which guesses are forbidden.
+/// The texts for these requests from a new worker, one after the other and without drafts.
 fn alone(requests: &[(&str, Value)]) -> Vec<String> {
     requests
         .iter()
@@ -57,9 +57,9 @@ fn alone(requests: &[(&str, Value)]) -> Vec<String> {
 }
 
 #[test]
-fn a_long_chat_and_the_completions_that_overtake_it_say_what_they_say_alone() {
+fn a_long_chat_and_completions_that_overtake_it_have_the_same_texts_as_alone() {
     let mut slow = chat("Tell me a long story about a lighthouse keeper and a storm.", 400);
-    // Against both end tokens, so that it has its full length.
+    // Against both end tokens, so that the text has its full length.
     slow["logit_bias"] = json!({"0": -100, "2": -100});
     let prefixes = [SOURCE.to_owned() + "def main():\n", "import os\nimport sys\n\ndef ".to_owned()];
     let mut requests = vec![("chat", slow.clone())];
@@ -82,7 +82,7 @@ fn a_long_chat_and_the_completions_that_overtake_it_say_what_they_say_alone() {
 }
 
 #[test]
-fn chats_that_run_together_say_what_each_says_alone() {
+fn chats_that_run_together_have_the_same_texts_as_alone() {
     let questions = [
         "What is a compiler?",
         "Name three rivers.",
@@ -98,13 +98,13 @@ fn chats_that_run_together_say_what_each_says_alone() {
     }
 }
 
-/// The log probabilities of a text, and of what else was likely in each place.
+/// The log probabilities of a text, with those of the most likely alternatives.
 fn logprobs(result: &Value) -> &Vec<Value> {
     result["logprobs"].as_array().filter(|it| it.len() > 5).unwrap_or_else(|| panic!("{result}"))
 }
 
 #[test]
-fn products_of_whole_numbers_give_the_same_bits_in_every_company() {
+fn integer_products_give_the_same_bits_in_every_batch() {
     for precision in ["int16", "int8"].into_iter().filter(|_| IS_CHOSEN) {
         let requests = [
             "What is a compiler?",
@@ -119,7 +119,7 @@ fn products_of_whole_numbers_give_the_same_bits_in_every_company() {
         let mut worker = serve_in(precision, &[]);
         let said = requests.clone().map(|it| worker.call("chat", &it));
         assert_eq!(worker.call("status", &json!({}))["model"]["precision"], precision);
-        // In small steps, together, with guesses.
+        // In small steps, together, with drafts.
         let mut worker = serve_in(precision, &["--step-target-ms", "1"]);
         let ids = requests.map(|mut params| {
             params["speculation"] = json!("auto");
@@ -135,7 +135,7 @@ fn products_of_whole_numbers_give_the_same_bits_in_every_company() {
 }
 
 #[test]
-fn a_seeded_text_does_not_depend_on_what_ran_before_or_runs_beside_it() {
+fn a_seeded_text_does_not_depend_on_earlier_or_concurrent_requests() {
     let mut params = completion(SOURCE);
     (params["temperature"], params["seed"], params["max_tokens"]) = (json!(0.8), json!(11), json!(60));
     let expected = text(&serve(&[]).call("complete", &params));
@@ -148,15 +148,15 @@ fn a_seeded_text_does_not_depend_on_what_ran_before_or_runs_beside_it() {
 }
 
 #[test]
-fn text_does_not_depend_on_chunks_or_on_what_was_cached() {
+fn text_does_not_depend_on_chunks_or_the_cache() {
     let longer = SOURCE.repeat(3) + "def main():\n";
     let (first, second) = (completion(SOURCE), completion(&longer));
     let expected = alone(&[("complete", first.clone()), ("complete", second.clone())]);
-    // Steps as short as can be.
+    // The shortest possible steps.
     let mut worker = serve(&["--step-target-ms", "1"]);
     assert_eq!(text(&worker.call("complete", &second)), expected[1]);
     assert_eq!(text(&worker.call("complete", &first)), expected[0]);
-    // From the cache: all of it, then the beginning of a longer one, then the longer one cut short.
+    // From the cache: all of it, then the beginning of a longer prompt, then the longer one truncated.
     let mut worker = serve(&[]);
     for (params, expected) in
         [(&first, 0), (&first, 0), (&second, 1), (&first, 0)].map(|(it, i)| (it, &expected[i]))
@@ -168,8 +168,8 @@ fn text_does_not_depend_on_chunks_or_on_what_was_cached() {
 }
 
 #[test]
-fn what_follows_an_edit_is_moved_where_that_was_asked_for() {
-    // A model this small copies what it has seen more than once.
+fn text_after_an_edit_is_moved_if_that_is_enabled() {
+    // Such a small model copies what it has seen more than once.
     let (begun, rest) = SOURCE.split_at(89);
     let before = format!("# version 1\n{}{begun}", SOURCE.repeat(3));
     let after = before.replace("# version 1", "# the second version, with another first line");
@@ -179,7 +179,7 @@ fn what_follows_an_edit_is_moved_where_that_was_asked_for() {
         params
     });
     let expected = alone(&[("complete", before.clone()), ("complete", after.clone())]);
-    // What is said after the edit, and how many tokens of how long a prompt were computed for it.
+    // The texts after the edit, the number of prompt tokens computed for the second, and its prompt's length.
     let said = |args: &[&str]| {
         let mut worker = serve(args);
         let first = text(&worker.call("complete", &before));
@@ -191,21 +191,21 @@ fn what_follows_an_edit_is_moved_where_that_was_asked_for() {
     let (texts, n_computed, n_prompt) = said(&[]);
     assert_eq!(texts.as_slice(), expected);
     assert!(n_computed + 5 > n_prompt, "{n_computed} of {n_prompt}");
-    // The line that is new, and the last token. Keys and values of few bits move too.
+    // The changed line and the last token. Quantized keys and values can be moved too.
     let (texts, n_computed, _) = said(&["--cache-reuse", "64"]);
     assert!((2..20).contains(&n_computed), "{n_computed}");
     assert_eq!(texts[0], expected[0]);
     let (coded, n_computed, _) = said(&["--cache-reuse", "64", "--kv-bits", "8"]);
     assert!((2..20).contains(&n_computed), "{n_computed}");
-    // It sees the same functions, and goes on with them.
+    // It sees the same functions and continues with them.
     for text in [&texts[1], &coded[1]] {
         assert!(text.len() > 40 && rest.starts_with(text), "{text}");
     }
 }
 
 #[test]
-fn guesses_change_how_fast_a_copy_comes_and_not_what_it_says() {
-    // A model this small copies what it has seen more than once.
+fn drafts_change_the_speed_of_a_copy_and_not_its_text() {
+    // Such a small model copies what it has seen more than once.
     let prefix = SOURCE.repeat(3) + &SOURCE[..90];
     let params = json!({"prefix": prefix, "mode": "raw", "max_tokens": 100});
     let expected = alone(&[("complete", params.clone())]);
@@ -214,9 +214,9 @@ fn guesses_change_how_fast_a_copy_comes_and_not_what_it_says() {
     assert_eq!(text(&result), expected[0]);
     let usage = &result["usage"];
     let count = |key: &str| usage[key].as_u64().unwrap();
-    // How many there are depends on how busy the machine is.
+    // The number of drafts depends on the machine's load.
     assert!((1..=count("drafted_tokens")).contains(&count("accepted_tokens")), "{usage}");
-    // Seeded sampling too: a token is drawn in its place, guessed or not.
+    // With seeded sampling too, a drafted token is the one that would be drawn.
     let mut sampled = params.clone();
     (sampled["temperature"], sampled["seed"]) = (json!(0.5), json!(7));
     let with = text(&worker.call("complete", &sampled));
@@ -225,7 +225,7 @@ fn guesses_change_how_fast_a_copy_comes_and_not_what_it_says() {
 }
 
 #[test]
-fn a_draft_model_of_one_mind_with_the_model_is_always_right() {
+fn a_draft_model_equal_to_the_model_is_always_right() {
     let model = named_model(MODEL);
     let model = model.to_str().unwrap();
     let story = json!({"prefix": "Once upon a time there was a compiler", "mode": "raw", "max_tokens": 60,
@@ -246,19 +246,19 @@ fn a_draft_model_of_one_mind_with_the_model_is_always_right() {
         result
     };
     call(&story, &expected[0]);
-    // A text that does not repeat itself, so that only the draft model guesses.
+    // A text that does not repeat itself, so that all drafts are from the draft model.
     let usage = call(&sampled, &expected[1])["usage"].take();
     assert_eq!(usage["accepted_tokens"], usage["drafted_tokens"], "{usage}");
-    // Four of five tokens were guessed.
+    // Four of five tokens were drafted.
     assert!(usage["accepted_tokens"].as_u64().unwrap() >= 44, "{usage}");
-    // The weights and the keys and values of both count.
+    // The weights, keys and values of both models count.
     let memory = &worker.call("status", &json!({}))["memory"];
     assert!(memory["weights_bytes"].as_u64().unwrap() > 150_000_000, "{memory}");
     assert!(memory["active_bytes"].as_u64().unwrap() > memory["weights_bytes"].as_u64().unwrap(), "{memory}");
 }
 
 #[test]
-fn a_draft_model_of_another_vocabulary_is_refused() {
+fn a_draft_model_with_another_vocabulary_is_refused() {
     let draft = named_model(MODEL);
     let mut worker = Worker::serving(tiny_model::folder(), &["--draft-model", draft.to_str().unwrap()]);
     let error = worker.call_error("complete", &completion("x"));
@@ -268,7 +268,7 @@ fn a_draft_model_of_another_vocabulary_is_refused() {
 }
 
 #[test]
-fn choices_share_their_prompt_and_the_first_of_them_is_the_one_alone() {
+fn choices_share_their_prompt_and_the_first_one_is_the_text_of_a_single_choice() {
     let mut worker = serve(&[]);
     let mut params = completion(SOURCE);
     (params["temperature"], params["seed"]) = (json!(0.8), json!(3));
@@ -279,18 +279,18 @@ fn choices_share_their_prompt_and_the_first_of_them_is_the_one_alone() {
     assert_eq!(text(&result), single);
     let status = worker.call("status", &json!({}));
     let n_prompt = result["usage"]["prompt_tokens"].as_u64().unwrap();
-    // The second and third found all but the last token.
+    // The second and third choice found all but the last token.
     assert_eq!(status["cache"]["cached_tokens"], 2 * (n_prompt - 1));
 }
 
-/// A completion that says `A` again and again.
+/// A completion that generates `A` again and again.
 fn typing(prefix: &str, max_tokens: u32) -> Value {
     json!({"prefix": prefix, "max_tokens": max_tokens, "document": "file:///a", "mode": "raw",
            "logit_bias": {"65": 100}})
 }
 
 #[test]
-fn who_types_what_was_suggested_keeps_the_suggestion() {
+fn typing_what_was_suggested_keeps_the_suggestion() {
     let mut worker = Worker::slow();
     let older = worker.request("complete", &typing("x", 3000));
     worker.wait_for_delta(older);
@@ -303,13 +303,13 @@ fn who_types_what_was_suggested_keeps_the_suggestion() {
     assert_eq!((&result["text"], &result["finish_reason"]), (&json!("A".repeat(3000)), &json!("length")));
     let usage = &result["usage"];
     assert_eq!((&usage["prompt_tokens"], &usage["cached_tokens"]), (&json!(2), &json!(2)));
-    // One token was typed; all others but that were drawn once.
+    // One token was typed; all others were drawn once.
     let count = |result: &Value| result["usage"]["completion_tokens"].as_u64().unwrap();
     assert_eq!(count(&superseded) + count(&result), 3001);
 }
 
 #[test]
-fn a_suggestion_that_has_ended_is_typed_through_and_nothing_is_computed() {
+fn a_finished_suggestion_is_continued_without_computation() {
     let mut worker = Worker::tiny();
     assert_eq!(worker.call("complete", &typing("x", 4))["text"], "AAAA");
     for (prefix, rest) in [("xA", "AAA"), ("xAA", "AA"), ("xAAA", "A")] {
@@ -319,7 +319,7 @@ fn a_suggestion_that_has_ended_is_typed_through_and_nothing_is_computed() {
         assert_eq!(worker.streamed_text(id), rest);
         assert_eq!(result["usage"]["completion_tokens"], 0);
     }
-    // Typed to its end, or something else: a new one.
+    // Typed completely, or something else: a new completion.
     let result = worker.call("complete", &typing("xAAAA", 4));
     assert_eq!((&result["text"], &result["usage"]["completion_tokens"]), (&json!("AAAA"), &json!(4)));
     let result = worker.call("complete", &typing("xAAAAb", 4));
@@ -327,19 +327,19 @@ fn a_suggestion_that_has_ended_is_typed_through_and_nothing_is_computed() {
 }
 
 #[test]
-fn keys_and_values_of_few_bits_take_less_memory() {
+fn quantized_keys_and_values_take_less_memory() {
     let kv_bytes = |args: &[&str]| {
         let mut worker = serve(args);
         assert_ne!(text(&worker.call("complete", &completion(SOURCE))), "");
         worker.call("status", &json!({}))["memory"]["kv_bytes"].as_u64().unwrap()
     };
     let all = kv_bytes(&[]);
-    // Of 16 bits; each has a scale and a bias of 16 bits for 32 numbers.
+    // Compared with 16 bits; there is a scale and a bias of 16 bits each for 32 numbers.
     assert_eq!((kv_bytes(&["--kv-bits", "8"]), kv_bytes(&["--kv-bits", "4"])), (all * 9 / 16, all * 5 / 16));
 }
 
 #[test]
-fn on_mlx_alone_a_step_that_was_begun_early_changes_no_text() {
+fn with_mlx_alone_a_step_that_started_early_does_not_change_a_text() {
     let without_kernels = || {
         let mut command = runabout();
         command.env("RUNABOUT_KERNELS", "off").arg("serve").arg("--model").arg(tiny_model::folder());
@@ -363,7 +363,7 @@ fn on_mlx_alone_a_step_that_was_begun_early_changes_no_text() {
         worker.call("complete", &json!({"prefix": format!("quick {idx}"), "mode": "raw", "max_tokens": 3}));
     }
     assert_eq!(ids.map(|it| text(&worker.result(it))), expected);
-    // A token too many of a text that ends is not in the way of the next.
+    // An additional token of a text that has ended does not affect the next one.
     assert_eq!(text(&worker.call("complete", &requests[0])), expected[0]);
 }
 

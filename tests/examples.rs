@@ -1,4 +1,4 @@
-//! The clients in `protocol/examples/`, run as people run them: they print what the worker answers.
+//! The clients in `protocol/examples/`, run as users run them: they print the worker's text.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::support::{Worker, repository, tiny_model};
 
-/// Texts with all that quoting may get wrong. The model's answers have quotes, backslashes, line ends and control
-/// characters: few prefixes lead to many of them.
+/// Texts with all characters that are difficult to quote. The model's answers have quotes, backslashes, line ends and
+/// control characters, which few prefixes cause.
 const PREFIXES: [&str; 2] = [
     "print(\"a\\tb\")\t# \"434%\" \\n $HOME `x` naïve 🍕\r\n    return ",
     "print(\"a\\tb\")\t# \"648%\" \\n $HOME `x` naïve 🍕\r\n    return ",
@@ -28,11 +28,11 @@ fn run_with(model: &Path, interpreter: &str, example: &str, args: &[&str]) -> Ou
         .env("RUNABOUT_MODEL", model)
         .output()
         .unwrap_or_else(|e| {
-            panic!("`{interpreter}`, which the tests of the examples need, does not start: {e}")
+            panic!("`{interpreter}`, which the tests of the examples need, cannot be started: {e}")
         })
 }
 
-/// Holds an example to what a direct call answers.
+/// Compares an example's output with the text of a direct call.
 fn check(interpreter: &str, example: &str) {
     let mut worker = Worker::tiny();
     for prefix in PREFIXES {
@@ -54,16 +54,16 @@ fn check(interpreter: &str, example: &str) {
 }
 
 #[test]
-fn the_python_example_prints_what_the_worker_answers() {
+fn the_python_example_prints_the_workers_text() {
     check("python3", "complete.py");
 }
 
 #[test]
-fn the_node_example_prints_what_the_worker_answers() {
+fn the_node_example_prints_the_workers_text() {
     check("node", "complete.mjs");
 }
 
 #[test]
-fn the_shell_example_prints_what_the_worker_answers() {
+fn the_shell_example_prints_the_workers_text() {
     check("sh", "complete.sh");
 }

@@ -1,4 +1,4 @@
-//! From a reference to a running model: imports that load, and downloads that end with the worker.
+//! From a reference to a running model: imports that can be loaded, and downloads that end with the worker.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,10 +11,10 @@ use serde_json::json;
 use crate::support::tiny_gguf::TinyGguf;
 use crate::support::{Framing, Worker, runabout};
 
-/// Far more than anything takes here.
+/// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_mins(5);
 
-/// Imports a file into a home of its own and generates a few tokens.
+/// Imports a file into a new home folder and generates a few tokens.
 fn generate(gguf: &TinyGguf) -> Result<String, String> {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("tiny.gguf");
@@ -48,7 +48,7 @@ fn a_gguf_file_with_a_scaled_rope_is_imported_and_runs() {
 }
 
 #[test]
-fn a_gguf_file_that_cannot_be_is_model_load_failed_and_the_worker_stays() {
+fn an_invalid_gguf_file_is_model_load_failed_and_the_worker_keeps_running() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("tiny.gguf");
     let mut gguf = TinyGguf::new();
@@ -73,7 +73,7 @@ fn connection(listener: &TcpListener, worker: &Worker) -> TcpStream {
             stream.set_nonblocking(false).unwrap();
             return stream;
         }
-        assert!(start.elapsed() < DEADLINE, "nothing was asked for: {}", worker.log());
+        assert!(start.elapsed() < DEADLINE, "no request was made: {}", worker.log());
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -83,7 +83,7 @@ fn signal(worker: &Worker, name: &str) {
     assert!(status.success());
 }
 
-/// Scratch folders of downloads, anywhere below.
+/// The number of scratch folders of downloads under `folder`.
 fn scratch_folders(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -97,7 +97,7 @@ fn scratch_folders(folder: &Path) -> usize {
 #[test]
 fn a_package_download_ends_with_the_worker_and_leaves_nothing() {
     for end in ["stdin", "-TERM", "-KILL"] {
-        // An index that takes the question and never answers.
+        // An index that accepts the connection and never answers.
         let index = TcpListener::bind("127.0.0.1:0").unwrap();
         let home = tempfile::tempdir().unwrap();
         let mut command = runabout();
@@ -116,9 +116,9 @@ fn a_package_download_ends_with_the_worker_and_leaves_nothing() {
             name => signal(&worker, name),
         }
         worker.wait_for_exit();
-        // It ends when pip closes the connection, which it keeps for an hour.
+        // The connection, which pip would keep for an hour, is closed when pip ends.
         question.set_read_timeout(Some(DEADLINE)).unwrap();
-        question.read_to_end(&mut Vec::new()).unwrap_or_else(|err| panic!("{end}: pip goes on: {err}"));
+        question.read_to_end(&mut Vec::new()).unwrap_or_else(|err| panic!("{end}: pip still runs: {err}"));
         let start = Instant::now();
         while scratch_folders(home.path()) > 0 {
             assert!(start.elapsed() < DEADLINE, "{end}: the scratch folder stays");
@@ -128,7 +128,7 @@ fn a_package_download_ends_with_the_worker_and_leaves_nothing() {
 }
 
 #[test]
-fn waiting_for_a_busy_hub_does_not_hold_up_the_end() {
+fn waiting_for_a_busy_hub_does_not_delay_the_end() {
     let hub = TcpListener::bind("127.0.0.1:0").unwrap();
     let home = tempfile::tempdir().unwrap();
     let mut command = runabout();
@@ -142,15 +142,15 @@ fn waiting_for_a_busy_hub_does_not_hold_up_the_end() {
     let mut question = connection(&hub, &worker);
     let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 60\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     question.write_all(busy.as_bytes()).unwrap();
-    // It has the answer as soon as it says so.
+    // It has received the answer when it logs this.
     let start = Instant::now();
     while !worker.log().contains("repeating the request in 60 seconds") {
-        assert!(start.elapsed() < DEADLINE, "it does not say that it waits: {}", worker.log());
+        assert!(start.elapsed() < DEADLINE, "it does not log that it waits: {}", worker.log());
         std::thread::sleep(Duration::from_millis(5));
     }
     let start = Instant::now();
     worker.close_stdin();
     assert_eq!(worker.wait_for_exit().code(), Some(0));
-    // It ends in a fraction of a second, and would otherwise sleep out the minute that has only just begun.
+    // It ends in a fraction of a second; otherwise it would sleep for the minute that has just begun.
     assert!(start.elapsed() < Duration::from_secs(30), "it waited for the hub");
 }

@@ -1,4 +1,4 @@
-//! Model folders as they come: written by other programs, or with a tokenizer and weights that do not quite go together.
+//! Model folders as they occur: written by other programs, or with a tokenizer and weights that do not quite match.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::tiny_model;
 use crate::support::{Framing, Worker, named_model, runabout};
 
-/// The first id that the tiny model's embedding has no row for.
+/// The first id for which the tiny model's embedding has no row.
 const BEYOND: usize = tiny_model::END_TOKEN + 7;
 
 fn tiny(edit: impl FnOnce(&Path)) -> tempfile::TempDir {
@@ -24,7 +24,7 @@ fn edit_json(path: &Path, edit: impl FnOnce(&mut Value)) {
     fs::write(path, json.to_string()).unwrap();
 }
 
-/// Serves a folder with the CPU kernels, or with MLX's own operations alone.
+/// Serves a folder, with the CPU kernels or with MLX's own operations only.
 fn serve(folder: &Path, kernels: Option<&str>) -> Worker {
     let mut command = runabout();
     command.arg("serve").arg("--model").arg(folder);
@@ -35,7 +35,7 @@ fn serve(folder: &Path, kernels: Option<&str>) -> Worker {
 }
 
 #[test]
-fn tokens_that_the_tokenizer_has_and_the_model_has_not_never_reach_the_model() {
+fn tokens_that_only_the_tokenizer_has_never_reach_the_model() {
     let folder = tiny(|folder| {
         edit_json(&folder.join("tokenizer.json"), |it| {
             it["added_tokens"].as_array_mut().unwrap().push(json!({
@@ -70,7 +70,7 @@ fn tokens_that_the_tokenizer_has_and_the_model_has_not_never_reach_the_model() {
 }
 
 #[test]
-fn a_temperature_next_to_0_says_what_0_says() {
+fn a_temperature_close_to_0_gives_the_same_text_as_0() {
     let mut worker = Worker::tiny();
     let mut params = json!({"prefix": "def f(", "max_tokens": 12, "seed": 5});
     let greedy = worker.call("complete", &params)["text"].take();
@@ -104,12 +104,12 @@ fn generation_config_json_as_python_writes_it_is_read_field_by_field() {
     let mut worker = serve(folder.path(), None);
     let chat = json!({"messages": [{"role": "user", "content": "a"}], "max_tokens": 8});
     let said = worker.call("chat", &chat)["message"].take();
-    // Greedy, as the file says.
+    // Greedy, as the file requests.
     assert_eq!(worker.call("chat", &chat)["message"], said);
     assert!(worker.log().contains("min_p"), "{}", worker.log());
 }
 
-/// The tests' real model with other words for where its positions come from.
+/// The tests' real model, with the base of its positions written in another way.
 fn moved(edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let real = named_model("smollm2-135m");
     let folder = tempfile::tempdir().unwrap();
@@ -128,13 +128,13 @@ fn moved(edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
 }
 
 #[test]
-fn positions_are_the_same_wherever_config_json_tells_their_base() {
+fn the_base_of_positions_is_found_wherever_config_json_has_it() {
     let said = |folder: &Path| {
         let params = json!({"prefix": "def fibonacci(n):\n    if n", "mode": "raw", "max_tokens": 24, "return_tokens": true});
         let result = serve(folder, None).call("complete", &params);
         result["tokens"].clone()
     };
-    // Its base is 100,000.
+    // The model's base is 100,000.
     let expected = said(&named_model("smollm2-135m"));
     let object = json!({"rope_theta": 100_000.0, "rope_type": "default"});
     for (field, value) in [("rope_parameters", &object), ("rope_scaling", &object)] {
@@ -142,7 +142,7 @@ fn positions_are_the_same_wherever_config_json_tells_their_base() {
         assert_eq!(said(folder.path()), expected, "{field}");
     }
     assert_ne!(said(moved(|_| ()).path()), expected, "the base matters to this text");
-    // Both names of the type at once, as older files have them.
+    // Both names of the type at the same time, as in older files.
     let both = json!({"type": "linear", "rope_type": "linear", "factor": 2.0});
     let one = json!({"type": "linear", "factor": 2.0});
     let [both, one] = [both, one].map(|scaling| {
@@ -153,7 +153,7 @@ fn positions_are_the_same_wherever_config_json_tells_their_base() {
 }
 
 #[test]
-fn numbers_that_would_take_all_memory_are_refused_and_the_process_stays() {
+fn numbers_that_would_take_all_memory_are_refused_and_the_process_keeps_running() {
     let config = |field: &'static str, value: Value| {
         tiny(move |folder| edit_json(&folder.join("config.json"), |it| it[field] = value))
     };

@@ -1,4 +1,4 @@
-//! What one request asks for does not hold up the others, and nothing that a client sends is kept without bound.
+//! One request's work does not delay others, and the memory for what a client sends is limited.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::{Worker, named_model, runabout, tiny_model};
 
-/// A model that never comes to be loaded, since one of its files never ends.
+/// A model that never finishes loading, since one of its files is endless.
 fn never_loading() -> TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     tiny_model::write(folder.path());
@@ -30,13 +30,13 @@ fn is_loading(worker: &mut Worker) -> bool {
     worker.call("status", &json!({}))["state"] == "loading"
 }
 
-/// A text that takes seconds to encode, and can be cut anywhere.
+/// A text that takes seconds to encode, and can be divided anywhere.
 fn long_text() -> String {
     "word ".repeat(1_500_000)
 }
 
 #[test]
-fn cancels_that_name_themselves_or_each_other_are_answered_at_once() {
+fn cancels_that_name_themselves_or_each_other_are_answered_immediately() {
     let mut worker = Worker::tiny();
     let unknown = json!({"outcome": "unknown", "completion_tokens": 0});
     worker.send(&json!({"jsonrpc": "2.0", "id": "self", "method": "cancel", "params": {"id": "self"}}));
@@ -70,7 +70,7 @@ fn a_time_budget_runs_while_the_model_loads() {
 #[test]
 fn a_time_budget_runs_while_a_text_is_encoded() {
     let mut worker = Worker::tiny();
-    // Behind it, what is of the background and long waits for its turn.
+    // While this is encoded, other long or background texts wait.
     let long = worker.request("tokenize", &json!({"text": long_text()}));
     let messages = json!([{"role": "user", "content": "hi"}]);
     let result = worker.call("chat", &json!({"messages": messages, "time_budget_ms": 20, "max_tokens": 1}));
@@ -79,9 +79,9 @@ fn a_time_budget_runs_while_a_text_is_encoded() {
 }
 
 #[test]
-fn what_waits_is_bounded_in_bytes_and_what_is_beyond_is_told_the_figures() {
+fn the_bytes_of_waiting_requests_are_limited_and_the_error_has_the_figures() {
     let folder = never_loading();
-    // An eighth is for texts that wait: 8 MiB.
+    // An eighth is for the texts of waiting requests: 8 MiB.
     let mut worker = Worker::serving(folder.path(), &["--memory-limit", "64"]);
     let limits = worker.call("initialize", &json!({}))["limits"].take();
     assert_eq!(limits["max_queued_bytes"], 8 << 20);
@@ -92,7 +92,7 @@ fn what_waits_is_bounded_in_bytes_and_what_is_beyond_is_told_the_figures() {
     assert_eq!(error["data"]["queued"], 2);
     let (needed, available) = (&error["data"]["needed_bytes"], &error["data"]["available_bytes"]);
     assert_eq!((needed, available), (&json!(3 << 20), &json!(2 << 20)));
-    // What is small still has room, and what ends makes room.
+    // A small request still fits, and one that ends makes room.
     let small = worker.request("complete", &json!({"prefix": "a"}));
     worker.call("cancel", &json!({"id": waiting[0]}));
     let third = worker.request("complete", &large);
@@ -103,7 +103,7 @@ fn what_waits_is_bounded_in_bytes_and_what_is_beyond_is_told_the_figures() {
 }
 
 #[test]
-fn a_completion_does_not_wait_for_long_texts_of_the_background() {
+fn a_completion_does_not_wait_for_long_background_texts() {
     let mut worker = Worker::tiny();
     worker.call("complete", &json!({"prefix": "a", "max_tokens": 1}));
     let text = json!({"text": long_text()});
@@ -118,17 +118,17 @@ fn a_completion_does_not_wait_for_long_texts_of_the_background() {
 }
 
 #[test]
-fn a_cancel_does_not_wait_for_a_text_to_be_encoded() {
+fn a_cancel_does_not_wait_until_a_text_is_encoded() {
     let mut worker = Worker::tiny();
     worker.call("complete", &json!({"prefix": "a", "max_tokens": 1}));
     let texts = [0, 1].map(|_| worker.request("tokenize", &json!({"text": long_text()})));
-    // Read, so that one of them is being encoded and the other one waits.
+    // After this, both have been read: one of them is being encoded and the other one waits.
     worker.call("status", &json!({}));
     for id in texts {
         worker.notify("$/cancelRequest", &json!({"id": id}));
         assert_eq!(worker.error(id)["code"], -32800);
     }
-    // Nothing is left behind that others wait for.
+    // Nothing remains that others would wait for.
     assert_eq!(worker.call("tokenize", &json!({"text": "abc"}))["count"], 3);
 }
 
@@ -141,7 +141,7 @@ fn a_prompt_that_cannot_fit_is_refused_by_its_size() {
     for (method, params) in [("complete", raw), ("chat", chat)] {
         let error = worker.call_error(method, &params);
         assert_eq!(error["data"]["kind"], "prompt_too_long", "{method}");
-        // Not counted: the longest token goes so often into it.
+        // Not counted, but estimated as if all were the longest token.
         let n_tokens = error["data"]["prompt_tokens"].as_u64().unwrap();
         assert!(n_tokens > tiny_model::CONTEXT_TOKENS as u64, "{method}: {n_tokens}");
         assert!(n_tokens < text.len() as u64 / 10, "{method}: {n_tokens}");
@@ -150,7 +150,7 @@ fn a_prompt_that_cannot_fit_is_refused_by_its_size() {
 
 #[test]
 fn closing_stdin_ends_a_worker_whose_client_does_not_read() {
-    // The relay's end of the pipe is closed by ending it, whatever it still has to write.
+    // Ending the relay closes its end of the pipe, whatever it still has to write.
     let mut relay = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut command = runabout();
     command.args(["serve", "--model"]).arg(tiny_model::folder());
@@ -179,15 +179,15 @@ fn closing_stdin_ends_a_worker_whose_client_does_not_read() {
     assert_eq!(worker.wait().unwrap().code(), Some(0));
     let mut answers = Vec::new();
     worker.stdout.take().unwrap().read_to_end(&mut answers).unwrap();
-    assert!(answers.starts_with(b"{"), "what the pipe held is whole at its beginning");
+    assert!(answers.starts_with(b"{"), "the beginning of the pipe's contents is intact");
 }
 
-/// The tokens of pieces of `piece_bytes`, and of the whole.
+/// The tokens of the text encoded in pieces of `piece_bytes`, and as a whole.
 fn both_ways(tokenizer: &Tokenizer, text: &str, piece_bytes: usize) -> (Vec<u32>, Vec<u32>) {
     (tokenizer.encode_in_pieces(text, piece_bytes), tokenizer.encode_in_pieces(text, usize::MAX))
 }
 
-/// How often encoding in pieces of the usual size stops to ask.
+/// The number of times that encoding in pieces of the usual size checks whether to stop.
 fn n_pieces(tokenizer: &Tokenizer, text: &str) -> usize {
     let n_asked = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&n_asked);
@@ -203,7 +203,7 @@ fn source(path: &Path) -> String {
 }
 
 #[test]
-fn long_texts_are_encoded_in_pieces_and_have_the_tokens_of_the_whole() {
+fn long_texts_encoded_in_pieces_have_the_same_tokens_as_the_whole() {
     for name in ["smollm2-135m", "qwen2.5-coder-0.5b"] {
         let tokenizer = Tokenizer::from_folder(&named_model(name)).unwrap();
         let own = source(&crate::support::repository().join("tests/support.rs"));
@@ -214,7 +214,7 @@ fn long_texts_are_encoded_in_pieces_and_have_the_tokens_of_the_whole() {
             let (pieces, whole) = both_ways(&tokenizer, &text[..text.len() / 8], piece_bytes);
             assert!(pieces == whole, "{name}, {piece_bytes}");
         }
-        // Everything that splits look at, beside everything.
+        // Everything that splitting depends on, in any combination.
         let strategy = prop::collection::vec(
             prop::sample::select(vec![
                 "a",

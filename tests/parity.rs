@@ -1,35 +1,35 @@
-//! Greedy text of the real models, token by token, against what mlx_lm 0.32.2 makes of the same folders.
+//! The greedy tokens of the real models, compared with those of mlx_lm 0.32.2 for the same folders.
 //!
-//! `parity/expected.py` made the expectations. Where mlx_lm itself found two tokens almost equally likely, two right
-//! programs may part; nothing after such a place is compared.
+//! `parity/expected.py` made the expected tokens. If mlx_lm found two tokens almost equally likely, two correct
+//! programs may differ there; nothing after such a position is compared.
 
 use serde_json::{Value, json};
 
 use crate::support::{Framing, Worker, named_model, runabout};
 
-/// Logits nearer than this are a matter of the order of summation.
+/// The least difference of logits that does not depend on the order of summation.
 const MIN_GAP: f64 = 1e-3;
 
-/// The kernels that a machine may have, the best first; of the slow last ones, a part of the texts is enough.
+/// The kernels that a machine may have, the best first; of the slower last ones, a part of the texts is enough.
 const PATHS: [(&str, usize); 4] = [("avx512", 1), ("avx2", 2), ("neon", 1), ("portable", 5)];
 
 #[test]
-fn smollm2_135m_says_what_mlx_lm_says() {
+fn smollm2_135m_has_the_tokens_of_mlx_lm() {
     check("smollm2-135m", include_str!("parity/smollm2-135m.json"));
 }
 
 #[test]
-fn qwen2_5_coder_0_5b_says_what_mlx_lm_says() {
+fn qwen2_5_coder_0_5b_has_the_tokens_of_mlx_lm() {
     check("qwen2.5-coder-0.5b", include_str!("parity/qwen2.5-coder-0.5b.json"));
 }
 
-/// All texts on the path that is taken by itself, and some on each other one that the machine has.
+/// All texts with the default kernels, and some with each of the others that the machine has.
 fn check(model: &str, expected: &str) {
     let cases: Vec<Value> = serde_json::from_str(expected).unwrap();
     let folder = named_model(model);
     check_cases(&mut Worker::serving(&folder, &[]), model, &cases);
     if !cfg!(target_os = "linux") {
-        // MLX computes.
+        // MLX's own operations are used.
         return;
     }
     let mut n_paths = 0;
@@ -74,7 +74,7 @@ fn check_cases(worker: &mut Worker, what: &str, cases: &[Value]) {
         let first_difference = (0..got.len().max(expected.len())).find(|&i| got.get(i) != expected.get(i));
         match first_difference {
             None => n_compared += expected.len(),
-            // One text ended where the other went on: there is no gap to excuse that.
+            // One text ended and the other continued, which a small difference of logits cannot excuse.
             Some(i) if case["gaps"][i].as_f64().is_some_and(|gap| gap <= MIN_GAP) => n_compared += i,
             Some(i) => panic!("{what}: `{name}` differs at token {i}: expected {expected:?}, got {got:?}"),
         }

@@ -1,7 +1,7 @@
-//! What the integration tests share: a client that speaks to the real binary over pipes.
+//! The shared parts of the integration tests: a client that talks to the real program over pipes.
 //!
-//! Every wait has a deadline, so that a worker that says nothing fails a test and does not hang it. The deadline is
-//! no measure of speed: it is far above what the slowest machine needs.
+//! Every wait has a deadline, so that a silent worker fails a test instead of hanging it. The deadline is not a measure
+//! of speed: it is far above what the slowest machine needs.
 
 pub(crate) mod tiny_gguf;
 pub(crate) mod tiny_model;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_mins(5);
 
-/// How messages are told apart on the pipe.
+/// How messages are separated on the pipe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Framing {
     Lines,
@@ -29,7 +29,7 @@ pub(crate) struct Worker {
     child: Child,
     stdin: Option<ChildStdin>,
     messages: Receiver<String>,
-    /// Messages that came while waiting for another one.
+    /// Messages that arrived while waiting for another one.
     unread: VecDeque<Value>,
     framing: Framing,
     next_id: i64,
@@ -49,7 +49,7 @@ impl Worker {
         Self::serving(tiny_model::folder(), &[])
     }
 
-    /// Serves a model that takes long for each token: for what must still be running when something else is asked.
+    /// Serves a model that takes long for each token, for tests of requests that must still be running.
     pub(crate) fn slow() -> Self {
         Self::serving(tiny_model::slow_folder(), &[])
     }
@@ -94,7 +94,7 @@ impl Worker {
         Self { child, stdin, messages, unread: VecDeque::new(), framing, next_id: 1, stderr }
     }
 
-    /// Writes bytes as they are. A worker that is gone is no error here: the test sees it by what it answers.
+    /// Writes raw bytes. A worker that has ended is not an error here; the test notices that by its answers.
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("stdin is open");
         let _ = stdin.write_all(bytes).and_then(|()| stdin.flush());
@@ -117,7 +117,7 @@ impl Worker {
         self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
     }
 
-    /// Sends a request and gives its id.
+    /// Sends a request and returns its id.
     pub(crate) fn request(&mut self, method: &str, params: &Value) -> i64 {
         let id = self.next_id;
         self.next_id += 1;
@@ -142,7 +142,7 @@ impl Worker {
         response["result"].take()
     }
 
-    /// Calls a method that must fail, and gives the error.
+    /// Calls a method that must fail, and returns the error.
     pub(crate) fn call_error(&mut self, method: &str, params: &Value) -> Value {
         let id = self.request(method, params);
         self.error(id)
@@ -154,13 +154,13 @@ impl Worker {
         response["error"].take()
     }
 
-    /// Waits for the first delta of a request and leaves it to be read.
+    /// Waits for the first delta of a request, and leaves it unread.
     pub(crate) fn wait_for_delta(&mut self, id: i64) {
         let delta = self.wait_for(&format!("a delta of {id}"), |it| is_delta(it, id));
         self.unread.push_front(delta);
     }
 
-    /// The deltas of a request that came so far, in order of arrival.
+    /// The deltas of a request that have arrived so far, in order.
     pub(crate) fn deltas(&mut self, id: i64) -> Vec<Value> {
         self.unread.extend(self.messages.try_iter().map(|it| parse(&it)));
         let (deltas, unread) = std::mem::take(&mut self.unread).into_iter().partition(|it| is_delta(it, id));
@@ -169,7 +169,7 @@ impl Worker {
         deltas.into_iter().map(|mut it| it["params"].take()).collect()
     }
 
-    /// The texts of a request's deltas, put together; also checks that their numbers count from 0.
+    /// The texts of a request's deltas, joined; also checks that their numbers count from 0.
     pub(crate) fn streamed_text(&mut self, id: i64) -> String {
         let deltas = self.deltas(id);
         for (seq, delta) in deltas.iter().enumerate() {
@@ -178,7 +178,7 @@ impl Worker {
         deltas.iter().filter_map(|it| it["text"].as_str()).collect()
     }
 
-    /// The first message, read or not, that `is_it` accepts; others are kept.
+    /// The first message, already read or not, that `is_it` accepts; others are kept.
     pub(crate) fn wait_for(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         if let Some(i) = self.unread.iter().position(&is_it) {
             return self.unread.remove(i).expect("the position was just found");
@@ -193,8 +193,8 @@ impl Worker {
         }
     }
 
-    /// The next message exactly as it was written, `None` once there can be no more. For tests that read every
-    /// message in its order; what other methods put aside is not among them.
+    /// The next message exactly as written; `None` if there will be no more. For tests that read every message in its
+    /// order; messages that other methods kept are not included.
     pub(crate) fn next_message(&mut self) -> Option<String> {
         match self.messages.recv_timeout(DEADLINE) {
             Ok(message) => Some(message),
@@ -211,14 +211,14 @@ impl Worker {
         })
     }
 
-    /// All that the worker said and nobody read, once it is gone.
+    /// All unread messages of the worker, once it has ended.
     pub(crate) fn remaining(&mut self) -> Vec<Value> {
         let rest: Vec<_> = self.messages.iter().map(|it| parse(&it)).collect();
         self.unread.drain(..).chain(rest).collect()
     }
 
-    /// Fails if the response to `id` came before what was waited for last. What came after that does not count: how much
-    /// of it is there by now depends on the machine.
+    /// Fails if the response to `id` arrived before the message that was waited for last. Later messages do not count:
+    /// how many of them have arrived depends on the machine.
     pub(crate) fn assert_unanswered(&self, id: i64) {
         let answer = self.unread.iter().find(|it| it["id"] == id && it.get("method").is_none());
         assert!(answer.is_none(), "request {id} should still run, got {answer:?}");
@@ -243,7 +243,7 @@ impl Worker {
         }
     }
 
-    /// What the worker wrote to stderr so far.
+    /// The worker's stderr so far.
     pub(crate) fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
@@ -281,27 +281,28 @@ fn read_message(stdout: &mut impl BufRead, framing: Framing) -> Option<String> {
     }
 }
 
-/// Panics on what is no message, since nothing else may be on stdout.
+/// Parses a message; panics if it is not JSON, since nothing else may be on stdout.
 fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("only messages may be on stdout, got `{text}`: {e}"))
 }
 
-/// A completion of the slow model that goes on for many seconds unless it is ended.
+/// A completion of the slow model that takes many seconds unless it is ended.
 pub(crate) fn endless(prefix: &str) -> Value {
     json!({"prefix": prefix, "mode": "raw", "max_tokens": 8192, "logit_bias": {"65": 100}, "speculation": "off"})
 }
 
-/// The repository's root.
+/// The root of the repository.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
 }
 
-/// The folder of a named model that `cargo xtask test` fetched. Fails, and does not skip, when it is not there.
+/// The folder of a named model that `cargo xtask test` has fetched. Fails, and does not skip the test, if it is
+/// missing.
 pub(crate) fn named_model(name: &str) -> PathBuf {
     let output = runabout().args(["models", "path", name]).output().expect("the program runs");
     assert!(
         output.status.success(),
-        "`{name}` is not here: run `cargo xtask test`, or `runabout models pull {name}`\n{}",
+        "`{name}` is not installed: run `cargo xtask test`, or `runabout models pull {name}`\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
     PathBuf::from(String::from_utf8(output.stdout).expect("a path in UTF-8").trim())

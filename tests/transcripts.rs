@@ -1,7 +1,6 @@
-//! The contract in `protocol/`, held against the real worker: transcripts are played, and the README's examples are
-//! read.
+//! Checks the worker against `protocol/`: its transcripts are replayed, and the README's examples are checked.
 //!
-//! `protocol/README.md` says how a transcript is written.
+//! `protocol/README.md` describes the format of transcripts.
 
 mod contract;
 mod matching;
@@ -19,7 +18,7 @@ use self::contract::Names;
 use self::replay::Transcript;
 use crate::support::repository;
 
-/// Comes only where something takes longer than tests should.
+/// Only sent if something takes longer than it does in tests.
 const SELDOM_SEEN: &str = "progress";
 
 fn transcripts() -> Vec<Transcript> {
@@ -36,7 +35,7 @@ fn methods(messages: impl IntoIterator<Item = Value>, are_requests: bool) -> BTr
 }
 
 #[test]
-fn the_worker_keeps_to_the_transcripts() {
+fn the_worker_behaves_as_in_the_transcripts() {
     let failures: Vec<String> = transcripts().iter().filter_map(|it| it.replay().err()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -57,7 +56,7 @@ fn every_method_and_notification_has_a_transcript() {
 }
 
 #[test]
-fn a_transcript_that_the_worker_does_not_keep_to_fails() {
+fn a_transcript_that_differs_from_the_worker_fails() {
     let head = r#"{"about": "What the worker does not do."}"#;
     let shutdown = r#"{"to": {"jsonrpc": "2.0", "id": 1, "method": "shutdown"}}"#;
     let table = [

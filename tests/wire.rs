@@ -1,7 +1,7 @@
-//! JSON-RPC through the real program: framings, ids, batches, and nothing but messages on stdout.
+//! JSON-RPC through the real program: framings, ids, batches, and nothing except messages on stdout.
 //!
-//! The specification's own examples, all of them and in both framings, are tests of the `rpc` crate; here is what
-//! depends on the program around it.
+//! All of the specification's own examples, in both framings, are tests of the `rpc` crate; this file tests what
+//! depends on the rest of the program.
 
 use serde_json::{Value, json};
 
@@ -21,14 +21,14 @@ fn both_framings_carry_the_same_conversation() {
 }
 
 #[test]
-fn a_byte_order_mark_and_blank_lines_are_passed_over() {
+fn a_byte_order_mark_and_blank_lines_are_skipped() {
     let mut worker = Worker::tiny();
     worker.send_bytes("\u{feff}\n\r\n".as_bytes());
     assert_eq!(worker.call("status", &json!({}))["server"]["name"], "runabout");
 }
 
 #[test]
-fn ids_return_as_they_were_written() {
+fn ids_are_returned_as_they_were_written() {
     let mut worker = Worker::tiny();
     for id in ["-1", "1.5", "18446744073709551616", r#""a\u0062""#, r#""""#] {
         worker.send_text(&format!(
@@ -41,7 +41,7 @@ fn ids_return_as_they_were_written() {
 }
 
 #[test]
-fn a_batch_gets_one_response_and_its_entries_run_together() {
+fn a_batch_gets_one_response_and_its_entries_run_concurrently() {
     let mut worker = Worker::slow();
     worker.send(&json!([
         {"jsonrpc": "2.0", "id": "slow", "method": "complete", "params": endless("a")},
@@ -59,7 +59,7 @@ fn a_batch_gets_one_response_and_its_entries_run_together() {
 }
 
 #[test]
-fn the_worker_answers_while_the_model_loads_and_says_when_it_is_ready() {
+fn the_worker_answers_while_the_model_loads_and_reports_when_it_is_ready() {
     let mut worker = Worker::tiny();
     let initialized = worker.call("initialize", &json!({"client": {"name": "test"}, "protocol_version": 1}));
     assert_eq!(initialized["protocol_version"], 1);
@@ -72,10 +72,10 @@ fn the_worker_answers_while_the_model_loads_and_says_when_it_is_ready() {
     assert_eq!(worker.call("status", &json!({}))["state"], "ready");
 }
 
-/// A stray print of a library goes where the log goes.
+/// If a library prints to stdout, the text goes to the log.
 #[test]
 #[cfg(target_os = "linux")]
-fn stdout_is_kept_for_messages_of_the_protocol() {
+fn only_protocol_messages_are_written_to_stdout() {
     let mut worker = Worker::tiny();
     worker.call("status", &json!({}));
     let target = |descriptor: u32| {
@@ -85,7 +85,7 @@ fn stdout_is_kept_for_messages_of_the_protocol() {
 }
 
 #[test]
-fn the_protocol_describes_itself() {
+fn rpc_discover_describes_all_methods() {
     let mut worker = Worker::tiny();
     let document = worker.call("rpc.discover", &json!({}));
     let described: Vec<_> =

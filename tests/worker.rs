@@ -1,7 +1,7 @@
-//! The built worker, seen from outside: over pipes, as clients see it.
+//! The integration tests of the built worker, over pipes as clients see it.
 //!
-//! One binary; a module for each thing that is promised. Most of them serve the tiny random model of
-//! `support/tiny_model.rs`, which is the real code path in milliseconds; `parity` loads the real ones.
+//! There is one binary with a module for each group of guarantees. Most modules serve the tiny random model of
+//! `support/tiny_model.rs`, which uses the real code and takes milliseconds; `parity` loads the real models.
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;

@@ -1,4 +1,4 @@
-//! The codes of errors, and what their `data` holds.
+//! The error codes, and the types of their `data`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
-//! The id of a request, in messages about that request.
+//! The id of a request, in messages about that request: [`RequestId`].
 //!
-//! Raw JSON text, since JSON-RPC ids are any number or string and must come back as they were written.
+//! It is raw JSON text, since JSON-RPC ids are any number or string and must be returned as written.
 
 use std::borrow::Cow;
 

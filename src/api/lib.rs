@@ -1,10 +1,10 @@
 //! The wire types of the native protocol, version 1.
 //!
-//! Read [`Method`] and [`methods`] first. There is a file for each method, with its params and its result; their doc
-//! comments are written for authors of clients and become the descriptions in [`schema`] and [`openrpc`]. There is no
-//! logic here: what a value must be beyond its type is stated in its comment and checked by the worker. The types
-//! ignore unknown fields, as clients must; the worker refuses unknown parameters itself (names that begin with `x_`,
-//! and `_meta`, are the client's own).
+//! Read [`Method`] and [`methods`] first. Each method has a file with its params and its result; their doc comments are
+//! written for authors of clients and become the descriptions in [`schema`] and [`openrpc`]. There is no logic here:
+//! requirements beyond a type are stated in comments and checked by the worker. The types ignore unknown fields, as
+//! clients must; the worker itself refuses unknown parameters (except names that begin with `x_`, and `_meta`, which
+//! belong to the client).
 
 mod cancel;
 mod chat;

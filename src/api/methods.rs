@@ -1,5 +1,5 @@
-//! The methods of the protocol: the one list from which the schema, the OpenRPC document, the capabilities and the
-//! worker's registry follow. To add a method, write its file and add it here.
+//! The list of the protocol's methods, from which the schema, the OpenRPC document, the capabilities and the worker's
+//! registry are derived. To add a method, write its file and add it here.
 
 pub use crate::cancel::Cancel;
 pub use crate::chat::Chat;

@@ -1,4 +1,4 @@
-//! The names of all methods and notifications, as `initialize` tells them.
+//! The names of all methods and notifications, as in the capabilities of `initialize`.
 
 use crate::protocol::{Method, Notification, Sender};
 use crate::{for_each_method, for_each_notification};

@@ -1,5 +1,5 @@
-//! The notifications of the protocol: the one list from which the schema, the OpenRPC document and the capabilities
-//! follow.
+//! The list of the protocol's notifications, from which the schema, the OpenRPC document and the capabilities are
+//! derived.
 
 pub use crate::cancel::{CancelNotification as Cancel, CancelRequest};
 pub use crate::delta::Delta;

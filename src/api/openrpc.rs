@@ -76,7 +76,7 @@ fn method_object<M: Method>(references: &mut SchemaGenerator, definitions: &Map<
     })
 }
 
-/// The fields of a params type. For a choice of types, the fields of all of them, none of which is required.
+/// The fields of a params type. For a choice of types: the fields of all of them, with none required.
 fn content_descriptors(params: &str, definitions: &Map<String, Value>) -> Vec<Value> {
     let Some(definition) = definitions.get(params) else { return Vec::new() };
     if let Some(choices) = definition["anyOf"].as_array() {

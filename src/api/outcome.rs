@@ -1,4 +1,4 @@
-//! What `complete` and `chat` have in common: priority, why the text ended, usage and timing.
+//! What `complete` and `chat` have in common: priority, finish reason, usage and timing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

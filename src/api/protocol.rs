@@ -1,7 +1,7 @@
-//! What a method and a notification of the protocol are.
+//! The definition of a method ([`Method`]) and of a notification ([`Notification`]).
 //!
-//! Each is a type without values that implements [`Method`] or [`Notification`], in the file of its params. The lists
-//! of them are in [`methods`](crate::methods) and [`notifications`](crate::notifications).
+//! Each is a type without values, in the file of its params. They are listed in [`methods`](crate::methods) and
+//! [`notifications`](crate::notifications).
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,27 +12,27 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// A request that the client sends and the worker answers.
 pub trait Method {
-    /// The name, as in the message's `method`.
+    /// The name, as in a message's `method`.
     const NAME: &'static str;
     /// What it does, in a few words.
     const SUMMARY: &'static str;
-    /// The kinds of the worker's own errors that it may be answered with.
+    /// The kinds of the worker's own errors with which it may be answered.
     const ERRORS: &'static [&'static str];
     /// The request's `params`.
     type Params: Serialize + DeserializeOwned + JsonSchema;
-    /// The response's `result`; `()` stands for `null`.
+    /// The response's `result`; `()` for `null`.
     type Result: Serialize + DeserializeOwned + JsonSchema + Clone + Send + 'static;
 }
 
 /// A message without an answer.
 pub trait Notification {
-    /// The name, as in the message's `method`.
+    /// The name, as in a message's `method`.
     const NAME: &'static str;
-    /// What it says, in a few words.
+    /// What it reports, in a few words.
     const SUMMARY: &'static str;
-    /// Who sends it.
+    /// The side that sends it.
     const SENDER: Sender;
-    /// The notification's `params`; `()` stands for none.
+    /// The notification's `params`; `()` for none.
     type Params: Serialize + DeserializeOwned + JsonSchema;
 }
 
@@ -41,6 +41,6 @@ pub trait Notification {
 pub enum Sender {
     /// The program that started the worker.
     Client,
-    /// This program.
+    /// The worker, which is this program.
     Worker,
 }

@@ -1,7 +1,7 @@
-//! The sampling parameters, which `complete` and `chat` take beside their own.
+//! The sampling parameters, which `complete` and `chat` have in common: [`Sampling`].
 //!
-//! On the wire they are flat. serde's `flatten` would hide their names from the check for unknown parameters, so a
-//! macro writes the same fields into each params struct, and [`Sampling`] collects them again.
+//! On the wire they are beside the other params. serde's `flatten` would hide their names from the check for unknown
+//! parameters, so a macro writes the same fields into each params struct, and [`Sampling`] collects them again.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub struct Sampling {
     pub seed: Option<u64>,
 }
 
-/// Declares a params struct with its own fields, then the sampling parameters, and `sampling()` to collect the latter.
+/// Declares a params struct with its own fields and the sampling parameters, and `sampling()` to collect the latter.
 macro_rules! params_with_sampling {
     (
         $(#[$meta:meta])*
@@ -89,7 +89,7 @@ macro_rules! params_with_sampling {
         }
 
         impl $name {
-            /// The sampling parameters among these.
+            /// The sampling parameters of this request.
             pub fn sampling(&self) -> $crate::Sampling {
                 $crate::Sampling {
                     temperature: self.temperature,

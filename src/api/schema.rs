@@ -52,7 +52,7 @@ pub(crate) fn definitions(settings: SchemaSettings) -> Map<String, Value> {
     definitions
 }
 
-/// Removes the source's line breaks from a description, except for blank lines.
+/// Removes the line breaks of the source from a description, except blank lines.
 fn join_lines(schema: &mut Schema) {
     if let Some(Value::String(description)) = schema.get_mut("description") {
         let paragraphs: Vec<String> = description.split("\n\n").map(|text| text.replace('\n', " ")).collect();
@@ -60,7 +60,7 @@ fn join_lines(schema: &mut Schema) {
     }
 }
 
-/// States that unknown names among a method's params are errors, except for the client's own.
+/// States that unknown names among a method's params are errors, except those that belong to the client.
 fn close(definition: &mut Map<String, Value>) {
     // The params of `warm` are those of other methods, which are closed themselves.
     if definition.contains_key("anyOf") {

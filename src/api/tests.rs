@@ -1,4 +1,4 @@
-//! The wire types against what the protocol says, and the generated files against the types.
+//! The wire types compared with the protocol's examples, and the generated files compared with the types.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Compares a generated document with its file, or writes it when `RUNABOUT_UPDATE` is set.
+/// Compares a generated document with its file, or writes the file if `RUNABOUT_UPDATE` is set.
 fn check_file(name: &str, document: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../protocol").join(name);
     let text = serde_json::to_string_pretty(document).unwrap() + "\n";
@@ -18,7 +18,7 @@ fn check_file(name: &str, document: &Value) {
         let found = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             found == text,
-            "protocol/{name} is not what the types say\nhint: RUNABOUT_UPDATE=1 cargo test -p runabout-api"
+            "protocol/{name} differs from the types\nhint: RUNABOUT_UPDATE=1 cargo test -p runabout-api"
         );
     }
 }
@@ -46,7 +46,7 @@ fn references(value: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_has_a_definition() {
     for document in [schema(), openrpc()] {
         let mut found = Vec::new();
         references(&document, &mut found);
@@ -83,7 +83,7 @@ fn every_method_has_its_params_by_name() {
 
 #[test]
 fn every_type_and_field_is_described() {
-    // What a name says fully needs no comment.
+    // These names need no comment.
     let plain = ["name", "version", "path", "text", "token", "count", "usage", "timing", "speculation"];
     for (name, definition) in schema()["$defs"].as_object().unwrap() {
         assert!(definition["description"].is_string(), "{name}");
@@ -95,7 +95,7 @@ fn every_type_and_field_is_described() {
 }
 
 #[test]
-fn params_are_closed_but_for_the_clients_own_names() {
+fn params_are_closed_except_for_names_that_belong_to_the_client() {
     let document = schema();
     for name in
         ["CompleteParams", "ChatParams", "CancelParams", "TokenizeParams", "InitializeParams", "NoParams"]
@@ -105,7 +105,7 @@ fn params_are_closed_but_for_the_clients_own_names() {
     }
     assert!(
         document["$defs"]["DeltaParams"]["additionalProperties"].is_null(),
-        "clients ignore what they do not know"
+        "clients ignore unknown fields"
     );
 }
 
@@ -128,7 +128,7 @@ fn only_messages_are_required_to_chat() {
 }
 
 #[test]
-fn sampling_parameters_stand_beside_the_others() {
+fn sampling_parameters_are_beside_the_others() {
     let params: ChatParams = serde_json::from_value(json!({
         "messages": [], "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "min_tokens_to_keep": 2,
         "xtc_probability": 0.25, "xtc_threshold": 0.125, "repetition_penalty": 1.5, "repetition_context_size": 64,
@@ -154,7 +154,7 @@ fn sampling_parameters_stand_beside_the_others() {
 }
 
 #[test]
-fn an_id_is_carried_as_it_was_written() {
+fn an_id_is_kept_as_it_was_written() {
     for id in ["1", "1.50", "1e2", "18446744073709551616", r#""\u0061""#] {
         let text = format!(r#"{{"id":{id},"seq":0,"text":"x"}}"#);
         let delta: DeltaParams = serde_json::from_str(&text).unwrap();
@@ -163,7 +163,7 @@ fn an_id_is_carried_as_it_was_written() {
 }
 
 #[test]
-fn what_is_absent_is_not_written() {
+fn absent_fields_are_not_written() {
     let usage = Usage { prompt_tokens: 3, ..Usage::default() };
     let expected = json!({
         "prompt_tokens": 3, "cached_tokens": 0, "completion_tokens": 0, "drafted_tokens": 0, "accepted_tokens": 0
@@ -205,7 +205,7 @@ fn a_results_message_can_be_sent_back() {
 }
 
 #[test]
-fn a_message_may_be_written_in_other_ways() {
+fn a_message_may_have_any_of_its_documented_forms() {
     let read = |value: Value| serde_json::from_value::<Message>(value).map_err(|error| error.to_string());
     let arguments = |written: Value| {
         let call = json!({"id": "1", "function": {"name": "f", "arguments": written}});
@@ -238,7 +238,7 @@ fn a_message_may_be_written_in_other_ways() {
 }
 
 #[test]
-fn a_response_format_has_the_field_of_its_type_and_no_other() {
+fn a_response_format_has_only_the_field_of_its_type() {
     let read =
         |value: Value| serde_json::from_value::<ResponseFormat>(value).map_err(|error| error.to_string());
     assert_eq!(read(json!({"type": "text"})), Ok(ResponseFormat::Text));
@@ -299,7 +299,7 @@ fn errors_have_a_stable_code_and_kind() {
 }
 
 #[test]
-fn the_prompt_to_warm_is_that_of_a_complete_or_of_a_chat() {
+fn the_params_of_warm_are_those_of_complete_or_of_chat() {
     let read = |value: Value| serde_json::from_value::<WarmParams>(value);
     assert!(matches!(read(json!({"prefix": "x", "max_tokens": 5})), Ok(WarmParams::Complete(_))));
     assert!(matches!(read(json!({"messages": []})), Ok(WarmParams::Chat(_))));

@@ -1,6 +1,6 @@
-//! A tiny random Llama as a GGUF file, for what happens between such a file and a running model.
+//! A tiny random Llama as a GGUF file, for tests of everything between such a file and a running model.
 //!
-//! Its tokens are the 256 bytes, in GPT-2's spelling, and one that ends a text.
+//! Its tokens are the 256 bytes, in GPT-2's spelling, and an end token.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ const INTERMEDIATE: u64 = 64;
 const HEAD_DIM: u64 = 16;
 const ALIGNMENT: usize = 32;
 
-/// What a file will hold; a test adds to it before it is written.
+/// The contents of a file, which a test can extend before it is written.
 pub(crate) struct TinyGguf {
-    /// Key, number of the value's kind, bytes of the value.
+    /// For each pair: key, number of the value's type, bytes of the value.
     pairs: Vec<(String, u32, Vec<u8>)>,
-    /// Name, dimensions (columns first), numbers.
+    /// For each tensor: name, dimensions (columns first), numbers.
     tensors: Vec<(String, Vec<u64>, Vec<f32>)>,
 }
 
@@ -75,7 +75,7 @@ impl TinyGguf {
         self.pairs.push((key.to_owned(), 9, [head, items.concat()].concat()));
     }
 
-    /// A tensor of small numbers.
+    /// Adds a tensor of small numbers.
     pub(crate) fn random(&mut self, name: &str, dims: &[u64]) {
         let n_numbers: u64 = dims.iter().product();
         let mut state = name.bytes().fold(7_u32, |state, it| state.wrapping_mul(31).wrapping_add(it.into()));
@@ -88,7 +88,7 @@ impl TinyGguf {
         self.tensors.push((name.to_owned(), dims.to_vec(), numbers));
     }
 
-    /// Llama 3's scaling by `factor`, as llama.cpp stores it.
+    /// Adds Llama 3's scaling by `factor`, as llama.cpp stores it.
     pub(crate) fn llama3_rope(&mut self, factor: f64) {
         let base = 10_000_f64;
         #[expect(clippy::cast_possible_truncation, reason = "as the file has them")]
@@ -116,7 +116,7 @@ impl TinyGguf {
             out.extend(text(name));
             out.extend(u32::try_from(dims.len()).unwrap().to_le_bytes());
             out.extend(dims.iter().flat_map(|it| it.to_le_bytes()));
-            // F32
+            // The code of F32.
             out.extend(0_u32.to_le_bytes());
             out.extend((offset as u64).to_le_bytes());
             offset = (offset + 4 * numbers.len()).next_multiple_of(ALIGNMENT);
@@ -133,7 +133,7 @@ fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
 }
 
-/// GPT-2's letters for the bytes: printable ones stand for themselves, the others follow from 256 on.
+/// The characters that GPT-2 uses for bytes: printable ones for themselves, and those from 256 on for the others.
 fn spelling() -> Vec<String> {
     let printable: BTreeSet<u32> = (33..=126).chain(161..=172).chain(174..=255).collect();
     let mut next = 256;

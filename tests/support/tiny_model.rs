@@ -1,7 +1,7 @@
-//! A tiny random Llama, written once per test run: the real code path in milliseconds.
+//! A tiny random Llama, written once per test run, which uses the real code and takes milliseconds.
 //!
-//! Its tokens are the 256 bytes and the Qwen family's control tokens, so its text is full of broken UTF-8 and it fills
-//! in the middle. The rows of the control tokens are small: decoded greedily, a text never ends by itself.
+//! Its tokens are the 256 bytes and the Qwen family's control tokens, so its text has a lot of invalid UTF-8, and it
+//! can fill in the middle. The rows of the control tokens are small, so that a greedy text never ends by itself.
 
 use std::collections::HashMap;
 use std::fs;
@@ -36,7 +36,7 @@ const VOCABULARY: usize = 256 + CONTROL_TOKENS.len();
 const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n\
      {{ message['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
-/// What differs between the models that are written here.
+/// The differences between the models that are written here.
 #[derive(Clone, Copy)]
 struct Shape {
     n_layers: usize,
@@ -44,8 +44,8 @@ struct Shape {
 }
 
 const TINY: Shape = Shape { n_layers: 2, context_tokens: CONTEXT_TOKENS };
-/// A step takes so long that the longest text takes many seconds on any machine, and so is still running when a test that
-/// waited for its first token goes on, however busy the machine is.
+/// A step takes so long that the longest text takes many seconds on any machine. So it is still running when a test
+/// that has waited for its first token continues, however busy the machine is.
 const SLOW: Shape = Shape { n_layers: 128, context_tokens: 4 * CONTEXT_TOKENS };
 
 /// The model's folder, the same for all tests of a run.
@@ -54,19 +54,19 @@ pub(crate) fn folder() -> &'static Path {
     FOLDER.get_or_init(|| shared("tiny-model", TINY))
 }
 
-/// The folder of a model that is as small and takes many times as long for a token.
+/// The folder of a model that is as small but takes many times as long per token.
 pub(crate) fn slow_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| shared("slow-model", SLOW))
 }
 
-/// A folder that all tests of a run share, and that the next run finds again.
+/// A folder that all tests of a run share, and that later runs reuse.
 fn shared(name: &str, shape: Shape) -> PathBuf {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let made = scratch.join(format!("{name}-{}", std::process::id()));
     write_shape(&made, shape);
     let folder = scratch.join(name);
-    // The same bytes in every run; another run may be reading them, so they are replaced whole or not at all.
+    // The same bytes in every run. Another run may be reading them, so they are replaced atomically.
     let is_current = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
         .iter()
         .all(|it| fs::read(folder.join(it)).ok() == fs::read(made.join(it)).ok());
@@ -115,7 +115,7 @@ fn config(shape: Shape) -> Value {
     })
 }
 
-/// Shapes and bytes by checkpoint name; numbers from a fixed linear congruential generator.
+/// Shapes and bytes by checkpoint name. The numbers are from a fixed linear congruential generator.
 fn tensors(n_layers: usize) -> HashMap<String, (Vec<usize>, Vec<u8>)> {
     let mut state: u64 = 1;
     let mut random = move || {
@@ -175,7 +175,7 @@ fn tokenizer() -> Value {
     })
 }
 
-/// The characters that byte-level tokenizers write for bytes 0-255 (GPT-2's table).
+/// The characters that byte-level tokenizers use for the bytes 0-255 (GPT-2's table).
 fn byte_characters() -> Vec<char> {
     let is_printable = |b: u32| matches!(b, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     let mut n_hidden = 0;

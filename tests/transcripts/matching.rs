@@ -1,10 +1,10 @@
-//! What a message must look like: JSON, with a few words for what differs from run to run.
+//! Patterns for messages: JSON, with a few special words for what differs from run to run.
 //!
-//! - `"$any"`, `"$string"`, `"$number"`, `"$object"`, `"$array"`: any value, or any of that kind.
+//! - `"$any"`, `"$string"`, `"$number"`, `"$object"`, `"$array"`: any value, or any of that type.
 //! - `{"$one_of": [..]}`: one of these.
-//! - `"..."` as a member of an object, or as the last entry of an array: further ones may follow.
+//! - `"..."` as a member of an object, or as the last entry of an array: there may be more.
 //!
-//! Everything else must be there as it stands, and nothing else may.
+//! Everything else must be equal.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ const ANY: &str = "$any";
 const ONE_OF: &str = "$one_of";
 const MORE: &str = "...";
 
-/// Why `got` is not what `expected` asks for; the path says where.
+/// Compares `got` with the pattern `expected`. The error has the path of the first difference.
 pub(super) fn matches(expected: &Value, got: &Value) -> Result<(), String> {
     matches_at("message", expected, got)
 }
@@ -23,7 +23,7 @@ fn matches_at(path: &str, expected: &Value, got: &Value) -> Result<(), String> {
         (Value::String(word), _) if word.starts_with('$') => match is_of_kind(word, got) {
             Some(true) => Ok(()),
             Some(false) => differs(),
-            None => Err(format!("`{path}` must be asked for with a known word, got `{word}`")),
+            None => Err(format!("the pattern of `{path}` must be a known word, got `{word}`")),
         },
         (Value::Object(expected), _) if expected.contains_key(ONE_OF) => {
             let choices = expected[ONE_OF].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -36,7 +36,7 @@ fn matches_at(path: &str, expected: &Value, got: &Value) -> Result<(), String> {
     }
 }
 
-/// `None`: no such word.
+/// `None` if the word is unknown.
 fn is_of_kind(word: &str, got: &Value) -> Option<bool> {
     Some(match word {
         ANY => true,
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_accepts_what_it_says_and_nothing_else() {
+    fn a_pattern_accepts_what_it_describes_and_nothing_else() {
         let table = [
             (json!(1), json!(1), json!(2)),
             (json!("a"), json!("a"), json!("b")),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_does_not_exist_is_an_error_and_accepts_nothing() {
+    fn an_unknown_word_is_an_error_and_accepts_nothing() {
         assert!(matches(&json!("$strnig"), &json!("$strnig")).is_err());
     }
 }

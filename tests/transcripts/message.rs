@@ -1,10 +1,10 @@
-//! Messages as text and as values. The text matters for ids alone: as values `1e2` and `100.0` are equal.
+//! Messages as text and as values. The text only matters for ids: as values, `1e2` and `100.0` are equal.
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// What has an id, a message or the params of a `delta`.
+/// Anything with an id: a message, or the params of a `delta`.
 #[derive(Deserialize)]
 pub(super) struct WithId<'a> {
     #[serde(borrow)]
@@ -15,7 +15,7 @@ pub(super) fn value(raw: &RawValue) -> Value {
     serde_json::from_str(raw.get()).expect("raw values are JSON")
 }
 
-/// The entries of a batch, or the one message.
+/// The entries of a batch, or the single message.
 pub(super) fn entries(raw: &RawValue) -> Vec<Value> {
     match value(raw) {
         Value::Array(entries) => entries,
@@ -23,7 +23,7 @@ pub(super) fn entries(raw: &RawValue) -> Vec<Value> {
     }
 }
 
-/// The ids of the entries of a batch, or of the one message, exactly as written. `None`: none, or null.
+/// The ids of the entries of a batch, or of the single message, exactly as written; `None` if absent or null.
 pub(super) fn ids(raw: &RawValue) -> Vec<Option<String>> {
     let entries = serde_json::from_str(raw.get()).unwrap_or_else(|_| vec![raw]);
     let id =

@@ -1,5 +1,5 @@
-//! What every client is promised, whatever is said: one response per request, deltas numbered from 0 and none after
-//! the response, all deltas together the text of the result, and messages of the documented types.
+//! Checks the guarantees that hold for every conversation: one response per request, deltas numbered from 0 and none
+//! after the response, all deltas together equal to the text of the result, and messages of the documented types.
 
 use std::collections::HashMap;
 
@@ -14,24 +14,24 @@ use super::message::{WithId, entries, ids};
 #[derive(Default)]
 pub(super) struct Requests(HashMap<String, Request>);
 
-/// What came for a request so far.
+/// What has arrived for a request.
 #[derive(Default)]
 struct Request {
     method: String,
     is_streamed: bool,
     n_deltas: u64,
-    /// The deltas put together, by choice.
+    /// The joined deltas, by choice.
     texts: HashMap<u64, String>,
     is_answered: bool,
 }
 
 impl Requests {
-    /// Remembers what is asked.
+    /// Records the requests that the client sends.
     pub(super) fn note(&mut self, sent: &RawValue) {
         for (message, id) in entries(sent).iter().zip(ids(sent)) {
             let is_request = message["id"].is_string() || message["id"].is_number();
             let is_answer = message.get("result").is_some() || message.get("error").is_some();
-            // An id that is in use is refused, and the request that has it goes on.
+            // A request with an id in use is refused, and the earlier request with that id continues.
             let id = id.filter(|it| self.0.get(it).is_none_or(|it| it.is_answered));
             if let Some(id) = id.filter(|_| is_request && !is_answer) {
                 let method = message["method"].as_str().unwrap_or_default().to_owned();
@@ -41,7 +41,7 @@ impl Requests {
         }
     }
 
-    /// Takes what the worker sends.
+    /// Checks a message of the worker.
     pub(super) fn check(&mut self, raw: &RawValue) -> Result<(), String> {
         entries(raw).iter().zip(ids(raw)).try_for_each(|(message, id)| {
             if message.get("method").is_some() {
@@ -56,7 +56,7 @@ impl Requests {
         })
     }
 
-    /// Nothing more comes.
+    /// Checks that every request has been answered, at the end of the conversation.
     pub(super) fn check_end(&self) -> Result<(), String> {
         match self.0.iter().find(|(_, request)| !request.is_answered) {
             Some((id, _)) => Err(format!("request {id} was never answered")),
@@ -115,7 +115,7 @@ impl Request {
         if expected == Some(streamed) {
             Ok(())
         } else {
-            Err(format!("the deltas of choice {choice} together are {streamed:?}, and the text is {text}"))
+            Err(format!("the deltas of choice {choice} together are {streamed:?}, but the text is {text}"))
         }
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     const DELTA_1: &str =
         r#"{"jsonrpc": "2.0", "method": "delta", "params": {"id": 1, "seq": 1, "text": "b"}}"#;
 
-    /// What a client holds against a worker that answers a completion with these.
+    /// The first violation found if a worker answers a completion with these messages.
     fn complaint(answers: &[&str]) -> Option<String> {
         let mut requests = Requests::default();
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_keeps_its_promises_gives_no_cause_for_complaint() {
+    fn a_correct_conversation_has_no_violation() {
         assert_eq!(complaint(&[DELTA_0, DELTA_1, RESULT]), None);
         let cancelled = r#"{"jsonrpc": "2.0", "id": 1, "error":
             {"code": -32800, "message": "request cancelled", "data": {"partial": "a"}}}"#;
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_promise_is_noticed() {
+    fn every_violation_is_found() {
         let of_nobody =
             r#"{"jsonrpc": "2.0", "method": "delta", "params": {"id": 1.0, "seq": 0, "text": "a"}}"#;
         let without_usage = r#"{"jsonrpc": "2.0", "id": 1, "result": {"text": "", "finish_reason": "eos"}}"#;

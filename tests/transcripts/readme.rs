@@ -1,5 +1,5 @@
-//! The examples in `protocol/README.md`: real messages, of methods that exist, with parameters and results as the types
-//! say.
+//! Checks the examples in `protocol/README.md`: they must be messages of existing methods, with parameters and results
+//! of the documented types.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ fn text() -> String {
     std::fs::read_to_string(repository().join("protocol/README.md")).unwrap()
 }
 
-/// The messages in the blocks that are marked as JSON, with the numbers of the lines where their blocks begin.
+/// The messages in the blocks marked as JSON, with the line numbers where their blocks begin.
 fn examples() -> Vec<(usize, Value)> {
     let text = text();
     let mut examples = Vec::new();
@@ -88,13 +88,13 @@ fn the_times_of_the_examples_agree_with_each_other_and_are_those_of_an_optimised
     assert!(n_checked >= 4, "too few to be all: {n_checked}");
 }
 
-/// What the examples say of each other.
+/// What the examples say about each other.
 struct Exchanges<'a> {
     names: Names,
     /// The methods of requests, by id.
-    methods: HashMap<String, &'a str>,
+    The methods of requests, by id.
     /// The parameters that requests are refused for, by id.
-    refused: HashMap<String, &'a str>,
+    The parameters for which requests are refused, by id.
 }
 
 impl<'a> Exchanges<'a> {
@@ -163,6 +163,6 @@ fn every_error_is_in_the_table() {
     for (kind, error) in document["components"]["errors"].as_object().unwrap() {
         let code = &error["code"];
         let is_row = |line: &str| line.starts_with(&format!("| {code} |"));
-        assert!(text.lines().any(is_row), "no row of the table of errors is of {kind}, {code}");
+        assert!(text.lines().any(is_row), "the table of errors has no row for {kind}, {code}");
     }
 }

@@ -1,6 +1,6 @@
-//! Plays a transcript to the real worker.
+//! Replays a transcript with the real worker.
 //!
-//! Beside what the transcript says, the worker is held to its [`promises`](super::promises).
+//! The worker must also keep the general guarantees, see [`promises`](super::promises).
 
 use std::path::Path;
 
@@ -18,11 +18,11 @@ use crate::support::{Framing, Worker, tiny_model};
 pub(super) struct Transcript {
     name: String,
     head: Head,
-    /// With the numbers of their lines.
+    /// The steps, with their line numbers.
     steps: Vec<(usize, Step)>,
 }
 
-/// The first line.
+/// The first line of a transcript.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
@@ -30,7 +30,7 @@ struct Head {
     _about: String,
     #[serde(default)]
     model: ModelKind,
-    /// Of `runabout serve`, beside the model.
+    /// Arguments of `runabout serve`, besides the model.
     #[serde(default)]
     args: Vec<String>,
     #[serde(default)]
@@ -43,11 +43,11 @@ struct Head {
 enum ModelKind {
     #[default]
     Tiny,
-    /// Takes long for each token: for what is ended while it runs.
+    /// Takes long for each token, for requests that are ended while they run.
     Slow,
-    /// Its context has 32 tokens.
+    /// Has a context of 32 tokens.
     ShortContext,
-    /// It has no tokens to fill in the middle with.
+    /// Has no tokens for fill-in-the-middle.
     NoFillInTheMiddle,
     NoChatTemplate,
     NoWeights,
@@ -61,15 +61,15 @@ enum FramingKind {
     Headers,
 }
 
-/// What happens next.
+/// One step of a conversation.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Step {
-    /// For people.
+    /// A note for readers.
     Note(#[expect(dead_code, reason = "not for the program")] String),
     /// The client sends this.
     To(Box<RawValue>),
-    /// The client sends this, which is no message.
+    /// The client sends this text, which is not a message.
     ToText(String),
     /// The worker sends this.
     From(Box<RawValue>),
@@ -103,7 +103,7 @@ impl Transcript {
         Self { name: name.to_owned(), head, steps }
     }
 
-    /// All messages that the client sends, entries of batches one by one.
+    /// All messages that the client sends, with the entries of batches one by one.
     pub(super) fn sent(&self) -> Vec<Value> {
         let whole = self.steps.iter().filter_map(|(_, step)| match step {
             Step::To(message) => Some(message),
@@ -112,7 +112,7 @@ impl Transcript {
         whole.flat_map(|it| entries(it)).collect()
     }
 
-    /// All messages that the worker is to send, entries of batches one by one.
+    /// All messages that the worker is expected to send, with the entries of batches one by one.
     pub(super) fn expected(&self) -> Vec<Value> {
         let whole = self.steps.iter().flat_map(|(_, step)| match step {
             Step::From(message) => std::slice::from_ref(message),
@@ -122,7 +122,7 @@ impl Transcript {
         whole.flat_map(|it| entries(it)).collect()
     }
 
-    /// Plays it. The error says at which line the worker did something else.
+    /// Replays the conversation. The error has the line at which the worker did something else.
     pub(super) fn replay(&self) -> Result<(), String> {
         let args: Vec<&str> = self.head.args.iter().map(String::as_str).collect();
         let framing = match self.head.framing {
@@ -149,7 +149,7 @@ impl Transcript {
     }
 }
 
-/// A transcript in the course of being played.
+/// A transcript that is being replayed.
 struct Conversation {
     worker: Worker,
     requests: Requests,
@@ -178,7 +178,7 @@ impl Conversation {
         }
     }
 
-    /// Reads on until all of these have come. Notifications that are none of them are passed over.
+    /// Reads until all of these have arrived. Other notifications are skipped.
     fn expect_all(&mut self, expected: &[Box<RawValue>]) -> Result<(), String> {
         let mut missing: Vec<&RawValue> = expected.iter().map(|it| &**it).collect();
         while !missing.is_empty() {
@@ -212,7 +212,7 @@ impl Conversation {
         }
     }
 
-    /// The next message, which keeps what was promised.
+    /// The next message, after checking the general guarantees.
     fn next(&mut self) -> Result<Option<Box<RawValue>>, String> {
         let Some(text) = self.worker.next_message() else { return Ok(None) };
         let message =
@@ -222,15 +222,15 @@ impl Conversation {
     }
 }
 
-/// Ids must be the same to the letter.
+/// Compares a message with its pattern. Ids must have the same spelling.
 fn is_expected(expected: &RawValue, got: &RawValue) -> Result<(), String> {
     matching::matches(&value(expected), &value(got))?;
     let (expected, got) = (ids(expected), ids(got));
-    if expected == got { Ok(()) } else { Err(format!("ids must be written {expected:?}, got {got:?}")) }
+    if expected == got { Ok(()) } else { Err(format!("expected ids written as {expected:?}, got {got:?}")) }
 }
 
 impl ModelKind {
-    /// A folder with an edited copy of the tiny model; `None`: the model as it is.
+    /// A folder with an edited copy of the tiny model; `None` for the model as it is.
     fn edited(self) -> Option<TempDir> {
         let edit: fn(&Path) = match self {
             Self::Tiny | Self::Slow => return None,
