@@ -92,9 +92,9 @@ fn the_times_of_the_examples_agree_with_each_other_and_are_those_of_an_optimised
 struct Exchanges<'a> {
     names: Names,
     /// The methods of requests, by id.
-    The methods of requests, by id.
-    /// The parameters that requests are refused for, by id.
-    The parameters for which requests are refused, by id.
+    methods: HashMap<String, &'a str>,
+    /// The parameters for which requests are refused, by id.
+    refused: HashMap<String, &'a str>,
 }
 
 impl<'a> Exchanges<'a> {
