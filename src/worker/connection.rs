@@ -66,7 +66,9 @@ async fn watch(app: Arc<App>, connection: Handle, begun: oneshot::Receiver<Annou
         biased;
         // They end when the client has been told of the engine's death.
         Ok(announcements) = begun => announcements.await,
-        _ = engine_dies(&app) => {}
+        // The engine's thread also ends when the model cannot be loaded; the client must still be told of that.
+        true = engine_dies(&app) => {}
+        else => {}
     }
     if engine_dies(&app).await {
         connection.stop();

@@ -7,7 +7,7 @@ mod telegraph;
 use runabout_engine::scripted::{Gate, ScriptedModel, bytes};
 use serde_json::{Value, json};
 
-use self::peer::{Peer, app, loading};
+use self::peer::{Peer, app, failing_to_load, loading};
 use self::telegraph::Telegraph;
 use super::Dialect;
 use super::native::Native;
@@ -208,6 +208,16 @@ async fn a_client_that_begins_with_a_native_message_speaks_the_native_dialect() 
     client.say(&json!({"jsonrpc": "2.0", "id": 2, "method": "hail"})).await;
     let (_, answer) = client.answer(2).await;
     assert_eq!(answer["error"]["code"], -32601, "the first message has chosen");
+}
+
+#[tokio::test]
+async fn a_client_that_comes_after_loading_has_failed_is_told_so() {
+    let app = failing_to_load("no such file");
+    app.model().engine().stopped().await;
+    let mut client = Peer::of(&app);
+    client.say(&json!({"jsonrpc": "2.0", "id": 1, "method": "initialize"})).await;
+    let status = client.told("status").await;
+    assert_eq!(status["params"]["error"]["kind"], "model_load_failed", "{status}");
 }
 
 #[tokio::test]

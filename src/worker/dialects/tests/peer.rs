@@ -1,20 +1,24 @@
 //! A process with a scripted model, and clients that speak to it over pipes in memory.
 
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use runabout_assist::{Facts, HeldTexts, LoadProgress, ModelHandle};
-use runabout_engine::EngineOptions;
 use runabout_engine::scripted::ScriptedModel;
+use runabout_engine::{EngineOptions, LoadError, Loaded};
 use runabout_rpc::Options;
 use runabout_text::{FimFormat, SamplingDefaults};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
+use tokio::time::timeout;
 
 use super::DIALECTS;
 use crate::app::{App, ServeLimits};
 use crate::connection;
 
 const PIPE_BYTES: usize = 1 << 20;
+/// After this a test has failed that would otherwise wait for ever.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A process with this model.
 pub(super) fn app(model: ScriptedModel) -> Arc<App> {
@@ -35,9 +39,22 @@ pub(super) fn loading(model: ScriptedModel) -> (Arc<App>, mpsc::Sender<()>) {
         };
         Ok((facts, |_: &mut dyn FnMut(LoadProgress)| Ok(loaded)))
     });
+    (of_model(model.unwrap()), still_loading)
+}
+
+/// A process whose model cannot be loaded.
+pub(super) fn failing_to_load(cause: &'static str) -> Arc<App> {
+    let model = ModelHandle::spawn(EngineOptions::default(), move |_| {
+        let failed = LoadError::Failed { message: cause.to_owned() };
+        Err::<(Facts, fn(&mut dyn FnMut(LoadProgress)) -> Result<Loaded, LoadError>), _>(failed)
+    });
+    of_model(model.unwrap())
+}
+
+fn of_model(model: ModelHandle) -> Arc<App> {
     let limits = ServeLimits { rpc: Options::default(), max_queued: 64, memory_bytes: None };
     let held = Arc::new(HeldTexts::new(u64::MAX));
-    (Arc::new(App::new(model.unwrap(), held, "scripted".to_owned(), limits)), still_loading)
+    Arc::new(App::new(model, held, "scripted".to_owned(), limits))
 }
 
 /// A client of the process.
@@ -114,6 +131,19 @@ impl Peer {
                 return message;
             }
         }
+    }
+
+    /// The next notification of this method.
+    pub(super) async fn told(&mut self, method: &str) -> Value {
+        let told = async {
+            loop {
+                let message = self.next().await;
+                if message["method"] == method {
+                    return message;
+                }
+            }
+        };
+        timeout(TIMEOUT, told).await.unwrap_or_else(|_| panic!("no `{method}` came"))
     }
 
     /// As [`answer`](Self::answer), of a `hail`. All that was said before has been heard by then.
