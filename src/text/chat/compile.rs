@@ -2,13 +2,15 @@
 //!
 //! minijinja's `+`, `%`, `in`, `<` and `~` know fewer types than Python's or let more pass, and have no hook; so they are
 //! replaced by filters of [`super::python`], for which minijinja's unstable machinery is needed. Names of filters and
-//! tests are checked as Jinja2's compiler checks them: not inside `if`, where it leaves that to the run.
+//! tests are checked as Jinja2's compiler checks them: not inside `if`, where it leaves that to the run. Tags that load
+//! other templates are refused in the same places.
 
 use std::collections::BTreeMap;
 
 use minijinja::machinery::ast::{CallArg, Expr, Stmt};
 use minijinja::machinery::{CodeGenerator, Instruction, Instructions, parse};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 
 /// What the template is called in errors.
@@ -22,6 +24,8 @@ pub(super) const REM: &str = "python_rem";
 pub(super) const CONCAT: &str = "python_concat";
 pub(super) const IN: &str = "python_in";
 pub(super) const ITERABLE: &str = "python_iterable";
+pub(super) const EQUAL: &str = "python_eq";
+pub(super) const UNEQUAL: &str = "python_ne";
 pub(super) const LESS: &str = "python_lt";
 pub(super) const LESS_OR_EQUAL: &str = "python_le";
 pub(super) const GREATER: &str = "python_gt";
@@ -32,6 +36,8 @@ pub(super) const TURN: &str = "limits_turn";
 pub(super) const CHECKED: &str = "limits_checked";
 pub(super) const SET_ATTRIBUTE: &str = "limits_set_attribute";
 pub(super) const ITEM: &str = "limits_item";
+/// Called with each slice and each product.
+pub(super) const LIST: &str = "limits_list";
 
 /// Filters whose result has more levels than what they are given, beside functions and literals.
 const NESTING_FILTERS: [&str; 8] =
@@ -125,6 +131,14 @@ fn replaced<'source>(instruction: &Instruction<'source>) -> Vec<Instruction<'sou
         Instruction::Rem => vec![filter(REM, 2)],
         Instruction::StringConcat => vec![filter(CONCAT, 2)],
         Instruction::In => vec![filter(IN, 2)],
+        Instruction::Eq => vec![filter(EQUAL, 2)],
+        Instruction::Ne => vec![filter(UNEQUAL, 2)],
+        // Computed while compiling.
+        Instruction::LoadConst(value) if value.kind() == ValueKind::Iterable => {
+            vec![instruction.clone(), filter(LIST, 1), filter(CHECKED, 1)]
+        }
+        Instruction::Slice => vec![instruction.clone(), filter(LIST, 1)],
+        Instruction::Mul => vec![instruction.clone(), filter(LIST, 1), filter(CHECKED, 1)],
         Instruction::Lt => vec![filter(LESS, 2)],
         Instruction::Lte => vec![filter(LESS_OR_EQUAL, 2)],
         Instruction::Gt => vec![filter(GREATER, 2)],
@@ -157,6 +171,10 @@ pub(super) fn check_names(
         let reason = format!("no method `{BYTES_METHOD}`, since a prompt cannot hold bytes (line {line})");
         return Err(Error::new(ErrorKind::UnknownMethod, reason));
     }
+    if let Some((tag, line)) = names.loading {
+        let reason = format!("`{tag}` cannot be used, since there are no other templates (line {line})");
+        return Err(Error::new(ErrorKind::TemplateNotFound, reason));
+    }
     for (kind, found) in [("filter", &names.filters), ("test", &names.tests)] {
         let is_known =
             environment.compile_expression(if kind == "filter" { "it is filter" } else { "it is test" })?;
@@ -181,6 +199,8 @@ struct Names<'source> {
     tests: BTreeMap<&'source str, u16>,
     /// Where [`BYTES_METHOD`] is called first.
     bytes_line: Option<u16>,
+    /// The first tag that loads another template, with its line.
+    loading: Option<(&'static str, u16)>,
 }
 
 impl<'source> Names<'source> {
@@ -233,7 +253,17 @@ impl<'source> Names<'source> {
                 self.expression(&it.call.expr, is_soft);
                 self.arguments(&it.call.args, is_soft);
             }
+            Stmt::Include(it) => self.load("include", it.span().start_line, is_soft),
+            Stmt::Import(it) => self.load("import", it.span().start_line, is_soft),
+            Stmt::FromImport(it) => self.load("from", it.span().start_line, is_soft),
+            Stmt::Extends(it) => self.load("extends", it.span().start_line, is_soft),
             _ => {}
+        }
+    }
+
+    fn load(&mut self, tag: &'static str, line: u16, is_soft: bool) {
+        if !is_soft {
+            self.loading.get_or_insert((tag, line));
         }
     }
 

@@ -73,43 +73,88 @@ impl Limits {
     }
 }
 
-/// Refuses a value that is nested too deeply, and takes fuel for everything in it.
-pub(super) fn check_value(state: &State, value: &Value) -> Result<(), Error> {
-    walk(state, value, 0)
+/// Refuses a value that is nested too deeply, and takes fuel for everything in it, but not for a text alone. Returns about
+/// the bytes of text that it is written in.
+pub(super) fn check_value(state: &State, value: &Value) -> Result<usize, Error> {
+    check_layout(state, value, Layout::default())
 }
 
-fn walk(state: &State, value: &Value, n_levels: usize) -> Result<(), Error> {
+/// The bytes that a way of writing values adds to their texts.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Layout {
+    /// For each item of a list or map.
+    pub(super) per_item: usize,
+    /// For each item and each level that it is nested in.
+    pub(super) per_level: usize,
+}
+
+/// [`check_value`] for a value that is written in that layout.
+pub(super) fn check_layout(state: &State, value: &Value, layout: Layout) -> Result<usize, Error> {
+    walk(state, value, layout, 0)
+}
+
+fn walk(state: &State, value: &Value, layout: Layout, n_levels: usize) -> Result<usize, Error> {
     if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
-        return Ok(());
+        return Ok(value.as_str().map_or(0, str::len));
     }
     if n_levels == MAX_LEVELS {
         return Err(exceeded("levels of values within values"));
     }
+    let n_levels = n_levels + 1;
+    let added = layout.per_item.saturating_add(layout.per_level.saturating_mul(n_levels));
     state.consume_fuel(1)?;
     let is_map = value.kind() == ValueKind::Map;
+    let mut n_bytes: usize = 0;
     for (idx, item) in value.try_iter()?.enumerate() {
         if idx % ITEMS_PER_FUEL == ITEMS_PER_FUEL - 1 {
             state.consume_fuel(1)?;
         }
-        walk(state, &item, n_levels + 1)?;
+        let mut n_of_item = walk(state, &item, layout, n_levels)?;
+        let mut n_of_texts = item.as_str().map_or(0, str::len);
         if is_map {
-            check_text(state, &item)?;
-            walk(state, &value.get_item(&item)?, n_levels + 1)?;
+            let field = value.get_item(&item)?;
+            n_of_item = n_of_item.saturating_add(walk(state, &field, layout, n_levels)?);
+            n_of_texts = n_of_texts.saturating_add(field.as_str().map_or(0, str::len));
         }
+        state.consume_fuel(n_of_texts.saturating_add(added) as u64 / TEXT_BYTES_PER_FUEL)?;
+        n_bytes = n_bytes.saturating_add(n_of_item).saturating_add(added);
     }
-    Ok(())
+    Ok(n_bytes)
+}
+
+/// Takes the fuel for `n_bytes` of text, before they are made.
+pub(super) fn check_bytes(state: &State, n_bytes: usize) -> Result<(), Error> {
+    state.consume_fuel(n_bytes as u64 / TEXT_BYTES_PER_FUEL)
+}
+
+/// Takes the fuel for a list of `n_items`, before it is made.
+pub(super) fn check_items(state: &State, n_items: usize) -> Result<(), Error> {
+    state.consume_fuel((n_items / ITEMS_PER_FUEL) as u64)
+}
+
+/// Takes the fuel for comparing two values, which may go on to the end of the smaller one.
+pub(super) fn check_comparison(state: &State, a: &Value, b: &Value) -> Result<(), Error> {
+    if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
+        return check_bytes(state, a.len().min(b.len()));
+    }
+    check_value(state, if a.len() < b.len() { a } else { b }).map(|_| ())
+}
+
+/// What a slice or a repeated list yields, as a list. minijinja makes them when they are gone through, which would let a
+/// value refer to another one a hundred thousand times over.
+pub(super) fn list(state: &State, value: Value) -> Result<Value, Error> {
+    if value.kind() != ValueKind::Iterable {
+        return Ok(value);
+    }
+    check_items(state, value.len().unwrap_or(0))?;
+    Ok(Value::from(value.try_iter()?.collect::<Vec<_>>()))
 }
 
 /// `container[key]`. minijinja counts the characters of a text to find one in it, and takes fuel for that only if it is
 /// done by a filter.
-pub(super) fn item(container: &Value, key: &Value) -> Result<Value, Error> {
+pub(super) fn item(state: &State, container: &Value, key: &Value) -> Result<Value, Error> {
+    check_value(state, key)?;
     container.get_item(key)
-}
-
-/// Takes the fuel for walking through a text; other values cost nothing.
-fn check_text(state: &State, value: &Value) -> Result<(), Error> {
-    let n_bytes = value.as_str().map_or(0, str::len);
-    state.consume_fuel(n_bytes as u64 / TEXT_BYTES_PER_FUEL)
 }
 
 /// Jinja's `namespace`, whose attributes a template can set. Unlike Jinja's it cannot contain a namespace, loop or macro,
@@ -144,11 +189,12 @@ impl Object for Namespace {
 fn check_data(value: &Value) -> Result<(), Error> {
     let is_of_the_run = |it: &Value| {
         it.downcast_object_ref::<Namespace>().is_some()
-            // minijinja's loops, macros and what they capture.
-            || it.as_object().is_some_and(|it| it.type_name().contains("::vm::"))
+            // minijinja's loops, macros and what they capture, its cyclers and joiners.
+            || it.as_object().is_some_and(|it| ["::vm::", "::globals::"].iter().any(|of| it.type_name().contains(of)))
     };
     if is_of_the_run(value) {
-        let reason = "a namespace cannot contain another namespace, a loop or a macro here";
+        let reason =
+            "a namespace cannot contain another namespace, a loop, a macro, a cycler or a joiner here";
         return Err(Error::new(ErrorKind::InvalidOperation, reason));
     }
     match value.kind() {

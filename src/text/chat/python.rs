@@ -24,7 +24,7 @@ use serde_json::ser::{CharEscape, Formatter, Serializer};
 use serde_json::value::RawValue;
 
 use super::integers::{Exact, LongInteger};
-use super::limits::check_value;
+use super::limits::{Layout, check_layout, check_value};
 
 /// `str(value)`.
 pub(super) fn str(value: &Value) -> String {
@@ -33,6 +33,12 @@ pub(super) fn str(value: &Value) -> String {
         ValueKind::Undefined => String::new(),
         _ => repr(value),
     }
+}
+
+/// [`str`], for which the template pays.
+fn paid_str(state: &State, value: &Value) -> Result<String, Error> {
+    check_value(state, value)?;
+    Ok(str(value))
 }
 
 /// `repr(value)` for what JSON can hold.
@@ -121,6 +127,9 @@ pub(super) fn dumps(json: &serde_json::Value) -> String {
     String::from_utf8(written).unwrap_or_default()
 }
 
+/// No template indents JSON further.
+const MAX_INDENT: usize = 64;
+
 /// transformers' `tojson`: `json.dumps` with `ensure_ascii` off, and nothing escaped for HTML.
 #[allow(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
 pub(super) fn tojson(
@@ -129,15 +138,14 @@ pub(super) fn tojson(
     ensure_ascii: Option<bool>,
     kwargs: Kwargs,
 ) -> Result<String, Error> {
-    check_value(state, value)?;
     let invalid = |reason: String| Error::new(ErrorKind::InvalidOperation, reason);
     let indent = kwargs.get::<Option<Value>>("indent")?.filter(|it| !it.is_none());
     let indent = indent.map(|it| match (it.as_str(), it.as_usize()) {
         (Some(text), _) => Ok(text.to_owned()),
-        (None, Some(n_spaces)) => Ok(" ".repeat(n_spaces)),
+        (None, Some(n_spaces)) => Ok(" ".repeat(n_spaces.min(MAX_INDENT + 1))),
         (None, None) => Err(invalid(format!("`indent` must be a number or a string, got {it}"))),
     });
-    let indent = indent.transpose()?;
+    let indent: Option<String> = indent.transpose()?;
     let separators = kwargs.get::<Option<Vec<String>>>("separators")?;
     let ensure_ascii = ensure_ascii.or(kwargs.get("ensure_ascii")?).unwrap_or(false);
     let sort_keys = kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
@@ -149,6 +157,14 @@ pub(super) fn tojson(
         Some([item, key]) => (item.clone(), key.clone()),
         Some(_) => return Err(invalid("`separators` must be a pair of strings".to_owned())),
     };
+    let layout = Layout {
+        per_item: item_separator.len().saturating_add(key_separator.len()),
+        per_level: indent.as_ref().map_or(0, String::len),
+    };
+    if layout.per_level > MAX_INDENT {
+        return Err(invalid(format!("`indent` must be at most {MAX_INDENT} characters")));
+    }
+    check_layout(state, value, layout)?;
     let formatter =
         PythonJson { indent, item_separator, key_separator, ensure_ascii, depth: 0, has_value: false };
     let mut written = Vec::new();

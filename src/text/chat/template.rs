@@ -8,8 +8,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use minijinja::machinery::{eval, make_string_output};
-use minijinja::value::{Kwargs, Serde};
+use minijinja::value::{Kwargs, Rest, Serde};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value as JinjaValue};
+use minijinja_contrib::globals;
 use serde_json::{Map, Value};
 
 use super::compile::{self, Compiled};
@@ -224,11 +225,14 @@ fn environment() -> Environment<'static> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
     });
     environment.add_filter(compile::CHECKED, |state: &State, value: JinjaValue| {
-        limits::check_value(state, &value).map(|()| value)
+        limits::check_value(state, &value).map(|_| value)
     });
     environment.add_filter(compile::ITEM, limits::item);
+    environment.add_filter(compile::LIST, limits::list);
     environment.add_filter(compile::SET_ATTRIBUTE, limits::set_attribute);
     environment.add_function("namespace", limits::namespace);
+    environment.add_function("cycler", |items: Rest<JinjaValue>| globals::cycler(items.to_vec()));
+    environment.add_function("joiner", globals::joiner);
     environment.add_function("strftime_now", |format: String, _: Kwargs| python::strftime_now(&format));
     environment
 }
@@ -277,7 +281,10 @@ fn refusal(err: &Error) -> TextError {
     for it in causes().filter_map(|it| it.downcast_ref::<Error>()) {
         match it.kind() {
             ErrorKind::OutOfFuel => return TextError::ChatTemplateTooCostly { limit: "steps" },
-            ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
+            ErrorKind::UnknownFilter
+            | ErrorKind::UnknownTest
+            | ErrorKind::UnknownFunction
+            | ErrorKind::TemplateNotFound => {
                 return TextError::BadChatTemplate { reason: describe(err) };
             }
             _ => {}

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 
-use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::value::{Kwargs, Rest, Tuple, ValueKind};
 use minijinja::{Environment, Error, State, Value};
 
 use super::arguments::{argument, invalid};
 use super::escape::escaped;
-use super::{methods, str, urlize};
-use crate::chat::limits::check_value;
+use super::{format, methods, paid_str, str, urlize};
+use crate::chat::limits::{check_bytes, check_value};
 
 pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter("lists_map", minijinja::filters::map);
@@ -19,28 +19,49 @@ pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter("lists_rejectattr", minijinja::filters::rejectattr);
     for name in ["map", "select", "reject", "selectattr", "rejectattr"] {
         environment.add_filter(name, move |state: &mut State, args: Rest<Value>, kwargs: Kwargs| {
-            let named = kwargs.args().next().is_some().then(|| Value::from(kwargs.clone()));
-            let args: Vec<Value> = args.iter().cloned().chain(named).collect();
-            generated(&state.apply_filter(&format!("lists_{name}"), &args)?)
+            generated(&applied(state, &format!("lists_{name}"), &args, &kwargs)?)
         });
     }
-    environment
-        .add_filter("string", |state: &State, value: &Value| check_value(state, value).map(|()| str(value)));
+    add_comparing_to(environment);
+    // Jinja2 has none, and minijinja's keeps all that it was made from.
+    environment.remove_filter("chain");
+    environment.add_filter("string", paid_str);
+    environment.add_filter("pprint", |state: &State, value: &Value| {
+        check_value(state, value).map(|_| minijinja::filters::pprint(value))
+    });
+    environment.add_filter("format", format_filter);
+    environment.add_filter("unlimited_indent", minijinja::filters::indent);
+    environment.add_filter("indent", indent);
     environment.add_filter("join", join);
     environment.add_filter("center", |state: &State, value: &Value, width: Option<usize>| {
-        state.consume_fuel(width.unwrap_or(80) as u64 / 16)?;
-        Ok::<_, Error>(methods::centered(value, width))
+        let width = width.unwrap_or(80);
+        format::check_width(width)?;
+        state.consume_fuel(width as u64 / 16)?;
+        Ok::<_, Error>(methods::padded(&paid_str(state, value)?, "center", width, " "))
     });
-    environment.add_filter("wordcount", |value: &Value| n_words(&str(value)));
+    environment.add_filter("wordcount", |state: &State, value: &Value| {
+        paid_str(state, value).map(|it| n_words(&it))
+    });
     environment.add_filter("truncate", truncate);
     environment.add_filter("wordwrap", wordwrap);
     environment.add_filter("urlencode", urlencode);
     environment.add_filter("urlize", urlize::urlize);
     environment.add_filter("random", random);
-    environment.add_filter("forceescape", |value: &Value| escaped(&str(value)));
+    environment.add_filter("forceescape", |state: &State, value: &Value| {
+        paid_str(state, value).map(|it| escaped(&it))
+    });
     environment.add_filter("xmlattr", xmlattr);
-    environment.add_filter("striptags", |value: &Value| minijinja_contrib::filters::striptags(str(value)));
+    environment.add_filter("striptags", |state: &State, value: &Value| {
+        paid_str(state, value).map(minijinja_contrib::filters::striptags)
+    });
     environment.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
+}
+
+/// The result of another filter for the same arguments.
+fn applied(state: &mut State, name: &str, args: &[Value], kwargs: &Kwargs) -> Result<Value, Error> {
+    let named = kwargs.args().next().is_some().then(|| Value::from(kwargs.clone()));
+    let args: Vec<Value> = args.iter().cloned().chain(named).collect();
+    state.apply_filter(name, &args)
 }
 
 /// A list as Python's generators are: to be gone through, but without length, place or JSON.
@@ -88,8 +109,8 @@ fn n_words(text: &str) -> usize {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
-fn truncate(value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
-    let text = str(value);
+fn truncate(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
+    let text = paid_str(state, value)?;
     let number = |it: Option<Value>, default: usize| {
         it.map_or(Ok(default), |it| {
             it.as_usize().ok_or_else(|| invalid("`truncate` counts in whole numbers"))
@@ -115,7 +136,7 @@ fn truncate(value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, 
 
 /// Python's `textwrap`, a line at a time.
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
-fn wordwrap(value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
+fn wordwrap(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
     let width = argument(&rest, &kwargs, 0, "width")?;
     let width = width.map_or(Some(79), |it| it.as_usize()).filter(|it| *it > 0);
     let width = width.ok_or_else(|| invalid("`width` must be a number above 0"))?;
@@ -124,30 +145,87 @@ fn wordwrap(value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, 
     // Hyphens are no places to break at here.
     let _ = argument(&rest, &kwargs, 3, "break_on_hyphens")?;
     kwargs.assert_all_used()?;
-    let text = str(value);
-    let wrapped = text.lines().map(|line| {
-        let mut lines: Vec<String> = Vec::new();
-        let mut current = String::new();
-        for word in line.split(' ') {
-            let mut word: Vec<char> = word.chars().collect();
-            let n_current = current.chars().count();
-            if !current.is_empty() && n_current + 1 + word.len() <= width {
-                current.push(' ');
-            } else if !current.is_empty() {
-                lines.push(std::mem::take(&mut current));
-            }
-            while breaks && current.is_empty() && word.len() > width {
-                lines.push(word.drain(..width).collect());
-            }
-            current.extend(word);
+    let text = paid_str(state, value)?;
+    let mut wrapped = String::with_capacity(text.len());
+    let end_line = |wrapped: &mut String| {
+        wrapped.push_str(&end);
+        check_bytes(state, ITEM_BYTES + end.len())
+    };
+    for (idx, line) in text.lines().enumerate() {
+        if idx > 0 {
+            end_line(&mut wrapped)?;
         }
-        lines.push(current);
-        lines.join(&end)
-    });
-    Ok(wrapped.collect::<Vec<_>>().join(&end))
+        // The characters of the line so far.
+        let mut n_current = 0;
+        for word in line.split(' ') {
+            let mut n_chars = word.chars().count();
+            if n_current > 0 && n_current + 1 + n_chars <= width {
+                wrapped.push(' ');
+                n_current += 1;
+            } else if n_current > 0 {
+                end_line(&mut wrapped)?;
+                n_current = 0;
+            }
+            let mut rest = word.chars();
+            while breaks && n_current == 0 && n_chars > width {
+                wrapped.extend(rest.by_ref().take(width));
+                end_line(&mut wrapped)?;
+                n_chars -= width;
+            }
+            wrapped.push_str(rest.as_str());
+            n_current += n_chars;
+        }
+    }
+    Ok(wrapped)
 }
 
-fn urlencode(value: &Value) -> Result<String, Error> {
+/// The filters that compare items with one another, each of which may be large, pay for all of them.
+fn add_comparing_to(environment: &mut Environment<'_>) {
+    environment.add_filter("compared_sort", minijinja::filters::sort);
+    environment.add_filter("compared_unique", minijinja::filters::unique);
+    environment.add_filter("compared_dictsort", minijinja::filters::dictsort);
+    environment.add_filter("compared_groupby", minijinja::filters::groupby);
+    environment.add_filter("compared_min", minijinja::filters::min);
+    environment.add_filter("compared_max", minijinja::filters::max);
+    for name in ["sort", "unique", "dictsort", "groupby", "min", "max"] {
+        environment.add_filter(name, move |state: &mut State, args: Rest<Value>, kwargs: Kwargs| {
+            args.first().map(|it| check_value(state, it)).transpose()?;
+            applied(state, &format!("compared_{name}"), &args, &kwargs)
+        });
+    }
+}
+
+/// `%` with the arguments as the values.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
+fn format_filter(
+    state: &State,
+    template: &Value,
+    rest: Rest<Value>,
+    kwargs: Kwargs,
+) -> Result<String, Error> {
+    let has_names = kwargs.args().next().is_some();
+    if has_names && !rest.is_empty() {
+        return Err(invalid("`format` takes positional arguments or named ones, not both"));
+    }
+    let values = if has_names { Value::from(kwargs) } else { Value::from(Tuple::from(rest.to_vec())) };
+    check_value(state, &values)?;
+    format::printf(state, &paid_str(state, template)?, &values)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
+fn indent(state: &mut State, args: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let [value, rest @ ..] = args.as_slice() else { return Err(invalid("`indent` needs a text")) };
+    let width = argument(&Rest(rest.to_vec()), &kwargs, 0, "width")?;
+    let n_columns = width.and_then(|it| it.as_usize()).unwrap_or(4);
+    format::check_width(n_columns)?;
+    let n_lines = value.as_str().map_or(0, |it| it.matches('\n').count()) + 1;
+    check_bytes(state, n_lines.saturating_mul(n_columns))?;
+    check_value(state, value)?;
+    applied(state, "unlimited_indent", &args, &kwargs)
+}
+
+fn urlencode(state: &State, value: &Value) -> Result<String, Error> {
+    check_value(state, value)?;
     let quoted = |text: &str, is_path: bool| {
         let mut written = String::new();
         for byte in text.bytes() {
@@ -194,7 +272,8 @@ fn random(state: &State, value: &Value) -> Result<Value, Error> {
     Ok(items.get(drawn % items.len().max(1)).cloned().unwrap_or_default())
 }
 
-fn xmlattr(value: &Value, autospace: Option<bool>) -> Result<String, Error> {
+fn xmlattr(state: &State, value: &Value, autospace: Option<bool>) -> Result<String, Error> {
+    check_value(state, value)?;
     let mut written = String::new();
     for key in value.try_iter()? {
         let item = value.get_item(&key)?;

@@ -1,13 +1,41 @@
 //! `'...' % values`, as Python's strings format them.
 
 use minijinja::value::ValueKind;
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{Error, ErrorKind, State, Value};
 
 use super::numbers::{integer, number};
 use super::{float, repr, str};
+use crate::chat::limits::{check_bytes, check_value};
 
 /// No template pads a value to more columns.
 const MAX_WIDTH: usize = 10_000;
+
+/// Refuses more columns than any template pads a value to.
+pub(super) fn check_width(n_columns: usize) -> Result<(), Error> {
+    if n_columns > MAX_WIDTH {
+        return Err(invalid(format!("a conversion must have at most {MAX_WIDTH} columns")));
+    }
+    Ok(())
+}
+
+/// Takes the fuel for `template.format(...)` before its text is made: any field may be the longest of the arguments.
+pub(super) fn check_format(state: &State, template: &str, args: &[Value]) -> Result<(), Error> {
+    let n_bytes = args
+        .iter()
+        .try_fold(0_usize, |sum, it| Ok::<_, Error>(sum.saturating_add(check_value(state, it)?)))?;
+    for (idx, field) in template.replace("{{", "").split('{').skip(1).enumerate() {
+        let spec = field.split_once('}').map_or(field, |(it, _)| it).split_once(':').map_or("", |(_, it)| it);
+        let mut n_columns = 0;
+        for digits in spec.split(|it: char| !it.is_ascii_digit()).filter(|it| !it.is_empty()) {
+            let size = digits.parse().unwrap_or(usize::MAX);
+            check_width(size)?;
+            n_columns += size;
+        }
+        // One field for each argument is what templates have.
+        check_bytes(state, n_columns + if idx < args.len() { 0 } else { n_bytes })?;
+    }
+    Ok(())
+}
 
 fn invalid(reason: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, reason)
@@ -27,7 +55,7 @@ struct Spec {
 }
 
 /// `template % values`: a tuple is several values, a dictionary is named ones, anything else is one.
-pub(super) fn printf(template: &str, values: &Value) -> Result<String, Error> {
+pub(super) fn printf(state: &State, template: &str, values: &Value) -> Result<String, Error> {
     let is_map = values.kind() == ValueKind::Map;
     let listed: Vec<Value> =
         if values.is_tuple() { values.try_iter()?.collect() } else { vec![values.clone()] };
@@ -79,9 +107,7 @@ pub(super) fn printf(template: &str, values: &Value) -> Result<String, Error> {
         if chars.next_if_eq(&'.').is_some() {
             spec.precision = Some(size(&mut chars)?.unwrap_or(0));
         }
-        if spec.width > MAX_WIDTH || spec.precision.is_some_and(|it| it > MAX_WIDTH) {
-            return Err(invalid(format!("a conversion must have at most {MAX_WIDTH} columns")));
-        }
+        check_width(spec.width.max(spec.precision.unwrap_or(0)))?;
         while chars.next_if(|it| "hlL".contains(*it)).is_some() {}
         let conversion = chars.next().ok_or_else(ended)?;
         if conversion == '%' {
@@ -92,7 +118,9 @@ pub(super) fn printf(template: &str, values: &Value) -> Result<String, Error> {
             Some(value) => value,
             None => rest.next().ok_or_else(too_few)?,
         };
-        written.push_str(&spec.convert(conversion, &value)?);
+        let converted = spec.convert(conversion, &value)?;
+        check_bytes(state, converted.len())?;
+        written.push_str(&converted);
     }
     if rest.next().is_some() && !has_names && !is_map {
         return Err(invalid("not all values are used by the format string".to_owned()));

@@ -9,9 +9,9 @@ use minijinja_contrib::pycompat;
 
 use super::arguments::invalid;
 use super::numbers::number;
-use super::{str, translate};
+use super::{format, str, translate};
 use crate::chat::compile;
-use crate::chat::limits::check_value;
+use crate::chat::limits::{check_items, check_value};
 
 /// What minijinja calls for a method that it does not know, which is each of these.
 pub(in crate::chat) fn call(
@@ -81,11 +81,19 @@ fn of_string(state: &mut State, text: &str, method: &str, args: &[Value]) -> Res
                 .map(|it| it.as_str().map(str::to_owned).ok_or_else(|| invalid("`sep` must be a string")))
                 .transpose()?;
             let most = usize::try_from(most).unwrap_or(usize::MAX);
+            let n_cuts = match separator.as_deref() {
+                Some("") => 0,
+                Some(separator) => text.matches(separator).count(),
+                None => text.matches(is_space).count(),
+            };
+            check_items(state, n_cuts.min(most))?;
             Value::from(split(text, separator.as_deref(), most, method == "rsplit")?)
         }
         "splitlines" => {
             let (keeps, kwargs): (Option<bool>, Kwargs) = from_args(args)?;
             let keeps = keeps.or(kwargs.get("keepends")?).unwrap_or(false);
+            kwargs.assert_all_used()?;
+            check_items(state, text.matches(is_line_end).count())?;
             Value::from(lines(text, keeps))
         }
         "partition" | "rpartition" => {
@@ -112,6 +120,7 @@ fn of_string(state: &mut State, text: &str, method: &str, args: &[Value]) -> Res
         }
         "center" | "ljust" | "rjust" | "zfill" => {
             let (width, fill): (usize, Option<&str>) = from_args(args)?;
+            format::check_width(width)?;
             state.consume_fuel(width as u64 / 16)?;
             let fill = fill.unwrap_or(if method == "zfill" { "0" } else { " " });
             if fill.chars().count() != 1 {
@@ -124,8 +133,13 @@ fn of_string(state: &mut State, text: &str, method: &str, args: &[Value]) -> Res
             let (table,): (&Value,) = from_args(args)?;
             Value::from(translate::translated(text, table)?)
         }
+        "format" => {
+            format::check_format(state, text, args)?;
+            return Ok(None);
+        }
         "format_map" => {
             let (map,): (&Value,) = from_args(args)?;
+            format::check_format(state, text, args)?;
             let mut named = Vec::new();
             for name in map.try_iter()? {
                 named.push((str(&name), map.get_item(&name)?));
@@ -228,13 +242,15 @@ fn split(text: &str, separator: Option<&str>, most: usize, from_end: bool) -> Re
     Ok(parts.into_iter().map(Value::from).collect())
 }
 
+fn is_line_end(it: char) -> bool {
+    matches!(it, '\n'..='\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// `str.splitlines`: at all that Unicode calls a line's end, `\r\n` counting as one.
 fn lines(text: &str, keeps: bool) -> Vec<Value> {
-    let is_end =
-        |it: char| matches!(it, '\n'..='\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let mut lines = Vec::new();
     let mut rest = text;
-    while let Some(at) = rest.find(is_end) {
+    while let Some(at) = rest.find(is_line_end) {
         let n_end = if rest[at..].starts_with("\r\n") {
             2
         } else {
@@ -300,9 +316,4 @@ fn with_spaces_for_tabs(text: &str, width: usize) -> String {
         }
     }
     written
-}
-
-/// The filters that are these methods by another name take whatever has a `str`.
-pub(super) fn centered(value: &Value, width: Option<usize>) -> String {
-    padded(&str(value), "center", width.unwrap_or(80), " ")
 }

@@ -8,7 +8,7 @@ use super::numbers::{integer, number};
 use super::{format, str};
 use crate::chat::compile;
 use crate::chat::integers::LongInteger;
-use crate::chat::limits::{check_value, is_namespace};
+use crate::chat::limits::{check_bytes, check_comparison, check_value, is_namespace};
 
 /// The filters that [`compile`] puts in place of operators, and Jinja2's tests.
 pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
@@ -22,6 +22,12 @@ pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter(compile::IN, is_in);
     environment.add_filter(compile::ITERABLE, |value: Value| {
         if value.is_none() { Err(type_error("none is not iterable".to_owned())) } else { Ok(value) }
+    });
+    environment.add_filter(compile::EQUAL, |state: &State, a: &Value, b: &Value| {
+        check_comparison(state, a, b).map(|()| a == b)
+    });
+    environment.add_filter(compile::UNEQUAL, |state: &State, a: &Value, b: &Value| {
+        check_comparison(state, a, b).map(|()| a != b)
     });
     environment
         .add_filter(compile::LESS, |state: &mut State, a: &Value, b: &Value| ordered(state, "lt", a, b));
@@ -85,14 +91,16 @@ fn add(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     }
     state.consume_fuel((a.len().unwrap_or(0) + b.len().unwrap_or(0)) as u64 / 4)?;
     let items: Vec<Value> = a.try_iter()?.chain(b.try_iter()?).collect();
-    Ok(if a.is_tuple() { Value::from(Tuple::from(items)) } else { Value::from(items) })
+    let sum = if a.is_tuple() { Value::from(Tuple::from(items)) } else { Value::from(items) };
+    check_value(state, &sum)?;
+    Ok(sum)
 }
 
 /// `%`: the rest of a division, or `printf`'s format.
 fn rem(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     if let Some(text) = a.as_str() {
         check_value(state, b)?;
-        return format::printf(text, b).map(Value::from);
+        return format::printf(state, text, b).map(Value::from);
     }
     let by_zero = || type_error("`%` by zero".to_owned());
     match (integer(a), integer(b)) {
@@ -114,13 +122,21 @@ fn is_in(state: &mut State, needle: &Value, container: &Value) -> Result<bool, E
         ValueKind::Undefined => Ok(false),
         ValueKind::String => match (needle.as_str(), container.as_str()) {
             (Some(needle), Some(text)) => {
-                state.consume_fuel(text.len() as u64 / 64)?;
+                check_bytes(state, text.len())?;
                 Ok(text.contains(needle))
             }
             _ => Err(type_error(format!("`in` looks for a string in a string, not for {}", needle.kind()))),
         },
         ValueKind::None | ValueKind::Bool | ValueKind::Number => {
             Err(type_error(format!("`in` does not look into {}", container.kind())))
+        }
+        ValueKind::Map => {
+            check_value(state, needle)?;
+            state.perform_test("in", &[needle.clone(), container.clone()])
+        }
+        _ if needle.as_object().is_some() => {
+            check_value(state, container)?;
+            state.perform_test("in", &[needle.clone(), container.clone()])
         }
         _ => state.perform_test("in", &[needle.clone(), container.clone()]),
     }
@@ -136,7 +152,6 @@ fn ordered(state: &mut State, test: &str, a: &Value, b: &Value) -> Result<bool, 
     if !are_alike {
         return Err(type_error(format!("{} and {} have no order", a.kind(), b.kind())));
     }
-    // They are compared up to the first difference, which may be at their end.
-    check_value(state, if a.len() < b.len() { a } else { b })?;
+    check_comparison(state, a, b)?;
     state.perform_test(test, &[a.clone(), b.clone()])
 }

@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::arguments::{argument, invalid};
 use super::escape::escaped;
-use super::str;
+use super::{paid_str, str};
 
 static WEB: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -65,7 +65,7 @@ pub(super) fn urlize(
         return Err(invalid(format!("'{bad}' is not a valid URI scheme prefix.")));
     }
     let links = Links { limit: limit.transpose()?.filter(|it| *it > 0), attributes, schemes };
-    let text = escaped(&str(value));
+    let text = escaped(&paid_str(state, value)?);
     // Each word goes through up to five patterns.
     state.consume_fuel(text.len() as u64 / 4)?;
     Ok(WORD.find_iter(&text).map(|word| links.word(word.as_str())).collect())
