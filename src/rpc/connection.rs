@@ -21,11 +21,6 @@ use crate::protocol::{Choose, FirstMessage, Protocol};
 use crate::reader::{HungUp, Over, Reader};
 use crate::service::Service;
 
-/// How long aborted requests may take to queue their error responses.
-const LAST_ANSWERS: Duration = Duration::from_millis(100);
-/// How long the writer may take to flush. A client that neither reads nor closes its end must not keep us waiting.
-const LAST_FLUSH: Duration = Duration::from_millis(150);
-
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -142,8 +137,8 @@ impl Connection {
             _ = timeout(grace, tasks.wait()) => {}
         }
         service.abandoned.cancel();
-        let _ = timeout(LAST_ANSWERS, tasks.wait()).await;
-        let flushed = timeout(LAST_FLUSH, async {
+        let _ = timeout(Options::LAST_ANSWERS, tasks.wait()).await;
+        let flushed = timeout(Options::LAST_FLUSH, async {
             // Fails if the writer has already ended.
             let _ = service.connection.outbound().close().await;
             writer.ended().await;

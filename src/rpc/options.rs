@@ -15,9 +15,18 @@ pub struct Options {
     pub max_queued_messages: usize,
     /// While more bytes than this wait to be written, no further request is read.
     pub max_unread_bytes: usize,
-    /// How long running requests may take to answer after the connection has ended. `serve` returns at most 250 ms
-    /// later.
+    /// How long running requests may take to answer after the connection has ended. `serve` returns at most
+    /// [`Options::LAST_WORDS`] later.
     pub grace: Duration,
+}
+
+impl Options {
+    /// How long abandoned requests may take to queue their last answer.
+    pub(crate) const LAST_ANSWERS: Duration = Duration::from_millis(100);
+    /// How long the writer may take to flush. A client that neither reads nor closes its end must not hold us.
+    pub(crate) const LAST_FLUSH: Duration = Duration::from_millis(150);
+    /// How long a connection may last after its `grace`.
+    pub const LAST_WORDS: Duration = Self::LAST_ANSWERS.saturating_add(Self::LAST_FLUSH);
 }
 
 impl Default for Options {

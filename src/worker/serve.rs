@@ -59,3 +59,19 @@ fn stop_on_signal(handle: Handle) -> Result<impl Future<Output = ()>> {
         handle.stop();
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use runabout_rpc::Options;
+
+    use super::*;
+
+    #[test]
+    fn the_process_ends_well_within_a_second_after_its_client() {
+        let left = Duration::from_secs(1)
+            .checked_sub(Options::default().grace + Options::LAST_WORDS + LAST_STEP)
+            .expect("the waits are less than a second");
+        // For what ends a process and takes time itself.
+        assert!(left >= Duration::from_millis(100), "{left:?}");
+    }
+}
