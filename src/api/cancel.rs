@@ -38,7 +38,8 @@ impl Notification for CancelRequest {
 }
 
 /// Stops a running or waiting request, which is then answered at once. If `cancel` stopped it, the answer is a result
-/// that holds the text so far; if `$/cancelRequest` did, it is error -32800 with the text so far in `data.partial`.
+/// that holds the text so far; if `$/cancelRequest` did, it is error -32800 with the text so far in `data.partial`. A
+/// stopped `tokenize`, which has no text so far, is answered with error -32800 in both cases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelParams {
     /// The request to stop.

@@ -126,8 +126,8 @@ pub struct Message {
     /// The text, or a list of its parts. May be absent or null only if there are `tool_calls`.
     #[serde(default)]
     pub content: Option<Content>,
-    /// The model's reasoning before its answer, for models that reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The model's reasoning before its answer, for models that reason. `reasoning_content` is read as this, too.
+    #[serde(default, alias = "reasoning_content", skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
     /// In an assistant's message: the tool calls that it makes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -135,6 +135,9 @@ pub struct Message {
     /// In a tool's message: the id of the tool call that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// The name of the author or of the tool, for chat templates that write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Message {
@@ -146,6 +149,7 @@ impl Message {
             reasoning: None,
             tool_calls: Vec::new(),
             tool_call_id: None,
+            name: None,
         }
     }
 }
@@ -202,6 +206,8 @@ fn part(index: usize, part: Value) -> Result<TextPart, String> {
     let Some(Value::String(text)) = part.remove("text") else {
         return Err(format!("part {index} must have a `text`, a string"));
     };
+    // A hint for other programs' caches.
+    part.remove("cache_control");
     if let Some((name, _)) = part.iter().find(|(_, it)| !it.is_null()) {
         let name: String = name.chars().take(40).collect();
         return Err(format!("part {index} has an unknown field `{name}`"));
@@ -213,6 +219,8 @@ fn part(index: usize, part: Value) -> Result<TextPart, String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Instructions for the model. `developer` is read as this, too.
+    #[serde(alias = "developer")]
     System,
     User,
     Assistant,
@@ -228,6 +236,9 @@ pub struct ToolCall {
     #[serde(default, rename = "type")]
     pub kind: ToolType,
     pub function: FunctionCall,
+    /// The place of the call among those of its message, which its place in the list says already. Ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
 }
 
 /// The function to call, and its arguments.

@@ -77,8 +77,8 @@ pub struct Limits {
     pub max_in_flight: u64,
     /// The maximum number of waiting jobs. Further ones are refused with an error of kind `overloaded`.
     pub max_queued: u64,
-    /// The maximum size of all running and waiting requests together, in bytes; a single request may be larger.
-    /// Further ones are refused with an error of kind `overloaded`.
+    /// The maximum size in bytes of all waiting requests, and of running ones of `complete` with a `document`, together;
+    /// a single request may be larger. Further ones are refused with an error of kind `overloaded`.
     pub max_queued_bytes: u64,
     /// The maximum of `max_tokens`.
     pub max_tokens: u64,

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// A person is waiting: goes before all background requests, from the next token on.
+    /// A person is waiting: goes before background requests, from the next token on; while both run, about one token in
+    /// eight is still a background request's.
     Interactive,
     /// Uses the capacity that interactive requests leave.
     Background,

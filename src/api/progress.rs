@@ -16,7 +16,8 @@ impl Notification for Progress {
     type Params = ProgressParams;
 }
 
-/// How far a long operation has come. Sent at least once a second while it runs.
+/// How far a long operation has come. Sent at least once a second while it runs; for stage `prefill`, when there is
+/// progress to report, at most twice a second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressParams {
     /// The request that waits for the operation; absent if it belongs to no single request.

@@ -195,8 +195,10 @@ fn a_results_message_can_be_sent_back() {
                 name: "add".into(),
                 arguments: json!({"a": 1}).as_object().unwrap().clone(),
             },
+            index: None,
         }],
         tool_call_id: None,
+        name: None,
     };
     let written = serde_json::to_value(&message).unwrap();
     assert_eq!(written["content"], Value::Null);
@@ -207,6 +209,12 @@ fn a_results_message_can_be_sent_back() {
 #[test]
 fn a_message_may_have_any_of_its_documented_forms() {
     let read = |value: Value| serde_json::from_value::<Message>(value).map_err(|error| error.to_string());
+    let other = json!({"role": "developer", "content": "a", "name": "n", "reasoning_content": "hm"});
+    let message = read(other).unwrap();
+    assert_eq!((message.role, message.name.as_deref()), (Role::System, Some("n")));
+    assert_eq!(message.reasoning.as_deref(), Some("hm"));
+    let call = json!({"id": "1", "index": 0, "function": {"name": "f"}});
+    assert!(read(json!({"role": "assistant", "tool_calls": [call]})).is_ok());
     let arguments = |written: Value| {
         let call = json!({"id": "1", "function": {"name": "f", "arguments": written}});
         read(json!({"role": "assistant", "tool_calls": [call]}))
@@ -226,7 +234,7 @@ fn a_message_may_have_any_of_its_documented_forms() {
     assert_eq!(arguments(json!("{\"a\": 18446744073709551616}")), Ok(expected));
     assert!(arguments(json!("18446744073709551616")).is_err());
     let content = |written: Value| read(json!({"role": "user", "content": written})).map(|it| it.content);
-    let parts = json!([{"type": "text", "text": "a", "cache_control": null}, {"type": "text", "text": "b"}]);
+    let parts = json!([{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "b"}]);
     let text = |text: &str| TextPart { kind: TextPartType::Text, text: text.to_owned() };
     assert_eq!(content(parts), Ok(Some(Content::Parts(vec![text("a"), text("b")]))));
     assert_eq!(content(json!(null)), Ok(None));

@@ -21,7 +21,8 @@ mod error;
 mod node;
 
 /// Reads the params of a call strictly. Names that begin with `x_`, and `_meta`, belong to the client and are ignored.
-/// A member that is `null` counts as absent. Absent params and an empty array count as no parameters.
+/// A member that is `null` counts as absent, and so does an unknown one within an object. Absent params and an empty
+/// array count as no parameters.
 ///
 /// The error is -32602 with `data: {field, nearest?}`.
 pub fn parse<T: DeserializeOwned>(params: &Params<'_>) -> Result<T, ErrorObjectOwned> {

@@ -21,6 +21,8 @@ const RAW_VALUE: &str = "$serde_json::private::RawValue";
 pub(super) struct Node<'de> {
     raw: &'de RawValue,
     unknown_names: UnknownNames,
+    /// Whether this is the params themselves, not a value within them.
+    is_top: bool,
 }
 
 /// How names that a type does not know are treated.
@@ -34,7 +36,11 @@ pub(super) enum UnknownNames {
 
 impl<'de> Node<'de> {
     pub(super) fn new(raw: &'de RawValue, unknown_names: UnknownNames) -> Self {
-        Self { raw, unknown_names }
+        Self { raw, unknown_names, is_top: true }
+    }
+
+    fn within(raw: &'de RawValue, unknown_names: UnknownNames) -> Self {
+        Self { raw, unknown_names, is_top: false }
     }
 
     fn kind(self) -> &'static str {
@@ -173,12 +179,14 @@ impl<'de> Deserializer<'de> for Node<'de> {
         let mut members = self.members()?;
         let is_refused =
             |name: &str| self.unknown_names == UnknownNames::Refused && !belongs_to_the_client(name);
+        // Many clients write `null` for absent members, and send back objects with members that we do not have.
+        members
+            .0
+            .retain(|(name, value)| kind(value) != "null" || self.is_top && !known.contains(&name.as_str()));
         members.0.retain(|(name, _)| known.contains(&name.as_str()) || is_refused(name));
         if let Some((name, _)) = members.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             return Err(ParamError::unknown(name, known));
         }
-        // Many clients write `null` instead of leaving a member out.
-        members.0.retain(|(_, value)| kind(value) != "null");
         visitor.visit_map(Fields::of(members, self.unknown_names))
     }
 
@@ -255,7 +263,7 @@ impl<'de> SeqAccess<'de> for Entries<'de> {
         let Some(raw) = self.values.next() else { return Ok(None) };
         let index = self.index;
         self.index += 1;
-        seed.deserialize(Node::new(raw, self.unknown_names))
+        seed.deserialize(Node::within(raw, self.unknown_names))
             .map(Some)
             .map_err(|error| error.within(Segment::Index(index)))
     }
@@ -291,7 +299,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         let Some((name, raw)) = self.current.take() else {
             return Err(de::Error::custom("value asked for before its name"));
         };
-        seed.deserialize(Node::new(raw, self.unknown_names))
+        seed.deserialize(Node::within(raw, self.unknown_names))
             .map_err(|error| error.within(Segment::Field(name)))
     }
 }

@@ -237,3 +237,19 @@ fn a_method_can_tell_which_set_of_parameters_was_given() {
     assert!(!has(&params, "b"));
     assert!(!has(&Params::new(None), "a"));
 }
+
+#[test]
+fn an_unknown_null_is_absent_within_objects_and_refused_on_top() {
+    let read = chat(r#"{"turns": [{"role": "user", "content": "a", "refusal": null}]}"#).unwrap();
+    assert_eq!(read.turns.len(), 1);
+    check(
+        r#"{"turns": [{"role": "user", "refusal": "no"}]}"#,
+        "unknown parameter `turns[0].refusal`\nhint: the nearest known one is `role`",
+        "turns[0].refusal",
+    );
+    check(
+        r#"{"turns": [], "refusal": null}"#,
+        "unknown parameter `refusal`\nhint: the nearest known one is `temperature`",
+        "refusal",
+    );
+}

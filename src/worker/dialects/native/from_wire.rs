@@ -114,7 +114,7 @@ pub(super) fn message(message: api::Message) -> Message {
             })
             .collect(),
         tool_call_id: message.tool_call_id,
-        name: None,
+        name: message.name,
     }
 }
 
