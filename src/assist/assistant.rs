@@ -119,6 +119,7 @@ impl Assistant {
         let n_bytes = match &request {
             Tokenize::Text(text) => text.len(),
             Tokenize::Conversation { messages, template_variables } => {
+                conversation::check_messages(messages)?;
                 conversation::request(messages, template_variables).n_bytes()
             }
         };

@@ -24,10 +24,7 @@ impl Conversation {
         if self.messages.is_empty() {
             return Err(Error::NoMessages);
         }
-        let is_empty = |it: &Message| it.content.is_none() && it.tool_calls.is_empty();
-        if let Some(index) = self.messages.iter().position(is_empty) {
-            return Err(Error::EmptyMessage { index });
-        }
+        check_messages(&self.messages)?;
         self.generation.check(limits)
     }
 
@@ -62,6 +59,15 @@ impl Conversation {
             text_start: TextStart::Fresh,
             line_end: None,
         })
+    }
+}
+
+/// Refuses a message that has neither content nor tool calls.
+pub(crate) fn check_messages(messages: &[Message]) -> Result<(), Error> {
+    let is_empty = |it: &Message| it.content.is_none() && it.tool_calls.is_empty();
+    match messages.iter().position(is_empty) {
+        Some(index) => Err(Error::EmptyMessage { index }),
+        None => Ok(()),
     }
 }
 

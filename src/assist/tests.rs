@@ -272,6 +272,10 @@ async fn a_conversation_must_have_messages_with_content() {
     assert!(matches!(chat(Vec::new()), Error::NoMessages));
     let empty = Message { content: None, ..Message::user("") };
     assert!(matches!(chat(vec![Message::user("x"), empty]), Error::EmptyMessage { index: 1 }));
+    let empty = Message { content: None, ..Message::user("") };
+    let request =
+        Tokenize::Conversation { messages: vec![empty], template_variables: TemplateVariables::new() };
+    assert!(matches!(assistant.tokenize(request).await, Err(Error::EmptyMessage { index: 0 })));
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ fn formats_of_other_programs_are_called_by_their_names() {
     use Dtype::{BF16, F8_E4M3, F16, F32, I8, I32, I64, U8, U32};
     let _alone = alone();
     let quantized = |method: &str| json!({"quantization_config": {"quant_method": method}});
-    let cases: [(Parts<'_>, Value, &str); 14] = [
+    let cases: [(Parts<'_>, Value, &str); 15] = [
         (&[(".weight", F8_E4M3, &[64, 64]), (".weight_scale_inv", F32, &[1, 1])], quantized("fp8"), "`fp8`"),
         (&[(".weight", F8_E4M3, &[64, 64]), (".weight_scale_inv", F32, &[1, 1])], json!({}), "fp8"),
         (&[(".weight", F8_E4M3, &[64, 64])], json!({}), "fp8 (F8_E4M3)"),
@@ -228,6 +228,7 @@ fn formats_of_other_programs_are_called_by_their_names() {
         ),
         (&[(".weight", U32, &[64, 8]), (".scales", U8, &[64, 4])], json!({}), "MLX's nvfp4"),
         (&[(".weight", U32, &[64, 16]), (".scales", U8, &[64, 2])], json!({}), "MLX's mxfp8"),
+        (&[(".packed_numbers", I8, &[64, 64])], quantized("torchao"), "`torchao`"),
     ];
     for (tensors, more, expected) in cases {
         let tiny = Tiny::plain();

@@ -70,7 +70,7 @@ fn type_format(weight: &Tensor, scales: Option<&Tensor>) -> Option<String> {
 }
 
 /// The name of the format in config.json, or in the file that ModelOpt writes beside it.
-fn declared(file: &ModelConfig, folder: &Path) -> Option<String> {
+pub(crate) fn declared(file: &ModelConfig, folder: &Path) -> Option<String> {
     let name = |it: &Value, field: &str| it.get(field).and_then(Value::as_str).map(str::to_owned);
     let settings = file.get("quantization_config").or_else(|| file.get("compression_config"));
     if let Some(settings) = settings

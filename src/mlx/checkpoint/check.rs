@@ -21,12 +21,12 @@ pub(crate) fn check(
 ) -> Result<(), LoadError> {
     for part in config.parts() {
         match part {
-            Part::Norm { name, n } => check_floats(checkpoint, &format!("{name}.weight"), &[n])?,
+            Part::Norm { name, n } => check_floats(checkpoint, file, &format!("{name}.weight"), &[n])?,
             Part::Matrix { name, n_out, n_in, has_bias } => {
                 check_matrix(checkpoint, file, &name, n_out, n_in)?;
                 let bias = format!("{name}.bias");
                 if has_bias {
-                    check_floats(checkpoint, &bias, &[n_out])?;
+                    check_floats(checkpoint, file, &bias, &[n_out])?;
                 } else if checkpoint.get(&bias).is_some() {
                     return Err(LoadError::UnexpectedWeight { name: bias });
                 }
@@ -40,8 +40,13 @@ pub(crate) fn check(
     Ok(())
 }
 
-fn check_floats(checkpoint: &Checkpoint, name: &str, shape: &[i32]) -> Result<(), LoadError> {
-    let Some(tensor) = checkpoint.get(name) else { return Err(missing(checkpoint, name)) };
+fn check_floats(
+    checkpoint: &Checkpoint,
+    file: &ModelConfig,
+    name: &str,
+    shape: &[i32],
+) -> Result<(), LoadError> {
+    let Some(tensor) = checkpoint.get(name) else { return Err(missing(checkpoint, file, name)) };
     if !is_float(tensor.dtype) {
         return Err(tensor.wrong_type(name, FLOATS));
     }
@@ -62,18 +67,23 @@ fn check_matrix(
         (Some(weight), None) if is_float(weight.dtype) => weight.check_shape(&weight_name, &[n_out, n_in]),
         (Some(weight), Some(scales)) if weight.dtype == Dtype::U32 && is_float(scales.dtype) => {
             Grouping::of(&weight_name, [n_out, n_in], &weight.shape, &scales.shape)?;
-            check_floats(checkpoint, &format!("{name}.biases"), &scales.shape)
+            check_floats(checkpoint, file, &format!("{name}.biases"), &scales.shape)
         }
         _ => Err(match (foreign::format(file, checkpoint, name), weight) {
             (Some((format, name)), _) => LoadError::ForeignQuantization { format, name },
             (None, Some(weight)) => weight.wrong_type(&weight_name, FLOATS),
-            (None, None) => missing(checkpoint, &weight_name),
+            (None, None) => missing(checkpoint, file, &weight_name),
         }),
     }
 }
 
-fn missing(checkpoint: &Checkpoint, name: &str) -> LoadError {
-    LoadError::MissingWeight { name: name.to_owned(), folder: checkpoint.folder.clone() }
+/// Quantization that is not known may keep the weight under another name.
+fn missing(checkpoint: &Checkpoint, file: &ModelConfig, name: &str) -> LoadError {
+    let name = name.to_owned();
+    if let Some(format) = foreign::declared(file, &checkpoint.folder) {
+        return LoadError::ForeignQuantization { format, name };
+    }
+    LoadError::MissingWeight { name, folder: checkpoint.folder.clone() }
 }
 
 fn is_float(dtype: Dtype) -> bool {
