@@ -1,22 +1,24 @@
-//! How much of a string's beginning a stream ends with, at a bounded cost for each byte.
+//! Tracks how much of the beginning of a string a stream currently ends with, at a bounded cost per byte:
+//! [`Beginning`].
 //!
-//! Knuth, Morris and Pratt: what a beginning that fails falls back to is worked out once, so that no byte of the stream is
-//! looked at again, however long the string is.
+//! The algorithm is Knuth-Morris-Pratt: the shorter beginnings to fall back to after a mismatch are computed once, so
+//! no byte of the stream is read twice, however long the string is.
 
-/// Follows a stream.
+/// Matches a stream against the beginning of a string.
 #[derive(Clone, Debug)]
 pub(crate) struct Beginning {
     text: Vec<u8>,
-    /// For each length but 0, that of the longest shorter beginning that the beginning of this length ends with.
+    /// At index `i`: the length of the longest shorter beginning that the first `i + 1` bytes of `text` end with.
     shorter: Vec<usize>,
-    /// Bytes of `text` that the stream ends with.
+    /// The number of bytes of `text` that the stream ends with.
     n: usize,
-    /// Beginnings that were tried.
+    /// The number of beginnings compared so far.
     #[cfg(test)]
     pub(crate) n_tried: usize,
 }
 
 impl Beginning {
+    /// A matcher for `text`, before any of the stream.
     pub(crate) fn of(text: &str) -> Self {
         let text = text.as_bytes().to_vec();
         let mut shorter = vec![0; text.len()];
@@ -41,23 +43,23 @@ impl Beginning {
         self.text.is_empty()
     }
 
-    /// Of all of the string.
+    /// The length of the whole string, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// The length of the longest beginning that the stream ends with. Between two whole characters it is one of whole
-    /// characters.
+    /// The length in bytes of the longest beginning that the stream ends with. After a whole character, it covers whole
+    /// characters only.
     pub(crate) fn matched(&self) -> usize {
         self.n
     }
 
-    /// Whether the stream ends with all of the string, which is not empty.
+    /// Whether the stream ends with the whole string; never true for an empty string.
     pub(crate) fn is_whole(&self) -> bool {
         self.n == self.text.len() && self.n > 0
     }
 
-    /// Takes the stream's next byte.
+    /// Takes the next byte of the stream.
     pub(crate) fn push(&mut self, next: u8) {
         loop {
             #[cfg(test)]
@@ -75,6 +77,7 @@ impl Beginning {
         }
     }
 
+    /// Takes the next character of the stream.
     pub(crate) fn push_char(&mut self, next: char) {
         next.encode_utf8(&mut [0; 4]).bytes().for_each(|it| self.push(it));
     }

@@ -1,7 +1,7 @@
-//! What can go wrong with a model's text files, a conversation or a parameter.
+//! The errors of a model's text files, a conversation or a parameter: [`TextError`].
 //!
-//! Variants are rules, not places: a caller tells by the variant whether the model folder, the template or the
-//! request is at fault.
+//! Each variant stands for a broken rule, not a place in the code: it tells the caller whether the model folder, the
+//! template or the request is at fault.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub enum TextError {
         source: ModelJsonError,
     },
 
-    /// tokenizer.json is there, and the tokenizers library refuses it.
+    /// tokenizer.json exists, but the tokenizers library rejects it.
     #[error("`tokenizer.json` cannot be used: {reason}")]
     BadTokenizer { reason: String },
 
@@ -39,7 +39,7 @@ pub enum TextError {
     )]
     UnsupportedDecoder { decoder: String },
 
-    /// A base model, or a folder that lost its template.
+    /// The model is a base model, or its folder has lost the template.
     #[error("the model has no chat template\nhint: use an instruct model, or `complete` instead of `chat`")]
     NoChatTemplate,
 
@@ -48,11 +48,11 @@ pub enum TextError {
     )]
     BadChatTemplate { reason: String },
 
-    /// A template that loops, or writes without end.
+    /// The template exceeded a limit, for instance by looping or by writing without end.
     #[error("the model's chat template took more {limit} than these messages can need")]
     ChatTemplateTooCostly { limit: &'static str },
 
-    /// The template called `raise_exception`: the conversation is of a shape that the model does not know.
+    /// The template called `raise_exception`: the model does not support a conversation of this shape.
     #[error("the model's chat template refuses these messages: {reason}")]
     ConversationRefused { reason: String },
 

@@ -1,8 +1,8 @@
-//! Pure text rules: tokenizer, detokenizer, chat templates, fill-in-the-middle formats, stop strings, sampling
-//! parameters.
+//! Text processing without a model: tokenizer, detokenizer, chat templates, fill-in-the-middle formats, completion
+//! rules, stop strings, sampling parameters.
 //!
-//! One invariant runs through it: text from a user is never parsed as control tokens. It knows files only as far as
-//! a model folder's tokenizer goes, and neither tensors nor the wire.
+//! The invariant throughout: text from a user is never parsed as control tokens. The only files that this crate reads
+//! are those of a model folder's tokenizer and configuration; it knows neither tensors nor the protocol.
 
 mod beginning;
 mod chat;

@@ -1,29 +1,30 @@
-//! Ends of lines: texts in LF for the model and the rules, and in the file's form for the editor.
+//! Line endings: texts are LF for the model and the rules, and in the file's own form for the editor.
 //!
-//! Models were trained on LF, and say less and worse after CRs. So a file is put into LF before anything else sees it, what
-//! is drawn is put into LF before stop strings and rules see it, and each LF becomes the file's own end of a line where
-//! the text goes out. One LF becomes one end of a line as a whole, so no delta splits or doubles one.
+//! Models are trained on LF, and their completions are shorter and worse after CRs. So a file is converted to LF before
+//! anything else reads it, generated text is converted to LF before stop strings and rules see it, and each LF becomes
+//! the file's own line ending where the text is sent out. An LF is always converted as a whole, so no delta splits or
+//! doubles a line ending.
 //!
-//! Invariant: a text in LF has no `\r` before a `\n`. A lone `\r` is a character like others, except in a file that ends
-//! all its lines so.
+//! Invariant: a text in LF has no `\r` before a `\n`. A lone `\r` is an ordinary character, except in a file that has
+//! no other line endings.
 
 use std::borrow::Cow;
 
 use crate::Trimmed;
 
-/// How a file ends its lines.
+/// The line ending of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LineEnd {
     #[default]
     Lf,
     CrLf,
-    /// Of old Macs; only where there is no LF at all.
+    /// Used by old Macs. Chosen only if the text has no LF at all.
     Cr,
 }
 
 impl LineEnd {
-    /// As most lines of a text end that comes in pieces, such as what stands before and behind a cursor. LF where LF and
-    /// CRLF are equally frequent, or there is only one line.
+    /// The line ending of most lines of a text, which is given in pieces, such as the text before and after a cursor.
+    /// LF if LF and CRLF are equally frequent, or if there is only one line.
     pub fn of(pieces: &[&str]) -> Self {
         let count = |end: &str| pieces.iter().map(|it| it.matches(end).count()).sum::<usize>();
         let (n_all, n_with_return) = (count("\n"), count("\r\n"));
@@ -33,7 +34,7 @@ impl LineEnd {
         if n_with_return > n_all - n_with_return { Self::CrLf } else { Self::Lf }
     }
 
-    /// A text of such a file in LF. Where several `\r` stand before an `\n`, all of them are its own.
+    /// Converts a text of such a file to LF. If several `\r` precede a `\n`, all of them belong to the line ending.
     pub fn to_lf(self, text: &str) -> Cow<'_, str> {
         if !text.contains('\r') {
             return Cow::Borrowed(text);
@@ -47,7 +48,7 @@ impl LineEnd {
         Cow::Owned(output)
     }
 
-    /// A string that ends a text, in LF: a `\r` that it ends with is the beginning of an end of a line.
+    /// Converts a stop string to LF. A `\r` at its end counts as a line ending, unless the file is LF.
     pub fn stop_to_lf(self, stop: &str) -> Cow<'_, str> {
         match stop.strip_suffix('\r') {
             Some(before) if self != Self::Lf => Cow::Owned(self.to_lf(before).into_owned() + "\n"),
@@ -55,7 +56,7 @@ impl LineEnd {
         }
     }
 
-    /// A text in LF as such a file has it.
+    /// Converts a text from LF to the form of such a file.
     pub fn from_lf(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::Lf => Cow::Borrowed(text),
@@ -64,7 +65,7 @@ impl LineEnd {
         }
     }
 
-    /// How many characters of `text`, a text of such a file, are the first `n_lf` characters of the same in LF.
+    /// The number of characters of `text`, a text of such a file, that its first `n_lf` characters in LF correspond to.
     pub fn chars_of(self, text: &str, n_lf: usize) -> usize {
         if self == Self::Cr || !text.contains('\r') {
             return n_lf;
@@ -75,7 +76,7 @@ impl LineEnd {
                 n_returns += 1;
                 continue;
             }
-            // Before an LF they are none of their own.
+            // The `\r` before an LF are part of it, not characters of the LF text.
             let n_before = if next == '\n' { 0 } else { n_returns };
             if n_left <= n_before {
                 break;
@@ -88,20 +89,20 @@ impl LineEnd {
     }
 }
 
-/// What stands around a cursor, in LF.
+/// The text around a cursor, in LF.
 #[derive(Clone, Debug)]
 pub struct InLf<'a> {
     pub line_end: LineEnd,
     pub prefix: Cow<'a, str>,
     pub suffix: Cow<'a, str>,
-    /// As the client has them.
+    /// Prefix and suffix as the client sent them.
     clients: (&'a str, &'a str),
 }
 
 impl<'a> InLf<'a> {
     pub fn new(prefix: &'a str, suffix: &'a str) -> Self {
         let line_end = LineEnd::of(&[prefix, suffix]);
-        // A cursor within an end of a line stands before it.
+        // A cursor inside a line ending is moved before it.
         let before = if suffix.starts_with('\n') { prefix.trim_end_matches('\r') } else { prefix };
         Self {
             line_end,
@@ -111,7 +112,7 @@ impl<'a> InLf<'a> {
         }
     }
 
-    /// What was left out of these texts, in characters of the client's.
+    /// Converts the numbers of characters left out of these texts from LF to the client's form.
     pub fn trimmed(&self, in_lf: Trimmed) -> Trimmed {
         let (prefix, suffix) = self.clients;
         let n_chars = |text: &str| text.chars().count();
@@ -123,14 +124,15 @@ impl<'a> InLf<'a> {
     }
 }
 
-/// Puts a stream of text into LF. The result does not depend on how it was cut.
+/// Converts a stream of text to LF. The result does not depend on how the stream is split.
 #[derive(Clone, Debug, Default)]
 pub struct ToLf {
-    /// Each `\r` of which the next character says whether it belongs to an end of a line.
+    /// The `\r` at the end of the text so far. The next character decides whether they belong to a line ending.
     held: String,
 }
 
 impl ToLf {
+    /// Takes the next piece of text, and returns what is final of it, in LF.
     pub fn push(&mut self, text: &str) -> String {
         let mut output = String::with_capacity(text.len());
         for (at, piece) in text.split('\r').enumerate() {
@@ -149,7 +151,7 @@ impl ToLf {
         output
     }
 
-    /// No more text comes: what was held belongs to the text after all.
+    /// The end of the text: the `\r` held back until now, which belong to the text after all.
     pub fn flush(&mut self) -> &str {
         &self.held
     }
@@ -179,7 +181,7 @@ mod tests {
         assert_eq!(file.trimmed(Trimmed::default()), Trimmed::default());
     }
 
-    /// The prompt of a byte-level model and what a completion makes of the drawn pieces, as `complete` puts it together.
+    /// The prompt of a byte-level model, and the completion made from the generated pieces, as `complete` does it.
     fn completed(prefix: &str, suffix: &str, limit: usize, pieces: &[String]) -> (CompletionPrompt, String) {
         let tokenizer = Tokenizer::bytes_for_tests();
         let file = InLf::new(prefix, suffix);
@@ -236,7 +238,7 @@ mod tests {
     #[test]
     fn characters_are_counted_in_the_clients_text() {
         let text = "a\r\né\r\r\nb\rc";
-        // Of "a\né\nb\rc".
+        // The indices count characters of "a\né\nb\rc".
         for (n_lf, n_chars) in [(0, 0), (1, 1), (2, 3), (3, 4), (4, 7), (5, 8), (6, 9), (7, 10)] {
             assert_eq!(LineEnd::CrLf.chars_of(text, n_lf), n_chars, "of {n_lf}");
         }
@@ -264,7 +266,7 @@ mod tests {
             limit in 10..60_usize,
         ) {
             let crlf = |text: &str| LineEnd::CrLf.from_lf(text).into_owned();
-            // Something that says how lines end.
+            // Makes sure that the text has a line ending to detect.
             let suffix = suffix + "\n";
             let (in_lf, text) = completed(&prefix, &suffix, limit, &pieces);
             let (in_crlf, text_in_crlf) = completed(&crlf(&prefix), &crlf(&suffix), limit, &pieces);

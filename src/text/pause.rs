@@ -1,8 +1,8 @@
-//! Long work on texts, which its caller can slow down and give up.
+//! Lets a caller slow down or stop long work on texts: [`interruptible`].
 //!
-//! To encode a megabyte takes about a second. Between the pieces of a long text the functions of this crate ask whether
-//! to go on: the question is put to whatever [`interruptible`] was given on the same thread, and may take its time to be
-//! answered. So no signature on the way has to know of it.
+//! Encoding a megabyte takes about a second. Between the pieces of a long text, the functions of this crate call
+//! [`go_on`], which asks the callback that [`interruptible`] set for the thread. The callback may block before it
+//! answers. Because it is thread-local, no function signature in between has to mention it.
 
 use std::cell::RefCell;
 
@@ -12,10 +12,10 @@ thread_local! {
     static ASKED: RefCell<Option<Question>> = const { RefCell::new(None) };
 }
 
-/// Does `work`, which asks `may_go_on` between pieces of long texts. After the first no it asks no more and returns
-/// early, with a value that is worth nothing: the caller knows that it said no.
+/// Runs `work`, which calls `may_go_on` between the pieces of long texts. After the first `false`, it is not called
+/// again and `work` returns early; its result is then incomplete and must be discarded.
 pub fn interruptible<T>(mut may_go_on: impl FnMut() -> bool + 'static, work: impl FnOnce() -> T) -> T {
-    /// Takes the question back, a panic notwithstanding.
+    /// Removes the callback, even after a panic.
     struct Asking;
 
     impl Drop for Asking {
@@ -33,7 +33,7 @@ pub fn interruptible<T>(mut may_go_on: impl FnMut() -> bool + 'static, work: imp
     work()
 }
 
-/// Whether long work on this thread is still wanted. May block.
+/// Whether long work on this thread should continue. May block.
 pub(crate) fn go_on() -> bool {
     ASKED.with_borrow_mut(|asked| asked.as_mut().is_none_or(|may_go_on| may_go_on()))
 }

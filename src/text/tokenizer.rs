@@ -1,7 +1,8 @@
-//! Text to tokens, for one model: tokenizer.json and what its neighbours say about beginnings and ends.
+//! Text to tokens, for one model: [`Tokenizer`], made from tokenizer.json and from what the files beside it say about
+//! the first and last tokens.
 //!
-//! Text is always encoded as text: a control token's name inside it is spelt out in ordinary tokens. Control tokens
-//! enter a prompt only by their id, through [`Tokenizer::encode_chat`] and the fill-in-the-middle formats.
+//! Text is always encoded as text: the name of a control token inside it is spelt out in ordinary tokens. Control
+//! tokens enter a prompt only by id, through [`Tokenizer::encode_chat`] and the fill-in-the-middle formats.
 
 mod by_bytes;
 mod bytes;
@@ -36,37 +37,38 @@ use crate::chat::ChatTemplates;
 use crate::pause::go_on;
 use crate::{TextError, TokenId, model_json};
 
-/// A model's tokenizer, chat template and end tokens. Immutable; share it in an `Arc`.
+/// A model's tokenizer, chat template and end tokens. It is immutable; share it in an `Arc`.
 #[derive(Debug)]
 pub struct Tokenizer {
-    /// Parses no control tokens.
+    /// Encodes control tokens' names as ordinary text.
     inner: tokenizers::Tokenizer,
-    /// The same for text that does not begin a prompt, where that makes a difference: SentencePiece tokenizers
-    /// of the `first` scheme put a space before the first word of the prompt only.
+    /// `inner` for text that does not begin a prompt; `None` if that makes no difference. SentencePiece tokenizers with
+    /// the prepend scheme `first` put a space before the first word of the prompt only.
     inner_later: Option<tokenizers::Tokenizer>,
-    /// The same for text that goes on in the middle of a word, where that makes a difference: some SentencePiece
-    /// tokenizers put a space before the first word of whatever they encode.
+    /// `inner` for text that continues in the middle of a word; `None` if that makes no difference from `inner_later`.
+    /// Some SentencePiece tokenizers put a space before the first word of everything they encode.
     inner_inside: Option<tokenizers::Tokenizer>,
-    /// Where long texts are cut; `None` where nothing is known of that.
+    /// Where long texts can be cut without changing their tokens; `None` if that is unknown.
     cuts: Option<Cuts>,
     control: ControlTokens,
     bytes: TokenBytes,
-    /// The most bytes of a text that one token can stand for, if there is a bound.
+    /// The largest number of bytes of a text that one token can stand for; `None` without a bound.
     most_bytes: Option<usize>,
-    /// Put before a raw prompt, on top of what `inner` adds by itself.
+    /// Put before a raw prompt, in addition to what `inner` adds by itself.
     bos: Option<TokenId>,
     templates: ChatTemplates,
     end_tokens: Vec<TokenId>,
-    /// Made when it is first wanted.
+    /// Computed when it is first needed.
     by_bytes: OnceLock<TokensByBytes>,
 }
 
 impl Tokenizer {
-    /// Reads a model folder in the layout of the Hugging Face hub. Only tokenizer.json must be there.
+    /// Reads a model folder in the layout of the Hugging Face hub. Only tokenizer.json is required.
     pub fn from_folder(dir: &Path) -> Result<Self, TextError> {
         Self::from_parts(&TokenizerParts::read(dir)?)
     }
 
+    /// Makes a tokenizer from the files' contents. An error if tokenizer.json is invalid or has an unsupported decoder.
     pub fn from_parts(parts: &TokenizerParts) -> Result<Self, TextError> {
         let refused = |err: tokenizers::Error| TextError::BadTokenizer { reason: err.to_string() };
         let mut inner = read(&parts.tokenizer_json)?;
@@ -82,7 +84,7 @@ impl Tokenizer {
         inner.add_special_tokens(marked_control).map_err(refused)?;
         inner.set_encode_special_tokens(true);
         unspellable::make(&mut inner, &names)?;
-        // A vocabulary without a way out for unknown characters fails here, not in the middle of a request.
+        // A vocabulary that cannot encode unknown characters fails here, and not in the middle of a request.
         inner.encode_fast("\u{10FFFD}\u{0} a", false).map_err(refused)?;
 
         let added = inner.get_added_tokens_decoder().into_iter();
@@ -111,37 +113,38 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// Tokens of a text from a user: no control tokens, no beginning-of-sequence token.
+    /// The tokens of a user's text, without control tokens and without a beginning-of-sequence token.
     pub fn encode_text(&self, text: &str) -> Vec<TokenId> {
         self.encode_in_pieces(text, PIECE_BYTES)
     }
 
-    /// As [`Self::encode_text`], which encodes long texts in pieces of a size of its own: the tokens are the same for any.
+    /// Like [`Self::encode_text`], but encodes a long text in pieces of about `piece_bytes`. The tokens do not depend
+    /// on that size.
     pub fn encode_in_pieces(&self, text: &str, piece_bytes: usize) -> Vec<TokenId> {
         self.encode_by(&self.inner, text, piece_bytes)
     }
 
-    /// A number of tokens that the text has at least, told by its size alone. Texts for which that is too many need not
-    /// be encoded.
+    /// A lower bound for the number of tokens of a text, computed from its size alone. If even that is too many, the
+    /// text need not be encoded.
     pub fn least_tokens(&self, text: &str) -> usize {
         self.most_bytes.map_or(0, |most| text.len().div_ceil(most))
     }
 
-    /// Tokens of a raw prompt: as [`Self::encode_text`], with the beginning-of-sequence token where the model's
+    /// The tokens of a raw prompt: like [`Self::encode_text`], plus the beginning-of-sequence token if the model's
     /// tokenizer adds one.
     pub fn encode_prompt(&self, text: &str) -> Vec<TokenId> {
         if text.len() <= PIECE_BYTES {
             return self.bos.into_iter().chain(encode(&self.inner, text, true)).collect();
         }
-        // What is put around a text does not depend on it.
+        // The tokens that are put around a text do not depend on it.
         let (bare, mut around) = (encode(&self.inner, "a", false), encode(&self.inner, "a", true));
         let start = around.windows(bare.len().max(1)).position(|it| it == bare).unwrap_or(0);
         around.splice(start..start + bare.len(), self.encode_text(text));
         self.bos.into_iter().chain(around).collect()
     }
 
-    /// Tokens of a rendered prompt in which control tokens are control tokens. `unmark` turns the text between them
-    /// into what is encoded.
+    /// The tokens of a rendered prompt. Control tokens in it become control tokens; the text between them is passed
+    /// through `unmark` and encoded as text.
     pub(crate) fn encode_rendered(&self, rendered: &str, unmark: impl Fn(&str) -> String) -> Vec<TokenId> {
         let mut tokens = Vec::new();
         for (idx, piece) in self.control.split(rendered).into_iter().enumerate() {
@@ -154,12 +157,12 @@ impl Tokenizer {
         tokens
     }
 
-    /// Tokens of a text from a user that does not begin its prompt.
+    /// The tokens of a user's text that is not at the beginning of its prompt.
     pub(crate) fn encode_later(&self, text: &str) -> Vec<TokenId> {
         self.encode_by(self.inner_later.as_ref().unwrap_or(&self.inner), text, PIECE_BYTES)
     }
 
-    /// Tokens of a text from a user that does not begin with a word, whatever it begins with.
+    /// The tokens of a text that continues a word or line, so no space is put before it, whatever it begins with.
     pub(crate) fn encode_inside(&self, text: &str) -> Vec<TokenId> {
         self.encode_by(self.inside(), text, PIECE_BYTES)
     }
@@ -168,7 +171,8 @@ impl Tokenizer {
         self.inner_inside.as_ref().or(self.inner_later.as_ref()).unwrap_or(&self.inner)
     }
 
-    /// Tokens of a text piece by piece, the first one by `first`; those of its first pieces when the caller has given up.
+    /// Encodes a text piece by piece, the first piece with `first`. If the caller interrupts it, only the tokens of the
+    /// pieces so far are returned.
     fn encode_by(&self, first: &tokenizers::Tokenizer, text: &str, piece_bytes: usize) -> Vec<TokenId> {
         let (mut tokens, mut rest, mut inner) = (Vec::new(), text, first);
         while go_on() {
@@ -189,22 +193,23 @@ impl Tokenizer {
         tokens
     }
 
-    /// The id of a control token; `None` for text, even if it is in the vocabulary.
+    /// The id of a control token; `None` for an ordinary token, even if it is in the vocabulary.
     pub(crate) fn control_token(&self, token: &str) -> Option<TokenId> {
         self.control.named(token)
     }
 
+    /// The id of any token of the vocabulary, by its name.
     pub fn token_to_id(&self, token: &str) -> Option<TokenId> {
         self.inner.token_to_id(token)
     }
 
-    /// One more than the largest token id. The model's logits may be padded beyond it.
+    /// The largest token id plus one. The model's logits may be padded beyond it.
     pub fn vocabulary_size(&self) -> usize {
         self.bytes.n_tokens()
     }
 
-    /// The first token that has another name here than there, of those that both have. Models whose tokenizers differ in
-    /// none can tell each other tokens; what one has beyond the other's are control tokens that came later.
+    /// The first id that both tokenizers have and to which they give different names. If there is none, the models can
+    /// exchange token ids; what only one of them has are control tokens that were added later.
     pub fn first_difference(&self, other: &Self) -> Option<TokenId> {
         let n_common = self.vocabulary_size().min(other.vocabulary_size());
         let differs = |id: &TokenId| self.inner.id_to_token(*id) != other.inner.id_to_token(*id);
@@ -225,12 +230,12 @@ impl Tokenizer {
         &self.templates
     }
 
-    /// Tokens whose bytes begin with `start`.
+    /// The tokens whose bytes begin with `start`.
     pub(crate) fn tokens_beginning_with(&self, start: &[u8]) -> &[TokenId] {
         self.by_bytes().beginning_with(&self.bytes, start)
     }
 
-    /// Tokens whose bytes `text` begins with, but is longer than.
+    /// The tokens whose bytes are a beginning of `text`, shorter than all of it.
     pub(crate) fn tokens_beginning(&self, text: &[u8]) -> Vec<TokenId> {
         self.by_bytes().beginning(&self.bytes, text)
     }
@@ -247,7 +252,7 @@ impl Tokenizer {
         self.bytes.leading
     }
 
-    /// The `bos_token` of a configuration that asks for one which tokenizer.json's post-processor does not add.
+    /// The `bos_token`, if tokenizer_config.json asks for one that tokenizer.json's post-processor does not add.
     fn missing_bos(&self, parts: &TokenizerParts) -> Option<TokenId> {
         let wants_bos = folder::truth(parts.tokenizer_config.as_ref()?.get("add_bos_token")?)?;
         let bos = self.token_to_id(&parts.special_token("bos_token")?)?;
@@ -255,7 +260,7 @@ impl Tokenizer {
     }
 }
 
-/// Reads tokenizer.json. Where the tokenizers library refuses what Python's reader takes, in Python's way.
+/// Reads tokenizer.json. If the tokenizers library rejects it, it is read again in the manner of Python's JSON reader.
 fn read(json: &[u8]) -> Result<tokenizers::Tokenizer, TextError> {
     tokenizers::Tokenizer::from_bytes(json).or_else(|err| {
         let refused = |reason: String| TextError::BadTokenizer { reason };
@@ -264,6 +269,7 @@ fn read(json: &[u8]) -> Result<tokenizers::Tokenizer, TextError> {
     })
 }
 
+/// Encodes a text in one go.
 fn encode(inner: &tokenizers::Tokenizer, text: &str, add_special_tokens: bool) -> Vec<TokenId> {
     inner
         .encode_fast(text, add_special_tokens)
@@ -272,7 +278,7 @@ fn encode(inner: &tokenizers::Tokenizer, text: &str, add_special_tokens: bool) -
         .to_vec()
 }
 
-/// The tokenizer for all but the first piece of a prompt; `None` where position makes no difference.
+/// The tokenizer for all but the first piece of a prompt; `None` if the position makes no difference.
 fn later_variant(inner: &tokenizers::Tokenizer) -> Option<tokenizers::Tokenizer> {
     let Some(PreTokenizerWrapper::Metaspace(metaspace)) = inner.get_pre_tokenizer() else { return None };
     if metaspace.prepend_scheme != PrependScheme::First {
@@ -285,7 +291,7 @@ fn later_variant(inner: &tokenizers::Tokenizer) -> Option<tokenizers::Tokenizer>
     Some(later)
 }
 
-/// The tokenizer for text in the middle of a word; `None` where it is none but [`later_variant`]'s.
+/// The tokenizer for text in the middle of a word; `None` if it does not differ from that of [`later_variant`].
 fn inside_variant(inner: &tokenizers::Tokenizer) -> Result<Option<tokenizers::Tokenizer>, TextError> {
     let refused = |err: &dyn std::fmt::Display| TextError::BadTokenizer { reason: err.to_string() };
     let mut changed = inner.clone();
@@ -446,7 +452,7 @@ mod tests {
             parts.chat_template = Some(json!(template));
             Tokenizer::from_parts(&parts).unwrap().end_tokens().to_vec()
         };
-        // Beside 256 and 258, which end a turn under whatever template.
+        // The tokens in addition to 256 and 258, which end a turn under every template.
         let at_end = "{% for m in messages %}{{ m.content }}<|file_sep|>\n{% endfor %}";
         assert_eq!(ends_of(at_end), [256, 258, 264]);
         let at_beginning = "{% for m in messages %}{% if m.role == 'user' %}<|repo_name|>{% endif %}{{ m.content }}{% endfor %}";
