@@ -1,52 +1,52 @@
 //! Tokens to text, one token at a time.
 //!
-//! A token is a few bytes, not text: an emoji may take four of them. [`Detokenizer::push`] gives out what is
-//! final and keeps an incomplete character back; all pushes and the flush together equal [`Tokenizer::decode`]
-//! of all tokens, wherever the stream is cut.
+//! A token is a few bytes, not necessarily whole characters: an emoji may take four tokens. [`Detokenizer::push`]
+//! returns the text that is final, and holds back an incomplete character. The results of all pushes and the flush
+//! together equal [`Tokenizer::decode`] of all tokens, wherever the stream is cut.
 
 use std::sync::Arc;
 
 use crate::TokenId;
 use crate::tokenizer::{LeadingStrip, Tokenizer};
 
-/// Incremental decoding of one text. Special tokens are not text and vanish.
+/// Decodes the tokens of one text incrementally. Special tokens produce no text.
 #[derive(Debug)]
 pub struct Detokenizer {
     tokenizer: Arc<Tokenizer>,
-    /// The beginning of a character that is not complete yet; at most 3 bytes between pushes.
+    /// The bytes of a character that is not complete yet; at most 3 between pushes.
     pending: Vec<u8>,
     leading: LeadingStrip,
 }
 
 impl Detokenizer {
-    /// For a text that stands for itself, a chat turn: where the tokenizer puts a space before the first word, it is
-    /// taken away again.
+    /// Decodes a text of its own, such as a chat turn: if the tokenizer puts a space before the first word, that space
+    /// is removed.
     pub fn new(tokenizer: Arc<Tokenizer>) -> Self {
         let leading = tokenizer.leading_strip();
         Self { tokenizer, pending: Vec::new(), leading }
     }
 
-    /// For a text that goes on where a prompt stopped, a completion: the first word's space is part of it.
+    /// Decodes a text that continues a prompt, a completion: a space before the first word is part of it.
     pub fn continuing(tokenizer: Arc<Tokenizer>) -> Self {
         Self { tokenizer, pending: Vec::new(), leading: LeadingStrip::Nothing }
     }
 
-    /// The text that became final with this token; empty while a character is incomplete. Bytes that can never
-    /// become a character are U+FFFD.
+    /// The text that became final with this token; empty while a character is incomplete. Bytes that cannot be part of
+    /// a character become U+FFFD.
     pub fn push(&mut self, token: TokenId) -> String {
         let bytes = self.tokenizer.token_bytes(token);
         strip_leading(&mut self.leading, bytes, &mut self.pending);
         take_final(&mut self.pending)
     }
 
-    /// What is left when no more tokens come: U+FFFD for an incomplete character.
+    /// The text that is left when there are no more tokens: U+FFFD for an incomplete character, else nothing.
     pub fn flush(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned()
     }
 }
 
 impl Tokenizer {
-    /// The whole text of a chat turn's tokens, as [`Detokenizer::new`] gives it out in pieces.
+    /// The whole text of a chat turn's tokens, equal to the pieces that [`Detokenizer::new`] returns.
     pub fn decode(&self, tokens: &[TokenId]) -> String {
         let mut leading = self.leading_strip();
         let mut bytes = Vec::new();
@@ -57,9 +57,9 @@ impl Tokenizer {
     }
 }
 
-/// Appends a token's bytes, less what the start of a text loses.
+/// Appends a token's bytes to `text`, without those that are stripped from the start of a text.
 fn strip_leading(leading: &mut LeadingStrip, mut bytes: &[u8], text: &mut Vec<u8>) {
-    // A special token neither is text nor ends the start of it.
+    // A special token is not text, and does not end the start of the text either.
     if bytes.is_empty() {
         return;
     }
@@ -85,7 +85,8 @@ fn strip_leading(leading: &mut LeadingStrip, mut bytes: &[u8], text: &mut Vec<u8
     }
 }
 
-/// Takes all but an incomplete character at the end, with the replacement characters of lossy decoding.
+/// Removes and returns everything except an incomplete character at the end. Invalid bytes become replacement
+/// characters, as in lossy decoding.
 fn take_final(pending: &mut Vec<u8>) -> String {
     let mut text = String::new();
     let mut n_taken = 0;
@@ -104,7 +105,7 @@ fn take_final(pending: &mut Vec<u8>) -> String {
     text
 }
 
-/// Whether more bytes could still make this a character.
+/// Whether more bytes could complete these to a character.
 fn is_incomplete(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|err| err.valid_up_to() == 0 && err.error_len().is_none())
 }
@@ -133,7 +134,7 @@ mod tests {
         bytes.iter().map(|&byte| byte.into()).collect()
     }
 
-    /// A tokenizer in the manner of SentencePiece: 0-255 are byte tokens, then words.
+    /// A tokenizer in the style of SentencePiece: tokens 0 to 255 are bytes, followed by words.
     fn sentence_piece(decoder: &Value) -> Arc<Tokenizer> {
         let bytes = (0..=u8::MAX).map(|byte| format!("<0x{byte:02X}>"));
         let words = ["▁Hello", "▁", "▁▁▁", "world", "日", "</s>"].map(str::to_owned);
@@ -241,7 +242,8 @@ mod tests {
         json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false})
     }
 
-    /// Byte-level tokens under another decoder than theirs, with tokens of several bytes. Like SmolLM2's it lacks 21 bytes.
+    /// A byte-level vocabulary combined with any decoder, and with some tokens of several bytes. Like that of SmolLM2,
+    /// it lacks 21 bytes.
     fn byte_level(decoder: &Value) -> Tokenizer {
         let mut vocabulary: serde_json::Map<String, Value> = (0..=u8::MAX)
             .filter(|byte| !matches!(byte, 1..=8 | 0xC0 | 0xC1 | 0xF5..))

@@ -1,53 +1,54 @@
-//! What of a file and its neighbours goes into a prompt when the model's window is too small for all of it.
+//! Selects the part of a file and its context files that goes into a prompt if the model's context window is too small
+//! for all of it: [`fit`].
 //!
-//! Nearest to the cursor is kept: other files go first, the farthest before the nearest, as far as they take more than
-//! their share; then the end of the suffix, down to its share; then the beginning of the prefix. Files are kept whole,
-//! and cuts are at whole lines; only a very long line is cut like several. Who types must not move a cut with every key,
-//! which would make the cache worthless: the prefix is cut at few places that depend on its beginning alone, and the
-//! suffix where the prefix needs it in whole steps. It counts through a function it is given, so it knows no tokenizer,
-//! and it counts no more text than can be kept.
+//! What is nearest to the cursor is kept. First, context files beyond their share are dropped, the least relevant
+//! first; then the end of the suffix, down to its share; then the beginning of the prefix. Context files are kept whole
+//! or dropped, and cuts are at line boundaries; only a very long line is cut as if it were several. A cut must not move
+//! with every keystroke, since that would make the cache useless: so the prefix is cut only at a few places that depend
+//! on its beginning alone, and the suffix shrinks in whole steps as the prefix grows. Tokens are counted by a function
+//! that the caller provides, so this module knows no tokenizer, and no more text is counted than can be kept.
 
-/// The place that is completed, and what is around it.
+/// The place to complete at, and what is around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Surroundings<'a> {
     /// Text before the cursor.
     pub prefix: &'a str,
     /// Text after the cursor.
     pub suffix: &'a str,
-    /// Of the file that is edited.
+    /// The path of the file that is edited.
     pub path: Option<&'a str>,
-    /// Its language, as the client names it.
+    /// The language of that file, as the client names it.
     pub language: Option<&'a str>,
-    /// Other files, the most relevant last.
+    /// Context files, the most relevant last.
     pub context: &'a [ContextFile<'a>],
 }
 
-/// A file that helps to complete another one.
+/// Another file that helps to complete this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContextFile<'a> {
     pub path: &'a str,
     pub text: &'a str,
 }
 
-/// What was left out of a prompt.
+/// How much was left out of a prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
-    /// Characters (Unicode scalar values) at the beginning of the prefix.
+    /// The number of characters (Unicode scalar values) left out at the beginning of the prefix.
     pub prefix_chars: usize,
-    /// Characters at the end of the suffix.
+    /// The number of characters left out at the end of the suffix.
     pub suffix_chars: usize,
-    /// Files, from the first on.
+    /// The number of context files left out, from the first on.
     pub context_files: usize,
 }
 
-/// How much a prompt may hold.
+/// How much a prompt may contain.
 #[derive(Clone, Copy)]
 pub struct Budget<'f> {
-    /// Tokens for prefix, suffix and context files together.
+    /// The maximum number of tokens of prefix, suffix and context files together.
     pub limit: usize,
-    /// Tokens of a piece of text.
+    /// Counts the tokens of a piece of text.
     pub count: &'f dyn Fn(&str) -> usize,
-    /// Tokens that a context file takes on top of its path and text.
+    /// The number of tokens that a context file takes in addition to its path and text.
     pub per_file: usize,
 }
 
@@ -60,26 +61,27 @@ impl std::fmt::Debug for Budget<'_> {
     }
 }
 
-/// The suffix may always take this part of the limit: knowing what comes next matters less than knowing what came
-/// before, but a completion without any of it runs on. The same share as in llama.cpp.
+/// The suffix may always take the limit divided by this. What comes next matters less than what came before, but a
+/// completion without any suffix does not know where to end. llama.cpp uses the same share.
 const SUFFIX_SHARE: usize = 4;
 
-/// Other files may always take this part of the limit: whoever sends them thinks them more useful than the far end of a
-/// long file.
+/// Context files may always take the limit divided by this: a client that sends them considers them more useful than
+/// the far end of a long file.
 const CONTEXT_SHARE: usize = 4;
 
-/// A cut moves by about this part of the limit at a time.
+/// A cut moves by about the limit divided by this at a time.
 const STEPS: usize = 8;
-/// Bytes of source code in a token; less than in most, so that steps are rather small.
+/// The assumed number of bytes per token of source code. Most code has more, so that steps are rather too small than
+/// too large.
 const BYTES_PER_TOKEN: usize = 3;
 
-/// The part of `whole` that fits, and what had to go.
+/// The part of `whole` that fits into the budget, and how much was left out.
 pub fn fit<'a>(whole: &Surroundings<'a>, budget: Budget<'_>) -> (Surroundings<'a>, Trimmed) {
     let share = budget.limit / CONTEXT_SHARE;
     let (n_sure, n_left) = last_files(whole.context, share, budget);
     let (prefix, suffix, n_around) = around(whole, budget.limit - (share - n_left), budget.count);
     let is_cut = prefix.len() < whole.prefix.len() || suffix.len() < whole.suffix.len();
-    // Room that whole lines leave comes and goes with every key.
+    // The room left over by cuts at whole lines changes with every keystroke, so no file is added to it.
     let n_files = if is_cut { n_sure } else { last_files(whole.context, budget.limit - n_around, budget).0 };
     let (dropped, context) = whole.context.split_at(whole.context.len() - n_files);
 
@@ -91,7 +93,7 @@ pub fn fit<'a>(whole: &Surroundings<'a>, budget: Budget<'_>) -> (Surroundings<'a
     (Surroundings { prefix, suffix, context, ..*whole }, trimmed)
 }
 
-/// What fits of prefix and suffix, and how many tokens both have.
+/// The parts of prefix and suffix that fit, and the number of tokens of both together.
 fn around<'a>(
     whole: &Surroundings<'a>,
     limit: usize,
@@ -99,7 +101,7 @@ fn around<'a>(
 ) -> (&'a str, &'a str, usize) {
     let step = (limit / STEPS).max(1);
     let (mut prefix, mut n_prefix) = keep_end(whole.prefix, limit, limit, count);
-    // Room for as much as will be typed before the next step.
+    // Leaves room for what will be typed until the next step.
     let n_reserved = n_prefix.next_multiple_of(step).min(limit);
     let suffix_limit = (limit / SUFFIX_SHARE).max(limit - n_reserved);
     let (mut suffix, mut n_suffix) = keep_beginning(whole.suffix, limit - n_prefix, count);
@@ -112,7 +114,7 @@ fn around<'a>(
     (prefix, suffix, n_prefix + n_suffix)
 }
 
-/// How many files, from the last on, `limit` tokens hold, and how many tokens are left then.
+/// The number of files, from the last on, that fit into `limit` tokens, and the number of tokens then left.
 fn last_files(files: &[ContextFile<'_>], limit: usize, budget: Budget<'_>) -> (usize, usize) {
     let (mut n_files, mut n_left) = (0, limit);
     for file in files.iter().rev() {
@@ -128,21 +130,21 @@ fn last_files(files: &[ContextFile<'_>], limit: usize, budget: Budget<'_>) -> (u
     (n_files, n_left)
 }
 
-/// What is left of `n_left` tokens after all of `text`; `None` if it is too long.
+/// The number of tokens left of `n_left` after all of `text`; `None` if it does not fit.
 fn spend(n_left: usize, text: &str, count: &dyn Fn(&str) -> usize) -> Option<usize> {
     let (kept, n_tokens) = keep_beginning(text, n_left, count);
     (kept.len() == text.len()).then(|| n_left - n_tokens)
 }
 
-/// As much of the end of `text` as `limit` tokens hold, and its number of tokens. It begins at one of the few places
-/// that are a step of `whole_limit` apart; at any line only if none of them is near enough.
+/// The longest end of `text` that fits into `limit` tokens, and its number of tokens. It begins at one of a few places,
+/// a step of `whole_limit` apart, or at any line if none of those is near enough.
 fn keep_end<'a>(
     text: &'a str,
     limit: usize,
     whole_limit: usize,
     count: &dyn Fn(&str) -> usize,
 ) -> (&'a str, usize) {
-    // A power of two, so that a slightly other limit has the same places.
+    // A power of two, so that a slightly different limit leads to the same places.
     let n_step_bytes = 1_usize << (whole_limit * BYTES_PER_TOKEN / STEPS).max(1).ilog2();
     let (mut start, mut n_tokens) = (text.len(), 0);
     let mut anchor = None;
@@ -161,7 +163,7 @@ fn keep_end<'a>(
     (text, n_tokens)
 }
 
-/// As much of the beginning of `text` as `limit` tokens hold, and its number of tokens.
+/// The longest beginning of `text` that fits into `limit` tokens, and its number of tokens.
 fn keep_beginning<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize) -> (&'a str, usize) {
     let (mut n_bytes, mut n_tokens) = (0, 0);
     for piece in text.split_inclusive('\n').flat_map(pieces) {
@@ -175,10 +177,12 @@ fn keep_beginning<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize
     (&text[..n_bytes], n_tokens)
 }
 
-/// A longer line is cut like several: generated code may be one line of a megabyte, and none of it would be kept. Pieces
-/// have this many bytes and depend on the line's beginning alone; no more of them are cut than are asked for.
+/// The size in bytes of the pieces of a long line. Such a line is cut as if it were several, since generated code may
+/// be one line of a megabyte, and otherwise none of it would be kept. Where the pieces begin depends on the line's
+/// beginning alone, and only the pieces that are asked for are computed.
 const PIECE_BYTES: usize = 400;
 
+/// The pieces of a line, from its beginning.
 fn pieces(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
     std::iter::from_fn(move || {
@@ -190,6 +194,7 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The same pieces, from the end of the line.
 fn pieces_from_end(line: &str) -> impl Iterator<Item = &str> {
     let mut n_left = line.len();
     std::iter::from_fn(move || {
@@ -205,7 +210,7 @@ fn pieces_from_end(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where the piece begins that would begin at `at`, were there no character across it.
+/// The start of the piece that would begin at `at`, moved to the next character boundary.
 fn piece_start(line: &str, at: usize) -> usize {
     (at..line.len()).find(|it| line.is_char_boundary(*it)).unwrap_or(line.len())
 }
@@ -216,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// Fits with a token per character.
+    /// Calls [`fit`], counting one token per character.
     fn fit_chars<'a>(whole: &Surroundings<'a>, limit: usize) -> (Surroundings<'a>, Trimmed) {
         fit(whole, Budget { limit, count: &|text| text.chars().count(), per_file: 0 })
     }
@@ -265,7 +270,7 @@ mod tests {
     fn files_keep_their_share_whole_and_the_last_before_the_first() {
         let file = "0123456789\n".repeat(100);
         let long = Surroundings { prefix: &file, suffix: &file, ..WHOLE };
-        // A quarter of 100 is room for two of ten, and of 36 for none.
+        // A quarter of 100 tokens has room for two files of ten tokens each, a quarter of 36 for none.
         let (kept, trimmed) = fit_chars(&long, 100);
         assert_eq!((kept.context, trimmed.context_files), (&FILES[1..], 1));
         assert!(kept.prefix.len() + kept.suffix.len() <= 80);
@@ -283,7 +288,8 @@ mod tests {
         assert_eq!((kept.prefix, kept.context), ("b", &[][..]));
     }
 
-    /// Types a text key by key; gives the window after each key.
+    /// Types a text key by key, and returns the window after each keystroke: the start of the prefix and the length of
+    /// the suffix.
     fn type_in<'a>(typed: &'a str, n_before: usize, suffix: &'a str, limit: usize) -> Vec<(usize, usize)> {
         let keys = (n_before..=typed.len()).filter(|at| typed.is_char_boundary(*at));
         let windows = keys.map(|at| {
@@ -304,13 +310,13 @@ mod tests {
     #[test]
     fn typing_moves_the_beginning_of_the_prefix_and_the_end_of_the_suffix_rarely() {
         let file = "let value = compute(first, second);\n".repeat(200);
-        // Both are far too long: the suffix has its share, and the prefix moves by a step.
+        // Both are far too long: the suffix has its share, and the start of the prefix moves in steps.
         let windows = type_in(&file, 3000, &file, 1000);
         let (of_prefix, of_suffix) = n_moves(&windows);
         assert!(of_prefix <= 4200 / 250 + 1, "{of_prefix} moves in 4200 keys");
         assert_eq!(of_suffix, 0);
         assert!(windows.iter().zip(3000..).all(|((start, _), at)| at - start > 700 - 256), "enough is left");
-        // The suffix is too long for what the prefix leaves.
+        // The suffix is too long for the room that the prefix leaves.
         let windows = type_in(&file[..700], 100, &file, 1000);
         let (of_prefix, of_suffix) = n_moves(&windows);
         assert_eq!(of_prefix, 0);

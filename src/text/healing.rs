@@ -1,10 +1,13 @@
-//! Tokens across the cursor.
+//! Token healing: completes a word at the cursor with the tokens that the model would use for the whole word.
 //!
-//! Who types stops inside a word, and a prompt that ends there shows the model tokens that it never saw before such a
-//! text: after `ret` and `u` comes nothing, where `return` would be one token. So the last piece of the prefix is
-//! taken back from the prompt, and the first tokens that are drawn are held to those that spell it again; what they
-//! say beyond it is the text. The same holds for the space behind `return`, which belongs to the next word's token. Greedy text is then what the model says after the shortened prompt, if that goes on with the
-//! piece at all, and else the likeliest that does, token by token.
+//! A user often stops typing inside a word, and a prompt that ends there shows the model a sequence of tokens that it
+//! has not seen in training: `return` is one token, so `ret` and `u` are never followed by its rest. So
+//! [`healing_start`] removes the last piece of the prefix from the prompt, and [`Healing`] restricts the first
+//! generated tokens to those that spell the piece again; what they spell beyond it is the completion. The same is done
+//! for the space after `return`, which belongs to the next word's token.
+//!
+//! With greedy sampling, the result is what the model says after the shortened prompt, if that begins with the piece,
+//! and otherwise the most likely continuation that does, token by token.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,17 +15,18 @@ use std::sync::Arc;
 use crate::rules::left_of;
 use crate::{TokenId, Tokenizer};
 
-/// Of a longer word, nobody stops in the middle; it may be data.
+/// The maximum length in bytes of a word that is taken back. A longer one is unlikely to be half typed; it may be data.
 const MAX_WORD_BYTES: usize = 48;
-/// What stands farther from the cursor in its line has no say in how its last tokens are cut.
+/// Only this many bytes before the cursor, within its line, are encoded: text farther away does not affect how the last
+/// tokens are cut.
 const MAX_LINE_BYTES: usize = 400;
 
-/// Where the piece begins that is to be taken back of a prefix; its end where nothing is.
+/// The byte offset in `prefix` of the piece to remove from the prompt; the length of `prefix` if there is none.
 ///
-/// That is the word that the cursor stands behind, and where no word has begun yet, the token before the cursor if
-/// there are longer ones that begin like it: after `print(` comes `("`, and what is typed next may be that. The tokenizer
-/// says what else belongs to the word's first token: the space before it, or a point, or a bracket. Lines above the
-/// cursor's are never taken back.
+/// The piece is the word before the cursor. If no word has begun yet, it is the token before the cursor, provided that
+/// a longer token begins with it: `print(` is often followed by `("`, and the next character typed may be that quote.
+/// The piece also includes what the tokenizer puts into the same token as the beginning of the word: the space before
+/// it, a point or a bracket. It never extends to the lines above the cursor's.
 pub fn healing_start(tokenizer: &Tokenizer, prefix: &str) -> usize {
     let line = left_of(prefix);
     let mut far = line.len().saturating_sub(MAX_LINE_BYTES)..line.len();
@@ -32,7 +36,7 @@ pub fn healing_start(tokenizer: &Tokenizer, prefix: &str) -> usize {
     if n_word > MAX_WORD_BYTES || line.is_empty() {
         return prefix.len();
     }
-    // Any word, to see what would belong to it.
+    // Appends an arbitrary word, to see what would be in one token with it.
     let with_word = if n_word > 0 { line.to_owned() } else { format!("{line}a") };
     let mut start = token_around(tokenizer, &with_word, word).map_or(word, |it| it.start);
     if n_word == 0
@@ -47,7 +51,8 @@ pub fn healing_start(tokenizer: &Tokenizer, prefix: &str) -> usize {
     prefix.len() - line.len() + start
 }
 
-/// The bytes of the token of `text` that has the byte `at`. `None` where tokens do not spell the text byte by byte.
+/// The range of the token of `text` that contains the byte `at`. `None` if the tokens do not spell the text byte by
+/// byte.
 fn token_around(tokenizer: &Tokenizer, text: &str, at: usize) -> Option<Range<usize>> {
     let mut ranges = Vec::new();
     let mut end = 0;
@@ -63,41 +68,43 @@ fn token_around(tokenizer: &Tokenizer, text: &str, at: usize) -> Option<Range<us
     ranges.into_iter().find(|it| it.contains(&at))
 }
 
-/// Holds the first tokens of a text to what was taken back from its prompt.
+/// Restricts the first generated tokens to those that spell the text removed from the prompt.
 #[derive(Clone, Debug)]
 pub struct Healing {
     tokenizer: Arc<Tokenizer>,
     text: String,
-    /// How much of `text` was drawn again.
+    /// The number of bytes of `text` generated so far. It exceeds the length of `text` if the last token goes on beyond
+    /// it.
     n_drawn: usize,
-    /// The tokens that may come next; none once all of `text` was drawn.
+    /// The tokens that may come next; empty once all of `text` was generated.
     allowed: Vec<TokenId>,
 }
 
 impl Healing {
-    /// Holds a text to begin with `text`. `None` for no text, and where no token begins so.
+    /// Makes the generated text begin with `text`. `None` if `text` is empty, or if no token can begin it.
     pub fn new(tokenizer: Arc<Tokenizer>, text: &str) -> Option<Self> {
         let mut healing = Self { tokenizer, text: text.to_owned(), n_drawn: 0, allowed: Vec::new() };
         healing.allow();
         (!healing.allowed.is_empty()).then_some(healing)
     }
 
-    /// What was taken back, and comes again before the text.
+    /// The text that was removed from the prompt and is generated again.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The only tokens that may be drawn next; `None` once all of it was drawn.
+    /// The only tokens that may be sampled next; `None` once all of the text was generated.
     pub fn allowed(&self) -> Option<&[TokenId]> {
         (!self.allowed.is_empty()).then_some(self.allowed.as_slice())
     }
 
-    /// Takes a drawn token, which was one of the allowed.
+    /// Takes the next sampled token, which must be one of the allowed ones.
     pub fn push(&mut self, token: TokenId) {
         self.n_drawn += self.tokenizer.token_bytes(token).len();
         self.allow();
     }
 
+    /// Computes the tokens that may come next.
     fn allow(&mut self) {
         let left = self.text.as_bytes().get(self.n_drawn..).unwrap_or_default();
         if left.is_empty() {
@@ -119,7 +126,7 @@ mod tests {
     use super::*;
     use crate::tokenizer::byte_parts;
 
-    /// Bytes, and from 300 on the words.
+    /// A byte-level tokenizer with `words` as further tokens, from id 300 on.
     fn with_words(words: &[&str]) -> Arc<Tokenizer> {
         let mut parts = byte_parts();
         let mut json: serde_json::Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
@@ -165,7 +172,7 @@ mod tests {
         assert_eq!(allowed(&healing), [0xA9]);
     }
 
-    /// Bytes, and tokens of two of them.
+    /// A byte-level tokenizer with tokens of two bytes, from id 300 on.
     fn with_pairs(pairs: &[(char, char)]) -> Arc<Tokenizer> {
         let mut parts = byte_parts();
         let mut json: serde_json::Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
@@ -189,7 +196,7 @@ mod tests {
             ("\nfoo", "\n"),
             ("foo", ""),
             ("é été", "é "),
-            // No word has begun.
+            // In the following, no word has begun.
             ("x = ", "x ="),
             ("    ", "   "),
             ("x(", "x"),

@@ -1,39 +1,42 @@
-//! How a token is drawn: names, meaning and order as in mlx_lm.
+//! How a token is sampled: [`SamplingParams`], with names, meaning and order as in mlx_lm.
 //!
-//! Only the parameters and their bounds; drawing itself belongs to the model's device.
+//! This module has the parameters and their bounds only; the sampling itself runs on the model's device.
 
 use crate::{TextError, TokenId};
 
-/// Sampling parameters of one sequence. The default is greedy.
+/// The sampling parameters of one sequence. The default is greedy.
 ///
-/// Order, as in mlx_lm: `logit_bias`, repetition, presence and frequency penalties on the logits; then, unless
-/// `temperature` is 0 (argmax): top-p, min-p, xtc, top-k on the log probabilities; then one draw at `temperature`.
+/// The order is that of mlx_lm: `logit_bias`, then repetition, presence and frequency penalties on the logits; then,
+/// unless `temperature` is 0 (argmax), top-p, min-p, xtc and top-k on the log probabilities; then one token is sampled
+/// at `temperature`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SamplingParams {
     pub temperature: f32,
-    /// Keeps the most likely tokens whose probabilities add up to this; 1 (or 0): off.
+    /// Keeps the most likely tokens whose probabilities add up to this; 1 or 0 turns it off.
     pub top_p: f32,
-    /// Keeps this many of the most likely tokens; 0: off.
+    /// Keeps this many of the most likely tokens; 0 turns it off.
     pub top_k: usize,
-    /// Keeps tokens at least this fraction as likely as the most likely one; 0: off.
+    /// Keeps the tokens at least this fraction as likely as the most likely one; 0 turns it off.
     pub min_p: f32,
+    /// The least number of tokens that `min_p` keeps.
     pub min_tokens_to_keep: usize,
-    /// How likely "exclude top choices" applies at a token; 0: off.
+    /// The probability that "exclude top choices" (xtc) applies to a token; 0 turns it off.
     pub xtc_probability: f32,
+    /// Tokens more likely than this count as top choices for xtc, which keeps only the least likely of them.
     pub xtc_threshold: f32,
     /// Tokens that xtc never excludes (end tokens and the newline), as in mlx_lm.
     pub xtc_special_tokens: Vec<TokenId>,
-    /// Above 1 makes repeated tokens less likely; 1: off.
+    /// A value above 1 makes repeated tokens less likely; 1 turns it off.
     pub repetition_penalty: f32,
-    /// How many of the last tokens the penalties look at.
+    /// The number of last tokens that the penalties consider.
     pub repetition_context_size: usize,
-    /// Taken once from the logit of each token seen; 0: off.
+    /// Subtracted once from the logit of each token that occurred; 0 turns it off.
     pub presence_penalty: f32,
-    /// Taken from a token's logit for each time it was seen; 0: off.
+    /// Subtracted from the logit of a token for each time it occurred; 0 turns it off.
     pub frequency_penalty: f32,
     /// Added to the logits of these tokens.
     pub logit_bias: Vec<(TokenId, f32)>,
-    /// `None`: the engine draws one.
+    /// The seed of the random numbers; `None` lets the engine choose one.
     pub seed: Option<u64>,
 }
 
@@ -59,11 +62,11 @@ impl Default for SamplingParams {
 }
 
 impl SamplingParams {
-    /// Checks every parameter against its bounds: mlx_lm's, and where it has none, those that keep the arithmetic
+    /// Checks every parameter against its bounds: those of mlx_lm, or if it has none, bounds that keep the arithmetic
     /// finite. The error names the parameter.
     pub fn validate(&self, vocabulary_size: usize) -> Result<(), TextError> {
         let of_float = |field, value: f32, range: std::ops::RangeInclusive<f32>, expected| {
-            // Also false for what is not a number.
+            // Also false for NaN.
             if range.contains(&value) {
                 return Ok(());
             }
@@ -74,7 +77,7 @@ impl SamplingParams {
         of_float("min_p", self.min_p, 0.0..=1.0, "between 0 and 1")?;
         of_float("xtc_probability", self.xtc_probability, 0.0..=1.0, "between 0 and 1")?;
         of_float("xtc_threshold", self.xtc_threshold, 0.0..=0.5, "between 0 and 0.5")?;
-        // A logit is divided by it.
+        // Not 0, since logits are divided by it.
         of_float("repetition_penalty", self.repetition_penalty, 0.01..=10.0, "between 0.01 and 10")?;
         of_float("presence_penalty", self.presence_penalty, -2.0..=2.0, "between -2 and 2")?;
         of_float("frequency_penalty", self.frequency_penalty, -2.0..=2.0, "between -2 and 2")?;

@@ -1,6 +1,6 @@
-//! The sampling parameters that a model's publisher recommends, from `generation_config.json`.
+//! The sampling parameters that a model's publisher recommends in `generation_config.json`: [`SamplingDefaults`].
 //!
-//! They are the defaults of conversations; code is completed greedily unless the request says otherwise.
+//! They are the defaults for conversations. Completions are greedy unless the request says otherwise.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::{SamplingParams, TokenId, Tokenizer, model_json};
 
-/// For conversations with models that recommend none.
+/// The temperature of conversations with models that recommend none.
 const CHAT_TEMPERATURE: f32 = 0.7;
 
-/// The values in `generation_config.json`; `None` where the file has none.
+/// The values in `generation_config.json`; `None` for those that are not set.
 #[derive(Clone, Debug, Default)]
 pub struct SamplingDefaults {
     temperature: Option<f32>,
@@ -25,8 +25,8 @@ pub struct SamplingDefaults {
 }
 
 impl SamplingDefaults {
-    /// Reads the file in a model's folder. A missing file sets nothing; an unreadable one, or a field that is not a valid
-    /// value, sets nothing and is logged as a warning.
+    /// Reads the file in a model's folder. If it is missing or cannot be read, nothing is set. If the file is not valid
+    /// JSON, nothing is set either, and an invalid field is not set; both are logged as warnings.
     pub fn read(folder: &Path, tokenizer: &Tokenizer) -> Self {
         let path = folder.join("generation_config.json");
         let mut defaults = Self::default();
@@ -48,7 +48,7 @@ impl SamplingDefaults {
         defaults
     }
 
-    /// The file's values, and the names of the fields that are not valid values.
+    /// The file's values, and the names of the fields whose values are invalid.
     fn from_json(file: &Value) -> (Self, Vec<&'static str>) {
         let mut ignored = Vec::new();
         let given = |field: &'static str| Some((field, file.get(field)?)).filter(|it| !it.1.is_null());
@@ -86,12 +86,12 @@ impl SamplingDefaults {
         (defaults, ignored)
     }
 
-    /// The parameters of a completion that sets none: greedy.
+    /// The parameters of a completion whose request sets none: greedy.
     pub fn for_completion(&self) -> SamplingParams {
         SamplingParams { xtc_special_tokens: self.xtc_special_tokens.clone(), ..SamplingParams::default() }
     }
 
-    /// The parameters of a conversation that sets none.
+    /// The parameters of a conversation whose request sets none.
     pub fn for_conversation(&self) -> SamplingParams {
         let off = SamplingParams::default();
         let temperature = if self.do_sample == Some(false) { Some(0.0) } else { self.temperature };

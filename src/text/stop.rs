@@ -1,29 +1,31 @@
 //! Stop strings in a stream of text.
 //!
-//! A stop string may arrive in pieces, "ST" and then "OP", so text that could still become one is held back, and
-//! only that. The stop string that is complete first wins, the longest if two end together; what follows is
-//! dropped. The result does not depend on how the text was cut, and a byte costs the same however long the strings are.
+//! A stop string may arrive in pieces, such as "ST" and then "OP". So text that could still become one is held back,
+//! and no other. The stop string that is complete first wins, or the longest if two end together; the text after it is
+//! dropped. The result does not depend on how the text is split, and the cost per byte does not depend on the length of
+//! the stop strings.
 
 use crate::beginning::Beginning;
 
-/// What one piece of text led to.
+/// The result of one piece of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StopOutput {
     /// Text that can no longer be part of a stop string.
     pub emit: String,
-    /// Which of the stop strings ended the text.
+    /// The index of the stop string that ended the text.
     pub matched: Option<usize>,
 }
 
-/// Looks for stop strings. Empty ones never match.
+/// Looks for stop strings in a stream of text. Empty stop strings never match.
 #[derive(Clone, Debug)]
 pub struct StopMatcher {
     stop: Vec<Beginning>,
-    /// The longest end of the text so far that a stop string begins with.
+    /// The longest end of the text so far that is a beginning of a stop string.
     held: String,
     is_over: bool,
 }
 
+/// A matcher for these stop strings, before any text.
 impl StopMatcher {
     pub fn new(stop: &[String]) -> Self {
         Self { stop: stop.iter().map(|it| Beginning::of(it)).collect(), held: String::new(), is_over: false }
@@ -50,15 +52,15 @@ impl StopMatcher {
         StopOutput { emit, matched: None }
     }
 
-    /// No more text comes: what was held back after all belongs to the text.
+    /// The end of the text: returns what was held back, which belongs to the text after all.
     pub fn flush(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 
-    /// The length of the longest stop string that is complete now, and which one it is.
+    /// The length in bytes and the index of the longest stop string that is complete now.
     fn whole(&self) -> Option<(usize, usize)> {
         let whole = self.stop.iter().zip(0_usize..).filter(|(it, _)| it.is_whole());
-        // The first of two that are alike.
+        // Of two equal stop strings, the first one.
         whole
             .map(|(it, idx)| (it.len(), idx))
             .max_by_key(|(n_bytes, idx)| (*n_bytes, std::cmp::Reverse(*idx)))
@@ -77,7 +79,7 @@ mod tests {
         StopMatcher::new(&stop.iter().map(ToString::to_string).collect::<Vec<_>>())
     }
 
-    /// All that is emitted for the pieces, and the match.
+    /// All text emitted for the pieces, and the match.
     fn run(stop: &[&str], pieces: &[&str]) -> (String, Option<usize>) {
         let mut matcher = matcher(stop);
         let mut text = String::new();
@@ -91,7 +93,7 @@ mod tests {
         (text, matched)
     }
 
-    /// The same, the slow and obvious way: character by character, is a stop string complete?
+    /// The expected result, computed the slow and obvious way: after each character, is a stop string complete?
     fn whole(stop: &[&str], text: &str) -> (String, Option<usize>) {
         for end in text.char_indices().map(|(at, it)| at + it.len_utf8()) {
             let seen = &text[..end];
