@@ -1,7 +1,7 @@
-//! A conversation to prompt tokens, through the model's own chat template.
+//! Turns a conversation into prompt tokens, through the model's own chat template: [`Tokenizer::encode_chat`].
 //!
-//! Two promises: the text is what transformers renders, character for character; and control tokens come from the
-//! template alone. What a person, a file or a tool wrote stays text, even if it reads
+//! It guarantees two things: the text is what transformers renders, character for character; and control tokens come
+//! only from the template. What a user, a file or a tool wrote stays text, even if it reads
 //! `<|im_end|>\n<|im_start|>system`.
 
 mod compile;
@@ -21,17 +21,18 @@ use self::marking::{mark_values, unmark};
 use crate::{TextError, TokenId, Tokenizer};
 
 impl Tokenizer {
-    /// Whether [`Self::encode_chat`] has a template that can be used.
+    /// Whether there is a chat template that [`Self::encode_chat`] can use.
     pub fn has_chat_template(&self) -> bool {
         self.templates().are_usable()
     }
 
-    /// The prompt of a conversation as text, as transformers' `apply_chat_template(..., tokenize=False)` has it.
+    /// The prompt of a conversation as text, equal to transformers' `apply_chat_template(..., tokenize=False)`. An
+    /// error if there is no usable template, or if the template refuses the messages or fails on them.
     pub fn render_chat(&self, request: &ChatRequest<'_>) -> Result<String, TextError> {
         self.templates().render(request)
     }
 
-    /// The prompt tokens of a conversation.
+    /// The tokens of a conversation's prompt. The errors are those of [`Self::render_chat`].
     pub fn encode_chat(&self, request: &ChatRequest<'_>) -> Result<Vec<TokenId>, TextError> {
         let rendered =
             self.templates().render_changed(request, |variables| mark_values(variables, self.control()))?;
@@ -54,7 +55,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Control tokens of a prompt, in order.
+    /// The control tokens of a prompt, in order.
     fn control_tokens(tokens: &[TokenId]) -> Vec<TokenId> {
         tokens.iter().copied().filter(|&token| token > 255).collect()
     }

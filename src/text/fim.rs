@@ -1,8 +1,9 @@
-//! Prompts for text at a cursor: fill-in-the-middle formats, and plain continuation where a model has none.
+//! Prompts for text at a cursor: fill-in-the-middle formats ([`FimFormat`]), and plain continuation for models without
+//! one ([`continuation_prompt`]).
 //!
-//! A format is read from the vocabulary, never from the model's name: names lie, and a model without the tokens
-//! cannot fill in anything. All that comes from files is encoded as text, so source code that mentions
-//! `<|fim_suffix|>` does not end the prefix.
+//! A format is detected from the vocabulary and never from the model's name: names can be wrong, and a model without
+//! the tokens cannot fill in anything. Everything that comes from files is encoded as text, so source code that
+//! mentions `<|fim_suffix|>` does not end the prefix.
 
 mod families;
 
@@ -12,10 +13,10 @@ use self::families::{FAMILIES, Family, Piece};
 use crate::fit::{Budget, ContextFile, Surroundings, Trimmed, fit};
 use crate::{TokenId, Tokenizer};
 
-/// The name of a file that has none.
+/// The path written for a file that has none.
 const UNNAMED: &str = "untitled";
 
-/// How a model fills in the middle.
+/// A model's fill-in-the-middle format: its control tokens, and their order in the prompt.
 #[derive(Clone, Debug)]
 pub struct FimFormat {
     family: &'static Family,
@@ -26,14 +27,15 @@ pub struct FimFormat {
 /// A prompt for text at a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompletionPrompt {
-    /// Empty only where a model without a beginning token is to continue nothing. Longer than the limit only if not
-    /// even the format's own tokens fit.
+    /// Empty only if a model without a beginning-of-sequence token is asked to continue an empty prefix. Longer than
+    /// the limit only if not even the format's own tokens fit.
     pub tokens: Vec<TokenId>,
+    /// What was left out because of the limit, or because the format has no place for it.
     pub trimmed: Trimmed,
 }
 
 impl FimFormat {
-    /// The format whose tokens the vocabulary has, as control tokens; `None` if it has no complete set.
+    /// The first known format whose tokens the vocabulary contains as control tokens; `None` if it has no complete set.
     pub fn detect(tokenizer: &Tokenizer) -> Option<Self> {
         let family = FAMILIES.iter().find(|family| {
             family.needs.iter().all(|it| tokenizer.control_token(it).is_some())
@@ -46,22 +48,23 @@ impl FimFormat {
         Some(Self { family, order: family.order(), stop })
     }
 
-    /// The family's name, such as `qwen`.
+    /// The name of the model family, such as `qwen`.
     pub fn name(&self) -> &'static str {
         self.family.name
     }
 
+    /// The order of prefix, suffix and middle in the prompt.
     pub fn order(&self) -> Order {
         self.order
     }
 
-    /// The same format in another order, if the family's models know it.
+    /// The same format in another order; `None` if the family does not support it.
     pub fn in_order(&self, order: Order) -> Option<Self> {
         self.family.pieces(order)?;
         Some(Self { order, ..self.clone() })
     }
 
-    /// Tokens at which a completion is over, besides [`Tokenizer::end_tokens`]: a model that begins another file has
+    /// The tokens that end a completion, in addition to [`Tokenizer::end_tokens`]: a model that begins another file has
     /// finished this one.
     pub fn stop_tokens(&self) -> &[TokenId] {
         &self.stop
@@ -69,7 +72,7 @@ impl FimFormat {
 
     /// The prompt for `whole`, trimmed to `limit` tokens.
     pub fn prompt(&self, tokenizer: &Tokenizer, whole: &Surroundings<'_>, limit: usize) -> CompletionPrompt {
-        // Without a place for them, other files can only be left out.
+        // A format without a place for context files leaves all of them out.
         let takes_files = !self.family.files.each.is_empty();
         let usable = if takes_files { *whole } else { Surroundings { context: &[], ..*whole } };
         let mut prompt = fitted(tokenizer, &usable, limit, |fitting| self.write(tokenizer, fitting));
@@ -77,6 +80,7 @@ impl FimFormat {
         prompt
     }
 
+    /// The tokens of the prompt for `text`, with nothing left out.
     fn write(&self, tokenizer: &Tokenizer, text: &Surroundings<'_>) -> Vec<TokenId> {
         let files = &self.family.files;
         let mut writer = Writer {
@@ -114,17 +118,17 @@ impl FimFormat {
     }
 }
 
-/// The middle begins at least so many lines above the cursor's. On holes in real files, qwen2.5-coder-0.5b met 12 of 38
-/// first lines with 16 lines or more, 11 with 4; of the first 23 it met 6 with 4, 5 with none but the cursor's line, and
-/// 4 when the middle began at the cursor.
+/// The middle begins at least this many lines above the cursor's. Measured on holes in real files, by how often
+/// qwen2.5-coder-0.5b completed the first line as in the file: 12 of 38 with 16 lines or more, 11 with 4. Of the first
+/// 23 holes: 6 with 4, 5 with the cursor's line alone, and 4 when the middle began at the cursor.
 const MIN_LINES_BEGUN: usize = 16;
-/// It moves down by so many at a time, counted from the prefix's beginning: what stands behind the prefix in the prompt
-/// is computed anew then.
+/// The beginning of the middle moves down by this many lines at a time, counted from the beginning of the prefix: each
+/// move makes everything after the prefix in the prompt be computed again.
 const LINES_AT_A_TIME: usize = 16;
 
-/// Where the middle begins in what stands before the cursor. Models were trained on texts that were cut anywhere, so one
-/// in which some of the middle is there already is as good as any; and the model sees what it goes on from right
-/// before it, with no seam between.
+/// The byte offset in `prefix` at which the middle begins. Models were trained on texts cut at arbitrary places, so a
+/// prompt that already contains part of the middle is as good as any other; and the model sees the text that it
+/// continues directly before the completion, without a control token in between.
 fn middle_start(prefix: &str) -> usize {
     let n_lines = prefix.matches('\n').count();
     let n_above = n_lines.saturating_sub(MIN_LINES_BEGUN) / LINES_AT_A_TIME * LINES_AT_A_TIME;
@@ -132,17 +136,18 @@ fn middle_start(prefix: &str) -> usize {
     end_of_last.map_or(0, |(at, _)| at + 1)
 }
 
-/// Puts a prompt together: text between two control tokens is encoded in one go.
+/// Builds a prompt. The text between two control tokens is encoded in one go.
 struct Writer<'t> {
     tokenizer: &'t Tokenizer,
     tokens: Vec<TokenId>,
-    /// What is still to be encoded.
+    /// Text that is still to be encoded.
     text: String,
-    /// What the prefix begins with.
+    /// Text to put at the beginning of the prefix.
     inside: String,
 }
 
 impl Writer<'_> {
+    /// Writes pieces of a format; `other` is the path and text of a context file.
     fn write(&mut self, pieces: &[Piece], text: &Surroundings<'_>, other: Option<(&str, &str)>) {
         for piece in pieces {
             match *piece {
@@ -168,7 +173,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A suffix goes on in the middle of a text, so no space is put before its first word.
+    /// Encodes the pending text. A suffix continues in the middle of a text, so no space is put before its first word.
     fn flush(&mut self, is_suffix: bool) {
         let text = std::mem::take(&mut self.text);
         let tokens =
@@ -177,18 +182,18 @@ impl Writer<'_> {
     }
 }
 
-/// The prompt that lets a model without a format go on after the prefix: other files come first, then what stands behind
-/// the cursor, as if it were an earlier part of the file, then the prefix.
+/// The prompt with which a model without a fill-in-the-middle format continues the prefix: first the context files,
+/// then the text after the cursor, as if it came earlier in the file, then the prefix.
 ///
-/// Of three forms the best on holes in real files, with smollm2-135m, which is tuned for chats: of 36 first lines it met 11
-/// in this one (similarity 0.58), 10 when it was asked as a chat whose answer was begun for it (0.55), and 7 when it
-/// saw the prefix alone (0.47).
+/// This form was the best of three on holes in real files, measured with smollm2-135m, which is tuned for chats. It
+/// completed 11 of 36 first lines as in the file (similarity 0.58). Asked as a chat whose answer was begun for it, the
+/// model got 10 (0.55), and from the prefix alone 7 (0.47).
 pub fn continuation_prompt(
     tokenizer: &Tokenizer,
     whole: &Surroundings<'_>,
     limit: usize,
 ) -> CompletionPrompt {
-    // Before nothing, what comes first would be what is gone on from.
+    // With an empty prefix, the model would continue the text that comes before it.
     let usable =
         if whole.prefix.is_empty() { Surroundings::default() } else { Surroundings { path: None, ..*whole } };
     let mut prompt = fitted(tokenizer, &usable, limit, |fitting| {
@@ -203,10 +208,11 @@ pub fn continuation_prompt(
     prompt
 }
 
-/// A text with more bytes for each token of the limit does not fit in practice, so encoding all of it is a waste.
+/// A text with more bytes per token of the limit than this does not fit in practice, so encoding all of it would be a
+/// waste.
 const MAX_BYTES_PER_TOKEN: usize = 6;
 
-/// Writes all of `whole`, or what fits of it.
+/// The prompt with all of `whole`, or with the part of it that fits into `limit` tokens.
 fn fitted(
     tokenizer: &Tokenizer,
     whole: &Surroundings<'_>,
@@ -226,14 +232,14 @@ fn fitted(
     let path = whole.path.or((!whole.context.is_empty()).then_some(UNNAMED));
     let around = Surroundings { path, language: whole.language, ..Surroundings::default() };
     let n_around = write(&around).len();
-    // What another file takes besides its path and its text.
+    // The number of tokens that a context file takes in addition to its path and text.
     let nameless = [ContextFile { path: "", text: "" }];
     let per_file = write(&Surroundings { context: &nameless, ..around }).len().saturating_sub(n_around);
     let mut budget = Budget { limit: limit.saturating_sub(n_around), count: &count, per_file };
     loop {
         let (kept, trimmed) = fit(whole, budget);
         let tokens = write(&kept);
-        // Lines may take a token more together than one by one, where a tokenizer looks across their border.
+        // If a tokenizer looks across line boundaries, lines may take more tokens together than one by one.
         let excess = tokens.len().saturating_sub(limit);
         if excess == 0 || budget.limit == 0 {
             return CompletionPrompt { tokens, trimmed };
@@ -254,7 +260,7 @@ mod tests {
     use super::*;
     use crate::tokenizer::byte_parts;
 
-    /// The prompt as the model card writes it, with the format's tokens in their places.
+    /// The tokens of a prompt as the model card writes it, with control tokens as such.
     fn card(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
         tokenizer.encode_rendered(text, str::to_owned)
     }

@@ -1,9 +1,9 @@
-//! The JSON files of a model folder, as Python's `json` and transformers write them.
+//! Reads the JSON files of a model folder as Python's `json` and transformers write them: [`parse`], [`fields`].
 //!
-//! They are JSON only nearly: `Infinity` and `NaN` stand bare or as transformers' `{"__float__": "Infinity"}`, a count
-//! may be `64.0`, and a field that was never set is null. [`parse`] reads all of that, and [`fields`] takes a struct
-//! out of it in which null is as good as absent. Errors name the field, from the top of the file on; the file's name
-//! is the caller's to add.
+//! Such files are not quite JSON: `Infinity` and `NaN` occur bare or as transformers' `{"__float__": "Infinity"}`, a
+//! count may be `64.0`, and a field that was never set is null. [`parse`] reads all of that, and [`fields`]
+//! deserializes a struct from the result, treating null as absent. Errors name the field by its path from the top of
+//! the file; the caller adds the file's name.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,19 +13,19 @@ use serde::de::{self, DeserializeSeed, Expected, MapAccess, SeqAccess, Unexpecte
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Map, Number, Value};
 
-/// The key of the object by which transformers writes a number that JSON lacks.
+/// The key of the object that transformers writes for a number that JSON lacks.
 const TAG: &str = "__float__";
 
-/// The numbers that JSON lacks, as Python writes them.
+/// The numbers that JSON lacks, spelt as in Python.
 const NON_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// Up to here every whole number is a float, and no two of them are the same one.
+/// Below this, every whole number has an exact float of its own (2^53).
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// What is wrong with a file, and where in it.
+/// What is wrong in a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelJsonError {
-    /// The way to the field, as in `rope_parameters.factors[2]`; empty where it is the file as a whole.
+    /// The path of the field, such as `rope_parameters.factors[2]`; empty if the error concerns the file as a whole.
     pub field: String,
     pub reason: String,
 }
@@ -41,8 +41,8 @@ impl fmt::Display for ModelJsonError {
 
 impl std::error::Error for ModelJsonError {}
 
-/// Reads a file. Whole numbers are integers in it however they were written, so `as_u64` finds `64.0`; numbers that
-/// JSON lacks are transformers' tagged objects, which [`float`] and [`fields`] understand.
+/// Parses a file. Whole numbers become integers however they are written, so `as_u64` accepts `64.0`. Numbers that JSON
+/// lacks become transformers' tagged objects, which [`float`] and [`fields`] understand.
 pub fn parse(json: &[u8]) -> Result<Value, ModelJsonError> {
     let json = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
     let read = serde_json::from_slice(json).or_else(|_| serde_json::from_slice(&with_tags(json)));
@@ -54,22 +54,24 @@ pub fn parse(json: &[u8]) -> Result<Value, ModelJsonError> {
     Ok(value)
 }
 
-/// A number of any kind, those that JSON lacks included.
+/// A number of any kind as a float, including the numbers that JSON lacks; `None` if `value` is no number.
 pub fn float(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_object().and_then(tagged))
 }
 
-/// A struct out of a value that [`parse`] read. Null members are left out, so the struct's defaults hold for them.
+/// Deserializes a struct from a value returned by [`parse`]. Null members are skipped, so the struct's defaults apply
+/// to them.
 pub fn fields<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, ModelJsonError> {
     T::deserialize(Lenient(value))
 }
 
+/// The number that a tagged object stands for; `None` for other objects.
 fn tagged(fields: &Map<String, Value>) -> Option<f64> {
     let text = fields.get(TAG).filter(|_| fields.len() == 1)?.as_str()?;
     text.parse().ok()
 }
 
-/// The text with tagged objects for bare `NaN`, `Infinity` and `-Infinity`.
+/// Replaces bare `NaN`, `Infinity` and `-Infinity` by tagged objects.
 fn with_tags(json: &[u8]) -> Cow<'_, [u8]> {
     let mut text = Vec::new();
     let mut n_copied = 0;
@@ -99,7 +101,7 @@ fn with_tags(json: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(text)
 }
 
-/// Writes whole numbers as integers.
+/// Turns whole numbers that are floats into integers.
 fn with_integers(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
@@ -117,7 +119,7 @@ fn with_integers(value: &mut Value) {
 }
 
 impl ModelJsonError {
-    /// The same error, seen from the object or list that holds the field.
+    /// The same error, seen from the object or list that contains the field.
     fn inside(mut self, outer: &str) -> Self {
         let joint = if self.field.is_empty() || self.field.starts_with('[') { "" } else { "." };
         self.field = format!("{outer}{joint}{}", self.field);
@@ -155,7 +157,7 @@ impl de::Error for ModelJsonError {
     }
 }
 
-/// Reads a [`Value`] with null for absent and with tagged numbers.
+/// Deserializes a [`Value`], treating null as absent and understanding tagged numbers.
 #[derive(Clone, Copy)]
 struct Lenient<'de>(&'de Value);
 
@@ -222,7 +224,7 @@ impl<'de> de::Deserializer<'de> for Lenient<'de> {
     }
 }
 
-/// The items of a list; errors in them say which one it was.
+/// The items of a list. Errors in an item name its index.
 struct Items<'de>(std::iter::Enumerate<std::slice::Iter<'de, Value>>);
 
 impl<'de> SeqAccess<'de> for &mut Items<'de> {
@@ -241,7 +243,7 @@ impl<'de> SeqAccess<'de> for &mut Items<'de> {
     }
 }
 
-/// The members of an object that are not null; errors in them say which one it was.
+/// The members of an object that are not null. Errors in a member name its key.
 struct Members<'de> {
     rest: serde_json::map::Iter<'de>,
     current: Option<(&'de str, &'de Value)>,

@@ -1,9 +1,9 @@
-//! Rules that end a completion where a person would end it, while it is drawn.
+//! Rules that end a completion where a person would end it, while it is generated: [`Rules`].
 //!
-//! A rule judges the text after each character: it may hold text back that could still prove wrong, and it may cut the
-//! text at a place that is still held. So what is given out is never taken back, what a rule cuts is never given
-//! out, and the result does not depend on how the text was cut into pieces. Rules are pure: they know the text around
-//! the cursor and nothing of tokens or models. All texts are in LF, the one that is given out too.
+//! After each character, every rule judges the text: it may hold back text that could still turn out wrong, and it may
+//! cut the text at a place that is still held back. So emitted text is never taken back, text that a rule cuts is never
+//! emitted, and the result does not depend on how the text is split into pieces. Rules are pure: they know the text
+//! around the cursor, and neither tokens nor models. All text is in LF, including the text they emit.
 
 mod blank;
 mod brackets;
@@ -32,12 +32,12 @@ use self::scope::Scope;
 use self::seen::{Seen, Verdict};
 use self::suffix::Suffix;
 
-/// What one piece of text led to.
+/// The result of one piece of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleOutput {
     /// Text that no rule can cut any more.
     pub emit: String,
-    /// The rule that ended the text.
+    /// The rule that ended the text, if one did.
     pub stopped: Option<Rule>,
 }
 
@@ -48,7 +48,7 @@ pub struct Rules {
     seen: Seen,
     judges: Vec<Judge>,
     trims: Option<Blank>,
-    /// How much of the text was given out.
+    /// The number of bytes emitted so far.
     n_emitted: usize,
     is_over: bool,
 }
@@ -63,7 +63,7 @@ enum Judge {
 }
 
 impl Rules {
-    /// The rules for a completion at `cursor`, less those that are `off`.
+    /// The rules for a completion at `cursor`, except those in `off`.
     pub fn new(cursor: &Cursor<'_>, goal: Goal, off: &[Rule]) -> Self {
         let cursor = &cursor.near();
         let language = Language::find(cursor.language, cursor.path);
@@ -92,8 +92,8 @@ impl Rules {
         Self { form, seen, judges, trims, n_emitted: 0, is_over: false }
     }
 
-    /// Takes the next piece of text, and puts it into the file's form. After a rule ended it, all further text is
-    /// dropped.
+    /// Takes the next piece of text, and puts it into the form of the file (indentation, for instance). After a rule
+    /// has ended the text, everything further is dropped.
     pub fn push(&mut self, text: &str) -> RuleOutput {
         let text = self.form.push(text);
         self.push_formed(&text)
@@ -114,7 +114,7 @@ impl Rules {
         output
     }
 
-    /// No more text comes: what was held back belongs to the text, unless a rule cuts it at its end.
+    /// The end of the text: returns what was held back, up to where a rule cuts it at its end.
     pub fn flush(&mut self) -> String {
         let held = self.form.flush();
         let mut emit = self.push_formed(&held).emit;
@@ -128,7 +128,7 @@ impl Rules {
         emit
     }
 
-    /// How far the text may be given out, and the rule that ended it there.
+    /// The end of the text that may be emitted, and the rule that ended the text there, if one did.
     fn judge(&mut self) -> (usize, Option<Rule>) {
         let mut end = self.seen.text.len();
         let mut cut: Option<(usize, Rule)> = None;
@@ -136,7 +136,7 @@ impl Rules {
             match judge.judge(&self.seen) {
                 Verdict::Clear => {}
                 Verdict::Hold(from) => end = end.min(from),
-                // The first of two that cut at the same place names it.
+                // If two rules cut at the same place, the first one is named.
                 Verdict::Cut(at, rule) => cut = cut.filter(|it| it.0 <= at).or(Some((at, rule))),
             }
         }
@@ -154,7 +154,8 @@ impl Rules {
         (end, rule)
     }
 
-    /// A cut before what was given out would be a rule's mistake; the text then stays as it is.
+    /// Emits the text up to `end`. A cut before what was already emitted would be a mistake of a rule; nothing is
+    /// emitted then.
     fn emit_to(&mut self, end: usize, emit: &mut String) {
         if let Some(text) = self.seen.text.get(self.n_emitted..end) {
             emit.push_str(text);
@@ -174,7 +175,7 @@ impl Judge {
         }
     }
 
-    /// Where a text must end that is cut now.
+    /// The latest end of a text that is cut now.
     fn limit(&self) -> Option<usize> {
         match self {
             Self::Brackets(it) => Some(it.limit()),
@@ -182,7 +183,7 @@ impl Judge {
         }
     }
 
-    /// Where the text is to be cut when no more of it comes.
+    /// Where to cut the text if there is no more of it.
     fn at_end(&self, seen: &Seen) -> Option<usize> {
         match self {
             Self::Suffix(it) => it.at_end(seen),
@@ -224,7 +225,7 @@ mod tests {
                 for suffix in [suffix.clone(), format!("}} {suffix}"), format!("= {suffix}")] {
                     let cursor =
                         Cursor { prefix: &prefix, suffix: &suffix, language: Some("js"), path: None };
-                    // All that a character is compared with is in here.
+                    // Everything that a character is compared with is in here.
                     let known = format!("{:?}", Rules::new(&cursor, Goal::Auto, &[]));
                     assert!(known.len() < MAX_BYTES, "{} bytes of {piece:?}", known.len());
                 }
@@ -234,7 +235,7 @@ mod tests {
 
     #[test]
     fn each_rule_can_be_switched_off() {
-        // (prefix, suffix, text, the rule that ends it)
+        // (prefix, suffix, text, rule that ends it)
         let table = [
             ("x = ", "\n", "1\ny = 2\n", Rule::Line),
             ("x = [", "", "\n    1,\n]\ny = 2\n", Rule::Statement),
