@@ -1,12 +1,11 @@
-//! Marks in the text of users, so that it cannot be taken for the template's own.
+//! Marks in users' text, so that it is not mistaken for the template's own: [`mark_values`], [`unmark`].
 //!
-//! A template mixes both into one string, and only then are control tokens looked for. So before it runs, every
-//! control token inside a user's string gets a mark in it, which breaks it up, and so does everything that could
-//! become one together with its neighbours. After the prompt was cut at the real control tokens, the marks are
-//! taken out again.
+//! A template joins both into one string, and control tokens are only looked for afterwards. So before the template
+//! runs, every control token inside a user's string is broken up by a mark, and so is everything that could become one
+//! together with adjacent text. After the prompt has been split at the real control tokens, the marks are removed.
 //!
-//! A mark is two noncharacters. The first one is also an escape: where a user's text has it, it is doubled, so no
-//! text is lost.
+//! A mark consists of two noncharacters. The first one is also an escape: where it occurs in a user's text, it is
+//! doubled, so no text is lost.
 
 use serde_json::{Map, Value};
 
@@ -16,8 +15,8 @@ use crate::tokenizer::ControlTokens;
 const ESCAPE: char = '\u{FDD0}';
 const MARK: char = '\u{FDD1}';
 
-/// Marks all strings, however deep, but the messages' own roles: templates build control tokens out of those, which
-/// is why a role must be a plain word.
+/// Marks all strings at any depth, except the roles of the messages themselves: templates build control tokens from
+/// those, so a role must be a plain word.
 pub(super) fn mark_values(variables: &mut Map<String, Value>, control: &ControlTokens) {
     for (name, value) in variables.iter_mut() {
         match value {
@@ -56,6 +55,7 @@ fn mark_value(value: &mut Value, control: &ControlTokens) {
     }
 }
 
+/// The text with a mark in every control token, and in everything that could become part of one.
 fn mark(text: &str, control: &ControlTokens) -> String {
     let mut marked = String::with_capacity(text.len());
     if control.ends_at_start_of(text) {

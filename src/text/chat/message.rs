@@ -1,33 +1,35 @@
-//! The messages of a conversation: [`Message`], and what a prompt is rendered from: [`ChatRequest`].
+//! The messages of a conversation ([`Message`]), and everything a prompt is rendered from ([`ChatRequest`]).
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// One message. A template is given it in the shape that it was written for, whichever it has here.
+/// One message of a conversation. Whichever form it has here, a template gets it in the form that it was written for.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Message {
-    /// `system`, `user`, `assistant`, `tool`, or whatever else the model's template knows.
+    /// `system`, `user`, `assistant`, `tool`, or another role that the model's template knows.
     pub role: String,
-    /// `None` for null or absent, as in an assistant message that only calls tools.
+    /// `None` if it is null or absent, as in an assistant message that only calls tools.
     #[serde(default)]
     pub content: Option<Content>,
+    /// The model's reasoning before its answer; `reasoning_content` in JSON.
     #[serde(rename = "reasoning_content", default)]
     pub reasoning: Option<String>,
+    /// The calls that an assistant message makes.
     #[serde(default, deserialize_with = "null_is_default")]
     pub tool_calls: Vec<ToolCall>,
-    /// Of a `tool` message: the call that it answers.
+    /// In a `tool` message: the id of the call that it answers.
     #[serde(default)]
     pub tool_call_id: Option<String>,
     #[serde(default)]
     pub name: Option<String>,
 }
 
-/// What a message says. In JSON a string, or a list of `{"type": "text", "text": "..."}`.
+/// The content of a message. In JSON, it is a string or a list of `{"type": "text", "text": "..."}`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(from = "ContentOnWire")]
 pub enum Content {
     Text(String),
-    /// The texts of a list of parts; a template that knows no lists gets them as one text.
+    /// The texts of a list of parts. A template that does not support lists gets them as one text.
     Parts(Vec<String>),
 }
 
@@ -72,18 +74,19 @@ impl Message {
         Self::new("assistant", content)
     }
 
+    /// A message with these two fields only.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: Some(Content::Text(content.into())), ..Self::default() }
     }
 }
 
-/// A call of a function that an assistant message made. In JSON it has the shape of the field's chat APIs,
-/// `{"type": "function", "function": {"name", "arguments"}}`.
+/// A function call in an assistant message. Its JSON has the form of common chat APIs, `{"type": "function",
+/// "function": {"name", "arguments"}}`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolCall {
     pub id: Option<String>,
     pub name: String,
-    /// An object, or a string that holds one as JSON.
+    /// A JSON object, or a string that contains one as JSON.
     pub arguments: Value,
 }
 
@@ -114,17 +117,17 @@ fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Variables of a chat template by name, `enable_thinking` for one.
+/// Variables of a chat template by name, such as `enable_thinking`.
 pub type TemplateVariables = Map<String, Value>;
 
-/// What a prompt is rendered from.
+/// Everything that a prompt is rendered from.
 #[derive(Clone, Copy, Debug)]
 pub struct ChatRequest<'a> {
     pub messages: &'a [Message],
-    /// Descriptions of functions, in the shape of the field's chat APIs.
+    /// Descriptions of the functions that the model may call, in the form of common chat APIs.
     pub tools: &'a [Value],
-    /// Further variables of the template, `enable_thinking` for one.
+    /// Further variables of the template, such as `enable_thinking`.
     pub kwargs: &'a TemplateVariables,
-    /// Whether the prompt ends with the beginning of an assistant message, as it must for a turn to be generated.
+    /// Whether the prompt ends with the beginning of an assistant message, which is required to generate a turn.
     pub add_generation_prompt: bool,
 }

@@ -1,11 +1,11 @@
-//! How much memory a conversation takes, for limits on it. Many small parts count too, not only long texts.
+//! The memory that a conversation takes, for limits on it. It includes many small parts, and not only long texts.
 
 use serde_json::Value;
 
 use super::message::{ChatRequest, Content, Message, ToolCall};
 
 impl ChatRequest<'_> {
-    /// About the bytes that messages, tools and variables take.
+    /// The approximate number of bytes that messages, tools and variables take in memory.
     pub fn n_bytes(&self) -> usize {
         let messages: usize = self.messages.iter().map(of_message).sum();
         let tools: usize = self.tools.iter().map(of_value).sum();
@@ -29,7 +29,7 @@ fn of_message(message: &Message) -> usize {
     size_of::<Message>() + texts + calls
 }
 
-/// Recurses as deep as the value, which the JSON reader bounds.
+/// Recurses as deep as the value is nested, which the JSON reader limits.
 fn of_value(value: &Value) -> usize {
     let inside = match value {
         Value::String(text) => text.len(),

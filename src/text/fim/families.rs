@@ -1,16 +1,16 @@
-//! The fill-in-the-middle formats of all families, in one table.
+//! The fill-in-the-middle formats of all model families, in one table: [`FAMILIES`].
 //!
-//! A row says which tokens a vocabulary must have, and how a prompt is put together from them. Families borrow each
-//! other's tokens, so rows are tried in order and what tells two apart stands in `needs` and `lacks`. Where formats
-//! come from stands beside each row; those that models saw in both orders have both.
+//! A row says which tokens a vocabulary must have, and how a prompt is built from them. Families borrow each other's
+//! tokens, so the rows are tried in order, and `needs` and `lacks` contain what distinguishes two families. The source
+//! of each format is noted beside its row. A family whose models were trained on both orders has both.
 
-/// In which order a prompt has what stands around the cursor.
+/// The order of the text around the cursor in a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Prefix, suffix, middle. The middle begins some lines above the cursor, so that a key that is typed leaves all
-    /// but the prompt's end as it was, in this order too.
+    /// Prefix, suffix, middle. The middle begins some lines above the cursor, so a keystroke changes only the end of
+    /// the prompt in this order too.
     Psm,
-    /// Suffix, prefix, middle: a key that is typed leaves all but the prompt's end as it was.
+    /// Suffix, prefix, middle: a keystroke changes only the end of the prompt.
     Spm,
 }
 
@@ -19,60 +19,67 @@ pub enum Order {
 pub(super) enum Piece {
     /// The control token of this name.
     Token(&'static str),
+    /// Literal text.
     Text(&'static str),
-    /// The text before the cursor. What the row writes `inside` it comes first.
+    /// The text before the cursor, preceded by what the row defines as [`Files::inside`].
     Prefix,
-    /// The text behind the cursor.
+    /// The text after the cursor.
     Suffix,
-    /// The path of the file at hand.
+    /// The path of the file that is completed.
     Path,
-    /// Path and text of another file, within [`Files::each`].
+    /// The path of a context file, within [`Files::each`].
     OtherPath,
+    /// The text of a context file, within [`Files::each`].
     OtherText,
+    /// The language of the file that is completed.
     Language,
 }
 
 use Piece::{Language, OtherPath, OtherText, Path, Prefix, Suffix, Text, Token};
 
-/// Where other files and paths stand. Written only if there is a path or another file, and left out whole by
-/// families that have no place for them.
+/// How a prompt contains context files and paths. Written only if there is a path or a context file; empty for families
+/// that have no place for them.
 #[derive(Debug)]
 pub(super) struct Files {
-    /// Once, before all files.
+    /// Written once, before all files.
     pub(super) start: &'static [Piece],
+    /// Written for each context file.
     pub(super) each: &'static [Piece],
-    /// Before the file at hand.
+    /// Written before the file that is completed.
     pub(super) current: &'static [Piece],
-    /// At the beginning of its prefix.
+    /// Written at the beginning of that file's prefix.
     pub(super) inside: &'static [Piece],
-    /// Whether all this belongs at the beginning of the prefix, too.
+    /// Whether all of this belongs at the beginning of the prefix, after the format's first tokens.
     pub(super) is_in_prefix: bool,
 }
 
 const NO_FILES: Files = Files { start: &[], each: &[], current: &[], inside: &[], is_in_prefix: false };
 
+/// One row of the table.
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) name: &'static str,
-    /// Control tokens that a vocabulary has,
+    /// Control tokens that the vocabulary has,
     pub(super) needs: &'static [&'static str],
     /// and tokens that it does not have.
     pub(super) lacks: &'static [&'static str],
-    /// Prefix, suffix, middle.
+    /// The prompt in the order prefix, suffix, middle; `None` if the models do not know it.
     pub(super) psm: Option<&'static [Piece]>,
-    /// Suffix, prefix, middle.
+    /// The prompt in the order suffix, prefix, middle; `None` if the models do not know it.
     pub(super) spm: Option<&'static [Piece]>,
     pub(super) files: Files,
-    /// A completion is over at any of these, besides the tokens of the format itself.
+    /// The tokens that end a completion, in addition to those in `needs`.
     pub(super) stop: &'static [&'static str],
 }
 
 impl Family {
-    /// A model that saw both orders is asked in the one that keeps its cache: text that is typed comes at its end.
+    /// The order to use by default. A model that knows both is prompted with the suffix first, since then the cache
+    /// stays valid: typed text comes at the end of the prompt.
     pub(super) fn order(&self) -> Order {
         if self.spm.is_some() { Order::Spm } else { Order::Psm }
     }
 
+    /// The prompt in this order; `None` if the models do not know it.
     pub(super) fn pieces(&self, order: Order) -> Option<&'static [Piece]> {
         match order {
             Order::Psm => self.psm,
@@ -81,7 +88,7 @@ impl Family {
     }
 }
 
-/// A repository must have a name. One that never changes keeps the prompt's beginning in the cache.
+/// The name of the repository, which the formats require. A constant, so the prompt's beginning stays in the cache.
 const PROJECT: Piece = Text("project");
 
 const PIPES: Family = Family {
@@ -99,7 +106,7 @@ const STARCODER: Family = Family {
     needs: &["<fim_prefix>", "<fim_suffix>", "<fim_middle>"],
     lacks: &[],
     psm: Some(&[Token("<fim_prefix>"), Prefix, Token("<fim_suffix>"), Suffix, Token("<fim_middle>")]),
-    // As bigcode's Megatron-LM permutes it, half of the time.
+    // As in bigcode's Megatron-LM, which used this order for half of the training texts.
     spm: Some(&[Token("<fim_prefix>"), Token("<fim_suffix>"), Suffix, Token("<fim_middle>"), Prefix]),
     files: NO_FILES,
     stop: &["<|endoftext|>", "<fim_pad>", "<reponame>", "<filename>", "<gh_stars>"],
@@ -136,7 +143,7 @@ pub(super) const FAMILIES: [Family; 16] = [
         ],
         ..PIPES
     },
-    // CodeGemma: its documentation, and figure 3 of the report, arXiv 2406.11409, for paths.
+    // CodeGemma: its documentation, and for paths figure 3 of the report, arXiv 2406.11409.
     Family {
         name: "codegemma",
         needs: &["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_separator|>"],
@@ -148,16 +155,16 @@ pub(super) const FAMILIES: [Family; 16] = [
         stop: &["<|file_separator|>", "<end_of_turn>", "<eos>"],
         ..PIPES
     },
-    // Granite 4 borrows the names, and its card knows single files only.
+    // Granite 4 uses the same names; its card describes single files only.
     Family {
         name: "granite",
         needs: &["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|end_of_text|>"],
         stop: &["<|end_of_text|>", "<|fim_pad|>", "<|filename|>", "<|reponame|>"],
         ..PIPES
     },
-    // Whoever else has these tokens.
+    // Any other model with these tokens.
     PIPES,
-    // Mellum: its card. It has StarCoder's tokens, and those of a chat that StarCoder does not have.
+    // Mellum: its card. It has StarCoder's tokens, and chat tokens that StarCoder lacks.
     Family {
         name: "mellum",
         needs: &["<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<filename>", "<|im_start|>"],
@@ -171,7 +178,7 @@ pub(super) const FAMILIES: [Family; 16] = [
         },
         stop: &["<|endoftext|>", "<fim_pad>", "<filename>", "<|im_start|>", "<|im_end|>"],
     },
-    // StarCoder2: section 5.1 of the paper, arXiv 2402.19173. The path is part of what is split.
+    // StarCoder2: section 5.1 of the paper, arXiv 2402.19173. The path is part of the text that is split.
     Family {
         name: "starcoder2",
         needs: &["<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<repo_name>", "<file_sep>"],
@@ -196,7 +203,7 @@ pub(super) const FAMILIES: [Family; 16] = [
         stop: &["<|endoftext|>", "<fim-pad>"],
         ..STARCODER
     },
-    // DeepSeek-Coder and V2: the README, for other files too. The bars are fullwidth.
+    // DeepSeek-Coder and V2: the README, which covers context files too. The bars are fullwidth.
     Family {
         name: "deepseek",
         needs: &["<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"],
@@ -217,7 +224,7 @@ pub(super) const FAMILIES: [Family; 16] = [
         stop: &["<｜end▁of▁sentence｜>"],
         ..PIPES
     },
-    // Code Llama: `encode_infilling` of its own code, and section 2.3 of the paper for the order, arXiv 2308.12950.
+    // Code Llama: `encode_infilling` in its own code, and for the order section 2.3 of the paper, arXiv 2308.12950.
     CODELLAMA,
     Family {
         needs: &["<PRE>", "<SUF>", "<MID>"],
@@ -226,8 +233,8 @@ pub(super) const FAMILIES: [Family; 16] = [
         stop: &["<EOT>", "</s>"],
         ..CODELLAMA
     },
-    // Codestral: `encode_fim` of mistral-common. There is no token before the middle. Other files as its users write
-    // them.
+    // Codestral: `encode_fim` in mistral-common. There is no token before the middle. Context files are written as its
+    // users do it.
     Family {
         name: "codestral",
         needs: &["[PREFIX]", "[SUFFIX]"],
@@ -257,7 +264,7 @@ pub(super) const FAMILIES: [Family; 16] = [
         stop: &["<[end▁of▁sentence]>", "<[PAD▁TOKEN]>", "<[SEP▁TOKEN]>"],
         ..PIPES
     },
-    // CodeGeeX4 fills in as a turn of a chat: its guide to infilling. GLM has the same tokens, and thinks.
+    // CodeGeeX4 fills in within a chat turn: its guide to infilling. GLM has the same tokens, but also `<think>`.
     Family {
         name: "codegeex4",
         needs: &["<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>", "<|user|>", "<|assistant|>"],

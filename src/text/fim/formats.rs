@@ -1,4 +1,4 @@
-//! Prompts of every family, token by token, as model cards and the families' own code write them.
+//! The prompts of every family, token by token, as the model cards and the families' own code write them.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use super::families::{FAMILIES, Family};
 use super::*;
 use crate::tokenizer::byte_parts;
 
-/// A tokenizer of bytes with these control tokens, from 256 on.
+/// A byte-level tokenizer with these control tokens, from id 256 on.
 fn with_tokens(tokens: &[&str]) -> Tokenizer {
     let mut parts = byte_parts();
     let mut json: Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
@@ -28,9 +28,9 @@ fn with_tokens(tokens: &[&str]) -> Tokenizer {
     Tokenizer::from_parts(&parts).unwrap()
 }
 
-/// All tokens that a model of the family has, as far as formats know them.
+/// A tokenizer with all the tokens of a family that its format mentions.
 fn tokenizer_of(family: &Family) -> Tokenizer {
-    // It thinks, which tells it from CodeGeeX4.
+    // A token that distinguishes GLM from CodeGeeX4.
     let more: &[&str] = if family.name == "glm" { &["<think>"] } else { &[] };
     let tokens: BTreeSet<_> = family.needs.iter().chain(family.stop).chain(more).copied().collect();
     with_tokens(&tokens.into_iter().collect::<Vec<_>>())
@@ -47,7 +47,7 @@ const AMONG_OTHERS: Surroundings<'static> =
 
 use Order::{Psm, Spm};
 
-/// Family, order, the prompt of one file, and the prompt among other files where the family has a form for that.
+/// Family, order, the prompt for a single file, and the prompt with context files, if the family has a form for that.
 const CARDS: [(&str, Order, &str, Option<&str>); 19] = [
     (
         "qwen",
@@ -134,13 +134,13 @@ fn family(name: &str) -> &'static Family {
     FAMILIES.iter().find(|it| it.name == name).unwrap()
 }
 
-/// The prompt as a card writes it, its control tokens in their places.
+/// The tokens of a prompt as a card writes it, with control tokens as such.
 fn card(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
     tokenizer.encode_rendered(text, str::to_owned)
 }
 
-/// The card's prompt of a text that begins with `above` and has `begun` before the cursor, too: in the order that has
-/// the prefix first, the latter is the beginning of the middle.
+/// The card's prompt with the prefix replaced by `above` and then `begun`. In the order with the prefix first, `begun`
+/// comes after the suffix, as the beginning of the middle.
 fn card_of_lines(tokenizer: &Tokenizer, text: &str, order: Order, above: &str, begun: &str) -> Vec<TokenId> {
     let (prefix, middle) =
         if order == Psm { (above.to_owned(), begun) } else { (above.to_owned() + begun, "") };
@@ -168,7 +168,8 @@ fn every_family_is_told_from_its_vocabulary_and_asks_as_its_card_says() {
     }
 }
 
-/// Types the end of a text key by key: the share of prompt tokens that were there at the key before.
+/// Types the end of a text key by key, and returns the share of the prompts' tokens that were the same in the prompt
+/// before.
 fn share_kept(format: &FimFormat, tokenizer: &Tokenizer, text: &str, n_keys: usize, limit: usize) -> f64 {
     let (mut n_tokens, mut n_kept) = (0, 0);
     let mut before: Vec<TokenId> = Vec::new();
@@ -192,7 +193,7 @@ fn typing_keeps_the_cache_in_every_order_even_where_the_window_is_too_small() {
         let tokenizer = tokenizer_of(family(name));
         let format = FimFormat::detect(&tokenizer).unwrap();
         assert_eq!(format.order(), order);
-        // All of it, and a third.
+        // A limit for all of the text, and one for a third of it.
         for limit in [10_000, 1000] {
             let share = share_kept(&format, &tokenizer, &text, 300, limit);
             assert!(share > 0.95, "{name} in {limit} tokens: {share}");
@@ -237,7 +238,7 @@ fn families_that_share_tokens_are_told_apart_by_what_else_they_have() {
     assert_eq!(detected(&glm), Some("codegeex4"));
     assert_eq!(detected(&[&glm[..], &["<think>"]].concat()), Some("glm"));
     assert_eq!(detected(&["<PRE>", "<SUF>", "<MID>", "<EOT>"]), Some("codellama"));
-    // SmolLM2 has tokens of files, and nothing to fill in with.
+    // SmolLM2 has tokens for files, but none to fill in with.
     assert_eq!(detected(&["<repo_name>", "<file_sep>", "<filename>", "<|im_start|>"]), None);
 }
 
@@ -249,7 +250,7 @@ fn a_model_that_knows_both_orders_is_asked_in_the_one_that_keeps_all_of_the_cach
     assert!(FimFormat::detect(&tokenizer_of(family("qwen"))).unwrap().in_order(Spm).is_none());
 }
 
-/// Sentence pieces as in Code Llama: `▁` before whatever is encoded, words with and without it.
+/// SentencePiece tokens as in Code Llama: `▁` is put before every encoded text, and words exist with and without it.
 fn sentence_pieces() -> Tokenizer {
     let words = ["<unk>", "<s>", "</s>", "▁", "▁def", "def", "▁x", "x", "\n"];
     let control = ["▁<PRE>", "▁<MID>", "▁<SUF>", "▁<EOT>"];

@@ -1,14 +1,14 @@
-//! The arguments of filters and methods: [`argument`], and [`invalid`] for those that cannot be used.
+//! The arguments of filters and methods: [`argument`], and [`invalid`] for the error if one cannot be used.
 
 use minijinja::value::{Kwargs, Rest};
 use minijinja::{Error, ErrorKind, Value};
 
-/// The error of a filter or method that was called with a value that it cannot use.
+/// The error of a filter or method that was called with a value it cannot use.
 pub(super) fn invalid(reason: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, reason.into())
 }
 
-/// The n-th positional argument, or the one of that name.
+/// The argument at position `nth`, or else the one named `name`; `None` if it is absent, none or undefined.
 pub(super) fn argument(
     rest: &Rest<Value>,
     kwargs: &Kwargs,

@@ -1,4 +1,4 @@
-//! Jinja2's filters that minijinja lacks, or writes values in its own way in.
+//! Filters of Jinja2 that minijinja lacks, or in which it formats values differently.
 
 use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
@@ -11,6 +11,7 @@ use super::escape::escaped;
 use super::{format, methods, paid_str, str, urlize};
 use crate::chat::limits::{check_bytes, check_value};
 
+/// Adds the filters to `environment`, and replaces or removes those of minijinja that differ.
 pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter("lists_map", minijinja::filters::map);
     environment.add_filter("lists_select", minijinja::filters::select);
@@ -23,7 +24,7 @@ pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
         });
     }
     add_comparing_to(environment);
-    // Jinja2 has none, and minijinja's keeps all that it was made from.
+    // Jinja2 has no such filter, and that of minijinja keeps everything it was made from in memory.
     environment.remove_filter("chain");
     environment.add_filter("string", paid_str);
     environment.add_filter("pprint", |state: &State, value: &Value| {
@@ -57,20 +58,20 @@ pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
 }
 
-/// The result of another filter for the same arguments.
+/// The result of another filter, called with the same arguments.
 fn applied(state: &mut State, name: &str, args: &[Value], kwargs: &Kwargs) -> Result<Value, Error> {
     let named = kwargs.args().next().is_some().then(|| Value::from(kwargs.clone()));
     let args: Vec<Value> = args.iter().cloned().chain(named).collect();
     state.apply_filter(name, &args)
 }
 
-/// A list as Python's generators are: to be gone through, but without length, place or JSON.
+/// A list in the form of a Python generator: it can be iterated over, but has no length, index or JSON.
 fn generated(list: &Value) -> Result<Value, Error> {
     let items: Vec<Value> = list.try_iter()?.collect();
     Ok(Value::make_iterable(move || items.clone().into_iter()))
 }
 
-/// An item costs `join` as much as this many bytes of text, whatever its length.
+/// The cost of an item in `join` in addition to its text, in bytes of text.
 const ITEM_BYTES: usize = 16;
 
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
@@ -134,7 +135,7 @@ fn truncate(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> 
     Ok(format!("{kept}{end}"))
 }
 
-/// Python's `textwrap`, a line at a time.
+/// Wraps each line as Python's `textwrap` does.
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
 fn wordwrap(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> Result<String, Error> {
     let width = argument(&rest, &kwargs, 0, "width")?;
@@ -142,7 +143,7 @@ fn wordwrap(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> 
     let width = width.ok_or_else(|| invalid("`width` must be a number above 0"))?;
     let breaks = argument(&rest, &kwargs, 1, "break_long_words")?.is_none_or(|it| it.is_true());
     let end = argument(&rest, &kwargs, 2, "wrapstring")?.map_or_else(|| "\n".to_owned(), |it| str(&it));
-    // Hyphens are no places to break at here.
+    // This implementation never breaks at hyphens.
     let _ = argument(&rest, &kwargs, 3, "break_on_hyphens")?;
     kwargs.assert_all_used()?;
     let text = paid_str(state, value)?;
@@ -155,7 +156,7 @@ fn wordwrap(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> 
         if idx > 0 {
             end_line(&mut wrapped)?;
         }
-        // The characters of the line so far.
+        // The number of characters in the line so far.
         let mut n_current = 0;
         for word in line.split(' ') {
             let mut n_chars = word.chars().count();
@@ -179,7 +180,7 @@ fn wordwrap(state: &State, value: &Value, rest: Rest<Value>, kwargs: Kwargs) -> 
     Ok(wrapped)
 }
 
-/// The filters that compare items with one another, each of which may be large, pay for all of them.
+/// The filters that compare items with each other. Each item may be large, so all of them are paid for in fuel first.
 fn add_comparing_to(environment: &mut Environment<'_>) {
     environment.add_filter("compared_sort", minijinja::filters::sort);
     environment.add_filter("compared_unique", minijinja::filters::unique);
@@ -195,7 +196,7 @@ fn add_comparing_to(environment: &mut Environment<'_>) {
     }
 }
 
-/// `%` with the arguments as the values.
+/// The `%` operator, with the arguments as its values.
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
 fn format_filter(
     state: &State,

@@ -1,4 +1,4 @@
-//! `'...' % values`, as Python's strings format them.
+//! `'...' % values`, formatted as in Python: [`printf`].
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
@@ -7,10 +7,10 @@ use super::numbers::{integer, number};
 use super::{float, repr, str};
 use crate::chat::limits::{check_bytes, check_value};
 
-/// No template pads a value to more columns.
+/// More columns than any template pads a value to.
 const MAX_WIDTH: usize = 10_000;
 
-/// Refuses more columns than any template pads a value to.
+/// An error for more columns than [`MAX_WIDTH`].
 pub(super) fn check_width(n_columns: usize) -> Result<(), Error> {
     if n_columns > MAX_WIDTH {
         return Err(invalid(format!("a conversion must have at most {MAX_WIDTH} columns")));
@@ -18,7 +18,7 @@ pub(super) fn check_width(n_columns: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes the fuel for `template.format(...)` before its text is made: any field may be the longest of the arguments.
+/// Consumes the fuel for `template.format(...)` before the text is made. Any field may be the longest of the arguments.
 pub(super) fn check_format(state: &State, template: &str, args: &[Value]) -> Result<(), Error> {
     let n_bytes = args
         .iter()
@@ -31,7 +31,7 @@ pub(super) fn check_format(state: &State, template: &str, args: &[Value]) -> Res
             check_width(size)?;
             n_columns += size;
         }
-        // One field for each argument is what templates have.
+        // Typical templates have one field per argument; the arguments themselves are paid for already.
         check_bytes(state, n_columns + if idx < args.len() { 0 } else { n_bytes })?;
     }
     Ok(())
@@ -41,7 +41,7 @@ fn invalid(reason: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, reason)
 }
 
-/// The flags, the width and the precision of a conversion.
+/// The flags, width and precision of a conversion such as `%-5.2f`.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "they are printf's flags")]
 struct Spec {
@@ -54,7 +54,7 @@ struct Spec {
     precision: Option<usize>,
 }
 
-/// `template % values`: a tuple is several values, a dictionary is named ones, anything else is one.
+/// `template % values`. A tuple has several values, a dictionary has named values, anything else is one value.
 pub(super) fn printf(state: &State, template: &str, values: &Value) -> Result<String, Error> {
     let is_map = values.kind() == ValueKind::Map;
     let listed: Vec<Value> =
@@ -195,7 +195,7 @@ impl Spec {
         if self.is_left { format!("{text:<width$}") } else { format!("{text:>width$}") }
     }
 
-    /// A number that is not negative.
+    /// Formats a number that is not negative.
     fn float(&self, conversion: char, number: f64) -> String {
         if !number.is_finite() {
             return float(number);

@@ -1,7 +1,7 @@
-//! Methods of Python's strings, lists, dictionaries and numbers that templates may call.
+//! Methods of Python's strings, lists, dictionaries and numbers that templates may call: [`call`].
 //!
-//! Those that change a list or dictionary are missing, as in transformers' sandbox. What is the same in
-//! minijinja-contrib is left to it.
+//! Methods that change a list or dictionary are missing, as in transformers' sandbox. Methods that work the same in
+//! minijinja-contrib are left to it.
 
 use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
@@ -13,7 +13,7 @@ use super::{format, str, translate};
 use crate::chat::compile;
 use crate::chat::limits::{check_items, check_value};
 
-/// What minijinja calls for a method that it does not know, which is each of these.
+/// Calls a method. minijinja invokes this for every method it does not know, which includes all of these.
 pub(in crate::chat) fn call(
     state: &mut State,
     value: &Value,
@@ -52,7 +52,7 @@ fn of_list(state: &State, list: &Value, method: &str, args: &[Value]) -> Result<
     })
 }
 
-/// What Python's strings strip and split at.
+/// Whether a character is white space, at which Python's strings are stripped and split.
 fn is_space(it: char) -> bool {
     it.is_whitespace() || ('\u{1C}'..='\u{1F}').contains(&it)
 }
@@ -198,11 +198,12 @@ fn of_string(state: &mut State, text: &str, method: &str, args: &[Value]) -> Res
     Ok(Some(value))
 }
 
-/// A decimal digit of any script; their values are 0 to 9, one after another.
+/// Whether a character is a decimal digit. Unlike in Python, digits other than those of ASCII are not recognized.
 fn is_digit(it: char) -> bool {
     !matches!(it, '\u{BC}'..='\u{BE}') && !it.is_alphabetic() && it.to_string().parse::<f64>().is_ok()
 }
 
+/// `str.split` and `str.rsplit`, with at most `most` cuts.
 fn split(text: &str, separator: Option<&str>, most: usize, from_end: bool) -> Result<Vec<Value>, Error> {
     let n_parts = most.saturating_add(1);
     let mut parts: Vec<&str> = match separator {
@@ -242,11 +243,12 @@ fn split(text: &str, separator: Option<&str>, most: usize, from_end: bool) -> Re
     Ok(parts.into_iter().map(Value::from).collect())
 }
 
+/// Whether `str.splitlines` splits at this character.
 fn is_line_end(it: char) -> bool {
     matches!(it, '\n'..='\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// `str.splitlines`: at all that Unicode calls a line's end, `\r\n` counting as one.
+/// `str.splitlines`: splits at every line ending of Unicode; `\r\n` counts as one.
 fn lines(text: &str, keeps: bool) -> Vec<Value> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -265,12 +267,13 @@ fn lines(text: &str, keeps: bool) -> Vec<Value> {
     lines
 }
 
+/// The text padded to `width` characters, as the method of that name (`center`, `ljust`, `rjust`, `zfill`) does it.
 pub(super) fn padded(text: &str, method: &str, width: usize, fill: &str) -> String {
     let missing = width.saturating_sub(text.chars().count());
     let (left, right) = match method {
         "ljust" => (0, missing),
         "rjust" | "zfill" => (missing, 0),
-        // Python puts the odd one to the left where the width is odd.
+        // If the padding is odd, Python puts the extra character to the left if the width is odd too.
         _ => (missing / 2 + (missing & width & 1), missing - missing / 2 - (missing & width & 1)),
     };
     let (sign, digits) = match text.strip_prefix(['+', '-']) {
@@ -280,6 +283,7 @@ pub(super) fn padded(text: &str, method: &str, width: usize, fill: &str) -> Stri
     format!("{sign}{}{digits}{}", fill.repeat(left), fill.repeat(right))
 }
 
+/// `str.title`: each word in lower case, except for its first letter.
 fn title(text: &str) -> String {
     let mut is_inside = false;
     let mut written = String::with_capacity(text.len());
@@ -294,6 +298,7 @@ fn title(text: &str) -> String {
     written
 }
 
+/// `str.expandtabs`.
 fn with_spaces_for_tabs(text: &str, width: usize) -> String {
     let mut written = String::with_capacity(text.len());
     let mut column = 0;

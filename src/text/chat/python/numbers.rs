@@ -1,9 +1,9 @@
-//! A value as a number, as Python sees it: [`integer`] and [`number`].
+//! Values as numbers in Python's sense: [`integer`] and [`number`].
 
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
-/// The value of an integer or a truth value; `None` for anything else.
+/// The value of an integer or a boolean; `None` for anything else.
 pub(super) fn integer(value: &Value) -> Option<i128> {
     match value.kind() {
         ValueKind::Bool => Some(value.is_true().into()),
@@ -12,7 +12,7 @@ pub(super) fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// The value of a number or a truth value; `None` for anything else.
+/// The value of a number or a boolean; `None` for anything else.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value.kind() {
         ValueKind::Bool => Some(if value.is_true() { 1.0 } else { 0.0 }),

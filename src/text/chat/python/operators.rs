@@ -1,4 +1,4 @@
-//! Python's operators and Jinja2's tests where minijinja's are others.
+//! Python's operators and Jinja2's tests where those of minijinja differ.
 
 use minijinja::value::{Tuple, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
@@ -10,7 +10,7 @@ use crate::chat::compile;
 use crate::chat::integers::LongInteger;
 use crate::chat::limits::{check_bytes, check_comparison, check_value, is_namespace};
 
-/// The filters that [`compile`] puts in place of operators, and Jinja2's tests.
+/// Adds the filters that [`compile`] substitutes for operators, and Jinja2's tests.
 pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter(compile::ADD, add);
     environment.add_filter(compile::REM, rem);
@@ -39,7 +39,7 @@ pub(in crate::chat) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter(compile::GREATER_OR_EQUAL, |state: &mut State, a: &Value, b: &Value| {
         ordered(state, "ge", a, b)
     });
-    // An undefined value has a length and can be iterated over, none has neither.
+    // In Jinja2, an undefined value has a length and can be iterated over; none does not.
     environment.add_test("sequence", |value: &Value| {
         value.is_undefined() || value.len().is_some() && value.kind() != ValueKind::Iterable
     });
@@ -63,8 +63,8 @@ fn type_error(reason: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, reason)
 }
 
-/// One text after another with `+`. Where one of them is marked safe, what is not is escaped for HTML, as `Markup` does it even in
-/// templates without autoescape.
+/// The concatenation of two texts by `+`. If one of them is marked safe, the other is escaped for HTML unless it is
+/// safe too, as `Markup` does it even in templates without autoescape.
 fn joined(a: &Value, b: &Value) -> Value {
     if !a.is_safe() && !b.is_safe() {
         return Value::from(str(a) + &str(b));
@@ -73,7 +73,7 @@ fn joined(a: &Value, b: &Value) -> Value {
     Value::from_safe_string(safe(a) + &safe(b))
 }
 
-/// `+`: only like is added to like.
+/// `+`, which adds only values of the same kind.
 fn add(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     let impossible = || type_error(format!("`+` does not work on {} and {}", a.kind(), b.kind()));
     if let (Some(a_text), Some(b_text)) = (a.as_str(), b.as_str()) {
@@ -96,7 +96,7 @@ fn add(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     Ok(sum)
 }
 
-/// `%`: the rest of a division, or `printf`'s format.
+/// `%`: the remainder of a division, or string formatting as by [`format::printf`].
 fn rem(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     if let Some(text) = a.as_str() {
         check_value(state, b)?;
@@ -105,7 +105,7 @@ fn rem(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     let by_zero = || type_error("`%` by zero".to_owned());
     match (integer(a), integer(b)) {
         (Some(a), Some(b)) => a.checked_rem_euclid(b).ok_or_else(by_zero).map(|rest| {
-            // Python's rest has the sign of the divisor.
+            // In Python, the remainder has the sign of the divisor.
             Value::from(if b < 0 && rest != 0 { rest + b } else { rest })
         }),
         _ => match (number(a), number(b)) {
@@ -142,7 +142,7 @@ fn is_in(state: &mut State, needle: &Value, container: &Value) -> Result<bool, E
     }
 }
 
-/// A comparison that orders: only like is ordered with like.
+/// A comparison by order, which accepts only values of the same kind.
 fn ordered(state: &mut State, test: &str, a: &Value, b: &Value) -> Result<bool, Error> {
     let is_number = |it: &Value| matches!(it.kind(), ValueKind::Number | ValueKind::Bool);
     let is_list = |it: &Value| it.kind() == ValueKind::Seq;

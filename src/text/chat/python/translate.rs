@@ -1,4 +1,5 @@
-//! `str.maketrans` and `str.translate`: a character for another, by a table from code points.
+//! `str.maketrans` ([`table`]) and `str.translate` ([`translated`]), which replace characters by a table of code
+//! points.
 
 use minijinja::value::{Serde, ValueKind, from_args};
 use minijinja::{Error, State, Value};
@@ -7,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::arguments::invalid;
 use super::numbers::integer;
 
-/// A table with numbers for keys, in the order in which they were given.
+/// A table with numbers as keys, in the order in which they were given.
 struct Table(Vec<(u32, Value)>);
 
 impl Serialize for Table {
@@ -50,7 +51,7 @@ pub(super) fn table(state: &State, args: &[Value]) -> Result<Value, Error> {
     Ok(Value::from(Serde(&Table(table.into_iter().map(|(it, to)| (it.into(), to)).collect()))))
 }
 
-/// `text.translate(table)`: what the table does not know stays.
+/// `text.translate(table)`. Characters that are not in the table stay unchanged.
 pub(super) fn translated(text: &str, table: &Value) -> Result<String, Error> {
     let is_table = matches!(table.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::String);
     if !is_table {
@@ -74,6 +75,7 @@ pub(super) fn translated(text: &str, table: &Value) -> Result<String, Error> {
     Ok(written)
 }
 
+/// The character with this code point.
 fn character(code: i128) -> Result<char, Error> {
     let found = u32::try_from(code).ok().and_then(char::from_u32);
     found.ok_or_else(|| invalid(format!("{code} is no character")))

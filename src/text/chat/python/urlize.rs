@@ -1,6 +1,6 @@
-//! Jinja2's `urlize`: web and mail addresses in a text become HTML links.
+//! Jinja2's `urlize`, which turns web and mail addresses in a text into HTML links.
 //!
-//! A port of `jinja2.utils.urlize`, whose regular expressions and order of rules decide what counts as an address.
+//! A port of `jinja2.utils.urlize`, whose regular expressions and order of rules determine what counts as an address.
 
 use std::sync::LazyLock;
 
@@ -48,7 +48,7 @@ pub(super) fn urlize(
     let schemes = argument(&rest, &kwargs, 4, "extra_schemes")?;
     kwargs.assert_all_used()?;
 
-    // Jinja2's default policy.
+    // The attributes of links follow Jinja2's default policy.
     let mut rel: Vec<&str> = rel.split_whitespace().chain(["noopener"]).collect();
     rel.extend(no_follow.then_some("nofollow"));
     rel.sort_unstable();
@@ -66,20 +66,20 @@ pub(super) fn urlize(
     }
     let links = Links { limit: limit.transpose()?.filter(|it| *it > 0), attributes, schemes };
     let text = escaped(&paid_str(state, value)?);
-    // Each word goes through up to five patterns.
+    // Each word is matched against up to five patterns.
     state.consume_fuel(text.len() as u64 / 4)?;
     Ok(WORD.find_iter(&text).map(|word| links.word(word.as_str())).collect())
 }
 
 struct Links {
-    /// The most characters of an address that are shown.
+    /// The maximum number of characters of an address that are shown; `None` for all.
     limit: Option<usize>,
     attributes: String,
     schemes: Vec<String>,
 }
 
 impl Links {
-    /// A word, or white space.
+    /// A word with its address as a link, if it is one. White space stays unchanged.
     fn word(&self, word: &str) -> String {
         let (head, middle) = word.split_at(HEAD.find(word).map_or(0, |it| it.end()));
         let (middle, tail) = middle.split_at(TAIL.find(middle).map_or(middle.len(), |it| it.start()));
