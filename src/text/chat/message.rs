@@ -80,8 +80,8 @@ impl Message {
     }
 }
 
-/// A function call in an assistant message. Its JSON has the form of common chat APIs, `{"type": "function",
-/// "function": {"name", "arguments"}}`.
+/// A function call in an assistant message. In JSON, it has the form of common chat APIs:
+/// `{"type": "function", "function": {"name", "arguments"}}`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolCall {
     pub id: Option<String>,
