@@ -1,20 +1,20 @@
-//! White space at the end of a text, and texts of nothing else.
+//! Whitespace at the end of a completion, and completions of nothing else.
 //!
-//! White space is held until something follows it. At the end it is dropped, unless code goes on behind the cursor:
-//! there the last spaces separate the two.
+//! Whitespace is held back until something follows it. At the end it is dropped, except where code follows the cursor
+//! in its line: there, spaces at the end of the completion separate it from that code.
 
 use super::lines::right_of;
 use super::rule::{Cursor, Rule};
 use super::seen::{Seen, Verdict};
 
-/// A text that is nothing but so many ends of lines will not come to anything,
+/// A completion that begins with this many newlines is cut: it is unlikely to lead to anything.
 const MAX_LEADING_NEWLINES: usize = 3;
-/// nor will one with so many in it: between two functions Python has three.
+/// The same limit after some text. It is higher, since Python code has three newlines between two functions.
 const MAX_NEWLINES: usize = 4;
 
 #[derive(Clone, Debug)]
 pub(super) struct Blank {
-    /// Whether code goes on in the cursor's line.
+    /// Whether code follows the cursor in its line.
     is_followed: bool,
 }
 
@@ -34,14 +34,14 @@ impl Blank {
         Verdict::Clear
     }
 
-    /// Where a text that ends here should end.
+    /// The length that a completion has once its trailing whitespace is dropped, as far as it must be.
     pub(super) fn trim_at_end(&self, text: &str) -> usize {
         let kept = without_trailing(text);
         if self.is_followed && !text[kept..].contains('\n') { text.len() } else { kept }
     }
 }
 
-/// Where the white space at the end begins.
+/// The offset of the trailing whitespace.
 pub(super) fn without_trailing(text: &str) -> usize {
     text.trim_end().len()
 }

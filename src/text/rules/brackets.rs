@@ -1,11 +1,13 @@
-//! Closing brackets that are one too many.
+//! Cuts a completion before a closing bracket that is one too many.
 //!
-//! Those that the text may close are the ones that the prefix opened and the suffix does not close. What the text opened
-//! itself it may close in the middle of its first line; at the line's end only if the suffix then still finds what it
-//! closes: in `if check(|):`, `a):` ends before the bracket. And where the rest of the line closes what is not open, as in
-//! `x = |]);`, a text that does not open it contradicts the suffix: it is held until it does, and dropped if it does not.
-//! Brackets in strings and comments do not count, except those of code in a string; and within the string that the cursor
-//! is in, what the rest of the line closes there is not closed by the text either, as in `"{▮}"`.
+//! Of the brackets that the prefix opened, the completion may close those that the suffix does not close. Brackets that
+//! it opened itself it may close anywhere inside its first line, but at the end of that line only if the suffix then
+//! still finds the brackets that it closes: in `if check(|):`, the completion `a):` ends before the bracket. If the
+//! rest of the cursor's line closes a bracket that is not open, as in `x = |]);`, the completion must open it: it is
+//! held back until it does, and dropped if it never does.
+//!
+//! Brackets in strings and comments do not count, except those of code in a string. But if the cursor is in the text of
+//! a string and the rest of the line closes a bracket there, as in `"{▮}"`, the completion must not close it too.
 
 use std::cmp::Ordering;
 
@@ -15,50 +17,52 @@ use super::rule::{Cursor, Rule};
 use super::seen::{Seen, Verdict};
 use crate::beginning::Beginning;
 
-/// Of a rest of a line, what is met.
+/// The number of bytes of the rest of a line that completions are compared with.
 const MAX_REST_BYTES: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(super) struct Brackets {
-    /// Open at the cursor, the innermost last.
+    /// The brackets open at the cursor, the innermost last.
     open: Vec<char>,
-    /// How many of them, from the innermost on, the text may close.
+    /// The number of them, counted from the innermost, that the completion may close.
     n_closable: usize,
-    /// Closed behind the cursor, and opened nowhere before it.
+    /// The number of brackets that the suffix closes and the prefix did not open.
     n_missing_openers: usize,
-    /// Closed behind the cursor, one after the other.
+    /// The closing brackets of the suffix without an opening one there, in order.
     closed_behind: Vec<char>,
-    /// What the rest of the cursor's line begins with, as far as nothing opens in it, if that is a closing bracket.
+    /// The beginning of the rest of the cursor's line, up to the first opening bracket or quote. Empty unless it begins
+    /// with a closing bracket.
     rest: String,
-    /// How much of it the text ends with,
+    /// How much of the beginning of `rest` the completion ends with.
     rest_at_end: Beginning,
-    /// and where that began, up to the last character that is not white space.
+    /// The offset at which that beginning starts, as of the last character that is not whitespace.
     rest_from: Option<usize>,
     n_closed: usize,
     /// The string that the cursor is in.
     string: Option<InString>,
-    /// What the rest of the cursor's line closes, if the text has to open it.
+    /// The brackets that the rest of the cursor's line closes, if the completion has to open them.
     awaited: Vec<char>,
-    /// Up to where the text has opened it.
+    /// The length up to which the completion has opened the brackets in `awaited`.
     n_fitting: usize,
-    /// Whether it has now, and how many brackets were open and closed when that was found.
+    /// Whether the completion has opened them now, and how many brackets it had opened and closed when that was
+    /// computed.
     is_fitting: bool,
     counted: (usize, usize),
-    /// The code that the cursor's line begins with.
+    /// The code in the cursor's line before the cursor.
     code: String,
 }
 
 /// A string around the cursor.
 #[derive(Clone, Debug)]
 struct InString {
-    /// How many strings the cursor is in.
+    /// The number of strings that the cursor is in.
     n_strings: usize,
-    /// The number of brackets in its text that stay open, since the rest of the line closes them.
+    /// The number of brackets in the string's text that must stay open, since the rest of the line closes them.
     n_kept: usize,
 }
 
 impl Brackets {
-    /// Reads the text around the cursor, and leaves the lexer at the cursor.
+    /// Reads the text around the cursor. Afterwards, the lexer is at the cursor.
     pub(super) fn read(lexer: &mut Lexer, cursor: &Cursor<'_>) -> Self {
         let (mut open, mut code) = (Vec::new(), String::new());
         for next in cursor.prefix.chars() {
@@ -78,13 +82,15 @@ impl Brackets {
         let rest = right_of(cursor.suffix);
         let is_closing = rest.starts_with([')', ']', '}']);
         let string = InString::find(lexer, rest);
-        // A string that the rest of the line does not end is the text's to end; one of several lines may go on.
+        // A string that the rest of the line does not end must be ended by the completion; one of several lines may go
+        // on.
         let is_text_to_end_string = match lexer.place() {
             Place::String(quote) => !rest.contains(quote),
             Place::LongString(quote) => is_closing && !rest.contains(quote),
             _ => false,
         };
-        // What is open in the string's code and closed by a bracket of another kind is the text's to close.
+        // If a bracket of another kind closes what is open in the string's code, the completion has to close what is
+        // open.
         let first_closer = unmatched_closers(lexer.clone(), rest).first().copied();
         let around = match first_closer.and_then(opener_of) {
             Some(opener) if open.last() != Some(&opener) => lexer.at_end_of_interpolation(),
@@ -127,12 +133,12 @@ impl Brackets {
         }
     }
 
-    /// The code that the cursor's line begins with: no comments, no strings.
+    /// The code in the cursor's line before the cursor, without comments and strings.
     pub(super) fn code(&self) -> &str {
         &self.code
     }
 
-    /// The same, where it is not needed any more.
+    /// As [`Self::code`], but moves it out, for when it is no longer needed.
     pub(super) fn take_code(&mut self) -> String {
         std::mem::take(&mut self.code)
     }
@@ -141,7 +147,7 @@ impl Brackets {
         self.n_closable
     }
 
-    /// How many brackets the text is expected to open and not to close.
+    /// The number of brackets that the completion is expected to open and not to close.
     pub(super) fn n_missing_openers(&self) -> usize {
         self.n_missing_openers
     }
@@ -166,7 +172,7 @@ impl Brackets {
         }
     }
 
-    /// Where a text must end that ends now.
+    /// The maximum length of a completion that is cut now: the text after it does not open what the suffix closes.
     pub(super) fn limit(&self) -> usize {
         self.n_fitting
     }
@@ -191,7 +197,7 @@ impl Brackets {
         end.unwrap_or(seen.text.len()).min(self.n_fitting)
     }
 
-    /// Open behind the text, the innermost first.
+    /// The brackets open after the completion, the innermost first.
     fn still_open<'a>(&'a self, seen: &'a Seen) -> impl ExactSizeIterator<Item = char> + Clone {
         let n_outer = self.open.len().saturating_sub(seen.n_closed_outer);
         let (outer, own) = (&self.open[..n_outer], seen.opened.as_slice());
@@ -202,7 +208,8 @@ impl Brackets {
         (0..own.len() + outer.len()).map(at)
     }
 
-    /// Whether the last character closes, in the text of the cursor's string, what the rest of the line closes there.
+    /// Whether the last character closes a bracket in the text of the cursor's string that the rest of the line closes
+    /// too.
     fn closes_in_string(&mut self, seen: &Seen) -> bool {
         let Some(string) = &self.string else { return false };
         match seen.n_strings().cmp(&string.n_strings) {
@@ -211,12 +218,12 @@ impl Brackets {
                 self.string = None;
                 false
             }
-            // Code in the string has brackets of its own.
+            // Code in the string has its own brackets.
             Ordering::Equal => seen.open_in_string().is_some_and(|it| it.len() < string.n_kept),
         }
     }
 
-    /// Takes the last character of the first line.
+    /// Compares the last character with `rest`, if it is in the first line.
     fn follow_rest(&mut self, seen: &Seen) {
         let Some(next) = seen.last().filter(|_| seen.n_newlines == 0 && !self.rest_at_end.is_empty()) else {
             return;
@@ -228,7 +235,7 @@ impl Brackets {
         }
     }
 
-    /// Holds what may be the rest of the cursor's line until the text's first line is over.
+    /// Holds back what may be the rest of the cursor's line until the first line of the completion is complete.
     fn judge_rest(&self, seen: &Seen) -> Verdict {
         if self.rest.is_empty() {
             return Verdict::Clear;
@@ -243,8 +250,8 @@ impl Brackets {
         self.rest_from.map_or(Verdict::Clear, Verdict::Hold)
     }
 
-    /// The length of the text's first line without what the rest of the cursor's line has too, if the suffix then closes
-    /// more of what is open.
+    /// The length of the completion's first line without the part that repeats the rest of the cursor's line. `None` if
+    /// there is no such part, or if the suffix would close no more of the open brackets without it.
     fn without_rest(&self, seen: &Seen, line: &str, code: &str) -> Option<usize> {
         let n_closed = n_matching(self.still_open(seen), &self.closed_behind);
         let (line, code) = (line.trim_end(), code.trim_end());
@@ -256,7 +263,7 @@ impl Brackets {
         written_twice.map(|it| line.len() - it.len())
     }
 
-    /// What the rest of the line begins with, the longest first.
+    /// The beginnings of the rest of the line, the longest first.
     fn beginnings(&self) -> impl Iterator<Item = &str> {
         let ends = self.rest.char_indices().map(|(at, it)| at + it.len_utf8()).rev();
         ends.map(|end| &self.rest[..end])
@@ -264,7 +271,8 @@ impl Brackets {
 }
 
 impl InString {
-    /// The string that the lexer's text ends in, if the rest of the line closes brackets in its text.
+    /// The string that the text read by the lexer ends in, if the rest of the line closes brackets in that string's
+    /// text.
     fn find(lexer: &Lexer, rest: &str) -> Option<Self> {
         let n_strings = lexer.n_strings();
         let is_text = matches!(lexer.place(), Place::String(_) | Place::LongString(_));
@@ -286,34 +294,35 @@ impl InString {
     }
 }
 
-/// Whether code in a string that the rest of the cursor's line ends is not ended there itself.
+/// Whether the completion has to end the code in a string: the rest of the cursor's line ends the string, but not that
+/// code.
 fn is_text_to_end_interpolation(lexer: &Lexer, string: Place, rest: &str) -> bool {
     let (Place::String(quote) | Place::LongString(quote)) = string else { return false };
     if lexer.place() != Place::Code || !rest.contains(quote) {
         return false;
     }
     let mut behind = lexer.clone();
-    // While the code goes on, strings in it only add to those around it.
+    // While the code goes on, strings in it are added to those around it, so `n_strings` is greater.
     !rest.chars().any(|next| {
         behind.push(next);
         behind.n_strings() == lexer.n_strings() && behind.place() == string
     })
 }
 
-/// What a text begins with, as far as nothing opens in it and it is worth while.
+/// The beginning of a text up to its first opening bracket or quote, at most [`MAX_REST_BYTES`].
 fn without_openers(text: &str) -> &str {
     let n = text.find(['(', '[', '{', '"', '\'', '`']).unwrap_or(text.len());
     &text[..text.floor_char_boundary(n.min(MAX_REST_BYTES))]
 }
 
-/// How many of `closers`, from the first on, close what is open, the innermost first.
+/// How many of `closers`, from the first on, match the open brackets, the innermost first.
 fn n_matching(open: impl Iterator<Item = char>, closers: &[char]) -> usize {
     let pairs = closers.iter().zip(open);
     pairs.take_while(|(closer, opener)| opener_of(**closer) == Some(*opener)).count()
 }
 
-/// Whether one of `closers` meets an open bracket of another kind. What is not open may have been opened before the text
-/// that we were given.
+/// Whether one of `closers` meets an open bracket of another kind. A closer without an open bracket is no conflict: its
+/// opening bracket may be before the text that was read.
 fn has_other_kind(open: impl ExactSizeIterator<Item = char>, closers: &[char]) -> bool {
     let n_both = closers.len().min(open.len());
     n_matching(open, closers) < n_both
@@ -336,8 +345,8 @@ fn unmatched_closers(mut lexer: Lexer, suffix: &str) -> Vec<char> {
     closed
 }
 
-/// How many of the `open` brackets stay open for the text to close: with the next one, those `closed` behind the
-/// cursor begin.
+/// The number of `open` brackets, counted from the innermost, that the completion may close. The brackets `closed`
+/// after the cursor begin with the next one outwards.
 fn n_closable(open: &[char], closed: &[char]) -> usize {
     let n_met = |n_closed: usize| n_matching(open.iter().rev().skip(n_closed).copied(), closed);
     let most = (0..=open.len()).map(n_met).max().unwrap_or(0);
@@ -380,7 +389,7 @@ mod tests {
         // The prefix opened it.
         check("a.py", "x = f(", ")\ny = g()\n", "g(a)\n", "g(a)", Some(Rule::Line));
         check("a.js", "a(() => { f(", ");\n});\n", "g(b)\n", "g(b)", Some(Rule::Line));
-        // Not at the line's end.
+        // The bracket is not at the end of the line.
         check("a.py", "if ", "):\n", "check(a) and g(b\n", "check(a) and g(b", Some(Rule::Line));
     }
 
@@ -390,7 +399,7 @@ mod tests {
         check("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error(1);\ny", "", bracket);
         check_whole("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error(1)", "");
         check_whole("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error([1", "this.error([1");
-        // It ends where it last fitted.
+        // The completion ends where it last fitted.
         check("a.js", "f(() => {\n  x = ", "]);\n});\n", "g([1, 2]) + 3;\ny", "g([1, 2", bracket);
         check(
             "a.js",
@@ -400,10 +409,10 @@ mod tests {
             "g([1]) + h([2",
             Some(Rule::Line),
         );
-        // What is closed may have been opened before the text that is known.
+        // What is closed may have been opened before the text that was read.
         check("a.js", "  x, ", ")]\n", "a\n", "a", Some(Rule::Line));
         check("a.py", "f(", ")]\n", "a\n", "a", Some(Rule::Line));
-        // Not of this line, and in a string.
+        // The bracket is closed in another line, or the cursor is in a string.
         check("a.js", "f(() => {\n  x = ", "\n  ]);\n", "a;\n", "a;", Some(Rule::Line));
         check("a.js", "f(() => {\n  x = 'a", "]);\n", "b', g\n", "b', g", Some(Rule::Line));
     }
@@ -446,7 +455,7 @@ mod tests {
             ("a.jl", "println(\"Hello $(", ")\")\n", "f(a)) $(b)", "f(a)"),
             ("a.scss", "@import \"a/#{", "}\";\n", "$b}/#{c}", "$b"),
             ("a.kt", "fun f() {\n    println(\"Hello ${", "}\")\n", "name}, ${a[0]}", "name"),
-            // Code goes on in the same line.
+            // The code goes on in the same line.
             ("a.js", "log(`${a ? ", " : b}`);\n", "c}` + `${", "c"),
         ];
         for (path, prefix, suffix, drawn, text) in table {
@@ -468,7 +477,7 @@ mod tests {
         for (path, prefix, suffix, drawn, text) in table {
             check(path, prefix, suffix, drawn, text, Some(Rule::Bracket));
         }
-        // The rest does not close it, or the text is in another string.
+        // The rest of the line does not close the bracket, or the completion is in another string.
         check("a.rs", "f(\"{", "\");\n", "a} b\"", "a} b", Some(Rule::Suffix));
         check("a.rs", "f(\"{", ");\n", "a}\", \"}\"", "a}\", \"}\"", None);
         check("a.py", "f(\":", ")\")\n", "-) :", "-) :", None);

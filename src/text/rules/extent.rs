@@ -1,8 +1,8 @@
 //! How far a completion should go: a line, a statement, or a block.
 //!
-//! Where nothing is asked for, the place decides, as in the plugins that do it best: in the middle of a line, in
-//! strings and in comments the line; in an empty line, and behind what opens a block, the block; else the statement,
-//! which is a line unless brackets are open.
+//! If the client does not ask for one of them, the place of the cursor decides, as in the best completion plugins. In
+//! the middle of a line, in a string or in a comment, it is the line. In an empty line, or after something that opens a
+//! block, it is the block. Elsewhere it is the statement, which is one line unless brackets are open.
 
 use super::brackets::Brackets;
 use super::language::Language;
@@ -14,9 +14,9 @@ use super::rule::{Cursor, Goal};
 pub(super) enum Extent {
     Line,
     Statement {
-        /// Brackets that it should leave open: the suffix closes them.
+        /// The number of brackets that the statement should leave open, since the suffix closes them.
         n_left_open: usize,
-        /// Brackets of the cursor's line that it should close.
+        /// The number of brackets open in the cursor's line that the statement should close.
         n_to_close: usize,
     },
     Block(Block),
@@ -24,11 +24,11 @@ pub(super) enum Extent {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    /// Where its lines are indented. `None`: as its first line will be.
+    /// The indentation of its lines, in columns. `None`: that of its first line, which is not known yet.
     pub(super) indentation: Option<usize>,
-    /// A line that closes it is indented at least so.
+    /// The least indentation of a line that closes it. `None`: no such line is expected.
     pub(super) outer: Option<usize>,
-    /// Whether an empty line ends it, before a line that is not indented deeper than its first.
+    /// Whether an empty line ends it, if the line after that is not indented deeper than the block's first line.
     pub(super) ends_at_gap: bool,
 }
 
@@ -53,7 +53,7 @@ impl Extent {
         let code = brackets.code();
         let of_line = indentation(left);
         if left.trim().is_empty() {
-            // Some editors leave the indentation of an empty line to whoever writes into it.
+            // Some editors leave it to the completion to indent an empty line.
             let indentation = (of_line > 0).then_some(of_line);
             let outer = (brackets.n_closable() > 0).then_some(0);
             return Self::Block(Block { indentation, outer, ends_at_gap: is_auto || of_line == 0 });
@@ -69,7 +69,8 @@ impl Extent {
     }
 }
 
-/// The block that a line of the text opens, if the suffix does not have it already.
+/// The block that a line of the completion opens, unless the suffix already has that block. `below` is the indentation
+/// of the next line in the suffix.
 pub(super) fn block_below(
     code: &str,
     line_indentation: usize,
@@ -84,12 +85,12 @@ pub(super) fn block_below(
     })
 }
 
-/// The indentation of the next line that is not blank.
+/// The indentation of the next line of the suffix that is not blank.
 pub(super) fn indentation_below(suffix: &str) -> Option<usize> {
     lines_below(suffix).next().map(indentation)
 }
 
-/// Brackets that a line opens and does not close.
+/// The number of brackets that a line opens and does not close.
 fn n_open(code: &str) -> usize {
     code.chars().fold(0_usize, |n_open, next| match next {
         '(' | '[' | '{' => n_open + 1,

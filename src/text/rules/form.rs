@@ -1,34 +1,34 @@
 //! The form of the file: indentation by tabs or by spaces.
 //!
-//! Models indent as most files do, whatever stands in the prompt. What they say is put into the file's form before the
-//! rules see it. Only white space at the beginning of lines changes, and only where the file has one form throughout; what
-//! is in a string of several lines stays as it was drawn. Ends of lines are LF here, in the file and in the text.
+//! Models indent as most files do, even if the prompt does otherwise, so generated text is converted to the file's form
+//! before the rules see it. Only whitespace at the beginning of lines changes, and only if the file is consistent;
+//! strings of several lines stay as generated. Line endings are LF here, in the file and in the completion.
 
 use super::lexer::{Lexer, Place};
 use super::lines::left_of;
 use super::rule::Cursor;
 
-/// A form that so many times more lines have than the other one is the file's.
+/// A form is the file's if more than this many times as many lines have it as have the other.
 const MAJORITY: usize = 4;
-/// Spaces that lines are indented by, the usual first.
+/// The widths of one level of indentation by spaces that are recognized, the most usual first.
 const UNITS: [usize; 4] = [4, 2, 8, 3];
 
 #[derive(Clone, Debug)]
 pub(super) struct Form {
     indentation: Option<Indentation>,
-    /// Tabs that the cursor's line begins with.
+    /// The number of tabs that the cursor's line begins with.
     n_tabs: usize,
-    /// Where the text so far ends.
+    /// Reads the prefix and the completion so far.
     lexer: Lexer,
-    /// White space that the line begins with, while nothing else has come. `None`: the line has begun.
+    /// The whitespace that the line begins with, as long as nothing else has come. `None`: something else has.
     lead: Option<String>,
-    /// Whether `lead` stands behind white space of the prefix.
+    /// Whether `lead` follows whitespace of the prefix.
     is_behind_lead: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Indentation {
-    /// And how many of the model's spaces are one, once that is known.
+    /// `n_spaces` is the number of spaces that the model writes for a tab, once that is known.
     Tabs {
         n_spaces: Option<usize>,
     },
@@ -38,10 +38,10 @@ enum Indentation {
 }
 
 impl Form {
-    /// Of the file around the cursor, at which `lexer` stands.
+    /// The form of the file around the cursor. `lexer` has read the prefix.
     pub(super) fn new(cursor: &Cursor<'_>, lexer: Lexer) -> Self {
         let left = left_of(cursor.prefix);
-        // An empty line says nothing of its depth; the one above does.
+        // An empty line does not tell how deep it is; the line above does.
         let line = if left.is_empty() { last_line(cursor.prefix) } else { left };
         Self {
             indentation: Indentation::find(cursor),
@@ -67,7 +67,7 @@ impl Form {
         output
     }
 
-    /// What was held until more of it would come.
+    /// The whitespace that was held back until something would follow it.
     pub(super) fn flush(&mut self) -> String {
         let mut output = String::new();
         self.begin_line(&mut output);
@@ -75,7 +75,7 @@ impl Form {
     }
 
     fn end_line(&mut self, output: &mut String) {
-        // White space in a line without anything else is nobody's indentation.
+        // Whitespace in a line without anything else is not indentation.
         output.push_str(&self.lead.take().unwrap_or_default());
         self.put('\n', output);
         self.lead = Some(String::new());
@@ -87,11 +87,11 @@ impl Form {
         output.push_str(&if self.is_in_string() { lead } else { self.indented(lead) });
     }
 
-    /// White space as the file has it.
+    /// Converts whitespace at the beginning of a line to the file's form.
     fn indented(&mut self, lead: String) -> String {
         match self.indentation {
             Some(Indentation::Spaces { unit }) => lead.replace('\t', &" ".repeat(unit)),
-            // One space is none: it aligns a comment with the line above.
+            // A single space is not indentation: it aligns a comment with the line above.
             Some(Indentation::Tabs { n_spaces }) if lead.len() > 1 && !lead.contains('\t') => {
                 let n_spaces = n_spaces.unwrap_or_else(|| self.guess_spaces(lead.len()));
                 self.indentation = Some(Indentation::Tabs { n_spaces: Some(n_spaces) });
@@ -101,7 +101,7 @@ impl Form {
         }
     }
 
-    /// How many spaces the model has for a tab, from the first line that it indented.
+    /// The number of spaces that the model writes for a tab, judged from `n`, those of the first line that it indented.
     fn guess_spaces(&self, n: usize) -> usize {
         let fits = |unit: &usize| {
             if self.is_behind_lead {
@@ -124,12 +124,12 @@ impl Form {
 }
 
 impl Indentation {
-    /// As most lines around the cursor have it.
+    /// The indentation that most lines around the cursor have. `None` if neither form has a clear majority.
     fn find(cursor: &Cursor<'_>) -> Option<Self> {
         let (mut n_by_tabs, mut n_by_spaces) = (0_usize, 0_usize);
         let mut steps = [0_usize; UNITS.len()];
         let mut above = 0;
-        // The cursor's line is cut in two; its second part is no beginning.
+        // The cursor divides its line; the part after it is not the beginning of a line.
         let below = cursor.suffix.split('\n').skip(1);
         for line in cursor.prefix.split('\n').chain(below).filter(|it| !it.trim().is_empty()) {
             let n_spaces = line.chars().take_while(|it| *it == ' ').count();
@@ -146,7 +146,7 @@ impl Indentation {
         if n_by_tabs > MAJORITY * n_by_spaces {
             Some(Self::Tabs { n_spaces: None })
         } else if n_by_spaces > MAJORITY * n_by_tabs {
-            // Of units that are equally frequent the usual one.
+            // Of equally frequent widths, the most usual one.
             let most = steps.iter().max().copied().unwrap_or_default();
             let unit = UNITS.into_iter().zip(steps).find(|(_, n)| *n == most).map_or(UNITS[0], |(it, _)| it);
             Some(Self::Spaces { unit })
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn spaces_become_tabs_in_a_file_of_tabs() {
         let table = [
-            // (prefix, text, formed)
+            // (prefix, generated text, converted text)
             ("if a:\n\tb()\nif c:", "\n    d()\n        e()\n", "\n\td()\n\t\te()\n"),
             ("if a:\n\tif b:", "\n    c()\n  d", "\n\tc()\n  d"),
             ("if a:\n\tb()\nif c:", "\n  d()\n    e()", "\n\td()\n\t\te()"),

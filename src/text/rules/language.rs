@@ -1,52 +1,54 @@
-//! What a rule must know of a programming language: how it writes comments and strings, and what opens a block.
+//! What rules need to know about a programming language: how it writes comments and strings, and what opens a block.
 //!
-//! One table. A language is found by the name that the client gives, else by the extension of the path; an unknown
-//! one has strings in double quotes and no comments, so that rules err on the side of letting text through.
+//! All languages are in one table. A language is found by the name that the client gives, or else by the extension of
+//! the path. An unknown language has strings in double quotes and no comments, so that rules err on the side of letting
+//! a completion pass.
 
-/// How a language writes what is not code.
+/// How a language writes comments and strings, and what opens and continues a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Language {
-    /// Names and extensions, in lower case. Both stand in one list: no language's name is another one's extension.
+    /// Names and extensions, in lower case. They share one list, since no language's name is another one's extension.
     names: &'static [&'static str],
     pub(crate) line_comments: &'static [&'static str],
     pub(crate) block_comment: Option<(&'static str, &'static str)>,
-    /// Quotes of strings that end at the end of their line.
+    /// The quotes of strings that end with their line.
     pub(crate) quotes: &'static [char],
-    /// Quotes of strings that go on over lines.
+    /// The quotes of strings that may have several lines.
     pub(crate) long_quotes: &'static [char],
-    /// Whether a quote written three times begins a string that goes on over lines.
+    /// Whether a quote written three times begins a string that may have several lines.
     pub(crate) has_triple_quotes: bool,
-    /// Whether `'` stands before one character, or before the name of a lifetime.
+    /// Whether `'` comes before a single character, or before the name of a lifetime.
     pub(crate) has_char_quotes: bool,
-    /// How strings hold code.
+    /// How strings contain code; `None` if they do not.
     pub(crate) interpolation: Option<Interpolation>,
-    /// What the line before a deeper one ends with, besides an open bracket.
+    /// What the line before a more deeply indented one ends with, besides an open bracket.
     pub(crate) openers: &'static [&'static str],
-    /// Words that a line of the outer indentation may begin with and still belong to the block.
+    /// Words that a line with the indentation of the block's opening line may begin with and still belong to the block.
     pub(crate) continuations: &'static [&'static str],
 }
 
-/// Code in strings.
+/// How strings contain code.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Interpolation {
-    /// What the code begins with; the bracket in it is closed at the code's end.
+    /// What the code begins with. The code ends where the bracket in it is closed.
     pub(crate) starts: &'static [&'static str],
-    /// Quotes of the strings that hold code.
+    /// The quotes of the strings that contain code.
     pub(crate) quotes: &'static [char],
-    /// One of these stands before the quote, with other letters of a kind of string at most; empty: nothing needs to.
+    /// One of these must come before the quote, with no other letters than those that mark a kind of string, such as
+    /// `r`. Empty: no mark is needed.
     pub(crate) marks: &'static [char],
-    /// What a brace is that stands alone in `starts`.
+    /// What a brace means if `starts` has it without another character.
     pub(crate) brace: Brace,
 }
 
-/// Whether a lone brace in a string begins code, which the character behind it may say.
+/// Whether a lone brace in a string begins code, which can depend on the next character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Brace {
-    /// It does.
+    /// It begins code.
     Code,
-    /// Two are one brace of text.
+    /// It begins code, except that two braces stand for one brace of text.
     Doubled,
-    /// Text, except before a `$`.
+    /// It begins code only before a `$`, and else is text.
     BeforeDollar,
 }
 
@@ -249,7 +251,7 @@ const LANGUAGES: [Language; 25] = [
 ];
 
 impl Language {
-    /// The language of this name, else the one of the path's extension or file name.
+    /// The language with this name, or else that of the path's extension or file name, or else the plain one.
     pub(crate) fn find(name: Option<&str>, path: Option<&str>) -> &'static Self {
         let by_name = |name: &str| {
             let name = name.to_lowercase();
@@ -260,7 +262,7 @@ impl Language {
         name.and_then(by_name).or_else(|| extension.and_then(by_name)).unwrap_or(&PLAIN)
     }
 
-    /// Whether a line of code, less its comment, opens a block by its last word.
+    /// Whether a line of code, without its comment, ends with a word or sign that opens a block.
     pub(crate) fn opens_block(&self, code: &str) -> bool {
         let code = code.trim_end();
         self.openers.iter().any(|opener| {
@@ -271,7 +273,7 @@ impl Language {
         })
     }
 
-    /// Whether a line of one word so far may come to begin with a word such as `else`.
+    /// Whether a line, which has only a word or a part of one so far, may turn out to begin with a word such as `else`.
     pub(crate) fn may_continue_block(&self, line: &str) -> bool {
         self.continuations.iter().any(|word| word.starts_with(line.trim_start()))
     }

@@ -1,19 +1,19 @@
 //! Tells code from strings and comments, one character at a time.
 //!
-//! As much of a lexer as counting brackets needs, for every language of the table alike. Code in a string, as in
-//! `f"{name}"`, is code, and so are the brackets around it. What it does not know (regular expressions, raw strings,
-//! nested comments) it reads as ordinary strings and code; a string of one line ends with its line, whatever code is
-//! open in it, so that a mistake does not last.
+//! This is just enough of a lexer to count brackets, and the same for all languages of the table. Code in a string, as
+//! in `f"{name}"`, counts as code, and so do the brackets around it. Regular expressions, raw strings and nested
+//! comments are not known and read as ordinary strings and code. A string of one line ends with its line, whatever is
+//! open in it, so that the effect of a mistake is limited to the line.
 
 use super::language::{Brace, Interpolation, Language};
 
-/// Where the text so far ends.
+/// What the text read so far ends in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Code,
-    /// In a string that ends with this quote, or its line.
+    /// In a string that ends with this quote or with its line.
     String(char),
-    /// In a string that goes on over lines.
+    /// In a string that may have several lines, and ends with this quote.
     LongString(char),
     LineComment,
     BlockComment,
@@ -23,53 +23,53 @@ pub(crate) enum Place {
 pub(crate) struct Lexer {
     language: &'static Language,
     place: Place,
-    /// The next character is escaped.
+    /// Whether the next character is escaped.
     is_escaped: bool,
-    /// A run of quotes in code or at the end of a string of three quotes: which, and how many.
+    /// A run of quotes in code, or at the end of a string with triple quotes: the quote, and how many.
     quotes: Option<(char, usize)>,
-    /// The string that the text ends in, if it does.
+    /// The string that the text ends in, if any.
     string: Literal,
-    /// Whether what stood before the last quote in code says that the string holds code.
+    /// Whether the last quote in code followed a mark of strings that contain code.
     is_marked: bool,
-    /// The strings that hold the code in which the text ends, the innermost last.
+    /// The strings around the code that the text ends in, the innermost last.
     around: Vec<Around>,
-    /// The last character was a lone brace, and the next one says whether it begins code.
+    /// Whether the last character was a lone brace, so that the next one tells whether it begins code.
     is_brace_fresh: bool,
-    /// How many open brackets of code the last character made none.
+    /// The number of brackets that counted as open code before the last character and no longer do.
     n_dropped: usize,
-    /// `'` and what followed it, where it may be a character or a lifetime.
+    /// The number of characters after a `'`, as long as it may begin a character or a lifetime.
     char_quote: Option<usize>,
-    /// The last characters of code or of a comment, as long as a marker of one is.
+    /// The last characters of code or of a comment, as many as a marker can have.
     recent: String,
 }
 
-/// What is to be known of a string until it ends.
+/// What has to be known about a string until it ends.
 #[derive(Clone, Debug, Default)]
 struct Literal {
-    /// Whether it has three quotes at either end.
+    /// Whether it has triple quotes.
     is_triple: bool,
-    /// How it holds code, if it does.
+    /// How it contains code, if it does.
     interpolation: Option<&'static Interpolation>,
-    /// Brackets that are open in its text, which stand for nothing in code.
+    /// The brackets open in its text, which do not count as code.
     open: Vec<char>,
 }
 
-/// A string with code in it.
+/// A string that contains the code being read.
 #[derive(Clone, Debug)]
 struct Around {
     place: Place,
     string: Literal,
-    /// Open in the code, that at its beginning included.
+    /// The brackets open in the code, including the one that it begins with.
     open: Vec<char>,
-    /// Whether the code goes on over lines.
+    /// Whether the code has more than one line.
     has_lines: bool,
 }
 
-/// More brackets than anything has that is written by hand; of what is open, the innermost are known.
+/// The number of open brackets that are tracked, the innermost of them: more than code written by hand has.
 pub(super) const MAX_DEPTH: usize = 256;
-/// More strings in code in strings.
+/// The number of strings nested in each other's code that are tracked: more than code written by hand has.
 const MAX_AROUND: usize = 16;
-/// The longest marker of a comment, and of code in a string.
+/// The greatest length of a marker, in characters, of a comment or of code in a string.
 const MAX_MARKER: usize = 4;
 
 impl Lexer {
@@ -93,19 +93,19 @@ impl Lexer {
         self.place
     }
 
-    /// One for the same language that begins in code.
+    /// A lexer for the same language that begins in code.
     pub(crate) fn in_code(&self) -> Self {
         Self::new(self.language)
     }
 
-    /// The same behind the end of the code that a string holds.
+    /// A copy of this lexer, after the end of the code in the innermost string.
     pub(crate) fn behind_interpolation(&self) -> Self {
         let mut behind = self.clone();
         behind.end_interpolation();
         behind
     }
 
-    /// The same when the brackets are closed that were opened in the code that a string holds.
+    /// A copy of this lexer, after the brackets that were opened within the code in the innermost string are closed.
     pub(crate) fn at_end_of_interpolation(&self) -> Self {
         let mut at_end = self.clone();
         if let Some(around) = at_end.around.last_mut() {
@@ -114,33 +114,34 @@ impl Lexer {
         at_end
     }
 
-    /// How many strings the text ends in: the one around code, and one in that code, are two.
+    /// The number of strings that the text ends in. A string in the code of another one counts as two.
     pub(crate) fn n_strings(&self) -> usize {
         self.around.len() + usize::from(matches!(self.place, Place::String(_) | Place::LongString(_)))
     }
 
-    /// The string around the code that the text ends in.
+    /// The innermost string around the code that the text ends in.
     pub(crate) fn string_around(&self) -> Option<Place> {
         self.around.last().map(|it| it.place)
     }
 
-    /// Whether the text ends in code that a string holds and that began in this line.
+    /// Whether the text ends in the code of a string, and that code began in this line.
     pub(crate) fn is_in_line_of_string(&self) -> bool {
         self.around.last().is_some_and(|it| !it.has_lines)
     }
 
-    /// Brackets that are open in the text of the string that the text ends in.
+    /// The brackets open in the text of the string that the text ends in.
     pub(crate) fn open_in_string(&self) -> &[char] {
         &self.string.open
     }
 
-    /// How many open brackets of code the last character made none: a second brace, or the end of the line that ends
-    /// the string around them.
+    /// The number of brackets that counted as open code before the last character and no longer do: that character was
+    /// the second of a double brace, or ended the line and with it the string around them.
     pub(crate) fn n_dropped(&self) -> usize {
         self.n_dropped
     }
 
-    /// Decides at the cursor what more text would decide: one quote begins a string, not three of them.
+    /// Decides at the cursor what otherwise the next character would decide: one quote begins a string, not triple
+    /// quotes.
     pub(crate) fn settle(&mut self) {
         if let Some((quote, 1)) = self.quotes.filter(|_| self.place == Place::Code) {
             self.begin_string(quote, false);
@@ -148,7 +149,7 @@ impl Lexer {
         self.is_brace_fresh = false;
     }
 
-    /// Takes the next character. Says whether it is code: neither in a string or comment, nor a quote.
+    /// Reads the next character. Returns whether it is code: in no string or comment, and not a quote.
     pub(crate) fn push(&mut self, next: char) -> bool {
         self.n_dropped = 0;
         if std::mem::take(&mut self.is_brace_fresh) && self.is_brace_of_text(next) {
@@ -169,7 +170,7 @@ impl Lexer {
             Place::Code => {
                 let n_around = self.around.len();
                 let is_code = self.push_code(next);
-                // A bracket that code begins with is counted there.
+                // The bracket that code in a string begins with is counted where that code begins.
                 if is_code && self.around.len() == n_around {
                     self.count(next);
                 }
@@ -189,7 +190,7 @@ impl Lexer {
                     self.recent.clear();
                     return true;
                 }
-                // Lua's `--[[` begins with its `--`.
+                // In Lua, `--[[` begins a block comment and `--` a line comment.
                 self.remember(next);
                 let is_longer = |start: &str| {
                     self.language.line_comments.iter().any(|it| start.starts_with(it))
@@ -213,7 +214,8 @@ impl Lexer {
 
     fn push_code(&mut self, next: char) -> bool {
         if let Some(n_inside) = self.char_quote.take() {
-            // `'x'`, `'\n'`; `'a` without a second quote is a lifetime, and code goes on.
+            // `'x'` and `'
+            // '` are characters. `'a` without a second quote is a lifetime, and code goes on.
             if self.is_escaped {
                 self.is_escaped = false;
                 self.char_quote = Some(n_inside + 1);
@@ -248,7 +250,7 @@ impl Lexer {
                     self.begin_string(quote, false);
                     return self.push_at_place(next);
                 }
-                // An empty string, and code behind it.
+                // An empty string, followed by code.
                 (false, _) => {}
             }
         }
@@ -269,7 +271,7 @@ impl Lexer {
         }
         self.remember(next);
         if self.is_in_line_of_string() {
-            // `f"{n:#x}"` has no comment.
+            // In `f"{n:#x}"`, the `#` does not begin a comment.
             return true;
         }
         if self.language.block_comment.is_some_and(|(start, _)| self.recent.ends_with(start)) {
@@ -296,7 +298,7 @@ impl Lexer {
         self.recent.clear();
     }
 
-    /// Says whether the character is the bracket that code begins with.
+    /// Reads the next character in a string. Returns whether it is the bracket that code in the string begins with.
     fn push_string(&mut self, quote: char, next: char) -> bool {
         let was_escaped = std::mem::take(&mut self.is_escaped);
         if was_escaped || next != quote {
@@ -329,7 +331,7 @@ impl Lexer {
         false
     }
 
-    /// Whether what stands before a quote says that the string holds code: `f`, or `rf`, but not the end of a word.
+    /// Whether the code before a quote ends with a mark of strings that contain code: `f` or `rf` as a word of its own.
     fn has_mark(&self) -> bool {
         let Some(interpolation) = &self.language.interpolation else { return false };
         let is_of_word = |it: char| it.is_alphanumeric() || "_$@".contains(it);
@@ -338,7 +340,7 @@ impl Lexer {
             && word.chars().all(|it| interpolation.marks.contains(&it) || "rR@".contains(it))
     }
 
-    /// Whether a lone brace begins no code, as `next` says.
+    /// Whether the lone brace before `next` turns out to be text instead of the beginning of code.
     fn is_brace_of_text(&self, next: char) -> bool {
         let interpolation = self.around.last().and_then(|it| it.string.interpolation);
         interpolation.is_some_and(|it| match it.brace {
@@ -370,7 +372,7 @@ impl Lexer {
         self.recent.clear();
     }
 
-    /// Counts the brackets of code in a string, which ends with the last of them.
+    /// Counts the brackets of code in a string; the last closing one ends that code.
     fn count(&mut self, next: char) {
         let Some(around) = self.around.last_mut() else { return };
         track(next, &mut around.open);
@@ -379,7 +381,7 @@ impl Lexer {
         }
     }
 
-    /// At the end of a line: strings of one line end, and what is open in the code that they hold is dropped.
+    /// At the end of a line, ends strings of one line and drops the brackets open in the code they contain.
     fn end_strings_of_line(&mut self) {
         let first = self.around.iter().position(|it| matches!(it.place, Place::String(_)));
         if let Some(n_kept) = first {
@@ -400,7 +402,7 @@ impl Lexer {
     }
 }
 
-/// Opens or closes a bracket.
+/// Adds an opening bracket to `open`, or removes the one that a closing bracket closes.
 pub(super) fn track(next: char, open: &mut Vec<char>) {
     match next {
         '(' | '[' | '{' => {
@@ -409,7 +411,7 @@ pub(super) fn track(next: char, open: &mut Vec<char>) {
             }
             open.push(next);
         }
-        // What is not open was opened before the text that we were given.
+        // A bracket that is not open was opened before the text that was read.
         ')' | ']' | '}' if open.last().copied() == opener_of(next) => {
             open.pop();
         }
@@ -430,7 +432,7 @@ pub(super) fn opener_of(closer: char) -> Option<char> {
 mod tests {
     use super::*;
 
-    /// The characters that are code, and where the text ends. The first one of a marker is taken for code: it may be one.
+    /// The characters that are code, and where the text ends. The first character of a marker still counts as code.
     fn read(language: &str, text: &str) -> (String, Place) {
         let mut lexer = Lexer::new(Language::find(Some(language), None));
         let code = text.chars().filter(|&it| lexer.push(it)).collect();
