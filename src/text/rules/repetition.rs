@@ -1,8 +1,8 @@
-//! Texts that go round in circles.
+//! Ends completions that repeat themselves.
 //!
-//! A run of lines that repeats the lines right before it is held until it breaks off, and cut when it has repeated all
-//! of them; lines of the prefix count as lines before it. Within a line, the same few characters over and over end the
-//! text where they are.
+//! A run of lines that repeats the lines right before it is held back until it differs from them, and cut once it has
+//! repeated all of them. Lines of the prefix count as lines before it. If a few characters repeat over and over within
+//! a line, the completion ends before the last repetition.
 
 use std::collections::VecDeque;
 
@@ -10,42 +10,42 @@ use super::lines::{MAX_LINE_BYTES, left_of, words};
 use super::rule::Rule;
 use super::seen::{Seen, Verdict};
 
-/// The longest block whose repetition is seen.
+/// The number of lines of the longest block whose repetition is recognized.
 const MAX_PERIOD: usize = 8;
-/// A line may come twice, but not three times.
+/// The least number of repeated lines, so that a line may occur twice in a row, but not three times.
 const MIN_RUN: usize = 2;
-/// Letters and digits that a repetition must have: closing brackets do repeat.
+/// The number of letters, digits and `_` that repeated lines must have: lines of closing brackets do repeat.
 const MIN_WORDS: usize = 4;
-/// Characters that are repeated within a line,
+/// The greatest length of characters whose repetition within a line is recognized, in bytes.
 const MAX_UNIT: usize = 32;
-/// how often,
+/// How often they must repeat at least.
 const MIN_UNITS: usize = 4;
-/// and how many characters that must be: tables of numbers do repeat.
+/// The number of bytes that all repetitions must have together: tables of numbers do repeat.
 const MIN_REPEATED: usize = 48;
-/// A line of one character is a separator, up to this length.
+/// The number of repetitions of a single character, in bytes, that ends the text. Shorter ones are separators.
 const MAX_SEPARATOR: usize = 120;
 
 #[derive(Clone, Debug)]
 pub(super) struct Repetition {
-    /// The last whole lines, of the prefix at first; each with where it begins in the text. `None`: too long to be
-    /// anything but data, and like no other.
+    /// The last complete lines, at first those of the prefix, each with the offset at which it begins in the
+    /// completion. `None`: a line so long that it is taken for data, and equals no other.
     lines: VecDeque<(Option<String>, usize)>,
-    /// What the cursor's line begins with, unless that is data.
+    /// The part of the cursor's line before the cursor. `None`: it is so long that it is taken for data.
     left: Option<String>,
-    /// The last line as far as it was compared, up to its last character that is not white space.
+    /// How the last line compares with lines before it, up to its last character that is not whitespace.
     compared: Compared,
-    /// By period, less one: how many of the last lines are those before them.
+    /// At index `period - 1`, how many of the last lines equal the line `period` lines before them.
     runs: [usize; MAX_PERIOD],
 }
 
-/// How the last line goes on with lines before it.
+/// How the last line, which is not complete, compares with lines before it.
 #[derive(Clone, Debug, Default)]
 struct Compared {
-    /// By period, less one: whether the line that many lines before begins as the last one does.
+    /// At index `period - 1`, whether the line `period` lines before begins like the last one.
     goes_on: [bool; MAX_PERIOD],
-    /// Bytes of the last line, with what stands before it in the prefix.
+    /// The number of bytes compared of the last line, including its part in the prefix.
     n_bytes: usize,
-    /// Where what was not compared begins in the text.
+    /// The offset in the completion from which on nothing has been compared.
     from: usize,
 }
 
@@ -85,7 +85,7 @@ impl Repetition {
         }
     }
 
-    /// A repetition that the end of the text made whole, or broke off.
+    /// Where to cut at the end of the completion, if its last line completes a repetition.
     pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
         let mut at_end = self.clone();
         if !seen.text.ends_with('\n') && !self.is_blank(seen, seen.line()) {
@@ -94,7 +94,7 @@ impl Repetition {
         at_end.cut()
     }
 
-    /// What stands before a line in the prefix; `None`: data.
+    /// The part in the prefix of the line being read; empty after the first line. `None`: it is taken for data.
     fn left_of(&self, seen: &Seen) -> Option<&str> {
         if seen.line_start == 0 { self.left.as_deref() } else { Some("") }
     }
@@ -103,7 +103,7 @@ impl Repetition {
         line.trim().is_empty() && self.left_of(seen).is_some_and(|it| it.trim().is_empty())
     }
 
-    /// A line with what stands before it in the prefix.
+    /// A line with its part in the prefix. `None`: it is taken for data.
     fn whole_line(&self, seen: &Seen, line: &str) -> Option<String> {
         let left = self.left_of(seen)?;
         comparable(line).and_then(|line| comparable(&format!("{left}{line}")))
@@ -120,7 +120,7 @@ impl Repetition {
         }
     }
 
-    /// Where a whole repetition begins.
+    /// The offset at which a complete repetition begins.
     fn cut(&self) -> Option<usize> {
         let is_whole = |&(run, period): &(usize, usize)| {
             run >= period.max(MIN_RUN) && {
@@ -139,19 +139,19 @@ impl Repetition {
         self.start_of(run)
     }
 
-    /// Where the last `run` lines begin.
+    /// The offset at which the last `run` lines begin.
     fn start_of(&self, run: usize) -> Option<usize> {
         self.lines.len().checked_sub(run).and_then(|idx| self.lines.get(idx)).map(|(_, start)| *start)
     }
 
-    /// Where the longest run begins that the last line may still go on with.
+    /// The offset at which the longest run of repeated lines begins that the last line may still continue.
     fn held_from(&self, seen: &Seen) -> Option<usize> {
         let start = if seen.text.ends_with('\n') { seen.text.len() } else { seen.line_start };
         let going = self.runs.iter().zip(self.compared.goes_on).filter(|(_, goes_on)| *goes_on);
         going.filter_map(|(run, _)| if *run == 0 { Some(start) } else { self.start_of(*run) }).min()
     }
 
-    /// A new line, which begins with `left` in the prefix.
+    /// Begins a new line at the offset `start`. Its part in the prefix is `left`.
     fn begin_line(&mut self, start: usize, left: Option<&str>) {
         let goes_on = |period: usize| {
             let before = line_before(&self.lines, period);
@@ -161,12 +161,13 @@ impl Repetition {
         self.compared = Compared { goes_on, n_bytes: left.map_or(0, str::len), from: start };
     }
 
-    /// Takes the last character: with the white space before it, if it is none itself.
+    /// Compares the last character, with the whitespace before it. Whitespace is not compared before something follows
+    /// it.
     fn compare(&mut self, seen: &Seen) {
         if seen.last().is_none_or(char::is_whitespace) {
             return;
         }
-        // White space that the prefix ends with was not compared either.
+        // Whitespace at the end of the prefix was not compared either.
         let left = if self.compared.from == 0 { self.left.as_deref().unwrap_or_default() } else { "" };
         let left = &left[left.len().min(self.compared.n_bytes)..];
         let next = &seen.text[self.compared.from..];
@@ -179,18 +180,18 @@ impl Repetition {
     }
 }
 
-/// A line to compare with others, if it is not data.
+/// The part of a line that is compared. `None`: the line is taken for data.
 fn comparable(line: &str) -> Option<String> {
     let line = line.trim_end();
     (line.len() <= MAX_LINE_BYTES).then(|| line.to_owned())
 }
 
-/// The line that many lines before the last one, which is no whole one yet.
+/// The line `period` lines before the last one, which is not complete and not in `lines`.
 fn line_before(lines: &VecDeque<(Option<String>, usize)>, period: usize) -> Option<&str> {
     lines.len().checked_sub(period).and_then(|idx| lines.get(idx)).and_then(|(line, _)| line.as_deref())
 }
 
-/// Where the last of the characters begin that a line repeats at its end.
+/// The offset of the last repetition, if the line ends with the same characters over and over.
 fn repeated_unit(line: &str) -> Option<usize> {
     let bytes = line.as_bytes();
     (1..=MAX_UNIT).find_map(|unit| {
@@ -198,7 +199,7 @@ fn repeated_unit(line: &str) -> Option<usize> {
         let tail = &bytes[bytes.len().checked_sub(n_needed)?..];
         let at = bytes.len() - unit;
         let repeats = tail.iter().zip(&tail[unit..]).all(|(a, b)| a == b);
-        // White space alone is for others to judge, and one character has a limit of its own.
+        // Whitespace alone is judged by other rules, and a single character has its own limit.
         let is_blank = tail.iter().all(u8::is_ascii_whitespace);
         let is_one = unit > 1 && tail.iter().all(|it| Some(it) == tail.first());
         (repeats && !is_blank && !is_one && line.is_char_boundary(at)).then_some(at)

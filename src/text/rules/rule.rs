@@ -1,24 +1,25 @@
-//! What the rules are, and where they look: [`Rule`], [`Goal`] and [`Cursor`].
+//! The rules and what they look at: [`Rule`], [`Goal`] and [`Cursor`].
 
 /// What may end a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
     /// The line is complete.
     Line,
-    /// The statement is complete: the line's end, with every bracket closed that the text opened.
+    /// The statement is complete: its line ends, and every bracket that the completion opened is closed.
     Statement,
-    /// The block is complete: its closing line, or an empty line between blocks of the outermost level.
+    /// The block is complete: its closing line ends, or an empty line comes before one that is not indented deeper than
+    /// the block's first line.
     Block,
-    /// A line is less indented than the block that the cursor is in.
+    /// A line is indented less than the block that the cursor is in.
     Indentation,
-    /// A bracket closes what the text behind the cursor closes already, or what nobody opened; or the rest of the line
-    /// closes what the text does not open.
+    /// A bracket closes what the suffix closes already, or what is not open; or the rest of the cursor's line closes
+    /// what the completion does not open.
     Bracket,
-    /// The text begins to repeat what stands behind the cursor, word by word or nearly so.
+    /// The completion begins to repeat the suffix, exactly or with small differences in spaces and punctuation.
     Suffix,
-    /// The text repeats itself, or the lines before it.
+    /// The completion repeats itself, or the lines before it.
     Repetition,
-    /// There is nothing but white space.
+    /// Several newlines follow one another, with nothing but whitespace between them.
     Blank,
 }
 
@@ -34,7 +35,7 @@ impl Rule {
         Self::Blank,
     ];
 
-    /// As clients know it.
+    /// The name of the rule in the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Self::Line => "line",
@@ -56,27 +57,28 @@ impl Rule {
 /// How far a completion should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// As far as the place suggests.
+    /// As far as the place of the cursor suggests.
     Auto,
     Line,
     Block,
 }
 
-/// Where a completion goes; the texts are in LF.
+/// The place of a completion. The line endings of all texts are LF.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {
     pub prefix: &'a str,
     pub suffix: &'a str,
-    /// As the client names it.
+    /// The client's name for the language, in any case.
     pub language: Option<&'a str>,
     pub path: Option<&'a str>,
 }
 
-/// How many bytes before the cursor, and as many behind it, the rules look at: more than goes into a prompt.
+/// How many bytes before the cursor, and how many after it, the rules look at. This is more than fits into a prompt.
 pub(super) const MAX_BYTES: usize = 256 << 10;
 
 impl Cursor<'_> {
-    /// The same with what is near enough for rules. What is before the cursor begins with a whole line if one fits.
+    /// The same place, with only the [`MAX_BYTES`] next to the cursor on either side. The prefix is cut at the
+    /// beginning of a line, if a whole line is left.
     pub(super) fn near(&self) -> Self {
         let far = self.prefix.ceil_char_boundary(self.prefix.len().saturating_sub(MAX_BYTES));
         let near = &self.prefix[far..];

@@ -1,4 +1,4 @@
-//! Where the line, the statement or the block ends that is to be completed.
+//! Ends the line, the statement or the block that is being completed.
 
 use super::extent::{Block, Extent, block_below, indentation_below};
 use super::language::Language;
@@ -6,7 +6,8 @@ use super::lines::{indentation, left_of};
 use super::rule::{Cursor, Rule};
 use super::seen::{Seen, Verdict};
 
-/// Of the code before the cursor, what may open a block: a word or a sign.
+/// The number of bytes of code before the cursor that are kept. They only have to tell whether a word or sign opens a
+/// block.
 const MAX_CODE_BYTES: usize = 64;
 
 #[derive(Clone, Debug)]
@@ -14,16 +15,16 @@ pub(super) struct Scope {
     language: &'static Language,
     off: Vec<Rule>,
     extent: Extent,
-    /// Columns of the white space that the cursor's line begins with, and whether that is all before the cursor.
+    /// The indentation of the cursor's line in columns, and whether nothing else precedes the cursor in it.
     left_indentation: usize,
     is_left_blank: bool,
-    /// What the code before the cursor in its line ends with.
+    /// The end of the code before the cursor in its line.
     left_code: String,
-    /// Indentation of the next line behind the cursor's.
+    /// The indentation of the next line below the cursor that is not blank.
     below: Option<usize>,
-    /// The block's closing line has begun.
+    /// Whether the line being read closes the block.
     is_closing: bool,
-    /// The line may begin with a word such as `else`.
+    /// Whether the line being read may begin with a word such as `else`.
     is_word_pending: bool,
 }
 
@@ -73,13 +74,13 @@ impl Scope {
         }
     }
 
-    /// A word that began as `else` does and did not become one.
+    /// Where to cut at the end of the completion, if its last word could have become one such as `else` and did not.
     pub(super) fn at_end(&self, seen: &Seen) -> Option<usize> {
         let is_out = self.is_word_pending && !self.language.continues_block(seen.line());
         is_out.then(|| seen.without_trailing(seen.line_start))
     }
 
-    /// The end of the line that completes the statement, or opens a block below it.
+    /// Judges the end of a line that completes the statement, or opens a block below it.
     fn end_statement(&mut self, seen: &Seen) -> Verdict {
         let is_first = seen.line_start == 0;
         let (of_line, code) = if is_first {
@@ -94,7 +95,7 @@ impl Scope {
         self.cut(seen, if is_first { Rule::Line } else { Rule::Statement })
     }
 
-    /// The end of a line in a block.
+    /// Judges the end of a line in a block.
     fn end_line(&mut self, seen: &Seen) -> Verdict {
         if self.is_word_pending {
             let verdict = self.judge_word(seen);
@@ -111,7 +112,7 @@ impl Scope {
         Verdict::Hold(seen.without_trailing(seen.text.len()))
     }
 
-    /// The first character of a line that is not white space.
+    /// Judges the first character of a line that is not whitespace.
     fn begin_line(&mut self, block: Block, seen: &Seen) -> Verdict {
         if !seen.is_line_over() {
             return Verdict::Clear;
@@ -139,7 +140,7 @@ impl Scope {
         if of_line < inner { self.begin_outer_line(block, of_line, first, seen) } else { Verdict::Clear }
     }
 
-    /// A line that is indented less than the block: it closes it, goes on with it, or is none of it.
+    /// Judges a line that is indented less than the block: it closes the block, continues it, or is not part of it.
     fn begin_outer_line(&mut self, block: Block, of_line: usize, first: char, seen: &Seen) -> Verdict {
         if ")]}".contains(first)
             && (block.outer.is_some_and(|outer| of_line >= outer) || !seen.opened.is_empty())
@@ -155,7 +156,8 @@ impl Scope {
         self.cut(seen, Rule::Indentation)
     }
 
-    /// Whether the line's first word, once it is complete, goes on with the block.
+    /// Judges the first word of a line once it is complete: either it continues the block, or the line is not part of
+    /// it.
     fn judge_word(&mut self, seen: &Seen) -> Verdict {
         let line = seen.line();
         let is_complete = !line.ends_with(|it: char| it.is_alphanumeric() || it == '_');
@@ -171,7 +173,7 @@ impl Scope {
         self.cut(seen, Rule::Indentation)
     }
 
-    /// Ends the text before the last line, or before the newline that the text ends with.
+    /// Ends the completion before its last line, or before the newline that it ends with.
     fn cut(&self, seen: &Seen, rule: Rule) -> Verdict {
         if !self.is_on(rule) {
             return Verdict::Clear;
@@ -180,7 +182,7 @@ impl Scope {
             Rule::Indentation => seen.line_start,
             _ => seen.text.len() - 1,
         };
-        // Without the rule for white space the newline goes all the same.
+        // The newline is dropped even if the rule for whitespace is off.
         let kept = seen.text[..end].trim_end_matches('\n').len();
         Verdict::Cut(kept, rule)
     }

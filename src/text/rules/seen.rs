@@ -1,47 +1,47 @@
-//! The text of a completion so far, as the rules see it: [`Seen`], and what a rule answers: [`Verdict`].
+//! The completion so far, as the rules see it ([`Seen`]), and what a rule answers ([`Verdict`]).
 
 use super::lexer::{Lexer, Place};
 use super::rule::Rule;
 
-/// The text so far, and what all rules want to know of it.
+/// The completion so far, and what several rules need to know about it. Offsets are in bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) text: String,
-    /// Where the last line begins.
+    /// The offset of the last line.
     pub(crate) line_start: usize,
-    /// Ends of lines so far.
+    /// The number of newlines so far.
     pub(crate) n_newlines: usize,
-    /// Whether the last line has anything but white space, and whether the last character is the first of that.
+    /// Whether the last line has anything but whitespace, and whether the last character is the first that is not.
     is_line_begun: bool,
     is_first_of_line: bool,
-    /// Ends of lines in the white space at the end.
+    /// The number of newlines in the whitespace at the end.
     pub(crate) n_blank_newlines: usize,
-    /// Where white space begins and ends, one after the other.
+    /// The offsets at which each stretch of whitespace begins and ends, in order.
     blanks: Vec<(usize, usize)>,
     lexer: Lexer,
     /// Whether the last character is neither in a string nor in a comment.
     pub(crate) is_code: bool,
-    /// Brackets that the text opened and has not closed.
+    /// The brackets that the completion opened and has not closed.
     pub(crate) opened: Vec<char>,
-    /// The last line's code, without its comment.
+    /// The code of the last line, without its comment. Strings appear as quotes.
     pub(crate) code: String,
-    /// The same of the line before the last character, which is a newline.
+    /// The code of the line that the last character, a newline, ended.
     pub(crate) ended_code: String,
-    /// Brackets of the prefix that the text has closed.
+    /// The number of brackets of the prefix that the completion has closed.
     pub(crate) n_closed_outer: usize,
 }
 
-/// What a rule thinks of the text so far.
+/// A rule's answer to the completion so far. Offsets are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Clear,
-    /// What begins here may still be cut.
+    /// The text from this offset on may still be cut.
     Hold(usize),
     Cut(usize, Rule),
 }
 
 impl Seen {
-    /// No text yet; `lexer` has read the prefix.
+    /// An empty completion. `lexer` has read the prefix.
     pub(super) fn new(lexer: Lexer) -> Self {
         Self {
             text: String::new(),
@@ -74,7 +74,7 @@ impl Seen {
         } else if self.is_code && !self.lexer.is_in_line_of_string() {
             self.code.push(next);
         } else if !matches!(self.lexer.place(), Place::LineComment | Place::BlockComment) {
-            // A string stands for something that is there.
+            // A placeholder: the line has something there that is not code.
             self.code.push('"');
         }
         if !self.is_code {
@@ -104,30 +104,30 @@ impl Seen {
         }
     }
 
-    /// Where the white space begins that the text before `end` ends with.
+    /// The offset of the trailing whitespace of the text before `end`.
     pub(crate) fn without_trailing(&self, end: usize) -> usize {
         let n_before = self.blanks.partition_point(|(start, _)| *start < end);
         let last = n_before.checked_sub(1).and_then(|idx| self.blanks.get(idx));
         last.filter(|it| end <= it.1).map_or(end, |it| it.0)
     }
 
-    /// Whether the last character is the first one in its line that is not white space.
+    /// Whether the last character is the first one in its line that is not whitespace.
     pub(crate) fn is_first_of_line(&self) -> bool {
         self.is_first_of_line
     }
 
-    /// How many strings the text ends in; see [`Lexer::n_strings`].
+    /// The number of strings that the text ends in; see [`Lexer::n_strings`].
     pub(crate) fn n_strings(&self) -> usize {
         self.lexer.n_strings()
     }
 
-    /// Brackets that are open in the text of the string that the text ends in, if it does.
+    /// The brackets open in the text of the string that the completion ends in, if it ends in one.
     pub(crate) fn open_in_string(&self) -> Option<&[char]> {
         let is_text = matches!(self.lexer.place(), Place::String(_) | Place::LongString(_));
         is_text.then(|| self.lexer.open_in_string())
     }
 
-    /// Whether the text ends in code or in a string or comment of one line.
+    /// Whether a newline would end what the completion ends in: code, or a string or comment of one line.
     pub(crate) fn is_line_over(&self) -> bool {
         !matches!(self.lexer.place(), Place::LongString(_) | Place::BlockComment)
     }
@@ -137,7 +137,7 @@ impl Seen {
         self.text.chars().next_back()
     }
 
-    /// The line that the last character, a newline, ended.
+    /// The line that the last character ended, without that character. Empty if it is not a newline.
     pub(crate) fn ended_line(&self) -> &str {
         self.text[self.line_start..].strip_suffix('\n').unwrap_or_default()
     }

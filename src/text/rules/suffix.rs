@@ -1,8 +1,8 @@
-//! Text that is there already, behind the cursor.
+//! Ends completions that begin to repeat the suffix.
 //!
-//! In the cursor's own line that is the rest of the line, or the quote that ends the string which the cursor is in.
-//! Further down it is one of the next lines, as it is or with other spaces and punctuation: such a line is held
-//! until it is complete.
+//! In the cursor's own line, the completion ends before the rest of the line, or before the quote that ends the string
+//! that the cursor is in. In later lines, it ends before one of the next lines of the suffix, even if spaces and
+//! punctuation differ; a line that may become one of them is held back until it is complete.
 
 use super::lexer::{Lexer, Place};
 use super::lines::{MAX_LINE_BYTES, indentation, is_of_word, left_of, lines_below, right_of, words};
@@ -10,45 +10,48 @@ use super::rule::{Cursor, Rule};
 use super::seen::{Seen, Verdict};
 use crate::beginning::Beginning;
 
-/// Lines below the cursor that the text may run into. The first must be met as it is; it may be a lone bracket.
+/// The number of lines below the cursor that the completion is compared with. Only the first may be short, such as a
+/// lone bracket; then it must match exactly and have the same indentation.
 const N_LINES: usize = 3;
-/// Letters and digits of a line that says enough to be met further down, or in a form of its own.
+/// The number of letters, digits and `_` that a line needs to match as a later line, or with other spaces and
+/// punctuation.
 const MIN_WORDS: usize = 10;
-/// Letters and digits of a rest of a line that ends the text wherever it comes up.
+/// The number of letters, digits and `_` with which the rest of a line ends the completion wherever it occurs.
 const MIN_REST_WORDS: usize = 3;
-/// Of a longer rest of a line, what it begins with ends the text.
+/// The number of bytes of the rest of a line that are compared.
 const MAX_REST_BYTES: usize = 256;
-/// Of longer lines, edits are not counted: that takes as long as the product of their lengths.
+/// The limit in bytes for comparing lines by edit distance, which takes time proportional to the product of their
+/// lengths.
 const MAX_NEAR_BYTES: usize = 400;
-/// Of the length of a line, how far another may be from it, in edits. They differ in spaces and punctuation alone.
+/// Similar lines differ in spaces and punctuation alone. Their edit distance is at most their length divided by this.
 const NEAR_SHARE: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Suffix {
-    /// The rest of the cursor's line, with the space it begins with. Empty where it begins with a bracket, of which
-    /// only counting tells whether it is one too many.
+    /// The rest of the cursor's line, with the space it begins with. Empty if it begins with a closing bracket: whether
+    /// that is one too many can only be told by counting.
     rest: String,
-    /// How much of it the text ends with,
+    /// How much of the beginning of `rest` the completion ends with.
     rest_at_end: Beginning,
-    /// and where that began, up to the last character that is not white space.
+    /// The offset at which that beginning starts, as of the last character that is not whitespace.
     rest_from: Option<usize>,
-    /// Whether the rest says enough by itself.
+    /// Whether the rest is long enough to end the completion wherever it occurs.
     is_rest_telling: bool,
     below: Vec<Below>,
-    /// The cursor's indentation where it stands in a line of its own, so that the first line of the text is a whole
-    /// one.
+    /// The cursor's indentation if there is nothing else in its line, so that the first line of the completion is a
+    /// whole line.
     indentation: Option<usize>,
-    /// How many strings the cursor is in, if the quote that ends the innermost is in the rest of the line.
+    /// The number of strings that the cursor is in, if the rest of the line has the quote that ends the innermost.
     n_quoted: Option<usize>,
 }
 
 /// A line below the cursor.
 #[derive(Clone, Debug)]
 struct Below {
-    /// `None`: it is too long to be anything but data.
+    /// `None`: the line is so long that it is taken for data.
     line: Option<String>,
     words: Vec<char>,
-    /// How many of them the text's last line has; `None`: it has others.
+    /// How many of them the completion's last line has so far. `None`: its words differ.
     n_met: Option<usize>,
 }
 
@@ -122,7 +125,7 @@ impl Suffix {
         (is_whole && !line.ends_with('\n') && self.is_below(seen, line)).then_some(seen.line_start)
     }
 
-    /// In the first line, and at its end.
+    /// Judges a character of the first line, or the newline at its end.
     fn judge_rest(&mut self, seen: &Seen) -> Verdict {
         if self.n_quoted.is_some_and(|it| seen.n_strings() < it) {
             self.n_quoted = None;
@@ -149,7 +152,7 @@ impl Suffix {
         self.rest_from.map_or(Verdict::Clear, Verdict::Hold)
     }
 
-    /// The length of the first line without the rest of the cursor's line.
+    /// The length of the completion's first line without the rest of the cursor's line, if it ends with that.
     fn without_rest(&self, line: &str) -> usize {
         if self.rest.is_empty() {
             return line.len();
@@ -157,7 +160,7 @@ impl Suffix {
         line.trim_end().strip_suffix(&self.rest).map_or(line.len(), str::len)
     }
 
-    /// Whether a line of the text stands below the cursor.
+    /// Whether a line of the completion is one of those below the cursor.
     fn is_below(&self, seen: &Seen, line: &str) -> bool {
         let line = line.trim_end();
         let before = if seen.line_start == 0 { self.indentation.unwrap_or(0) } else { 0 };
@@ -165,7 +168,7 @@ impl Suffix {
             let Some(below) = &it.line else { return false };
             let is_same = line.trim_start() == below.trim_start();
             let is_telling = it.words.len() >= MIN_WORDS;
-            // A line that says little is the one below only if it stands where that does.
+            // A short line is the one below only if it has the same indentation.
             if is_same && (is_telling || (idx == 0 && before + indentation(line) == indentation(below))) {
                 return true;
             }
@@ -177,7 +180,7 @@ impl Suffix {
         })
     }
 
-    /// Takes the last character of a line. Says whether the line may become one of those below.
+    /// Compares the last character of a line. Returns whether the line may still become one of those below.
     fn may_be_below(&mut self, seen: &Seen) -> bool {
         let word = seen.last().filter(|it| is_of_word(*it));
         for below in &mut self.below {

@@ -1,9 +1,9 @@
-//! How the rules' tables are checked.
+//! Checks for the tables in the tests of the rules.
 
 use super::Rules;
 use super::rule::{Cursor, Goal, Rule};
 
-/// All that is given out for the pieces, and the rule that ended it.
+/// What the rules pass on of the generated pieces, and the rule that ended the completion.
 pub(super) fn run(cursor: &Cursor<'_>, goal: Goal, off: &[Rule], pieces: &[&str]) -> (String, Option<Rule>) {
     let mut rules = Rules::new(cursor, goal, off);
     let (mut text, mut stopped) = (String::new(), None);
@@ -16,14 +16,14 @@ pub(super) fn run(cursor: &Cursor<'_>, goal: Goal, off: &[Rule], pieces: &[&str]
     (text, stopped)
 }
 
-/// The text that becomes of a longer one, and the rule that ends it.
+/// Checks what is left of the generated text, and which rule ended it.
 pub(super) fn check(path: &str, prefix: &str, suffix: &str, drawn: &str, text: &str, rule: Option<Rule>) {
     let cursor = Cursor { prefix, suffix, language: None, path: Some(path) };
     let expected = (text.to_owned(), rule);
     assert_eq!(run(&cursor, Goal::Auto, &[], &[drawn]), expected, "at {prefix:?}|{suffix:?}");
 }
 
-/// The text that becomes of one that no rule ends before its end.
+/// Checks what is left of the generated text if no rule ends it early.
 pub(super) fn check_whole(path: &str, prefix: &str, suffix: &str, drawn: &str, text: &str) {
     check(path, prefix, suffix, drawn, text, None);
 }
