@@ -34,7 +34,7 @@ impl Blank {
         Verdict::Clear
     }
 
-    /// The length that a completion has once its trailing whitespace is dropped, as far as it must be.
+    /// The length of a completion that ends here, without the trailing whitespace that is to be dropped.
     pub(super) fn trim_at_end(&self, text: &str) -> usize {
         let kept = without_trailing(text);
         if self.is_followed && !text[kept..].contains('\n') { text.len() } else { kept }

@@ -172,7 +172,7 @@ impl Brackets {
         }
     }
 
-    /// The maximum length of a completion that is cut now: the text after it does not open what the suffix closes.
+    /// The maximum length of a completion that is cut now: up to there, it has opened what the rest of the line closes.
     pub(super) fn limit(&self) -> usize {
         self.n_fitting
     }
@@ -302,7 +302,7 @@ fn is_text_to_end_interpolation(lexer: &Lexer, string: Place, rest: &str) -> boo
         return false;
     }
     let mut behind = lexer.clone();
-    // While the code goes on, strings in it are added to those around it, so `n_strings` is greater.
+    // As long as the code goes on, a string in it makes `n_strings` greater.
     !rest.chars().any(|next| {
         behind.push(next);
         behind.n_strings() == lexer.n_strings() && behind.place() == string
@@ -399,7 +399,7 @@ mod tests {
         check("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error(1);\ny", "", bracket);
         check_whole("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error(1)", "");
         check_whole("a.js", "f(() => {\n  x = ", "]);\n});\n", "this.error([1", "this.error([1");
-        // The completion ends where it last fitted.
+        // The completion ends at the last point at which the rest of the line fitted.
         check("a.js", "f(() => {\n  x = ", "]);\n});\n", "g([1, 2]) + 3;\ny", "g([1, 2", bracket);
         check(
             "a.js",

@@ -1,17 +1,18 @@
-//! The vocabulary in the order of its bytes: [`TokensByBytes`].
+//! The vocabulary sorted by the bytes of its tokens: [`TokensByBytes`].
 
 use super::bytes::TokenBytes;
 use super::control::ControlTokens;
 use crate::TokenId;
 
-/// All tokens that stand for bytes, in the order of their bytes: those that begin alike stand together.
+/// All tokens that stand for bytes, sorted by their bytes, so that tokens with a common beginning are adjacent. Control
+/// tokens are left out.
 #[derive(Debug)]
 pub(crate) struct TokensByBytes {
     ids: Vec<TokenId>,
 }
 
 impl TokensByBytes {
-    /// `bytes` are those of all tokens, here and in every later call.
+    /// `bytes` has the bytes of all tokens. Every later call needs the same.
     pub(crate) fn new(bytes: &TokenBytes, control: &ControlTokens) -> Self {
         let n_tokens = TokenId::try_from(bytes.n_tokens()).unwrap_or(TokenId::MAX);
         let mut ids: Vec<TokenId> =
@@ -20,14 +21,14 @@ impl TokensByBytes {
         Self { ids }
     }
 
-    /// Tokens whose bytes begin with `start`.
+    /// The tokens whose bytes begin with `start`.
     pub(crate) fn beginning_with(&self, bytes: &TokenBytes, start: &[u8]) -> &[TokenId] {
         let from = self.ids.partition_point(|&it| bytes.of(it) < start);
         let n = self.ids[from..].partition_point(|&it| bytes.of(it).starts_with(start));
         &self.ids[from..from + n]
     }
 
-    /// Tokens whose bytes `text` begins with, itself left out.
+    /// The tokens whose bytes are a beginning of `text`, but not all of it.
     pub(crate) fn beginning(&self, bytes: &TokenBytes, text: &[u8]) -> Vec<TokenId> {
         let shorter = (1..text.len()).flat_map(|n| {
             let start = &text[..n];

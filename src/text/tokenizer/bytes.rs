@@ -1,11 +1,11 @@
-//! The bytes that each token stands for, worked out once from the vocabulary and the tokenizer's decoder.
+//! The bytes that each token stands for, computed once from the vocabulary and the tokenizer's decoder.
 //!
-//! Where the two contradict each other the vocabulary is right: converted models have byte-level vocabularies with a
+//! If the two contradict each other, the vocabulary is right: some converted models have a byte-level vocabulary with a
 //! SentencePiece decoder, which would show every space as `Ġ`.
 //!
-//! Decoding is then concatenation, which is what makes it incremental. What a decoder does to the whole text
-//! (strip a leading space) is kept apart in [`LeadingStrip`]. Byte tokens (`<0xE5>`) become plain bytes, as in
-//! mlx_lm; `tokenizers` would turn a whole run of them into U+FFFD when one is invalid.
+//! Decoding is then concatenation, and so can be incremental. What a decoder does to the whole text (strip a leading
+//! space) is kept separately, in [`LeadingStrip`]. Byte tokens (`<0xE5>`) become plain bytes, as in mlx_lm;
+//! `tokenizers` would turn a whole run of them into U+FFFD if one is invalid.
 
 use std::collections::HashMap;
 
@@ -13,34 +13,36 @@ use serde_json::Value;
 
 use crate::{TextError, TokenId};
 
-/// What disappears at the start of a decoded text.
+/// What is removed at the start of a decoded text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeadingStrip {
     Nothing,
-    /// Up to `count` times this character: SentencePiece puts a space before the first word.
+    /// This character, up to `count` times: SentencePiece puts a space before the first word.
     Char {
         content: char,
         count: usize,
     },
-    /// Every space of the first token, as the `Metaspace` decoder has it.
+    /// All spaces of the first token, as in the `Metaspace` decoder.
     SpacesOfFirstToken,
 }
 
-/// Memory is taken for each id up to the greatest. The largest vocabularies have a quarter of a million tokens.
+/// The limit for token ids, since memory is taken for each id up to the greatest. The largest vocabularies have a
+/// quarter of a million tokens.
 const MAX_TOKENS: TokenId = 1 << 24;
 
-/// Bytes of all tokens, end to end.
+/// The bytes of all tokens, one after the other.
 #[derive(Debug)]
 pub(crate) struct TokenBytes {
     bytes: Vec<u8>,
-    /// `ends[id]` is where the token's bytes end in `bytes`; they begin where the previous ones end.
+    /// `ends[id]` is the offset in `bytes` where the token's bytes end. They begin where those of the previous token
+    /// end.
     ends: Vec<u32>,
     pub(crate) leading: LeadingStrip,
 }
 
 impl TokenBytes {
-    /// Special tokens have no bytes: those that the file calls special, as in transformers, which is fewer than we
-    /// refuse to read from text.
+    /// Computes the bytes of all tokens. Tokens that tokenizer.json marks as special have none, as in transformers.
+    /// These are fewer than the control tokens, which are never read from text.
     pub(crate) fn new(inner: &tokenizers::Tokenizer) -> Result<Self, TextError> {
         let decoder = serde_json::to_value(inner.get_decoder())
             .map_err(|err| TextError::BadTokenizer { reason: err.to_string() })?;
@@ -68,7 +70,7 @@ impl TokenBytes {
         Ok(Self { bytes, ends, leading: rules.leading })
     }
 
-    /// The token's bytes; none for special tokens and ids outside the vocabulary.
+    /// The token's bytes; empty for special tokens and ids outside the vocabulary.
     pub(crate) fn of(&self, token: TokenId) -> &[u8] {
         let Some(idx) = usize::try_from(token).ok().filter(|&idx| idx < self.ends.len()) else { return &[] };
         let start = idx.checked_sub(1).map_or(0, |previous| self.ends[previous] as usize);
@@ -83,16 +85,17 @@ impl TokenBytes {
 /// How a vocabulary writes bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Alphabet {
-    /// In GPT-2's printable alphabet.
+    /// In the printable alphabet of GPT-2.
     ByteLevel,
-    /// As themselves, with `▁` for a space and `<0x0A>` for what no token has.
+    /// As themselves, with `▁` for a space, and `<0x0A>` for a byte that no other token has.
     SentencePiece,
     Unknown,
 }
 
 impl Alphabet {
-    /// Vocabularies have nearly all bytes as tokens of their own in one of the two ways: SmolLM2's lacks 21 of those that
-    /// its training text did not have. Some have a stray token in the other way.
+    /// Recognizes the alphabet. In one of the two ways, vocabularies have nearly all bytes as tokens of their own:
+    /// SmolLM2's lacks the 21 that did not occur in its training text. Some vocabularies have a stray token in the
+    /// other way.
     fn of(vocabulary: &HashMap<String, TokenId>) -> Self {
         let n_named = (0..=u8::MAX).filter(|it| vocabulary.contains_key(&format!("<0x{it:02X}>"))).count();
         let n_written = (0..=u8::MAX)
@@ -106,13 +109,13 @@ impl Alphabet {
     }
 }
 
-/// Seven of eight bytes. Of the 256 characters that stand for bytes, 188 stand for themselves, so that a vocabulary of
-/// another kind may have them, too; with this many it has most of those that stand for other bytes.
+/// Seven of eight bytes. Of the 256 characters that stand for bytes, 188 stand for the byte of their own number, so a
+/// vocabulary of another kind may have those, too. With this many, it also has most of the others.
 const MOST_BYTES: usize = 224;
 
 /// What a decoder does to one token.
 enum Step {
-    /// GPT-2's printable alphabet back to bytes.
+    /// Converts GPT-2's printable alphabet back to bytes.
     ByteLevel,
     ByteFallback,
     Replace {
@@ -124,12 +127,13 @@ enum Step {
 struct Rules {
     steps: Vec<Step>,
     leading: LeadingStrip,
-    /// Whether the steps from here on see the whole text.
+    /// Whether the steps from here on apply to the whole text.
     fused: bool,
 }
 
 impl Rules {
-    /// The decoder's rules, or those of its vocabulary where they contradict each other.
+    /// The rules of the decoder, or those of the vocabulary if they contradict each other. Fails if a decoder that is
+    /// needed is not supported.
     fn new(decoder: &Value, alphabet: Alphabet) -> Result<Self, TextError> {
         let mut rules = Self { steps: Vec::new(), leading: LeadingStrip::Nothing, fused: false };
         let read = rules.read(decoder);
@@ -180,8 +184,8 @@ impl Rules {
                 let content = decoder["content"].as_str().and_then(|it| it.chars().next());
                 let count = decoder["start"].as_u64().and_then(|it| usize::try_from(it).ok());
                 let (Some(content), Some(count)) = (content, count) else { return Err(unsupported()) };
-                // Stripping at the end of a text is not known before the text ends, stripping each token is
-                // not what any language model does.
+                // What to strip at the end of a text is not known before the text ends, and no language model strips
+                // every token.
                 if decoder["stop"] != 0 || !self.fused {
                     return Err(unsupported());
                 }
@@ -204,8 +208,8 @@ impl Rules {
                     }
                 }
                 Step::ByteLevel => {
-                    // Added tokens are not written in the alphabet: one character outside it, and the token
-                    // stands for itself.
+                    // Added tokens are not written in the alphabet: if a character is not in it, the token stands for
+                    // itself.
                     match text.chars().map(byte_of_char).collect::<Option<Vec<u8>>>() {
                         Some(decoded) => bytes.extend(decoded),
                         None => bytes.extend(text.as_bytes()),
@@ -229,13 +233,13 @@ fn is_plain(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF)
 }
 
-/// The character that GPT-2's byte-level alphabet writes for a byte.
+/// The character for a byte in GPT-2's byte-level alphabet.
 pub(crate) fn char_of_byte(byte: u8) -> char {
     if is_plain(byte) {
         return char::from(byte);
     }
     let nth = (0..byte).filter(|&other| !is_plain(other)).count();
-    // At most 68 bytes are not plain, so this stays far below the surrogates.
+    // At most 68 bytes are not plain, so the number stays far below the surrogates.
     u32::try_from(nth).ok().and_then(|nth| char::from_u32(256 + nth)).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 

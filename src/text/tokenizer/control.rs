@@ -1,8 +1,8 @@
-//! Control tokens: the tokens that structure a prompt and that text from a user must never turn into.
+//! Control tokens: the tokens that structure a prompt, and that text from a user must never be encoded as.
 //!
-//! A token is control when tokenizer.json says `special`, and also when it merely looks like one: Qwen's
-//! `<|fim_suffix|>` and `<|file_sep|>` are not marked special there, and a source file that mentions them must
-//! stay text all the same. Added tokens such as `<tool_call>` or runs of spaces are ordinary.
+//! A token is a control token if tokenizer.json marks it as `special`, and also if it merely looks like one: Qwen's
+//! `<|fim_suffix|>` and `<|file_sep|>` are not marked as special, yet a source file that mentions them must stay text.
+//! Added tokens such as `<tool_call>` or runs of spaces are ordinary tokens.
 
 use tokenizers::AddedToken;
 
@@ -40,7 +40,7 @@ const FIM_NAMES: [&str; 28] = [
     "<[end▁of▁sentence]>",
 ];
 
-/// Whether an added token is control by our rule.
+/// Whether an added token counts as a control token here.
 pub(crate) fn is_control(token: &AddedToken) -> bool {
     let text = token.content.as_str();
     token.special
@@ -53,22 +53,22 @@ pub(crate) fn is_control(token: &AddedToken) -> bool {
 struct ControlToken {
     id: TokenId,
     text: String,
-    /// Swallows white space before it, in the template's text.
+    /// Whether whitespace before it in a rendered prompt is dropped.
     lstrip: bool,
-    /// Swallows white space after it.
+    /// Whether whitespace after it in a rendered prompt is dropped.
     rstrip: bool,
     single_word: bool,
 }
 
-/// All control tokens of a vocabulary, longest first.
+/// All control tokens of a vocabulary, the longest first.
 #[derive(Debug, Default)]
 pub(crate) struct ControlTokens {
     tokens: Vec<ControlToken>,
-    /// What they begin with, so that looking through code costs a comparison a character.
+    /// The first characters of all control tokens, so that searching code takes only a comparison or so per character.
     first_chars: Vec<char>,
 }
 
-/// A stretch of a rendered prompt.
+/// A part of a rendered prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
     Text(&'a str),
@@ -76,7 +76,7 @@ pub(crate) enum Piece<'a> {
 }
 
 impl ControlTokens {
-    /// Tokens of one character cannot be kept apart from text and are left out; no model has any.
+    /// Tokens of a single character are left out, since they cannot be told from text. No model has any.
     pub(crate) fn new(tokens: impl Iterator<Item = (TokenId, AddedToken)>) -> Self {
         let mut tokens: Vec<_> = tokens
             .filter(|(_, token)| token.content.chars().nth(1).is_some())
@@ -117,12 +117,12 @@ impl ControlTokens {
         self.at_start_of(text).map(|it| it.id)
     }
 
-    /// Whether `text` is the beginning of a control token whose rest could follow it.
+    /// Whether `text` is the beginning of a control token, but not all of it.
     pub(crate) fn continues(&self, text: &str) -> bool {
         self.tokens.iter().any(|it| it.text.len() > text.len() && it.text.starts_with(text))
     }
 
-    /// Whether `text` begins with the end of a control token whose beginning could stand before it.
+    /// Whether `text` begins with the end of a control token, so that the token's beginning could come before it.
     pub(crate) fn ends_at_start_of(&self, text: &str) -> bool {
         self.tokens.iter().any(|it| {
             it.text
@@ -136,7 +136,8 @@ impl ControlTokens {
         self.first_chars.contains(&first)
     }
 
-    /// Cuts a prompt at its control tokens as the tokenizer would: leftmost, then longest.
+    /// Splits a prompt at its control tokens as the tokenizer would: the leftmost first, and of several there the
+    /// longest.
     pub(crate) fn split<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         let mut pieces = Vec::new();
         let mut start = 0;

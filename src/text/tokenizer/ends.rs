@@ -1,8 +1,8 @@
-//! Which tokens end a turn.
+//! Finds the tokens that end a turn.
 //!
-//! Folders disagree with themselves: config.json names the base model's end token, generation_config.json the chat
-//! model's, and the template a third one. A model that is not stopped at its own end-of-turn token runs on to the
-//! token limit, talking to itself; so all of them count.
+//! The files of a model folder disagree: config.json names the base model's end token, generation_config.json the chat
+//! model's, and the template a third one. A model that is not stopped at its own end-of-turn token goes on up to the
+//! token limit, talking to itself, so all of them count.
 
 use serde_json::Map;
 
@@ -11,8 +11,8 @@ use super::folder::TokenizerParts;
 use crate::TokenId;
 use crate::chat::{ChatRequest, ChatTemplates, Message};
 
-/// End tokens under whatever template: where a vocabulary has them as control tokens, they mean nothing else.
-/// `<|end|>` and `<|user|>` are not here, since in some families text goes on after them; the template tells.
+/// Tokens that end a turn with any template: if a vocabulary has them as control tokens, they mean nothing else.
+/// `<|end|>` and `<|user|>` are not listed, since in some model families text follows them; there the template tells.
 const ALWAYS_END: [&str; 6] =
     ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>"];
 
@@ -41,8 +41,8 @@ pub(super) fn find(
     ends
 }
 
-/// The control token that the template puts right after an answer: the one that ends the conversation, or, in a
-/// template that marks only beginnings, the one that begins the next turn.
+/// The control token that the template puts right after an answer: the one that ends the turn, or, if the template only
+/// marks where turns begin, the one that begins the next turn.
 fn after_answer(control: &ControlTokens, templates: &ChatTemplates) -> Option<TokenId> {
     let turns = [Message::user("Hello"), Message::assistant(ANSWER), Message::user("Thanks")];
     [&turns[..2], &turns[..]].into_iter().find_map(|messages| {

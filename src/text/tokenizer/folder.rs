@@ -1,7 +1,7 @@
 //! The files of a model folder that describe its tokenizer and chat template: [`TokenizerParts`].
 //!
 //! The layout has grown over years: a chat template can be in three places, a token's name can be a string or an
-//! object, an end token can be one number or a list.
+//! object, and an end token can be one number or a list.
 
 use std::path::Path;
 
@@ -54,7 +54,7 @@ impl TokenizerParts {
         files.into_iter().flatten().find_map(|file| text(file.get(name)?))
     }
 
-    /// All `eos_token_id` of config.json (of its `text_config`, too) and generation_config.json.
+    /// All values of `eos_token_id` in config.json (also in its `text_config`) and generation_config.json.
     pub(crate) fn eos_token_ids(&self) -> Vec<TokenId> {
         let configs = [self.config.as_ref(), self.generation_config.as_ref()];
         let text_config = self.config.as_ref().and_then(|it| it.get("text_config"));
@@ -69,7 +69,7 @@ impl TokenizerParts {
     }
 }
 
-/// `None` when there is no such file.
+/// The bytes of a file; `None` if there is no such file.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, TextError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -115,8 +115,8 @@ fn check_tokenizer_config(file: &Value) -> Result<(), ModelJsonError> {
     }
 }
 
-/// `eos_token_id` wherever [`TokenizerParts::eos_token_ids`] looks for it. Numbers that are not
-/// token ids are accepted, since some files contain -1 for none.
+/// Checks `eos_token_id` in all places where [`TokenizerParts::eos_token_ids`] looks for it. Numbers that are not token
+/// ids are accepted, since some files contain -1 for none.
 fn check_end_tokens(file: &Value) -> Result<(), ModelJsonError> {
     let in_text = file.get("text_config").and_then(|it| it.get("eos_token_id"));
     for (field, ids) in [("eos_token_id", file.get("eos_token_id")), ("text_config.eos_token_id", in_text)] {
@@ -175,7 +175,8 @@ mod tests {
         Tokenizer::from_folder(folder.path())
     }
 
-    // transformers 5.24 refuses the same, but for `add_bos_token`, which it does not read where there is a tokenizer.json.
+    // transformers 5.24 refuses the same, except for `add_bos_token`, which it does not read if there is a
+    // tokenizer.json.
     #[test]
     fn a_value_of_the_wrong_type_is_refused_with_its_file_and_field() {
         let [config, map] = ["tokenizer_config.json", "special_tokens_map.json"];

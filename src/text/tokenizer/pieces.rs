@@ -1,23 +1,23 @@
-//! Where a long text can be cut so that its pieces, encoded each by itself, have the tokens of the whole.
+//! Finds places to cut a long text so that its pieces, each encoded by itself, have the tokens of the whole.
 //!
-//! Byte-pair tokenizers first split a text, from left to right and by the characters at hand, and then merge within what
-//! they split off. A place between two characters is a cut if
-//! - no token of the vocabulary has the two beside each other, so that nothing is ever merged across it, and
-//! - a word, a number or a run of signs ends there in every split that is in use, so that what is split off before it
-//!   does not depend on what follows, nor the other way round.
+//! Byte-pair tokenizers first split a text, from left to right, by the characters around each place, and then merge
+//! within the parts. A place between two characters is a cut if
+//! - no token of the vocabulary has the two next to each other, so that nothing is ever merged across the cut, and
+//! - a word, a number or a run of signs ends there in every split in use, so that neither side of the cut affects how
+//!   the other is split.
 //!
-//! What that leaves open (prefixes, suffixes, normalizers, splits of another kind) is tried out with a text full of
-//! cuts when the tokenizer is loaded; one that fails has no cuts, and its texts are encoded whole.
+//! Everything else that could matter (prefixes, suffixes, normalizers, splits of another kind) is tested when the
+//! tokenizer is loaded, with a text full of cuts. A tokenizer that fails has no cuts, and its texts are encoded whole.
 
 use tokenizers::ModelWrapper;
 
 use super::bytes::TokenBytes;
 use crate::TokenId;
 
-/// Takes about 30 ms.
+/// The size in bytes from which on a text is cut at the next possible place. Encoding a piece takes about 30 ms.
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
 
-/// Has a cut of every kind, and what splits look at around them.
+/// A text with a cut of every kind, and with what splits depend on around them.
 const TRIAL: &str = "fn main() {\n    let total_sum = first(a, b)[0] + 42;\r\n\tprintln!(\"it's {}\", x.y);\n\n\n}\n\
     // We've \u{4f60}\u{597d} \u{4e16}\u{754c}\n caf\u{e9} \u{2014} 3.14159 1234567 <b>e-mail</b>  two   three\n\
     x_1=2;y<3\nZ\tq \u{1F355} (ok) don\u{2019}t I'll\n";
@@ -25,12 +25,12 @@ const TRIAL: &str = "fn main() {\n    let total_sum = first(a, b)[0] + 42;\r\n\t
 /// The cuts of one tokenizer.
 #[derive(Debug)]
 pub(super) struct Cuts {
-    /// For each byte, the ASCII characters that follow it in some token, a bit each.
+    /// For each byte, one bit for each ASCII character that follows it in some token.
     followers: Box<[u128; 256]>,
 }
 
 impl Cuts {
-    /// `None` where no place is known to be one. `encode` encodes a text that begins in the middle of another.
+    /// `None` if no place is known to be a cut. `encode` encodes a text that begins in the middle of another one.
     pub(super) fn of(
         inner: &tokenizers::Tokenizer,
         bytes: &TokenBytes,
@@ -51,9 +51,9 @@ impl Cuts {
         cuts.hold_for(&encode).then_some(cuts)
     }
 
-    /// Whether the tokens of the trial's pieces are those of the whole.
+    /// Whether the pieces of the trial text have the tokens of the whole.
     fn hold_for(&self, encode: &impl Fn(&str) -> Vec<TokenId>) -> bool {
-        // From the first cut on, since the beginning of a text may be another matter.
+        // Starts at the first cut, since the beginning of a text may be encoded differently.
         let Some(start) = self.next(TRIAL, 1) else { return false };
         let (mut tokens, mut rest) = (Vec::new(), &TRIAL[start..]);
         while let Some(at) = self.next(rest, 1) {
@@ -65,7 +65,7 @@ impl Cuts {
         tokens == encode(&TRIAL[start..])
     }
 
-    /// The first cut at `from` or behind it.
+    /// The first cut at or after the offset `from`; never 0.
     pub(super) fn next(&self, text: &str, from: usize) -> Option<usize> {
         let from = text.ceil_char_boundary(from.max(1));
         let mut before = text.get(..from)?.chars().next_back()?;
@@ -78,13 +78,13 @@ impl Cuts {
         None
     }
 
-    /// `last_byte`: of `before`.
+    /// `last_byte` is the last byte of `before`.
     fn is_cut(&self, before: char, after: char, last_byte: u8) -> bool {
         let ends = match after {
             ' ' | '\t' => !before.is_whitespace() && !before.is_control(),
-            // Signs may be split off together with the line breaks behind them.
+            // Some splits keep signs together with the line breaks after them.
             '\n' | '\r' => is_word(before),
-            // Words may be split off together with what an apostrophe joins to them.
+            // Some splits keep words together with what an apostrophe joins to them.
             '\'' => false,
             _ => after.is_ascii_punctuation() && is_word(before),
         };
@@ -92,7 +92,7 @@ impl Cuts {
     }
 }
 
-/// Letters and digits that every split takes for such.
+/// Letters and digits that every split treats as such.
 fn is_word(it: char) -> bool {
     it.is_ascii_alphanumeric() || matches!(it, '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7A3}')
 }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::Tokenizer;
 
-    /// Of the tokenizer whose tokens are the bytes, which has no token across any place.
+    /// The cuts of a tokenizer whose tokens are the single bytes, so that no token spans any place.
     fn cuts() -> Cuts {
         Cuts { followers: Box::new([0; 256]) }
     }
@@ -124,7 +124,7 @@ mod tests {
     fn a_text_is_cut_behind_words_and_before_spaces() {
         assert_eq!(pieces(&cuts(), "if a1 == b;"), ["if", " a1", " ==", " b", ";"]);
         assert_eq!(pieces(&cuts(), "x\n\n9\t.\r\n\u{4f60}\n"), ["x", "\n\n9", "\t.\r\n\u{4f60}", "\n"]);
-        // A sign may take the line break behind it, a word what an apostrophe joins to it; white space is one run.
+        // A sign may keep the line break after it, a word what an apostrophe joins to it, and whitespace is one run.
         assert_eq!(pieces(&cuts(), ";\n;  \ny's"), [";\n;", "  \ny's"]);
     }
 

@@ -1,11 +1,11 @@
-//! A tiny tokenizer for tests of this and other crates: a token is a byte.
+//! A tiny tokenizer for tests of this crate and others, in which every byte is a token.
 
 use serde_json::{Map, Value, json};
 
 use super::bytes::char_of_byte;
 use super::{Tokenizer, TokenizerParts};
 
-/// Control tokens of the sample, from id 256 on.
+/// The control tokens of the sample, in the order of their ids, which begin at 256.
 const CONTROL_TOKENS: [&str; 9] = [
     "<|endoftext|>",
     "<|im_start|>",

@@ -1,7 +1,7 @@
-//! How much text a token can stand for.
+//! How many bytes of text a token can stand for at most.
 //!
-//! A text with more bytes than the allowed tokens can stand for is too long, which its size alone tells. A bound is only given where
-//! everything between text and tokens is known to have one.
+//! A text is too long if it has more bytes than the allowed number of tokens can stand for; its size alone tells,
+//! without encoding it. There is only a bound if each step from text to tokens is known to have one.
 
 use serde_json::Value;
 use tokenizers::ModelWrapper;
@@ -9,14 +9,14 @@ use tokenizers::ModelWrapper;
 use super::bytes::TokenBytes;
 use crate::TokenId;
 
-/// The most bytes of a text that one token can stand for; `None` without a bound.
+/// The most bytes of a text that one token can stand for. `None` if no bound is known.
 pub(super) fn most_bytes_of_a_token(inner: &tokenizers::Tokenizer, bytes: &TokenBytes) -> Option<usize> {
     let ModelWrapper::BPE(model) = inner.get_model() else { return None };
     if model.unk_token.is_some() && model.fuse_unk {
         return None;
     }
     let added: Vec<_> = inner.get_added_tokens_decoder().into_values().collect();
-    // They swallow any amount of white space.
+    // Such tokens take in any amount of whitespace.
     if added.iter().any(|it| it.lstrip || it.rstrip) {
         return None;
     }
@@ -34,11 +34,11 @@ pub(super) fn most_bytes_of_a_token(inner: &tokenizers::Tokenizer, bytes: &Token
     Some(longest.max('\u{10FFFF}'.len_utf8()) * factor)
 }
 
-/// By how much a normalizer can shorten a text, in bytes.
+/// The factor by which a normalizer can shorten a text, in bytes, at most. `None` if no bound is known.
 fn normalizer(it: &Value) -> Option<usize> {
     match it["type"].as_str()? {
         "Sequence" => it["normalizers"].as_array()?.iter().map(normalizer).product(),
-        // A syllable of three letters of three bytes becomes one character of three.
+        // A syllable of three letters, with three bytes each, becomes one character of three bytes.
         "NFC" => Some(3),
         "Prepend" => Some(1),
         "Replace" => {
@@ -49,7 +49,8 @@ fn normalizer(it: &Value) -> Option<usize> {
     }
 }
 
-/// The same for a split, which may drop what it splits at.
+/// The factor by which a pre-tokenizer can shorten a text at most. `None` if it drops what it splits at, or is not
+/// known.
 fn splits(it: &Value) -> Option<usize> {
     match it["type"].as_str()? {
         "Sequence" => it["pretokenizers"].as_array()?.iter().map(splits).product(),
@@ -83,7 +84,7 @@ mod tests {
         let text = "x".repeat(10 * longest + 1);
         assert_eq!(least_tokens(&text, |_| {}), 11);
         assert_eq!(least_tokens("", |_| {}), 0);
-        // What is composed becomes shorter.
+        // Composing characters makes a text shorter.
         assert_eq!(least_tokens(&text, |it| it["normalizer"] = json!({"type": "NFC"})), 4);
     }
 

@@ -1,8 +1,8 @@
-//! Takes control tokens out of a model's reach, so that no text can spell one.
+//! Renames control tokens in a tokenizer's model if text could be encoded as them.
 //!
-//! The tokenizers library leaves control tokens in a text alone when it is told to, but the model that cuts the text
-//! may know them as pieces: a Unigram vocabulary lists `</s>` with the best of scores, and a BPE one may take whole
-//! words without merging. SentencePiece itself never matches them.
+//! The tokenizers library can be told to leave control tokens in a text alone, but the BPE or Unigram model that
+//! encodes the text may still have them as pieces: a Unigram vocabulary lists `</s>` with the best score, and a BPE
+//! model may accept whole words without merging. SentencePiece itself never matches control tokens.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -12,7 +12,7 @@ use tokenizers::{ModelWrapper, Tokenizer};
 
 use crate::{TextError, TokenId};
 
-/// Changes the model if a text of one of these control tokens becomes the token.
+/// Changes the tokenizer's model if encoding the text of one of the control tokens `names` gives that token.
 pub(super) fn make(inner: &mut Tokenizer, names: &[String]) -> Result<(), TextError> {
     let refused = |reason: String| TextError::BadTokenizer { reason };
     let is_spelt = |name: &String| {
@@ -27,7 +27,7 @@ pub(super) fn make(inner: &mut Tokenizer, names: &[String]) -> Result<(), TextEr
     let mut model = serde_json::to_value(inner.get_model()).map_err(|err| refused(err.to_string()))?;
     let unknown = model["unk_token"].as_str().map(str::to_owned);
     let mut new_unknown = None;
-    // The ids stay as they are, under names that no text has.
+    // The tokens keep their ids, but get names that no text contains.
     match &mut model["vocab"] {
         Value::Array(pieces) => {
             for piece in pieces.iter_mut() {
@@ -63,7 +63,7 @@ pub(super) fn make(inner: &mut Tokenizer, names: &[String]) -> Result<(), TextEr
     Ok(())
 }
 
-/// A noncharacter, and a number that is drawn anew each time.
+/// A name that no text contains: a noncharacter and a new random number.
 fn name_of_nothing() -> String {
     let random = || RandomState::new().hash_one(0);
     format!("\u{FDD2}{:016x}{:016x}", random(), random())
