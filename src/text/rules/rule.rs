@@ -68,7 +68,7 @@ pub enum Goal {
 pub struct Cursor<'a> {
     pub prefix: &'a str,
     pub suffix: &'a str,
-    /// The client's name for the language, in any case.
+    /// The name of the language as the client gives it; upper and lower case are the same.
     pub language: Option<&'a str>,
     pub path: Option<&'a str>,
 }
