@@ -37,7 +37,7 @@ impl Default for Options {
             max_in_flight: 1024,
             max_queued_messages: 256,
             max_unread_bytes: 8 * 1024 * 1024,
-            grace: Duration::from_millis(600),
+            grace: Duration::from_millis(550),
         }
     }
 }
