@@ -15,15 +15,15 @@ use crate::memory;
 /// What all clients of the process share.
 #[derive(Debug)]
 pub(crate) struct App {
-    /// The model; each client gets an assistant of its own, see [`Assistant::for_another_client`].
+    /// The assistant from which each client gets its own, see [`Assistant::for_another_client`].
     pub(crate) assistant: Assistant,
-    /// The reference to the model that the person gave, until its own name is known.
+    /// The model reference from the command line, used as the model's name until that is known.
     pub(crate) reference: String,
     pub(crate) started: Instant,
     pub(crate) limits: ServeLimits,
 }
 
-/// The limits of `serve` that clients are told, beside those of single requests.
+/// The limits of the whole process that clients are told. Those of single requests are [`Assistant::limits`].
 #[derive(Clone, Debug)]
 pub(crate) struct ServeLimits {
     pub(crate) rpc: Options,
@@ -42,7 +42,8 @@ impl App {
         Self { assistant, reference, started: Instant::now(), limits }
     }
 
-    /// Begins to load the model and returns at once.
+    /// Starts loading the model and returns without waiting for it. Fails if a model reference is invalid or the
+    /// engine's thread cannot be started.
     pub(crate) fn start(args: ServeArgs) -> Result<Self> {
         let bytes = |mib: u64| mib.saturating_mul(1 << 20);
         let memory_bytes = args.memory_limit.map(bytes).or_else(memory::default_limit_bytes);
@@ -73,7 +74,8 @@ impl App {
         self.assistant.model()
     }
 
-    /// Whether the engine's thread has died, which every request is told and no later one survives.
+    /// Whether the engine's thread has died. Every open request is then answered with an error, and later ones fail
+    /// too.
     pub(crate) fn engine_has_died(&self) -> bool {
         matches!(self.model().engine().state(), State::Failed(JobError::EngineDied { .. }))
     }

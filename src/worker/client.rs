@@ -1,4 +1,4 @@
-//! A client of the process: what it shares with others, what is its own, and how it ends.
+//! A client of the process: what it shares with other clients, what it has to itself, and how its connection ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +8,16 @@ use runabout_rpc::{ErrorObjectOwned, Handle};
 
 use crate::app::App;
 
-/// A client of the process, as its dialect sees it. Clones are the same client.
+/// A client of the process, as its dialect sees it. Clones stand for the same client.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) app: Arc<App>,
-    /// The model, with documents of this client alone.
+    /// The model, with the documents of this client only.
     pub(crate) assistant: Assistant,
     farewell: Arc<Farewell>,
 }
 
-/// How the client says that it will end.
+/// Whether the client has announced its end, as in LSP: first `shutdown`, then `exit`.
 #[derive(Debug, Default)]
 struct Farewell {
     is_shut_down: AtomicBool,
@@ -30,19 +30,19 @@ impl Client {
         Self { app: Arc::clone(app), assistant: app.assistant.for_another_client(), farewell: Arc::default() }
     }
 
-    /// Answers every request from now on with `refusal`; running ones go on.
+    /// Answers every later request with the error `refusal`; running requests are finished.
     pub(crate) fn shut_down(&self, connection: &Handle, refusal: ErrorObjectOwned) {
         self.farewell.is_shut_down.store(true, Ordering::Relaxed);
         connection.refuse_requests(refusal);
     }
 
-    /// Ends the connection, and with it a process that serves no other client.
+    /// Ends the connection, and with it the process if it serves no other client.
     pub(crate) fn exit(&self, connection: &Handle) {
         self.farewell.has_exited.store(true, Ordering::Relaxed);
         connection.stop();
     }
 
-    /// Whether it exited without a shutdown, which is an error in LSP.
+    /// Whether the client exited without a shutdown before, which is an error in LSP.
     pub(crate) fn exited_without_shutdown(&self) -> bool {
         self.farewell.has_exited.load(Ordering::Relaxed)
             && !self.farewell.is_shut_down.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! One connection: its first message chooses the dialect that it speaks, and it ends with its client or with the engine.
+//! One connection. The client's first message decides its dialect; it ends when the client leaves or the engine dies.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) struct Connected {
     begun: oneshot::Receiver<Announcements>,
 }
 
-/// A connection for a new client of `app`. Its first message decides which of `dialects` it speaks.
+/// Makes a connection for a new client of `app`. The client's first message decides which of `dialects` it speaks.
 pub(crate) fn connect(app: &Arc<App>, dialects: &'static [&'static dyn Dialect]) -> Connected {
     let client = Client::of(app);
     let (begin, begun) = oneshot::channel();
@@ -28,7 +28,7 @@ pub(crate) fn connect(app: &Arc<App>, dialects: &'static [&'static dyn Dialect])
             let dialect = dialects::choose(dialects, first);
             tracing::debug!(dialect = dialect.name(), method = first.method, "dialect chosen");
             let Opened { protocol, announcements } = dialect.open(opening, connection.clone());
-            // Fails when the engine has died, which ends the connection.
+            // Fails only if the engine has died, and then the connection ends anyway.
             let _ = begin.send(announcements);
             protocol
         },
@@ -47,7 +47,7 @@ impl Connected {
         self.rpc.handle()
     }
 
-    /// Serves the client to the end.
+    /// Serves the client until the connection ends, and returns why it ended.
     pub(crate) async fn serve(
         self,
         input: impl AsyncRead + Unpin,
@@ -60,11 +60,11 @@ impl Connected {
     }
 }
 
-/// Lets the dialect tell its client how the model is, and ends the connection if the engine dies.
+/// Runs the dialect's announcements, and ends the connection if the engine dies.
 async fn watch(app: Arc<App>, connection: Handle, begun: oneshot::Receiver<Announcements>) {
     tokio::select! {
         biased;
-        // They end when the client has been told of the engine's death.
+        // If the engine dies, they end once the client has been told.
         Ok(announcements) = begun => announcements.await,
         // The engine's thread also ends when the model cannot be loaded; the client must still be told of that.
         true = engine_dies(&app) => {}
@@ -75,7 +75,7 @@ async fn watch(app: Arc<App>, connection: Handle, begun: oneshot::Receiver<Annou
     }
 }
 
-/// Waits until the engine's thread has ended, and tells whether it died.
+/// Waits until the engine's thread has ended, and returns whether it died.
 async fn engine_dies(app: &App) -> bool {
     let mut state = app.model().engine().watch_state();
     let died = state.wait_for(|it| matches!(it, State::Failed(JobError::EngineDied { .. }))).await;

@@ -8,7 +8,7 @@ mod native;
 
 pub(crate) use self::dialect::{Announcements, Dialect, Opened, choose};
 
-/// The dialects of `runabout serve`.
+/// The dialects of `runabout serve`. The first that claims a client gets it; the last one takes all others.
 pub(crate) const ALL: &[&dyn Dialect] = &[&native::Native];
 
 #[cfg(test)]

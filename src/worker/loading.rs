@@ -1,4 +1,4 @@
-//! From a model's reference to a loaded model: its files from the store, its tokenizer, its weights.
+//! Loads a model by its reference: gets its files from the store, then reads its tokenizer and its weights.
 //!
 //! All of it runs on the engine's thread; see [`ModelHandle::spawn`].
 
@@ -15,7 +15,8 @@ use runabout_text::{FimFormat, SamplingDefaults, Tokenizer};
 use crate::cli::ModelArgs;
 use crate::memory;
 
-/// Begins to load a model and returns at once. Fails only for a reference that cannot be read.
+/// Starts loading a model and returns without waiting for it. Fails only if a reference cannot be parsed or the
+/// engine's thread cannot be started.
 pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<ModelHandle> {
     let request = Request {
         reference: args.model.parse()?,
@@ -49,7 +50,7 @@ pub(crate) fn store_options(is_offline: bool) -> Options {
     if is_offline { options.offline() } else { options }
 }
 
-/// What is to be loaded, and how.
+/// What to load, and how.
 struct Request {
     reference: ModelRef,
     draft: Option<ModelRef>,
@@ -63,12 +64,12 @@ struct Files {
     folder: ModelFolder,
     draft: Option<ModelFolder>,
     facts: Facts,
-    /// The weights of the model, and of its draft model.
+    /// The sizes of the model's weights and of its draft model's; the latter is 0 without one.
     n_bytes: u64,
     n_draft_bytes: u64,
 }
 
-/// Gets the files, and refuses what can be refused before weights are read.
+/// Gets the files, and checks what can be checked before weights are read: their size and the draft model's vocabulary.
 fn find(request: &Request, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Result<Files> {
     let mut resolve = |reference: &ModelRef| -> anyhow::Result<ModelFolder> {
         let options = store_options(request.is_offline);
@@ -111,7 +112,7 @@ fn load(
     Ok(Loaded { model: Box::new(model), draft, tokenizer: facts.tokenizer })
 }
 
-/// An error that is not one already becomes its chain of causes in one line.
+/// Returns a [`LoadError`] as it is; any other error becomes one with its chain of causes as the message.
 fn into_load_error(error: anyhow::Error) -> LoadError {
     error.downcast().unwrap_or_else(|error| LoadError::Failed { message: format!("{error:#}") })
 }
@@ -123,7 +124,7 @@ fn read_facts(folder: &Path, name: &str) -> anyhow::Result<Facts> {
     Ok(Facts { name: name.to_owned(), tokenizer, fim, defaults })
 }
 
-/// A draft model's tokens must be the model's.
+/// Refuses a draft model whose tokens are not those of the model.
 fn check_vocabulary(facts: &Facts, draft: &ModelFolder) -> anyhow::Result<()> {
     let of_draft = Tokenizer::from_folder(&draft.path)?;
     if let Some(token) = facts.tokenizer.first_difference(&of_draft) {
@@ -136,8 +137,8 @@ fn check_vocabulary(facts: &Facts, draft: &ModelFolder) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs tokens that the tokenizer has and the model has not: they are never generated, and prompts that contain one are
-/// refused.
+/// Warns if the tokenizer has tokens that the model does not have: they are never generated, and prompts that contain
+/// one are refused.
 fn warn_of_unknown_tokens(tokenizer: &Tokenizer, description: &ModelDescription) {
     let n_known = description.vocabulary_size;
     if tokenizer.vocabulary_size() > n_known {

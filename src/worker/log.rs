@@ -1,4 +1,4 @@
-//! Logs go to stderr, since stdout belongs to the protocol. `RUNABOUT_LOG` sets the level.
+//! Logs go to stderr, since stdout belongs to the protocol. `RUNABOUT_LOG` sets the level, by default `warn`.
 
 use std::io::IsTerminal;
 

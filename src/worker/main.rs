@@ -1,7 +1,7 @@
 //! The program `runabout`: a local language model for everyday coding errands.
 //!
-//! [`serve`] is the worker: it serves clients over JSON-RPC. [`terminal`] and [`models`] are for people at a terminal. This
-//! crate joins the others; it knows no tensors.
+//! [`serve`] is the worker: it serves clients over JSON-RPC. [`terminal`] and [`models`] are for people at a terminal.
+//! This crate connects the other crates; it does not work with tensors.
 
 mod app;
 mod cli;
@@ -24,7 +24,7 @@ use crate::cli::{Cli, Command};
 
 fn main() {
     let code = run();
-    // The engine's thread may be in the middle of a step, which must not see MLX's statics destroyed.
+    // A normal exit would destroy MLX's statics, which the engine's thread may still use in the middle of a step.
     runabout_mlx::exit(code);
 }
 
@@ -34,7 +34,7 @@ fn run() -> i32 {
     match execute(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            // The chain of causes in one line; the remedy, if there is one, on its own.
+            // The chain of causes in one line; the remedy, if there is one, on a line of its own.
             eprintln!("runabout: {error:#}");
             1
         }
@@ -42,7 +42,7 @@ fn run() -> i32 {
 }
 
 fn execute(command: Command) -> anyhow::Result<i32> {
-    // One thread: requests are begun in the order in which they were read, and all heavy work is done elsewhere.
+    // A single thread, so that requests start in the order in which they were read; heavy work runs on other threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
@@ -52,7 +52,7 @@ fn execute(command: Command) -> anyhow::Result<i32> {
             Command::Models(command) => models::run(command).map(|()| 0),
         }
     });
-    // Dropping it would wait for the thread that reads stdin, which may never hear anything again.
+    // Dropping the runtime would wait for the thread that reads stdin, which may never get any more input.
     runtime.shutdown_background();
     result
 }

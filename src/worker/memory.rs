@@ -1,4 +1,4 @@
-//! How much memory the worker may use, and what a model takes of it before it is loaded.
+//! How much memory the worker may use, and whether a model's weights fit, checked before they are loaded.
 
 use std::path::Path;
 
@@ -6,20 +6,21 @@ use anyhow::{Context, Result};
 use runabout_engine::LoadError;
 use sysinfo::System;
 
-/// The default limit, as a part of the machine's memory: the rest is for the editor, the compiler and the system.
+/// The default limit as a fraction (numerator, denominator) of the machine's memory. The rest is for the editor, the
+/// compiler and the system.
 const SHARE: (u64, u64) = (3, 4);
 
-/// Of the limit, so much may be kept of past requests if nothing else is said.
+/// The default cache limit is the memory limit divided by this. So is the limit of waiting texts, up to [`HELD_BYTES`].
 const CACHE_PARTS: u64 = 8;
 
-/// And so much without a limit.
+/// The default cache limit if there is no memory limit.
 const CACHE_BYTES: u64 = 1 << 30;
 
-/// Four of the longest messages; as many as are of use to anybody, and less than a step needs.
+/// The highest limit of waiting texts: four of the longest messages, enough for any client and less than a step needs.
 const HELD_BYTES: u64 = 64 << 20;
 
-/// Three quarters of what this machine has, or the container that the worker runs in; `None` where that cannot be
-/// told.
+/// Three quarters of the memory of this machine or of the container that the worker runs in; `None` if the system does
+/// not report it.
 pub(crate) fn default_limit_bytes() -> Option<u64> {
     let mut system = System::new().inspect_err(|error| tracing::warn!(%error, "no memory limit")).ok()?;
     system.refresh_memory();
@@ -32,12 +33,12 @@ pub(crate) fn default_cache_bytes(limit_bytes: Option<u64>) -> u64 {
     limit_bytes.map_or(CACHE_BYTES, |it| it / CACHE_PARTS)
 }
 
-/// What requests may hold in texts before they are computed.
+/// The bytes of text that requests may hold while they wait, see [`HeldTexts`](runabout_assist::HeldTexts).
 pub(crate) fn max_held_bytes(limit_bytes: Option<u64>) -> u64 {
     limit_bytes.map_or(HELD_BYTES, |it| (it / CACHE_PARTS).min(HELD_BYTES))
 }
 
-/// Refuses models whose weights alone are over the limit. Nothing of them has been read.
+/// Fails if the weights alone exceed the memory limit. Called before any of them are read.
 pub(crate) fn check_weights(needed_bytes: u64, limit_bytes: Option<u64>) -> Result<(), LoadError> {
     match limit_bytes {
         Some(available_bytes) if needed_bytes > available_bytes => {
@@ -47,7 +48,7 @@ pub(crate) fn check_weights(needed_bytes: u64, limit_bytes: Option<u64>) -> Resu
     }
 }
 
-/// Bytes of a model's weights, by the size of their files.
+/// The size of a model's weights in bytes, taken from its `.safetensors` files without reading them.
 pub(crate) fn weights_bytes(folder: &Path) -> Result<u64> {
     let mut n_bytes = 0;
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))? {

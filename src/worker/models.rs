@@ -1,4 +1,4 @@
-//! `runabout models`: what is on this machine, and what could be.
+//! `runabout models`: downloads, lists, verifies and removes models.
 
 use std::io::Write;
 

@@ -1,12 +1,12 @@
 //! Keeps stdout for protocol frames.
 //!
-//! A C++ library may print at any time. Before anything else runs, the pipe behind fd 1 is taken aside for the
-//! writer, and fd 1 is pointed at stderr: a stray print lands in the log and cannot corrupt the conversation.
+//! A C++ library may print to stdout at any time. So before anything else runs, file descriptor 1 is duplicated for the
+//! protocol's writer and then redirected to stderr: stray output appears in the log and cannot corrupt the protocol.
 
 use std::fs::File;
 use std::io;
 
-/// Takes the real stdout. Call once, before other threads run.
+/// Returns the real stdout, and redirects file descriptor 1 to stderr. Call once, before other threads run.
 pub(crate) fn take_stdout() -> io::Result<File> {
     let stdout = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;

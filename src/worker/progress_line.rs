@@ -1,8 +1,8 @@
-//! One line on a terminal that says how far something long has come, and goes away when it is done.
+//! A line on a terminal that shows the progress of long work and is erased when the work is done.
 
 use std::io::{IsTerminal, Write};
 
-/// Writes to stderr, and only if a person may be looking.
+/// Writes to stderr, and only if that is a terminal.
 pub(crate) struct ProgressLine {
     is_terminal: bool,
     is_shown: bool,
@@ -15,7 +15,7 @@ impl Default for ProgressLine {
 }
 
 impl ProgressLine {
-    /// `total` 0: not known.
+    /// Shows the stage `what` with `done` of `total` bytes; a `total` of 0 means that it is not known.
     pub(crate) fn show(&mut self, what: &str, done: u64, total: u64) {
         if !self.is_terminal || (done == 0 && total == 0) {
             return;

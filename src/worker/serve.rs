@@ -1,5 +1,5 @@
-//! `runabout serve`: starts the model, serves the client on stdin and stdout, and ends when that client does, when it is
-//! told to, or when the engine has died.
+//! `runabout serve`: loads the model and serves one client on stdin and stdout, until the client leaves, a signal
+//! arrives or the engine dies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const ENGINE_DIED: i32 = 70;
 /// The exit code for `exit` without `shutdown`, as in LSP.
 const NOT_SHUT_DOWN: i32 = 1;
 
-/// Serves one client on stdin and stdout to the end, and returns the process's exit code.
+/// Serves one client on stdin and stdout until the connection ends, and returns the process's exit code.
 pub(crate) async fn serve(args: ServeArgs) -> Result<i32> {
     let stdout = output::take_stdout().context("cannot take stdout")?;
     let app = Arc::new(App::start(args)?);
@@ -35,7 +35,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<i32> {
 
     let engine = app.model().engine();
     engine.shutdown();
-    // Elapsed: see `LAST_STEP`.
+    // After a timeout the step is abandoned, see `LAST_STEP`.
     let _ = timeout(LAST_STEP, engine.stopped()).await;
     Ok(if app.engine_has_died() {
         ENGINE_DIED
@@ -71,7 +71,7 @@ mod tests {
         let left = Duration::from_secs(1)
             .checked_sub(Options::default().grace + Options::LAST_WORDS + LAST_STEP)
             .expect("the waits are less than a second");
-        // For what ends a process and takes time itself.
+        // The rest is for the exit itself, which takes time too.
         assert!(left >= Duration::from_millis(100), "{left:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! `runabout generate` and `runabout chat`: one text to the terminal, then the figures that mlx_lm prints.
+//! `runabout generate` and `runabout chat`: print one text, then the same figures as mlx_lm.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::cli::{ChatArgs, GenerateArgs, ModelArgs, SamplingArgs};
 use crate::loading;
 use crate::progress_line::ProgressLine;
 
-/// A line of mlx_lm's output, so that scripts that look for it find the figures below it.
+/// The line that mlx_lm prints above its figures. Scripts search for it to find the figures.
 const RULE: &str = "==========";
 
 pub(crate) async fn generate(args: GenerateArgs) -> Result<()> {
@@ -48,7 +48,7 @@ pub(crate) async fn chat(args: ChatArgs) -> Result<()> {
 fn start(args: &ModelArgs) -> Result<Assistant> {
     let options = EngineOptions { n_draft_tokens: args.n_draft_tokens(), ..EngineOptions::default() };
     let model = loading::start(args, options)?;
-    // A person may wait for as much text as they like, and is the only client.
+    // The person at the terminal is the only client, and may ask for any amount of text.
     let limits = Limits { max_tokens: u32::MAX, ..Limits::default() };
     Ok(Assistant::new(model, Arc::new(HeldTexts::new(u64::MAX)), limits))
 }
@@ -74,7 +74,7 @@ fn text_or_stdin(text: String) -> Result<String> {
     Ok(text)
 }
 
-/// Writes the text as it comes, then the figures. Ctrl-C ends the text.
+/// Prints the text as it is generated, then the figures. Ctrl-C ends the text early.
 async fn show(assistant: &Assistant, mut run: Run) -> Result<()> {
     show_loading(assistant.model()).await;
     let mut stdout = std::io::stdout();
@@ -100,7 +100,7 @@ async fn show(assistant: &Assistant, mut run: Run) -> Result<()> {
     Ok(())
 }
 
-/// Shows how far the model is until it is ready or has failed.
+/// Shows the progress of loading until the model is ready or has failed.
 async fn show_loading(model: &ModelHandle) {
     let mut state = model.engine().watch_state();
     let mut line = ProgressLine::default();
@@ -117,7 +117,7 @@ async fn show_loading(model: &ModelHandle) {
     }
 }
 
-/// mlx_lm's three lines, in its words.
+/// The three lines of figures in the format of mlx_lm.
 fn figures(finish: &Finish, peak_bytes: u64) -> String {
     let rate = |n_tokens: usize, time: Duration| match time.as_secs_f64() {
         seconds if seconds > 0.0 => n_tokens as f64 / seconds,
