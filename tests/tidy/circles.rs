@@ -1,12 +1,13 @@
-//! Circles in who imports whom: see [`circles`].
+//! Finds circular imports among files, see [`circles`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 
-/// By a file that imports and a file that is imported: the names by which.
+/// The imported names, by the importing file and the imported file.
 pub(crate) type Imports = BTreeMap<(String, String), BTreeSet<String>>;
 
-/// For each group of files that all reach each other through imports, a text with its shortest circle.
+/// Finds the groups of files that import each other, directly or through others, and describes each by its shortest
+/// circle.
 pub(crate) fn circles(imports: &Imports) -> Vec<String> {
     let mut imported: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in imports.keys() {
@@ -48,14 +49,14 @@ fn text(group: &[&str], circle: &[&str], imports: &Imports) -> String {
     text + &format!("\n  all of them: {}", group.join(", "))
 }
 
-/// The shortest circle through `file`, which stands at both its ends.
+/// The shortest circle through `file`, which is its first and last entry; `None` if there is none.
 fn path_back<'a>(file: &'a str, imported: &BTreeMap<&'a str, Vec<&'a str>>) -> Option<Vec<&'a str>> {
     let after =
         imported.get(file)?.iter().filter_map(|next| path(next, file, imported)).min_by_key(Vec::len)?;
     Some([vec![file], after].concat())
 }
 
-/// The shortest path from one file to another, both included.
+/// The shortest path from one file to another, both included; `None` if there is none.
 fn path<'a>(from: &'a str, to: &str, imported: &BTreeMap<&'a str, Vec<&'a str>>) -> Option<Vec<&'a str>> {
     let mut before: BTreeMap<&str, Option<&str>> = BTreeMap::from([(from, None)]);
     let mut waiting = VecDeque::from([from]);

@@ -1,7 +1,7 @@
 //! Which crate may depend on which.
 
-/// Faults of `dependencies` (pairs of a folder and one it depends on) and of the table `may_depend_on`, which needs a row for
-/// each of `folders`.
+/// Finds `dependencies` (pairs of a folder and one that it depends on) that the table `may_depend_on` does not allow,
+/// and `folders` that have no row in it.
 pub(crate) fn wrong_directions(
     folders: &[&str],
     dependencies: &[(&str, &str)],

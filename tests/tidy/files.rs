@@ -7,8 +7,8 @@ use crate::workspace::File;
 /// Stems of file names that say nothing about what the file holds.
 const EMPTY_NAMES: [&str; 8] = ["mod", "util", "utils", "common", "helper", "helpers", "types", "misc"];
 
-/// Where people's and machines' own folders lie. What comes next makes it the path of one machine.
-/// Written in parts, so that this file holds no such path itself.
+/// Folders that have something different in them on each machine, so that a path into one is valid on one machine only.
+/// Written in parts, so that this file contains no such path itself.
 const FOLDERS_OF_A_MACHINE: [[&str; 3]; 5] = [
     ["/", "home", "/"],
     ["/", "root", "/"],
@@ -17,8 +17,8 @@ const FOLDERS_OF_A_MACHINE: [[&str; 3]; 5] = [
     ["C:\\", "Users", "\\"],
 ];
 
-/// Hosts that an address may name: public documentation and model hubs, and this machine.
-/// A package index is never named: pip, npm and cargo know which one their user wants.
+/// Hosts that URLs may name: public documentation, model hubs and the local machine. Package indexes are not among
+/// them: pip, npm and cargo use the one that the user has configured.
 const HOSTS: [&str; 13] = [
     "127.0.0.1",
     "localhost",
@@ -35,10 +35,11 @@ const HOSTS: [&str; 13] = [
     "www.rfc-editor.org",
 ];
 
-/// Hosts in tests of what reads addresses, besides those below `.example`.
+/// Hosts that the tests of URL parsing use, besides those under `.example`.
 const HOSTS_IN_TESTS: [&str; 4] = ["a", "c", "evil", "mirror"];
 
-/// Files of Rust with more than `most` lines, but for `exceptions`; and exceptions that are none.
+/// Finds Rust files with more than `most` lines that are not in `exceptions` (pairs of a path and a reason), and
+/// exceptions whose file is not that long.
 pub(crate) fn too_long(files: &[File], most: usize, exceptions: &[(&str, &str)]) -> Vec<String> {
     let is_long = |file: &&File| is_rust(file) && file.text.lines().count() > most;
     let excepted = |path: &str| exceptions.iter().any(|(it, reason)| *it == path && !reason.is_empty());
@@ -56,13 +57,13 @@ pub(crate) fn too_long(files: &[File], most: usize, exceptions: &[(&str, &str)])
     long.chain(idle).collect()
 }
 
-/// Files of Rust that do not open with `//!`.
+/// Finds Rust files that do not start with a `//!` comment.
 pub(crate) fn without_header(files: &[File]) -> Vec<String> {
     let bare = files.iter().filter(|file| is_rust(file) && !file.text.starts_with("//! "));
     bare.map(|file| format!("{}: does not open with `//!` and what the file is", file.path)).collect()
 }
 
-/// Files of Rust whose name says nothing.
+/// Finds Rust files whose name does not say what they hold.
 pub(crate) fn badly_named(files: &[File]) -> Vec<String> {
     let stem = |file: &&File| {
         file.path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).map(str::to_owned)
@@ -72,7 +73,7 @@ pub(crate) fn badly_named(files: &[File]) -> Vec<String> {
         .collect()
 }
 
-/// Places that name a folder which one machine or one person has.
+/// Finds lines that name a folder of one machine or one person.
 pub(crate) fn paths_of_a_machine(files: &[File]) -> Vec<String> {
     let folders = FOLDERS_OF_A_MACHINE.map(|parts| parts.concat());
     let found = |line: &str| {
@@ -80,7 +81,7 @@ pub(crate) fn paths_of_a_machine(files: &[File]) -> Vec<String> {
             line.match_indices(folder.as_str()).any(|(at, _)| {
                 let before = line[..at].chars().next_back();
                 let after = line[at + folder.len()..].chars().next();
-                // Not in the middle of a longer path or address, and with something in it.
+                // It must not be part of a longer path or URL, and a name must follow it.
                 !before.is_some_and(|it| it.is_alphanumeric() || "._-~".contains(it))
                     && after.is_some_and(|it| it.is_alphanumeric() || "._".contains(it))
             })
@@ -89,7 +90,7 @@ pub(crate) fn paths_of_a_machine(files: &[File]) -> Vec<String> {
     lines_with(files, |line| found(line).then(|| "names a folder of one machine".to_owned()))
 }
 
-/// Places with an address whose host is not on the list.
+/// Finds lines with a URL whose host is not on the list.
 pub(crate) fn unknown_hosts(files: &[File]) -> Vec<String> {
     let unknown = |line: &str| {
         ["http://", "https://"].iter().find_map(|scheme| {
@@ -103,7 +104,7 @@ pub(crate) fn unknown_hosts(files: &[File]) -> Vec<String> {
     })
 }
 
-/// The host at the start of the rest of an address; empty when code puts it in.
+/// The host of a URL, given the text after its scheme; empty if it is a placeholder that code fills in.
 fn host(rest: &str) -> String {
     let authority: String =
         rest.chars().take_while(|it| it.is_alphanumeric() || ".-_@".contains(*it)).collect();
@@ -114,7 +115,7 @@ fn is_known(host: &str) -> bool {
     host.is_empty()
         || HOSTS.contains(&host)
         || HOSTS_IN_TESTS.contains(&host)
-        // RFC 2606 keeps these for examples. Tests spell an attack with one of them inside another.
+        // RFC 2606 reserves `.example`. It may be any label, since tests of attacks use it inside a longer host.
         || host.split('.').any(|label| label == "example")
 }
 
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(badly_named(&file("src/utils.rs", "")).len(), 1);
     }
 
-    // The examples are put together here, or this file would be at fault itself.
+    // The examples are assembled from parts, or this file would break the rule itself.
     #[test]
     fn a_path_of_a_machine_is_a_fault() {
         for parts in FOLDERS_OF_A_MACHINE {

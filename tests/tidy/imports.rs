@@ -1,7 +1,7 @@
-//! Which file of a crate names items of which other: see [`imports`].
+//! Finds which files of a crate use items of which others, see [`imports`].
 //!
-//! Names are looked up as the compiler does, through `use`, re-exports and globs, to the file that defines the item. What
-//! it cannot see is a method that another file adds to a type, when it is called with a dot.
+//! Names are resolved as by the compiler, through `use`, re-exports and globs, to the file that defines the item. One
+//! use goes unnoticed: a method that another file adds to a type, called with a dot.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -9,8 +9,8 @@ use syn::visit::{self, Visit};
 use crate::circles::Imports;
 use crate::modules::{Meaning, Module, Modules, attributes, flat, is_for_tests, is_private};
 
-/// Who imports whom among the files of a crate, code for tests left out. Neither a module's declaration nor a re-export
-/// (`pub use`, `pub(crate) use`) is an import.
+/// The imports among the files of a crate, without code for tests. Module declarations and re-exports (`pub use`,
+/// `pub(crate) use`) are not imports.
 pub(crate) fn imports(modules: &Modules) -> Imports {
     let mut visitor = Visitor { modules, module: 0, imports: Imports::new() };
     for (index, module) in modules.0.iter().enumerate() {
@@ -22,12 +22,12 @@ pub(crate) fn imports(modules: &Modules) -> Imports {
 
 struct Visitor<'a> {
     modules: &'a Modules,
-    /// Where the visited code stands.
+    /// The index of the module that contains the visited code.
     module: usize,
     imports: Imports,
 }
 
-/// What a path leads to.
+/// What a path refers to.
 #[derive(Clone, Debug, PartialEq)]
 enum Target {
     Module(usize),
@@ -35,7 +35,7 @@ enum Target {
 }
 
 impl Visitor<'_> {
-    /// Notes the items that `path` leads to, if other files define them.
+    /// Notes the items that `path` refers to, if other files define them.
     fn note(&mut self, path: &[String]) {
         for target in find(self.modules, self.module, path, &mut Vec::new()) {
             let Target::Item { module, name } = target else { continue };
@@ -46,7 +46,7 @@ impl Visitor<'_> {
         }
     }
 
-    /// Notes the paths in code that is not parsed: what macros and attributes are given.
+    /// Notes the paths in the arguments of macros and attributes, which are not parsed.
     fn note_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
@@ -65,7 +65,7 @@ impl Visitor<'_> {
                     colons = 0;
                     match other {
                         TokenTree::Group(it) => self.note_tokens(it.stream()),
-                        // A path in a string, as serde takes it.
+                        // A path in a string, as in serde's attributes.
                         TokenTree::Literal(it) => {
                             let path = it.to_string();
                             if let Ok(path) = syn::parse_str::<syn::Path>(path.trim_matches('"')) {
@@ -84,7 +84,7 @@ impl Visitor<'_> {
 
 impl<'ast> Visit<'ast> for Visitor<'_> {
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        // Modules in blocks are visited by themselves.
+        // Inline modules are visited separately.
         if !is_for_tests(attributes(item)) && !matches!(item, syn::Item::Mod(_)) {
             visit::visit_item(self, item);
         }
@@ -124,7 +124,8 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
     }
 }
 
-/// What `path` leads to from `module`; nothing if it leads out of the crate. `searched` holds the names being looked up.
+/// What `path` refers to in `module`; empty if that is outside the crate. `searched` has the names that are being
+/// looked up, so that a circular one ends.
 fn find(
     modules: &Modules,
     module: usize,
@@ -154,13 +155,13 @@ fn find(
         let step = |target: Target| match target {
             Target::Module(module) => {
                 let found = meanings(modules, module, name, searched);
-                // What a macro defines has no name here.
+                // The names of items that macros define are not known here.
                 if found.is_empty() { vec![Target::Item { module, name: name.clone() }] } else { found }
             }
-            // A variant of an enum, or what a type has.
+            // A variant or an associated item belongs to its type.
             item @ Target::Item { .. } => vec![item],
         };
-        // Only a module or a type can have more behind it, and they do not share names.
+        // Only a module or a type can be followed by `::`, and the two cannot share a name.
         if targets.iter().any(|it| matches!(it, Target::Module(_))) {
             targets.retain(|it| matches!(it, Target::Module(_)));
         }

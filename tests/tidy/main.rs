@@ -1,11 +1,11 @@
-//! The rules of this repository that the compiler does not check: who may depend on whom, no circles among files,
-//! length, headers and names of files, and nothing in them that belongs to one machine.
+//! The rules of this repository that the compiler does not check: which crate may depend on which, no circular imports
+//! among files, the length, header and name of files, and no folders or hosts that only one machine knows.
 //!
-//! Each rule is a function from what it looks at to a list of faults, and has a test with a bad example. Start with the
-//! tables below: they are what a change of the rules edits.
+//! Each rule is a function that returns a list of faults, and has a test with a bad example. To change a rule, start
+//! with the tables below.
 //!
-//! They are tests of the package `xtask`, which is built before anything else, without MLX, and needs no model. Run them
-//! with `cargo test -p xtask --test tidy`.
+//! They are tests of the package `xtask`, which is built before anything else, without MLX, and needs no model. Run
+//! them with `cargo test -p xtask --test tidy`.
 #![allow(clippy::unwrap_used)]
 
 mod circles;
@@ -31,7 +31,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("store", &["text"]),
     ("assist", &["engine", "text"]),
     ("mlx", &["engine", "text", "kernels"]),
-    // `engine` and `text` only until all of the worker's work with them has moved to `assist`.
+    // `engine` and `text` are allowed only until all code that uses them has moved to `assist`.
     ("worker", &["api", "rpc", "assist", "mlx", "store", "engine", "text"]),
     ("xtask", &["store"]),
 ];

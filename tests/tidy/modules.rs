@@ -1,4 +1,4 @@
-//! The modules of one crate as the compiler sees them, without those for tests: see [`Modules`].
+//! The modules of one crate as the compiler sees them, without those for tests, see [`Modules`].
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use syn::{Item, UseTree, Visibility};
 /// All modules of a crate; the first is its root.
 pub(crate) struct Modules(pub(crate) Vec<Module>);
 
-/// A module: a file, or a block in one.
+/// A module: a file, or an inline module in one.
 pub(crate) struct Module {
-    /// The file it lies in.
+    /// The path of the file that contains it.
     pub(crate) file: String,
     pub(crate) parent: usize,
     pub(crate) items: Vec<Item>,
-    /// What a name in it means; several things, if it is the name of a module and a function, or of one item for
-    /// each platform.
+    /// The meanings of each name in it. There are several if a module and a function share the name, or if each
+    /// platform has its own item.
     pub(crate) names: BTreeMap<String, Vec<Meaning>>,
-    /// Paths of which it imports everything.
+    /// The paths that it imports with `*`.
     pub(crate) globs: Vec<Vec<String>>,
 }
 
@@ -37,7 +37,8 @@ pub(crate) struct Use {
 }
 
 impl Modules {
-    /// Reads the crate that starts at the file `root`. `text` gives a file's text, `None` where there is no file.
+    /// Reads the crate that starts at the file `root`. `text` returns the text of a file, or `None` if there is no such
+    /// file.
     pub(crate) fn read<'a>(root: &str, text: &dyn Fn(&str) -> Option<&'a str>) -> Self {
         let mut modules = Self(Vec::new());
         let folder = parent(root);
@@ -45,7 +46,7 @@ impl Modules {
         modules
     }
 
-    /// Adds the module in `file`, whose modules lie in `folder`, and returns its index.
+    /// Adds the module in `file`, whose child modules are in `folder`, and returns its index.
     fn add_file<'a>(
         &mut self,
         file: &str,
@@ -135,7 +136,7 @@ pub(crate) fn flat(tree: &UseTree) -> Vec<Use> {
     all
 }
 
-/// Whether what has these attributes is compiled for tests alone.
+/// Whether an item with these attributes is compiled for tests only.
 pub(crate) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().filter(|it| it.path().is_ident("cfg")).any(|it| {
         let condition: String =
@@ -206,7 +207,7 @@ fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
     }
 }
 
-/// The folder that the file at `path` lies in.
+/// The folder that contains the file at `path`.
 fn parent(path: &str) -> String {
     path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned())
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The workspace that this test was built from.
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
-    /// All files that git does not ignore, by path.
+    /// All files that git does not ignore, sorted by path.
     pub(crate) files: Vec<File>,
 }
 
@@ -25,9 +25,9 @@ pub(crate) struct Package {
 
 /// A file of the repository.
 pub(crate) struct File {
-    /// From the root of the repository.
+    /// Relative to the root of the repository.
     pub(crate) path: String,
-    /// What is not UTF-8 is replaced.
+    /// The content; bytes that are not UTF-8 are replaced.
     pub(crate) text: String,
 }
 
@@ -88,7 +88,7 @@ fn files(root: &Path) -> Vec<File> {
     paths
         .into_iter()
         .filter_map(|path| {
-            // Deleted, but not from the index yet.
+            // Git also lists files that are deleted but still in its index.
             let bytes = std::fs::read(root.join(path)).ok()?;
             Some(File { path: path.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() })
         })

@@ -1,9 +1,9 @@
-//! [`Following`]: a run on behalf of a client's request, which ends when the client cancels that.
+//! [`Following`]: the run of a client's request, which is cancelled when the request is.
 
 use runabout_assist::{Error, JobError, Run, Update};
 use runabout_rpc::RequestContext;
 
-/// A run that is followed to its end. A cancelled one ends like any other, with the text so far.
+/// A run and its request. A cancelled run ends like any other, with the text so far.
 pub(super) struct Following<'a> {
     run: Run,
     request: &'a RequestContext,
@@ -15,7 +15,8 @@ impl<'a> Following<'a> {
         Self { run, request, is_cancelled: false }
     }
 
-    /// The next update. [`Update::Done`] or an error is the last one.
+    /// Waits for the next update, and cancels the run if the request is cancelled. [`Update::Done`] or an error is the
+    /// last update.
     pub(super) async fn next(&mut self) -> Result<Update, Error> {
         loop {
             tokio::select! {
@@ -25,7 +26,7 @@ impl<'a> Following<'a> {
         }
     }
 
-    /// Ends the run early.
+    /// Cancels the run. It still ends with [`Update::Done`], which has the text so far.
     pub(super) fn cancel(&mut self) {
         self.is_cancelled = true;
         self.run.cancel();

@@ -1,8 +1,8 @@
 //! The native protocol: `protocol/README.md` is its contract, `runabout-api` has its types.
 //!
-//! A file here for each method: its params become a request of [`runabout_assist`], the outcome becomes its result.
-//! `from_wire` and `to_wire` translate between the types of both, `errors` puts failures into the protocol's words, and
-//! `stream` follows a run and sends its text.
+//! Each method has a file here, which turns its params into a request of [`runabout_assist`] and the outcome into its
+//! result. `from_wire` and `to_wire` translate between the types of both, `errors` turns failures into the protocol's
+//! errors, and `stream` follows a run and sends its text.
 
 mod about;
 mod announce;
@@ -28,7 +28,7 @@ use self::method::{Answer, Call};
 use super::dialect::{Dialect, Opened};
 use crate::client::Client;
 
-/// See the module.
+/// The native protocol, see the module.
 pub(crate) struct Native;
 
 impl Dialect for Native {
@@ -36,7 +36,7 @@ impl Dialect for Native {
         "native"
     }
 
-    /// `initialize` is optional, so it may begin with anything.
+    /// Claims every client: `initialize` is optional, so any message may be the first.
     fn claims(&self, _: &FirstMessage<'_>) -> bool {
         true
     }
@@ -53,7 +53,7 @@ impl Dialect for Native {
     }
 }
 
-/// A handler for each method that the protocol has.
+/// A handler for each method of the protocol.
 fn registry(client: &Client) -> RpcModule<Client> {
     let mut module = RpcModule::new(client.clone());
     macro_rules! register {

@@ -1,4 +1,4 @@
-//! A dialect beside the native one, with the engine's scripted model: what the seam promises to every dialect.
+//! What every dialect can rely on, tested with a second dialect beside the native one and the engine's scripted model.
 #![allow(clippy::unwrap_used)]
 
 mod peer;
@@ -32,7 +32,7 @@ fn complete(id: u32, prefix: &str, max_tokens: u32) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "complete", "params": params})
 }
 
-/// The texts of all `piece`s together; each is of request `id`.
+/// The joined texts of all `piece`s, which must all belong to request `id`.
 fn pieces(notifications: &[Value], id: u32) -> String {
     let pieces = notifications.iter().filter(|it| it["method"] == "piece").map(|it| &it["params"]);
     pieces
@@ -43,7 +43,7 @@ fn pieces(notifications: &[Value], id: u32) -> String {
         .collect()
 }
 
-/// Lets the model take one step, the prompt's, which draws the first token; the next one waits.
+/// Lets the model take one step, which computes the prompt and samples the first token; the next step waits.
 async fn one_step(gate: Gate) -> Gate {
     let gate = inside_a_step(gate).await;
     gate.release();
@@ -169,7 +169,7 @@ async fn the_client_is_told_when_the_model_is_ready_and_when_the_engine_is_lost(
     client.say(&draft(2, "fn f", 4)).await;
     drop(still_loading);
     let gate = inside_a_step(gate).await;
-    // Only the latest state is told, so the client hears of this one first.
+    // Only the latest state is announced, so the client must get this one before the engine dies.
     let (mut told, _) = client.hail(3).await;
     gate.panic("the script says so");
     // The connection ends with the engine.

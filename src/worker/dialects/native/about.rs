@@ -1,4 +1,4 @@
-//! What several messages tell about the worker: its version, its model, its memory.
+//! What several messages contain about the worker: its version, its model and its memory.
 
 use runabout_api::{MemoryStatus, ModelSummary, ServerInfo};
 use runabout_assist::State;
@@ -10,7 +10,7 @@ pub(super) fn server_info() -> ServerInfo {
     ServerInfo { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
-/// What is known of the model so far.
+/// What is known about the model so far; more once it is loaded.
 pub(super) fn model_summary(app: &App) -> ModelSummary {
     let facts = app.model().facts();
     let mut summary = ModelSummary {

@@ -1,4 +1,5 @@
-//! What the native client is told unasked: how loading goes, that the state has changed, that memory is short.
+//! Notifications that a native client gets without a request: the progress of loading, a new state, a shortage of
+//! memory.
 
 use std::future::pending;
 use std::time::Duration;
@@ -12,12 +13,12 @@ use tokio::time::{Instant, timeout};
 use super::{about, to_wire};
 use crate::client::Client;
 
-/// While the model loads, the client hears of it at least this often.
+/// While the model loads, its progress is reported at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Loading progress is reported at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Tells the client until there is nothing more to tell, or the engine has died.
+/// Notifies the client until the state can no longer change, at the latest when the engine has died.
 pub(super) async fn announce(client: Client, connection: Handle) {
     tokio::select! {
         () = announce_state(&client, &connection) => {}
@@ -72,7 +73,7 @@ async fn announce_state(client: &Client, connection: &Handle) {
     }
 }
 
-/// Tells the client each time memory gets short. Never ends.
+/// Notifies the client each time memory becomes short. Never returns.
 async fn warn_of_memory(client: &Client, connection: &Handle) {
     let engine = client.app.model().engine();
     let mut is_short = engine.watch_memory();

@@ -1,4 +1,4 @@
-//! `cancel`: ends another request, and tells how it ended.
+//! `cancel`: cancels another request, waits for its end and returns how it ended.
 
 use runabout_api::methods::Cancel;
 use runabout_api::{CancelOutcome, CancelParams, CancelResult, Method};
@@ -18,7 +18,7 @@ impl Answer for Cancel {
     }
 }
 
-/// The notification: nothing is answered, so an id that is none is ignored.
+/// Handles `cancel` sent as a notification. It gets no response, so an invalid id is ignored.
 pub(super) fn cancel_unanswered(params: &Params<'_>, connection: &Handle) {
     let id = params::parse::<CancelParams>(params).ok().and_then(|it| RequestId::from_raw(&it.id.0));
     if let Some(id) = id {
@@ -39,7 +39,7 @@ async fn cancel_and_wait(id: &RequestId, connection: &Handle) -> CancelResult {
     };
     record.ended().await;
     let ended = record.note::<Ended>().unwrap_or_default();
-    // A request that was about to end by itself when the cancel came has finished.
+    // A request that was about to end by itself when the cancel came counts as finished.
     let outcome =
         if was_running && ended.by_cancel { CancelOutcome::Cancelled } else { CancelOutcome::Finished };
     CancelResult { outcome, completion_tokens: ended.completion_tokens }

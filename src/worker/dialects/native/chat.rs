@@ -1,4 +1,4 @@
-//! `chat`: the assistant's next turn.
+//! `chat`: generates the assistant's next message.
 
 use runabout_api::methods::Chat;
 use runabout_api::{ChatParams, ChatResult, Message, Role};

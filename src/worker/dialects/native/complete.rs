@@ -1,4 +1,4 @@
-//! `complete`: text at the cursor.
+//! `complete`: continues a text, or fills in at the cursor.
 
 use runabout_api::methods::Complete;
 use runabout_api::{Choice, CompleteParams, CompleteResult};
@@ -24,7 +24,7 @@ impl Answer for Complete {
     }
 }
 
-/// What the result tells beside the text.
+/// What the result contains besides the text.
 #[derive(Clone, Copy)]
 struct Details {
     tokens: bool,
@@ -38,7 +38,7 @@ fn result(outcome: Outcome, details: Details) -> CompleteResult {
     let all = (0..).zip(outcome.finishes).map(|(index, it)| choice(index, it, tokenizer, details));
     let mut choices: Vec<Choice> = Vec::new();
     for choice in all {
-        // Texts that differed only in what a rule cut off are one.
+        // Texts that differed only in what a rule cut off are returned once.
         if choices.iter().all(|it| it.text != choice.text) {
             choices.push(choice);
         }

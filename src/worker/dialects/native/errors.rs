@@ -1,4 +1,4 @@
-//! Failures in the protocol's words: codes, kinds, and the names that parameters have on the wire.
+//! Turns failures into the protocol's errors, with their codes, their kinds and the names of parameters on the wire.
 
 use runabout_api::{self as api, ErrorData};
 use runabout_assist::{Error, Limited, TextError};
@@ -6,7 +6,7 @@ use runabout_rpc::{ErrorObject, ErrorObjectOwned};
 
 use super::to_wire;
 
-/// Why a request has no result.
+/// The error for a request that the assistant refused or could not finish.
 pub(super) fn of_request(error: &Error) -> ErrorObjectOwned {
     match error {
         Error::OutOfRange { what, min, max, got } => out_of_range(*what, *min, *max, *got),
@@ -32,18 +32,18 @@ pub(super) fn of_request(error: &Error) -> ErrorObjectOwned {
     }
 }
 
-/// A parameter that is wrong beyond its type.
+/// The error for a parameter that has the right type but a wrong value. `field` is its name on the wire.
 pub(super) fn invalid(field: &str, message: impl Into<String>) -> ErrorObjectOwned {
     let data = api::InvalidParamsData { field: field.to_owned(), nearest: None };
     ErrorObject::owned(api::codes::INVALID_PARAMS, message, Some(data))
 }
 
-/// Something that this build or this model cannot do.
+/// The error for what this version or this model cannot do. `field` is the parameter that asks for it, if it is one.
 pub(super) fn unsupported(field: Option<&str>, message: impl Into<String>) -> ErrorObjectOwned {
     with_data(message, ErrorData::Unsupported { field: field.map(str::to_owned) })
 }
 
-/// The answer to a request that `$/cancelRequest` ended.
+/// The error for a request that `$/cancelRequest` ended; `partial` is its text so far.
 pub(super) fn request_cancelled(partial: String) -> ErrorObjectOwned {
     let data = api::CancelledData { partial };
     ErrorObject::owned(api::codes::REQUEST_CANCELLED, "request cancelled", Some(data))
@@ -76,7 +76,7 @@ fn out_of_range(what: Limited, min: u64, max: u64, got: u64) -> ErrorObjectOwned
     invalid(&field, message)
 }
 
-/// What is wrong with a conversation or a sampling parameter.
+/// The error for an invalid conversation or sampling parameter.
 fn of_text(error: &TextError) -> ErrorObjectOwned {
     let message = error.to_string();
     match error {

@@ -1,4 +1,4 @@
-//! From the wire's types to the requests of [`runabout_assist`].
+//! Converts the types of the protocol to the requests of [`runabout_assist`].
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use serde_json::Value;
 use super::errors;
 use super::method::MethodResult;
 
-/// How the text is generated. A macro, since both kinds of params have these fields, each as its own.
+/// How the text is generated. A macro, since `CompleteParams` and `ChatParams` have the same fields but are different
+/// types.
 macro_rules! generation {
     ($params:ident) => {
         Generation {
@@ -89,7 +90,7 @@ pub(super) fn no_tools(tools: &[Tool]) -> MethodResult<()> {
     Err(errors::unsupported(Some("tools"), "`tools` are not supported by this version"))
 }
 
-/// A message as chat templates see it.
+/// Converts a message to the form that chat templates get.
 pub(super) fn message(message: api::Message) -> Message {
     Message {
         role: match message.role {
@@ -118,7 +119,7 @@ pub(super) fn message(message: api::Message) -> Message {
     }
 }
 
-/// Refuses what mode `raw` has no use for.
+/// Refuses a parameter that mode `raw` does not use.
 fn only_at_cursor(field: &str, is_given: bool) -> MethodResult<()> {
     if !is_given {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `initialize`: introduces client and worker.
+//! `initialize`: the client introduces itself, the worker answers with its capabilities, limits and model.
 
 use runabout_api::methods::Initialize;
 use runabout_api::{

@@ -1,4 +1,4 @@
-//! What every method of the native protocol has in common: a [`Call`] comes in, and [`Answer`] tells what goes out.
+//! What all methods of the native protocol have in common: [`Answer`] handles a [`Call`] and returns the result.
 
 use runabout_api::Method;
 use runabout_rpc::{ErrorObjectOwned, Params, RequestContext, params};
@@ -16,14 +16,14 @@ pub(super) struct Call {
     pub(super) params: Params<'static>,
 }
 
-/// A method of the protocol, as this dialect answers it.
+/// A method of the protocol with its handler.
 pub(super) trait Answer: Method {
-    /// Answers one request. What is done before the first `.await` is done in the order of the requests.
+    /// Handles one request. Code before the first `.await` runs in the order in which requests arrive.
     fn answer(call: Call) -> impl Future<Output = MethodResult<Self::Result>> + Send;
 }
 
 impl Call {
-    /// Reads the params and frees their JSON, which can be large.
+    /// Parses the params and frees their JSON, which can be large. Call it once: afterwards the params are empty.
     pub(super) fn read<T: DeserializeOwned>(&mut self) -> MethodResult<T> {
         let read = params::parse(&self.params);
         self.params = Params::new(None);

@@ -1,4 +1,5 @@
-//! Follows a run: sends its text as `delta`s and its long prompts as `progress`, ends it when the request is cancelled.
+//! Follows a run: sends its text as `delta`s and the progress of a long prompt as `progress`, and cancels it when the
+//! request is cancelled.
 //!
 //! Invariants: deltas are numbered from 0 and go out before the response; a request cancelled by `$/cancelRequest` is
 //! answered with error -32800.
@@ -12,24 +13,25 @@ use super::errors;
 use super::method::MethodResult;
 use crate::dialects::following::Following;
 
-/// What a request leaves for the `cancel` that names it.
+/// How a request ended, kept for a `cancel` that names it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ended {
     pub(super) by_cancel: bool,
     pub(super) completion_tokens: u64,
 }
 
-/// Which text goes out in `delta`s.
+/// Whether text is sent in `delta`s, and whether each names its choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Streaming {
     Off,
-    /// Of one text.
+    /// One text; deltas do not name a choice.
     One,
-    /// Of several, each delta with its choice.
+    /// Several texts; each delta names its choice.
     Several,
 }
 
-/// Follows the run to its end.
+/// Sends the updates of the run until its end and returns the outcome. Fails if the run fails or `$/cancelRequest`
+/// ended it.
 pub(super) async fn outcome(
     run: Run,
     request: &RequestContext,

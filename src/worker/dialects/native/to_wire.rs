@@ -1,4 +1,4 @@
-//! From the types of [`runabout_assist`] to the wire's.
+//! Converts the types of [`runabout_assist`] to those of the protocol.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(super) fn rule(rule: Rule) -> api::CompletionRule {
     }
 }
 
-/// The cost of all choices together; they share one prompt.
+/// The token counts of all choices together. They share one prompt, so its tokens count once.
 pub(super) fn usage(outcome: &Outcome) -> api::Usage {
     let Outcome { finishes, trimmed, .. } = outcome;
     let sum = |of: fn(&Finish) -> usize| finishes.iter().map(|it| of(it) as u64).sum();
@@ -58,9 +58,9 @@ pub(super) fn usage(outcome: &Outcome) -> api::Usage {
     }
 }
 
-/// The times of the first choice, from the request's arrival on.
+/// The times and rates of the first choice. Times start at the request's arrival.
 pub(super) fn timing(outcome: &Outcome) -> api::Timing {
-    // Microseconds, and thousandths of a token per second: what is beyond that is noise.
+    // Rounded to microseconds and to thousandths of a token per second; finer digits are noise.
     let ms = |it: Duration| (it.as_secs_f64() * 1e6).round() / 1e3;
     let per_second = |n_tokens: usize, it: Duration| {
         (n_tokens > 0 && !it.is_zero()).then(|| (n_tokens as f64 / it.as_secs_f64() * 1e3).round() / 1e3)

@@ -1,4 +1,4 @@
-//! `tokenize`: counts tokens.
+//! `tokenize`: counts the tokens of a text or a conversation.
 
 use runabout_api::{TokenizeParams, TokenizeResult, methods};
 use runabout_assist::Tokenize;

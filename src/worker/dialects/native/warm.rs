@@ -1,4 +1,4 @@
-//! `warm`: computes the prompt of a later `complete` or `chat` into the cache.
+//! `warm`: computes the prompt of a later `complete` or `chat` in advance and keeps it in the cache.
 
 use runabout_api::methods;
 use runabout_api::{ChatParams, CompleteParams, WarmResult};

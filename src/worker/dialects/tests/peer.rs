@@ -1,4 +1,4 @@
-//! A process with a scripted model, and clients that speak to it over pipes in memory.
+//! A process with a scripted model, and clients that are connected to it by in-memory pipes.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::app::{App, ServeLimits};
 use crate::connection;
 
 const PIPE_BYTES: usize = 1 << 20;
-/// After this a test has failed that would otherwise wait for ever.
+/// How long a test waits for a notification before it fails.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A process with this model.
@@ -61,12 +61,12 @@ fn of_model(model: ModelHandle) -> Arc<App> {
 pub(super) struct Peer {
     to: WriteHalf<DuplexStream>,
     from: Lines<BufReader<ReadHalf<DuplexStream>>>,
-    /// Answers that came while another was waited for.
+    /// Answers that came while the test waited for another one.
     early: Vec<Value>,
 }
 
 impl Peer {
-    /// A client that has said nothing yet.
+    /// A client that has sent nothing yet.
     pub(super) fn of(app: &Arc<App>) -> Self {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         let (input, output) = tokio::io::split(theirs);
@@ -78,7 +78,7 @@ impl Peer {
     /// A client that has begun to speak Telegraph.
     pub(super) async fn hailing(app: &Arc<App>) -> Self {
         let mut peer = Self::of(app);
-        // By the first message nobody knows yet that a version is not required.
+        // The first message needs a version: it is read before the dialect is known, which does not require one.
         peer.say(&json!({"jsonrpc": "2.0", "id": 0, "method": "hail"})).await;
         let (_, answer) = peer.answer(0).await;
         assert_eq!(answer, json!({"jsonrpc": "2.0", "id": 0, "result": "telegraph"}));
@@ -99,7 +99,7 @@ impl Peer {
         self.read().await.expect("the connection goes on")
     }
 
-    /// The answer to a request, and what came before it that is no answer.
+    /// The requests and notifications that came before the answer to request `id`, and that answer.
     pub(super) async fn answer(&mut self, id: impl Into<Value>) -> (Vec<Value>, Value) {
         let id = id.into();
         let mut before = Vec::new();
@@ -112,7 +112,7 @@ impl Peer {
         }
     }
 
-    /// The next answer, of a batch perhaps.
+    /// The next answer, possibly to a batch.
     pub(super) async fn next_answer(&mut self) -> Value {
         loop {
             let message = self.next().await;
@@ -146,7 +146,8 @@ impl Peer {
         timeout(TIMEOUT, told).await.unwrap_or_else(|_| panic!("no `{method}` came"))
     }
 
-    /// As [`answer`](Self::answer), of a `hail`. All that was said before has been heard by then.
+    /// Sends a `hail` and returns what [`answer`](Self::answer) does. By then the process has read all that was sent
+    /// before.
     pub(super) async fn hail(&mut self, id: u32) -> (Vec<Value>, Value) {
         self.say(&json!({"id": id, "method": "hail"})).await;
         self.answer(id).await

@@ -1,7 +1,8 @@
-//! Telegraph, a dialect made up for tests: its names, its errors and its manners are none of the native protocol's.
+//! Telegraph, a dialect made up for tests: its names, its errors and its rules all differ from the native protocol's.
 //!
-//! A client begins with `hail`. `draft` continues a sheet, `talk` a conversation; their text goes out in `piece`s. `halt`
-//! ends a request. A `draft` that does not say what is on the sheet has the client `read` it out.
+//! A client starts with `hail`. `draft` continues a document, called a sheet, and `talk` a conversation; their text is
+//! sent in `piece`s. `halt` cancels a request. If a `draft` comes without the sheet's text, the client is asked for it
+//! with `read`.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::client::Client;
 use crate::dialects::following::Following;
 use crate::dialects::{Dialect, Opened};
 
-/// See the module.
+/// The test dialect, see the module.
 pub(super) struct Telegraph;
 
 type Answer = Result<Value, ErrorObjectOwned>;
@@ -56,7 +57,7 @@ impl Dialect for Telegraph {
     }
 }
 
-/// Tells whether there is a model, and when it is lost.
+/// Notifies the client when the model is ready or cannot be loaded, and when the engine dies.
 async fn announce(client: Client, connection: Handle) {
     let model = client.assistant.model();
     let told = match model.ready().await {
@@ -96,7 +97,7 @@ async fn draft(params: Params<'static>, client: Arc<Client>, request: RequestCon
     send(run.map_err(in_own_words)?, &request).await
 }
 
-/// What the client says is on the sheet.
+/// Asks the client for the text of the sheet.
 async fn read(sheet: &str, request: &RequestContext) -> Result<String, ErrorObjectOwned> {
     let question = json!({"sheet": sheet});
     tokio::select! {
@@ -123,7 +124,7 @@ async fn talk(params: Params<'static>, client: Arc<Client>, request: RequestCont
     send(run.map_err(in_own_words)?, &request).await
 }
 
-/// Sends the text of a run as it comes.
+/// Sends the text of a run as it is generated, then returns the answer.
 async fn send(run: Run, request: &RequestContext) -> Answer {
     let mut run = Following::new(run, request);
     loop {
@@ -145,7 +146,7 @@ async fn send(run: Run, request: &RequestContext) -> Answer {
     }
 }
 
-/// Ends the request that is named. It is answered all the same.
+/// Cancels the request that the params name. That request is still answered.
 fn halt(params: &Params<'_>, connection: &Handle) {
     #[derive(Deserialize)]
     struct Halt {
