@@ -18,7 +18,7 @@ use crate::connection;
 
 const PIPE_BYTES: usize = 1 << 20;
 /// How long a test waits for a notification before it fails.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A process with this model.
 pub(super) fn app(model: ScriptedModel) -> Arc<App> {
