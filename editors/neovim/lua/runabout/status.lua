@@ -1,0 +1,211 @@
+-- What the person sees of the worker: the statusline, `:Runabout status`, `why` and `stats`.
+
+local log = require("runabout.log")
+local plain = require("runabout.plain")
+local worker = require("runabout.worker")
+
+local M = {}
+
+local STATES = {
+  stopped = "the worker is off",
+  absent = "the program is missing",
+  starting = "the worker is starting",
+  downloading = "the model is being downloaded",
+  loading = "the model is being loaded",
+  ready = "ready",
+  failed = "the model could not be loaded",
+  crashed = "the worker ended unexpectedly",
+}
+
+---@return boolean
+local function enabled()
+  return vim.g.runabout_enabled ~= false and vim.b.runabout_enabled ~= false
+end
+
+--- A few words for a statusline, such as `runabout` or `runabout: loading 40%`.
+---@return string
+function M.statusline()
+  local state = worker.state
+  if state.state == "ready" then
+    return enabled() and "runabout" or "runabout: off"
+  end
+  local percentage = state.percentage and (" %d%%"):format(state.percentage) or ""
+  return "runabout: " .. state.state .. percentage
+end
+
+--- What is so about the worker, in one sentence.
+---@return string
+function M.sentence()
+  local state = worker.state
+  local model = state.model and state.state == "ready" and (": " .. state.model) or ""
+  local percentage = state.percentage and (" (%d%%)"):format(state.percentage) or ""
+  return STATES[state.state] .. model .. percentage .. (state.message and (": " .. state.message) or "")
+end
+
+---@param bytes number
+---@return string
+local function megabytes(bytes)
+  return ("%d MB"):format(math.floor(bytes / 1e6 + 0.5))
+end
+
+---@param completion table
+---@return string
+local function figures(completion)
+  local parts = {}
+  local function add(form, value)
+    if type(value) == "number" then
+      table.insert(parts, form:format(value))
+    end
+  end
+  add("first token after %.0f ms", completion.firstTokenMs)
+  add("all after %.0f ms", completion.totalMs)
+  add("%.0f tokens per second", completion.tokensPerSecond)
+  if completion.promptTokens and completion.cachedTokens then
+    table.insert(parts, ("%d of %d prompt tokens cached"):format(completion.cachedTokens, completion.promptTokens))
+  end
+  add("confidence %.2f", completion.confidence)
+  return table.concat(parts, ", ")
+end
+
+---@param completion table
+---@return string
+local function last_sentence(completion)
+  local what = completion.outcome == "offered" and "a suggestion was offered"
+    or ("nothing was suggested: " .. plain.reason(completion))
+  local numbers = figures(completion)
+  return what .. (numbers ~= "" and (" (%s)"):format(numbers) or "")
+end
+
+--- Says why nothing was suggested last.
+function M.why()
+  local state = worker.state
+  local text
+  if not worker.client() or state.state ~= "ready" then
+    text = M.sentence()
+  elseif vim.g.runabout_enabled == false then
+    text = "suggestions are switched off; `:Runabout enable` switches them on"
+  elseif vim.b.runabout_enabled == false then
+    text = "suggestions are switched off in this buffer; `:Runabout enable buffer` switches them on"
+  elseif not worker.attached(0) and not worker.attached(vim.api.nvim_get_current_buf()) then
+    text = "this buffer is not a file, so nothing is suggested here"
+  elseif not state.last then
+    text = "nothing was asked for yet: suggestions come in insert mode"
+  else
+    text = last_sentence(state.last)
+  end
+  vim.notify("runabout: " .. text)
+end
+
+--- Shows the state of the worker.
+function M.show()
+  local sent = worker.execute("runabout.info", {}, function(err, info)
+    if err then
+      return log.say(plain.error(err), vim.log.levels.WARN)
+    end
+    local lines = { "runabout: " .. M.sentence() }
+    local machine = {}
+    if info.device then
+      table.insert(machine, "device " .. info.device)
+    end
+    if type(info.memoryBytes) == "number" then
+      table.insert(machine, "memory " .. megabytes(info.memoryBytes))
+    end
+    if #machine > 0 then
+      table.insert(lines, table.concat(machine, ", "))
+    end
+    if not enabled() then
+      table.insert(lines, "suggestions are switched off")
+    end
+    if type(info.last) == "table" then
+      table.insert(lines, "last: " .. last_sentence(info.last))
+    end
+    vim.notify(table.concat(lines, "\n"))
+  end)
+  if not sent then
+    vim.notify("runabout: " .. M.sentence())
+  end
+end
+
+--- `shownToAcceptMs` as `shown to accept ms`.
+---@param name string
+---@return string
+local function spaced(name)
+  return (name:gsub("%u", function(letter)
+    return " " .. letter:lower()
+  end))
+end
+
+---@param value any
+---@return string
+local function shown_value(value)
+  if type(value) == "number" then
+    return value % 1 == 0 and ("%d"):format(value) or ("%.2f"):format(value)
+  end
+  return tostring(value)
+end
+
+---@param counts table
+---@param name string
+---@param lines string[]
+local function add_counts(counts, name, lines)
+  local names = vim.tbl_keys(counts)
+  table.sort(names)
+  for _, key in ipairs(names) do
+    local label = vim.trim(name .. " " .. spaced(tostring(key)))
+    if type(counts[key]) == "table" then
+      add_counts(counts[key], label, lines)
+    elseif counts[key] ~= vim.NIL then
+      table.insert(lines, ("%-32s %s"):format(label, shown_value(counts[key])))
+    end
+  end
+end
+
+--- Shows the worker's counts of shown and accepted suggestions, which stay on this machine.
+function M.statistics()
+  local sent = worker.execute("runabout.statistics", {}, function(err, counts)
+    if err then
+      return log.say(plain.error(err), vim.log.levels.WARN)
+    end
+    local lines = {}
+    add_counts(counts or {}, "", lines)
+    vim.notify(#lines > 0 and table.concat(lines, "\n") or "runabout: nothing was counted yet")
+  end)
+  if not sent then
+    vim.notify("runabout: " .. M.sentence())
+  end
+end
+
+--- Sets the counts to zero.
+function M.reset_statistics()
+  worker.execute("runabout.resetStatistics", {}, function(err)
+    vim.notify("runabout: " .. (err and plain.error(err) or "the counts begin at zero"))
+  end)
+end
+
+--- Opens the plugin's log, and what the worker wrote to stderr, which Neovim keeps in its own file.
+function M.open_log()
+  local lines = vim.deepcopy(log.lines)
+  local path = vim.lsp.log and vim.lsp.log.get_filename and vim.lsp.log.get_filename() or vim.lsp.get_log_path()
+  table.insert(lines, "")
+  table.insert(lines, "The worker's stderr, from the end of " .. path .. ":")
+  local file = io.open(path, "rb")
+  if file then
+    local size = file:seek("end")
+    file:seek("set", math.max(0, size - 100000))
+    for line in vim.gsplit(file:read("*a") or "", "\n", { plain = true, trimempty = true }) do
+      local said = line:find("runabout", 1, true) and line:match('"stderr"%s+(.*)$')
+      if said then
+        for part in vim.gsplit(said:gsub('^"(.*)"$', "%1"), "\\n", { plain = true, trimempty = true }) do
+          table.insert(lines, part)
+        end
+      end
+    end
+    file:close()
+  end
+  vim.cmd("botright new")
+  vim.api.nvim_buf_set_lines(0, 0, -1, false, lines)
+  vim.bo.buftype, vim.bo.bufhidden, vim.bo.swapfile, vim.bo.modifiable = "nofile", "wipe", false, false
+  vim.cmd("normal! G")
+end
+
+return M
