@@ -86,6 +86,14 @@ def options_of(model, settings="{}", more=""):
     return f'{{ command = {WORKER!r}, model = "{model}", arguments = {{ "--offline" }}, settings = {settings}, {more} }}'
 
 
+def attach(socket):
+    """A client of Neovim's API; None while nobody listens yet."""
+    try:
+        return pynvim.attach("socket", path=socket)
+    except OSError:
+        return None
+
+
 class Editor:
     """One Neovim with the plugin, editing a file of its own."""
 
@@ -107,6 +115,8 @@ class Editor:
         self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.lock = threading.Lock()
+        # What `press_and_watch` waits for; looked at whenever something was drawn.
+        self.awaited, self.seen, self.seen_at = None, threading.Event(), 0.0
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
@@ -119,8 +129,7 @@ class Editor:
         self.screen.write_process_input = lambda data: os.write(leader, data.encode())
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        self.wait(lambda: os.path.exists(socket), "Neovim to start")
-        self.nvim = pynvim.attach("socket", path=socket)
+        self.nvim = self.wait(lambda: attach(socket), "Neovim to start")
         self.wait(lambda: self.lua("return vim.v.vim_did_enter") == 1, "Neovim to start")
 
     def __enter__(self):
@@ -139,6 +148,22 @@ class Editor:
                 return
             with self.lock:
                 self.stream.feed(data)
+                if self.awaited and self.awaited():
+                    self.awaited = None
+                    self.seen_at = time.monotonic()
+                    self.seen.set()
+
+    def press_and_watch(self, key, condition, patience):
+        """Types one key and returns after how many seconds the screen met a condition, or None if it did not."""
+        self.seen.clear()
+        with self.lock:
+            self.awaited = condition
+        start = time.monotonic()
+        os.write(self.leader, KEYS.get(key, key).encode())
+        found = self.seen.wait(patience)
+        with self.lock:
+            self.awaited = None
+        return self.seen_at - start if found else None
 
     def close(self):
         """Ends Neovim, and with it the worker."""
@@ -233,13 +258,10 @@ class Editor:
                 before, since = now, time.monotonic()
 
     def worker_pid(self):
-        """The process of the worker: the child of Neovim that is one."""
-        # The terminal's Neovim starts the editor itself as a child, and that one starts the worker.
-        editor = self.lua("return vim.fn.getpid()")
-        children = self.lua("return vim.api.nvim_get_proc_children(...)", editor)
-        for child in children:
-            info = self.lua("return vim.api.nvim_get_proc(...)", child)
-            name = (info or {}).get("name", "")
-            if name and "runabout" in name or pathlib.Path(WORKER).name.startswith(name or "\0"):
-                return child
-        return None
+        """The process of the worker, which is the only one that the editor has started."""
+        children = self.lua("return vim.api.nvim_get_proc_children(vim.fn.getpid())")
+        return children[0] if children else None
+
+    def command(self, line):
+        """Types an Ex command in normal mode, as a person would."""
+        self.type("<Esc>:" + line + "<CR>")

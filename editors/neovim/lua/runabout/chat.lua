@@ -11,7 +11,7 @@ local worker = require("runabout.worker")
 
 local M = {}
 
-local HINT = " <CR> ask   a apply   <C-c> stop   q close"
+local HINT = "<CR> ask  a apply  <C-c> stop  q close%<"
 
 ---@type integer? the buffer of the conversation
 local buffer
@@ -136,7 +136,6 @@ local function content_of(question)
 end
 
 local ENDS = {
-  max_tokens = "The answer reached its longest length; ask to continue.",
   length = "The answer reached its longest length; ask to continue.",
   cancelled = "Stopped.",
 }
@@ -230,6 +229,12 @@ function M.ask(question)
       send(input)
     end
   end)
+end
+
+--- True while an answer is being written.
+---@return boolean
+function M.answering()
+  return answer ~= nil
 end
 
 --- Stops the answer that is being written; what there is of it stays.

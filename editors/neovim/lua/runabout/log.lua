@@ -19,13 +19,20 @@ function M.add(text)
   end
 end
 
---- Adds an entry and shows it to the person.
+--- Adds an entry and shows it to the person. A message that comes by itself must fit into one line: Neovim stops for a
+--- key after a longer one, and that key may be one that the person meant to type.
 ---@param text string
 ---@param level integer? one of `vim.log.levels`
 function M.say(text, level)
   M.add(text)
   vim.schedule(function()
-    vim.notify("runabout: " .. text, level or vim.log.levels.INFO)
+    local message = ("runabout: " .. text):gsub("%s*\n%s*", "; ")
+    local room = vim.v.echospace - 1
+    if vim.fn.strdisplaywidth(message) > room then
+      local more = "... (:Runabout log)"
+      message = vim.fn.strcharpart(message, 0, math.max(0, room - #more)) .. more
+    end
+    vim.notify(message, level or vim.log.levels.INFO)
   end)
 end
 

@@ -70,10 +70,8 @@ end
 ---@param completion table
 ---@return string
 local function last_sentence(completion)
-  local what = completion.outcome == "offered" and "a suggestion was offered"
+  return completion.outcome == "offered" and "a suggestion was offered"
     or ("nothing was suggested: " .. plain.reason(completion))
-  local numbers = figures(completion)
-  return what .. (numbers ~= "" and (" (%s)"):format(numbers) or "")
 end
 
 --- Says why nothing was suggested last.
@@ -93,7 +91,14 @@ function M.why()
   else
     text = last_sentence(state.last)
   end
-  vim.notify("runabout: " .. text)
+  log.say(text)
+end
+
+--- Shows several lines until the cursor moves. They come when the worker has answered, so they must not be a message: for
+--- one of several lines, Neovim stops and takes the next key.
+---@param lines string[]
+local function float(lines)
+  vim.lsp.util.open_floating_preview(lines, "", { border = "rounded", title = " runabout ", focus = false, wrap = true })
 end
 
 --- Shows the state of the worker.
@@ -102,7 +107,7 @@ function M.show()
     if err then
       return log.say(plain.error(err), vim.log.levels.WARN)
     end
-    local lines = { "runabout: " .. M.sentence() }
+    local lines = { M.sentence() }
     local machine = {}
     if info.device then
       table.insert(machine, "device " .. info.device)
@@ -117,12 +122,13 @@ function M.show()
       table.insert(lines, "suggestions are switched off")
     end
     if type(info.last) == "table" then
-      table.insert(lines, "last: " .. last_sentence(info.last))
+      local numbers = figures(info.last)
+      table.insert(lines, "last: " .. last_sentence(info.last) .. (numbers ~= "" and (" (%s)"):format(numbers) or ""))
     end
-    vim.notify(table.concat(lines, "\n"))
+    float(lines)
   end)
   if not sent then
-    vim.notify("runabout: " .. M.sentence())
+    log.say(M.sentence())
   end
 end
 
@@ -168,17 +174,17 @@ function M.statistics()
     end
     local lines = {}
     add_counts(counts or {}, "", lines)
-    vim.notify(#lines > 0 and table.concat(lines, "\n") or "runabout: nothing was counted yet")
+    float(#lines > 0 and lines or { "nothing was counted yet" })
   end)
   if not sent then
-    vim.notify("runabout: " .. M.sentence())
+    log.say(M.sentence())
   end
 end
 
 --- Sets the counts to zero.
 function M.reset_statistics()
   worker.execute("runabout.resetStatistics", {}, function(err)
-    vim.notify("runabout: " .. (err and plain.error(err) or "the counts begin at zero"))
+    log.say(err and plain.error(err) or "the counts begin at zero")
   end)
 end
 
@@ -188,12 +194,13 @@ function M.open_log()
   local path = vim.lsp.log and vim.lsp.log.get_filename and vim.lsp.log.get_filename() or vim.lsp.get_log_path()
   table.insert(lines, "")
   table.insert(lines, "The worker's stderr, from the end of " .. path .. ":")
-  local file = io.open(path, "rb")
-  if file then
+  local command = require("runabout.program").find()
+  local file = command and io.open(path, "rb")
+  if command and file then
     local size = file:seek("end")
     file:seek("set", math.max(0, size - 100000))
     for line in vim.gsplit(file:read("*a") or "", "\n", { plain = true, trimempty = true }) do
-      local said = line:find("runabout", 1, true) and line:match('"stderr"%s+(.*)$')
+      local said = line:find(command[1], 1, true) and line:match('"stderr"%s+(.*)$')
       if said then
         for part in vim.gsplit(said:gsub('^"(.*)"$', "%1"), "\\n", { plain = true, trimempty = true }) do
           table.insert(lines, part)

@@ -159,7 +159,7 @@ local function ended(id, code, signal)
   if not pause then
     set_state({ state = "crashed", message = "it ended " .. crashes .. " times in a row" })
     log.say(
-      ("the worker keeps ending unexpectedly (%s) and stays off; see `:Runabout log`, then `:Runabout restart`"):format(how),
+      ("the worker keeps ending (%s) and stays off; see `:Runabout log`"):format(how),
       vim.log.levels.ERROR
     )
     return
@@ -196,7 +196,8 @@ function M.start()
   if not command then
     -- Once is enough: the state stays visible, and `:checkhealth runabout` says it again.
     if M.state.state ~= "absent" then
-      log.say(assert(problem), vim.log.levels.WARN)
+      log.say("the program is missing; `:checkhealth runabout` tells how to get it", vim.log.levels.WARN)
+      log.add(assert(problem))
     end
     set_state({ state = "absent", message = problem })
     return
