@@ -26,7 +26,7 @@ WORKER = os.environ.get("RUNABOUT", "runabout")
 NEOVIM = os.environ.get("RUNABOUT_NEOVIM", "nvim")
 
 # How long anything may take before a test gives up; on a busy machine the first prompt of a model takes seconds.
-PATIENCE = 120
+PATIENCE = float(os.environ.get("RUNABOUT_PATIENCE", "120"))
 
 KEYS = {
     "<Esc>": "\x1b",
@@ -55,6 +55,9 @@ vim.opt.ruler = false
 vim.opt.showmode = false
 vim.opt.expandtab = true
 vim.opt.shiftwidth = 4
+-- What is typed is all that is typed.
+vim.opt.autoindent = false
+vim.cmd("filetype indent off")
 vim.api.nvim_set_hl(0, "RunaboutGhost", {{ fg = "#{ghost}" }})
 -- Everything that is said to the person, for the tests to count.
 _G.said = {{}}
@@ -107,7 +110,8 @@ class Editor:
         init.write_text(INIT.format(plugin=str(PLUGIN), ghost=GHOST, before=before, after=after,
                                     options=options or options_of("smollm2-135m")))
         self.environment = dict(os.environ, TERM="xterm-256color", COLORTERM="truecolor", LC_ALL="C.UTF-8")
-        for kind in ("CONFIG", "DATA", "STATE", "RUNTIME"):
+        # Not DATA: the models are there.
+        for kind in ("CONFIG", "STATE", "RUNTIME"):
             folder = self.folder / kind.lower()
             folder.mkdir(mode=0o700)
             self.environment[f"XDG_{kind}_{'DIR' if kind == 'RUNTIME' else 'HOME'}"] = str(folder)
@@ -191,6 +195,9 @@ class Editor:
                 time.sleep(max(pause, 0.1 if name == "<Esc>" else 0))
 
     def lua(self, code, *arguments):
+        # A message of more than a line makes Neovim wait for a key, and then it would not answer.
+        if self.nvim.api.get_mode()["blocking"]:
+            raise AssertionError("Neovim waits for a key:\n" + "\n".join(self.rows()))
         return self.nvim.exec_lua(code, *arguments)
 
     def lines(self):

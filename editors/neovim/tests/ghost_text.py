@@ -4,6 +4,7 @@ The model is a real one, so the tests do not say what it writes, but how what is
 The files repeat a pattern, so that any model has something to say.
 """
 
+import re
 import unittest
 
 from editor import Editor, options_of
@@ -23,6 +24,10 @@ def add_three(value):
 """
 
 
+# The same, up to the head of the last function, whose colon opens a block.
+OPEN = PATTERN.removesuffix(":\n")
+
+
 def everything(more=""):
     """Options with which nothing is held back for lack of confidence."""
     return options_of("smollm2-135m", "{ minConfidence = 0 }", more)
@@ -37,9 +42,16 @@ class GhostText(unittest.TestCase):
 
     def begin(self, editor, typed="    result"):
         """Opens a line at the end of the file, types, and returns the ghost text once it stands still."""
-        editor.type("Go" if not typed.startswith("^") else "GA")
-        editor.type(typed.lstrip("^"), pause=0.03)
+        editor.type("Go")
+        editor.type(typed, pause=0.03)
         editor.wait_ghost()
+        editor.settle()
+        return editor.ghost()
+
+    def begin_block(self, editor):
+        """Types the colon behind the last function's head, and returns the ghost text: lines of its body."""
+        editor.type("GA:")
+        editor.wait(lambda: "\n" in editor.ghost(), "ghost text of several lines")
         editor.settle()
         return editor.ghost()
 
@@ -47,34 +59,25 @@ class GhostText(unittest.TestCase):
         editor = self.editor()
         before = len(editor.lines())
         ghost = self.begin(editor)
-        shown = editor.rows()
+        first = ghost.split("\n")[0]
         editor.type("<Tab>")
-        editor.wait(lambda: ghost.split("\n")[0].strip() in "\n".join(editor.lines()[before:]), "the text")
-        inserted = "\n".join(editor.lines()[before:])
-        self.assertEqual(inserted, "    result" + self.unindented(ghost, shown))
-        row, column = editor.cursor()
-        self.assertEqual((row, column), (len(editor.lines()), len(editor.lines()[-1])))
-
-    def unindented(self, ghost, rows):
-        """The ghost text with its later lines as they stand on the screen, with their indentation."""
-        lines = ghost.split("\n")
-        return "\n".join(lines[:1] + [next(row for row in rows if row.strip() == line.strip()) for line in lines[1:]])
+        editor.wait(lambda: editor.lines()[before] == "    result" + first, "the text")
+        self.assertEqual("\n".join(editor.lines()[before:]), "    result" + ghost)
+        self.assertEqual(editor.cursor(), (len(editor.lines()), len(editor.lines()[-1])))
+        editor.settle(0.1)
+        self.assertNotIn(first, editor.ghost())
 
     def test_text_of_several_lines_stands_below_the_cursor(self):
-        editor = self.editor()
+        editor = self.editor(OPEN)
         before = len(editor.lines())
-        editor.type("Go    ", pause=0.03)
-        ghost = editor.wait(lambda: "\n" in editor.ghost() and editor.ghost(), "ghost text of several lines")
-        editor.settle()
-        ghost = editor.ghost()
-        rows = editor.rows()
-        first = next(i for i, row in enumerate(rows) if row.strip() == ghost.split("\n")[0].strip() and i >= before)
-        for offset, line in enumerate(ghost.split("\n")):
-            self.assertEqual(rows[first + offset].strip(), line.strip())
+        ghost = self.begin_block(editor)
+        # The text begins with a line break, so its first line is below the one with the cursor.
+        self.assertEqual(editor.rows()[before - 1:][:1 + ghost.count("\n") + 1],
+                         [editor.lines()[-1], *ghost.split("\n")])
         editor.type("<Tab>")
-        editor.wait(lambda: len(editor.lines()) > before + 1, "the lines")
-        self.assertEqual([line.strip() for line in editor.lines()[before:] if line.strip()],
-                         [line.strip() for line in ghost.split("\n")])
+        editor.wait(lambda: len(editor.lines()) > before, "the lines")
+        self.assertEqual(editor.lines()[before:], ghost.split("\n"))
+        self.assertEqual(editor.cursor(), (len(editor.lines()), len(editor.lines()[-1])))
 
     def test_a_word_is_accepted_and_the_rest_stays(self):
         editor = self.editor()
@@ -91,16 +94,20 @@ class GhostText(unittest.TestCase):
         editor.wait(lambda: editor.ghost().split("\n")[0] == first[len(word):], "the rest")
 
     def test_a_line_is_accepted_and_the_rest_stays(self):
-        editor = self.editor()
+        editor = self.editor(OPEN)
         before = len(editor.lines())
-        editor.type("Go    ", pause=0.03)
-        editor.wait(lambda: "\n" in editor.ghost(), "ghost text of several lines")
-        editor.settle()
-        ghost = editor.ghost()
+        first, rest = self.begin_block(editor).split("\n", 1)
         editor.type("<M-C-Right>")
-        first, second = ghost.split("\n")[:2]
-        editor.wait(lambda: editor.lines()[before:] == ["    " + first], "one line")
-        editor.wait(lambda: second.strip() in editor.ghost(), "the second line to stay ghost text")
+        editor.wait(lambda: editor.lines()[before:] == [first], "one line")
+        editor.wait(lambda: editor.ghost() == rest, "the rest to stay")
+
+    def test_what_is_shown_stays_across_a_line_break_with_indentation(self):
+        editor = self.editor(OPEN, after="vim.o.autoindent = true vim.cmd('filetype indent on')")
+        ghost = self.begin_block(editor)
+        editor.lua("vim.g.runabout_enabled = false")
+        editor.type("<CR>")
+        editor.wait(lambda: editor.lines()[-1] == "    ", "the indentation")
+        editor.wait(lambda: editor.ghost() == ghost.removeprefix("    "), "the rest to stay")
 
     def test_typing_what_is_shown_keeps_it(self):
         editor = self.editor()
@@ -145,22 +152,40 @@ class GhostText(unittest.TestCase):
         editor.type("<Esc>u")
         editor.wait(lambda: editor.lines()[before:] == ["    result"], "the text to go")
 
-    def test_alternatives_are_counted_and_go_round(self):
+    def number(self, editor):
+        """The number of the alternative on the screen, and how many there are."""
+        found = re.search(r"  (\d)/(\d)", "\n".join(editor.rows()))
+        return (int(found[1]), int(found[2])) if found else None
+
+    def test_alternatives_are_numbered_differ_and_go_round(self):
         editor = self.editor()
         self.begin(editor, "    value = ")
         editor.type("<M-]>")
-        editor.wait(lambda: "2/" in editor.ghost() or "  2/" in "\n".join(editor.rows()), "the second of several")
-        editor.settle()
-        count = int(next(row for row in editor.rows() if "  2/" in row).split("  2/")[1][0])
+        editor.wait(lambda: self.number(editor), "several alternatives")
+        editor.settle(1)
+        first, count = self.number(editor)
+        self.assertGreater(count, 1)
         texts = set()
-        for _ in range(count):
-            texts.add(editor.ghost())
+        for step in range(count):
+            texts.add(re.sub(r"  \d/\d", "", editor.ghost()))
             editor.type("<M-]>")
-            editor.settle(0.2)
+            editor.wait(lambda: self.number(editor) == ((first + step) % count + 1, count), "the next one")
         self.assertEqual(len(texts), count)
-        self.assertIn("  2/", "\n".join(editor.rows()))
         editor.type("<M-[>")
-        editor.wait(lambda: "  1/" in "\n".join(editor.rows()), "the one before")
+        editor.wait(lambda: self.number(editor) == ((first - 2) % count + 1, count), "the one before")
+
+    def test_a_chosen_alternative_is_what_is_inserted(self):
+        editor = self.editor()
+        before = len(editor.lines())
+        self.begin(editor, "    value = ")
+        editor.type("<M-]>")
+        editor.wait(lambda: self.number(editor), "several alternatives")
+        editor.settle(1)
+        editor.type("<M-]>")
+        editor.settle()
+        chosen = re.sub(r"  \d/\d", "", editor.ghost()).split("\n")[0]
+        editor.type("<Tab>")
+        editor.wait(lambda: editor.lines()[before] == "    value = " + chosen, "the text")
 
     def test_dismissed_text_goes_and_the_worker_counts_it(self):
         editor = self.editor()
@@ -207,20 +232,19 @@ class GhostText(unittest.TestCase):
         self.assertEqual(len(editor.lines()), before + 1)
 
     def test_lines_that_end_with_carriage_returns_keep_them(self):
-        text = PATTERN.replace("\n", "\r\n")
+        text = (OPEN + "\n").replace("\n", "\r\n").encode()
         editor = self.editor(text)
-        editor.type("Go    ", pause=0.03)
-        editor.wait(lambda: "\n" in editor.ghost(), "ghost text of several lines")
-        editor.settle()
-        ghost = editor.ghost()
-        editor.type("<M-C-Right><Tab>", pause=0.2)
+        ghost = self.begin_block(editor)
+        editor.type("<M-C-Right>")
+        editor.settle(0.2)
+        editor.type("<Tab>")
+        editor.settle(0.2)
         editor.command("write")
-        editor.wait(lambda: editor.path.read_bytes() != text.encode(), "the file")
-        written = editor.path.read_bytes()
-        self.assertTrue(written.startswith(text.encode()))
-        self.assertEqual(written.count(b"\n"), written.count(b"\r\n"))
-        self.assertNotIn(b"\r\r", written)
-        self.assertIn(ghost.split("\n")[0].encode(), written)
+        editor.wait(lambda: editor.path.read_bytes() != text, "the file")
+        expected = text[:-2] + b":\r\n" + ghost.replace("\n", "\r\n").encode()
+        self.assertEqual(editor.path.read_bytes()[:len(expected)], expected)
+        self.assertEqual(editor.path.read_bytes().count(b"\n"), editor.path.read_bytes().count(b"\r\n"))
+        self.assertNotIn(b"\r\r", editor.path.read_bytes())
 
     def test_text_beyond_ascii_before_the_cursor_moves_nothing(self):
         text = 'names = ["é😀", "é😀", "é😀"]\nnames = ["é😀", "é😀", "é😀"]\nnames = ["é😀", '

@@ -127,7 +127,7 @@ def measure(model):
     """Types the edit; returns the figures."""
     options = options_of(model)
     with Editor(FILE, name="lights.py", options=options, columns=120, rows=40,
-                after="vim.cmd('filetype indent off') vim.o.autoindent = false\n" + COUNT) as editor:
+                after=COUNT) as editor:
         editor.wait_ready()
         editor.command("normal! Go")
         editor.type("i")
