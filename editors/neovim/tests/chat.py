@@ -60,7 +60,7 @@ class Chat(unittest.TestCase):
     def test_code_of_an_answer_takes_the_selections_place_and_undo_brings_it_back(self):
         editor = self.editor()
         editor.type("1GVj")
-        editor.type(":Runabout ask Write the same function as a Python code block.<CR>")
+        editor.type(":Runabout ask Write a function triple(x) as a Python code block.<CR>")
         editor.wait(lambda: self.answering(editor), "the question to be sent")
         editor.wait(lambda: not self.answering(editor), "the end of the answer")
         code = editor.lua("""
@@ -69,7 +69,7 @@ class Chat(unittest.TestCase):
         """)
         self.assertTrue(code, "\n".join(self.conversation(editor)))
         editor.command("Runabout apply")
-        editor.wait(lambda: editor.lines() != FILE.splitlines(), "the code")
+        editor.wait(lambda: any(text.startswith("runabout: replaced") for text in editor.said()), "the code")
         self.assertEqual([line.strip() for line in editor.lines()],
                          [line.strip() for line in code + FILE.splitlines()[2:]])
         editor.type("u")
@@ -78,7 +78,7 @@ class Chat(unittest.TestCase):
     def test_a_changed_selection_is_not_replaced_unless_told_to(self):
         editor = self.editor()
         editor.type("1GVj")
-        editor.type(":Runabout ask Write the same function as a Python code block.<CR>")
+        editor.type(":Runabout ask Write a function triple(x) as a Python code block.<CR>")
         editor.wait(lambda: self.answering(editor), "the question to be sent")
         editor.wait(lambda: not self.answering(editor), "the end of the answer")
         editor.type("2GAx<Esc>")
