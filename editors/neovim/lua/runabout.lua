@@ -6,6 +6,15 @@ local M = {}
 
 local done = false
 
+-- Plugin managers make the tags of `:help` for the top folder of a repository only, and this plugin is below it.
+local function make_help_tags()
+  local doc = vim.fs.normalize(debug.getinfo(1, "S").source:sub(2)):gsub("lua/runabout%.lua$", "doc")
+  if not vim.uv.fs_stat(doc .. "/tags") then
+    -- Where the folder cannot be written, there is no `:help`, and nothing else is wrong.
+    pcall(vim.cmd.helptags, doc)
+  end
+end
+
 --- Sets the plugin up; may be called again to change options.
 ---@param options table? see `:help runabout-options`
 function M.setup(options)
@@ -14,6 +23,7 @@ function M.setup(options)
     return
   end
   done = true
+  make_help_tags()
   require("runabout.options").set(options)
   require("runabout.command").create()
   require("runabout.keys").create()

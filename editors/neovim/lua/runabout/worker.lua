@@ -229,10 +229,9 @@ function M.start()
     get_language_id = function(_, filetype)
       return filetype
     end,
-    on_init = function(client)
-      local info = client.server_info or {}
-      local about = vim.tbl_get(client.server_capabilities, "experimental", "runabout") or {}
-      log.add(("runabout %s is running"):format(info.version or ""))
+    on_init = function(client, result)
+      local about = vim.tbl_get(result, "capabilities", "experimental", "runabout") or {}
+      log.add(("runabout %s is running"):format(vim.tbl_get(result, "serverInfo", "version") or "?"))
       if M.state.state == "starting" then
         set_state({ state = about.state or "loading", model = about.model })
       end
