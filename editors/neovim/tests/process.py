@@ -58,6 +58,32 @@ class Process(unittest.TestCase):
         editor.type("Goabc")
         editor.wait(lambda: editor.lines()[-1] == "abc", "the keys")
 
+    def test_a_worker_that_refuses_its_options_is_not_started_again(self):
+        editor = self.editor(options="{ command = { '/bin/sh', '-c', 'exit 2' } }")
+        editor.wait(editor.said, "the message")
+        editor.settle(1)
+        self.assertEqual(len(editor.said()), 1, editor.said())
+        self.assertIn("does not accept its options", editor.said()[0])
+
+    def test_neovims_own_inline_completion_adds_no_second_ghost_text(self):
+        editor = self.editor(options=everything(),
+                             before="if vim.lsp.inline_completion then vim.lsp.inline_completion.enable() end")
+        editor.wait_ready()
+        editor.type("Go    result", pause=0.03)
+        editor.wait_ghost()
+        # Neovim's own would come 200 ms after the last key.
+        editor.settle(1)
+        marks = editor.lua("""
+            local found = {}
+            for name, id in pairs(vim.api.nvim_get_namespaces()) do
+                if name:find("inline_completion") then
+                    vim.list_extend(found, vim.api.nvim_buf_get_extmarks(0, id, 0, -1, {}))
+                end
+            end
+            return found
+        """)
+        self.assertEqual(marks, [])
+
     def test_a_missing_program_is_said_once_and_health_tells_how_to_get_it(self):
         editor = self.editor(options="{ command = '/nowhere/runabout' }")
         editor.wait(editor.said, "the message")

@@ -14,6 +14,8 @@ function M.suits(buffer)
     and vim.bo[buffer].buftype == ""
     and vim.bo[buffer].buflisted
     and vim.bo[buffer].modifiable
+    -- Neovim gives all buffers without a name the same URI, and the worker would take them for one document.
+    and vim.api.nvim_buf_get_name(buffer) ~= ""
     -- Neovim itself keeps a copy of every line for a language server; beyond this, that is felt.
     and vim.api.nvim_buf_get_offset(buffer, vim.api.nvim_buf_line_count(buffer)) < 20 * 1024 * 1024
 end

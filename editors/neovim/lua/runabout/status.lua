@@ -84,8 +84,8 @@ function M.why()
     text = "suggestions are switched off; `:Runabout enable` switches them on"
   elseif vim.b.runabout_enabled == false then
     text = "suggestions are switched off in this buffer; `:Runabout enable buffer` switches them on"
-  elseif not worker.attached(0) and not worker.attached(vim.api.nvim_get_current_buf()) then
-    text = "this buffer is not a file, so nothing is suggested here"
+  elseif not worker.attached(vim.api.nvim_get_current_buf()) then
+    text = "this buffer is not a file, so nothing is suggested here; `:write` or `:file` gives it a name"
   elseif not state.last then
     text = "nothing was asked for yet: suggestions come in insert mode"
   else

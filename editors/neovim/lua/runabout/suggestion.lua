@@ -35,6 +35,8 @@ local request
 local newest, unwanted = 0, 0
 ---@type string? the place of the newest request, so that two events for one keystroke ask once
 local asked
+---@type { token: string, received: fun(items: table[]) }? takes the alternatives that come one by one
+local arriving
 ---@type string? the item whose showing was reported last
 local reported
 
@@ -215,7 +217,9 @@ local function ask(kind, done)
       offer(place, parts, kind == INVOKED)
     end
   end
-  M.partial = { token = params.partialResultToken, received = received }
+  if params.partialResultToken then
+    arriving = { token = params.partialResultToken, received = received }
+  end
   request = worker.request("textDocument/inlineCompletion", params, function(err, result)
     if number == newest then
       request = nil
@@ -232,8 +236,8 @@ local function ask(kind, done)
 end
 
 worker.on("partial", function(params)
-  if M.partial and params.token == M.partial.token then
-    M.partial.received(params.value.items or params.value)
+  if arriving and params.token == arriving.token then
+    arriving.received(params.value.items or params.value)
   end
 end)
 
@@ -259,6 +263,14 @@ function M.changed()
     ask(AUTOMATIC)
   end
 end
+
+worker.on("changed", function(state)
+  -- Who waits in insert mode for the model to be ready gets a suggestion without another key.
+  if state.state == "ready" and inserting() then
+    asked = nil
+    vim.schedule(M.changed)
+  end
+end)
 
 --- Insert mode ended: nothing is shown, and no answer is awaited.
 function M.left()

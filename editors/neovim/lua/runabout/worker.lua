@@ -11,6 +11,9 @@ local PAUSES = { 500, 1000, 2000, 5000, 10000, 30000 }
 -- A worker that lived this long has recovered: the next crash is the first one again.
 local RECOVERED_MS = 120000
 
+-- With this exit code the worker says that its command line is wrong, as it also will be the next time.
+local INVALID_OPTIONS = 2
+
 --- What the person should know of the worker; `status` shows it.
 ---@class runabout.State
 ---@field state "stopped"|"absent"|"starting"|"downloading"|"loading"|"ready"|"failed"|"crashed"
@@ -108,6 +111,11 @@ handlers["window/logMessage"] = function(_, params)
   log.add(params.message)
 end
 
+handlers["window/showMessage"] = function(_, params)
+  -- Types 1 and 2 are errors and warnings.
+  log.say(params.message, params.type <= 2 and vim.log.levels.WARN or vim.log.levels.INFO)
+end
+
 handlers["$/progress"] = function(err, params, context)
   if type(params.token) == "string" and vim.startswith(params.token, "runabout/partial/") then
     tell("partial", params)
@@ -154,6 +162,10 @@ local function ended(id, code, signal)
     crashes = 0
   end
   crashes = crashes + 1
+  if code == INVALID_OPTIONS then
+    set_state({ state = "crashed", message = "it does not accept its options" })
+    return log.say("the worker does not accept its options; see `:Runabout log`", vim.log.levels.ERROR)
+  end
   local how = signal ~= 0 and ("signal %d"):format(signal) or ("exit code %d"):format(code)
   local pause = PAUSES[crashes]
   if not pause then
