@@ -43,9 +43,8 @@ class Chat(unittest.TestCase):
         self.assertIn("## You (lines 1 to 2 of trial.py)", text)
         answer = text.split("## Runabout")[1].strip()
         self.assertTrue(answer)
-        screen = "\n".join(editor.rows())
-        self.assertIn("## Runabout", screen)
-        self.assertIn(answer.split()[0], screen)
+        # The window follows the text to its end.
+        editor.wait(lambda: answer.split()[-1] in "\n".join(editor.rows()), "the last word on the screen")
         # The cursor stays in the code.
         self.assertEqual(editor.lua("return vim.fn.expand('%:t')"), "trial.py")
 

@@ -8,6 +8,7 @@ import fcntl
 import os
 import pathlib
 import pty
+import re
 import select
 import shutil
 import signal
@@ -245,6 +246,15 @@ class Editor:
             return self.lua("return require('runabout.log').lines")
         except Exception:  # The editor itself may be what failed.
             return []
+
+    def counted(self, name):
+        """One of the worker's counts, as `:Runabout stats` shows it."""
+        self.command("Runabout stats")
+        row = self.wait(lambda: re.search(rf"│{name} +([0-9.]+)", "\n".join(self.rows())), f"the count of {name}")
+        # Moving the cursor closes the window.
+        self.type("l")
+        self.settle(0.2)
+        return float(row[1])
 
     def wait_ready(self):
         self.wait(lambda: self.lua("return require('runabout.worker').state.state") == "ready", "the model")

@@ -196,6 +196,8 @@ class GhostText(unittest.TestCase):
         editor.settle()
         self.assertEqual(editor.ghost(), "")
         self.assertEqual(editor.lines(), lines)
+        editor.type("<Esc>")
+        self.assertEqual(editor.counted("dismissed"), 1)
 
     def test_tab_is_a_tab_where_nothing_is_shown(self):
         editor = self.editor("", before="vim.g.runabout_enabled = false")

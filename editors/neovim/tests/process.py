@@ -132,25 +132,30 @@ class Process(unittest.TestCase):
         editor.wait_ghost()
         self.assertEqual(editor.said(), [])
 
-    def test_why_tells_the_reason_when_the_model_is_not_sure(self):
-        editor = self.editor(options=options_of("smollm2-135m", "{ minConfidence = 1 }"))
+    def test_why_tells_the_workers_reason(self):
+        editor = self.editor(options=options_of("smollm2-135m", "{ languages = { python = false } }"))
         editor.wait_ready()
         editor.type("Go    result", pause=0.03)
-        editor.wait(lambda: editor.lua("return (require('runabout.worker').state.last or {}).reason") == "low_confidence",
+        editor.wait(lambda: editor.lua("return (require('runabout.worker').state.last or {}).reason") == "disabled",
                     "the reason")
+        editor.settle()
         self.assertEqual(editor.ghost(), "")
         editor.command("Runabout why")
         editor.wait(lambda: any("nothing was suggested" in text for text in editor.said()), "the words")
+        # What the person asks for comes all the same.
+        editor.type("A<M-]>", pause=0.1)
+        editor.wait_ghost()
 
-    def test_accepted_suggestions_are_counted(self):
+    def test_what_was_shown_and_accepted_is_counted(self):
         editor = self.editor(options=everything())
         editor.wait_ready()
-        editor.command("Runabout stats reset")
-        editor.wait(lambda: any("begin at zero" in text for text in editor.said()), "the reset")
         editor.type("Go    result", pause=0.03)
         editor.wait_ghost()
         editor.settle()
         editor.type("<Tab><Esc>")
         editor.settle()
-        editor.command("Runabout stats")
-        editor.wait(lambda: "accepted" in "\n".join(editor.rows()), "the counts")
+        self.assertEqual(editor.counted("accepted"), 1)
+        self.assertGreater(editor.counted("accepted characters"), 5)
+        editor.command("Runabout stats reset")
+        editor.wait(lambda: any("begin at zero" in text for text in editor.said()), "the reset")
+        self.assertEqual(editor.counted("accepted"), 0)

@@ -144,6 +144,13 @@ local function command_line()
   return vim.list_extend(command, options.current.arguments)
 end
 
+--- The worker's settings as an object: an empty Lua table would become an empty array.
+---@return table
+local function settings()
+  local wanted = options.current.settings
+  return next(wanted) and wanted or vim.empty_dict()
+end
+
 ---@param id integer the client that ended
 ---@param code integer
 ---@param signal integer
@@ -236,8 +243,8 @@ function M.start()
     end,
     root_dir = buffer and root_of(buffer),
     handlers = handlers,
-    settings = { runabout = options.current.settings },
-    init_options = { notifications = true, settings = options.current.settings },
+    settings = { runabout = settings() },
+    init_options = { notifications = true, settings = settings() },
     get_language_id = function(_, filetype)
       return filetype
     end,
@@ -394,17 +401,6 @@ end
 ---@return integer?
 function M.execute(name, arguments, answered)
   return M.request("workspace/executeCommand", { command = name, arguments = arguments }, answered or function() end)
-end
-
---- Changes settings of the running worker.
----@param settings table
-function M.configure(settings)
-  options.current.settings = vim.tbl_deep_extend("force", options.current.settings, settings)
-  local client = M.client()
-  if client then
-    client.settings = { runabout = options.current.settings }
-    call(client, "notify", "workspace/didChangeConfiguration", { settings = client.settings })
-  end
 end
 
 return M
