@@ -79,6 +79,15 @@ class GhostText(unittest.TestCase):
         self.assertEqual(editor.lines()[before:], ghost.split("\n"))
         self.assertEqual(editor.cursor(), (len(editor.lines()), len(editor.lines()[-1])))
 
+    def test_long_lines_below_the_cursor_are_wrapped_and_not_cut_off(self):
+        text = OPEN.replace("result", "a_name_that_is_much_longer_than_the_window")
+        editor = self.editor(text, columns=40)
+        ghost = self.begin_block(editor)
+        self.assertTrue(any(len(row) == 40 for row in ghost.split("\n")), ghost)
+        editor.type("<Tab>")
+        editor.wait(lambda: len(editor.lines()) > len(text.splitlines()), "the lines")
+        self.assertEqual("".join(editor.lines()[len(text.splitlines()):]), ghost.replace("\n", ""))
+
     def test_a_word_is_accepted_and_the_rest_stays(self):
         editor = self.editor()
         ghost = self.begin(editor)
@@ -232,6 +241,18 @@ class GhostText(unittest.TestCase):
         editor.type("<Tab>")
         editor.wait(lambda: editor.lines()[before:] != first, "the next entry")
         self.assertEqual(len(editor.lines()), before + 1)
+
+    def test_a_selected_entry_of_the_menu_is_continued(self):
+        editor = self.editor(after="vim.o.completeopt = 'menuone,noinsert'")
+        self.begin(editor, "    re")
+        editor.type("<C-n>")
+        entry = editor.wait(lambda: editor.lua("""
+            local info = vim.fn.complete_info({ "selected", "items" })
+            return info.selected >= 0 and info.items[info.selected + 1].word
+        """), "a selected entry")
+        self.assertTrue(entry.startswith("re"), entry)
+        editor.wait(lambda: editor.ghost().startswith(entry[2:]), f"ghost text that continues {entry}")
+        self.assertEqual(editor.lines()[-1], "    re")
 
     def test_lines_that_end_with_carriage_returns_keep_them(self):
         text = (OPEN + "\n").replace("\n", "\r\n").encode()

@@ -19,11 +19,10 @@ def read_prices(path):
     return prices
 
 
-def average_price(prices):
-    """Returns the mean of all prices."""
+def cheaper_than(prices, limit)
 '''
 
-TYPED = "    total = su"
+TYPED = ":"
 BACKGROUND, FOREGROUND = "14161b", "e0e2ea"
 WIDTH, HEIGHT = 8.4, 18
 
@@ -54,14 +53,14 @@ def draw(editor, rows):
 def make(model="qwen2.5-coder-0.5b", path=None):
     """Types into a file until there is ghost text, and writes the picture."""
     path = pathlib.Path(path or PLUGIN / "ghost-text.svg")
-    with Editor(FILE, name="prices.py", options=options_of(model), columns=72, rows=22,
+    with Editor(FILE, name="prices.py", options=options_of(model), columns=84, rows=22,
                 after="vim.o.laststatus = 0 vim.opt.fillchars = { eob = ' ' } vim.api.nvim_set_hl(0, 'RunaboutGhost', { fg = '#7a7f8a', italic = true })") as editor:
         editor.wait_ready()
-        editor.type("Go")
-        editor.type(TYPED, pause=0.1)
-        editor.wait(lambda: any("7a7f8a" == editor.screen.buffer[y][x].fg for y in range(22) for x in range(72)), "ghost text")
+        editor.type("GA" + TYPED, pause=0.1)
+        editor.wait(lambda: any("7a7f8a" == editor.screen.buffer[y][x].fg for y in range(22) for x in range(84)), "ghost text")
         editor.settle(1)
         with editor.lock:
-            path.write_text(draw(editor, 19))
+            used = max(y for y, row in enumerate(editor.screen.display) if row.strip())
+            path.write_text(draw(editor, used + 1))
         print("\n".join(editor.rows()))
         print(f"written to {path}")

@@ -30,6 +30,9 @@ class Process(unittest.TestCase):
         editor.wait_ghost()
         self.assertEqual(len(editor.said()), 1, editor.said())
         self.assertIn("ended unexpectedly", editor.said()[0])
+        # Nor did Neovim itself say anything.
+        messages = editor.lua("return vim.split(vim.fn.execute('messages'), '\\n', { trimempty = true })")
+        self.assertEqual(messages, editor.said())
         self.assertEqual(editor.lua("return vim.api.nvim_get_mode().mode"), "i")
 
     def test_a_chat_that_loses_its_worker_says_so_and_can_go_on(self):

@@ -28,8 +28,12 @@ function M.show(buffer, row, column, content, note)
   local at = vim.fn.strdisplaywidth(line:sub(1, column))
   local lines = text.display_lines(content, at, vim.bo[buffer].tabstop)
   local virtual = {}
+  local window = vim.fn.getwininfo(vim.api.nvim_get_current_win())[1]
+  local width = vim.wo.wrap and window.width - window.textoff or math.huge
   for i = 2, #lines do
-    table.insert(virtual, { { lines[i], "RunaboutGhost" } })
+    for _, piece in ipairs(text.wrap(lines[i], width)) do
+      table.insert(virtual, { { piece, "RunaboutGhost" } })
+    end
   end
   local first = { { lines[1], "RunaboutGhost" } }
   if note then

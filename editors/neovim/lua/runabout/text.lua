@@ -77,6 +77,28 @@ function M.display_lines(text, column, tabstop)
   return lines
 end
 
+--- A line in pieces of at most `width` cells: Neovim cuts virtual lines off where the window ends.
+---@param line string
+---@param width integer
+---@return string[]
+function M.wrap(line, width)
+  if width < 1 or vim.fn.strdisplaywidth(line) <= width then
+    return { line }
+  end
+  local pieces, piece, at = {}, {}, 0
+  for character in line:gmatch("[^\128-\191][\128-\191]*") do
+    local cells = vim.fn.strdisplaywidth(character)
+    if at + cells > width then
+      table.insert(pieces, table.concat(piece))
+      piece, at = {}, 0
+    end
+    table.insert(piece, character)
+    at = at + cells
+  end
+  table.insert(pieces, table.concat(piece))
+  return pieces
+end
+
 --- The first fenced code block of a Markdown text that ends behind line `from`, or the last one if `from` is nil.
 ---@param lines string[]
 ---@param from integer?
