@@ -42,6 +42,7 @@ KEYS = {
     "<M-Right>": "\x1b[1;3C",
     "<M-C-Right>": "\x1b[1;7C",
     "<Left>": "\x1b[D",
+    "<Down>": "\x1b[B",
 }
 
 # The colour of ghost text, chosen so that nothing else on the screen has it.
