@@ -27,7 +27,7 @@ class Chat(unittest.TestCase):
         return editor.lua("return require('runabout.chat').answering()")
 
     def test_an_answer_streams_into_the_side_window(self):
-        editor = self.editor()
+        editor = self.editor(rows=12)
         editor.type("1GVj")
         editor.type(":Runabout ask What does this function do?<CR>")
         lengths = set()
