@@ -258,7 +258,7 @@ class Editor:
         return float(row[1])
 
     def wait_ready(self):
-        self.wait(lambda: self.lua("return require('runabout.worker').state.state") == "ready", "the model")
+        self.wait(lambda: self.lua("return require('runabout.state').current.state") == "ready", "the model")
 
     def wait_ghost(self):
         return self.wait(self.ghost, "ghost text")

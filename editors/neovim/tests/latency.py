@@ -85,7 +85,7 @@ def save(machine, path):
 
 COUNT = """
 _G.computed = { prompt = 0, generated = 0, answers = 0, reasons = {} }
-require("runabout.worker").on("completion", function(it)
+require("runabout.state").on("completion", function(it)
   local sum = _G.computed
   sum.answers = sum.answers + 1
   sum.prompt = sum.prompt + (it.promptTokens or 0) - (it.cachedTokens or 0)

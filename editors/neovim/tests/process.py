@@ -52,8 +52,7 @@ class Process(unittest.TestCase):
         self.assertEqual(len(editor.said()), 1, editor.said())
 
     def test_a_worker_that_keeps_ending_is_left_alone_after_a_few_tries(self):
-        program = "/bin/false"
-        editor = self.editor(options=f"{{ command = {program!r} }}",
+        editor = self.editor(options="{ command = { '/bin/sh', '-c', 'kill -9 $$' } }",
                              before="local defer = vim.defer_fn\n"
                                     "vim.defer_fn = function(f, ms) return defer(f, ms / 100) end")
         editor.wait(lambda: any("stays off" in text for text in editor.said()), "it to be given up")
@@ -61,12 +60,14 @@ class Process(unittest.TestCase):
         editor.type("Goabc")
         editor.wait(lambda: editor.lines()[-1] == "abc", "the keys")
 
-    def test_a_worker_that_refuses_its_options_is_not_started_again(self):
-        editor = self.editor(options="{ command = { '/bin/sh', '-c', 'exit 2' } }")
+    def test_a_worker_that_cannot_start_says_why_and_is_not_started_again(self):
+        editor = self.editor(options=options_of("no-such-model"))
         editor.wait(editor.said, "the message")
         editor.settle(1)
         self.assertEqual(len(editor.said()), 1, editor.said())
-        self.assertIn("does not accept its options", editor.said()[0])
+        self.assertIn("could not start: `no-such-model`", editor.said()[0])
+        editor.command("Runabout log")
+        editor.wait(lambda: "hint: give a model folder" in "\n".join(editor.rows()), "all of what it wrote")
 
     def test_neovims_own_inline_completion_adds_no_second_ghost_text(self):
         editor = self.editor(options=everything(),
@@ -139,7 +140,7 @@ class Process(unittest.TestCase):
         editor = self.editor(options=options_of("smollm2-135m", "{ languages = { python = false } }"))
         editor.wait_ready()
         editor.type("Go    result", pause=0.03)
-        editor.wait(lambda: editor.lua("return (require('runabout.worker').state.last or {}).reason") == "disabled",
+        editor.wait(lambda: editor.lua("return (require('runabout.state').current.last or {}).reason") == "disabled",
                     "the reason")
         editor.settle()
         self.assertEqual(editor.ghost(), "")

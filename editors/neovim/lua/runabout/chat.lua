@@ -6,6 +6,7 @@ local log = require("runabout.log")
 local options = require("runabout.options")
 local plain = require("runabout.plain")
 local selection = require("runabout.selection")
+local state = require("runabout.state")
 local text = require("runabout.text")
 local worker = require("runabout.worker")
 
@@ -178,7 +179,7 @@ local function send(question)
   answer = id and { id = id, text = "", from = from } or nil
 end
 
-worker.on("delta", function(params)
+state.on("delta", function(params)
   if not answer or params.id ~= answer.id then
     return
   end
@@ -189,7 +190,7 @@ worker.on("delta", function(params)
   write(answer.from + line, vim.list_slice(lines, line + 1))
 end)
 
-worker.on("ended", function()
+state.on("ended", function()
   if answer then
     table.remove(messages)
     target_is_new = target ~= nil

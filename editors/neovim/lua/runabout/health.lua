@@ -56,7 +56,7 @@ function M.check()
   end
   local worker = require("runabout.worker")
   local sentence = "worker: " .. require("runabout.status").sentence()
-  local state = worker.state.state
+  local state = require("runabout.state").current.state
   if state == "failed" or state == "crashed" then
     vim.health.error(sentence, { "`:Runabout log` shows what the worker wrote", "`:Runabout restart` starts it again" })
   elseif state == "absent" then

@@ -36,4 +36,34 @@ function M.say(text, level)
   end)
 end
 
+--- The file in which Neovim keeps what language servers write to stderr.
+---@return string
+function M.path()
+  return vim.lsp.log and vim.lsp.log.get_filename and vim.lsp.log.get_filename() or vim.lsp.get_log_path()
+end
+
+--- What a program has written to stderr lately.
+---@param program string
+---@param since string? only what came then or later, as in `2026-01-31 23:59:59`
+---@return string[]
+function M.stderr(program, since)
+  local file = io.open(M.path(), "rb")
+  if not file then
+    return {}
+  end
+  file:seek("set", math.max(0, file:seek("end") - 100000))
+  local content = file:read("*a") or ""
+  file:close()
+  local lines = {}
+  for line in vim.gsplit(content, "\n", { plain = true, trimempty = true }) do
+    local time, said = line:match('^%[%u+%]%[([%d-]+ [%d:]+)%].-"stderr"%s+"(.*)"$')
+    if said and line:find(program, 1, true) and (not since or time >= since) then
+      -- Neovim writes it as a Lua string.
+      local text = said:gsub("\\n", "\n"):gsub("\\t", "\t"):gsub('\\(["\\])', "%1")
+      vim.list_extend(lines, vim.split(text, "\n", { plain = true, trimempty = true }))
+    end
+  end
+  return lines
+end
+
 return M

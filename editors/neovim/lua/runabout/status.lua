@@ -2,6 +2,7 @@
 
 local log = require("runabout.log")
 local plain = require("runabout.plain")
+local state = require("runabout.state")
 local worker = require("runabout.worker")
 
 local M = {}
@@ -25,21 +26,21 @@ end
 --- A few words for a statusline, such as `runabout` or `runabout: loading 40%`.
 ---@return string
 function M.statusline()
-  local state = worker.state
-  if state.state == "ready" then
+  local now = state.current
+  if now.state == "ready" then
     return enabled() and "runabout" or "runabout: off"
   end
-  local percentage = state.percentage and (" %d%%"):format(state.percentage) or ""
-  return "runabout: " .. state.state .. percentage
+  local percentage = now.percentage and (" %d%%"):format(now.percentage) or ""
+  return "runabout: " .. now.state .. percentage
 end
 
 --- What is so about the worker, in one sentence.
 ---@return string
 function M.sentence()
-  local state = worker.state
-  local model = state.model and state.state == "ready" and (": " .. state.model) or ""
-  local percentage = state.percentage and (" (%d%%)"):format(state.percentage) or ""
-  return STATES[state.state] .. model .. percentage .. (state.message and (": " .. state.message) or "")
+  local now = state.current
+  local model = now.model and now.state == "ready" and (": " .. now.model) or ""
+  local percentage = now.percentage and (" (%d%%)"):format(now.percentage) or ""
+  return STATES[now.state] .. model .. percentage .. (now.message and (": " .. now.message) or "")
 end
 
 ---@param bytes number
@@ -76,9 +77,9 @@ end
 
 --- Says why nothing was suggested last.
 function M.why()
-  local state = worker.state
+  local now = state.current
   local text
-  if not worker.client() or state.state ~= "ready" then
+  if not worker.client() or now.state ~= "ready" then
     text = M.sentence()
   elseif vim.g.runabout_enabled == false then
     text = "suggestions are switched off; `:Runabout enable` switches them on"
@@ -86,10 +87,10 @@ function M.why()
     text = "suggestions are switched off in this buffer; `:Runabout enable buffer` switches them on"
   elseif not worker.attached(vim.api.nvim_get_current_buf()) then
     text = "this buffer is not a file, so nothing is suggested here; `:write` or `:file` gives it a name"
-  elseif not state.last then
+  elseif not now.last then
     text = "nothing was asked for yet: suggestions come in insert mode"
   else
-    text = last_sentence(state.last)
+    text = last_sentence(now.last)
   end
   log.say(text)
 end
@@ -191,24 +192,9 @@ end
 --- Opens the plugin's log, and what the worker wrote to stderr, which Neovim keeps in its own file.
 function M.open_log()
   local lines = vim.deepcopy(log.lines)
-  local path = vim.lsp.log and vim.lsp.log.get_filename and vim.lsp.log.get_filename() or vim.lsp.get_log_path()
-  table.insert(lines, "")
-  table.insert(lines, "The worker's stderr, from the end of " .. path .. ":")
+  vim.list_extend(lines, { "", "The worker's stderr, from the end of " .. log.path() .. ":" })
   local command = require("runabout.program").find()
-  local file = command and io.open(path, "rb")
-  if command and file then
-    local size = file:seek("end")
-    file:seek("set", math.max(0, size - 100000))
-    for line in vim.gsplit(file:read("*a") or "", "\n", { plain = true, trimempty = true }) do
-      local said = line:find(command[1], 1, true) and line:match('"stderr"%s+(.*)$')
-      if said then
-        for part in vim.gsplit(said:gsub('^"(.*)"$', "%1"), "\\n", { plain = true, trimempty = true }) do
-          table.insert(lines, part)
-        end
-      end
-    end
-    file:close()
-  end
+  vim.list_extend(lines, command and log.stderr(command[1]) or {})
   vim.cmd("botright new")
   vim.api.nvim_buf_set_lines(0, 0, -1, false, lines)
   vim.bo.buftype, vim.bo.bufhidden, vim.bo.swapfile, vim.bo.modifiable = "nofile", "wipe", false, false

@@ -5,6 +5,7 @@
 local ghost = require("runabout.ghost")
 local log = require("runabout.log")
 local plain = require("runabout.plain")
+local state = require("runabout.state")
 local text = require("runabout.text")
 local worker = require("runabout.worker")
 
@@ -235,13 +236,13 @@ local function ask(kind, done)
   end, buffer)
 end
 
-worker.on("partial", function(params)
+state.on("partial", function(params)
   if arriving and params.token == arriving.token then
     arriving.received(params.value.items or params.value)
   end
 end)
 
-worker.on("ended", function()
+state.on("ended", function()
   request, asked = nil, nil
   hide()
 end)
@@ -264,9 +265,9 @@ function M.changed()
   end
 end
 
-worker.on("changed", function(state)
+state.on("changed", function(now)
   -- Who waits in insert mode for the model to be ready gets a suggestion without another key.
-  if state.state == "ready" and inserting() then
+  if now.state == "ready" and inserting() then
     asked = nil
     vim.schedule(M.changed)
   end

@@ -3,6 +3,7 @@
 
 local log = require("runabout.log")
 local options = require("runabout.options")
+local state = require("runabout.state")
 
 local M = {}
 
@@ -11,52 +12,19 @@ local PAUSES = { 500, 1000, 2000, 5000, 10000, 30000 }
 -- A worker that lived this long has recovered: the next crash is the first one again.
 local RECOVERED_MS = 120000
 
--- With this exit code the worker says that its command line is wrong, as it also will be the next time.
-local INVALID_OPTIONS = 2
-
---- What the person should know of the worker; `status` shows it.
----@class runabout.State
----@field state "stopped"|"absent"|"starting"|"downloading"|"loading"|"ready"|"failed"|"crashed"
----@field model string?
----@field message string?
----@field percentage integer?
----@field last table? the last notification `runabout/completion`
-M.state = { state = "stopped" }
+-- With these exit codes the worker says that it could not start, or that its command line is wrong. A further try would
+-- end in the same way.
+local CANNOT_START = { [1] = true, [2] = true }
 
 ---@type integer?
 local client_id
 ---@type table<integer, true> the buffers that the worker knows, or will know once it is back
 local buffers = {}
 local started_at, crashes = 0, 0
+-- Of the running worker: the time in words, its program, and whether it has answered `initialize`.
+local started_time, program, answered = "", "", false
 -- Counts starts and stops, so that a restart that was planned before one of them does not happen.
 local epoch = 0
----@type table<string, function[]> who wants to know of "delta", "completion", "changed" and "ended"
-local listeners = {}
-
---- Calls `listener` at each event of this kind.
----@param event "delta"|"completion"|"changed"|"ended"|"partial"
----@param listener fun(params: table)
-function M.on(event, listener)
-  listeners[event] = listeners[event] or {}
-  table.insert(listeners[event], listener)
-end
-
----@param event string
----@param params table
-local function tell(event, params)
-  for _, listener in ipairs(listeners[event] or {}) do
-    listener(params)
-  end
-end
-
----@param change table
-local function set_state(change)
-  local last = M.state.last
-  M.state = vim.tbl_extend("keep", change, { model = M.state.model, last = last })
-  tell("changed", M.state)
-  vim.api.nvim_exec_autocmds("User", { pattern = "RunaboutStatus", modeline = false })
-  vim.cmd.redrawstatus()
-end
 
 --- Calls a method of a client; those of Neovim 0.10 take no `self`.
 ---@param client vim.lsp.Client
@@ -75,53 +43,6 @@ function M.client()
   if client and client.initialized and not call(client, "is_stopped") then
     return client
   end
-end
-
-local handlers = {}
-
-handlers["runabout/status"] = function(_, params)
-  if params.state ~= M.state.state or params.message ~= M.state.message then
-    log.add(("%s: %s%s"):format(params.model or "model", params.state, params.message and (": " .. params.message) or ""))
-    if params.state == "failed" then
-      log.say("the model could not be loaded" .. (params.message and (": " .. params.message) or ""), vim.log.levels.ERROR)
-    end
-  end
-  set_state({
-    state = params.state,
-    model = params.model,
-    message = params.message,
-    percentage = params.percentage,
-  })
-end
-
-handlers["runabout/completion"] = function(_, params)
-  M.state.last = params
-  tell("completion", params)
-end
-
-handlers["delta"] = function(_, params)
-  tell("delta", params)
-end
-
--- The native notifications of the same worker; `runabout/status` has told the same already.
-handlers["status"] = function() end
-handlers["progress"] = function() end
-
-handlers["window/logMessage"] = function(_, params)
-  log.add(params.message)
-end
-
-handlers["window/showMessage"] = function(_, params)
-  -- Types 1 and 2 are errors and warnings.
-  log.say(params.message, params.type <= 2 and vim.log.levels.WARN or vim.log.levels.INFO)
-end
-
-handlers["$/progress"] = function(err, params, context)
-  if type(params.token) == "string" and vim.startswith(params.token, "runabout/partial/") then
-    tell("partial", params)
-    return
-  end
-  return vim.lsp.handlers["$/progress"](err, params, context)
 end
 
 ---@param buffer integer
@@ -159,31 +80,33 @@ local function ended(id, code, signal)
     return
   end
   client_id = nil
-  tell("ended", {})
+  state.tell("ended", {})
   if code == 0 and (signal == 0 or signal == 15) then
     log.add("the worker ended")
-    set_state({ state = "stopped" })
+    state.set({ state = "stopped" })
     return
   end
   if vim.uv.now() - started_at > RECOVERED_MS then
     crashes = 0
   end
   crashes = crashes + 1
-  if code == INVALID_OPTIONS then
-    set_state({ state = "crashed", message = "it does not accept its options" })
-    return log.say("the worker does not accept its options; see `:Runabout log`", vim.log.levels.ERROR)
+  if CANNOT_START[code] and not answered then
+    local said = log.stderr(program, started_time)[1]
+    local why = said and said:gsub("^runabout: ", ""):gsub("^error: ", "") or ("exit code %d"):format(code)
+    state.set({ state = "crashed", message = why })
+    return log.say("the worker could not start: " .. why, vim.log.levels.ERROR)
   end
   local how = signal ~= 0 and ("signal %d"):format(signal) or ("exit code %d"):format(code)
   local pause = PAUSES[crashes]
   if not pause then
-    set_state({ state = "crashed", message = "it ended " .. crashes .. " times in a row" })
+    state.set({ state = "crashed", message = "it ended " .. crashes .. " times in a row" })
     log.say(
       ("the worker keeps ending (%s) and stays off; see `:Runabout log`"):format(how),
       vim.log.levels.ERROR
     )
     return
   end
-  set_state({ state = "crashed", message = how })
+  state.set({ state = "crashed", message = how })
   local text = ("the worker ended unexpectedly (%s) and is being restarted"):format(how)
   -- Only the first crash of a series is a message: the others are the same news.
   if crashes == 1 then
@@ -214,14 +137,15 @@ function M.start()
   local command, problem = command_line()
   if not command then
     -- Once is enough: the state stays visible, and `:checkhealth runabout` says it again.
-    if M.state.state ~= "absent" then
+    if state.current.state ~= "absent" then
       log.say("the program is missing; `:checkhealth runabout` tells how to get it", vim.log.levels.WARN)
       log.add(assert(problem))
     end
-    set_state({ state = "absent", message = problem })
+    state.set({ state = "absent", message = problem })
     return
   end
   local buffer = next(buffers)
+  started_time, program, answered = os.date("%Y-%m-%d %H:%M:%S"), command[1], false
   local id, failure
   local start = vim.fn.has("nvim-0.11") == 1 and vim.lsp.start or vim.lsp.start_client
   local ok, result = pcall(start, {
@@ -242,17 +166,18 @@ function M.start()
       return started and rpc or error(rpc)
     end,
     root_dir = buffer and root_of(buffer),
-    handlers = handlers,
+    handlers = require("runabout.handlers"),
     settings = { runabout = settings() },
     init_options = { notifications = true, settings = settings() },
     get_language_id = function(_, filetype)
       return filetype
     end,
     on_init = function(client, result)
+      answered = true
       local about = vim.tbl_get(result, "capabilities", "experimental", "runabout") or {}
       log.add(("runabout %s is running"):format(vim.tbl_get(result, "serverInfo", "version") or "?"))
-      if M.state.state == "starting" then
-        set_state({ state = about.state or "loading", model = about.model })
+      if state.current.state == "starting" then
+        state.set({ state = about.state or "loading", model = about.model })
       end
       -- Neovim 0.12 can show inline completions itself; two ghost texts would be one too many.
       if vim.lsp.inline_completion then
@@ -273,13 +198,13 @@ function M.start()
   })
   if not ok or not result then
     failure = tostring(failure or result)
-    set_state({ state = "crashed", message = failure })
+    state.set({ state = "crashed", message = failure })
     log.say(("the worker could not be started: %s"):format(failure), vim.log.levels.ERROR)
     return
   end
   id, client_id, started_at = result, result, vim.uv.now()
   log.add("starting " .. table.concat(command, " "))
-  set_state({ state = "starting" })
+  state.set({ state = "starting" })
   for attached in pairs(buffers) do
     M.attach(attached)
   end
@@ -291,8 +216,8 @@ function M.stop(done)
   epoch = epoch + 1
   local client = client_id and vim.lsp.get_client_by_id(client_id)
   client_id = nil
-  set_state({ state = "stopped" })
-  tell("ended", {})
+  state.set({ state = "stopped" })
+  state.tell("ended", {})
   if not client then
     return done and done()
   end
