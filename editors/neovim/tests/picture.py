@@ -46,7 +46,7 @@ def draw(editor, rows):
     cursor = f'<rect x="{12 + screen.cursor.x * WIDTH:.1f}" y="{screen.cursor.y * HEIGHT + 10}" width="2" height="{HEIGHT}" fill="#{FOREGROUND}"/>'
     width, height = int(screen.columns * WIDTH) + 24, rows * HEIGHT + 20
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-            f'font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14">\n'
+            f'font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14">\n<!-- Made by `editors/neovim/test --picture`. -->\n'
             f'<rect width="100%" height="100%" rx="6" fill="#{BACKGROUND}"/>\n' + "\n".join(parts) + f"\n{cursor}\n</svg>\n")
 
 

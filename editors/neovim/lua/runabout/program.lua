@@ -3,7 +3,7 @@
 local M = {}
 
 --- What to do where there is none; shown in messages and by `:checkhealth`.
-M.advice = "build it with `cargo build --release` in the repository and put `target/release/runabout` into PATH,"
+M.advice = "run `cargo xtask setup && cargo build --release` in the repository, and put `target/release/runabout` into PATH"
   .. " or set the option `command`"
 
 ---@return string[]
