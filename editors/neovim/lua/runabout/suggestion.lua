@@ -36,7 +36,7 @@ local request
 local newest, unwanted = 0, 0
 ---@type string? the place of the newest request, so that two events for one keystroke ask once
 local asked
----@type { token: string, received: fun(items: table[]) }? takes the alternatives that come one by one
+---@type { token: string, received: fun(items: table[], unfinished: boolean?) }? takes what comes before the answer
 local arriving
 ---@type string? the item whose showing was reported last
 local reported
@@ -195,16 +195,20 @@ local function ask(kind, done)
   end
   newest = newest + 1
   local number = newest
-  if kind == INVOKED then
-    params.partialResultToken = "runabout/partial/" .. number
-  end
-  local parts = {}
-  local function received(items)
+  -- Alternatives come one by one, and a long suggestion may come line by line, as the same item with more text.
+  params.partialResultToken = "runabout/partial/" .. number
+  local parts, index_of = {}, {}
+  local function received(items, unfinished)
     if number <= unwanted then
       return
     end
     for _, item in ipairs(items) do
-      table.insert(parts, item)
+      local id = id_of(item)
+      local index = id and index_of[id] or #parts + 1
+      parts[index] = item
+      if id then
+        index_of[id] = index
+      end
       if item.range then
         local begin = item.range.start
         local column_of_item = text.byte_offset(line, begin.character, encoding)
@@ -214,13 +218,19 @@ local function ask(kind, done)
         end
       end
     end
-    if #parts > 0 and not (kind == AUTOMATIC and shown and shown.chosen) then
-      offer(place, parts, kind == INVOKED)
+    if #parts == 0 then
+      return
     end
+    if kind == AUTOMATIC and shown then
+      local rest = unfinished and rest_of(place, text_of(parts[1]))
+      -- What the person chose stays, and what is shown does not shrink while the same text arrives again.
+      if shown.chosen or (rest and vim.startswith(shown.rest, rest)) then
+        return
+      end
+    end
+    offer(place, parts, kind == INVOKED)
   end
-  if params.partialResultToken then
-    arriving = { token = params.partialResultToken, received = received }
-  end
+  arriving = { token = params.partialResultToken, received = received }
   request = worker.request("textDocument/inlineCompletion", params, function(err, result)
     if number == newest then
       request = nil
@@ -228,7 +238,7 @@ local function ask(kind, done)
     if err then
       log.add("inline completion: " .. plain.error(err))
     else
-      received(result and (result.items or result) or {})
+      received(result and (result.items or result) or {}, false)
     end
     if done then
       done(err)
@@ -238,7 +248,7 @@ end
 
 state.on("partial", function(params)
   if arriving and params.token == arriving.token then
-    arriving.received(params.value.items or params.value)
+    arriving.received(params.value.items or params.value, true)
   end
 end)
 
