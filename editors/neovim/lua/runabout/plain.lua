@@ -30,7 +30,12 @@ local KINDS = {
 ---@param completion table the notification `runabout/completion`
 ---@return string
 function M.reason(completion)
-  return completion.message or REASONS[completion.reason] or completion.reason or "no reason was given"
+  if completion.message then
+    -- It stands inside a sentence here.
+    local message = completion.message:gsub("%.$", "")
+    return (message:gsub("^%u%l", string.lower):gsub("^A ", "a "))
+  end
+  return REASONS[completion.reason] or completion.reason or "no reason was given"
 end
 
 --- An error of the worker, for a message.
