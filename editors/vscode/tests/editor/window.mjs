@@ -1,0 +1,107 @@
+// A window of VS Code in the browser: opens files, types, reads what is on the screen, takes pictures.
+// Waits for what must appear, without a bound of its own; the time limit is only against hanging for ever.
+
+import { join } from "node:path";
+
+const HANGS_MS = 300_000;
+
+export class Window {
+  static async open(browser, server, pictures) {
+    const context = await browser.newContext({ viewport: { width: 1000, height: 560 }, permissions: ["clipboard-read", "clipboard-write"] });
+    const page = await context.newPage();
+    page.setDefaultTimeout(HANGS_MS);
+    await page.goto(server.url);
+    await page.locator(".monaco-workbench .statusbar").waitFor();
+    return new Window(page, server, pictures);
+  }
+
+  constructor(page, server, pictures) {
+    this.page = page;
+    this.server = server;
+    this.pictures = pictures;
+    this.ghost = page.locator(".view-lines [class*='ghost-text']");
+    this.status = page.locator(".statusbar-item[id$='runabout.status']");
+    this.messages = page.locator(".notifications-toasts .notification-list-item-message");
+  }
+
+  async close() {
+    await this.page.context().close();
+  }
+
+  async command(title) {
+    await this.page.keyboard.press("F1");
+    const input = this.page.locator(".quick-input-widget input.input");
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().click();
+  }
+
+  /** Opens a file and puts the cursor at the end of line `line`, counted from 1. */
+  async openFile(name, line) {
+    await this.page.keyboard.press("Control+P");
+    const input = this.page.locator(".quick-input-widget input.input");
+    await input.waitFor();
+    await input.fill(name);
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first().waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.page.locator(".tab.active", { hasText: name }).waitFor();
+    await this.page.locator(".editor-instance .view-lines").waitFor();
+    await this.goTo(line);
+  }
+
+  async goTo(line) {
+    await this.page.keyboard.press("Control+G");
+    const input = this.page.locator(".quick-input-widget input.input");
+    await input.waitFor();
+    await input.fill(`:${line}`);
+    await this.page.keyboard.press("Enter");
+    await input.waitFor({ state: "hidden" });
+    await this.page.keyboard.press("End");
+  }
+
+  async type(text) {
+    await this.page.keyboard.type(text, { delay: 40 });
+  }
+
+  press(key) {
+    return this.page.keyboard.press(key);
+  }
+
+  /** The ghost text on the screen, its lines joined; waits until there is some. */
+  async ghostText() {
+    await this.ghost.first().waitFor();
+    const texts = await this.ghost.allInnerTexts();
+    return texts.join("\n").replaceAll("\u00a0", " ");
+  }
+
+  /** The document as saved; waits until `holds` of it. */
+  async saved(name, holds) {
+    return this.until(`the file ${name}`, () => this.server.read(name), holds);
+  }
+
+  async until(what, read, holds) {
+    const started = Date.now();
+    for (;;) {
+      const value = await read();
+      if (holds(value)) {
+        return value;
+      }
+      if (Date.now() - started > HANGS_MS) {
+        throw new Error(`waited for ${what} in vain; at last it was ${JSON.stringify(value)}`);
+      }
+      await this.page.waitForTimeout(50);
+    }
+  }
+
+  /** The frame with the page of the chat view. */
+  async chat() {
+    const outer = this.page.frameLocator("iframe.webview.ready");
+    const frame = outer.frameLocator("#active-frame");
+    await frame.locator("#question").waitFor();
+    return frame;
+  }
+
+  async picture(name, clip) {
+    await this.page.screenshot({ path: join(this.pictures, `${name}.png`), ...(clip === undefined ? {} : { clip }) });
+  }
+}
