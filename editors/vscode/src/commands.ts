@@ -3,6 +3,7 @@
 import { commands, window, type Disposable, type ExtensionContext, type LogOutputChannel } from "vscode";
 import type { Info } from "./protocol";
 import { choosePath, suggestsIn, toggle, toggleLanguage } from "./settings";
+import { clearStatistics, showStatistics } from "./statistics";
 import type { Status } from "./status";
 import type { Worker } from "./worker";
 import { silenceInWords } from "./words";
@@ -20,13 +21,8 @@ export function registerCommands(context: ExtensionContext, worker: Worker, stat
     }),
     register("suggest", () => commands.executeCommand("editor.action.inlineSuggest.trigger")),
     register("why", () => why(worker, status)),
-    register("showStatistics", () => showStatistics(worker, log)),
-    register("clearStatistics", async () => {
-      await tried(async () => {
-        await worker.execute("runabout.resetStatistics");
-        window.setStatusBarMessage("Runabout: the statistics are cleared", 3000);
-      });
-    }),
+    register("showStatistics", () => tried(() => showStatistics(worker))),
+    register("clearStatistics", () => tried(() => clearStatistics(worker))),
     register("showLog", () => log.show()),
     register("restart", () => worker.restart()),
     register("choosePath", async () => {
@@ -77,7 +73,7 @@ async function why(worker: Worker, status: Status): Promise<void> {
     const language = window.activeTextEditor?.document.languageId;
     const sentence =
       info.state !== "ready"
-        ? `The model is not ready: ${info.message ?? info.state}.`
+        ? `The model is not ready. ${info.message ?? ""}`.trim()
         : language !== undefined && !suggestsIn(language)
           ? `Suggestions while you type are off for ${language}.`
           : last === undefined
@@ -86,13 +82,5 @@ async function why(worker: Worker, status: Status): Promise<void> {
               ? "The last request did get a suggestion."
               : silenceInWords(last);
     void window.showInformationMessage(sentence);
-  });
-}
-
-async function showStatistics(worker: Worker, log: LogOutputChannel): Promise<void> {
-  await tried(async () => {
-    const counts = await worker.execute<Record<string, unknown>>("runabout.statistics");
-    log.info(`statistics\n${JSON.stringify(counts, undefined, 2)}`);
-    log.show();
   });
 }

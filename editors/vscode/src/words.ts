@@ -62,6 +62,20 @@ export function silenceInWords(completion: CompletionParams): string {
   return `Nothing was suggested${brief === undefined ? "" : `: ${brief}`}.`;
 }
 
+/** The worker's counts as pairs of words and value. Counts that this version does not know keep their own names. */
+export function countsInWords(counts: Record<string, unknown>): [string, string][] {
+  const { retained, retainedOf, shownToAcceptMs, ...others } = counts;
+  const words: Record<string, string> = { partiallyAccepted: "accepted in part", acceptedCharacters: "accepted characters" };
+  const rows = Object.entries(others).map(([name, value]): [string, string] => [words[name] ?? name, String(value)]);
+  if (typeof retained === "number" && typeof retainedOf === "number") {
+    rows.push(["unchanged after 30 seconds", `${retained} of ${retainedOf} accepted ones`]);
+  }
+  if (typeof shownToAcceptMs === "number") {
+    rows.push(["from showing to accepting, usually", `${(shownToAcceptMs / 1000).toFixed(1)} s`]);
+  }
+  return rows;
+}
+
 export interface Exit {
   code: number | null;
   signal: string | null;

@@ -18,6 +18,9 @@ export function selected(editor: TextEditor | undefined): Place | undefined {
   }
   const { document, selection } = editor;
   const range = selection.isSingleLine ? selection : wholeLines(document, selection);
+  if (range.isEmpty) {
+    return undefined;
+  }
   const lastLine = range.end.character === 0 ? range.end.line : range.end.line + 1;
   const excerpt: Excerpt = {
     path: workspace.asRelativePath(document.uri),

@@ -1,10 +1,10 @@
 // Starts code-server with the extension installed, a folder to open and settings of its own, and ends it.
 
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 
 /** A quiet editor: nothing that moves by itself, asks questions, or looks things up elsewhere. */
 const SETTINGS = {
@@ -56,8 +56,15 @@ export class CodeServer {
     this.editor = editor;
     this.home = home;
     this.project = join(home, "project");
-    // Not the person's own: the tests must neither read their settings nor change them. Models stay where they are.
-    this.env = { ...process.env, HF_HOME: process.env.HF_HOME ?? join(process.env.HOME, ".cache", "huggingface"), XDG_CACHE_HOME: process.env.XDG_CACHE_HOME ?? join(process.env.HOME, ".cache"), HOME: home };
+    // A home of its own: the tests must neither read the person's settings nor change them. Models stay where they are.
+    const own = process.env.HOME;
+    this.env = {
+      ...process.env,
+      HOME: home,
+      PATH: process.env.PATH.split(delimiter).filter((folder) => !existsSync(join(folder, "runabout"))).join(delimiter),
+      XDG_DATA_HOME: process.env.XDG_DATA_HOME ?? join(own, ".local", "share"),
+      HF_HOME: process.env.HF_HOME ?? join(own, ".cache", "huggingface"),
+    };
     const folders = ["--user-data-dir", join(home, "data"), "--extensions-dir", join(home, "extensions"), "--config", join(home, "config.yaml")];
     this.arguments = [editor.codeServer, ...folders];
     writeFileSync(join(home, "config.yaml"), "auth: none\n");
@@ -95,6 +102,15 @@ export class CodeServer {
 
   read(name) {
     return readFileSync(join(this.project, name), "utf8");
+  }
+
+  /** The extension's log. */
+  log() {
+    const logs = join(this.home, "data", "logs");
+    return readdirSync(logs, { recursive: true })
+      .filter((name) => name.endsWith("Runabout.log"))
+      .map((name) => readFileSync(join(logs, name), "utf8"))
+      .join("");
   }
 
   /** Keeps the editor's logs, for a person who looks into a failure. */

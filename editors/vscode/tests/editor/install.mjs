@@ -28,7 +28,8 @@ export function install(folder) {
     throw new Error(`there is no Node 24 for ${process.platform} ${process.arch} among the packages`);
   }
   const env = { ...process.env, PATH: `${join(node, "..")}${delimiter}${process.env.PATH}` };
-  npm(["ci", "--omit=dev"], packages, env);
+  // As code-server installs itself; `npm ci` refuses its lock file, which has the packages of another build.
+  npm(["install", "--omit=dev"], packages, env);
   npm(["install", "--omit=dev", "--no-save"], join(packages, "extensions"), env);
   const cli = join(packages, "bin", "remote-cli", "code-server");
   if (!existsSync(cli)) {

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 
-const HANGS_MS = 300_000;
+const HANGS_MS = 1000 * Number(process.env.RUNABOUT_PATIENCE_S ?? 300);
 
 export class Window {
   static async open(browser, server, pictures) {
@@ -38,6 +38,11 @@ export class Window {
 
   /** Opens a file and puts the cursor at the end of line `line`, counted from 1. */
   async openFile(name, line) {
+    // Keys go to the chat's page while it has the focus.
+    const tab = this.page.locator(".tab.active");
+    if ((await tab.count()) > 0) {
+      await tab.first().click();
+    }
     await this.page.keyboard.press("Control+P");
     const input = this.page.locator(".quick-input-widget input.input");
     await input.waitFor();
@@ -59,6 +64,20 @@ export class Window {
     await this.page.keyboard.press("End");
   }
 
+  /** Selects whole lines, by the keys that a person would use. */
+  async select(first, last) {
+    await this.goTo(first);
+    await this.press("Home");
+    for (let line = first; line <= last; line += 1) {
+      await this.press("Shift+ArrowDown");
+    }
+  }
+
+  /** What the status bar item tells a screen reader: all that it has to say. */
+  async statusLabel() {
+    return (await this.status.locator("a").first().getAttribute("aria-label")) ?? "";
+  }
+
   async type(text) {
     await this.page.keyboard.type(text, { delay: 40 });
   }
@@ -67,11 +86,16 @@ export class Window {
     return this.page.keyboard.press(key);
   }
 
-  /** The ghost text on the screen, its lines joined; waits until there is some. */
+  /** The ghost text on the screen, line by line; waits until there is some. */
   async ghostText() {
     await this.ghost.first().waitFor();
-    const texts = await this.ghost.allInnerTexts();
-    return texts.join("\n").replaceAll("\u00a0", " ");
+    return this.page.evaluate(() => {
+      // The first line stands within the document's own line, further ones in a zone below it.
+      const inline = [...document.querySelectorAll(".view-lines .ghost-text-decoration, .view-lines .ghost-text-decoration-preview")];
+      inline.sort((a, b) => a.getBoundingClientRect().left - b.getBoundingClientRect().left);
+      const below = [...document.querySelectorAll(".suggest-preview-text .view-line, .view-zones .view-line")];
+      return [inline.map((element) => element.textContent).join(""), ...below.map((element) => element.textContent)].join("\n").replaceAll("\u00a0", " ");
+    });
   }
 
   /** The document as saved; waits until `holds` of it. */
@@ -93,12 +117,35 @@ export class Window {
     }
   }
 
-  /** The frame with the page of the chat view. */
+  /** The frame with the page of the chat view; opens the view if it is not there. */
   async chat() {
+    if ((await this.page.locator("iframe.webview").count()) === 0) {
+      await this.command("Runabout: Chat About the Selection");
+    }
     const outer = this.page.frameLocator("iframe.webview.ready");
     const frame = outer.frameLocator("#active-frame");
     await frame.locator("#question").waitFor();
     return frame;
+  }
+
+  async ask(chat, question) {
+    await chat.locator("#question").fill(question);
+    await chat.locator("#question").press("Enter");
+  }
+
+  clipboard() {
+    return this.page.evaluate(() => navigator.clipboard.readText());
+  }
+
+  async clearMessages() {
+    await this.command("Notifications: Clear All Notifications");
+    await this.messages.first().waitFor({ state: "hidden" });
+  }
+
+  /** A picture of the editor alone, without what is around it. */
+  async pictureOfEditor(name) {
+    const box = await this.page.locator(".editor-instance").first().boundingBox();
+    await this.picture(name, { x: box.x, y: box.y, width: Math.min(box.width, 560), height: Math.min(box.height, 300) });
   }
 
   async picture(name, clip) {
