@@ -72,5 +72,4 @@ export interface ErrorData {
   kind?: string;
   cause?: string;
   hint?: string;
-  partial?: string;
 }

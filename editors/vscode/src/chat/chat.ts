@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { CancellationTokenSource, Uri, commands, env, window, type Disposable, type Webview, type WebviewView, type WebviewViewProvider } from "vscode";
-import type { ChatResult, ErrorData } from "../protocol";
+import type { ChatResult } from "../protocol";
 import { errorInWords } from "../words";
 import type { Worker } from "../worker";
 import { label, messages, shown, type Turn } from "./conversation";
@@ -96,8 +96,6 @@ export class Chat implements WebviewViewProvider, Disposable {
       }
     } catch (error) {
       // The text so far stays: it is on the screen already.
-      const partial = (error as { data?: ErrorData }).data?.partial;
-      answer.text = partial ?? answer.text;
       answer.note = cancellation.token.isCancellationRequested ? "Stopped." : failure(error);
     } finally {
       this.setRunning(undefined);

@@ -38,20 +38,26 @@ export class Window {
 
   /** Opens a file and puts the cursor at the end of line `line`, counted from 1. */
   async openFile(name, line) {
-    // Keys go to the chat's page while it has the focus.
-    const tab = this.page.locator(".tab.active");
+    const tab = this.page.locator(".tab", { hasText: name });
     if ((await tab.count()) > 0) {
       await tab.first().click();
+      // Away from where a hint would cover what is below.
+      await this.page.mouse.move(700, 500);
+    } else {
+      await this.openFromList(name);
     }
+    await this.page.locator(".tab.active", { hasText: name }).waitFor();
+    await this.page.locator(".editor-instance .view-lines").waitFor();
+    await this.goTo(line);
+  }
+
+  async openFromList(name) {
     await this.page.keyboard.press("Control+P");
     const input = this.page.locator(".quick-input-widget input.input");
     await input.waitFor();
     await input.fill(name);
     await this.page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first().waitFor();
     await this.page.keyboard.press("Enter");
-    await this.page.locator(".tab.active", { hasText: name }).waitFor();
-    await this.page.locator(".editor-instance .view-lines").waitFor();
-    await this.goTo(line);
   }
 
   async goTo(line) {
@@ -128,9 +134,24 @@ export class Window {
     return frame;
   }
 
+  /** Asks, and returns the answer's place on the page. */
   async ask(chat, question) {
+    const answers = chat.locator("section.assistant");
+    const count = await answers.count();
     await chat.locator("#question").fill(question);
     await chat.locator("#question").press("Enter");
+    await answers.nth(count).waitFor();
+    return answers.nth(count);
+  }
+
+  /** Makes the side bar so wide that code fits into it. */
+  async widenSideBar(width) {
+    const box = await this.page.locator(".part.sidebar").boundingBox();
+    await this.page.mouse.move(box.x + box.width + 1, 300);
+    await this.page.mouse.down();
+    await this.page.mouse.move(box.x + width, 300, { steps: 5 });
+    await this.page.mouse.up();
+    await this.page.mouse.move(900, 450);
   }
 
   clipboard() {
