@@ -91,7 +91,8 @@ export function isFinal(exit: Exit): boolean {
 
 export function exitInWords(exit: Exit): string {
   const log = exit.log.join("\n");
-  const error = exit.log.map((line) => line.replace(/^error: /, "").trim()).find((line) => line !== "");
+  const lines = exit.log.map((line) => line.trim()).filter((line) => line !== "");
+  const error = (lines.find((line) => line.startsWith("error: ")) ?? lines.at(-1))?.replace(/^error: /, "");
   if (exit.code === 2 && /unrecognized subcommand 'lsp'/.test(log)) {
     return "This version of runabout is too old for the extension: it has no command `lsp`.";
   }

@@ -26,7 +26,8 @@ export type Notice =
   | { kind: "crashed"; message: string }
   | { kind: "stopped"; message: string };
 
-const LOG_LINES = 5;
+/** How much of the log is kept to explain the end of the process. */
+const LOG_LINES = 10;
 /** The worker ends within a second of its `exit`; see its protocol page. */
 const END_MS = 2_000;
 
@@ -68,9 +69,14 @@ export class Worker implements Disposable {
 
   /** Starts the worker, also after it gave up. */
   async restart(): Promise<void> {
-    await this.stop();
-    this.restarts.reset();
-    await this.start();
+    const stopped = this.stop();
+    const number = this.startNumber;
+    await stopped;
+    // Several settings may change one after the other: the last restart is the one.
+    if (number === this.startNumber) {
+      this.restarts.reset();
+      await this.start();
+    }
   }
 
   /** Looks for the program again if it was absent; the person may have installed it meanwhile. */

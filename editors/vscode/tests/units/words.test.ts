@@ -43,6 +43,10 @@ test("refused options are shown as the worker names them", () => {
   assert.match(exitInWords(exit({ code: 2, log: ["error: unexpected argument '--fast' found"] })), /unexpected argument '--fast' found/);
 });
 
+test("a worker that cannot start is explained by its own last words", () => {
+  assert.match(exitInWords(exit({ code: 1, log: ["INFO starting", "no room on the disk", ""] })), /could not start: no room on the disk/);
+});
+
 test("counts are put into words, and unknown ones keep their names", () => {
   const counts = { shown: 5, accepted: 2, partiallyAccepted: 1, retained: 1, retainedOf: 2, shownToAcceptMs: 1500, novel: 7 };
   assert.deepEqual(countsInWords(counts), [
