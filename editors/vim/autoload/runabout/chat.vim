@@ -44,7 +44,7 @@ export def Ask(question: string, selected: bool, first: number, last: number)
   endif
   messages->add({role: 'user', content: content})
   Open()
-  Append(['## You', ''] + split(content, '\n', true) + ['', '## Runabout', ''])
+  Append(['## You', ''] + split(content, '\n', true) + ['', '## Runabout', '', ''])
   if worker.Running()
     Send()
   elseif worker.State() == 'starting' || worker.State() == 'waiting'
@@ -232,14 +232,15 @@ def Open()
     return
   endif
   const origin = win_getid()
-  execute 'botright vertical' min([WIDTH, &columns / 2]) .. 'new'
+  # Without the events: the new buffer is no file, and the worker should not get it.
+  execute 'noautocmd botright vertical :' .. min([WIDTH, &columns / 2]) .. 'new'
   const existing = bufnr(NAME)
   if existing > 0
     execute 'buffer' existing
   else
-    execute 'file' fnameescape(NAME)
+    execute 'silent file' fnameescape(NAME)
     setlocal buftype=nofile bufhidden=hide noswapfile nobuflisted filetype=markdown nomodifiable wrap linebreak
-    setlocal statusline=chat:\ CR\ asks,\ A\ applies,\ N\ begins\ anew,\ CTRL-C\ stops,\ q\ closes
+    setlocal statusline=CR\ ask\ \ A\ apply\ \ N\ new\ \ CTRL-C\ stop\ \ q\ close
     nnoremap <buffer> <silent> <CR> <Cmd>Runabout chat<CR>
     nnoremap <buffer> <silent> A <Cmd>Runabout apply<CR>
     nnoremap <buffer> <silent> N <Cmd>Runabout new<CR>

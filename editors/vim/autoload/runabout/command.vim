@@ -8,7 +8,7 @@ import autoload 'runabout/message.vim'
 import autoload 'runabout/suggestion.vim'
 import autoload 'runabout/chat.vim'
 
-const WORDS = ['apply', 'chat', 'disable', 'enable', 'log', 'new', 'reset-statistics', 'restart', 'start', 'statistics',
+const WORDS = ['apply', 'chat', 'disable', 'enable', 'log', 'new', 'reset-statistics', 'restart', 'statistics',
   'status', 'stop', 'stop-chat', 'toggle', 'why']
 
 export def Complete(lead: string, line: string, position: number): list<string>
@@ -35,8 +35,6 @@ export def Run(words: string, ranges: number, first: number, last: number)
     chat.Stop()
   elseif word == 'enable' || word == 'disable' || word == 'toggle'
     Switch(word == 'toggle' ? !settings.Automatic(bufnr()) : word == 'enable', rest == 'buffer')
-  elseif word == 'start'
-    worker.Start()
   elseif word == 'restart'
     worker.Restart()
   elseif word == 'stop'
@@ -104,11 +102,12 @@ def Table(counts: dict<any>, indent: string): list<string>
 enddef
 
 def Log()
-  new
+  # Without the events: the new buffer is no file, and the worker should not get it.
+  noautocmd new
   setlocal buftype=nofile bufhidden=wipe noswapfile
   setline(1, empty(worker.Log()) ? ['The log is empty.'] : worker.Log())
   setlocal nomodified nomodifiable
-  execute 'file' fnameescape('runabout log ' .. bufnr())
+  execute 'silent file' fnameescape('runabout log ' .. bufnr())
   normal! G
 enddef
 
@@ -119,4 +118,5 @@ def Show(lines: list<string>)
       popup_close(id)
       return false
     }, mapping: false, maxwidth: &columns - 8, wrap: true})
+  redraw
 enddef

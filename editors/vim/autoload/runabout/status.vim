@@ -39,7 +39,7 @@ export def Line(): string
 enddef
 
 def Short(): string
-  const process = {stopped: 'not started', starting: 'starting', waiting: 'restarting', absent: 'not found', failed: 'failed'}
+  const process = {idle: 'not started', stopped: 'stopped', starting: 'starting', waiting: 'restarting', absent: 'not found', failed: 'failed'}
     ->get(worker.State(), '')
   if process != ''
     return process

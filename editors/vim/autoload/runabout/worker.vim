@@ -15,8 +15,9 @@ const LONG_RUN_S = 60
 # How many lines of the worker's log are kept for `:Runabout log`.
 const LOG_LINES = 2000
 
-# 'stopped', 'starting', 'running', 'waiting' (to start again), 'absent' (no program) or 'failed' (given up).
-var state = 'stopped'
+# 'idle' (not started yet), 'starting', 'running', 'waiting' (to start again), 'stopped' (by the person), 'absent' (there
+# is no program) or 'failed' (given up).
+var state = 'idle'
 var job: job = null_job
 var encoding = 'utf-16'
 var crashes = 0
@@ -52,14 +53,14 @@ export def Pid(): number
   return job == null_job ? 0 : job_info(job).process
 enddef
 
-# Starts the worker unless it runs, is about to, or was given up.
+# Starts the worker, except after it was ended or given up.
 export def Start()
-  if state == 'stopped'
+  if state == 'idle'
     Launch()
   endif
 enddef
 
-# Ends the worker and starts a new one, also if it was given up.
+# Ends the worker, if it runs, and starts a new one.
 export def Restart()
   Stop()
   crashes = 0
