@@ -16,6 +16,10 @@
 (defconst runabout-document--most-characters (* 10 1024 1024)
   "A larger buffer is not sent: the worker takes messages of up to 16 MiB.")
 
+(defconst runabout-document--most-changes 100
+  "After so many changes at once the whole text is sent instead.
+Naming the positions of thousands of replacements would be slower.")
+
 (defconst runabout-document--languages
   '(("c++" . "cpp") ("emacs-lisp" . "elisp") ("js" . "javascript") ("js2" . "javascript")
     ("js-json" . "json") ("sh" . "shellscript") ("bash" . "shellscript") ("tsx" . "typescriptreact")
@@ -157,7 +161,9 @@ Its name or language may have changed."
          (when (string-search "\r" text)
            (setq runabout-document--always-whole t))
          (push `(:range (:start ,from :end ,to) :text ,(runabout-document--for-worker text))
-               runabout-document--changes)))
+               runabout-document--changes)
+         (when (nthcdr runabout-document--most-changes runabout-document--changes)
+           (setq runabout-document--whole t))))
       (_ (setq runabout-document--whole t)))
     (setq runabout-document--before nil)))
 

@@ -139,9 +139,9 @@ Their arguments are the method, a symbol, and the params, a plist.")
   "Say that there is no program, and how to get it."
   (setq runabout-worker-state 'absent)
   (if runabout-program
-      (runabout-worker-say "the program `%s' is not there or cannot be run; \
+      (runabout-worker-warn "the program `%s' is not there or cannot be run; \
 correct `runabout-program', then call `runabout-restart'" runabout-program)
-    (runabout-worker-say "the program `runabout' was not found in `exec-path' or in %s.  \
+    (runabout-worker-warn "the program `runabout' was not found in `exec-path' or in %s.  \
 Build it with `cargo xtask setup && cargo build --release' in the repository and put \
 target/release/runabout into the path, or set `runabout-program'; then call \
 `runabout-restart'"
@@ -152,6 +152,11 @@ target/release/runabout into the path, or set `runabout-program'; then call \
 (defun runabout-worker-say (format &rest arguments)
   "Show a message, made of FORMAT and ARGUMENTS as in `message'."
   (message "runabout: %s" (apply #'format format arguments)))
+
+(defun runabout-worker-warn (format &rest arguments)
+  "Show a message that stays, made of FORMAT and ARGUMENTS as in `message'.
+The person may be typing, and then a message is gone at once."
+  (display-warning 'runabout (apply #'format format arguments)))
 
 (defun runabout-worker-words (error)
   "Say in plain words what ERROR, a plist from the worker, means."
@@ -360,8 +365,8 @@ Command `runabout-restart' starts it again; a keystroke does not."
 (defun runabout-worker--give-up (reason)
   "Do not start the worker again by itself, and say the REASON."
   (runabout-worker--enter 'failed)
-  (runabout-worker-say "%s; `runabout-log' shows its log, `runabout-restart' starts it again"
-                       reason))
+  (runabout-worker-warn "%s; `runabout-log' shows its log, `runabout-restart' starts it again"
+                        reason))
 
 (defun runabout-worker--enter (state)
   "Go over to STATE, and show it in the mode lines."

@@ -12,7 +12,7 @@ import time
 import pyte
 
 # Only ends a test that hangs; nothing is measured by it.
-PATIENCE_S = 240
+PATIENCE_S = float(os.environ.get("RUNABOUT_PATIENCE_S", "240"))
 
 
 class Screen(pyte.Screen):

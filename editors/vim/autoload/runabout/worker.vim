@@ -24,6 +24,8 @@ var crashes = 0
 var ready_at = 0
 var timer = 0
 var log: list<string> = []
+# By the id of a request without an answer, what to call with the answer.
+var pending: dict<func(dict<any>)> = {}
 # By event, the functions to call: 'ready', 'ended', 'state' without arguments, or a method with its params.
 var subscribers: dict<list<func>> = {}
 
@@ -137,6 +139,7 @@ def Launch()
     return
   endif
   Enter('starting')
+  pending = {}
   Ask('initialize', {
     processId: getpid(),
     clientInfo: {name: 'vim', version: printf('%d.%d', v:versionlong / 1000000, v:versionlong / 10000 % 100)},
@@ -168,9 +171,12 @@ enddef
 
 def Ask(method: string, params: any, Callback: func(dict<any>)): number
   try
-    const sent = ch_sendexpr(job, {method: method, params: params},
-      {callback: (_, answer) => Callback(answer)})
-    return get(sent, 'id', 0)
+    const to = job
+    # With a callback Vim chooses an id. But it also calls it with a request of the worker that has the same id, and then
+    # hands the answer to `out_cb`: so both look the id up.
+    const sent = ch_sendexpr(to, {method: method, params: params}, {callback: (_, what) => Received(to, what)})
+    pending[sent.id] = Callback
+    return sent.id
   catch
     # The worker has just ended; the exit callback says so.
     return 0
@@ -185,14 +191,15 @@ def Send(message_: dict<any>)
 enddef
 
 def Received(from: job, what: any)
-  if from != job || type(what) != v:t_dict || !has_key(what, 'method')
+  if from != job || type(what) != v:t_dict
     return
-  endif
-  if has_key(what, 'id')
+  elseif has_key(what, 'method') && has_key(what, 'id')
     Send(Answered(what))
-    return
+  elseif has_key(what, 'method')
+    Publish(what.method, get(what, 'params', {}))
+  elseif has_key(pending, get(what, 'id', 0))
+    call(remove(pending, what.id), [what])
   endif
-  Publish(what.method, get(what, 'params', {}))
 enddef
 
 # The answer to a request of the worker.
