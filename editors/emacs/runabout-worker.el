@@ -17,6 +17,14 @@
   :group 'tools
   :prefix "runabout-")
 
+(defvar runabout-worker--connection nil "The connection, or nil.")
+
+(defun runabout-worker--set (setting value)
+  "Set SETTING of the worker to VALUE, and tell a worker that is there already."
+  (set-default-toplevel-value setting value)
+  (when runabout-worker--connection
+    (funcall 'runabout-worker-settings-changed)))
+
 (defcustom runabout-program nil
   "The program `runabout': its path, or its name in variable `exec-path'.
 If nil, it is looked for there and in `runabout-worker-places'."
@@ -34,46 +42,60 @@ If nil, the worker's default."
 (defcustom runabout-automatic t
   "Whether suggestions appear by themselves.
 `runabout-suggest' works in any case."
+  :set #'runabout-worker--set
   :type 'boolean)
 
 (defcustom runabout-languages nil
   "Languages in which suggestions appear by themselves, or do not.
 A list of (LANGUAGE . BOOLEAN), where LANGUAGE is a name of the
 protocol such as \"python\"; \"*\" is all others."
+  :set #'runabout-worker--set
   :type '(alist :key-type string :value-type boolean))
 
 (defcustom runabout-min-confidence nil
   "The confidence below which no suggestion appears by itself, from 0 to 1.
 If nil, the worker's default."
+  :set #'runabout-worker--set
   :type '(choice (const :tag "The worker's default" nil) number))
 
 (defcustom runabout-multiline 'auto
   "Whether a suggestion may have several lines: `auto' or `never'."
+  :set #'runabout-worker--set
   :type '(choice (const auto) (const never)))
 
 (defcustom runabout-max-tokens 128
   "The greatest number of tokens in a suggestion."
+  :set #'runabout-worker--set
   :type 'natnum)
 
 (defcustom runabout-alternatives 3
   "How many alternatives `runabout-suggest' asks for, from 1 to 8."
+  :set #'runabout-worker--set
   :type 'natnum)
 
 (defcustom runabout-context 'project
   "Whether the worker looks at other open and imported files: `project' or `file'."
+  :set #'runabout-worker--set
   :type '(choice (const project) (const file)))
 
 (defcustom runabout-ahead t
   "Whether the worker computes what follows a suggestion while you read it."
+  :set #'runabout-worker--set
   :type 'boolean)
 
 (defcustom runabout-keep-statistics t
   "Whether shown and accepted suggestions are counted, on this machine only."
+  :set #'runabout-worker--set
   :type 'boolean)
 
 (defconst runabout-worker-places
   '("~/.cargo/bin" "~/.local/bin" "/opt/homebrew/bin" "/usr/local/bin")
   "Where installers put programs that a desktop's Emacs may not have in its path.")
+
+(defconst runabout-worker--build
+  (expand-file-name "../../target/release"
+                    (file-name-directory (file-truename (or load-file-name buffer-file-name))))
+  "Where the program is after a build, if this file is in the repository.")
 
 (defconst runabout-worker--first-delay 1
   "Seconds until a crashed worker is started again; doubled after each crash.")
@@ -106,7 +128,6 @@ and `failed' (it was given up).")
   "Functions to call with each notification of the worker.
 Their arguments are the method, a symbol, and the params, a plist.")
 
-(defvar runabout-worker--connection nil "The connection, or nil.")
 (defvar runabout-worker--crashes 0 "How often the worker has crashed in a row.")
 (defvar runabout-worker--ready-at 0 "When the worker became ready, in seconds.")
 (defvar runabout-worker--timer nil "The timer of the next start after a crash.")
@@ -131,7 +152,7 @@ Their arguments are the method, a symbol, and the params, a plist.")
             (and (file-executable-p path) (not (file-directory-p path)) path))
         (executable-find runabout-program))
     (or (executable-find "runabout")
-        (cl-loop for place in runabout-worker-places
+        (cl-loop for place in (cons runabout-worker--build runabout-worker-places)
                  for path = (expand-file-name "runabout" place)
                  when (file-executable-p path) return path))))
 
@@ -142,9 +163,8 @@ Their arguments are the method, a symbol, and the params, a plist.")
       (runabout-worker-warn "the program `%s' is not there or cannot be run; \
 correct `runabout-program', then call `runabout-restart'" runabout-program)
     (runabout-worker-warn "the program `runabout' was not found in `exec-path' or in %s.  \
-Build it with `cargo xtask setup && cargo build --release' in the repository and put \
-target/release/runabout into the path, or set `runabout-program'; then call \
-`runabout-restart'"
+Build it with `cargo xtask setup && cargo build --release' in the repository, or set \
+`runabout-program'; then call `runabout-restart'"
                          (string-join runabout-worker-places ", "))))
 
 ;;;; Words

@@ -22,7 +22,7 @@ var waiting = false
 # Asks a question; with lines selected, it begins a new conversation about them.
 export def Ask(question: string, selected: bool, first: number, last: number)
   if !empty(running) || waiting
-    message.Say('the last answer is still being written; `:Runabout stop-chat` ends it')
+    message.Say('the last answer is still being written; `:Runabout stop` ends it')
     return
   endif
   final asked = {text: question}
@@ -240,11 +240,11 @@ def Open()
   else
     execute 'silent file' fnameescape(NAME)
     setlocal buftype=nofile bufhidden=hide noswapfile nobuflisted filetype=markdown nomodifiable wrap linebreak
-    setlocal statusline=CR\ ask\ \ A\ apply\ \ N\ new\ \ CTRL-C\ stop\ \ q\ close
+    setlocal statusline=CR\ ask\ \ a\ apply\ \ n\ new\ \ CTRL-C\ stop\ \ q\ close
     nnoremap <buffer> <silent> <CR> <Cmd>Runabout chat<CR>
-    nnoremap <buffer> <silent> A <Cmd>Runabout apply<CR>
-    nnoremap <buffer> <silent> N <Cmd>Runabout new<CR>
-    nnoremap <buffer> <silent> <C-C> <Cmd>Runabout stop-chat<CR>
+    nnoremap <buffer> <silent> a <Cmd>Runabout apply<CR>
+    nnoremap <buffer> <silent> n <Cmd>Runabout new<CR>
+    nnoremap <buffer> <silent> <C-C> <Cmd>Runabout stop<CR>
     nnoremap <buffer> <silent> q <Cmd>close<CR>
   endif
   win_gotoid(origin)

@@ -8,8 +8,8 @@ import autoload 'runabout/message.vim'
 import autoload 'runabout/suggestion.vim'
 import autoload 'runabout/chat.vim'
 
-const WORDS = ['apply', 'chat', 'disable', 'enable', 'log', 'new', 'reset-statistics', 'restart', 'statistics',
-  'status', 'stop', 'stop-chat', 'toggle', 'why']
+const WORDS = ['apply', 'chat', 'disable', 'enable', 'log', 'new', 'restart', 'shutdown', 'stats', 'status', 'stop',
+  'toggle', 'why']
 
 export def Complete(lead: string, line: string, position: number): list<string>
   return line[: position - 1] =~ '\s\S\+\s' ? [] : copy(WORDS)->filter((_, word) => stridx(word, lead) == 0)
@@ -31,19 +31,19 @@ export def Run(words: string, ranges: number, first: number, last: number)
     chat.New()
   elseif word == 'apply'
     chat.Apply()
-  elseif word == 'stop-chat'
+  elseif word == 'stop'
     chat.Stop()
   elseif word == 'enable' || word == 'disable' || word == 'toggle'
     Switch(word == 'toggle' ? !settings.Automatic(bufnr()) : word == 'enable', rest == 'buffer')
   elseif word == 'restart'
     worker.Restart()
-  elseif word == 'stop'
+  elseif word == 'shutdown'
     worker.Stop()
   elseif word == 'log'
     Log()
-  elseif word == 'statistics'
+  elseif word == 'stats' && rest == ''
     Statistics()
-  elseif word == 'reset-statistics'
+  elseif word == 'stats'
     worker.Execute('runabout.resetStatistics', [], (_) => {
       echo 'runabout: the counts begin at zero again'
     })

@@ -6,6 +6,9 @@ import autoload 'runabout/settings.vim'
 # Where installers put programs that are not always in the PATH of an editor that a desktop has started.
 const PLACES = ['~/.cargo/bin', '~/.local/bin', '/opt/homebrew/bin', '/usr/local/bin']
 
+# Where the program is after a build, if this file is in the repository.
+const BUILD = resolve(expand('<sfile>:p'))->fnamemodify(':h:h:h:h:h') .. '/target/release'
+
 # The program's path; '' if it is in none of the places.
 export def Find(): string
   const name: string = settings.Get('program', '')
@@ -16,7 +19,7 @@ export def Find(): string
   if found != ''
     return found
   endif
-  for place in PLACES
+  for place in [BUILD] + PLACES
     const path = expand(place) .. '/runabout'
     if executable(path)
       return path
@@ -35,6 +38,6 @@ export def Absent(): list<string>
   return ['the program `runabout` was not found',
     'It is neither in the PATH nor in ' .. join(PLACES, ', ') .. '. '
     .. 'Build it with `cargo xtask setup && cargo build --release` in the repository, '
-    .. 'put target/release/runabout into the PATH, or name it in g:runabout.program. '
+    .. 'or name it in g:runabout.program. '
     .. 'Then call `:Runabout restart`. See `:help runabout-install`.']
 enddef
