@@ -161,9 +161,9 @@ class Package(unittest.TestCase):
 
     def messages(self):
         """The package's messages and warnings."""
-        text = self.evaluate("""(mapconcat (lambda (name) (if (get-buffer name)
-            (with-current-buffer name (buffer-string)) "")) (list "*Messages*" "*Warnings*") "\n")""".replace("\n", "\\n"))
-        return [line for line in text.splitlines() if re.search("^runabout:|jsonrpc|Warning", line)]
+        text = self.evaluate('(mapconcat (lambda (name) (if (get-buffer name) (with-current-buffer name (buffer-string)) ""))'
+                             ' (list "*Messages*" "*Warnings*") (string 10))')
+        return [line for line in text.splitlines() if re.search("^runabout:|jsonrpc|^Warning", line)]
 
     def worker(self):
         """The process id of the worker."""
@@ -350,8 +350,8 @@ class Package(unittest.TestCase):
         code = []
 
         def answered(terminal):
-            answer = terminal.text().rpartition("|Runabout ")[2] or terminal.text().rpartition("Runabout\n")[2]
-            code[:] = re.findall("```", answer)
+            answer = re.split(r"(?m)\|Runabout\s*$", terminal.text())[1:]
+            code[:] = re.findall("```", "".join(answer))
             return len(code) > 1
 
         for _ in range(8):

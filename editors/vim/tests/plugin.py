@@ -154,6 +154,27 @@ let g:runabout.program = '{program}'
         self.assertEqual(self.ghost()[0].strip(), lines[1].strip())
         self.assertEqual(self.written(), FUNCTIONS.replace("def mul(a, b):\n", "") + "def mul" + lines[0] + "\n")
 
+    def test_the_window_is_scrolled_to_show_a_suggestion_at_its_bottom(self):
+        text = "x = 1\n" * 60 + FUNCTIONS.replace("def mul(a, b):\n", "")
+        self.vim(text)
+        self.terminal.send("Go")
+        self.terminal.type("def mul")
+        self.assertGreater(len(self.ghost()), 1, "the suggestion has only one line")
+        self.assertIn("def mul" + self.terminal.ghost(GREY)[0], self.terminal.text())
+
+    def test_no_suggestion_is_shown_beside_the_popup_menu(self):
+        self.vim(FUNCTIONS)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        self.ghost()
+        self.terminal.send("\x0e")
+        self.terminal.wait("the text from the menu", "    return")
+        self.terminal.settle()
+        self.assertEqual(self.terminal.ghost(GREY), [])
+        self.terminal.send(" ")
+        self.ghost()
+        self.assertEqual(self.messages(), [])
+
     def test_a_suggestion_stays_while_what_is_typed_agrees_with_it(self):
         self.vim(FUNCTIONS)
         self.terminal.send("Go")

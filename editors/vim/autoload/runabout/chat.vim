@@ -240,10 +240,9 @@ def Open()
   else
     execute 'silent file' fnameescape(NAME)
     setlocal buftype=nofile bufhidden=hide noswapfile nobuflisted filetype=markdown nomodifiable wrap linebreak
-    setlocal statusline=CR\ ask\ \ a\ apply\ \ n\ new\ \ CTRL-C\ stop\ \ q\ close
+    setlocal statusline=CR\ ask\ \ a\ apply\ \ CTRL-C\ stop\ \ q\ close
     nnoremap <buffer> <silent> <CR> <Cmd>Runabout chat<CR>
     nnoremap <buffer> <silent> a <Cmd>Runabout apply<CR>
-    nnoremap <buffer> <silent> n <Cmd>Runabout new<CR>
     nnoremap <buffer> <silent> <C-C> <Cmd>Runabout stop<CR>
     nnoremap <buffer> <silent> q <Cmd>close<CR>
   endif
