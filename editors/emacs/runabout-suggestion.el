@@ -40,6 +40,10 @@
 (defvar runabout-suggestion--asked nil
   "The newest request, to be compared by `eq': a cons whose cdr is its id.")
 
+(defvar runabout-suggestion--refused nil
+  "The last request, if it got nothing: a list (BEGINNING KIND STEP).
+It is sent again when the worker or its model is ready.")
+
 ;;;; Keystrokes
 
 (defun runabout-suggestion--after-command ()
@@ -120,27 +124,29 @@
 (defun runabout-suggestion--ask (kind step)
   "Send a request of trigger KIND.
 STEP is the way to go among its alternatives."
-  (when-let ((uri (runabout-document-flush)))
-    (let* ((buffer (current-buffer))
-           (beginning (copy-marker (point)))
-           (before (buffer-substring-no-properties (line-beginning-position) (point)))
-           (asked (list 'request)))
-      (setq runabout-suggestion--asked asked)
-      (setcdr asked
-              (runabout-worker-request
-               :textDocument/inlineCompletion
-               `( :textDocument (:uri ,uri)
-                  :position ,(runabout-document-position (point))
-                  :context (:triggerKind ,kind))
-               (lambda (result)
-                 (when (eq asked runabout-suggestion--asked)
-                   (setq runabout-suggestion--asked nil)
-                   (when (buffer-live-p buffer)
-                     (with-current-buffer buffer
-                       (runabout-suggestion--answered result beginning before kind step)))))
-               (lambda (_error)
-                 (when (eq asked runabout-suggestion--asked)
-                   (setq runabout-suggestion--asked nil))))))))
+  (if-let ((uri (runabout-document-flush)))
+      (let* ((buffer (current-buffer))
+             (beginning (copy-marker (point)))
+             (before (buffer-substring-no-properties (line-beginning-position) (point)))
+             (asked (list 'request)))
+        (setq runabout-suggestion--refused nil)
+        (setq runabout-suggestion--asked asked)
+        (setcdr asked
+                (runabout-worker-request
+                 :textDocument/inlineCompletion
+                 `( :textDocument (:uri ,uri)
+                    :position ,(runabout-document-position (point))
+                    :context (:triggerKind ,kind))
+                 (lambda (result)
+                   (when (eq asked runabout-suggestion--asked)
+                     (setq runabout-suggestion--asked nil)
+                     (when (buffer-live-p buffer)
+                       (with-current-buffer buffer
+                         (runabout-suggestion--answered result beginning before kind step)))))
+                 (lambda (_error)
+                   (when (eq asked runabout-suggestion--asked)
+                     (setq runabout-suggestion--asked nil))))))
+    (setq runabout-suggestion--refused (list (copy-marker (point)) kind step))))
 
 (defun runabout-suggestion--cancel ()
   "Tell the worker that the last request is not wanted any more."
@@ -153,6 +159,8 @@ STEP is the way to go among its alternatives."
 STEP is the way to go among the alternatives."
   (let ((items (runabout-suggestion--items result))
         (rest (and runabout-suggestion--shown (runabout-suggestion--rest))))
+    (when (equal items [])
+      (setq runabout-suggestion--refused (list beginning kind step)))
     (when (and (< 0 (length items))
                (eq (current-buffer) (window-buffer (selected-window)))
                (not (run-hook-with-args-until-success 'runabout-suggestion-inhibit-functions))
@@ -286,6 +294,23 @@ STEP is the way to go among the alternatives."
               ,(runabout-document-units
                 (string-replace "\n" (runabout-document-line-end) taken) "utf-16"))))))))
 
+(defun runabout-suggestion--notified (method params)
+  "Ask again if METHOD and PARAMS say that the model is ready."
+  (when (and (eq method 'runabout/status) (equal (plist-get params :state) "ready"))
+    (runabout-suggestion--ask-again)))
+
+(defun runabout-suggestion--ask-again ()
+  "Ask for what was asked for too early, if point is still there."
+  (pcase runabout-suggestion--refused
+    (`(,beginning ,kind ,step)
+     (when-let ((buffer (marker-buffer beginning)))
+       (with-current-buffer buffer
+         (when (and (= (point) beginning)
+                    (eq buffer (window-buffer))
+                    (not (run-hook-with-args-until-success
+                          'runabout-suggestion-inhibit-functions)))
+           (runabout-suggestion--ask kind step)))))))
+
 (defun runabout-suggestion--lost ()
   "Remove all suggestions: the worker that made them has ended."
   (setq runabout-suggestion--asked nil)
@@ -294,6 +319,7 @@ STEP is the way to go among the alternatives."
       (with-current-buffer buffer
         (runabout-suggestion-clear)))))
 
+(add-hook 'runabout-worker-notification-functions #'runabout-suggestion--notified)
 (add-hook 'runabout-worker-ended-hook #'runabout-suggestion--lost)
 
 (provide 'runabout-suggestion)

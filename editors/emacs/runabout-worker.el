@@ -332,6 +332,12 @@ Command `runabout-restart' starts it again; a keystroke does not."
              runabout-worker--ready-at (float-time))
        (runabout-worker--enter 'running)
        (runabout-worker-notify :initialized (make-hash-table))
+       ;; Where the model is by now; later changes are notified.
+       (run-hook-with-args 'runabout-worker-notification-functions 'runabout/status
+                           (or (plist-get (plist-get (plist-get result :capabilities)
+                                                     :experimental)
+                                          :runabout)
+                               '(:state "ready")))
        (run-hooks 'runabout-worker-ready-hook)))
    :error-fn
    (lambda (error)

@@ -240,7 +240,9 @@
         (runabout-document-open))))
   (with-current-buffer (window-buffer)
     (when (and runabout-mode (not noninteractive))
-      (runabout-suggestion--changed))))
+      (if runabout-suggestion--refused
+          (runabout-suggestion--ask-again)
+        (runabout-suggestion--changed)))))
 
 (defun runabout--ended ()
   "Forget the state of a worker that has ended."

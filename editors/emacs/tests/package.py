@@ -307,14 +307,14 @@ class Package(unittest.TestCase):
         self.ghost()
 
     def test_why_says_why_nothing_was_suggested(self):
-        self.emacs(FUNCTIONS, settings="(setq runabout-min-confidence 1)")
+        self.emacs(FUNCTIONS, settings="(setq runabout-languages (list (cons \"python\" nil)))")
         self.terminal.send(END)
         self.terminal.type("zq x")
         self.terminal.wait("that the model is ready", lambda terminal: "Runabout:" not in terminal.text())
         self.terminal.type("y")
         self.terminal.settle()
         self.command("runabout-why")
-        self.terminal.wait("a reason", lambda terminal: re.search("confiden", terminal.text()))
+        self.terminal.wait("a reason", lambda terminal: re.search("switched off|disabled", terminal.text()))
 
     # Files
 

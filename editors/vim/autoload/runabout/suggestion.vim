@@ -19,6 +19,9 @@ const AUTOMATIC = 2
 var shown: dict<any> = {}
 # The newest request: {id, buffer, lnum, col, before, kind, step}; empty if it is answered.
 var asked: dict<any> = {}
+# The last request, if it could not be sent or was answered with nothing. It is sent again when the worker or its model
+# is ready, if that was the reason.
+var refused: dict<any> = {}
 # The ids of the items that were reported as shown.
 var reported: dict<bool> = {}
 # The text of the next Accept, which an <expr> mapping inserts.
@@ -127,11 +130,14 @@ enddef
 def Ask(kind: number, step: number)
   documents.Flush(bufnr())
   const doc = documents.Of(bufnr())
+  final request: dict<any> =
+    {buffer: bufnr(), lnum: line('.'), col: col('.') - 1, before: Before(), kind: kind, step: step}
   if empty(doc)
+    refused = request
     return
   endif
-  asked = {buffer: bufnr(), lnum: line('.'), col: col('.') - 1, before: Before(), kind: kind, step: step}
-  const request = asked
+  refused = {}
+  asked = request
   request.id = worker.Request('textDocument/inlineCompletion', {
     textDocument: {uri: doc.uri},
     position: documents.Cursor(),
@@ -161,6 +167,7 @@ def Answered(request: dict<any>, answer: dict<any>)
     return
   endif
   if empty(items)
+    refused = request
     # What is shown still agrees with what was typed, or it would be gone.
     return
   endif
@@ -268,7 +275,24 @@ def Lost()
   Clear()
 enddef
 
+# Asks again for what came too early, or for what the person may be writing by now.
+def Ready()
+  if mode() !~ '^[iR]' || pumvisible()
+    return
+  elseif empty(refused)
+    Changed()
+  elseif refused.buffer == bufnr() && refused.lnum == line('.') && refused.before == Before()
+    Ask(refused.kind, refused.step)
+  endif
+enddef
+
+def Loaded(params: dict<any>)
+  if params.state == 'ready' && !empty(refused)
+    Ready()
+  endif
+enddef
+
 status.Watch()
-# When the worker becomes ready, the person may be in the middle of a line already.
-worker.Subscribe('ready', Changed)
+worker.Subscribe('runabout/status', Loaded)
+worker.Subscribe('ready', Ready)
 worker.Subscribe('ended', Lost)

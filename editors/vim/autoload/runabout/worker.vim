@@ -166,6 +166,8 @@ def Initialized(from: job, answer: dict<any>)
   ready_at = localtime()
   Enter('running')
   Notify('initialized', {})
+  # Where the model is by now; later changes are notified.
+  Publish('runabout/status', get(get(answer.result.capabilities, 'experimental', {}), 'runabout', {state: 'ready'}))
   Publish('ready')
 enddef
 
