@@ -139,7 +139,8 @@
     (concat " Runabout"
             (cond (place (concat ":" place))
                   ((member state '("ready" "not started")) "")
-                  (t (concat ":" state))))))
+                  ;; The mode line reads this text as a format.
+                  (t (concat ":" (string-replace "%" "%%" state)))))))
 
 (defun runabout--why ()
   "Say in a sentence why the last request suggested nothing, or that it did."
@@ -227,10 +228,37 @@
   "Remember the worker's state from METHOD and PARAMS."
   (pcase method
     ('runabout/status
-     (setq runabout--model params)
-     (force-mode-line-update t))
+     (let ((before (plist-get runabout--model :state))
+           (state (plist-get params :state)))
+       (setq runabout--model params)
+       (force-mode-line-update t)
+       ;; What takes long or stops everything is also said.
+       (unless (equal state before)
+         (pcase state
+           ("downloading"
+            (runabout-worker-say
+             "the model is being downloaded; `runabout-why' says how far it is"))
+           ("failed"
+            (if-let ((message (plist-get params :message)))
+                (runabout-worker-warn "%s" message)
+              ;; It had failed before the connection began.
+              (runabout-worker-execute
+               "runabout.info" nil
+               (lambda (info)
+                 (setq runabout--model info)
+                 (runabout-worker-warn "%s" (or (plist-get info :message)
+                                                "the model could not be loaded"))))))))))
     ('runabout/completion
-     (setq runabout--last params))))
+     (setq runabout--last params)
+     ;; It may have changed before the worker began to notify of changes.
+     (let ((state (plist-get runabout--model :state)))
+       (cond ((and (not (member state '(nil "ready")))
+                   (equal (plist-get params :outcome) "offered"))
+              (runabout--notified 'runabout/status '(:state "ready")))
+             ((and (member state '("loading" "downloading"))
+                   (equal (plist-get params :reason) "failed"))
+              (runabout--notified 'runabout/status
+                                  `(:state "failed" :message ,(plist-get params :message)))))))))
 
 (defun runabout--ready ()
   "Open all documents at a new worker, and ask where the person is writing."

@@ -435,6 +435,17 @@ class Package(unittest.TestCase):
         self.terminal.type("    ret")
         self.ghost()
 
+    def test_a_model_that_is_not_there_is_reported(self):
+        self.emacs(FUNCTIONS, settings='(setq runabout-model "/nowhere/model")')
+        self.terminal.send(END)
+        self.terminal.type("x")
+        self.terminal.wait("the state", "Runabout:no model")
+        self.terminal.type("y")
+        self.assertTrue(self.written().endswith("xy"))
+        self.assertEqual(len(self.messages()), 1)
+        self.command("runabout-why")
+        self.terminal.wait("which model", "/nowhere/model")
+
     def test_a_wrong_option_is_reported_with_the_words_of_the_program(self):
         self.emacs(FUNCTIONS, settings='(setq runabout-arguments (list "--no-such-option"))')
         self.terminal.send(END)

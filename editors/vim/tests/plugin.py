@@ -427,6 +427,16 @@ let g:runabout.program = '{program}'
         self.terminal.wait("the state", "runabout: failed")
         self.assertEqual(len(self.messages()), 1)
 
+    def test_a_model_that_is_not_there_is_reported(self):
+        self.vim(FUNCTIONS, settings="{'model': '/nowhere/model'}")
+        self.terminal.send("Go")
+        self.terminal.wait("the state", "runabout: no model")
+        self.terminal.type("x")
+        self.assertTrue(self.written().endswith("x\n"))
+        self.assertEqual(len(self.messages()), 1)
+        self.command("Runabout why")
+        self.terminal.wait("which model", "/nowhere/model")
+
     def test_help_is_there(self):
         self.vim(FUNCTIONS)
         self.command(f"helptags {self.folder}/pack/runabout/start/vim/doc")

@@ -3,6 +3,7 @@ vim9script
 
 import autoload 'runabout/worker.vim'
 import autoload 'runabout/settings.vim'
+import autoload 'runabout/message.vim'
 
 # The last `runabout/status` and `runabout/completion` of the worker.
 var model: dict<any> = {}
@@ -18,19 +19,44 @@ export def Watch()
     return
   endif
   watching = true
-  worker.Subscribe('runabout/status', (params) => {
-    model = params
-    redrawstatus
-  })
-  worker.Subscribe('runabout/completion', (params) => {
-    last = params
-  })
+  worker.Subscribe('runabout/status', Changed)
+  worker.Subscribe('runabout/completion', Completed)
   worker.Subscribe('ended', () => {
     model = {}
   })
   worker.Subscribe('state', () => {
     redrawstatus
   })
+enddef
+
+# The model's state has changed. What takes long or stops everything is also said.
+def Changed(params: dict<any>)
+  const before = get(model, 'state', '')
+  model = copy(params)
+  redrawstatus
+  if params.state == before
+    return
+  elseif params.state == 'downloading'
+    message.Say('the model is being downloaded; `:Runabout why` says how far it is')
+  elseif params.state == 'failed' && has_key(params, 'message')
+    message.Say('the model could not be loaded', params.message)
+  elseif params.state == 'failed'
+    # It had failed before the connection began.
+    worker.Execute('runabout.info', [], (answer) => {
+      model.message = get(get(answer, 'result', {}), 'message', 'See `:Runabout log`.')
+      message.Say('the model could not be loaded', model.message)
+    })
+  endif
+enddef
+
+def Completed(params: dict<any>)
+  last = params
+  # It may have changed before the worker began to notify of changes.
+  if get(model, 'state', 'ready') != 'ready' && get(params, 'outcome', '') == 'offered'
+    Changed({state: 'ready'})
+  elseif get(model, 'state', '') =~ 'loading' && get(params, 'reason', '') == 'failed'
+    Changed({state: 'failed', message: get(params, 'message', '')})
+  endif
 enddef
 
 # A short text for the status line.
