@@ -14,7 +14,7 @@ from terminal import Terminal
 
 RUNABOUT = os.environ["RUNABOUT"]
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-FILES = ["runabout-worker", "runabout-document", "runabout-suggestion", "runabout-chat", "runabout"]
+FILES = ["runabout-settings", "runabout-worker", "runabout-document", "runabout-suggestion", "runabout-chat", "runabout"]
 MODEL = "smollm2-135m"
 
 # The colour of suggestions in these tests.
