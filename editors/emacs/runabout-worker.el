@@ -11,82 +11,7 @@
 (require 'cl-lib)
 (require 'jsonrpc)
 (require 'subr-x)
-
-(defgroup runabout nil
-  "Code completion and chat with a local model."
-  :group 'tools
-  :prefix "runabout-")
-
-(defvar runabout-worker--connection nil "The connection, or nil.")
-
-(defun runabout-worker--set (setting value)
-  "Set SETTING of the worker to VALUE, and tell a worker that is there already."
-  (set-default-toplevel-value setting value)
-  (when runabout-worker--connection
-    (funcall 'runabout-worker-settings-changed)))
-
-(defcustom runabout-program nil
-  "The program `runabout': its path, or its name in variable `exec-path'.
-If nil, it is looked for there and in `runabout-worker-places'."
-  :type '(choice (const :tag "Find it" nil) file))
-
-(defcustom runabout-model nil
-  "The model: a name, a folder, a file, or a repository.
-If nil, the worker's default."
-  :type '(choice (const :tag "The worker's default" nil) string))
-
-(defcustom runabout-arguments nil
-  "Further options of the worker, for example (\"--offline\")."
-  :type '(repeat string))
-
-(defcustom runabout-automatic t
-  "Whether suggestions appear by themselves.
-`runabout-suggest' works in any case."
-  :set #'runabout-worker--set
-  :type 'boolean)
-
-(defcustom runabout-languages nil
-  "Languages in which suggestions appear by themselves, or do not.
-A list of (LANGUAGE . BOOLEAN), where LANGUAGE is a name of the
-protocol such as \"python\"; \"*\" is all others."
-  :set #'runabout-worker--set
-  :type '(alist :key-type string :value-type boolean))
-
-(defcustom runabout-min-confidence nil
-  "The confidence below which no suggestion appears by itself, from 0 to 1.
-If nil, the worker's default."
-  :set #'runabout-worker--set
-  :type '(choice (const :tag "The worker's default" nil) number))
-
-(defcustom runabout-multiline 'auto
-  "Whether a suggestion may have several lines: `auto' or `never'."
-  :set #'runabout-worker--set
-  :type '(choice (const auto) (const never)))
-
-(defcustom runabout-max-tokens 128
-  "The greatest number of tokens in a suggestion."
-  :set #'runabout-worker--set
-  :type 'natnum)
-
-(defcustom runabout-alternatives 3
-  "How many alternatives `runabout-suggest' asks for, from 1 to 8."
-  :set #'runabout-worker--set
-  :type 'natnum)
-
-(defcustom runabout-context 'project
-  "Whether the worker looks at other open and imported files: `project' or `file'."
-  :set #'runabout-worker--set
-  :type '(choice (const project) (const file)))
-
-(defcustom runabout-ahead t
-  "Whether the worker computes what follows a suggestion while you read it."
-  :set #'runabout-worker--set
-  :type 'boolean)
-
-(defcustom runabout-keep-statistics t
-  "Whether shown and accepted suggestions are counted, on this machine only."
-  :set #'runabout-worker--set
-  :type 'boolean)
+(require 'runabout-settings)
 
 (defconst runabout-worker-places
   '("~/.cargo/bin" "~/.local/bin" "/opt/homebrew/bin" "/usr/local/bin")
@@ -128,6 +53,7 @@ and `failed' (it was given up).")
   "Functions to call with each notification of the worker.
 Their arguments are the method, a symbol, and the params, a plist.")
 
+(defvar runabout-worker--connection nil "The connection, or nil.")
 (defvar runabout-worker--crashes 0 "How often the worker has crashed in a row.")
 (defvar runabout-worker--ready-at 0 "When the worker became ready, in seconds.")
 (defvar runabout-worker--timer nil "The timer of the next start after a crash.")
@@ -322,7 +248,7 @@ Command `runabout-restart' starts it again; a keystroke does not."
                      :workspaceFolders t)
         :textDocument ( :synchronization (:dynamicRegistration :json-false)
                         :inlineCompletion (:dynamicRegistration :json-false)))
-      :initializationOptions (:settings ,(runabout-worker--settings) :notifications t)
+      :initializationOptions (:settings ,(runabout-settings-for-worker) :notifications t)
       :workspaceFolders [])
    :success-fn
    (lambda (result)
@@ -436,29 +362,16 @@ SUCCESS is called with the result."
   (if (eq method 'workspace/configuration)
       (vconcat (mapcar (lambda (item)
                          (and (equal (plist-get item :section) "runabout")
-                              (runabout-worker--settings)))
+                              (runabout-settings-for-worker)))
                        (plist-get params :items)))
     (jsonrpc-error :code -32601 :message "not supported by this client")))
 
 (defun runabout-worker-settings-changed ()
   "Tell the worker the settings, after they have changed."
   (runabout-worker-notify :workspace/didChangeConfiguration
-                          `(:settings (:runabout ,(runabout-worker--settings)))))
+                          `(:settings (:runabout ,(runabout-settings-for-worker)))))
 
-(defun runabout-worker--settings ()
-  "Return the settings for the worker, as a plist."
-  (let ((languages (make-hash-table :test #'equal)))
-    (pcase-dolist (`(,language . ,on) runabout-languages)
-      (puthash language (if on t :json-false) languages))
-    `( :enabled ,(if runabout-automatic t :json-false)
-       :languages ,languages
-       ,@(and runabout-min-confidence (list :minConfidence runabout-min-confidence))
-       :multiline ,(symbol-name runabout-multiline)
-       :maxTokens ,runabout-max-tokens
-       :alternatives ,runabout-alternatives
-       :context ,(symbol-name runabout-context)
-       :ahead ,(if runabout-ahead t :json-false)
-       :statistics ,(if runabout-keep-statistics t :json-false))))
+(add-hook 'runabout-settings-changed-hook #'runabout-worker-settings-changed)
 
 (provide 'runabout-worker)
 ;;; runabout-worker.el ends here

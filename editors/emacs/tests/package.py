@@ -14,7 +14,7 @@ from terminal import Terminal
 
 RUNABOUT = os.environ["RUNABOUT"]
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-FILES = ["runabout-worker", "runabout-document", "runabout-suggestion", "runabout-chat", "runabout"]
+FILES = ["runabout-settings", "runabout-worker", "runabout-document", "runabout-suggestion", "runabout-chat", "runabout"]
 MODEL = "smollm2-135m"
 
 # The colour of suggestions in these tests.
@@ -166,11 +166,11 @@ class Package(unittest.TestCase):
         return [line for line in text.splitlines() if re.search("^runabout:|jsonrpc|^Warning", line)]
 
     def worker(self):
-        """The process id of the worker."""
+        """The process id of the worker: Emacs may also run processes that compile Lisp."""
         found = []
 
         def running(_):
-            result = subprocess.run(["pgrep", "-P", str(self.terminal.pid)], capture_output=True, text=True, check=False)
+            result = subprocess.run(["pgrep", "-P", str(self.terminal.pid), "-f", "lsp --model"], capture_output=True, text=True, check=False)
             found[:] = result.stdout.split()
             return bool(found)
 

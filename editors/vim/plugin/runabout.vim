@@ -33,6 +33,8 @@ augroup runabout
   autocmd CursorMovedI * suggestion.Moved()
   autocmd TextChangedP * suggestion.Hidden()
   autocmd InsertLeave,BufLeave * suggestion.Left()
+  # CTRL-C leaves Insert mode without InsertLeave.
+  autocmd ModeChanged i*:n suggestion.Left()
   autocmd BufEnter * documents.Entered(expand('<abuf>')->str2nr())
   autocmd BufReadPost,BufWritePost * documents.Reread(expand('<abuf>')->str2nr())
   autocmd FileType,BufFilePost * documents.Renamed(expand('<abuf>')->str2nr())

@@ -103,7 +103,7 @@ let g:runabout.program = '{program}'
         found = []
 
         def running(_):
-            result = subprocess.run(["pgrep", "-P", str(self.terminal.pid)], capture_output=True, text=True, check=False)
+            result = subprocess.run(["pgrep", "-P", str(self.terminal.pid), "-f", "lsp --model"], capture_output=True, text=True, check=False)
             found[:] = result.stdout.split()
             return bool(found)
 

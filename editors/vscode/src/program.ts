@@ -25,7 +25,7 @@ export function findProgram({ setting, env, home, windows, isProgram }: Surround
   const inPath = (env["PATH"] ?? env["Path"] ?? "").split(windows ? ";" : delimiter).filter((folder) => folder !== "");
   const known = [join(env["CARGO_HOME"] ?? join(home, ".cargo"), "bin"), join(home, ".local", "bin"), join(home, "bin")];
   if (!windows) {
-    known.push("/usr/local/bin", "/opt/homebrew/bin", "/home/linuxbrew/.linuxbrew/bin");
+    known.push("/usr/local/bin", join(env["HOMEBREW_PREFIX"] ?? "/opt/homebrew", "bin"));
   }
   const looked = [...new Set([...inPath, ...known])].map((folder) => join(folder, name));
   const path = looked.find(isProgram);

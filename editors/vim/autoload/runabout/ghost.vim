@@ -20,7 +20,7 @@ export def Draw(text: string, lnum: number, col: number)
   # What does not fit below the line is cut off, because Vim shows a line that does not fit as a row of `@`.
   const room = max([0, winheight(0) / 2])
   Scroll(lnum, min([len(lines) - 1, room]))
-  for below in len(lines) - 1 > room ? lines[1 : room - 1] + ['...'] : lines[1 :]
+  for below in len(lines) - 1 <= room ? lines[1 :] : room == 0 ? [] : slice(lines, 1, room) + ['...']
     # An empty text would not be shown as a line.
     prop_add(lnum, 0, {type: TYPE, text: below == '' ? ' ' : Spaced(below, 0), text_align: 'below', text_wrap: 'truncate'})
   endfor

@@ -37,7 +37,7 @@ enddef
 
 # The text or the cursor has changed in Insert mode.
 export def Changed()
-  if mode() !~ '^[iR]' || pumvisible()
+  if mode() !~ '^i' || pumvisible()
     return
   endif
   seen = {buffer: bufnr(), tick: b:changedtick}
@@ -53,7 +53,7 @@ enddef
 
 # The cursor has moved in Insert mode; at a keystroke this comes before Changed.
 export def Moved()
-  if seen.buffer == bufnr() && seen.tick == b:changedtick && mode() =~ '^[iR]'
+  if seen.buffer == bufnr() && seen.tick == b:changedtick && mode() =~ '^i'
     if !empty(shown)
       Advance()
     endif
@@ -106,7 +106,7 @@ enddef
 
 # Shows the next (1) or previous (-1) alternative. The first time it asks for alternatives.
 export def Cycle(step: number)
-  if mode() !~ '^[iR]'
+  if mode() !~ '^i'
     return
   endif
   if !empty(shown) && len(shown.items) > 1
@@ -163,7 +163,7 @@ def Answered(request: dict<any>, answer: dict<any>)
     return
   endif
   const items = Items(get(answer, 'result', null))
-  if mode() !~ '^[iR]' || pumvisible() || bufnr() != request.buffer
+  if mode() !~ '^i' || pumvisible() || bufnr() != request.buffer
     return
   endif
   if empty(items)
@@ -277,7 +277,7 @@ enddef
 
 # Asks again for what came too early, or for what the person may be writing by now.
 def Ready()
-  if mode() !~ '^[iR]' || pumvisible()
+  if mode() !~ '^i' || pumvisible()
     return
   elseif empty(refused)
     Changed()

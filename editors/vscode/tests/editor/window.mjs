@@ -166,7 +166,7 @@ export class Window {
   /** A picture of the editor alone, without what is around it. */
   async pictureOfEditor(name) {
     const box = await this.page.locator(".editor-instance").first().boundingBox();
-    await this.picture(name, { x: box.x, y: box.y, width: Math.min(box.width, 560), height: Math.min(box.height, 300) });
+    await this.picture(name, { x: box.x, y: box.y, width: Math.min(box.width, 560), height: Math.min(box.height, 240) });
   }
 
   async picture(name, clip) {
