@@ -1,7 +1,9 @@
 //! An editor as a client of the process: [`Editor`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use runabout_engine::scripted::{END, Recording, ScriptedModel, bytes};
 use serde_json::{Value, json};
 
 use super::super::peer::Peer;
@@ -118,6 +120,35 @@ impl Editor {
     pub(super) async fn info(&mut self) -> Value {
         self.command("runabout.info", json!([])).await
     }
+}
+
+/// A model that continues the beginning of `text` to its end. Unlike [`ScriptedModel::saying`] it may be asked to
+/// generate the last word before the cursor again, as it is for completions.
+pub(super) fn completing(text: &str) -> ScriptedModel {
+    let text = bytes(text);
+    ScriptedModel::new(move |held, _| {
+        let n_begun = (0..=text.len().min(held.len())).rev().find(|it| held.ends_with(&text[..*it]));
+        n_begun.and_then(|it| text.get(it)).copied().unwrap_or(END)
+    })
+}
+
+/// The text that the model holds in the slot that it used last, without control tokens.
+pub(super) fn held(recording: &Recording) -> String {
+    let mut slots: HashMap<_, Vec<u32>> = HashMap::new();
+    let spans = recording.spans();
+    for span in &spans {
+        let slot = slots.entry(span.slot).or_default();
+        slot.resize(span.start, u32::from(b'?'));
+        slot.extend(&span.tokens);
+    }
+    let last = spans.last().and_then(|it| slots.get(&it.slot)).map_or(&[][..], Vec::as_slice);
+    let bytes: Vec<u8> = last.iter().filter_map(|it| u8::try_from(*it).ok()).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The number of tokens that the model was fed.
+pub(super) fn n_fed(recording: &Recording) -> usize {
+    recording.spans().iter().map(|it| it.tokens.len()).sum()
 }
 
 pub(super) fn position((line, character): (u32, u32)) -> Value {

@@ -4,16 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runabout_engine::scripted::{END, Recording, ScriptedModel};
+use runabout_engine::scripted::{Recording, ScriptedModel};
 use serde_json::{Value, json};
 
 use super::super::peer::ready;
-use super::editor::Editor;
+use super::editor::{Editor, completing, n_fed};
 use crate::app::App;
-
-fn n_fed(recording: &Recording) -> usize {
-    recording.spans().iter().map(|it| it.tokens.len()).sum()
-}
 
 /// Waits until the model has been fed more than `n_tokens` and has nothing to do.
 async fn idle_after(n_tokens: usize, recording: &Recording, app: &Arc<App>) {
@@ -40,24 +36,19 @@ async fn the_prompt_is_computed_when_the_person_pauses() {
 
 #[tokio::test(start_paused = true)]
 async fn what_follows_an_accepted_suggestion_is_there_when_it_is_asked_for() {
-    // After each `x` comes ` = 1;`, and after each `;` a text of its own.
-    let model = ScriptedModel::new(|held, n_generated| {
-        let prompt = &held[..held.len() - n_generated];
-        let text = if prompt.ends_with(&[u32::from(b';')]) { "\nlet y" } else { " = 1;" };
-        text.as_bytes().get(n_generated).map_or(END, |it| u32::from(*it))
-    });
+    let model = completing("let x = 1 + 2 + 3 + 4 + 5 + 6;");
     let recording = model.recording();
     let app = ready(model).await;
-    let on = json!({"initializationOptions": {"settings": {"ahead": true}}});
-    let mut editor = Editor::with(&app, on).await;
+    let short = json!({"initializationOptions": {"settings": {"maxTokens": 8}}});
+    let mut editor = Editor::with(&app, short).await;
     editor.open("let x").await;
     let item = editor.suggested((0, 5)).await["items"][0].clone();
-    assert_eq!(item["insertText"], " = 1;");
+    let text = item["insertText"].as_str().unwrap();
     idle_after(n_fed(&recording), &recording, &app).await;
     let before = n_fed(&recording);
-    editor.change(2, (0, 5), (0, 5), " = 1;").await;
+    editor.change(2, (0, 5), (0, 5), text).await;
     editor.command("runabout.accept", item["command"]["arguments"].clone()).await;
-    let result = editor.suggested((0, 10)).await;
+    let result = editor.suggested((0, 5 + u32::try_from(text.len()).unwrap())).await;
     assert_ne!(result, Value::Null);
     assert_eq!(n_fed(&recording), before, "nothing had to be computed");
 }

@@ -4,11 +4,11 @@ use runabout_engine::scripted::ScriptedModel;
 use serde_json::{Value, json};
 
 use super::super::peer::ready;
-use super::editor::Editor;
+use super::editor::{Editor, completing};
 
 #[tokio::test]
 async fn shown_and_accepted_suggestions_are_counted() {
-    let mut editor = Editor::with(&ready(ScriptedModel::saying(" = 1;")).await, json!({})).await;
+    let mut editor = Editor::with(&ready(completing("let x = 1;")).await, json!({})).await;
     editor.open("let x").await;
     let item = editor.suggested((0, 5)).await["items"][0].clone();
     editor.notify("textDocument/didShowCompletion", json!({"item": item})).await;
