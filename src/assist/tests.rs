@@ -49,6 +49,7 @@ fn raw(prompt: &str, max_tokens: u32) -> Completion {
         document: None,
         n_choices: 1,
         generation: Generation::of(max_tokens, Priority::Interactive),
+        min_confidence: 0.0,
         needs_tokens: false,
     }
 }
