@@ -66,8 +66,8 @@ params_with_sampling! {
         #[schemars(range(min = 1, max = 8))]
         pub n: u32,
         /// Withholds a text whose `confidence` is lower: its text is empty and its finish reason `low_confidence`. Until
-        /// that is decided, at the latest when the first line is complete, no `delta` is sent; generation stops as soon
-        /// as it is certain. Default: 0 (nothing is withheld).
+        /// that is decided, at the latest when the first line or the text is complete, no `delta` is sent; generation
+        /// stops as soon as it is certain. Default: 0 (nothing is withheld).
         #[serde(default)]
         #[schemars(range(min = 0, max = 1))]
         pub min_confidence: f64,
