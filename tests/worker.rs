@@ -16,6 +16,7 @@ mod fetching;
 mod folders;
 mod generation;
 mod hostile_load;
+mod lsp;
 mod parity;
 mod recording;
 mod support;

@@ -72,6 +72,14 @@ impl Assistant {
         self.begin_completion(request, newest)
     }
 
+    /// Begins a completion that will probably be asked for next in its document. It supersedes no completion but an
+    /// earlier one of this kind; if it is asked for, that completion continues it.
+    pub fn complete_ahead(&self, request: Completion) -> Result<Run, Error> {
+        request.check(&self.limits)?;
+        let newest = self.documents.register_ahead(&request);
+        self.begin_completion(request, newest)
+    }
+
     /// Begins the assistant's next turn of a conversation.
     pub fn chat(&self, request: Conversation) -> Result<Run, Error> {
         request.check(&self.limits)?;

@@ -24,8 +24,8 @@ use crate::{
         TokenLogprobs, n_accepted,
     },
 };
-use gate::Door;
 pub use gate::Gate;
+use gate::ModelGate;
 pub use recording::{FedSpan, Recording, Shift};
 
 /// The end token of the test tokenizer, `<|endoftext|>`.
@@ -52,7 +52,7 @@ pub struct ScriptedModel {
     /// The most tokens that all slots together have had memory for.
     n_peak: usize,
     recording: Recording,
-    door: Option<Door>,
+    gate: Option<ModelGate>,
 }
 
 impl ScriptedModel {
@@ -77,7 +77,7 @@ impl ScriptedModel {
             n_opened: 0,
             n_peak: 0,
             recording: Recording::default(),
-            door: None,
+            gate: None,
         }
     }
 
@@ -116,8 +116,8 @@ impl ScriptedModel {
 
     /// From now on, every step waits for the gate.
     pub fn gate(&mut self) -> Gate {
-        let (gate, door) = gate::gate();
-        self.door = Some(door);
+        let (gate, inside) = gate::gate();
+        self.gate = Some(inside);
         gate
     }
 
@@ -271,8 +271,8 @@ impl LanguageModel for ScriptedModel {
             self.held(span.slot).extend_from_slice(span.tokens);
         }
         self.grow_rooms();
-        if let Some(door) = &self.door {
-            door.pass(fed)?;
+        if let Some(gate) = &self.gate {
+            gate.pass(fed)?;
         }
         Ok(spans.iter().map(|span| self.verify(span)).collect())
     }

@@ -23,7 +23,7 @@ use crate::{
     job::{Finish, FinishReason, Job, JobError, JobId, Priority, Usage},
     memory::SlotSizing,
     model::{SampleRequest, Sampled, Span},
-    scheduler::{Candidate, Occupant, PlannedSpan},
+    scheduler::{Candidate, PlannedSpan, SlotUse},
     speculation::{AcceptanceRate, DraftCosts, DraftRequest, DraftSource, Drafter, MAX_DRAFTS},
 };
 pub(crate) use reply::Ended;
@@ -114,7 +114,7 @@ impl Sequence {
 
     /// What admission needs to know about it. The tokens for which its slot and its donor's have memory are counted by
     /// the model.
-    pub(crate) fn occupant(&self, sizing: SlotSizing, n_slot_room: usize, n_donor_room: usize) -> Occupant {
+    pub(crate) fn slot_use(&self, sizing: SlotSizing, n_slot_room: usize, n_donor_room: usize) -> SlotUse {
         // After a hand-over, the new job's prompt ends at the typed position, which may be a few tokens beyond the
         // sequence's own prompt.
         let n_prompt = self.tokens.n_prompt().max(self.usage.prompt_tokens);
@@ -122,7 +122,7 @@ impl Sequence {
             .reserved_for(n_prompt, &self.job)
             .max(sizing.room_for(self.tokens.n_known()))
             .max(n_slot_room);
-        Occupant { priority: self.job.priority, n_reserved: n_reserved + n_donor_room }
+        SlotUse { priority: self.job.priority, n_reserved: n_reserved + n_donor_room }
     }
 
     /// What the scheduler needs to know about it.

@@ -22,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve one model over JSON-RPC 2.0 on stdin and stdout
     Serve(ServeArgs),
+    /// Serve one model to an editor as a language server on stdin and stdout
+    Lsp(ServeArgs),
     /// Continue a prompt once and print the text
     Generate(GenerateArgs),
     /// Answer one message and print the answer
