@@ -399,7 +399,7 @@ mod tests {
     fn what_was_begun_ahead_is_continued_when_it_is_asked_for() {
         let documents = documents();
         let mut newest = documents.register(&request("let x")).unwrap();
-        newest.ended(" = 1;", FinishReason::Eos);
+        newest.ended(&finish(" = 1;", FinishReason::Eos));
         drop(newest);
         let mut background = request("let x = 1;");
         background.generation.priority = Priority::Background;
@@ -409,7 +409,7 @@ mod tests {
         let mut newest = documents.register(&request("let x = ")).unwrap();
         assert!(!is_told_to_end(&ahead), "it may still be asked for");
         assert_eq!(newest.continued(), finished("1;"));
-        newest.ended("1;", FinishReason::Eos);
+        newest.ended(&finish("1;", FinishReason::Eos));
         drop(newest);
         let mut newest = documents.register(&request("let x = 1;")).unwrap();
         let supersede = Supersede { job: JobId(7), typed: String::new() };
@@ -421,7 +421,10 @@ mod tests {
     #[test]
     fn what_was_begun_ahead_and_finished_is_kept_until_it_is_asked_for() {
         let documents = documents();
-        documents.register_ahead(&request("let x = 1;")).unwrap().ended("\nlet y", FinishReason::Eos);
+        documents
+            .register_ahead(&request("let x = 1;"))
+            .unwrap()
+            .ended(&finish("\nlet y", FinishReason::Eos));
         let newest = documents.register(&request("let x = 1;\n")).unwrap();
         assert_eq!(newest.continued(), finished("let y"));
     }
