@@ -12,7 +12,8 @@ fn editor(command: &str) -> Worker {
     let mut program = runabout();
     program.args([command, "--model"]).arg(named_model("smollm2-135m"));
     let mut worker = Worker::spawn(program, Framing::Headers);
-    let options = json!({"notifications": true});
+    // Whatever the model's confidence.
+    let options = json!({"notifications": true, "settings": {"minConfidence": 0}});
     let id = worker.request("initialize", &json!({"capabilities": {}, "initializationOptions": options}));
     let result = worker.result(id);
     assert_eq!(result["capabilities"]["inlineCompletionProvider"], true, "{result}");
@@ -60,9 +61,8 @@ fn text_that_is_typed_as_suggested_is_not_computed_again() {
         }),
     );
     let id = worker.request("textDocument/inlineCompletion", &at(3, 14));
-    let report = worker.wait_for("a report", |it| {
-        it["method"] == "runabout/completion" && it["params"]["version"] == 2
-    });
+    let report = worker
+        .wait_for("a report", |it| it["method"] == "runabout/completion" && it["params"]["version"] == 2);
     assert_eq!(worker.result(id)["items"][0]["insertText"], text[3..]);
     assert_eq!(report["params"]["promptTokens"], report["params"]["cachedTokens"], "{report}");
 }

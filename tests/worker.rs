@@ -8,6 +8,7 @@ mod bad_input;
 mod clients;
 mod command_line;
 mod completion;
+mod confidence;
 mod ending;
 mod engine;
 mod examples;

@@ -87,6 +87,7 @@ impl Assistant {
         let accepted = Accepted {
             generation: request.generation.clone(),
             n_choices: 1,
+            min_confidence: None,
             document: None,
             newest: None,
             n_bytes,
@@ -113,6 +114,7 @@ impl Assistant {
         let accepted = Accepted {
             generation: request.generation.clone(),
             n_choices: request.n_choices,
+            min_confidence: (request.min_confidence > 0.0).then_some(request.min_confidence),
             // A newer prompt of the same document, or else of the same file, replaces this one in the engine's cache.
             document: request.document.clone().or_else(|| request.path.clone()),
             newest,

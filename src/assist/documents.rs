@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runabout_engine::{FinishReason, JobId, Supersede};
+use runabout_engine::{Finish, FinishReason, JobId, Likelihood, Supersede};
 use tokio::sync::Notify;
 
 use crate::completion::Completion;
@@ -54,18 +54,19 @@ enum Progress {
 }
 
 /// The whole text of a completion that ended on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FinishedText {
     pub(crate) text: String,
+    pub(crate) likelihood: Likelihood,
     pub(crate) reason: FinishReason,
 }
 
 /// What a newer completion continues.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Continued {
     /// A running completion. The engine decides whether it can be continued, and ends it in any case.
     Running(Supersede),
-    /// The rest of a finished text: nothing is left to compute.
+    /// The rest of a finished text: nothing is left to compute. Since its beginning was offered, it is not withheld.
     Finished(FinishedText),
     Nothing,
 }
@@ -197,7 +198,7 @@ impl Entry {
     /// The size of its texts in bytes.
     fn n_bytes(&self) -> usize {
         let finished = match &*self.progress() {
-            Progress::Finished(finished) => finished.text.len(),
+            Progress::Finished(finished) => finished.text.len() + finished.likelihood.n_bytes(),
             Progress::Preparing | Progress::Running(_) | Progress::Discarded => 0,
         };
         self.request.n_bytes() + finished
@@ -223,9 +224,11 @@ impl Newest {
             Progress::Finished(finished) => match finished.text.strip_prefix(typed) {
                 // If the whole text has been typed, nothing is left to suggest.
                 None | Some("") => Continued::Nothing,
-                Some(rest) => {
-                    Continued::Finished(FinishedText { text: rest.to_owned(), reason: finished.reason })
-                }
+                Some(rest) => Continued::Finished(FinishedText {
+                    text: rest.to_owned(),
+                    likelihood: finished.likelihood.after(typed, rest),
+                    reason: finished.reason,
+                }),
             },
             Progress::Preparing | Progress::Discarded => Continued::Nothing,
         }
@@ -237,14 +240,18 @@ impl Newest {
         self.older = None;
     }
 
-    /// Keeps the text if it ended on its own.
-    pub(crate) fn ended(&mut self, text: &str, reason: FinishReason) {
+    /// Keeps the text if it ended on its own and was not withheld.
+    pub(crate) fn ended(&mut self, finish: &Finish) {
         let is_whole = matches!(
-            reason,
+            finish.reason,
             FinishReason::Eos | FinishReason::Length | FinishReason::Stop { .. } | FinishReason::Rule { .. }
         );
         if is_whole {
-            *self.entry.progress() = Progress::Finished(FinishedText { text: text.to_owned(), reason });
+            *self.entry.progress() = Progress::Finished(FinishedText {
+                text: finish.text.clone(),
+                likelihood: finish.likelihood.clone(),
+                reason: finish.reason,
+            });
         }
         self.older = None;
     }
@@ -274,7 +281,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    use runabout_engine::Priority;
+    use runabout_engine::{Priority, Timing, Usage};
 
     use super::*;
     use crate::completion::{AtCursor, Form};
@@ -288,6 +295,7 @@ mod tests {
             document: Some("file:///a".to_owned()),
             n_choices: 1,
             generation: Generation::of(128, Priority::Interactive),
+            min_confidence: 0.0,
             needs_tokens: false,
         }
     }
@@ -302,7 +310,20 @@ mod tests {
     }
 
     fn finished(text: &str) -> Continued {
-        Continued::Finished(FinishedText { text: text.to_owned(), reason: FinishReason::Eos })
+        let (likelihood, reason) = (Likelihood::default(), FinishReason::Eos);
+        Continued::Finished(FinishedText { text: text.to_owned(), likelihood, reason })
+    }
+
+    fn finish(text: &str, reason: FinishReason) -> Finish {
+        Finish {
+            reason,
+            text: text.to_owned(),
+            likelihood: Likelihood::default(),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            usage: Usage::default(),
+            timing: Timing::default(),
+        }
     }
 
     #[test]
@@ -336,12 +357,13 @@ mod tests {
     #[test]
     fn a_completion_that_cannot_be_continued_is_superseded() {
         let suffix = AtCursor { suffix: Some("}".to_owned()), ..AtCursor::default() };
-        let no_use: [Completion; 5] = [
+        let no_use: [Completion; 6] = [
             request("other"),
             Completion { form: Form::AtCursor(suffix), ..request("let x = 1") },
             Completion { generation: Generation::of(5, Priority::Interactive), ..request("let x = 1") },
             Completion { n_choices: 2, ..request("let x = 1") },
             Completion { needs_tokens: true, ..request("let x = 1") },
+            Completion { min_confidence: 0.5, ..request("let x = 1") },
         ];
         for newer in no_use {
             let documents = documents();
@@ -362,12 +384,12 @@ mod tests {
     fn a_finished_text_is_continued_key_by_key() {
         let documents = documents();
         let mut newest = documents.register(&request("let x")).unwrap();
-        newest.ended(" = 1;", FinishReason::Eos);
+        newest.ended(&finish(" = 1;", FinishReason::Eos));
         drop(newest);
         for (prefix, rest) in [("let x =", " 1;"), ("let x = ", "1;"), ("let x = 1", ";")] {
             let mut newest = documents.register(&request(prefix)).unwrap();
             assert_eq!(newest.continued(), finished(rest));
-            newest.ended(rest, FinishReason::Eos);
+            newest.ended(&finish(rest, FinishReason::Eos));
         }
         // Typed completely, or something else typed.
         assert_eq!(documents.register(&request("let x = 1;")).unwrap().continued(), Continued::Nothing);
@@ -377,7 +399,7 @@ mod tests {
     fn what_was_begun_ahead_is_continued_when_it_is_asked_for() {
         let documents = documents();
         let mut newest = documents.register(&request("let x")).unwrap();
-        newest.ended(" = 1;", FinishReason::Eos);
+        newest.ended(&finish(" = 1;", FinishReason::Eos));
         drop(newest);
         let mut background = request("let x = 1;");
         background.generation.priority = Priority::Background;
@@ -387,7 +409,7 @@ mod tests {
         let mut newest = documents.register(&request("let x = ")).unwrap();
         assert!(!is_told_to_end(&ahead), "it may still be asked for");
         assert_eq!(newest.continued(), finished("1;"));
-        newest.ended("1;", FinishReason::Eos);
+        newest.ended(&finish("1;", FinishReason::Eos));
         drop(newest);
         let mut newest = documents.register(&request("let x = 1;")).unwrap();
         let supersede = Supersede { job: JobId(7), typed: String::new() };
@@ -399,7 +421,10 @@ mod tests {
     #[test]
     fn what_was_begun_ahead_and_finished_is_kept_until_it_is_asked_for() {
         let documents = documents();
-        documents.register_ahead(&request("let x = 1;")).unwrap().ended("\nlet y", FinishReason::Eos);
+        documents
+            .register_ahead(&request("let x = 1;"))
+            .unwrap()
+            .ended(&finish("\nlet y", FinishReason::Eos));
         let newest = documents.register(&request("let x = 1;\n")).unwrap();
         assert_eq!(newest.continued(), finished("let y"));
     }
@@ -421,9 +446,14 @@ mod tests {
     #[test]
     fn a_text_that_was_cut_off_is_not_kept() {
         let documents = documents();
-        for reason in [FinishReason::Cancelled, FinishReason::Superseded, FinishReason::Budget] {
+        for reason in [
+            FinishReason::Cancelled,
+            FinishReason::Superseded,
+            FinishReason::Budget,
+            FinishReason::LowConfidence,
+        ] {
             let mut newest = documents.register(&request("let x")).unwrap();
-            newest.ended(" = 1;", reason);
+            newest.ended(&finish(" = 1;", reason));
             drop(newest);
             assert_eq!(documents.register(&request("let x =")).unwrap().continued(), Continued::Nothing);
         }
@@ -435,13 +465,13 @@ mod tests {
         let documents = documents();
         for idx in 0..3 * MAX_DOCUMENTS {
             let request = Completion { document: Some(idx.to_string()), ..request("x") };
-            documents.register(&request).unwrap().ended("y", FinishReason::Eos);
+            documents.register(&request).unwrap().ended(&finish("y", FinishReason::Eos));
         }
         assert!(documents.table().newest.len() <= MAX_DOCUMENTS);
         let large = "x".repeat(MAX_BYTES / 4);
         for idx in 0..8 {
             let request = Completion { document: Some(format!("large {idx}")), ..request(&large) };
-            documents.register(&request).unwrap().ended("y", FinishReason::Eos);
+            documents.register(&request).unwrap().ended(&finish("y", FinishReason::Eos));
         }
         assert!(documents.table().newest.values().map(|it| it.n_bytes()).sum::<usize>() <= MAX_BYTES);
         let newest = Completion { document: Some((3 * MAX_DOCUMENTS - 1).to_string()), ..request("x") };

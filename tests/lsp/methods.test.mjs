@@ -140,7 +140,7 @@ test("settings are registered for, asked for and obeyed", async () => {
   assert.equal(worker.reports.at(-1).reason, "disabled");
   assert.equal(messages.length, 1);
   next = wasAsked();
-  section = { languages: { python: true, "*": false }, alternatives: 1 };
+  section = { languages: { python: true, "*": false }, alternatives: 1, minConfidence: 0 };
   await connection.sendNotification(DidChangeConfigurationNotification.type, { settings: null });
   await next;
   const settings = async () => (await connection.sendRequest(ExecuteCommandRequest.type, { command: "runabout.info" })).settings;

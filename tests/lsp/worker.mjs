@@ -31,7 +31,8 @@ export async function start({ capabilities = {}, options = {}, folders = null, h
     capabilities,
     clientInfo: { name: "conformance test" },
     workspaceFolders: folders,
-    initializationOptions: { notifications: true, ...options },
+    // Suggestions come whatever the model's confidence.
+    initializationOptions: { notifications: true, ...options, settings: { minConfidence: 0, ...options.settings } },
   });
   await connection.sendNotification(InitializedNotification.type, {});
   return {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::reply::{Ended, Reply};
 use crate::{
     job::{Finish, FinishReason, Job, JobError, JobId, Timing, Usage},
+    likelihood::Likelihood,
     memory::SlotSizing,
     scheduler::SlotRequest,
 };
@@ -60,6 +61,7 @@ impl WaitingJob {
         let finish = Finish {
             reason,
             text: String::new(),
+            likelihood: Likelihood::default(),
             tokens: Vec::new(),
             logprobs: Vec::new(),
             usage: Usage { prompt_tokens: self.job.prompt.len(), cached_tokens, ..Usage::default() },

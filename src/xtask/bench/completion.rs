@@ -6,6 +6,7 @@
 //! the prefix if there are none. The results do not depend on the machine's load.
 
 mod corpus;
+mod curve;
 mod holes;
 mod peer;
 mod score;
@@ -191,5 +192,6 @@ fn complete(worker: &mut Worker, hole: &Hole, args: &Args, more: &Value) -> Resu
         in_crlf,
         n_tokens: result["usage"]["completion_tokens"].as_u64().context("a result has its usage")?,
         reason: reason.unwrap_or_default().to_owned(),
+        confidence: result["confidence"].as_f64(),
     })
 }

@@ -78,6 +78,8 @@ impl Place {
             document: Some(self.uri.clone()),
             n_choices: 1,
             generation: Generation::of(settings.max_tokens, priority),
+            // Compared in `confidence`, so that a person who asks for it after all gets the same text at once.
+            min_confidence: 0.0,
             needs_tokens: false,
         }
     }

@@ -2,9 +2,9 @@
 
 use runabout_assist::Finish;
 
-/// How sure the model is of a text, from 0 to 1; `None` if that is not known, for example for the rest of an older text.
-pub(super) fn of(_finish: &Finish) -> Option<f64> {
-    None
+/// How sure the model is of a text, from 0 to 1; `None` if there is no text.
+pub(super) fn of(finish: &Finish) -> Option<f64> {
+    finish.likelihood.confidence()
 }
 
 /// Whether a text of this confidence may be offered unasked. The only place where the threshold is compared.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use runabout_assist::DEFAULT_MIN_CONFIDENCE;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -111,7 +112,7 @@ impl Default for Settings {
         Self {
             enabled: true,
             languages: BTreeMap::new(),
-            min_confidence: 0.0,
+            min_confidence: DEFAULT_MIN_CONFIDENCE,
             multiline: Multiline::Auto,
             max_tokens: 128,
             alternatives: 3,

@@ -36,6 +36,18 @@ async fn text_is_suggested_at_the_cursor() {
 }
 
 #[tokio::test]
+async fn what_the_model_is_not_sure_of_is_offered_only_when_asked_for() {
+    let model = ScriptedModel::saying(" = 1;").with_logprobs(|_, _| -1.0);
+    let mut editor = Editor::curious(&ready(model).await).await;
+    editor.open("let x\n").await;
+    assert_eq!(editor.suggested((0, 5)).await, Value::Null);
+    let report = editor.report();
+    assert_eq!((&report["outcome"], &report["reason"]), (&json!("nothing"), &json!("low_confidence")));
+    assert!((report["confidence"].as_f64().unwrap() - (-5.0_f64).exp()).abs() < 1e-3, "{report}");
+    assert_eq!(texts(&editor.invoked((0, 5)).await)[0], " = 1;");
+}
+
+#[tokio::test]
 async fn a_suggestion_has_the_line_ends_of_its_document() {
     for line_end in ["\n", "\r\n", "\r"] {
         let model = completing("fn f() {\n    g(\n        a,\n    )");
