@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { createInterface } from "node:readline";
 import { EventEmitter, workspace, type CancellationToken, type Disposable, type LogOutputChannel } from "vscode";
 import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn, type Middleware } from "vscode-languageclient/node";
-import type { CompletionParams, DeltaParams, StatusParams } from "./protocol";
+import type { CompletionParams, DeltaParams, Info, StatusParams } from "./protocol";
 import type { Found } from "./program";
 import { Restarts } from "./restarts";
 import { forWorker, processSettingsChanged, program, workerArguments } from "./settings";
@@ -175,11 +175,16 @@ export class Worker implements Disposable {
       const state = client.initializeResult?.capabilities.experimental?.runabout as Partial<StatusParams> | undefined;
       if (isCurrent() && this.current.kind === "starting") {
         this.become({ kind: "running", status: { state: "loading", ...state } });
+        // The model may have become ready between that answer and the first notification.
+        const info = await this.execute<Info>("runabout.info");
+        if (isCurrent()) {
+          this.become({ kind: "running", status: info });
+        }
       }
     } catch (error) {
       // The end of the process, which is handled above, is the usual cause.
       this.log.debug(`start: ${String(error)}`);
-      if (isCurrent()) {
+      if (isCurrent() && !client.isRunning()) {
         ended.process.kill();
       }
     }

@@ -121,6 +121,11 @@ test("suggestions can be switched off and on for a language", async () => {
   await window.openFile("notes.py", 2);
   await window.command("Turn Suggestions On or Off for This Language");
   await window.until("the status bar to say so", () => window.statusLabel(), (label) => label.includes("are off"));
+  // One that is asked for comes all the same.
+  await window.goTo(2);
+  await window.press("Alt+Backslash");
+  await window.ghostText();
+  await window.press("Escape");
   await window.command("Turn Suggestions On or Off for This Language");
   await window.until("the status bar to say so", () => window.statusLabel(), (label) => !label.includes("are off"));
 });
