@@ -35,7 +35,7 @@ class Recorder:
         return [message.get("params") for message in self.messages() if message.get("method") == method]
 
     def document(self, encoding="utf-8"):
-        """The text of the last document that was opened, as the worker has it."""
+        """The text of the file that was opened, as the worker has it."""
         return (self.documents(encoding) or [None])[-1]
 
     def documents(self, encoding="utf-8"):
@@ -44,6 +44,10 @@ class Recorder:
         text = None
         for message in self.messages():
             params = message.get("params")
+            uri = params.get("textDocument", {}).get("uri", "") if isinstance(params, dict) else ""
+            if not uri.startswith("file:"):
+                # Editors also open buffers that are no files.
+                continue
             if message.get("method") == "textDocument/didOpen":
                 text = params["textDocument"]["text"]
             elif message.get("method") == "textDocument/didChange":

@@ -334,13 +334,18 @@ class Package(unittest.TestCase):
 
     def test_characters_outside_ascii_before_the_cursor_do_not_shift_the_position(self):
         line = 'naïve = check("😀 é", "naïve 😀")\n'
-        self.emacs(line * 4, settings="(electric-pair-mode -1)")
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.emacs(line * 4, program=recorder.path)
         self.terminal.send(END)
         self.terminal.type('naïve = check("😀 é", "na')
         self.ghost()
         self.terminal.send(TAB)
         self.terminal.settle()
-        self.assertTrue(self.written().startswith(line * 4 + line.rstrip()), self.written())
+        written = self.written()
+        self.assertTrue(written.startswith(line * 4 + line.rstrip()), written)
+        self.assertEqual(recorder.document(), written)
+        asked = recorder.sent("textDocument/inlineCompletion")
+        self.assertIn(len('naïve = check("😀 é", "na'.encode()), [it["position"]["character"] for it in asked])
 
     # The chat
 

@@ -281,13 +281,18 @@ let g:runabout.program = '{program}'
 
     def test_characters_outside_ascii_before_the_cursor_do_not_shift_the_position(self):
         line = 'naïve = check("😀 é", "naïve 😀")\n'
-        self.vim(line * 4)
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.vim(line * 4, program=recorder.path)
         self.terminal.send("Go")
         self.terminal.type('naïve = check("😀 é", "na')
         self.ghost()
         self.terminal.send(TAB)
         self.terminal.settle()
-        self.assertTrue(self.written().startswith(line * 5), self.written())
+        written = self.written()
+        self.assertTrue(written.startswith(line * 5), written)
+        self.assertEqual(recorder.document(), written)
+        asked = recorder.sent("textDocument/inlineCompletion")
+        self.assertIn(len('naïve = check("😀 é", "na'.encode()), [it["position"]["character"] for it in asked])
 
     def test_the_worker_has_the_text_of_the_buffer_after_any_edits(self):
         recorder = Recorder(self.folder, RUNABOUT)
