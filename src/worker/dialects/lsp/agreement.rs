@@ -7,6 +7,7 @@ use super::positions::Encoding;
 use super::workspace::Folder;
 
 /// What a client said about itself that matters later.
+#[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own")]
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agreement {
     pub(super) encoding: Encoding,

@@ -7,7 +7,7 @@ use super::document::Document;
 use super::documents::Documents;
 use super::incoming::SelectedCompletion;
 use super::positions::Encoding;
-use super::settings::{ContextSource, Multiline, Settings};
+use super::settings::{Multiline, Settings};
 use super::window::{Window, WindowSize};
 use super::workspace::Workspace;
 
@@ -67,7 +67,7 @@ impl Place {
             form: Form::AtCursor(AtCursor {
                 suffix: Some(self.window.suffix.clone()),
                 language: Some(self.language.clone()).filter(|it| !it.is_empty()),
-                context: self.context(settings, documents, workspace),
+                context: context(self, settings, documents, workspace),
                 goal: match settings.multiline {
                     Multiline::Auto => Goal::Auto,
                     Multiline::Never => Goal::Line,
@@ -83,13 +83,10 @@ impl Place {
             needs_tokens: false,
         }
     }
+}
 
-    /// The other files that the model sees, the most relevant one last. The only place where they are chosen. They must
-    /// stay the same while a person types, since otherwise nothing of the cache could be used.
-    #[expect(clippy::unused_self, reason = "what is relevant depends on the place")]
-    fn context(&self, settings: &Settings, _: &Documents, _: &Workspace) -> Vec<ContextFile> {
-        match settings.context {
-            ContextSource::Project | ContextSource::File => Vec::new(),
-        }
-    }
+/// The other files that the model sees, the most relevant one last. The only place where they are chosen. They must stay
+/// the same while a person types, since otherwise nothing of the cache could be used.
+fn context(_: &Place, _: &Settings, _: &Documents, _: &Workspace) -> Vec<ContextFile> {
+    Vec::new()
 }

@@ -87,6 +87,10 @@ pub(super) fn prepare(
     let suggestion = Suggestion::of(completion.clone());
     let before = documents.suggest(&place.uri, asker, &suggestion);
     let is_continuing = before.as_ref().is_some_and(|it| it.contains(&completion));
+    if let Some(before) = before.as_ref().filter(|_| is_continuing) {
+        // The rest of a text may come without a confidence of its own; then that of the text counts.
+        suggestion.set_confidence(before.confidence());
+    }
     if let Some(before) = before.filter(|it| !it.may_contain(&completion)) {
         before.abandon();
     }
@@ -132,7 +136,9 @@ pub(super) async fn suggest(
             session.rhythm().completed(&outcome);
             session.computed_prompt(&outcome);
         }
-        let (text, figures) = check(outcome, &settings, is_invoked, arrived)?;
+        let finish = outcome.finishes.first();
+        suggestion.set_confidence(finish.and_then(confidence::of).or(suggestion.confidence()));
+        let (text, figures) = check(outcome, suggestion.confidence(), &settings, is_invoked, arrived)?;
         items.add(0, &text).await;
         Ok((text, figures))
     };
@@ -167,13 +173,14 @@ pub(super) async fn suggest(
 /// The text of an outcome, unless it is not to be offered.
 fn check(
     mut outcome: Outcome,
+    confidence: Option<f64>,
     settings: &Settings,
     is_invoked: bool,
     arrived: Instant,
 ) -> Result<(String, Figures), Nothing> {
     let mut figures = Figures::of(&outcome, arrived.elapsed());
     let finish = outcome.finishes.remove(0);
-    figures.confidence = confidence::of(&finish);
+    figures.confidence = confidence;
     let nothing = |reason, message: &str| {
         Err(Nothing { figures: figures.clone(), ..Nothing::because(reason, message) })
     };
@@ -185,7 +192,7 @@ fn check(
     if finish.text.trim().is_empty() {
         return nothing(Reason::Empty, "The model has nothing to add here.");
     }
-    if !is_invoked && !confidence::suffices(figures.confidence, settings.min_confidence) {
+    if !is_invoked && !confidence::suffices(confidence, settings.min_confidence) {
         return nothing(Reason::LowConfidence, "The model is not sure enough of its suggestion.");
     }
     Ok((finish.text, figures))

@@ -19,12 +19,19 @@ pub(super) struct Suggestion {
     completion: Completion,
     /// As far as it is generated.
     text: Mutex<String>,
+    /// How sure the model is of it, once that is known.
+    confidence: Mutex<Option<f64>>,
     abandoned: Notify,
 }
 
 impl Suggestion {
     pub(super) fn of(completion: Completion) -> Arc<Self> {
-        Arc::new(Self { completion, text: Mutex::default(), abandoned: Notify::new() })
+        Arc::new(Self {
+            completion,
+            text: Mutex::default(),
+            confidence: Mutex::default(),
+            abandoned: Notify::new(),
+        })
     }
 
     /// Whether `newer` may turn out to differ only in typed text that this suggestion contains.
@@ -44,6 +51,14 @@ impl Suggestion {
         let is_the_same =
             newer.form == self.completion.form && newer.generation == self.completion.generation;
         is_the_same.then_some(typed)
+    }
+
+    pub(super) fn confidence(&self) -> Option<f64> {
+        *self.confidence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_confidence(&self, confidence: Option<f64>) {
+        *self.confidence.lock().unwrap_or_else(PoisonError::into_inner) = confidence;
     }
 
     /// Ends its run if that goes on without a request.
