@@ -13,6 +13,8 @@ pub(super) struct Agreement {
     pub(super) encoding: Encoding,
     /// Whether it wants the notifications `runabout/status` and `runabout/completion`.
     pub(super) wants_notifications: bool,
+    /// The settings that it sent along.
+    pub(super) settings: Value,
     /// Whether its settings can be asked for.
     pub(super) answers_configuration: bool,
     /// Whether it can be asked to send changes of its settings.
@@ -81,6 +83,7 @@ impl Introduction {
         Agreement {
             encoding: if takes_utf8 { Encoding::Utf8 } else { Encoding::Utf16 },
             wants_notifications: self.initialization_options["notifications"] == Value::Bool(true),
+            settings: self.settings(),
             answers_configuration: workspace.as_ref().and_then(|it| it.configuration).unwrap_or(false),
             registers_configuration: workspace
                 .as_ref()
@@ -88,6 +91,12 @@ impl Introduction {
                 .unwrap_or(false),
             shows_progress: window.as_ref().and_then(|it| it.work_done_progress).unwrap_or(false),
         }
+    }
+
+    /// Some clients, such as Helix and kakoune-lsp, send the section itself as the options.
+    fn settings(&self) -> Value {
+        let options = &self.initialization_options;
+        options.get("settings").unwrap_or(options).clone()
     }
 
     /// The folders of the workspace; older clients name only one.

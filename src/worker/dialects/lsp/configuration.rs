@@ -44,7 +44,10 @@ async fn ask(session: Arc<Session>) {
         Ok(values) => {
             // An answer that comes late must not replace a newer one.
             if session.is_latest_configuration(number) {
-                apply(&session, values.first().unwrap_or(&Value::Null));
+                // A client that has no such section answers `null`; then what it sent at `initialize` counts.
+                let section = values.first().filter(|it| !it.is_null());
+                let initial = session.agreement().map(|it| &it.settings);
+                apply(&session, section.or(initial).unwrap_or(&Value::Null));
             }
         }
         Err(error) => tracing::warn!(%error, "the settings were not answered"),

@@ -21,7 +21,7 @@ pub(super) fn answer(params: &Params<'_>, session: &Session) -> Result<Value, Er
         return Err(ErrorObject::owned(INVALID_REQUEST, "`initialize` must be sent once", None::<()>));
     }
     *session.workspace() = Workspace::of(&introduction.folders());
-    configuration::apply(session, &introduction.initialization_options["settings"]);
+    configuration::apply(session, &agreement.settings);
     session.connection.take_requests();
     let app = &session.client.app;
     let mut result = json!({

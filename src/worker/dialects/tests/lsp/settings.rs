@@ -24,16 +24,19 @@ async fn settings_are_asked_for_if_the_client_can_be_asked() {
     });
     let mut editor = Editor::with(&ready(ScriptedModel::hashing()).await, asks).await;
     assert_eq!(editor.info().await["settings"]["maxTokens"], 7, "until they are answered");
-    let mut editor = {
-        let asks = json!({"capabilities": {"workspace": {"configuration": true}}});
-        Editor::with(&ready(ScriptedModel::hashing()).await, asks).await
-    };
     answer_configuration(&mut editor, json!({"maxTokens": 9, "languages": {"rust": false}})).await;
     let settings = editor.info().await["settings"].clone();
     assert_eq!((&settings["maxTokens"], &settings["languages"]), (&json!(9), &json!({"rust": false})));
     editor.notify("workspace/didChangeConfiguration", json!({"settings": null})).await;
     answer_configuration(&mut editor, Value::Null).await;
-    assert_eq!(editor.info().await["settings"]["maxTokens"], 128);
+    assert_eq!(editor.info().await["settings"]["maxTokens"], 7, "null is no settings of its own");
+}
+
+#[tokio::test]
+async fn settings_may_be_the_options_themselves() {
+    let given = json!({"initializationOptions": {"maxTokens": 7}});
+    let mut editor = Editor::with(&ready(ScriptedModel::hashing()).await, given).await;
+    assert_eq!(editor.info().await["settings"]["maxTokens"], 7);
 }
 
 #[tokio::test]
