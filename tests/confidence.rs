@@ -9,11 +9,11 @@ def read_lines(path):\n    with open(path) as file:\n        return [line.rstrip
 def count_words(lines):\n    counts = {}\n    for line in lines:\n        for word in line.split():\n            \
 counts[word] = counts.get(word, 0) + 1\n    return counts\n\n\n";
 
-/// Prefixes at whose ends no word has begun, so that nothing is generated again with `healing` off or on.
+/// Places at which the model says something that no rule cuts off entirely.
 const CURSORS: [&str; 4] = [
     "def most_common(counts, n):\n    return sorted(",
     "def main():\n    lines = read_lines(\n",
-    "def total(counts):\n",
+    "def total(counts):\n    return sum(",
     "def print_words(counts):\n    for word in",
 ];
 

@@ -136,7 +136,7 @@ pub(crate) fn first_line(text: &str) -> (&str, bool) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
     use super::*;
 
