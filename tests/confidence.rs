@@ -12,7 +12,7 @@ counts[word] = counts.get(word, 0) + 1\n    return counts\n\n\n";
 /// Places at which the model says something that no rule cuts off entirely.
 const CURSORS: [&str; 4] = [
     "def most_common(counts, n):\n    return sorted(",
-    "def main():\n    lines = read_lines(\n",
+    "def main():\n    lines = read_lines(",
     "def total(counts):\n    return sum(",
     "def print_words(counts):\n    for word in",
 ];
