@@ -37,7 +37,7 @@ async fn text_is_suggested_at_the_cursor() {
 
 #[tokio::test]
 async fn what_the_model_is_not_sure_of_is_offered_only_when_asked_for() {
-    let model = ScriptedModel::saying(" = 1;").with_logprobs(|_, _| -1.0);
+    let model = completing("let x = 1;").with_logprobs(|_, _| -1.0);
     let mut editor = Editor::curious(&ready(model).await).await;
     editor.open("let x\n").await;
     assert_eq!(editor.suggested((0, 5)).await, Value::Null);

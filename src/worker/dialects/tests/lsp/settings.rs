@@ -22,8 +22,9 @@ async fn settings_are_asked_for_if_the_client_can_be_asked() {
         "capabilities": {"workspace": {"configuration": true}},
         "initializationOptions": {"settings": {"maxTokens": 7}},
     });
-    let mut editor = Editor::with(&ready(ScriptedModel::hashing()).await, asks).await;
+    let mut editor = Editor::with(&ready(ScriptedModel::hashing()).await, asks.clone()).await;
     assert_eq!(editor.info().await["settings"]["maxTokens"], 7, "until they are answered");
+    let mut editor = Editor::with(&ready(ScriptedModel::hashing()).await, asks).await;
     answer_configuration(&mut editor, json!({"maxTokens": 9, "languages": {"rust": false}})).await;
     let settings = editor.info().await["settings"].clone();
     assert_eq!((&settings["maxTokens"], &settings["languages"]), (&json!(9), &json!({"rust": false})));
