@@ -40,7 +40,7 @@ fn an_editor_is_offered_text_by_both_commands() {
         let id = worker.request("textDocument/inlineCompletion", &at(3, 11));
         let result = worker.result(id);
         let text = result["items"][0]["insertText"].as_str().unwrap();
-        assert!(text.starts_with("fibonacci(n"), "{result}");
+        assert!(text.contains("fibonacci("), "{result}");
         worker.call("shutdown", &Value::Null);
         worker.notify("exit", &Value::Null);
         assert_eq!(worker.wait_for_exit().code(), Some(0));
