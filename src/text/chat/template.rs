@@ -74,7 +74,7 @@ impl ChatTemplates {
                     .map(|()| source)
                     .map_err(|err| describe(&err))
             });
-            let deleted = source.as_deref().map(|it| deleted_texts(it)).unwrap_or_default();
+            let deleted = source.as_deref().map(deleted_texts).unwrap_or_default();
             let mut template = ChatTemplate { name, source, shape: shape::PLAIN, deleted };
             if template.source.is_ok() {
                 // A template that spends the whole budget on a few short messages gets no further trials.

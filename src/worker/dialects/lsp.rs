@@ -134,7 +134,7 @@ fn notifications(session: &Arc<Session>) -> Notifications {
                 tokio::spawn(configuration::begin(Arc::clone(&session)));
             }
         });
-    let on = |notifications: Notifications, name, handle: fn(&Params<'_>, &Arc<Session>) -> Handled| {
+    let on = |notifications: Notifications, name, handle: Handler| {
         let session = Arc::clone(session);
         notifications.on(name, move |params, _| {
             // LSP drops notifications before `initialize`.
@@ -145,7 +145,7 @@ fn notifications(session: &Arc<Session>) -> Notifications {
             }
         })
     };
-    let handlers: [(_, fn(&Params<'_>, &Arc<Session>) -> Handled); 8] = [
+    let handlers: [(_, Handler); 8] = [
         ("textDocument/didOpen", sync::did_open),
         ("textDocument/didChange", sync::did_change),
         ("textDocument/didClose", sync::did_close),
@@ -160,6 +160,7 @@ fn notifications(session: &Arc<Session>) -> Notifications {
 
 /// What the handler of a notification returns: an error if its params cannot be read, which is logged.
 type Handled = Result<(), ErrorObjectOwned>;
+type Handler = fn(&Params<'_>, &Arc<Session>) -> Handled;
 
 fn shut_down(session: &Session) {
     session.client.shut_down(&session.connection, error(INVALID_REQUEST, "the worker is shutting down"));

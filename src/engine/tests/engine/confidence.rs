@@ -22,9 +22,9 @@ fn numbers(range: std::ops::Range<u8>) -> Vec<f64> {
     range.map(f64::from).collect()
 }
 
-fn rules(prefix: &str, suffix: &str) -> Option<Rules> {
+fn rules(prefix: &str, suffix: &str) -> Rules {
     let cursor = Cursor { prefix, suffix, language: Some("python"), path: None };
-    Some(Rules::new(&cursor, Goal::Auto, &[]))
+    Rules::new(&cursor, Goal::Auto, &[])
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn what_a_rule_or_a_stop_string_cuts_off_does_not_count() {
     let engine = start(saying("ab), c"));
     let finish = submit(&engine, "p", |job| {
         job.max_tokens = 10;
-        job.rules = rules("f(", ")\n");
+        job.rules = Some(rules("f(", ")\n"));
     })
     .finish();
     assert_eq!((finish.text.as_str(), counted(&finish)), ("ab", numbers(0..2)));
@@ -60,7 +60,7 @@ fn text_in_the_form_of_the_file_has_the_likelihood_of_what_was_drawn() {
     let prefix = "if a:\n\tb()\n\tif c:\n\t\td()\n\tif ";
     let finish = submit(&engine, "p", |job| {
         job.max_tokens = 100;
-        job.rules = rules(prefix, "\n");
+        job.rules = Some(rules(prefix, "\n"));
         job.line_end = Some(LineEnd::CrLf);
     })
     .finish();
@@ -215,7 +215,7 @@ proptest! {
             let engine = start(model);
             submit(&engine, "p", |job| {
                 (job.max_tokens, job.min_confidence) = (max_tokens, min_confidence);
-                job.rules = if by_rules { rules("f(", ")\n") } else { None };
+                job.rules = by_rules.then(|| rules("f(", ")\n"));
             })
             .finish()
         };

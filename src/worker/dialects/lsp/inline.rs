@@ -44,7 +44,7 @@ pub(super) async fn answer(
             Err(ErrorObject::owned(REQUEST_CANCELLED, "request cancelled", None::<()>))
         }
         Err(Nothing { reason, message, figures }) => {
-            report = Report { reason: Some(reason), message: Some(message), figures, ..report };
+            report = Report { reason: Some(reason), message: Some(message), figures: *figures, ..report };
             Ok(None)
         }
     };

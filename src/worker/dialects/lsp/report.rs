@@ -71,12 +71,12 @@ pub(super) struct Figures {
 pub(super) struct Nothing {
     pub(super) reason: Reason,
     pub(super) message: String,
-    pub(super) figures: Figures,
+    pub(super) figures: Box<Figures>,
 }
 
 impl Nothing {
     pub(super) fn because(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), figures: Figures::default() }
+        Self { reason, message: message.into(), figures: Box::default() }
     }
 
     /// That the assistant refused the completion or could not finish it.

@@ -182,7 +182,7 @@ fn check(
     let finish = outcome.finishes.remove(0);
     figures.confidence = confidence;
     let nothing = |reason, message: &str| {
-        Err(Nothing { figures: figures.clone(), ..Nothing::because(reason, message) })
+        Err(Nothing { figures: Box::new(figures.clone()), ..Nothing::because(reason, message) })
     };
     match finish.reason {
         FinishReason::Superseded => return Err(superseded()),

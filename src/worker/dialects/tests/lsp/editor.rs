@@ -113,8 +113,8 @@ impl Editor {
 
     /// What became of the latest request for a suggestion. The worker must have been asked to tell.
     pub(super) fn report(&self) -> &Value {
-        let reports = self.received.iter().filter(|it| it["method"] == "runabout/completion");
-        &reports.last().expect("it was told")["params"]
+        let mut reports = self.received.iter().filter(|it| it["method"] == "runabout/completion");
+        &reports.next_back().expect("it was told")["params"]
     }
 
     pub(super) async fn info(&mut self) -> Value {
