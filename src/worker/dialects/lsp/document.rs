@@ -31,6 +31,15 @@ pub(super) struct Change {
     pub(super) text: String,
 }
 
+/// What a change did to a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Replaced {
+    /// The characters of the document before the change that it removed.
+    pub(super) chars: std::ops::Range<usize>,
+    /// How many characters took their place.
+    pub(super) n_inserted: usize,
+}
+
 impl Document {
     pub(super) fn new(text: &str, language: String, version: Option<i64>) -> Self {
         Self { text: Rope::from_str(text), language, version, last_changed: None, marks: VecDeque::new() }
@@ -60,13 +69,14 @@ impl Document {
         Some(text.chars().filter(|it| !it.is_whitespace()).all(|it| there.next() == Some(it)))
     }
 
-    /// Applies a change. Takes time for the change, not for the document, unless it replaces all of it.
-    pub(super) fn apply(&mut self, change: &Change, encoding: Encoding) {
+    /// Applies a change, and returns what it replaced; `None` stands for the whole document. Takes time for the change,
+    /// not for the document, unless it replaces all of it.
+    pub(super) fn apply(&mut self, change: &Change, encoding: Encoding) -> Option<Replaced> {
         let Some(range) = change.range else {
             self.text = Rope::from_str(&change.text);
             self.last_changed = None;
             self.marks.clear();
-            return;
+            return None;
         };
         let chars = encoding.chars_of(&self.text, range);
         let start = chars.start;
@@ -78,9 +88,10 @@ impl Document {
                 *at = (*at).min(start);
             }
         }
-        self.text.remove(chars);
+        self.text.remove(chars.clone());
         self.text.insert(start, &change.text);
         self.last_changed = Some(start + n_inserted);
+        Some(Replaced { chars, n_inserted })
     }
 }
 

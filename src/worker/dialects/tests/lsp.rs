@@ -5,6 +5,7 @@ mod editor;
 mod idle;
 mod inline;
 mod life;
+mod next_edit;
 mod settings;
 mod statistics;
 mod sync;
