@@ -24,10 +24,11 @@ impl RecentEdit<'_> {
     pub fn place(&self, text: &str, cursor: usize) -> Option<usize> {
         let lines = Lines::of(text);
         let rows = self.rows(&lines, cursor)?;
-        if rows.is_empty() || rows.contains(&lines.line_of(cursor)) {
-            return Some(cursor).filter(|_| !rows.is_empty());
+        if rows.is_empty() {
+            return None;
         }
-        Some(lines.bytes(rows).end)
+        let is_there = rows.contains(&lines.line_of(cursor));
+        Some(if is_there { cursor } else { lines.bytes(rows).end })
     }
 
     /// The lines of the document that this edit has changed, as they are now. If the line is not known, it is the place

@@ -12,8 +12,7 @@ const LINES_BACK: usize = 2;
 
 /// The whole rewritten window, from an answer that ends at any place; `None` if it has changed nothing yet, or has not
 /// come back to the window.
-pub(super) fn rejoined(rewrite: Rewrite, window: &str) -> Option<Rewrite> {
-    let mut rewrite = rewrite;
+pub(super) fn rejoined(mut rewrite: Rewrite, window: &str) -> Option<Rewrite> {
     // The last line may be incomplete.
     let end = rewrite.text.rfind('\n')?;
     rewrite.text.truncate(end);

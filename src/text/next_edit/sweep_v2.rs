@@ -16,13 +16,13 @@ use crate::ContextFile;
 
 pub(super) const CURSOR: &str = "<|cursor|>";
 
-/// The model sees this number of lines above the cursor's, and as many below.
+/// The model sees this number of lines before the cursor's, and as many from it on.
 const LINES_VISIBLE: usize = 150;
 
 /// The visible lines; with a greater `size`, fewer of them.
 pub(super) fn visible(lines: &Lines<'_>, at: usize, size: usize) -> Range<usize> {
-    let n_around = (LINES_VISIBLE / size).max(LINES_AROUND);
-    at.saturating_sub(n_around)..(at + n_around + 1).min(lines.n_lines())
+    let n_around = (LINES_VISIBLE / size).max(LINES_AROUND + 1);
+    at.saturating_sub(n_around)..(at + n_around).min(lines.n_lines())
 }
 
 pub(super) fn write(

@@ -68,7 +68,7 @@ fn the_prompt_of_sweeps_second_version_is_the_publishers() {
     let expected = format!(
         "<|file_sep|>untitled\n{}\n\n<|file_sep|>original/untitled:241:261\n{window}\n\
         <|file_sep|>current/untitled:241:261\n{}\n<|file_sep|>updated/untitled:241:261\n{}",
-        lines(100..401),
+        lines(100..400),
         lines(240..261).replace("250", "2<|cursor|>50"),
         lines(240..250),
         window = lines(240..261),

@@ -49,6 +49,9 @@ impl History {
     /// Records a change of a document from `before` to `after`. `replaced` is `None` if it replaced all of it.
     pub(super) fn changed(&mut self, uri: &str, before: &Rope, after: &Rope, replaced: Option<Replaced>) {
         let Replaced { chars, n_inserted } = replaced.unwrap_or_else(|| difference(before, after));
+        if chars.is_empty() && n_inserted == 0 {
+            return;
+        }
         let old = before.char_to_line(chars.start)..before.char_to_line(chars.end) + 1;
         let new = after.char_to_line(chars.start)..after.char_to_line(chars.start + n_inserted) + 1;
         let continues = self
@@ -114,7 +117,8 @@ impl Latest {
         let n_same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
         (old, new) = (old.split_off(n_same), new.split_off(n_same));
         while old.last().is_some_and(|it| Some(it) == new.last()) {
-            (old.pop(), new.pop());
+            old.pop();
+            new.pop();
         }
         if old.is_empty() && new.is_empty() {
             return None;
