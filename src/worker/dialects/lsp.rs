@@ -9,7 +9,6 @@ mod announce;
 mod at_cursor;
 mod commands;
 mod completion_list;
-mod confidence;
 mod configuration;
 mod document;
 mod documents;

@@ -54,6 +54,13 @@ impl Place {
         }
     }
 
+    /// The word that is being typed there.
+    pub(super) fn word(&self) -> &str {
+        let prefix = &self.window.prefix;
+        let rest = prefix.trim_end_matches(|it: char| it.is_alphanumeric() || it == '_');
+        &prefix[rest.len()..]
+    }
+
     /// What the assistant is asked for.
     pub(super) fn completion(
         &self,
@@ -78,7 +85,7 @@ impl Place {
             document: Some(self.uri.clone()),
             n_choices: 1,
             generation: Generation::of(settings.max_tokens, priority),
-            // Compared in `confidence`, so that a person who asks for it after all gets the same text at once.
+            // Compared in `suggestion`, so that a person who asks for it after all gets the same text at once.
             min_confidence: 0.0,
             needs_tokens: false,
         }

@@ -23,7 +23,8 @@ pub(super) fn answer(params: &Params<'_>, session: &Session) -> Result<Value, Er
     *session.workspace() = Workspace::of(&introduction.folders());
     configuration::apply(session, &agreement.settings);
     session.connection.take_requests();
-    let app = &session.client.app;
+    let mut about = state::status(session, &session.client.app.model().engine().state());
+    about["protocolVersion"] = runabout_api::PROTOCOL_VERSION.into();
     let mut result = json!({
         "capabilities": {
             "positionEncoding": agreement.encoding.kind(),
@@ -31,11 +32,7 @@ pub(super) fn answer(params: &Params<'_>, session: &Session) -> Result<Value, Er
             "inlineCompletionProvider": true,
             "executeCommandProvider": commands::capability(),
             "workspace": {"workspaceFolders": {"supported": true, "changeNotifications": true}},
-            "experimental": {"runabout": {
-                "protocolVersion": runabout_api::PROTOCOL_VERSION,
-                "model": app.model_name(),
-                "state": state::name(&app.model().engine().state()),
-            }},
+            "experimental": {"runabout": about},
         },
         "serverInfo": {"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")},
     });
