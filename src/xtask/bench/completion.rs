@@ -5,6 +5,7 @@
 //! file had CRLF line ends. llama.cpp, through node-llama-cpp, uses the model's fill-in-the-middle tokens, or continues
 //! the prefix if there are none. The results do not depend on the machine's load.
 
+mod context;
 mod corpus;
 mod holes;
 mod peer;
@@ -58,6 +59,14 @@ pub(crate) struct Args {
     /// Additional parameters for each `complete`, such as `{"rules": {"off": ["suffix"]}}`.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     params: String,
+    /// Compare what the worker is given besides the text around the hole, instead of programs: a list of `none` (the
+    /// lines around the hole), `file` (the part of the file that `runabout-context` shows), `project` (with all kinds
+    /// of context), or kinds joined by `+`, such as `imported+around`.
+    #[arg(long, value_delimiter = ',', value_name = "MODES")]
+    context: Vec<context::Mode>,
+    /// The most bytes of context for a hole.
+    #[arg(long, value_name = "BYTES", default_value = "4000")]
+    context_bytes: usize,
     /// Only write the holes to target/bench, and ask no program.
     #[arg(long)]
     cut_only: bool,
@@ -78,7 +87,8 @@ impl Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder)?;
-    let holes = holes::cut(&corpus::sources(&folder)?, args.split, args.holes.get());
+    let sources = corpus::sources(&folder)?;
+    let holes = holes::cut(&sources, args.split, args.holes.get());
     let listed: Vec<Value> = holes.iter().map(hole_json).collect();
     // Each split has its own file, so that tuning does not reveal the holes of a report.
     let file = format!("holes-{}.json", args.split.name());
@@ -86,6 +96,9 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     if args.cut_only {
         println!("{} holes: target/bench/{file}", holes.len());
         return Ok(());
+    }
+    if !args.context.is_empty() {
+        return context::run(&folder, &worker(root, args)?, &sources, &holes, args);
     }
     let params: Value = serde_json::from_str(&args.params).context("`--params` is not JSON")?;
     let worker = args.asks(Program::Runabout).then(|| worker(root, args)).transpose()?;
@@ -99,13 +112,13 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
             let launch = Launch::runabout(worker, &model, None, folder.join("runabout.log"));
             let mut program = launch.start_worker()?;
             let answers = ask(&holes, "runabout", |hole| complete(&mut program, hole, args, &params))?;
-            columns.push(Scores::new("runabout", &holes, answers));
+            columns.push(Scores::new("runabout".to_owned(), &holes, answers));
             program.stop()?;
         }
         if args.asks(Program::Llama) {
             let mut peer = Peer::open(&folder, named.sha256, &gguf, args.max_tokens, args.threads)?;
             let answers = ask(&holes, "llama.cpp", |hole| peer.answer(hole))?;
-            columns.push(Scores::new("llama.cpp", &holes, answers));
+            columns.push(Scores::new("llama.cpp".to_owned(), &holes, answers));
             peer.stop()?;
         }
         print!("{}", score::table(name, &columns, &holes));

@@ -132,6 +132,7 @@ mod tests {
 
     fn hole(prefix: &str) -> Hole {
         Hole {
+            package: "p",
             language: "python",
             path: "a.py".to_owned(),
             kind: Kind::Line,
@@ -139,6 +140,7 @@ mod tests {
             prefix: prefix.to_owned(),
             suffix: "\n".to_owned(),
             truth: "1".to_owned(),
+            file: [String::new(), String::new()],
         }
     }
 

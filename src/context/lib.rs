@@ -1,0 +1,46 @@
+//! Which parts of a project's files help to complete at a cursor.
+//!
+//! A front end feeds a [`Project`] with what an editor tells it, and asks for the [`Context`] of a cursor: the part of
+//! the file around it, and excerpts of this and other files, which definitions the code at the cursor uses. Definitions
+//! are found with tree-sitter in the open documents and in the files that they import. The choice is kept from
+//! keystroke to keystroke, so that the prompt that it goes into stays in the cache: it changes with the function and
+//! the file at the cursor, and grows at its end when the line names something new.
+//!
+//! This crate knows neither protocols nor models nor tokens; budgets are in bytes. Only [`Reading::run`] touches the
+//! disk.
+//!
+//! ```
+//! # use std::path::Path;
+//! # use runabout_context::{Kinds, Project};
+//! let folder = Path::new("/project");
+//! let mut project = Project::new(vec![folder.to_owned()], Kinds::default());
+//! let path = folder.join("src/main.py");
+//! let text = "from lib import price\n\ndef total(items):\n    return sum(";
+//! project.open(&path, Some("python"), text.to_owned());
+//! // When a document was opened or saved: reads what it imports, on a thread of its own.
+//! if let Some(reading) = project.reading(&path) {
+//!     project.read(reading.run());
+//! }
+//! // On each change: the bytes that were replaced.
+//! project.edit(&path, text.len()..text.len(), "p");
+//! // For each completion: the cursor's byte and the most bytes of the excerpts.
+//! let context = project.context(&path, text.len() + 1, 4_000).expect("it is open");
+//! assert_eq!(context.window, 0..text.len() + 1);
+//! ```
+
+mod document;
+mod imports;
+mod language;
+mod layers;
+mod outline;
+mod pieces;
+mod project;
+mod recent;
+mod window;
+mod words;
+mod workspace;
+
+pub use language::Language;
+pub use pieces::Excerpt;
+pub use project::{Context, Kinds, Project};
+pub use workspace::{Imported, Reading};
