@@ -25,7 +25,11 @@ pub(crate) fn parse(parser: &mut Parser, language: Language, text: &str, old: Op
         if start.elapsed() < MAX_PARSE_TIME { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let options = ParseOptions::new().progress_callback(&mut in_time);
-    let tree = parser.parse_with_options(&mut |at, _| text.as_bytes().get(at..).unwrap_or_default(), old, Some(options));
+    let tree = parser.parse_with_options(
+        &mut |at, _| text.as_bytes().get(at..).unwrap_or_default(),
+        old,
+        Some(options),
+    );
     if tree.is_none() {
         // A parser that was stopped would go on with the stopped text.
         parser.reset();
@@ -40,6 +44,8 @@ pub(crate) struct Document {
     tree: Option<Tree>,
     outline: Outline,
     is_parsed: bool,
+    /// Whether the grammar took too long. It is not tried again with every keystroke.
+    is_given_up: bool,
     /// Counts the edits.
     pub(crate) version: u64,
     /// Where the cursor or the last edit was.
@@ -48,7 +54,16 @@ pub(crate) struct Document {
 
 impl Document {
     pub(crate) fn new(language: Option<Language>, text: String) -> Self {
-        Self { language, text, tree: None, outline: Outline::default(), is_parsed: false, version: 0, last_at: None }
+        Self {
+            language,
+            text,
+            tree: None,
+            outline: Outline::default(),
+            is_parsed: false,
+            is_given_up: false,
+            version: 0,
+            last_at: None,
+        }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -86,7 +101,9 @@ impl Document {
             return;
         }
         self.is_parsed = true;
-        self.tree = self.language.and_then(|it| parse(parser, it, &self.text, self.tree.as_ref()));
+        let language = self.language.filter(|_| !self.is_given_up);
+        self.tree = language.and_then(|it| parse(parser, it, &self.text, self.tree.as_ref()));
+        self.is_given_up |= self.tree.is_none() && self.text.len() <= MAX_PARSED_BYTES;
         self.outline = match (&self.tree, self.language) {
             (Some(tree), Some(language)) => Outline::of(tree, &self.text, language),
             _ => Outline::default(),

@@ -44,7 +44,9 @@ pub(crate) fn wanted<'a>(
             Language::C => relative::of_c(statement, folder, root),
             Language::Go => module_paths::of_go(statement, root),
             Language::Java => module_paths::of_java(statement, folder, root),
-            Language::JavaScript | Language::Tsx | Language::TypeScript => relative::of_script(statement, folder),
+            Language::JavaScript | Language::Tsx | Language::TypeScript => {
+                relative::of_script(statement, folder)
+            }
             Language::Python => module_paths::of_python(statement, folder, root),
             Language::Rust => brackets::of_rust(statement, path, root),
         };
@@ -95,7 +97,8 @@ mod tests {
     fn found(language: Language, from: &str, statement: &str) -> Vec<String> {
         let root = Path::new(ROOT);
         let wanted = wanted(language, [statement].into_iter(), &root.join(from), root);
-        let shown = |path: &Path| path.strip_prefix(root).map_or("outside".to_owned(), |it| it.display().to_string());
+        let shown =
+            |path: &Path| path.strip_prefix(root).map_or("outside".to_owned(), |it| it.display().to_string());
         wanted
             .iter()
             .map(|it| match it {
@@ -111,8 +114,14 @@ mod tests {
         assert_eq!(relative[0], "pkg/core.py pkg/core.pyi pkg/core/__init__.py");
         assert!(relative.iter().any(|it| it.starts_with("pkg/core/Option.py")));
         let absolute = found(Language::Python, "pkg/a.py", "import pkg.core as core, os");
-        assert_eq!(absolute[0], "pkg/pkg/core.py pkg/pkg/core.pyi pkg/pkg/core/__init__.py pkg/core.py pkg/core.pyi pkg/core/__init__.py src/pkg/core.py src/pkg/core.pyi src/pkg/core/__init__.py");
-        assert_eq!(found(Language::Python, "pkg/a.py", "from . import b")[1], "pkg/b.py pkg/b.pyi pkg/b/__init__.py");
+        assert_eq!(
+            absolute[0],
+            "pkg/pkg/core.py pkg/pkg/core.pyi pkg/pkg/core/__init__.py pkg/core.py pkg/core.pyi pkg/core/__init__.py src/pkg/core.py src/pkg/core.pyi src/pkg/core/__init__.py"
+        );
+        assert_eq!(
+            found(Language::Python, "pkg/a.py", "from . import b")[1],
+            "pkg/b.py pkg/b.pyi pkg/b/__init__.py"
+        );
     }
 
     #[test]
@@ -122,7 +131,10 @@ mod tests {
         assert!(all.contains("src/engine/plan.rs") && all.contains("src/plan.rs"), "{all}");
         assert!(all.contains("src/plan/step.rs"), "{all}");
         assert_eq!(found(Language::Rust, "src/lib.rs", "mod plan;"), ["src/plan.rs src/plan/mod.rs"]);
-        assert_eq!(found(Language::Rust, "src/plan.rs", "pub mod step;"), ["src/plan/step.rs src/plan/step/mod.rs"]);
+        assert_eq!(
+            found(Language::Rust, "src/plan.rs", "pub mod step;"),
+            ["src/plan/step.rs src/plan/step/mod.rs"]
+        );
         assert!(found(Language::Rust, "src/a/b.rs", "use super::c::D;").join(" ").contains("src/a/c.rs"));
         assert!(found(Language::Rust, "src/a.rs", "use std::path::Path;").is_empty());
     }

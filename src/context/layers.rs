@@ -62,7 +62,9 @@ pub(crate) fn imported(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Cho
     for (_, name) in words::names(here.text) {
         *uses.entry(name).or_default() += 1.0;
     }
-    uses.values_mut().for_each(|it| *it = it.ln_1p());
+    for weight in uses.values_mut() {
+        *weight = weight.ln_1p();
+    }
     let others = sources.iter().filter(|it| it.nearness == Nearness::Imported);
     let counts = counts(sources, &uses);
     let scored = others.flat_map(|source| {
@@ -74,6 +76,19 @@ pub(crate) fn imported(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Cho
     });
     choose(scored.collect(), here, chosen);
 }
+
+/// The import statements of the file that the window does not show: they have the names that its code uses.
+pub(crate) fn own_imports(here: &Here<'_>, own: &Source<'_>, chosen: &mut Chosen<'_>) {
+    let mut n_left = MAX_IMPORTS;
+    for range in own.outline.imports.iter().filter(|it| !here.is_shown(own, it)) {
+        if range.len() <= n_left && chosen.push(Piece::of_lines(own, range.clone())) {
+            n_left -= range.len();
+        }
+    }
+}
+
+/// The most bytes of import statements.
+const MAX_IMPORTS: usize = 700;
 
 /// Definitions that the function at the cursor uses, and the other members of its type.
 pub(crate) fn around(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Chosen<'_>) {
@@ -136,7 +151,9 @@ pub(crate) fn similar(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Chos
         .iter()
         .flat_map(|source| source.outline.definitions.iter().map(move |it| (source, it)))
         .filter(|(_, it)| it.is_function && (60..=most_bytes).contains(&it.whole.len()))
-        .filter(|(source, it)| !here.is_shown(source, &it.whole))
+        .filter(|(source, it)| {
+            !here.is_shown(source, &it.whole) && !chosen.contains(&Piece::of_definition(source, it))
+        })
         .filter_map(|(source, it)| {
             let names = words::names(source.text.get(it.whole.clone())?).map(|it| it.1).collect();
             Some((source, it, names))
@@ -189,7 +206,11 @@ fn counts<'n>(sources: &[Source<'_>], names: &HashMap<&'n str, f64>) -> HashMap<
     counts
 }
 
-fn by_name(definition: &Definition, weights: &HashMap<&str, f64>, counts: &HashMap<&str, u32>) -> Option<f64> {
+fn by_name(
+    definition: &Definition,
+    weights: &HashMap<&str, f64>,
+    counts: &HashMap<&str, u32>,
+) -> Option<f64> {
     let of_owner = definition.owner.as_ref().and_then(|it| weights.get(it.as_str())).copied().unwrap_or(0.0);
     let n = counts.get(definition.name.as_str()).copied().unwrap_or(0);
     let of_name = weights.get(definition.name.as_str()).copied().unwrap_or(0.0);

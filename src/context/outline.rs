@@ -103,7 +103,8 @@ impl Reader<'_> {
     fn node(&mut self, node: Node<'_>, place: Place) {
         if node.is_error() {
             // An unfinished statement often swallows the definitions around it.
-            return self.children(node, place);
+            self.children(node, place);
+            return;
         }
         let Some(role) = self.language.role(node.kind()) else { return };
         let start = place.start.unwrap_or(node.start_byte());
@@ -123,7 +124,9 @@ impl Reader<'_> {
                 Some(_) => {}
                 None => self.outline.imports.push(node.byte_range()),
             },
-            Role::Function | Role::Type | Role::Whole => self.definition(node, start..node.end_byte(), role, place),
+            Role::Function | Role::Type | Role::Whole => {
+                self.definition(node, start..node.end_byte(), role, place);
+            }
             Role::Value => self.value(node, start, place),
         }
     }
@@ -141,7 +144,12 @@ impl Reader<'_> {
             function.and_then(|it| self.text.get(it.byte_range())) == Some("require")
         };
         if value.is_some_and(is_require) {
-            return self.outline.imports.push(start..node.end_byte());
+            self.outline.imports.push(start..node.end_byte());
+            return;
+        }
+        if value.is_some_and(|it| it.kind() == "identifier") && node.kind() == "assignment_expression" {
+            // `exports.name = name`: what is exported is defined elsewhere.
+            return;
         }
         let role = match value {
             Some(it) if it.child_by_field_name("parameters").is_some() => Role::Function,
@@ -171,7 +179,13 @@ impl Reader<'_> {
             Some(parent) => Some(self.outline.definitions[parent].name.clone()),
             None => self.receiver(node),
         };
-        let head = whole.start..body.map_or(whole.end, |it| it.start_byte()).max(whole.start);
+        // In Python, comments may stand between the colon and the body.
+        let mut cursor = node.walk();
+        let colon =
+            node.children(&mut cursor).find(|it| it.kind() == ":" && self.language == Language::Python);
+        let head_end = colon.map(|it| it.end_byte()).filter(|_| body.is_some());
+        let head_end = head_end.or_else(|| body.map(|it| it.start_byte())).unwrap_or(whole.end);
+        let head = whole.start..head_end.max(whole.start);
         let shown = self.shown(&self.text[head.clone()], role, body.is_some());
         let is_function = role == Role::Function && body.is_some();
         let is_type = role == Role::Type;
@@ -193,7 +207,9 @@ impl Reader<'_> {
         }
         let head = beginning(head, MAX_SHOWN);
         match (self.language, role) {
-            (Language::Python, _) => format!("{}{}", head.trim_end_matches(':'), if role == Role::Type { ":" } else { ": ..." }),
+            (Language::Python, _) => {
+                format!("{}{}", head.trim_end_matches(':'), if role == Role::Type { ":" } else { ": ..." })
+            }
             (_, Role::Type) => format!("{head} {{"),
             _ => format!("{}{}", head.trim_end_matches("=>").trim_end(), self.language.elision()),
         }
@@ -205,7 +221,9 @@ impl Reader<'_> {
         }
         if node.named_child_count() == 0 {
             let text = self.text.get(node.byte_range())?;
-            return text.starts_with(|it: char| it.is_alphabetic() || "_$#".contains(it)).then(|| text.to_owned());
+            return text
+                .starts_with(|it: char| it.is_alphabetic() || "_$#".contains(it))
+                .then(|| text.to_owned());
         }
         if node.kind() == "impl_item" {
             return node.child_by_field_name("type").and_then(|it| self.name(it, depth + 1));

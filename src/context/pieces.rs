@@ -36,6 +36,8 @@ pub(crate) struct Source<'a> {
     pub(crate) text: &'a str,
     pub(crate) outline: &'a Outline,
     pub(crate) nearness: Nearness,
+    /// Changes with the text.
+    pub(crate) version: u64,
 }
 
 /// A part of a file, chosen to be shown.
@@ -122,6 +124,11 @@ impl<'t> Chosen<'t> {
         self.paths.insert(piece.path.clone());
         self.pieces.push(piece);
         true
+    }
+
+    /// Whether a piece is chosen already, here or before.
+    pub(crate) fn contains(&self, piece: &Piece) -> bool {
+        self.taken.contains(&piece.key())
     }
 
     /// Keeps a piece from being added later, since another one shows it.

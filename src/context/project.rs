@@ -31,6 +31,7 @@ const MAX_EDITS: usize = 2;
 
 /// What kinds of context are chosen; a benchmark turns them off one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each kind is switched on its own")]
 pub struct Kinds {
     /// Definitions of imported files that the file uses.
     pub imported: bool,
@@ -111,6 +112,12 @@ impl Project {
         self.imported.clear();
     }
 
+    /// Changes what kinds of context are chosen from now on.
+    pub fn set_kinds(&mut self, kinds: Kinds) {
+        self.kinds = kinds;
+        self.kept.clear();
+    }
+
     /// A document was opened, or replaced as a whole.
     pub fn open(&mut self, path: &Path, language_id: Option<&str>, text: String) {
         let language = Language::of(language_id, &path.to_string_lossy());
@@ -143,7 +150,12 @@ impl Project {
     /// What a document imports, to be read from disk; `None` if it is not open, is in no workspace folder, or has no
     /// known language. Call it when a document was opened or saved, and run it where nobody waits.
     pub fn reading(&mut self, path: &Path) -> Option<Reading> {
-        let root = self.roots.iter().filter(|it| path.starts_with(it)).max_by_key(|it| it.as_os_str().len())?.clone();
+        let root = self
+            .roots
+            .iter()
+            .filter(|it| path.starts_with(it))
+            .max_by_key(|it| it.as_os_str().len())?
+            .clone();
         let document = self.documents.get_mut(path)?;
         let language = document.language?;
         document.parse(&mut self.parser);
@@ -203,21 +215,37 @@ impl Project {
             text: document.text(),
             outline: document.outline(),
             nearness: Nearness::Own,
+            version: document.version,
         }];
         for file in self.imported.get(path).into_iter().flatten().filter(|it| it.path != path) {
-            let (text, outline) = match self.documents.get(&file.path) {
-                Some(open) => (open.text(), open.outline()),
-                None => (file.text.as_str(), &file.outline),
+            let (text, outline, version) = match self.documents.get(&file.path) {
+                Some(open) => (open.text(), open.outline(), open.version),
+                None => (file.text.as_str(), &file.outline, file.version()),
             };
             let name = self.shown(&file.path);
-            sources.push(Source { path: &file.path, name, text, outline, nearness: Nearness::Imported });
+            sources.push(Source {
+                path: &file.path,
+                name,
+                text,
+                outline,
+                nearness: Nearness::Imported,
+                version,
+            });
         }
-        let mut others: Vec<_> = self.documents.iter().filter(|(it, _)| !sources.iter().any(|known| known.path == *it)).collect();
+        let mut others: Vec<_> =
+            self.documents.iter().filter(|(it, _)| !sources.iter().any(|known| known.path == *it)).collect();
         others.sort_by_key(|(path, _)| *path);
         for (path, other) in others {
             if matches!((other.language, document.language), (Some(a), Some(b)) if a.is_kin(b)) {
-                let (text, outline) = (other.text(), other.outline());
-                sources.push(Source { path, name: self.shown(path), text, outline, nearness: Nearness::Open });
+                let (text, outline, version) = (other.text(), other.outline(), other.version);
+                sources.push(Source {
+                    path,
+                    name: self.shown(path),
+                    text,
+                    outline,
+                    nearness: Nearness::Open,
+                    version,
+                });
             }
         }
         sources
@@ -225,7 +253,7 @@ impl Project {
 
     /// Brings the kept choice up to date: a layer is chosen again only if what it was chosen for has changed.
     fn choose(&self, kept: &mut Kept, here: &Here<'_>, sources: &[Source<'_>], budget_bytes: usize) {
-        let file = self.file_key(here, sources);
+        let file = file_key(here, sources);
         if kept.file != file || kept.budget_bytes != budget_bytes {
             *kept = Kept { file, budget_bytes, ..Kept::default() };
             let budget = if self.kinds.around { budget_bytes * IMPORTED_PERCENT / 100 } else { budget_bytes };
@@ -255,6 +283,7 @@ impl Project {
                 layers::similar(here, sources, &mut chosen, budget / 2);
             }
             if self.kinds.around {
+                layers::own_imports(here, &sources[0], &mut chosen);
                 layers::around(here, sources, &mut chosen);
             }
             kept.around = chosen.into_pieces();
@@ -268,20 +297,6 @@ impl Project {
             layers::of_line(here, sources, &mut chosen);
             kept.line.extend(chosen.into_pieces());
         }
-    }
-
-    /// What the layer of imported definitions depends on.
-    fn file_key(&self, here: &Here<'_>, sources: &[Source<'_>]) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for range in &sources[0].outline.imports {
-            here.text.get(range.clone()).hash(&mut hasher);
-        }
-        for source in sources.iter().filter(|it| it.nearness == Nearness::Imported) {
-            source.path.hash(&mut hasher);
-            self.documents.get(source.path).map(|it| it.version).hash(&mut hasher);
-            std::ptr::from_ref(source.outline).addr().hash(&mut hasher);
-        }
-        hasher.finish()
     }
 
     /// The lines around recent edits elsewhere.
@@ -309,7 +324,11 @@ impl Project {
 
     /// A path as it is shown: from its workspace folder, or its last part.
     fn shown(&self, path: &Path) -> String {
-        let inner = self.roots.iter().filter_map(|it| path.strip_prefix(it).ok()).min_by_key(|it| it.as_os_str().len());
+        let inner = self
+            .roots
+            .iter()
+            .filter_map(|it| path.strip_prefix(it).ok())
+            .min_by_key(|it| it.as_os_str().len());
         let inner = inner.or_else(|| path.file_name().map(Path::new)).unwrap_or(path);
         inner.to_string_lossy().replace('\\', "/")
     }
@@ -341,10 +360,24 @@ impl Kept {
     }
 }
 
+/// What the layer of imported definitions depends on.
+fn file_key(here: &Here<'_>, sources: &[Source<'_>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for range in &sources[0].outline.imports {
+        here.text.get(range.clone()).hash(&mut hasher);
+    }
+    for source in sources.iter().filter(|it| it.nearness == Nearness::Imported) {
+        (source.path, source.version).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 /// What the layer of the function at the cursor depends on.
 fn function_key(here: &Here<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     here.inside.map(|it| (&it.name, &it.owner)).hash(&mut hasher);
+    // When the window moves, what follows the excerpts in the prompt is computed again anyway.
+    here.window.start.hash(&mut hasher);
     hasher.finish() | 1
 }
 

@@ -29,8 +29,20 @@ const MAX_STEPS: usize = 2;
 /// Folders with code that nobody of this project writes, whether or not `.gitignore` names them. Hidden ones are among
 /// them too.
 const SKIPPED: [&str; 14] = [
-    "node_modules", "bower_components", "vendor", "third_party", "target", "dist", "build", "out", "__pycache__",
-    "site-packages", "venv", "env", "generated", "Pods",
+    "node_modules",
+    "bower_components",
+    "vendor",
+    "third_party",
+    "target",
+    "dist",
+    "build",
+    "out",
+    "__pycache__",
+    "site-packages",
+    "venv",
+    "env",
+    "generated",
+    "Pods",
 ];
 /// What generated files say in their first lines.
 const GENERATED: [&str; 4] = ["@generated", "DO NOT EDIT", "do not edit", "Automatically generated"];
@@ -47,6 +59,15 @@ pub(crate) struct SourceFile {
     pub(crate) text: String,
     pub(crate) outline: Outline,
     stamp: Stamp,
+}
+
+impl SourceFile {
+    /// Changes with the text.
+    pub(crate) fn version(&self) -> u64 {
+        let modified = self.stamp.modified.and_then(|it| it.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let n_nanos = modified.map_or(0, |it| u64::from(it.subsec_nanos()) ^ it.as_secs().rotate_left(32));
+        n_nanos ^ self.stamp.n_bytes
+    }
 }
 
 /// Tells whether a file has changed since it was read.
@@ -125,7 +146,9 @@ impl Folder<'_> {
     /// The existing files of what is wanted.
     fn paths(&mut self, wanted: &Wanted) -> Vec<PathBuf> {
         match wanted {
-            Wanted::FirstOf(paths) => paths.iter().find(|it| self.is_inside(it) && it.is_file()).cloned().into_iter().collect(),
+            Wanted::FirstOf(paths) => {
+                paths.iter().find(|it| self.is_inside(it) && it.is_file()).cloned().into_iter().collect()
+            }
             Wanted::Folder { path, extension } => {
                 if !self.is_inside(path) {
                     return Vec::new();
@@ -134,7 +157,8 @@ impl Folder<'_> {
                 let has_extension = |it: &PathBuf| it.extension().is_some_and(|it| it == *extension);
                 let is_test = |it: &PathBuf| it.to_string_lossy().ends_with("_test.go");
                 let paths = entries.flatten().map(|it| it.path());
-                let mut found: Vec<PathBuf> = paths.filter(|it| has_extension(it) && !is_test(it)).take(10 * MAX_OF_FOLDER).collect();
+                let mut found: Vec<PathBuf> =
+                    paths.filter(|it| has_extension(it) && !is_test(it)).take(10 * MAX_OF_FOLDER).collect();
                 found.sort();
                 found.truncate(MAX_OF_FOLDER);
                 found
@@ -150,13 +174,14 @@ impl Folder<'_> {
         let mut components = inner.components();
         let skip = n_shared.saturating_sub(self.root.components().count());
         let plain = |it: &Component<'_>| matches!(it, Component::Normal(_));
-        components.by_ref().take(skip).all(|it| plain(&it)) && components.all(|it| match it {
-            Component::Normal(name) => {
-                let name = name.to_string_lossy();
-                !name.starts_with('.') && !SKIPPED.contains(&name.as_ref())
-            }
-            _ => false,
-        })
+        components.by_ref().take(skip).all(|it| plain(&it))
+            && components.all(|it| match it {
+                Component::Normal(name) => {
+                    let name = name.to_string_lossy();
+                    !name.starts_with('.') && !SKIPPED.contains(&name.as_ref())
+                }
+                _ => false,
+            })
     }
 
     /// Reads a file, if it is one that a person of this project wrote.

@@ -12,7 +12,8 @@ pub(super) fn of_rust(statement: &str, path: &Path, root: &Path) -> Vec<Wanted> 
     let Some(folder) = path.parent() else { return Vec::new() };
     let stem = path.file_stem().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
     // Where the modules inside this one lie.
-    let inside = if ["lib", "main", "mod"].contains(&stem.as_str()) { folder.to_owned() } else { folder.join(&stem) };
+    let inside =
+        if ["lib", "main", "mod"].contains(&stem.as_str()) { folder.to_owned() } else { folder.join(&stem) };
     let words = statement.trim_end_matches(';');
     if let Some((before, name)) = words.split_once("mod ")
         && !before.contains("use ")
@@ -43,9 +44,16 @@ pub(super) fn of_rust(statement: &str, path: &Path, root: &Path) -> Vec<Wanted> 
         if first == "super" {
             // An item of the parent module itself.
             files.extend(bases.iter().map(|it| it.with_extension("rs")));
-            files.extend(bases.iter().flat_map(|it| ["mod.rs", "lib.rs", "main.rs"].map(|name| it.join(name))));
+            files.extend(
+                bases.iter().flat_map(|it| ["mod.rs", "lib.rs", "main.rs"].map(|name| it.join(name))),
+            );
         }
-        files.extend(bases.iter().filter(|_| first == "crate").flat_map(|it| ["lib.rs", "main.rs"].map(|name| it.join(name))));
+        files.extend(
+            bases
+                .iter()
+                .filter(|_| first == "crate")
+                .flat_map(|it| ["lib.rs", "main.rs"].map(|name| it.join(name))),
+        );
         if !files.is_empty() {
             all.push(Wanted::FirstOf(files));
         }
@@ -108,7 +116,10 @@ mod tests {
     #[test]
     fn a_tree_of_names_is_the_list_of_its_paths() {
         let joined = |tree| paths(tree).iter().map(|it| it.join("/")).collect::<Vec<_>>();
-        assert_eq!(joined("crate::a::{B, c::{D as E, self}, f::*}"), ["crate/a/B", "crate/a/c/D", "crate/a/c", "crate/a/f"]);
+        assert_eq!(
+            joined("crate::a::{B, c::{D as E, self}, f::*}"),
+            ["crate/a/B", "crate/a/c/D", "crate/a/c", "crate/a/f"]
+        );
         assert_eq!(joined("super::x"), ["super/x"]);
         assert_eq!(joined("{{{"), Vec::<String>::new());
     }

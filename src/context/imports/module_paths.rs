@@ -11,20 +11,24 @@ pub(super) fn of_python(statement: &str, folder: &Path, root: &Path) -> Vec<Want
         let module = module.trim();
         let names = listed(names);
         let bases = python_bases(module, folder, root);
-        let inner = |name: &str| Wanted::FirstOf(bases.iter().flat_map(|it| python_files(&it.join(name))).collect());
+        let inner =
+            |name: &str| Wanted::FirstOf(bases.iter().flat_map(|it| python_files(&it.join(name))).collect());
         let mut all = vec![Wanted::FirstOf(bases.iter().flat_map(|it| python_files(it)).collect())];
         all.extend(names.iter().map(|it| inner(it)));
         return all;
     }
     let Some(modules) = statement.strip_prefix("import") else { return Vec::new() };
-    let files = |module: &String| python_bases(module, folder, root).iter().flat_map(|it| python_files(it)).collect();
+    let files =
+        |module: &String| python_bases(module, folder, root).iter().flat_map(|it| python_files(it)).collect();
     listed(modules).iter().map(|it| Wanted::FirstOf(files(it))).collect()
 }
 
 /// The names of a list such as `(a, b as c)`.
 fn listed(names: &str) -> Vec<String> {
     let names = names.split('#').next().unwrap_or_default();
-    let parts = names.split([',', '\n']).map(|it| it.trim_matches(|it: char| it.is_whitespace() || "()\\;".contains(it)));
+    let parts = names
+        .split([',', '\n'])
+        .map(|it| it.trim_matches(|it: char| it.is_whitespace() || "()\\;".contains(it)));
     parts.filter_map(|it| it.split_whitespace().next()).filter(|it| *it != "*").map(str::to_owned).collect()
 }
 

@@ -72,7 +72,7 @@ impl Scratch {
 
 /// All excerpts with their paths.
 fn joined(context: &Context) -> String {
-    context.excerpts.iter().map(|it| format!("--- {}\n{}", it.path, it.text)).collect()
+    context.excerpts.iter().flat_map(|it| ["--- ", &it.path, "\n", &it.text]).collect()
 }
 
 /// Lines that are as many as the window may show on one side, and that mention nothing.

@@ -67,6 +67,10 @@ pub(crate) struct Args {
     /// The most bytes of context for a hole.
     #[arg(long, value_name = "BYTES", default_value = "4000")]
     context_bytes: usize,
+    /// With `--context`, the number of characters that are typed before the hole, to measure what each costs. None are
+    /// needed to measure the quality alone.
+    #[arg(long, value_name = "N", default_value = "8")]
+    typed: usize,
     /// Only write the holes to target/bench, and ask no program.
     #[arg(long)]
     cut_only: bool,
@@ -93,12 +97,13 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     // Each split has its own file, so that tuning does not reveal the holes of a report.
     let file = format!("holes-{}.json", args.split.name());
     fs::write(folder.join(&file), serde_json::to_string_pretty(&listed)? + "\n")?;
+    if !args.context.is_empty() {
+        let worker = (!args.cut_only).then(|| worker(root, args)).transpose()?;
+        return context::run(&folder, worker.as_deref(), &sources, &holes, args);
+    }
     if args.cut_only {
         println!("{} holes: target/bench/{file}", holes.len());
         return Ok(());
-    }
-    if !args.context.is_empty() {
-        return context::run(&folder, &worker(root, args)?, &sources, &holes, args);
     }
     let params: Value = serde_json::from_str(&args.params).context("`--params` is not JSON")?;
     let worker = args.asks(Program::Runabout).then(|| worker(root, args)).transpose()?;

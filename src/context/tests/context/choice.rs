@@ -16,7 +16,8 @@ fn definitions_of_the_own_file_are_shown_only_outside_the_window() {
 #[test]
 fn the_head_of_a_function_that_begins_above_the_window_is_shown() {
     let mut scratch = Scratch::new(&[]);
-    let text = format!("class A:\n    def long(self, first, second):\n{}        return |\n", filler("        #"));
+    let text =
+        format!("class A:\n    def long(self, first, second):\n{}        return |\n", filler("        #"));
     let shown = scratch.shown("a.py", &text);
     assert!(shown.contains("class A:\n    def long(self, first, second): ...\n"), "{shown}");
 }
@@ -70,7 +71,7 @@ fn excerpts_take_no_more_than_the_budget() {
         let context = scratch.project.context(&path, at, budget).unwrap();
         let n_bytes: usize = context.excerpts.iter().map(|it| it.path.len() + it.text.len()).sum();
         assert!(n_bytes <= budget, "{n_bytes} bytes of {budget}");
-        assert!(budget < 100 || n_bytes > budget / 4, "{n_bytes} bytes of {budget}");
+        assert!(budget < 500 || n_bytes > budget / 4, "{n_bytes} bytes of {budget}");
     }
 }
 

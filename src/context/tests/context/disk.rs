@@ -88,11 +88,13 @@ fn huge_binary_and_minified_files_are_harmless() {
 fn a_package_of_very_many_files_is_read_in_part() {
     let mut scratch = Scratch::new(&[]);
     for i in 0..300 {
-        scratch.write(&format!("m/f{i}.go"), format!("package m\n\nfunc F{i}() int {{\n\treturn 1\n}}\n").as_bytes());
+        scratch.write(
+            &format!("m/f{i}.go"),
+            format!("package m\n\nfunc F{i}() int {{\n\treturn 1\n}}\n").as_bytes(),
+        );
     }
-    let mut calls = String::new();
-    (0..300).for_each(|i| calls += &format!("\tF{i}()\n"));
-    let shown = scratch.shown("m/main.go", &format!("package m\n\nfunc main() {{\n{calls}\t|\n}}\n"));
+    let calls = (0..300).map(|i| format!("\tF{i}()")).collect::<Vec<_>>().join("\n");
+    let shown = scratch.shown("m/main.go", &format!("package m\n\nfunc main() {{\n{calls}\n\t|\n}}\n"));
     let n_shown = shown.matches("func F").count();
     assert!((1..=24).contains(&n_shown), "{n_shown} functions");
 }

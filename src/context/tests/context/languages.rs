@@ -27,7 +27,10 @@ fn rust_shows_structs_whole_and_functions_without_their_bodies() {
         pub fn new(start: usize) -> Self {\n        Self { start }\n    }\n}\n\npub fn unused() {}\n\
         #[cfg(test)]\nmod tests {\n    fn new_span() {}\n}\n";
     check(
-        ("src/main.rs", "mod plan;\nuse runabout_context::plan::Span;\n\nfn main() {\n    let span: Span = |\n}\n"),
+        (
+            "src/main.rs",
+            "mod plan;\nuse runabout_context::plan::Span;\n\nfn main() {\n    let span: Span = |\n}\n",
+        ),
         &[("src/plan.rs", plan)],
         "--- src/plan.rs\npub struct Span {\n    pub start: usize,\n}\nimpl Span {\n    pub fn new(start: usize) -> Self;\n",
     );
@@ -38,7 +41,10 @@ fn javascript_shows_what_a_required_file_exports() {
     let lib = "const parse = (text, options = {}) => {\n  return text;\n};\n\nfunction render(node) {\n  return '';\n}\n\
         module.exports.render = render;\nclass Node extends Base {\n  constructor(name) {\n    super();\n  }\n  walk(visitor) {}\n}\n";
     check(
-        ("src/main.js", "const { parse, Node } = require('./lib');\n\nfunction run(text) {\n  return new Node(parse(|\n}\n"),
+        (
+            "src/main.js",
+            "const { parse, Node } = require('./lib');\n\nfunction run(text) {\n  return new Node(parse(|\n}\n",
+        ),
         &[("src/lib.js", lib)],
         "--- src/lib.js\nconst parse = (text, options = {});\nclass Node extends Base {\n  constructor(name);\n  walk(visitor);\n",
     );
@@ -50,9 +56,12 @@ fn typescript_follows_a_file_that_only_passes_on_what_others_define() {
     let types = "export interface Patch {\n  path: string[];\n}\nexport type Other = number;\n";
     let apply = "export function apply<T>(base: T, patch: Patch): T {\n  return base;\n}\n";
     check(
-        ("src/main.ts", "import { Patch, apply } from './all';\n\nexport function run(p: Patch) {\n  return apply(|\n}\n"),
+        (
+            "src/main.ts",
+            "import { Patch, apply } from './all';\n\nexport function run(p: Patch) {\n  return apply(|\n}\n",
+        ),
         &[("src/all.ts", all), ("src/types.ts", types), ("src/apply.ts", apply)],
-        "--- src/types.ts\nexport interface Patch {\n  path: string[];\n}\n--- src/apply.ts\nexport function apply<T>(base: T, patch: Patch): T;\n",
+        "--- src/apply.ts\nexport function apply<T>(base: T, patch: Patch): T;\n--- src/types.ts\nexport interface Patch {\n  path: string[];\n}\n",
     );
 }
 
@@ -61,7 +70,10 @@ fn tsx_is_read_with_its_elements() {
     let button = "export const Button = ({ label }: Props) => <button>{label}</button>;\n\
         export interface Props {\n  label: string;\n}\n";
     check(
-        ("ui/main.tsx", "import { Button, Props } from './button';\n\nconst App = () => {\n  return <Button |/>;\n};\n"),
+        (
+            "ui/main.tsx",
+            "import { Button, Props } from './button';\n\nconst App = () => {\n  return <Button |/>;\n};\n",
+        ),
         &[("ui/button.tsx", button)],
         "--- ui/button.tsx\nexport const Button = ({ label }: Props);\nexport interface Props {\n  label: string;\n}\n",
     );
@@ -72,7 +84,10 @@ fn go_shows_the_files_of_the_package_and_methods_by_their_receiver() {
     let other = "package m\n\ntype Queue struct {\n\titems []int\n}\n\nfunc (q *Queue) Push(item int) error {\n\treturn nil\n}\n\
         \nconst Limit = 3\n\nfunc unused() {}\n";
     check(
-        ("m/main.go", "package m\n\nfunc run(q *Queue) {\n\tfor i := 0; i < Limit; i++ {\n\t\tq.Push(|\n\t}\n}\n"),
+        (
+            "m/main.go",
+            "package m\n\nfunc run(q *Queue) {\n\tfor i := 0; i < Limit; i++ {\n\t\tq.Push(|\n\t}\n}\n",
+        ),
         &[("m/queue.go", other), ("m/queue_test.go", "package m\n\nfunc Push() {}\n")],
         "--- m/queue.go\ntype Queue struct {\n\titems []int\n}\nfunc (q *Queue) Push(item int) error\nconst Limit = 3\n",
     );
@@ -94,7 +109,10 @@ fn java_shows_the_methods_of_a_class_beside_it() {
     let queue = "package m;\n\npublic class Queue {\n    private int size;\n\n    public Queue(int limit) {\n    }\n\n    \
         public void push(String item) throws Full {\n        size++;\n    }\n}\n";
     check(
-        ("src/m/Main.java", "package m;\n\nclass Main {\n    void run(Queue queue) {\n        queue.push(|\n    }\n}\n"),
+        (
+            "src/m/Main.java",
+            "package m;\n\nclass Main {\n    void run(Queue queue) {\n        queue.push(|\n    }\n}\n",
+        ),
         &[("src/m/Queue.java", queue)],
         "--- src/m/Queue.java\npublic class Queue {\n    private int size;\n    public Queue(int limit);\n    public void push(String item) throws Full;\n",
     );

@@ -1,5 +1,7 @@
 //! The choice while a person types.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::Scratch;
@@ -9,7 +11,8 @@ fn file(n: usize) -> String {
     let mut text = "from lib import shared, Basket\n\n".to_owned();
     for i in 0..n {
         let (a, b) = (i * 7 % n, i * 5 % n);
-        text += &format!(
+        let _ = write!(
+            text,
             "def function_{i}(argument_{i}, other):\n    basket = Basket(argument_{i})\n    value = function_{a}(other)\n    \
              result = function_{b}(value, shared(value))\n    basket.add(result)\n    return basket\n\n\n"
         );
@@ -51,7 +54,7 @@ fn floor(text: &str, at: usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn the_choice_changes_rarely_and_never_shows_what_the_window_shows(acts in acts()) {

@@ -6,6 +6,7 @@
 //! token each, as if the person had come to this line from elsewhere. So the first of them is computed with a cold
 //! cache, and the others with one that is warm as long as the prompt does not change at its beginning.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -21,9 +22,6 @@ use super::holes::Hole;
 use super::score::{self, Answer, Scores};
 use crate::bench::peers::program::{Launch, Worker};
 use crate::bench::peers::{converted, fetch, named};
-
-/// The most characters typed before the hole.
-const MAX_TYPED: usize = 8;
 
 /// What the worker is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,13 +73,40 @@ struct Costs {
     /// The tokens of the prompt at the hole.
     n_tokens: Vec<f64>,
     context_bytes: Vec<f64>,
+    /// The names in the hole's first line that the text around it does not have, and those of them that the context has.
+    n_missing: usize,
+    n_found: usize,
     /// How often the excerpts changed with a typed character.
     n_changes: usize,
 }
 
+impl Costs {
+    fn count_bytes(&mut self, files: &Value) {
+        let n_bytes = |it: &Value| it["text"].as_str().map_or(0, str::len);
+        self.context_bytes.push(files.as_array().map_or(0, |it| it.iter().map(n_bytes).sum()) as f64);
+    }
+
+    fn count_names(&mut self, hole: &Hole, around: &Value, files: &Value) {
+        let shown = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+        let is_part = |it: char| it == '_' || it.is_alphanumeric();
+        let names =
+            |text: &str| -> BTreeSet<String> { text.split(|it| !is_part(it)).map(str::to_owned).collect() };
+        let around = names(&(shown(&around[0]) + "\n" + &shown(&around[1])));
+        let files = files.as_array().into_iter().flatten().map(|it| shown(&it["text"]));
+        let context = names(&files.collect::<Vec<_>>().join("\n"));
+        let line = hole.prefix.rsplit('\n').next().unwrap_or_default();
+        let begun = line.rsplit(|it| !is_part(it)).next().unwrap_or_default();
+        let first = begun.to_owned() + hole.truth.split('\n').next().unwrap_or_default();
+        for name in names(&first).iter().filter(|it| it.len() > 2 && !around.contains(*it)) {
+            self.n_missing += 1;
+            self.n_found += usize::from(context.contains(name));
+        }
+    }
+}
+
 pub(super) fn run(
     folder: &Path,
-    worker: &Path,
+    worker: Option<&Path>,
     sources: &[SourceFile],
     holes: &[Hole],
     args: &Args,
@@ -89,6 +114,9 @@ pub(super) fn run(
     let projects = folder.join("projects");
     write(&projects, sources)?;
     let mut report = Vec::new();
+    let Some(worker) = worker else {
+        return choose_only(folder, &projects, holes, args);
+    };
     for name in &args.models {
         let model = converted(worker, &fetch::model(folder, named(name)?)?, folder)?;
         let launch = Launch::runabout(worker, &model, None, folder.join("runabout.log"));
@@ -136,8 +164,16 @@ fn write(projects: &Path, sources: &[SourceFile]) -> Result<()> {
 /// A hole's file in its project, as far as it is typed.
 enum State {
     /// Only the lines around the hole.
-    Lines { prefix: String, suffix: String },
-    Open { project: Box<Project>, path: PathBuf, at: usize, text: String },
+    Lines {
+        prefix: String,
+        suffix: String,
+    },
+    Open {
+        project: Box<Project>,
+        path: PathBuf,
+        at: usize,
+        text: String,
+    },
 }
 
 impl State {
@@ -197,6 +233,27 @@ fn milliseconds(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
+/// Writes the context of each hole to target/bench, and asks no worker.
+fn choose_only(folder: &Path, projects: &Path, holes: &[Hole], args: &Args) -> Result<()> {
+    let mut all = Vec::new();
+    let mut listed = Vec::new();
+    for mode in &args.context {
+        let mut costs = Costs::default();
+        for hole in holes {
+            let mut state = State::new(hole, 0, mode, projects, &mut costs)?;
+            let (around, files, ms) = state.params(args.context_bytes)?;
+            costs.choice_cold_ms.push(ms);
+            costs.count_names(hole, &around, &files);
+            costs.count_bytes(&files);
+            listed.push(json!({"mode": mode.name, "path": hole.path, "truth": hole.truth, "context": files}));
+        }
+        all.push(costs);
+    }
+    fs::write(folder.join("contexts.json"), serde_json::to_string_pretty(&listed)? + "\n")?;
+    print!("{}", table(&all));
+    Ok(())
+}
+
 fn complete(
     worker: &mut Worker,
     hole: &Hole,
@@ -206,7 +263,7 @@ fn complete(
     costs: &mut Costs,
 ) -> Result<Answer> {
     let line = hole.prefix.rsplit('\n').next().unwrap_or_default().trim_start();
-    let typed: Vec<char> = line.chars().rev().take(MAX_TYPED).collect();
+    let typed: Vec<char> = line.chars().rev().take(args.typed).collect();
     let n_less = typed.iter().map(|it| it.len_utf8()).sum();
     let mut state = State::new(hole, n_less, mode, projects, costs)?;
     let mut previous: Option<Value> = None;
@@ -216,6 +273,9 @@ fn complete(
         }
         let is_last = i == typed.len();
         let (around, files, choice_ms) = state.params(args.context_bytes)?;
+        if is_last {
+            costs.count_names(hole, &around, &files);
+        }
         let params = json!({
             "prefix": around[0], "suffix": around[1], "path": hole.path, "context": files,
             "max_tokens": if is_last { args.max_tokens.get() } else { 1 }, "stream": false,
@@ -235,8 +295,7 @@ fn complete(
         if is_last {
             let count = |key: &str| result["usage"][key].as_u64().context("a result has its usage");
             costs.n_tokens.push(count("prompt_tokens")? as f64);
-            let n_bytes = |it: &Value| it["text"].as_str().map_or(0, str::len);
-            costs.context_bytes.push(files.as_array().map_or(0, |it| it.iter().map(n_bytes).sum()) as f64);
+            costs.count_bytes(&files);
             return Ok(Answer {
                 text: result["text"].as_str().context("a result has a text")?.to_owned(),
                 block: None,
@@ -256,10 +315,16 @@ fn table(all: &[Costs]) -> String {
     let at = |it: &[f64], share: f64| {
         let mut sorted = it.to_vec();
         sorted.sort_by(f64::total_cmp);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index is small and not negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an index is small and not negative"
+        )]
         sorted.get((sorted.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN)
     };
-    let rows: [(&str, &dyn Fn(&Costs) -> f64); 13] = [
+    let rows: [(&str, &dyn Fn(&Costs) -> f64); 15] = [
+        ("names that the window lacks", &|it| it.n_missing as f64),
+        ("  and the context has", &|it| it.n_found as f64),
         ("first token while typing, mean ms", &|it| mean(&it.typed_ms)),
         ("  median", &|it| at(&it.typed_ms, 0.5)),
         ("  95th percentile", &|it| at(&it.typed_ms, 0.95)),
@@ -275,4 +340,40 @@ fn table(all: &[Costs]) -> String {
         ("  95th percentile", &|it| at(&it.reading_ms, 0.95)),
     ];
     rows.iter().map(|(name, of)| score::row(name, all.iter().map(of))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_mode_is_a_name_or_kinds_joined_by_plus() {
+        let kinds = |name: &str| name.parse::<Mode>().map(|it| it.kinds);
+        assert_eq!(kinds("none").unwrap(), None);
+        assert_eq!(kinds("file").unwrap(), Some(Kinds::NONE));
+        assert_eq!(kinds("project").unwrap(), Some(Kinds::default()));
+        assert_eq!(kinds("around+line").unwrap(), Some(Kinds { around: true, line: true, ..Kinds::NONE }));
+        assert!(kinds("around,line").is_err());
+    }
+
+    #[test]
+    fn only_names_that_the_text_around_the_hole_lacks_are_counted() {
+        let hole = Hole {
+            package: "p",
+            language: "python",
+            path: "a.py".to_owned(),
+            kind: super::super::holes::Kind::Line,
+            in_word: true,
+            prefix: "x = fir".to_owned(),
+            suffix: "\ny = second\n".to_owned(),
+            truth: "st(second, third)\nfourth".to_owned(),
+            file: [String::new(), String::new()],
+        };
+        let mut costs = Costs::default();
+        let files = json!([{"path": "b.py", "text": "def first(): ..."}]);
+        costs.count_names(&hole, &json!([hole.prefix, hole.suffix]), &files);
+        assert_eq!((costs.n_missing, costs.n_found), (2, 1), "`first` and `third`");
+    }
 }
