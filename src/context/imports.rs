@@ -6,19 +6,13 @@
 mod brackets;
 mod module_paths;
 mod relative;
+mod wanted;
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
+
+pub(crate) use self::wanted::Wanted;
 
 use crate::language::Language;
-
-/// Something to read because it is imported.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Wanted {
-    /// The first of these files that exists.
-    FirstOf(Vec<PathBuf>),
-    /// The files of a folder with an extension.
-    Folder { path: PathBuf, extension: &'static str },
-}
 
 /// The most candidates of a file, whatever its imports look like.
 const MAX_WANTED: usize = 200;
@@ -59,36 +53,9 @@ pub(crate) fn wanted<'a>(
     all
 }
 
-/// `folder` and the folders above it, up to `root`.
-fn up_to<'p>(folder: &'p Path, root: &'p Path) -> impl Iterator<Item = &'p Path> {
-    folder.ancestors().take_while(move |it| it.starts_with(root))
-}
-
-/// The path without `.` and `..`, as far as its text allows.
-fn normal(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            it => out.push(it),
-        }
-    }
-    out
-}
-
-/// The text between the first pair of quotes of a kind, at or after the beginning.
-fn quoted(text: &str) -> Option<&str> {
-    let start = text.find(['"', '\''])?;
-    let quote = text[start..].chars().next()?;
-    let rest = &text[start + 1..];
-    Some(&rest[..rest.find(quote)?])
-}
-
 #[cfg(test)]
 mod tests {
+    use super::wanted::normal;
     use super::*;
 
     const ROOT: &str = "/project";

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Wanted, up_to};
+use super::wanted::{Wanted, up_to};
 
 /// More paths in one `use` are those of generated code.
 const MAX_PATHS: usize = 64;

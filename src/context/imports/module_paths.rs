@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Wanted, quoted, up_to};
+use super::wanted::{Wanted, quoted, up_to};
 
 /// `import a.b, c` and `from ..a import b, c`: the module, and what is imported from it in case it is one itself.
 pub(super) fn of_python(statement: &str, folder: &Path, root: &Path) -> Vec<Wanted> {

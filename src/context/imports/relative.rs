@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Wanted, normal, quoted};
+use super::wanted::{Wanted, normal, quoted};
 
 /// The extensions that a specifier may leave out, in the order of preference.
 const EXTENSIONS: [&str; 8] = ["ts", "tsx", "js", "jsx", "mjs", "cjs", "d.ts", "vue"];

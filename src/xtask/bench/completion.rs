@@ -59,18 +59,8 @@ pub(crate) struct Args {
     /// Additional parameters for each `complete`, such as `{"rules": {"off": ["suffix"]}}`.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     params: String,
-    /// Compare what the worker is given besides the text around the hole, instead of programs: a list of `none` (the
-    /// lines around the hole), `file` (the part of the file that `runabout-context` shows), `project` (with all kinds
-    /// of context), or kinds joined by `+`, such as `imported+around`.
-    #[arg(long, value_delimiter = ',', value_name = "MODES")]
-    context: Vec<context::Mode>,
-    /// The most bytes of context for a hole.
-    #[arg(long, value_name = "BYTES", default_value = "4000")]
-    context_bytes: usize,
-    /// With `--context`, the number of characters that are typed before the hole, to measure what each costs. None are
-    /// needed to measure the quality alone.
-    #[arg(long, value_name = "N", default_value = "8")]
-    typed: usize,
+    #[command(flatten)]
+    context: context::Options,
     /// Only write the holes to target/bench, and ask no program.
     #[arg(long)]
     cut_only: bool,
@@ -97,9 +87,18 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     // Each split has its own file, so that tuning does not reveal the holes of a report.
     let file = format!("holes-{}.json", args.split.name());
     fs::write(folder.join(&file), serde_json::to_string_pretty(&listed)? + "\n")?;
-    if !args.context.is_empty() {
-        let worker = (!args.cut_only).then(|| worker(root, args)).transpose()?;
-        return context::run(&folder, worker.as_deref(), &sources, &holes, args);
+    if args.context.is_given() {
+        context::write_projects(&folder, &sources)?;
+        if args.cut_only {
+            return context::choose_only(&folder, &holes, &args.context);
+        }
+        let worker = worker(root, args)?;
+        for name in &args.models {
+            let model = converted(&worker, &fetch::model(&folder, named(name)?)?, &folder)?;
+            let launch = Launch::runabout(&worker, &model, None, folder.join("runabout.log"));
+            context::compare(&folder, name, &launch, &holes, args.max_tokens.get(), &args.context)?;
+        }
+        return Ok(());
     }
     if args.cut_only {
         println!("{} holes: target/bench/{file}", holes.len());

@@ -16,12 +16,10 @@ use anyhow::{Context as _, Result, bail};
 use runabout_context::{Kinds, Project};
 use serde_json::{Value, json};
 
-use super::Args;
 use super::corpus::SourceFile;
 use super::holes::Hole;
 use super::score::{self, Answer, Scores};
 use crate::bench::peers::program::{Launch, Worker};
-use crate::bench::peers::{converted, fetch, named};
 
 /// What the worker is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +57,33 @@ impl FromStr for Mode {
     }
 }
 
+/// Arguments of the comparison.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Compare what the worker is given besides the text around the hole, instead of programs: a list of `none` (the
+    /// lines around the hole), `file` (the part of the file that `runabout-context` shows), `project` (with all kinds
+    /// of context), or kinds joined by `+`, such as `imported+around`.
+    #[arg(long, value_delimiter = ',', value_name = "MODES")]
+    context: Vec<Mode>,
+    /// The most bytes of context for a hole.
+    #[arg(long, value_name = "BYTES", default_value = "4000")]
+    context_bytes: usize,
+    /// With `--context`, the number of characters that are typed before the hole, to measure what each costs. None are
+    /// needed to measure the quality alone.
+    #[arg(long, value_name = "N", default_value = "8")]
+    typed: usize,
+}
+
+impl Options {
+    pub(super) fn is_given(&self) -> bool {
+        !self.context.is_empty()
+    }
+}
+
 /// What a mode costs, over all holes.
 #[derive(Default)]
 struct Costs {
-    /// Until the first token, in milliseconds: with a cold cache, and for each character typed after that.
+    /// Until the first token, with the choice of the context, in milliseconds: with a cold cache, and for each character typed after that.
     cold_ms: Vec<f64>,
     typed_ms: Vec<f64>,
     /// The choice of the context, in milliseconds, likewise.
@@ -104,60 +125,54 @@ impl Costs {
     }
 }
 
-pub(super) fn run(
-    folder: &Path,
-    worker: Option<&Path>,
-    sources: &[SourceFile],
-    holes: &[Hole],
-    args: &Args,
-) -> Result<()> {
-    let projects = folder.join("projects");
-    write(&projects, sources)?;
-    let mut report = Vec::new();
-    let Some(worker) = worker else {
-        return choose_only(folder, &projects, holes, args);
-    };
-    for name in &args.models {
-        let model = converted(worker, &fetch::model(folder, named(name)?)?, folder)?;
-        let launch = Launch::runabout(worker, &model, None, folder.join("runabout.log"));
-        let mut columns = Vec::new();
-        let mut all_costs = Vec::new();
-        for mode in &args.context {
-            // Each mode begins with an empty cache.
-            let mut program = launch.start_worker()?;
-            let mut costs = Costs::default();
-            let mut answers = Vec::new();
-            for (i, hole) in holes.iter().enumerate() {
-                if i % 20 == 0 {
-                    eprintln!("bench: {}, hole {} of {}", mode.name, i + 1, holes.len());
-                }
-                let answer = complete(&mut program, hole, mode, &projects, args, &mut costs);
-                answers.push(answer.with_context(|| format!("failed in `{}`", hole.path))?);
-            }
-            program.stop()?;
-            columns.push(Scores::new(mode.name.clone(), holes, answers));
-            all_costs.push(costs);
-        }
-        print!("{}", score::table(name, &columns, holes));
-        print!("{}", table(&all_costs));
-        report.push(json!({
-            "model": name,
-            "modes": columns.iter().map(|it| it.json(holes)).collect::<Vec<_>>(),
-        }));
-    }
-    let json = json!({"split": args.split.name(), "bytes": args.context_bytes, "models": report});
-    fs::write(folder.join("context.json"), serde_json::to_string_pretty(&json)? + "\n")?;
-    println!("\n{} holes, greedy, at most {} tokens.", holes.len(), args.max_tokens);
-    Ok(())
-}
-
-/// Writes the files of each package, to be read as a workspace folder.
-fn write(projects: &Path, sources: &[SourceFile]) -> Result<()> {
+/// Writes the files of each package, to be read as workspace folders.
+pub(super) fn write_projects(folder: &Path, sources: &[SourceFile]) -> Result<()> {
     for source in sources {
-        let path = projects.join(source.package).join(&source.path);
+        let path = projects(folder).join(source.package).join(&source.path);
         fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
         fs::write(path, &source.text)?;
     }
+    Ok(())
+}
+
+fn projects(folder: &Path) -> PathBuf {
+    folder.join("projects")
+}
+
+/// Asks a worker for each mode. They take turns with each hole, so that the load of the machine is the same for all.
+pub(super) fn compare(
+    folder: &Path,
+    model: &str,
+    launch: &Launch,
+    holes: &[Hole],
+    max_tokens: usize,
+    options: &Options,
+) -> Result<()> {
+    let projects = projects(folder);
+    let mut workers =
+        options.context.iter().map(|_| launch.start_worker()).collect::<Result<Vec<Worker>>>()?;
+    let mut costs: Vec<Costs> = options.context.iter().map(|_| Costs::default()).collect();
+    let mut answers: Vec<Vec<Answer>> = vec![Vec::new(); workers.len()];
+    for (i, hole) in holes.iter().enumerate() {
+        if i % 20 == 0 {
+            eprintln!("bench: hole {} of {}", i + 1, holes.len());
+        }
+        for (n, mode) in options.context.iter().enumerate() {
+            let answer = complete(&mut workers[n], hole, mode, &projects, max_tokens, options, &mut costs[n]);
+            answers[n].push(answer.with_context(|| format!("failed in `{}`", hole.path))?);
+        }
+    }
+    for worker in workers {
+        worker.stop()?;
+    }
+    let columns = options.context.iter().zip(answers);
+    let columns: Vec<Scores> =
+        columns.map(|(mode, answers)| Scores::new(mode.name.clone(), holes, answers)).collect();
+    print!("{}{}", score::table(model, &columns, holes), table(&costs));
+    println!("\n{} holes, greedy, at most {max_tokens} tokens.", holes.len());
+    let modes: Vec<Value> = columns.iter().map(|it| it.json(holes)).collect();
+    let json = json!({"model": model, "bytes": options.context_bytes, "modes": modes});
+    fs::write(folder.join("context.json"), serde_json::to_string_pretty(&json)? + "\n")?;
     Ok(())
 }
 
@@ -234,14 +249,15 @@ fn milliseconds(start: Instant) -> f64 {
 }
 
 /// Writes the context of each hole to target/bench, and asks no worker.
-fn choose_only(folder: &Path, projects: &Path, holes: &[Hole], args: &Args) -> Result<()> {
+pub(super) fn choose_only(folder: &Path, holes: &[Hole], options: &Options) -> Result<()> {
+    let projects = projects(folder);
     let mut all = Vec::new();
     let mut listed = Vec::new();
-    for mode in &args.context {
+    for mode in &options.context {
         let mut costs = Costs::default();
         for hole in holes {
-            let mut state = State::new(hole, 0, mode, projects, &mut costs)?;
-            let (around, files, ms) = state.params(args.context_bytes)?;
+            let mut state = State::new(hole, 0, mode, &projects, &mut costs)?;
+            let (around, files, ms) = state.params(options.context_bytes)?;
             costs.choice_cold_ms.push(ms);
             costs.count_names(hole, &around, &files);
             costs.count_bytes(&files);
@@ -259,11 +275,12 @@ fn complete(
     hole: &Hole,
     mode: &Mode,
     projects: &Path,
-    args: &Args,
+    max_tokens: usize,
+    options: &Options,
     costs: &mut Costs,
 ) -> Result<Answer> {
     let line = hole.prefix.rsplit('\n').next().unwrap_or_default().trim_start();
-    let typed: Vec<char> = line.chars().rev().take(args.typed).collect();
+    let typed: Vec<char> = line.chars().rev().take(options.typed).collect();
     let n_less = typed.iter().map(|it| it.len_utf8()).sum();
     let mut state = State::new(hole, n_less, mode, projects, costs)?;
     let mut previous: Option<Value> = None;
@@ -272,18 +289,19 @@ fn complete(
             state.type_in(&next.to_string());
         }
         let is_last = i == typed.len();
-        let (around, files, choice_ms) = state.params(args.context_bytes)?;
+        let (around, files, choice_ms) = state.params(options.context_bytes)?;
         if is_last {
             costs.count_names(hole, &around, &files);
         }
         let params = json!({
             "prefix": around[0], "suffix": around[1], "path": hole.path, "context": files,
-            "max_tokens": if is_last { args.max_tokens.get() } else { 1 }, "stream": false,
+            "max_tokens": if is_last { max_tokens } else { 1 }, "stream": false,
         });
         let result = worker.call("complete", &params)?;
         // A completion without tokens has no first one.
         let timing = |key: &str| result["timing"][key].as_f64();
         let first_ms = timing("first_token_ms").or(timing("total_ms")).context("a result has its times")?;
+        let first_ms = choice_ms + first_ms;
         if i == 0 {
             costs.cold_ms.push(first_ms);
             costs.choice_cold_ms.push(choice_ms);
