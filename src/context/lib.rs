@@ -3,8 +3,8 @@
 //! A front end feeds a [`Project`] with what an editor tells it, and asks for the [`Context`] of a cursor: the part of
 //! the file around it, and excerpts of this and other files, which definitions the code at the cursor uses. Definitions
 //! are found with tree-sitter in the open documents and in the files that they import. The choice is kept from
-//! keystroke to keystroke, so that the prompt that it goes into stays in the cache: it changes with the function and
-//! the file at the cursor, and grows at its end when the line names something new.
+//! keystroke to keystroke, so that the prompt that it goes into stays in the cache: it changes with the file and with the
+//! function at the cursor, and what changes more often stands last.
 //!
 //! This crate knows neither protocols nor models nor tokens; budgets are in bytes. Only [`Reading::run`] touches the
 //! disk.

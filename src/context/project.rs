@@ -37,7 +37,7 @@ pub struct Kinds {
     pub imported: bool,
     /// Definitions that the function at the cursor uses.
     pub around: bool,
-    /// Definitions that the cursor's line uses.
+    /// Definitions that the cursor's line uses, as soon as it names them.
     pub line: bool,
     /// The function that is most like the code at the cursor.
     pub similar: bool,
@@ -53,9 +53,10 @@ impl Kinds {
 }
 
 impl Default for Kinds {
-    /// Those that pay.
+    /// Those that pay. `line` does not: when a line names something new, all of the prompt behind the excerpts is computed
+    /// again just while the person types on, which on a CPU takes seconds.
     fn default() -> Self {
-        Self { imported: true, around: true, line: true, similar: true, edits: true, views: true }
+        Self { imported: true, around: true, line: false, similar: true, edits: true, views: true }
     }
 }
 

@@ -25,7 +25,9 @@ impl Scratch {
     /// With files at these paths.
     fn new(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let project = Project::new(vec![folder.path().to_owned()], Kinds::default());
+        // All kinds.
+        let kinds = Kinds { line: true, ..Kinds::default() };
+        let project = Project::new(vec![folder.path().to_owned()], kinds);
         let scratch = Self { folder, project };
         for (path, text) in files {
             scratch.write(path, text.as_bytes());

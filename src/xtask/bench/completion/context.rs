@@ -314,18 +314,22 @@ fn complete(
             let count = |key: &str| result["usage"][key].as_u64().context("a result has its usage");
             costs.n_tokens.push(count("prompt_tokens")? as f64);
             costs.count_bytes(&files);
+            let reason = result["rule"].as_str().or(result["finish_reason"].as_str());
             return Ok(Answer {
                 text: result["text"].as_str().context("a result has a text")?.to_owned(),
                 block: None,
                 in_crlf: None,
                 n_tokens: count("completion_tokens")?,
-                reason: files.to_string(),
+                reason: reason.unwrap_or_default().to_owned(),
             });
         }
         previous = Some(files);
     }
     bail!("there is a last character")
 }
+
+/// The name of a cost, and the cost of a mode.
+type CostRow<'a> = (&'a str, &'a dyn Fn(&Costs) -> f64);
 
 /// A row for each cost, with a column for each mode.
 fn table(all: &[Costs]) -> String {
@@ -340,7 +344,7 @@ fn table(all: &[Costs]) -> String {
         )]
         sorted.get((sorted.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN)
     };
-    let rows: [(&str, &dyn Fn(&Costs) -> f64); 15] = [
+    let rows: [CostRow<'_>; 15] = [
         ("names that the window lacks", &|it| it.n_missing as f64),
         ("  and the context has", &|it| it.n_found as f64),
         ("first token while typing, mean ms", &|it| mean(&it.typed_ms)),
