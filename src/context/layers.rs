@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::outline::Definition;
 use crate::pieces::{Chosen, Nearness, Piece, Source};
+use crate::recent::Recent;
 use crate::words;
 
 /// Names within this many bytes of the cursor count more.
@@ -16,6 +17,11 @@ const MAX_FUNCTION: usize = 4_096;
 const MAX_DEFINITIONS: u32 = 6;
 /// A score is halved for a piece of this length, since shorter ones leave room for others.
 const HALF_BYTES: f64 = 400.0;
+/// The most lines around a recent edit, and around the cursor of another document.
+const EDIT_LINES: usize = 3;
+const VIEW_LINES: usize = 10;
+/// The most recent edits that are shown.
+const MAX_EDITS: usize = 2;
 
 /// The cursor in its file.
 #[derive(Clone, Copy)]
@@ -188,6 +194,38 @@ pub(crate) fn similar(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Chos
 
 /// Less similar code is shown by chance.
 const MIN_SIMILARITY: f64 = 0.12;
+
+/// The lines around recent edits elsewhere.
+pub(crate) fn edits(here: &Here<'_>, sources: &[Source<'_>], recent: &Recent, chosen: &mut Chosen<'_>) {
+    let mut n = 0;
+    for (path, range) in recent.latest() {
+        let Some(source) = sources.iter().find(|it| it.path == path) else { continue };
+        let lines = lines_around(source.text, range, EDIT_LINES);
+        if !here.is_shown(source, &lines) && n < MAX_EDITS {
+            n += usize::from(chosen.push(Piece::of_lines(source, lines)));
+        }
+    }
+}
+
+/// The text around the cursor in other open files.
+pub(crate) fn views(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Chosen<'_>) {
+    for source in sources.iter().filter(|it| it.nearness != Nearness::Own) {
+        let Some(at) = source.last_at else { continue };
+        let lines = lines_around(source.text, &(at..at), VIEW_LINES);
+        if !here.is_shown(source, &lines) {
+            chosen.push(Piece::of_lines(source, lines));
+        }
+    }
+}
+
+/// A range widened to whole lines, and by `n` lines on both sides.
+fn lines_around(text: &str, range: &Range<usize>, n: usize) -> Range<usize> {
+    let (start, end) = (range.start.min(text.len()), range.end.min(text.len()));
+    let before = text.as_bytes()[..start].iter().enumerate().rev().filter(|(_, it)| **it == b'\n');
+    let start = before.map(|(at, _)| at + 1).nth(n).unwrap_or(0);
+    let end = memchr::memchr_iter(b'\n', &text.as_bytes()[end..]).nth(n).map_or(text.len(), |it| end + it);
+    start..end
+}
 
 struct Scored<'s, 'a> {
     score: f64,

@@ -30,6 +30,8 @@
 
 mod document;
 mod imports;
+mod kept;
+mod kinds;
 mod language;
 mod layers;
 mod outline;
@@ -40,7 +42,8 @@ mod window;
 mod words;
 mod workspace;
 
+pub use kinds::Kinds;
 pub use language::Language;
 pub use pieces::Excerpt;
-pub use project::{Context, Kinds, Project};
+pub use project::{Context, Project};
 pub use workspace::{Imported, Reading};

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::outline::{Definition, Outline};
 
 /// The bytes that an excerpt takes in a prompt in addition to its path and text.
-const EXCERPT_BYTES: usize = 16;
+pub(crate) const EXCERPT_BYTES: usize = 16;
 
 /// A part of a file that helps at a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(crate) struct Source<'a> {
     pub(crate) nearness: Nearness,
     /// Changes with the text.
     pub(crate) version: u64,
+    /// Where the cursor or the last edit is, if it is open.
+    pub(crate) last_at: Option<usize>,
 }
 
 /// A part of a file, chosen to be shown.
