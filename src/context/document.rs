@@ -8,7 +8,7 @@ use tree_sitter::{InputEdit, ParseOptions, Parser, Point, Tree};
 use crate::language::Language;
 use crate::outline::Outline;
 
-/// Longer files are data or generated, and are not parsed.
+/// Longer files are data or generated. They are not parsed, and their text is not kept.
 pub(crate) const MAX_PARSED_BYTES: usize = 1 << 20;
 /// A grammar can take very long for text that is no code. Such a file counts as one without definitions.
 const MAX_PARSE_TIME: Duration = Duration::from_millis(300);
@@ -46,6 +46,8 @@ pub(crate) struct Document {
     is_parsed: bool,
     /// Whether the grammar took too long. It is not tried again with every keystroke.
     is_given_up: bool,
+    /// Whether the text is not kept.
+    pub(crate) is_too_long: bool,
     /// Counts the edits.
     pub(crate) version: u64,
     /// Where the cursor or the last edit was.
@@ -54,15 +56,27 @@ pub(crate) struct Document {
 
 impl Document {
     pub(crate) fn new(language: Option<Language>, text: String) -> Self {
-        Self {
+        let mut document = Self {
             language,
             text,
             tree: None,
             outline: Outline::default(),
             is_parsed: false,
             is_given_up: false,
+            is_too_long: false,
             version: 0,
             last_at: None,
+        };
+        document.limit();
+        document
+    }
+
+    /// Forgets a text that is too long.
+    fn limit(&mut self) {
+        if self.text.len() > MAX_PARSED_BYTES {
+            self.is_too_long = true;
+            self.text = String::new();
+            self.tree = None;
         }
     }
 
@@ -72,19 +86,22 @@ impl Document {
 
     /// Replaces a range of bytes. Returns false, and changes nothing, if the range is not one of the text.
     pub(crate) fn edit(&mut self, range: Range<usize>, new: &str) -> bool {
+        if self.is_too_long {
+            return true;
+        }
         if self.text.get(range.clone()).is_none() {
             return false;
         }
-        let start = point(&self.text, range.start);
-        let old_end = self.tree.as_ref().map(|_| point(&self.text, range.end));
-        self.text.replace_range(range.clone(), new);
         let new_end = range.start + new.len();
-        if let (Some(tree), Some(old_end_position)) = (&mut self.tree, old_end) {
+        let before =
+            self.tree.as_ref().map(|_| (point(&self.text, range.start), point(&self.text, range.end)));
+        self.text.replace_range(range.clone(), new);
+        if let (Some(tree), Some((start_position, old_end_position))) = (&mut self.tree, before) {
             tree.edit(&InputEdit {
                 start_byte: range.start,
                 old_end_byte: range.end,
                 new_end_byte: new_end,
-                start_position: start,
+                start_position,
                 old_end_position,
                 new_end_position: point(&self.text, new_end),
             });
@@ -92,6 +109,7 @@ impl Document {
         self.is_parsed = false;
         self.version += 1;
         self.last_at = Some(new_end);
+        self.limit();
         true
     }
 

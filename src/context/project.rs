@@ -15,16 +15,16 @@ use crate::language::Language;
 use crate::layers::Here;
 use crate::pieces::{Excerpt, Nearness, Source};
 use crate::recent::Recent;
-use crate::window::window;
 use crate::workspace::{Imported, Reading, SourceFile};
 
-/// What to put into a prompt for a cursor.
+/// A cursor in an open document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Context {
-    /// The part of the document to show around the cursor, in bytes.
+pub struct Cursor<'a> {
+    pub path: &'a Path,
+    /// The byte that it is before.
+    pub at: usize,
+    /// The bytes of the document that the prompt shows anyway. While a person types, it must not move with every key.
     pub window: Range<usize>,
-    /// The most relevant last, and what changes most last.
-    pub excerpts: Vec<Excerpt>,
 }
 
 /// The documents of an editor and the files that they import.
@@ -66,9 +66,19 @@ impl Project {
     }
 
     /// A document was opened, or replaced as a whole.
-    pub fn open(&mut self, path: &Path, language_id: Option<&str>, text: String) {
+    pub fn open(&mut self, path: &Path, language_id: Option<&str>, text: &str) {
         let language = Language::of(language_id, &path.to_string_lossy());
-        self.documents.insert(path.to_owned(), Document::new(language, text));
+        if let Some(document) = self.documents.get(path).filter(|it| it.language == language) {
+            // What is the same in both texts is kept, and with it the choice.
+            let (range, new) = difference(document.text(), text);
+            if !range.is_empty() || !new.is_empty() {
+                self.edit(path, range, new);
+            }
+            if self.documents.get(path).is_some_and(|it| it.text() == text) {
+                return;
+            }
+        }
+        self.documents.insert(path.to_owned(), Document::new(language, text.to_owned()));
         self.kept.remove(path);
     }
 
@@ -120,25 +130,31 @@ impl Project {
         }
     }
 
-    /// The context of a cursor at byte `at` of an open document; `None` if it is not open or has no such place. Its
-    /// excerpts take at most `budget_bytes`. Touches no disk.
-    pub fn context(&mut self, path: &Path, at: usize, budget_bytes: usize) -> Option<Context> {
-        let document = self.documents.get_mut(path)?;
-        if !document.text().is_char_boundary(at) {
-            return None;
+    /// The context of a cursor, at most `budget_bytes` in all. The most relevant excerpt stands last, and what changes
+    /// most last. There is none if the document is not open or has no such place. Touches no disk.
+    pub fn context(&mut self, cursor: &Cursor<'_>, budget_bytes: usize) -> Vec<Excerpt> {
+        let Cursor { path, at, ref window } = *cursor;
+        let Some(document) = self.documents.get_mut(path) else { return Vec::new() };
+        if document.is_too_long {
+            return Vec::new();
+        }
+        let text = document.text();
+        if !(text.is_char_boundary(at) && text.get(window.clone()).is_some())
+            || window.start > at
+            || at > window.end
+        {
+            return Vec::new();
         }
         document.last_at = Some(at);
-        let window = window(document.text(), at);
         self.parse(path);
         let mut kept = self.kept.remove(path).unwrap_or_default();
-        let document = self.documents.get(path)?;
+        let Some(document) = self.documents.get(path) else { return Vec::new() };
         let inside = document.outline().around(document.text(), at);
-        let here = Here { text: document.text(), at, window: &window, inside };
-        let sources = self.sources(path, document);
-        kept.update(self.kinds, &here, &sources, &self.recent, budget_bytes);
+        let here = Here { text: document.text(), at, window, inside };
+        kept.update(self.kinds, &here, &self.sources(path, document), &self.recent, budget_bytes);
         let excerpts = kept.excerpts();
         self.kept.insert(path.to_owned(), kept);
-        Some(Context { window, excerpts })
+        excerpts
     }
 
     /// Brings the outlines of a document and of those that may help it up to date.
@@ -212,4 +228,18 @@ impl Project {
         let inner = inner.or_else(|| path.file_name().map(Path::new)).unwrap_or(path);
         inner.to_string_lossy().replace('\\', "/")
     }
+}
+
+/// The range of `old` that differs from `new`, and what stands there instead.
+fn difference<'n>(old: &str, new: &'n str) -> (Range<usize>, &'n str) {
+    let n_same = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
+    let start =
+        (0..=n_same).rev().find(|it| old.is_char_boundary(*it) && new.is_char_boundary(*it)).unwrap_or(0);
+    let (old_rest, new_rest) = (&old[start..], &new[start..]);
+    let n_same = old_rest.bytes().rev().zip(new_rest.bytes().rev()).take_while(|(a, b)| a == b).count();
+    let is_boundary = |n: &usize| {
+        old_rest.is_char_boundary(old_rest.len() - n) && new_rest.is_char_boundary(new_rest.len() - n)
+    };
+    let n_behind = (0..=n_same).rev().find(is_boundary).unwrap_or(0);
+    (start..old.len() - n_behind, &new_rest[..new_rest.len() - n_behind])
 }

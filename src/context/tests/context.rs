@@ -13,7 +13,9 @@ mod typing;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use runabout_context::{Context, Kinds, Project};
+use std::ops::Range;
+
+use runabout_context::{Cursor, Excerpt, Kinds, Project};
 
 /// A project in a scratch folder.
 struct Scratch {
@@ -49,7 +51,7 @@ impl Scratch {
     fn open(&mut self, path: &str, text: &str) -> usize {
         let at = text.find('|').unwrap();
         let path = self.path(path);
-        self.project.open(&path, None, text.replacen('|', "", 1));
+        self.project.open(&path, None, &text.replacen('|', "", 1));
         self.read(&path);
         at
     }
@@ -60,24 +62,34 @@ impl Scratch {
         }
     }
 
-    fn context(&mut self, path: &str, at: usize) -> Context {
+    /// The context of a cursor with some lines around it.
+    fn context(&mut self, path: &str, text: &str, at: usize) -> Vec<Excerpt> {
         let path = self.path(path);
-        self.project.context(&path, at, 4_000).unwrap()
+        self.project.context(&Cursor { path: &path, at, window: window(text, at) }, 4_000)
     }
 
     /// The context of a document that is opened with `|` at the cursor, as one text.
     fn shown(&mut self, path: &str, text: &str) -> String {
         let at = self.open(path, text);
-        joined(&self.context(path, at))
+        joined(&self.context(path, &text.replacen('|', "", 1), at))
     }
 }
 
-/// All excerpts with their paths.
-fn joined(context: &Context) -> String {
-    context.excerpts.iter().flat_map(|it| ["--- ", &it.path, "\n", &it.text]).collect()
+/// The lines around a cursor, some more above it than below. It moves in steps.
+fn window(text: &str, at: usize) -> Range<usize> {
+    let starts: Vec<usize> = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let line = starts.partition_point(|it| *it <= at) - 1;
+    let start = starts[line.saturating_sub(40) / 20 * 20];
+    let end = starts.len() - (starts.len() - line).saturating_sub(20) / 20 * 20;
+    start..starts.get(end).copied().unwrap_or(text.len())
 }
 
-/// Lines that are as many as the window may show on one side, and that mention nothing.
+/// All excerpts with their paths.
+fn joined(excerpts: &[Excerpt]) -> String {
+    excerpts.iter().flat_map(|it| ["--- ", &it.path, "\n", &it.text]).collect()
+}
+
+/// More lines than a window shows on one side, which mention nothing.
 fn filler(comment: &str) -> String {
     format!("{comment} filler\n").repeat(120)
 }

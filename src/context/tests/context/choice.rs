@@ -1,7 +1,7 @@
 //! What is chosen, in which order, and what is left out.
 
 use super::{Scratch, filler, joined};
-use runabout_context::{Kinds, Project};
+use runabout_context::{Cursor, Kinds, Project};
 
 #[test]
 fn definitions_of_the_own_file_are_shown_only_outside_the_window() {
@@ -26,19 +26,21 @@ fn the_head_of_a_function_that_begins_above_the_window_is_shown() {
 fn a_name_in_the_line_is_added_at_the_end_when_it_is_complete_and_what_was_there_stays() {
     let lib = "def first(a):\n    pass\n\ndef second(b):\n    pass\n";
     let mut scratch = Scratch::new(&[("lib.py", lib)]);
-    let at = scratch.open("a.py", "import lib\n\ndef run():\n    lib.first()\n    |\n");
-    let before = scratch.context("a.py", at);
+    let mut at = scratch.open("a.py", "import lib\n\ndef run():\n    lib.first()\n    |\n");
+    let mut text = "import lib\n\ndef run():\n    lib.first()\n    \n".to_owned();
+    let before = scratch.context("a.py", &text, at);
     let path = scratch.path("a.py");
-    let mut at = at;
     for typed in "lib.second".chars() {
         scratch.project.edit(&path, at..at, &typed.to_string());
+        text.insert(at, typed);
         at += 1;
-        assert_eq!(scratch.context("a.py", at).excerpts, before.excerpts, "after {typed}");
+        assert_eq!(scratch.context("a.py", &text, at), before, "after {typed}");
     }
     scratch.project.edit(&path, at..at, "(");
-    let after = scratch.context("a.py", at + 1);
-    assert_eq!(after.excerpts[..before.excerpts.len()], before.excerpts);
-    assert_eq!(after.excerpts.last().unwrap().text, "def second(b): ...\n");
+    text.insert(at, '(');
+    let after = scratch.context("a.py", &text, at + 1);
+    assert_eq!(after[..before.len()], before);
+    assert_eq!(after.last().unwrap().text, "def second(b): ...\n");
 }
 
 #[test]
@@ -65,11 +67,12 @@ fn excerpts_take_no_more_than_the_budget() {
         let _ = writeln!(main, "    function_{i}()");
     }
     let mut scratch = Scratch::new(&[("lib.py", &lib)]);
-    let at = scratch.open("a.py", &(main + "    |\n"));
+    main += "    |\n";
+    let at = scratch.open("a.py", &main);
     let path = scratch.path("a.py");
     for budget in [0, 1, 50, 100, 500, 2_000, 10_000] {
-        let context = scratch.project.context(&path, at, budget).unwrap();
-        let n_bytes: usize = context.excerpts.iter().map(|it| it.path.len() + it.text.len()).sum();
+        let excerpts = scratch.project.context(&Cursor { path: &path, at, window: at..at }, budget);
+        let n_bytes: usize = excerpts.iter().map(|it| it.path.len() + it.text.len()).sum();
         assert!(n_bytes <= budget, "{n_bytes} bytes of {budget}");
         assert!(budget < 500 || n_bytes > budget / 4, "{n_bytes} bytes of {budget}");
     }
@@ -89,21 +92,55 @@ fn a_file_in_no_workspace_folder_has_context_from_open_files_only() {
     let scratch = Scratch::new(&[("lib.py", "def price(item):\n    pass\n")]);
     let (main, open) = (scratch.path("a.py"), scratch.path("open.py"));
     let text = "import lib\n\ndef run():\n    lib.price(cost(";
-    project.open(&main, Some("python"), text.to_owned());
-    project.open(&open, Some("python"), "def cost(hour):\n    pass\n".to_owned());
+    project.open(&main, Some("python"), text);
+    project.open(&open, Some("python"), "def cost(hour):\n    pass\n");
     assert!(project.reading(&main).is_none());
-    let shown = joined(&project.context(&main, text.len(), 4_000).unwrap());
+    let shown =
+        joined(&project.context(&Cursor { path: &main, at: text.len(), window: 0..text.len() }, 4_000));
     assert_eq!(shown, "--- open.py\ndef cost(hour): ...\n");
 }
 
 #[test]
 fn a_place_that_the_document_does_not_have_has_no_context() {
-    let mut scratch = Scratch::new(&[]);
-    scratch.open("a.py", "é|");
+    let mut scratch = Scratch::new(&[("lib.py", "é = 1\n")]);
+    scratch.open("a.py", "import lib\né|");
+    let (path, other) = (scratch.path("a.py"), scratch.path("b.py"));
+    let mut context = |path, at, window| scratch.project.context(&Cursor { path, at, window }, 100);
+    assert!(!context(&path, 11, 11..11).is_empty());
+    assert_eq!(context(&path, 12, 0..13), [], "inside a character");
+    assert_eq!(context(&path, 11, 0..12), [], "a window that ends inside a character");
+    assert_eq!(context(&path, 99, 0..99), [], "behind the end");
+    assert_eq!(context(&path, 0, 5..6), [], "outside the window");
+    assert_eq!(context(&other, 0, 0..0), [], "not open");
+    assert!(!scratch.project.edit(&path, 12..13, ""), "inside a character");
+    assert_eq!(
+        scratch.project.context(&Cursor { path: &path, at: 0, window: 0..0 }, 100),
+        [],
+        "its text is not known"
+    );
+}
+
+#[test]
+fn a_text_that_is_replaced_as_a_whole_keeps_its_choice() {
+    let lib = "def first(a):\n    pass\n\ndef second(b):\n    pass\n";
+    let mut scratch = Scratch::new(&[("lib.py", lib)]);
+    let text = "import lib\n\ndef run():\n    lib.first()\n    |\n";
+    let before = scratch.shown("a.py", text);
+    assert!(before.contains("def first(a): ..."));
+    let typed = text.replace('|', "x = 'é'|");
+    assert_eq!(scratch.shown("a.py", &typed), before);
+    assert_eq!(scratch.shown("a.py", &typed.replace("'é'", "'è'")), before);
+    assert_eq!(scratch.shown("a.py", "|"), "");
+}
+
+#[test]
+fn a_document_that_grows_too_long_has_no_context_and_takes_edits() {
+    let mut scratch = Scratch::new(&[("lib.py", "def first(a):\n    pass\n")]);
+    let text = "import lib\n\ndef run():\n    lib.first(";
+    assert_ne!(scratch.shown("a.py", &format!("{text}|")), "");
     let path = scratch.path("a.py");
-    assert!(scratch.project.context(&path, 1, 100).is_none());
-    assert!(scratch.project.context(&path, 9, 100).is_none());
-    assert!(scratch.project.context(&scratch.path("b.py"), 0, 100).is_none());
-    assert!(!scratch.project.edit(&path, 1..2, ""), "inside a character");
-    assert!(scratch.project.context(&path, 0, 100).is_none(), "its text is not known any more");
+    assert!(scratch.project.edit(&path, 0..0, &"x = 1\n".repeat(200_000)));
+    assert!(scratch.project.edit(&path, 1_000_000..1_000_001, "y"));
+    assert_eq!(scratch.project.context(&Cursor { path: &path, at: 0, window: 0..0 }, 4_000), []);
+    assert_ne!(scratch.shown("a.py", &format!("{text}|")), "", "it is short again");
 }

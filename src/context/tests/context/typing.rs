@@ -80,19 +80,19 @@ proptest! {
                 prop_assert!(scratch.project.edit(&path, start..at, &typed));
                 text.replace_range(start..at, &typed);
                 at = start + typed.len();
-                let context = scratch.context("a.py", at);
+                let excerpts = scratch.context("a.py", &text, at);
                 n_keys += 1;
-                n_changes += usize::from(last.as_ref().is_some_and(|it| *it != context.excerpts));
-                let window = &text[context.window.clone()];
-                let n_bytes: usize = context.excerpts.iter().map(|it| it.path.len() + it.text.len()).sum();
+                n_changes += usize::from(last.as_ref().is_some_and(|it| *it != excerpts));
+                let window = &text[super::window(&text, at)];
+                let n_bytes: usize = excerpts.iter().map(|it| it.path.len() + it.text.len()).sum();
                 prop_assert!(n_bytes <= 4_000, "{n_bytes} bytes");
-                let own = context.excerpts.iter().filter(|it| it.path == "a.py").flat_map(|it| it.text.lines());
+                let own = excerpts.iter().filter(|it| it.path == "a.py").flat_map(|it| it.text.lines());
                 for line in own.filter(|it| it.contains("def ")) {
                     let head = line.trim_end_matches(": ...");
                     let n_defined = text.matches(head).count();
                     prop_assert!(n_defined > 1 || !window.contains(head), "{head} is in the window");
                 }
-                last = Some(context.excerpts);
+                last = Some(excerpts);
             }
         }
         // A line that names something new, and a new function, change it once.

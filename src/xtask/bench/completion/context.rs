@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use runabout_context::{Kinds, Project};
+use runabout_context::{Cursor, Kinds, Project};
 use serde_json::{Value, json};
 
 use super::corpus::SourceFile;
@@ -35,7 +35,6 @@ impl FromStr for Mode {
     fn from_str(name: &str) -> Result<Self> {
         let kinds = match name {
             "none" => None,
-            "file" => Some(Kinds::NONE),
             "project" => Some(Kinds::default()),
             _ => {
                 let mut kinds = Kinds::NONE;
@@ -47,7 +46,7 @@ impl FromStr for Mode {
                         "similar" => kinds.similar = true,
                         "edits" => kinds.edits = true,
                         "views" => kinds.views = true,
-                        _ => bail!("expected `none`, `file`, `project` or kinds of context, got `{kind}`"),
+                        _ => bail!("expected `none`, `project` or kinds of context, got `{kind}`"),
                     }
                 }
                 Some(kinds)
@@ -60,9 +59,8 @@ impl FromStr for Mode {
 /// Arguments of the comparison.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// Compare what the worker is given besides the text around the hole, instead of programs: a list of `none` (the
-    /// lines around the hole), `file` (the part of the file that `runabout-context` shows), `project` (with all kinds
-    /// of context), or kinds joined by `+`, such as `imported+around`.
+    /// Compare what the worker is given besides the text around the hole, instead of programs: a list of `none`, `project`
+    /// (the kinds of context that are on by default), or kinds joined by `+`, such as `imported+around`.
     #[arg(long, value_delimiter = ',', value_name = "MODES")]
     context: Vec<Mode>,
     /// The most bytes of context for a hole.
@@ -107,12 +105,12 @@ impl Costs {
         self.context_bytes.push(files.as_array().map_or(0, |it| it.iter().map(n_bytes).sum()) as f64);
     }
 
-    fn count_names(&mut self, hole: &Hole, around: &Value, files: &Value) {
+    fn count_names(&mut self, hole: &Hole, files: &Value) {
         let shown = |it: &Value| it.as_str().unwrap_or_default().to_owned();
         let is_part = |it: char| it == '_' || it.is_alphanumeric();
         let names =
             |text: &str| -> BTreeSet<String> { text.split(|it| !is_part(it)).map(str::to_owned).collect() };
-        let around = names(&(shown(&around[0]) + "\n" + &shown(&around[1])));
+        let around = names(&format!("{}\n{}", hole.prefix, hole.suffix));
         let files = files.as_array().into_iter().flatten().map(|it| shown(&it["text"]));
         let context = names(&files.collect::<Vec<_>>().join("\n"));
         let line = hole.prefix.rsplit('\n').next().unwrap_or_default();
@@ -176,28 +174,21 @@ pub(super) fn compare(
     Ok(())
 }
 
-/// A hole's file in its project, as far as it is typed.
-enum State {
-    /// Only the lines around the hole.
-    Lines {
-        prefix: String,
-        suffix: String,
-    },
-    Open {
-        project: Box<Project>,
-        path: PathBuf,
-        at: usize,
-        text: String,
-    },
+/// A hole's file as far as it is typed.
+struct State {
+    /// The lines around the hole.
+    prefix: String,
+    suffix: String,
+    /// The project with the whole file, and the cursor in it.
+    open: Option<(Project, PathBuf, usize)>,
 }
 
 impl State {
     /// `n_less` bytes before the hole are still to be typed.
     fn new(hole: &Hole, n_less: usize, mode: &Mode, projects: &Path, costs: &mut Costs) -> Result<Self> {
-        let Some(kinds) = mode.kinds else {
-            let prefix = hole.prefix[..hole.prefix.len() - n_less].to_owned();
-            return Ok(Self::Lines { prefix, suffix: hole.suffix.clone() });
-        };
+        let prefix = hole.prefix[..hole.prefix.len() - n_less].to_owned();
+        let mut state = Self { prefix, suffix: hole.suffix.clone(), open: None };
+        let Some(kinds) = mode.kinds else { return Ok(state) };
         let root = projects.join(hole.package);
         let path = root.join(&hole.path);
         let [before, behind] = &hole.file;
@@ -206,41 +197,34 @@ impl State {
         // Not even the file on disk has the text that was cut out.
         let whole = fs::read_to_string(&path)?;
         fs::write(&path, &text)?;
-        let mut project = Box::new(Project::new(vec![root], kinds));
-        project.open(&path, Some(hole.language), text.clone());
+        let mut project = Project::new(vec![root], kinds);
+        project.open(&path, Some(hole.language), &text);
         let start = Instant::now();
         if let Some(reading) = project.reading(&path) {
             project.read(reading.run());
         }
         costs.reading_ms.push(milliseconds(start));
         fs::write(&path, whole)?;
-        Ok(Self::Open { project, path, at, text })
+        state.open = Some((project, path, at));
+        Ok(state)
     }
 
     fn type_in(&mut self, typed: &str) {
-        match self {
-            Self::Lines { prefix, .. } => prefix.push_str(typed),
-            Self::Open { project, path, at, text } => {
-                project.edit(path, *at..*at, typed);
-                text.insert_str(*at, typed);
-                *at += typed.len();
-            }
+        self.prefix.push_str(typed);
+        if let Some((project, path, at)) = &mut self.open {
+            project.edit(path, *at..*at, typed);
+            *at += typed.len();
         }
     }
 
-    /// The text around the cursor, the excerpts, and the time that the choice took in milliseconds.
-    fn params(&mut self, bytes: usize) -> Result<(Value, Value, f64)> {
-        match self {
-            Self::Lines { prefix, suffix } => Ok((json!([prefix, suffix]), json!([]), 0.0)),
-            Self::Open { project, path, at, text } => {
-                let start = Instant::now();
-                let context = project.context(path, *at, bytes).context("the file is open")?;
-                let ms = milliseconds(start);
-                let around = json!([text[context.window.start..*at], text[*at..context.window.end]]);
-                let files = context.excerpts.iter().map(|it| json!({"path": it.path, "text": it.text}));
-                Ok((around, files.collect(), ms))
-            }
-        }
+    /// The excerpts, and the time that their choice took in milliseconds.
+    fn files(&mut self, bytes: usize) -> (Value, f64) {
+        let Some((project, path, at)) = &mut self.open else { return (json!([]), 0.0) };
+        let start = Instant::now();
+        let window = *at - self.prefix.len()..*at + self.suffix.len();
+        let excerpts = project.context(&Cursor { path, at: *at, window }, bytes);
+        let ms = milliseconds(start);
+        (excerpts.iter().map(|it| json!({"path": it.path, "text": it.text})).collect(), ms)
     }
 }
 
@@ -257,9 +241,9 @@ pub(super) fn choose_only(folder: &Path, holes: &[Hole], options: &Options) -> R
         let mut costs = Costs::default();
         for hole in holes {
             let mut state = State::new(hole, 0, mode, &projects, &mut costs)?;
-            let (around, files, ms) = state.params(options.context_bytes)?;
+            let (files, ms) = state.files(options.context_bytes);
             costs.choice_cold_ms.push(ms);
-            costs.count_names(hole, &around, &files);
+            costs.count_names(hole, &files);
             costs.count_bytes(&files);
             listed.push(json!({"mode": mode.name, "path": hole.path, "truth": hole.truth, "context": files}));
         }
@@ -289,12 +273,12 @@ fn complete(
             state.type_in(&next.to_string());
         }
         let is_last = i == typed.len();
-        let (around, files, choice_ms) = state.params(options.context_bytes)?;
+        let (files, choice_ms) = state.files(options.context_bytes);
         if is_last {
-            costs.count_names(hole, &around, &files);
+            costs.count_names(hole, &files);
         }
         let params = json!({
-            "prefix": around[0], "suffix": around[1], "path": hole.path, "context": files,
+            "prefix": state.prefix, "suffix": state.suffix, "path": hole.path, "context": files,
             "max_tokens": if is_last { max_tokens } else { 1 }, "stream": false,
         });
         let result = worker.call("complete", &params)?;
@@ -345,7 +329,7 @@ fn table(all: &[Costs]) -> String {
         sorted.get((sorted.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN)
     };
     let rows: [CostRow<'_>; 15] = [
-        ("names that the window lacks", &|it| it.n_missing as f64),
+        ("names that the lines around lack", &|it| it.n_missing as f64),
         ("  and the context has", &|it| it.n_found as f64),
         ("first token while typing, mean ms", &|it| mean(&it.typed_ms)),
         ("  median", &|it| at(&it.typed_ms, 0.5)),
@@ -374,7 +358,6 @@ mod tests {
     fn a_mode_is_a_name_or_kinds_joined_by_plus() {
         let kinds = |name: &str| name.parse::<Mode>().map(|it| it.kinds);
         assert_eq!(kinds("none").unwrap(), None);
-        assert_eq!(kinds("file").unwrap(), Some(Kinds::NONE));
         assert_eq!(kinds("project").unwrap(), Some(Kinds::default()));
         assert_eq!(kinds("around+line").unwrap(), Some(Kinds { around: true, line: true, ..Kinds::NONE }));
         assert!(kinds("around,line").is_err());
@@ -395,7 +378,7 @@ mod tests {
         };
         let mut costs = Costs::default();
         let files = json!([{"path": "b.py", "text": "def first(): ..."}]);
-        costs.count_names(&hole, &json!([hole.prefix, hole.suffix]), &files);
+        costs.count_names(&hole, &files);
         assert_eq!((costs.n_missing, costs.n_found), (2, 1), "`first` and `third`");
     }
 }
