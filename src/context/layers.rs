@@ -1,7 +1,7 @@
 //! Chooses what is shown, in layers that change at different rates: [`imported`] with the file, [`around`] with the
 //! function at the cursor, [`of_line`] with its line.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use crate::outline::Definition;
@@ -152,13 +152,19 @@ pub(crate) fn similar(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Chos
     let region = here.region();
     let near = here.at.saturating_sub(1_000).max(region.start)..(here.at + 300).min(region.end);
     let near = floor(here.text, near.start)..floor(here.text, near.end);
-    let wanted: HashSet<&str> = words::names(&here.text[near]).map(|it| it.1).collect();
-    let candidates: Vec<(&Source<'_>, &Definition, HashSet<&str>)> = sources
+    let mut n_compared = 0;
+    // Ordered, so that sums are the same each time.
+    let wanted: BTreeSet<&str> = words::names(&here.text[near]).map(|it| it.1).collect();
+    let candidates: Vec<(&Source<'_>, &Definition, BTreeSet<&str>)> = sources
         .iter()
         .flat_map(|source| source.outline.definitions.iter().map(move |it| (source, it)))
         .filter(|(_, it)| it.is_function && (60..=most_bytes).contains(&it.whole.len()))
         .filter(|(source, it)| {
             !here.is_shown(source, &it.whole) && !chosen.contains(&Piece::of_definition(source, it))
+        })
+        .take_while(|(_, it)| {
+            n_compared += it.whole.len();
+            n_compared <= MAX_COMPARED
         })
         .filter_map(|(source, it)| {
             let names = words::names(source.text.get(it.whole.clone())?).map(|it| it.1).collect();
@@ -192,6 +198,8 @@ pub(crate) fn similar(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Chos
     }
 }
 
+/// The most bytes of functions that are compared, those of the nearest files first.
+const MAX_COMPARED: usize = 128 << 10;
 /// Less similar code is shown by chance.
 const MIN_SIMILARITY: f64 = 0.12;
 
