@@ -144,3 +144,31 @@ fn a_document_that_grows_too_long_has_no_context_and_takes_edits() {
     assert_eq!(scratch.project.context(&Cursor { path: &path, at: 0, window: 0..0 }, 4_000), []);
     assert_ne!(scratch.shown("a.py", &format!("{text}|")), "", "it is short again");
 }
+
+#[test]
+fn places_of_recent_edits_and_the_view_of_another_document_are_shown() {
+    let mut scratch = Scratch::new(&[]);
+    let other = format!("{}limit = 1\n{}looked_at = 2\n{}", filler("#"), filler("#"), filler("#"));
+    let path = scratch.path("other.py");
+    scratch.project.open(&path, None, &other);
+    let at = other.find("limit").unwrap();
+    assert!(scratch.project.edit(&path, at..at, "upper_"));
+    let other = other.replace("limit", "upper_limit");
+    let at = other.find("looked_at").unwrap();
+    scratch.context("other.py", &other, at);
+    let shown = scratch.shown("a.py", "def run():\n    |\n");
+    assert!(shown.contains("upper_limit = 1") && shown.contains("looked_at = 2"), "{shown}");
+    assert!(shown.lines().count() < 40, "{shown}");
+    let path = scratch.path("other.py");
+    scratch.project.close(&path);
+    assert_eq!(scratch.shown("a.py", "def stop():\n    |\n"), "");
+}
+
+#[test]
+fn a_kind_that_is_off_is_not_shown() {
+    let text = "import lib\n\ndef run():\n    lib.first(|\n";
+    let mut scratch = Scratch::new(&[("lib.py", "def first(a):\n    pass\n")]);
+    assert_ne!(scratch.shown("a.py", text), "");
+    scratch.project.set_kinds(Kinds::NONE);
+    assert_eq!(scratch.shown("a.py", text), "");
+}
