@@ -23,6 +23,8 @@ pub(crate) struct Kept {
     /// What the layers were chosen for.
     file: u64,
     function: u64,
+    /// Where the line of the last cursor begins.
+    line_start: usize,
     imported: Vec<Piece>,
     around: Vec<Piece>,
     line: Vec<Piece>,
@@ -53,7 +55,12 @@ impl Kept {
         }
         let function = function_key(here);
         let is_shown = |it: &Piece| it.own.as_ref().is_some_and(|range| here.is_shown(&sources[0], range));
-        if self.function != function || self.around.iter().any(is_shown) {
+        let line_start = here.line().start;
+        // While a line is incomplete, the parser may take the function around it for something else. Typing in the same
+        // line does not lead to another function.
+        let is_elsewhere = self.function == 0 || (self.function != function && self.line_start != line_start);
+        self.line_start = line_start;
+        if is_elsewhere || self.around.iter().any(is_shown) {
             self.function = function;
             self.line.clear();
             let mut taken: HashSet<u64> = self.imported.iter().map(Piece::key).collect();
@@ -94,6 +101,10 @@ impl Kept {
 
     /// Moves the places in the document with an edit. A piece whose text was edited is chosen anew with its layer.
     pub(crate) fn edited(&mut self, range: &Range<usize>, n_new: usize) {
+        // An insertion right at the line's beginning is part of the line.
+        if range.end < self.line_start || (range.end == self.line_start && !range.is_empty()) {
+            self.line_start = self.line_start - range.len() + n_new;
+        }
         let mut is_touched = false;
         for piece in self.around.iter_mut().chain(&mut self.line) {
             let Some(own) = &piece.own else { continue };

@@ -172,3 +172,21 @@ fn a_kind_that_is_off_is_not_shown() {
     scratch.project.set_kinds(Kinds::NONE);
     assert_eq!(scratch.shown("a.py", text), "");
 }
+
+#[test]
+fn an_incomplete_line_does_not_change_the_choice() {
+    // Without its last bracket, the parser takes the rest of the file for something else.
+    let mut scratch = Scratch::new(&[("lib.h", "int first(int a);\nint second(int b);\n")]);
+    let before = "#include \"lib.h\"\n\nint run(int x) {\n    first(x);\n";
+    let behind = "}\n\nint stop(int y) {\n    return second(y);\n}\n";
+    let mut at = scratch.open("a.c", &format!("{before}|\n{behind}"));
+    let mut text = format!("{before}\n{behind}");
+    let choice = scratch.context("a.c", &text, at);
+    let path = scratch.path("a.c");
+    for typed in "    } } if ((( \"{{{ '".chars() {
+        scratch.project.edit(&path, at..at, &typed.to_string());
+        text.insert(at, typed);
+        at += 1;
+        assert_eq!(scratch.context("a.c", &text, at), choice, "after {typed}");
+    }
+}

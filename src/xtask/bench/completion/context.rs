@@ -240,9 +240,18 @@ pub(super) fn choose_only(folder: &Path, holes: &[Hole], options: &Options) -> R
     for mode in &options.context {
         let mut costs = Costs::default();
         for hole in holes {
-            let mut state = State::new(hole, 0, mode, &projects, &mut costs)?;
-            let (files, ms) = state.files(options.context_bytes);
+            let typed = last_typed(hole, options);
+            let n_less = typed.iter().map(|it| it.len_utf8()).sum();
+            let mut state = State::new(hole, n_less, mode, &projects, &mut costs)?;
+            let (mut files, ms) = state.files(options.context_bytes);
             costs.choice_cold_ms.push(ms);
+            for next in typed {
+                state.type_in(&next.to_string());
+                let (now, ms) = state.files(options.context_bytes);
+                costs.choice_ms.push(ms);
+                costs.n_changes += usize::from(now != files);
+                files = now;
+            }
             costs.count_names(hole, &files);
             costs.count_bytes(&files);
             listed.push(json!({"mode": mode.name, "path": hole.path, "truth": hole.truth, "context": files}));
@@ -254,6 +263,14 @@ pub(super) fn choose_only(folder: &Path, holes: &[Hole], options: &Options) -> R
     Ok(())
 }
 
+/// The characters that are typed before a hole.
+fn last_typed(hole: &Hole, options: &Options) -> Vec<char> {
+    let line = hole.prefix.rsplit('\n').next().unwrap_or_default().trim_start();
+    let mut typed: Vec<char> = line.chars().rev().take(options.typed).collect();
+    typed.reverse();
+    typed
+}
+
 fn complete(
     worker: &mut Worker,
     hole: &Hole,
@@ -263,13 +280,12 @@ fn complete(
     options: &Options,
     costs: &mut Costs,
 ) -> Result<Answer> {
-    let line = hole.prefix.rsplit('\n').next().unwrap_or_default().trim_start();
-    let typed: Vec<char> = line.chars().rev().take(options.typed).collect();
+    let typed = last_typed(hole, options);
     let n_less = typed.iter().map(|it| it.len_utf8()).sum();
     let mut state = State::new(hole, n_less, mode, projects, costs)?;
     let mut previous: Option<Value> = None;
     for i in 0..=typed.len() {
-        if let Some(next) = i.checked_sub(1).and_then(|it| typed.iter().rev().nth(it)) {
+        if let Some(next) = i.checked_sub(1).and_then(|it| typed.get(it)) {
             state.type_in(&next.to_string());
         }
         let is_last = i == typed.len();
@@ -336,7 +352,7 @@ fn table(all: &[Costs]) -> String {
         ("  95th percentile", &|it| at(&it.typed_ms, 0.95)),
         ("first token in a new place, mean ms", &|it| mean(&it.cold_ms)),
         ("  median", &|it| at(&it.cold_ms, 0.5)),
-        ("changes per typed character", &|it| it.n_changes as f64 / it.typed_ms.len() as f64),
+        ("changes per typed character", &|it| it.n_changes as f64 / it.choice_ms.len() as f64),
         ("tokens of the prompt", &|it| mean(&it.n_tokens)),
         ("bytes of context", &|it| mean(&it.context_bytes)),
         ("choice while typing, mean ms", &|it| mean(&it.choice_ms)),
