@@ -14,9 +14,6 @@ use crate::recent::Recent;
 /// The part of the budget that definitions from imported files may take, in percent. What they leave over, the next
 /// layer gets.
 const IMPORTED_PERCENT: usize = 45;
-/// The part of the budget that is kept for the cursor's line.
-const LINE_PERCENT: usize = 15;
-
 /// The choice for a document, kept from keystroke to keystroke.
 #[derive(Default)]
 pub(crate) struct Kept {
@@ -27,7 +24,6 @@ pub(crate) struct Kept {
     line_start: usize,
     imported: Vec<Piece>,
     around: Vec<Piece>,
-    line: Vec<Piece>,
     budget_bytes: usize,
 }
 
@@ -55,17 +51,15 @@ impl Kept {
         }
         let function = function_key(here);
         let is_shown = |it: &Piece| it.own.as_ref().is_some_and(|range| here.is_shown(&sources[0], range));
-        let line_start = here.line().start;
+        let line_start = here.line_start();
         // While a line is incomplete, the parser may take the function around it for something else. Typing in the same
         // line does not lead to another function.
         let is_elsewhere = self.function == 0 || (self.function != function && self.line_start != line_start);
         self.line_start = line_start;
         if is_elsewhere || self.around.iter().any(is_shown) {
             self.function = function;
-            self.line.clear();
             let mut taken: HashSet<u64> = self.imported.iter().map(Piece::key).collect();
-            let budget =
-                self.n_left().saturating_sub(if kinds.line { budget_bytes * LINE_PERCENT / 100 } else { 0 });
+            let budget = self.n_left();
             let mut chosen = Chosen::new(&mut taken, budget);
             if kinds.edits {
                 layers::edits(here, sources, recent, &mut chosen);
@@ -83,30 +77,21 @@ impl Kept {
             self.around = chosen.into_pieces();
             self.around.reverse();
         }
-        self.line.retain(|it| !is_shown(it));
-        if kinds.line {
-            let pieces = self.imported.iter().chain(&self.around).chain(&self.line);
-            let mut taken: HashSet<u64> = pieces.map(Piece::key).collect();
-            let mut chosen = Chosen::new(&mut taken, self.n_left());
-            layers::of_line(here, sources, &mut chosen);
-            self.line.extend(chosen.into_pieces());
-        }
     }
 
     /// What changes most stands last.
     pub(crate) fn excerpts(&self) -> Vec<Excerpt> {
-        let each_of_line = self.line.iter().flat_map(|it| excerpts(std::slice::from_ref(it)));
-        [&self.imported, &self.around].into_iter().flat_map(|it| excerpts(it)).chain(each_of_line).collect()
+        [&self.imported, &self.around].into_iter().flat_map(|it| excerpts(it)).collect()
     }
 
     /// Moves the places in the document with an edit. A piece whose text was edited is chosen anew with its layer.
     pub(crate) fn edited(&mut self, range: &Range<usize>, n_new: usize) {
-        // An insertion right at the line's beginning is part of the line.
-        if range.end < self.line_start || (range.end == self.line_start && !range.is_empty()) {
-            self.line_start = self.line_start - range.len() + n_new;
+        if range.start < self.line_start {
+            // The line is at another place now, if it is the same.
+            self.line_start = usize::MAX;
         }
         let mut is_touched = false;
-        for piece in self.around.iter_mut().chain(&mut self.line) {
+        for piece in &mut self.around {
             let Some(own) = &piece.own else { continue };
             match moved(own, range, n_new) {
                 Some(now) => piece.own = Some(now),

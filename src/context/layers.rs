@@ -1,5 +1,5 @@
-//! Chooses what is shown, in layers that change at different rates: [`imported`] with the file, [`around`] with the
-//! function at the cursor, [`of_line`] with its line.
+//! Chooses what is shown, in layers that change at different rates: [`imported`] with the file, and the others with the
+//! function at the cursor.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -52,9 +52,9 @@ impl Here<'_> {
         floor(self.text, start)..floor(self.text, end)
     }
 
-    pub(crate) fn line(&self) -> Range<usize> {
-        let start = self.text[..self.at].rfind('\n').map_or(0, |it| it + 1);
-        start..self.text[self.at..].find('\n').map_or(self.text.len(), |it| self.at + it)
+    /// Where the line of the cursor begins.
+    pub(crate) fn line_start(&self) -> usize {
+        self.text[..self.at].rfind('\n').map_or(0, |it| it + 1)
     }
 }
 
@@ -120,28 +120,6 @@ pub(crate) fn around(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Chose
                 score *= 0.6;
             }
             (score > 0.0).then_some(Scored { score, source, definition })
-        })
-    });
-    choose(scored.collect(), here, chosen);
-}
-
-/// Definitions that the line at the cursor uses. A name that is still being typed does not count.
-pub(crate) fn of_line(here: &Here<'_>, sources: &[Source<'_>], chosen: &mut Chosen<'_>) {
-    let line = here.line();
-    let names = words::names(&here.text[line.clone()]).filter(|(at, name)| {
-        let start = line.start + at;
-        here.at < start || start + name.len() < here.at
-    });
-    let weights: HashMap<&str, f64> = names.map(|(_, name)| (name, 1.0)).collect();
-    if weights.is_empty() {
-        return;
-    }
-    let counts = counts(sources, &weights);
-    let scored = sources.iter().flat_map(|source| {
-        let (weights, counts) = (&weights, &counts);
-        source.outline.definitions.iter().filter_map(move |definition| {
-            let score = by_name(definition, weights, counts)?;
-            Some(Scored { score, source, definition })
         })
     });
     choose(scored.collect(), here, chosen);

@@ -27,9 +27,7 @@ impl Scratch {
     /// With files at these paths.
     fn new(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // All kinds.
-        let kinds = Kinds { line: true, ..Kinds::default() };
-        let project = Project::new(vec![folder.path().to_owned()], kinds);
+        let project = Project::new(vec![folder.path().to_owned()], Kinds::default());
         let scratch = Self { folder, project };
         for (path, text) in files {
             scratch.write(path, text.as_bytes());

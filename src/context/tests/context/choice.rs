@@ -23,24 +23,26 @@ fn the_head_of_a_function_that_begins_above_the_window_is_shown() {
 }
 
 #[test]
-fn a_name_in_the_line_is_added_at_the_end_when_it_is_complete_and_what_was_there_stays() {
+fn typing_in_a_line_changes_nothing_and_another_function_does() {
     let lib = "def first(a):\n    pass\n\ndef second(b):\n    pass\n";
-    let mut scratch = Scratch::new(&[("lib.py", lib)]);
-    let mut at = scratch.open("a.py", "import lib\n\ndef run():\n    lib.first()\n    |\n");
-    let mut text = "import lib\n\ndef run():\n    lib.first()\n    \n".to_owned();
-    let before = scratch.context("a.py", &text, at);
+    let mut scratch = Scratch::new(&[("a.py", "")]);
+    scratch.open("lib.py", &format!("{lib}|"));
+    let before = "def run():\n    first()\n    ";
+    let behind = "\n\ndef stop():\n    second()\n    \n";
+    let mut at = scratch.open("a.py", &format!("{before}|{behind}"));
+    let mut text = format!("{before}{behind}");
+    let choice = scratch.context("a.py", &text, at);
+    assert_eq!(joined(&choice), "--- lib.py\ndef first(a): ...\n");
     let path = scratch.path("a.py");
-    for typed in "lib.second".chars() {
+    for typed in "second(second), \"\"\" def".chars() {
         scratch.project.edit(&path, at..at, &typed.to_string());
         text.insert(at, typed);
         at += 1;
-        assert_eq!(scratch.context("a.py", &text, at), before, "after {typed}");
+        assert_eq!(scratch.context("a.py", &text, at), choice, "after {typed}");
     }
-    scratch.project.edit(&path, at..at, "(");
-    text.insert(at, '(');
-    let after = scratch.context("a.py", &text, at + 1);
-    assert_eq!(after[..before.len()], before);
-    assert_eq!(after.last().unwrap().text, "def second(b): ...\n");
+    let at = scratch.open("a.py", &format!("{before}{}|\n", behind.trim_end()));
+    let text = format!("{before}{}\n", behind.trim_end());
+    assert_eq!(joined(&scratch.context("a.py", &text, at)), "--- lib.py\ndef second(b): ...\n");
 }
 
 #[test]
@@ -161,7 +163,7 @@ fn places_of_recent_edits_and_the_view_of_another_document_are_shown() {
     assert!(shown.lines().count() < 40, "{shown}");
     let path = scratch.path("other.py");
     scratch.project.close(&path);
-    assert_eq!(scratch.shown("a.py", "def stop():\n    |\n"), "");
+    assert_eq!(scratch.shown("a.py", "def stop():\n    x = 1\n    |\n"), "");
 }
 
 #[test]

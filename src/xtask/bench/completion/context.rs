@@ -42,7 +42,6 @@ impl FromStr for Mode {
                     match kind {
                         "imported" => kinds.imported = true,
                         "around" => kinds.around = true,
-                        "line" => kinds.line = true,
                         "similar" => kinds.similar = true,
                         "edits" => kinds.edits = true,
                         "views" => kinds.views = true,
@@ -375,8 +374,11 @@ mod tests {
         let kinds = |name: &str| name.parse::<Mode>().map(|it| it.kinds);
         assert_eq!(kinds("none").unwrap(), None);
         assert_eq!(kinds("project").unwrap(), Some(Kinds::default()));
-        assert_eq!(kinds("around+line").unwrap(), Some(Kinds { around: true, line: true, ..Kinds::NONE }));
-        assert!(kinds("around,line").is_err());
+        assert_eq!(
+            kinds("around+similar").unwrap(),
+            Some(Kinds { around: true, similar: true, ..Kinds::NONE })
+        );
+        assert!(kinds("around,similar").is_err());
     }
 
     #[test]
