@@ -65,6 +65,12 @@ params_with_sampling! {
         #[serde(default = "default_n")]
         #[schemars(range(min = 1, max = 8))]
         pub n: u32,
+        /// Withholds a text whose `confidence` is lower: its text is empty and its finish reason `low_confidence`. Until
+        /// that is decided, at the latest when the first line or the text is complete, no `delta` is sent; generation
+        /// stops as soon as it is certain. Default: 0 (nothing is withheld).
+        #[serde(default)]
+        #[schemars(range(min = 0, max = 1))]
+        pub min_confidence: f64,
         /// Whether the text is also sent in `delta` notifications; the result holds all of it in any case. Default:
         /// true.
         #[serde(default = "default_stream")]
@@ -105,6 +111,7 @@ impl CompleteParams {
             max_tokens: default_max_tokens(),
             time_budget_ms: None,
             n: default_n(),
+            min_confidence: 0.0,
             stream: default_stream(),
             priority: default_priority(),
             speculation: Speculation::default(),
@@ -216,6 +223,11 @@ pub struct CompleteResult {
     /// The rule that ended the text; present if `finish_reason` is `rule`. Clients must accept unknown rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<CompletionRule>,
+    /// The probability that the model itself gives to the text's first line, from 0 to 1: the higher, the more often that
+    /// line is what was meant. Absent if there is no text. If the text is withheld, the confidence as far as it was
+    /// generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
     /// All distinct texts, including the first one; present if `n` is greater than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<Choice>>,
@@ -241,6 +253,11 @@ pub struct Choice {
     /// The rule that ended the text; present if `finish_reason` is `rule`. Clients must accept unknown rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<CompletionRule>,
+    /// The probability that the model itself gives to the text's first line, from 0 to 1: the higher, the more often that
+    /// line is what was meant. Absent if there is no text. If the text is withheld, the confidence as far as it was
+    /// generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
     /// The generated token ids; present if `return_tokens` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,

@@ -43,6 +43,8 @@ pub enum FinishReason {
     Cancelled,
     /// A newer `complete` with the same `document` replaced this one. The result holds the text so far.
     Superseded,
+    /// The text is withheld: its `confidence` is below `min_confidence`.
+    LowConfidence,
     /// The model calls tools; the calls are in `message.tool_calls`.
     ToolCalls,
 }

@@ -72,6 +72,14 @@ impl Assistant {
         self.begin_completion(request, newest)
     }
 
+    /// Begins a completion that will probably be asked for next in its document. It supersedes no completion but an
+    /// earlier one of this kind; if it is asked for, that completion continues it.
+    pub fn complete_ahead(&self, request: Completion) -> Result<Run, Error> {
+        request.check(&self.limits)?;
+        let newest = self.documents.register_ahead(&request);
+        self.begin_completion(request, newest)
+    }
+
     /// Begins the assistant's next turn of a conversation.
     pub fn chat(&self, request: Conversation) -> Result<Run, Error> {
         request.check(&self.limits)?;
@@ -79,6 +87,7 @@ impl Assistant {
         let accepted = Accepted {
             generation: request.generation.clone(),
             n_choices: 1,
+            min_confidence: None,
             document: None,
             newest: None,
             n_bytes,
@@ -105,6 +114,7 @@ impl Assistant {
         let accepted = Accepted {
             generation: request.generation.clone(),
             n_choices: request.n_choices,
+            min_confidence: (request.min_confidence > 0.0).then_some(request.min_confidence),
             // A newer prompt of the same document, or else of the same file, replaces this one in the engine's cache.
             document: request.document.clone().or_else(|| request.path.clone()),
             newest,

@@ -30,6 +30,9 @@ pub struct Completion {
     /// How many texts to generate.
     pub n_choices: u32,
     pub generation: Generation,
+    /// A text with a lower confidence is withheld. Until that is decided, at the end of its first line or of the text,
+    /// no text is sent. 0 withholds nothing.
+    pub min_confidence: f64,
     /// Whether the caller reads the outcome's tokens. A continued completion cannot provide them.
     pub needs_tokens: bool,
 }

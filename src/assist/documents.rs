@@ -2,12 +2,13 @@
 //!
 //! An editor asks for a completion at every keystroke. If the text typed since is what the older completion suggested,
 //! the newer one continues it: it takes over the sequence in the engine while that runs, or the finished text.
-//! Otherwise the older one is superseded.
+//! Otherwise the older one is superseded. In the same way it continues one that was begun ahead, for text that had not
+//! been typed yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runabout_engine::{FinishReason, JobId, Supersede};
+use runabout_engine::{Finish, FinishReason, JobId, Likelihood, Supersede};
 use tokio::sync::Notify;
 
 use crate::completion::Completion;
@@ -26,6 +27,8 @@ pub(crate) struct Documents {
 #[derive(Debug, Default)]
 struct Table {
     newest: HashMap<String, Arc<Entry>>,
+    /// What will probably be asked for next.
+    ahead: HashMap<String, Arc<Entry>>,
     n_registered: u64,
 }
 
@@ -51,18 +54,19 @@ enum Progress {
 }
 
 /// The whole text of a completion that ended on its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FinishedText {
     pub(crate) text: String,
+    pub(crate) likelihood: Likelihood,
     pub(crate) reason: FinishReason,
 }
 
 /// What a newer completion continues.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Continued {
     /// A running completion. The engine decides whether it can be continued, and ends it in any case.
     Running(Supersede),
-    /// The rest of a finished text: nothing is left to compute.
+    /// The rest of a finished text: nothing is left to compute. Since its beginning was offered, it is not withheld.
     Finished(FinishedText),
     Nothing,
 }
@@ -82,24 +86,31 @@ impl Documents {
     pub(crate) fn register(self: &Arc<Self>, request: &Completion) -> Option<Newest> {
         let document = request.document.clone()?;
         let mut table = self.table();
-        table.n_registered += 1;
-        let entry = Arc::new(Entry {
-            request: request.clone(),
-            order: table.n_registered,
-            superseded: Notify::new(),
-            progress: Mutex::new(Progress::Preparing),
-        });
+        let entry = table.new_entry(request);
+        let ahead = table.take_ahead(&document, request);
         let older = table.newest.insert(document, Arc::clone(&entry));
         table.forget_oldest();
-        let older = older.filter(|it| {
-            let is_of_use =
-                it.typed_since(request).is_some() && !matches!(*it.progress(), Progress::Preparing);
-            if !is_of_use {
-                it.superseded.notify_one();
+        let mut of_use = ahead;
+        if let Some(older) = older {
+            if of_use.is_none() && older.is_of_use(request) {
+                of_use = Some(older);
+            } else {
+                older.superseded.notify_one();
             }
-            is_of_use
-        });
-        Some(Newest { documents: Arc::clone(self), entry, older })
+        }
+        Some(Newest { documents: Arc::clone(self), entry, older: of_use })
+    }
+
+    /// Registers a completion that will probably be asked for next, in place of an earlier one of this kind.
+    pub(crate) fn register_ahead(self: &Arc<Self>, request: &Completion) -> Option<Newest> {
+        let document = request.document.clone()?;
+        let mut table = self.table();
+        let entry = table.new_entry(request);
+        if let Some(older) = table.ahead.insert(document, Arc::clone(&entry)) {
+            older.superseded.notify_one();
+        }
+        table.forget_oldest();
+        Some(Newest { documents: Arc::clone(self), entry, older: None })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -109,36 +120,85 @@ impl Documents {
 }
 
 impl Table {
+    fn new_entry(&mut self, request: &Completion) -> Arc<Entry> {
+        self.n_registered += 1;
+        Arc::new(Entry {
+            request: request.clone(),
+            order: self.n_registered,
+            superseded: Notify::new(),
+            progress: Mutex::new(Progress::Preparing),
+        })
+    }
+
+    /// The completion begun ahead, if `request` continues it. If `request` shows that it will not be asked for, it is
+    /// superseded.
+    fn take_ahead(&mut self, document: &str, request: &Completion) -> Option<Arc<Entry>> {
+        let ahead = self.ahead.get(document)?;
+        if ahead.is_of_use(request) {
+            return self.ahead.remove(document);
+        }
+        if typed_between(request, &ahead.request).is_none() {
+            ahead.superseded.notify_one();
+            self.ahead.remove(document);
+        }
+        None
+    }
+
     /// Removes finished texts beyond the limits; running completions stay.
     fn forget_oldest(&mut self) {
-        while self.newest.len() > MAX_DOCUMENTS
-            || self.newest.values().map(|it| it.n_bytes()).sum::<usize>() > MAX_BYTES
+        while self.newest.len().max(self.ahead.len()) > MAX_DOCUMENTS
+            || self.entries().map(|(_, it)| it.n_bytes()).sum::<usize>() > MAX_BYTES
         {
-            let finished =
-                self.newest.iter().filter(|(_, it)| matches!(*it.progress(), Progress::Finished(_)));
-            let oldest = finished.min_by_key(|(_, it)| it.order).map(|(document, _)| document.clone());
-            let Some(document) = oldest else { return };
-            self.newest.remove(&document);
+            let finished = self.entries().filter(|(_, it)| matches!(*it.progress(), Progress::Finished(_)));
+            let oldest = finished.min_by_key(|(_, it)| it.order);
+            let Some((document, entry)) = oldest.map(|(document, it)| (document.clone(), Arc::clone(it)))
+            else {
+                return;
+            };
+            self.remove(&document, &entry);
         }
     }
+
+    fn entries(&self) -> impl Iterator<Item = (&String, &Arc<Entry>)> {
+        self.newest.iter().chain(&self.ahead)
+    }
+
+    fn remove(&mut self, document: &str, entry: &Arc<Entry>) {
+        for table in [&mut self.newest, &mut self.ahead] {
+            if table.get(document).is_some_and(|it| Arc::ptr_eq(it, entry)) {
+                table.remove(document);
+            }
+        }
+    }
+}
+
+/// The text typed between a request and a newer one, if nothing else has changed.
+fn typed_between<'a>(older: &Completion, newer: &'a Completion) -> Option<&'a str> {
+    let typed = newer.prefix.strip_prefix(&older.prefix)?;
+    let mut as_older = newer.clone();
+    as_older.prefix.clone_from(&older.prefix);
+    as_older.generation.time_budget = older.generation.time_budget;
+    as_older.generation.priority = older.generation.priority;
+    (as_older == *older).then_some(typed)
 }
 
 impl Entry {
     /// The text typed between this request and a newer one, if nothing else has changed.
     fn typed_since<'a>(&self, newer: &'a Completion) -> Option<&'a str> {
-        let typed = newer.prefix.strip_prefix(&self.request.prefix)?;
         // A continued completion has no tokens or probabilities for the part after the typed text.
         let is_plain = newer.n_choices == 1 && newer.generation.top_logprobs.is_none() && !newer.needs_tokens;
-        let mut as_older = newer.clone();
-        as_older.prefix.clone_from(&self.request.prefix);
-        as_older.generation.time_budget = self.request.generation.time_budget;
-        (is_plain && as_older == self.request).then_some(typed)
+        typed_between(&self.request, newer).filter(|_| is_plain)
+    }
+
+    /// Whether `newer` may be able to continue it.
+    fn is_of_use(&self, newer: &Completion) -> bool {
+        self.typed_since(newer).is_some() && !matches!(*self.progress(), Progress::Preparing)
     }
 
     /// The size of its texts in bytes.
     fn n_bytes(&self) -> usize {
         let finished = match &*self.progress() {
-            Progress::Finished(finished) => finished.text.len(),
+            Progress::Finished(finished) => finished.text.len() + finished.likelihood.n_bytes(),
             Progress::Preparing | Progress::Running(_) | Progress::Discarded => 0,
         };
         self.request.n_bytes() + finished
@@ -164,9 +224,11 @@ impl Newest {
             Progress::Finished(finished) => match finished.text.strip_prefix(typed) {
                 // If the whole text has been typed, nothing is left to suggest.
                 None | Some("") => Continued::Nothing,
-                Some(rest) => {
-                    Continued::Finished(FinishedText { text: rest.to_owned(), reason: finished.reason })
-                }
+                Some(rest) => Continued::Finished(FinishedText {
+                    text: rest.to_owned(),
+                    likelihood: finished.likelihood.after(typed, rest),
+                    reason: finished.reason,
+                }),
             },
             Progress::Preparing | Progress::Discarded => Continued::Nothing,
         }
@@ -178,14 +240,18 @@ impl Newest {
         self.older = None;
     }
 
-    /// Keeps the text if it ended on its own.
-    pub(crate) fn ended(&mut self, text: &str, reason: FinishReason) {
+    /// Keeps the text if it ended on its own and was not withheld.
+    pub(crate) fn ended(&mut self, finish: &Finish) {
         let is_whole = matches!(
-            reason,
+            finish.reason,
             FinishReason::Eos | FinishReason::Length | FinishReason::Stop { .. } | FinishReason::Rule { .. }
         );
         if is_whole {
-            *self.entry.progress() = Progress::Finished(FinishedText { text: text.to_owned(), reason });
+            *self.entry.progress() = Progress::Finished(FinishedText {
+                text: finish.text.clone(),
+                likelihood: finish.likelihood.clone(),
+                reason: finish.reason,
+            });
         }
         self.older = None;
     }
@@ -202,11 +268,8 @@ impl Drop for Newest {
             return;
         }
         *self.entry.progress() = Progress::Discarded;
-        let mut table = self.documents.table();
         let document = self.entry.request.document.as_deref().unwrap_or_default();
-        if table.newest.get(document).is_some_and(|it| Arc::ptr_eq(it, &self.entry)) {
-            table.newest.remove(document);
-        }
+        self.documents.table().remove(document, &self.entry);
     }
 }
 
@@ -218,7 +281,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    use runabout_engine::Priority;
+    use runabout_engine::{Priority, Timing, Usage};
 
     use super::*;
     use crate::completion::{AtCursor, Form};
@@ -232,6 +295,7 @@ mod tests {
             document: Some("file:///a".to_owned()),
             n_choices: 1,
             generation: Generation::of(128, Priority::Interactive),
+            min_confidence: 0.0,
             needs_tokens: false,
         }
     }
@@ -246,7 +310,20 @@ mod tests {
     }
 
     fn finished(text: &str) -> Continued {
-        Continued::Finished(FinishedText { text: text.to_owned(), reason: FinishReason::Eos })
+        let (likelihood, reason) = (Likelihood::default(), FinishReason::Eos);
+        Continued::Finished(FinishedText { text: text.to_owned(), likelihood, reason })
+    }
+
+    fn finish(text: &str, reason: FinishReason) -> Finish {
+        Finish {
+            reason,
+            text: text.to_owned(),
+            likelihood: Likelihood::default(),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            usage: Usage::default(),
+            timing: Timing::default(),
+        }
     }
 
     #[test]
@@ -280,12 +357,13 @@ mod tests {
     #[test]
     fn a_completion_that_cannot_be_continued_is_superseded() {
         let suffix = AtCursor { suffix: Some("}".to_owned()), ..AtCursor::default() };
-        let no_use: [Completion; 5] = [
+        let no_use: [Completion; 6] = [
             request("other"),
             Completion { form: Form::AtCursor(suffix), ..request("let x = 1") },
             Completion { generation: Generation::of(5, Priority::Interactive), ..request("let x = 1") },
             Completion { n_choices: 2, ..request("let x = 1") },
             Completion { needs_tokens: true, ..request("let x = 1") },
+            Completion { min_confidence: 0.5, ..request("let x = 1") },
         ];
         for newer in no_use {
             let documents = documents();
@@ -306,23 +384,76 @@ mod tests {
     fn a_finished_text_is_continued_key_by_key() {
         let documents = documents();
         let mut newest = documents.register(&request("let x")).unwrap();
-        newest.ended(" = 1;", FinishReason::Eos);
+        newest.ended(&finish(" = 1;", FinishReason::Eos));
         drop(newest);
         for (prefix, rest) in [("let x =", " 1;"), ("let x = ", "1;"), ("let x = 1", ";")] {
             let mut newest = documents.register(&request(prefix)).unwrap();
             assert_eq!(newest.continued(), finished(rest));
-            newest.ended(rest, FinishReason::Eos);
+            newest.ended(&finish(rest, FinishReason::Eos));
         }
         // Typed completely, or something else typed.
         assert_eq!(documents.register(&request("let x = 1;")).unwrap().continued(), Continued::Nothing);
     }
 
     #[test]
+    fn what_was_begun_ahead_is_continued_when_it_is_asked_for() {
+        let documents = documents();
+        let mut newest = documents.register(&request("let x")).unwrap();
+        newest.ended(&finish(" = 1;", FinishReason::Eos));
+        drop(newest);
+        let mut background = request("let x = 1;");
+        background.generation.priority = Priority::Background;
+        let mut ahead = documents.register_ahead(&background).unwrap();
+        assert_eq!(ahead.continued(), Continued::Nothing);
+        ahead.started(JobId(7));
+        let mut newest = documents.register(&request("let x = ")).unwrap();
+        assert!(!is_told_to_end(&ahead), "it may still be asked for");
+        assert_eq!(newest.continued(), finished("1;"));
+        newest.ended(&finish("1;", FinishReason::Eos));
+        drop(newest);
+        let mut newest = documents.register(&request("let x = 1;")).unwrap();
+        let supersede = Supersede { job: JobId(7), typed: String::new() };
+        assert_eq!(newest.continued(), Continued::Running(supersede));
+        newest.started(JobId(8));
+        assert!(documents.table().ahead.is_empty());
+    }
+
+    #[test]
+    fn what_was_begun_ahead_and_finished_is_kept_until_it_is_asked_for() {
+        let documents = documents();
+        documents
+            .register_ahead(&request("let x = 1;"))
+            .unwrap()
+            .ended(&finish("\nlet y", FinishReason::Eos));
+        let newest = documents.register(&request("let x = 1;\n")).unwrap();
+        assert_eq!(newest.continued(), finished("let y"));
+    }
+
+    #[test]
+    fn what_was_begun_ahead_ends_when_something_else_is_typed() {
+        let documents = documents();
+        let ahead = documents.register_ahead(&request("let x = 1;")).unwrap();
+        let _newest = documents.register(&request("let y")).unwrap();
+        assert!(is_told_to_end(&ahead));
+        assert!(documents.table().ahead.is_empty());
+        let ahead = documents.register_ahead(&request("let y = 1;")).unwrap();
+        let _newer = documents.register_ahead(&request("let y = 2;")).unwrap();
+        assert!(is_told_to_end(&ahead), "only the latest is kept");
+        drop(ahead);
+        assert_eq!(documents.table().ahead.len(), 1);
+    }
+
+    #[test]
     fn a_text_that_was_cut_off_is_not_kept() {
         let documents = documents();
-        for reason in [FinishReason::Cancelled, FinishReason::Superseded, FinishReason::Budget] {
+        for reason in [
+            FinishReason::Cancelled,
+            FinishReason::Superseded,
+            FinishReason::Budget,
+            FinishReason::LowConfidence,
+        ] {
             let mut newest = documents.register(&request("let x")).unwrap();
-            newest.ended(" = 1;", reason);
+            newest.ended(&finish(" = 1;", reason));
             drop(newest);
             assert_eq!(documents.register(&request("let x =")).unwrap().continued(), Continued::Nothing);
         }
@@ -334,13 +465,13 @@ mod tests {
         let documents = documents();
         for idx in 0..3 * MAX_DOCUMENTS {
             let request = Completion { document: Some(idx.to_string()), ..request("x") };
-            documents.register(&request).unwrap().ended("y", FinishReason::Eos);
+            documents.register(&request).unwrap().ended(&finish("y", FinishReason::Eos));
         }
         assert!(documents.table().newest.len() <= MAX_DOCUMENTS);
         let large = "x".repeat(MAX_BYTES / 4);
         for idx in 0..8 {
             let request = Completion { document: Some(format!("large {idx}")), ..request(&large) };
-            documents.register(&request).unwrap().ended("y", FinishReason::Eos);
+            documents.register(&request).unwrap().ended(&finish("y", FinishReason::Eos));
         }
         assert!(documents.table().newest.values().map(|it| it.n_bytes()).sum::<usize>() <= MAX_BYTES);
         let newest = Completion { document: Some((3 * MAX_DOCUMENTS - 1).to_string()), ..request("x") };

@@ -12,6 +12,7 @@
 
 mod assistant;
 mod completion;
+mod confidence;
 mod conversation;
 mod documents;
 mod encoding;
@@ -24,6 +25,7 @@ mod run;
 
 pub use assistant::{Assistant, Tokenize, Warm};
 pub use completion::{AtCursor, Completion, ContextFile, Form};
+pub use confidence::DEFAULT_MIN_CONFIDENCE;
 pub use conversation::Conversation;
 pub use error::{Error, Limited};
 pub use generation::{Generation, Limits, Sampling};
@@ -33,8 +35,8 @@ pub use run::{Outcome, Run, Update};
 
 // The types that the ones above contain.
 pub use runabout_engine::{
-    Finish, FinishReason, JobError, LoadError, LoadProgress, LoadStage, Loaded, Priority, State, Timing,
-    Usage,
+    Finish, FinishReason, JobError, Likelihood, LoadError, LoadProgress, LoadStage, Loaded, Priority, State,
+    Timing, Usage,
 };
 pub use runabout_text::{Content, Goal, Message, Rule, TemplateVariables, TextError, ToolCall, Trimmed};
 

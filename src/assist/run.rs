@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll, unfold};
 use runabout_engine::{
-    CancelReason, Engine, Event, Finish, FinishReason, Job, JobError, JobId, Supersede, Timing, Usage,
+    CancelReason, Engine, Event, Finish, FinishReason, Job, JobError, JobId, Likelihood, Supersede, Timing,
+    Usage,
 };
 use runabout_text::{LineEnd, Tokenizer, Trimmed};
 use tokio::sync::mpsc::unbounded_channel;
@@ -58,6 +59,8 @@ pub struct Run {
     arrived: Instant,
     generation: Generation,
     n_choices: u32,
+    /// A text with a lower confidence is withheld.
+    min_confidence: Option<f64>,
     /// If 0, only the prompt is computed.
     max_tokens: usize,
     /// A newer prompt with the same name replaces this one in the engine's cache.
@@ -73,6 +76,7 @@ pub struct Run {
 pub(crate) struct Accepted {
     pub(crate) generation: Generation,
     pub(crate) n_choices: u32,
+    pub(crate) min_confidence: Option<f64>,
     pub(crate) document: Option<String>,
     pub(crate) newest: Option<Newest>,
     pub(crate) n_bytes: usize,
@@ -110,7 +114,7 @@ impl Run {
         accepted: Accepted,
         build: impl FnOnce(&Model) -> Result<Prompt, Error> + Send + 'static,
     ) -> Self {
-        let Accepted { generation, n_choices, document, newest, n_bytes, held } = accepted;
+        let Accepted { generation, n_choices, min_confidence, document, newest, n_bytes, held } = accepted;
         let (handle, priority) = (model.clone(), generation.priority);
         let preparing = async move {
             let model = handle.ready().await?;
@@ -124,6 +128,7 @@ impl Run {
             max_tokens: generation.max_tokens as usize,
             generation,
             n_choices,
+            min_confidence,
             document: document.map(Arc::from),
             newest,
             held: Some(held),
@@ -232,6 +237,7 @@ impl Run {
                 time_budget: self.generation.time_budget.map(|it| it.saturating_sub(waited)),
                 priority: self.generation.priority,
                 top_logprobs: self.generation.top_logprobs.map(|it| it as usize),
+                min_confidence: self.min_confidence,
                 speculate: self.generation.speculate,
                 document: self.document.clone(),
                 // Only a request with a single choice continues another.
@@ -278,7 +284,7 @@ impl Run {
 
     fn done(&mut self, outcome: Outcome) -> Update {
         if let (Some(newest), Some(finish)) = (&mut self.newest, outcome.finishes.first()) {
-            newest.ended(&finish.text, finish.reason);
+            newest.ended(finish);
         }
         self.release();
         Update::Done(outcome)
@@ -300,6 +306,7 @@ impl Run {
         let finish = Finish {
             reason,
             text: String::new(),
+            likelihood: Likelihood::default(),
             tokens: Vec::new(),
             logprobs: Vec::new(),
             usage: Usage::default(),
@@ -315,6 +322,7 @@ impl Run {
         let finish = Finish {
             reason: finished.reason,
             text: finished.text,
+            likelihood: finished.likelihood,
             tokens: Vec::new(),
             logprobs: Vec::new(),
             usage: Usage { prompt_tokens: n_prompt, cached_tokens: n_prompt, ..Usage::default() },

@@ -49,6 +49,7 @@ fn raw(prompt: &str, max_tokens: u32) -> Completion {
         document: None,
         n_choices: 1,
         generation: Generation::of(max_tokens, Priority::Interactive),
+        min_confidence: 0.0,
         needs_tokens: false,
     }
 }
@@ -195,6 +196,35 @@ async fn after_typing_what_was_suggested_the_rest_is_not_computed_again() {
     let (texts, outcome) = finish(assistant.complete(in_document("let x =")).unwrap()).await.unwrap();
     assert_eq!((texts.concat().as_str(), outcome.finishes[0].text.as_str()), (" 1;", " 1;"));
     assert_eq!(n_fed(&recording), before);
+}
+
+#[tokio::test]
+async fn the_rest_of_a_text_has_the_confidence_of_its_own_tokens() {
+    let assistant = assistant(ScriptedModel::saying(" = 1;").with_logprobs(|_, _| -0.25));
+    let confidence = |outcome: &Outcome| outcome.finishes[0].likelihood.confidence();
+    let (_, whole) = finish(assistant.complete(in_document("let x")).unwrap()).await.unwrap();
+    assert_eq!(confidence(&whole), Some((-5.0_f64 / 4.0).exp()));
+    let (_, rest) = finish(assistant.complete(in_document("let x =")).unwrap()).await.unwrap();
+    assert_eq!(confidence(&rest), Some((-3.0_f64 / 4.0).exp()));
+}
+
+#[tokio::test]
+async fn an_unlikely_text_is_withheld_and_no_later_completion_continues_it() {
+    let model = ScriptedModel::saying(" = 1;").with_logprobs(|_, _| -0.25);
+    let recording = model.recording();
+    let assistant = assistant(model);
+    let withheld = Completion { min_confidence: 0.5, ..in_document("let x") };
+    let (texts, outcome) = finish(assistant.complete(withheld.clone()).unwrap()).await.unwrap();
+    assert!(texts.is_empty());
+    assert_eq!(
+        (outcome.finishes[0].text.as_str(), outcome.finishes[0].reason),
+        ("", FinishReason::LowConfidence)
+    );
+    let before = n_fed(&recording);
+    let typed = Completion { prefix: "let x =".to_owned(), ..withheld };
+    let (_, outcome) = finish(assistant.complete(typed).unwrap()).await.unwrap();
+    assert_eq!(outcome.finishes[0].reason, FinishReason::LowConfidence);
+    assert!(n_fed(&recording) > before, "it is computed anew");
 }
 
 #[tokio::test]

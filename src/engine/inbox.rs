@@ -159,6 +159,7 @@ mod tests {
             time_budget: None,
             priority: Priority::Background,
             top_logprobs: None,
+            min_confidence: None,
             speculate: false,
             document: None,
             supersedes: None,

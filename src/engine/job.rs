@@ -11,7 +11,7 @@ use std::{
 use runabout_text::{Healing, LineEnd, Rule, Rules, SamplingParams, TokenId};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::model::TokenLogprobs;
+use crate::{likelihood::Likelihood, model::TokenLogprobs};
 
 /// Identifies a submitted job; unique for the life of the engine, and greater for a later job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,6 +58,9 @@ pub struct Job {
     pub priority: Priority,
     /// `Some(n)` reports the log probability of each token, and those of the `n` most likely tokens at its position.
     pub top_logprobs: Option<usize>,
+    /// Withholds a text whose [confidence](Likelihood::confidence) is lower, and ends the job once that is certain. Until
+    /// it is decided, at the end of the first line or of the text, no text is sent. `None` withholds nothing.
+    pub min_confidence: Option<f64>,
     /// Whether tokens may be drafted and checked several at a time. This changes the speed, not the text.
     pub speculate: bool,
     /// The document that the prompt is made from. Prompts of one document replace each other in the cache.
@@ -130,6 +133,8 @@ pub enum FinishReason {
     Cancelled,
     /// A newer job superseded it.
     Superseded,
+    /// The text is withheld, since its confidence is lower than `Job::min_confidence`.
+    LowConfidence,
 }
 
 /// Why a caller ends a job early.
@@ -144,6 +149,8 @@ pub enum CancelReason {
 pub struct Finish {
     pub reason: FinishReason,
     pub text: String,
+    /// How likely the text is under the model. A text that is withheld counts as far as it was generated.
+    pub likelihood: Likelihood,
     /// The generated tokens, without an end token.
     pub tokens: Vec<TokenId>,
     /// One per token if requested, else none.

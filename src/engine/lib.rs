@@ -16,6 +16,7 @@ mod cache;
 mod clock;
 mod engine;
 mod inbox;
+mod likelihood;
 mod loading;
 mod memory;
 mod options;
@@ -33,6 +34,7 @@ pub use job::{
     CancelReason, Event, Finish, FinishReason, Job, JobError, JobId, Priority, Supersede, TextStart, Timing,
     Usage,
 };
+pub use likelihood::Likelihood;
 pub use loading::{LoadError, LoadProgress, LoadStage, Loaded};
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,

@@ -47,6 +47,9 @@ pub struct SampleRequest<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampled {
     pub token: TokenId,
+    /// The natural logarithm of its probability under the model itself: before bias, penalties and temperature. If only
+    /// some tokens were allowed, among these.
+    pub own_logprob: f32,
     /// Present if log probabilities were requested.
     pub logprobs: Option<TokenLogprobs>,
 }

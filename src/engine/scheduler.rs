@@ -3,20 +3,20 @@
 //! [`admit`] chooses the waiting job that gets the next slot, [`plan`] the tokens of each sequence that the next step
 //! feeds. Both are pure functions from plain state, and return indices into the lists they were given. A step is one
 //! ragged batch: every sequence that generates gets its token, and prompts get the rest of the step's tokens, in order
-//! of arrival. Interactive work goes before background work, which in the meantime gets the share that [`Ration`]
+//! of arrival. Interactive work goes before background work, which in the meantime gets the share that [`BackgroundShare`]
 //! computes. A sequence keeps its slot while others run, so after being overtaken it continues with its very next
 //! token.
 //!
 //! It knows nothing about models, text or time.
 
 mod admission;
-mod ration;
+mod background;
 
 use std::{cmp::Reverse, ops::Range};
 
 use crate::job::{JobId, Priority};
-pub(crate) use admission::{AdmissionLimits, Applicant, Occupant, admit};
-pub(crate) use ration::Ration;
+pub(crate) use admission::{AdmissionLimits, SlotRequest, SlotUse, admit};
+pub(crate) use background::BackgroundShare;
 
 /// The fewest tokens of a step that the first prompt in line gets, however many sequences generate.
 const MIN_CHUNK: usize = 8;
@@ -127,7 +127,7 @@ pub(crate) fn plan(candidates: &[Candidate], budget: Budget) -> Plan {
     } else {
         serve(&mut plan, of(Priority::Interactive), budget.n_tokens);
         // Background work's accumulated share is spread over several steps, so that interactive steps stay short.
-        let n_at_once = (plan.n_tokens() / Ration::N_INTERACTIVE_PER_TOKEN).max(MIN_CHUNK);
+        let n_at_once = (plan.n_tokens() / BackgroundShare::N_INTERACTIVE_PER_TOKEN).max(MIN_CHUNK);
         serve_ration(&mut plan, of(Priority::Background), budget.n_background.min(n_at_once));
     }
     plan

@@ -24,8 +24,8 @@ use crate::{
         TokenLogprobs, n_accepted,
     },
 };
-use gate::Door;
 pub use gate::Gate;
+use gate::ModelGate;
 pub use recording::{FedSpan, Recording, Shift};
 
 /// The end token of the test tokenizer, `<|endoftext|>`.
@@ -34,6 +34,9 @@ pub const END: TokenId = 256;
 /// Computes the next token from what the slot holds and how many tokens were generated so far.
 type Next = Box<dyn Fn(&[TokenId], usize) -> TokenId + Send>;
 
+/// Computes the log probability of a token from the same.
+type LogprobOf = Box<dyn Fn(&[TokenId], usize) -> f32 + Send>;
+
 /// A language model whose answers a test scripts.
 pub struct ScriptedModel {
     /// May be changed before the engine starts.
@@ -41,6 +44,7 @@ pub struct ScriptedModel {
     /// Whether [`LanguageModel::append_shifted`] fails.
     pub shifts_fail: bool,
     next: Next,
+    logprob: LogprobOf,
     slots: BTreeMap<SlotId, Vec<TokenId>>,
     /// The number of tokens that each open slot has memory for.
     rooms: BTreeMap<SlotId, usize>,
@@ -48,7 +52,7 @@ pub struct ScriptedModel {
     /// The most tokens that all slots together have had memory for.
     n_peak: usize,
     recording: Recording,
-    door: Option<Door>,
+    gate: Option<ModelGate>,
 }
 
 impl ScriptedModel {
@@ -67,13 +71,21 @@ impl ScriptedModel {
             },
             shifts_fail: false,
             next: Box::new(next),
+            logprob: Box::new(|_, _| 0.0),
             slots: BTreeMap::new(),
             rooms: BTreeMap::new(),
             n_opened: 0,
             n_peak: 0,
             recording: Recording::default(),
-            door: None,
+            gate: None,
         }
+    }
+
+    /// The log probability of each token that is drawn, computed from what the slot holds and how many tokens were
+    /// generated so far.
+    #[must_use]
+    pub fn with_logprobs(self, logprob: impl Fn(&[TokenId], usize) -> f32 + Send + 'static) -> Self {
+        Self { logprob: Box::new(logprob), ..self }
     }
 
     /// The next token is a printable hash of everything that the slot holds. It never draws [`END`].
@@ -104,8 +116,8 @@ impl ScriptedModel {
 
     /// From now on, every step waits for the gate.
     pub fn gate(&mut self) -> Gate {
-        let (gate, door) = gate::gate();
-        self.door = Some(door);
+        let (gate, inside) = gate::gate();
+        self.gate = Some(inside);
         gate
     }
 
@@ -160,10 +172,11 @@ impl ScriptedModel {
         let wanted = (self.next)(held, n_generated);
         let is_allowed = |token| request.allowed.is_none_or(|allowed| allowed.contains(&token));
         let token = if is_allowed(wanted) { wanted } else { request.allowed.map_or(wanted, |it| it[0]) };
+        let logprob = (self.logprob)(held, n_generated);
         let logprobs = request
             .top_logprobs
-            .map(|n_top| TokenLogprobs { logprob: 0.0, top: vec![(token, 0.0); n_top.min(1)] });
-        Sampled { token, logprobs }
+            .map(|n_top| TokenLogprobs { logprob, top: vec![(token, logprob); n_top.min(1)] });
+        Sampled { token, own_logprob: logprob, logprobs }
     }
 }
 
@@ -258,8 +271,8 @@ impl LanguageModel for ScriptedModel {
             self.held(span.slot).extend_from_slice(span.tokens);
         }
         self.grow_rooms();
-        if let Some(door) = &self.door {
-            door.pass(fed)?;
+        if let Some(gate) = &self.gate {
+            gate.pass(fed)?;
         }
         Ok(spans.iter().map(|span| self.verify(span)).collect())
     }

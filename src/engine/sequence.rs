@@ -23,12 +23,12 @@ use crate::{
     job::{Finish, FinishReason, Job, JobError, JobId, Priority, Usage},
     memory::SlotSizing,
     model::{SampleRequest, Sampled, Span},
-    scheduler::{Candidate, Occupant, PlannedSpan},
+    scheduler::{Candidate, PlannedSpan, SlotUse},
     speculation::{AcceptanceRate, DraftCosts, DraftRequest, DraftSource, Drafter, MAX_DRAFTS},
 };
 pub(crate) use reply::Ended;
 use reply::Reply;
-use text::GeneratedText;
+use text::{FinishedText, GeneratedText};
 use times::Times;
 use tokens::Tokens;
 pub(crate) use waiting::WaitingJob;
@@ -114,7 +114,7 @@ impl Sequence {
 
     /// What admission needs to know about it. The tokens for which its slot and its donor's have memory are counted by
     /// the model.
-    pub(crate) fn occupant(&self, sizing: SlotSizing, n_slot_room: usize, n_donor_room: usize) -> Occupant {
+    pub(crate) fn slot_use(&self, sizing: SlotSizing, n_slot_room: usize, n_donor_room: usize) -> SlotUse {
         // After a hand-over, the new job's prompt ends at the typed position, which may be a few tokens beyond the
         // sequence's own prompt.
         let n_prompt = self.tokens.n_prompt().max(self.usage.prompt_tokens);
@@ -122,7 +122,7 @@ impl Sequence {
             .reserved_for(n_prompt, &self.job)
             .max(sizing.room_for(self.tokens.n_known()))
             .max(n_slot_room);
-        Occupant { priority: self.job.priority, n_reserved: n_reserved + n_donor_room }
+        SlotUse { priority: self.job.priority, n_reserved: n_reserved + n_donor_room }
     }
 
     /// What the scheduler needs to know about it.
@@ -329,7 +329,7 @@ impl Sequence {
 
     /// Adds a drawn token to the text and sends the delta.
     fn push(&mut self, sampled: Sampled, context: StepContext) -> Option<FinishReason> {
-        let Sampled { token, logprobs } = sampled;
+        let token = sampled.token;
         self.n_drawn += 1;
         self.usage.completion_tokens += 1;
         self.times.note_token(context.now);
@@ -337,7 +337,7 @@ impl Sequence {
             return Some(FinishReason::Eos);
         }
         self.tokens.push(token);
-        let pushed = self.text.push(token, logprobs);
+        let pushed = self.text.push(sampled);
         self.reply.delta(pushed.delta);
         if pushed.stopped_by.is_some() {
             pushed.stopped_by
@@ -369,7 +369,7 @@ impl Sequence {
         let n_prompt = std::mem::take(&mut job.prompt).len();
         self.text.move_to_prompt(typed.len());
         self.usage = Usage { prompt_tokens: n_prompt, cached_tokens: n_prompt, ..Usage::default() };
-        let rest = self.text.of_job().to_owned();
+        let rest = self.text.sent_of_job().to_owned();
         self.times = Times::handed_over(self.times, submitted, !rest.is_empty(), now);
         reply.prefill(n_prompt, n_prompt, n_prompt);
         reply.delta(rest);
@@ -379,15 +379,11 @@ impl Sequence {
 
     /// Ends the job with the text so far, including text that was held back. Also returns the slot.
     pub(crate) fn finish(self, reason: FinishReason, now: Instant) -> (Slot, Ended) {
-        let mut finish = self.finish_so_far(reason, now);
+        let so_far = self.finish_so_far(reason, now);
         let Self { text, reply, slot, .. } = self;
-        let (last, text, stopped_by) = text.finish();
-        reply.delta(last);
-        finish.text = text;
-        let ended_by_itself = matches!(reason, FinishReason::Eos | FinishReason::Length);
-        if let Some(reason) = stopped_by.filter(|_| ended_by_itself) {
-            finish.reason = reason;
-        }
+        let FinishedText { delta, text, likelihood, reason } = text.finish(reason);
+        reply.delta(delta);
+        let finish = Finish { reason, text, likelihood, ..so_far };
         (slot, Ended { reply, outcome: Ok(finish) })
     }
 
@@ -400,7 +396,8 @@ impl Sequence {
     fn finish_so_far(&self, reason: FinishReason, now: Instant) -> Finish {
         Finish {
             reason,
-            text: self.text.of_job().to_owned(),
+            text: self.text.sent_of_job().to_owned(),
+            likelihood: self.text.likelihood_of_job(),
             tokens: self.tokens.generated().get(self.text.n_typed_tokens()..).unwrap_or_default().to_vec(),
             logprobs: self.text.logprobs_of_job().to_vec(),
             usage: self.usage,

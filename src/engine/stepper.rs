@@ -24,7 +24,9 @@ use crate::{
     model::{LanguageModel, ModelDescription, Sampled, Span, StepError},
     options::EngineOptions,
     pace::Pace,
-    scheduler::{self, AdmissionLimits, Applicant, Budget, Candidate, Occupant, Plan, PlannedSpan, Ration},
+    scheduler::{
+        self, AdmissionLimits, BackgroundShare, Budget, Candidate, Plan, PlannedSpan, SlotRequest, SlotUse,
+    },
     sequence::{Ended, Sequence, StepContext, WaitingJob},
     speculation::ModelWithDraft,
     status::Status,
@@ -40,7 +42,7 @@ pub(crate) struct Stepper {
     allowance: Allowance,
     pace: Pace,
     drafting: Drafting,
-    ration: Ration,
+    background: BackgroundShare,
     waiting: Vec<WaitingJob>,
     running: Vec<Sequence>,
     /// Whether a job could start if there were more memory.
@@ -66,7 +68,7 @@ impl Stepper {
             allowance,
             pace: Pace::default(),
             drafting: Drafting::new(options.n_draft_tokens),
-            ration: Ration::default(),
+            background: BackgroundShare::default(),
             waiting: Vec::new(),
             running: Vec::new(),
             waits_for_memory: false,
@@ -192,7 +194,7 @@ impl Stepper {
         if let Some(&token) = waiting.job.prompt.iter().find(|it| **it as usize >= vocabulary_size) {
             return Err(JobError::UnknownToken { token, vocabulary_size });
         }
-        self.allowance.check(waiting.applicant(self.slots.sizing(), false).n_reserved)
+        self.allowance.check(waiting.slot_request(self.slots.sizing(), false).n_reserved)
     }
 
     /// Starts waiting jobs while there are slots and memory for them.
@@ -202,21 +204,20 @@ impl Stepper {
         self.waits_for_memory = false;
         while !self.waiting.is_empty() {
             let waits_for_prefix = |it| self.slots.should_wait_for_prefix(it, &self.running);
-            let applicants: Vec<Applicant> =
-                self.waiting.iter().map(|it| it.applicant(sizing, waits_for_prefix(it))).collect();
-            let occupants: Vec<Occupant> = self.running.iter().map(|it| self.slots.occupant(it)).collect();
+            let requests: Vec<SlotRequest> =
+                self.waiting.iter().map(|it| it.slot_request(sizing, waits_for_prefix(it))).collect();
+            let uses: Vec<SlotUse> = self.running.iter().map(|it| self.slots.slot_use(it)).collect();
             let held_bytes = self.options.held_bytes.load(Ordering::Relaxed);
             let n_tokens = self.allowance.n_tokens_beside(held_bytes);
             let limits = AdmissionLimits { n_running: self.options.max_running, n_tokens };
-            let Some(idx) = scheduler::admit(&applicants, &occupants, limits) else {
+            let Some(idx) = scheduler::admit(&requests, &uses, limits) else {
                 let without_memory_limit = AdmissionLimits { n_tokens: usize::MAX, ..limits };
-                self.waits_for_memory =
-                    scheduler::admit(&applicants, &occupants, without_memory_limit).is_some();
+                self.waits_for_memory = scheduler::admit(&requests, &uses, without_memory_limit).is_some();
                 return;
             };
             let waiting = self.waiting.remove(idx);
-            let n_reserved: usize = occupants.iter().map(|it| it.n_reserved).sum();
-            let n_spare = limits.n_tokens.saturating_sub(n_reserved + applicants[idx].n_reserved);
+            let n_reserved: usize = uses.iter().map(|it| it.n_reserved).sum();
+            let n_spare = limits.n_tokens.saturating_sub(n_reserved + requests[idx].n_reserved);
             self.start(waiting, n_spare, now);
         }
     }
@@ -275,9 +276,10 @@ impl Stepper {
 
     fn plan(&mut self) -> Plan {
         let candidates: Vec<Candidate> = self.running.iter().map(Sequence::candidate).collect();
-        let budget = Budget { n_tokens: self.step_tokens(), n_background: self.ration.n_tokens() };
+        let budget = Budget { n_tokens: self.step_tokens(), n_background: self.background.n_tokens() };
         let plan = scheduler::plan(&candidates, budget);
-        self.ration.count(plan.n_tokens_of(Priority::Interactive), plan.n_tokens_of(Priority::Background));
+        self.background
+            .count(plan.n_tokens_of(Priority::Interactive), plan.n_tokens_of(Priority::Background));
         plan
     }
 

@@ -17,7 +17,8 @@ use runabout_text::{SamplingParams, TokenId};
 
 /// A draw that is not evaluated yet, so that all draws of a batch are evaluated together.
 pub(crate) struct PendingToken {
-    token: Array, // scalar, u32
+    token: Array,       // scalar, u32
+    own_logprob: Array, // scalar, f32
     logprobs: Option<PendingLogprobs>,
 }
 
@@ -29,13 +30,19 @@ struct PendingLogprobs {
 /// Draws the token after `logits` `[vocab_size]`.
 pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<PendingToken> {
     let params = request.params;
-    let logits = penalized(logits, params, request.history)?;
+    let own = logits;
+    let logits = penalized(own, params, request.history)?;
     let allowed = |scores: &Array| match request.allowed {
         Some(allowed) => only(scores, allowed),
         None => Ok(scores.clone()),
     };
     if params.temperature == 0.0 && request.top_logprobs.is_none() {
-        return Ok(PendingToken { token: argmax_axis(&allowed(&logits)?, -1, false)?, logprobs: None });
+        let token = argmax_axis(&allowed(&logits)?, -1, false)?;
+        return Ok(PendingToken {
+            own_logprob: own_logprob(own, &token, request.allowed)?,
+            token,
+            logprobs: None,
+        });
     }
     let logits = logits.as_dtype(Dtype::Float32)?;
     let logprobs = logits.subtract(logits.logsumexp_axis(-1, true)?)?;
@@ -58,7 +65,7 @@ pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<Pendin
             Some(PendingLogprobs { all: logprobs, top })
         }
     };
-    Ok(PendingToken { token, logprobs })
+    Ok(PendingToken { own_logprob: own_logprob(own, &token, request.allowed)?, token, logprobs })
 }
 
 impl PendingToken {
@@ -70,13 +77,15 @@ impl PendingToken {
     /// The arrays to evaluate before [`Self::finish`].
     pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array> {
         let logprobs = self.logprobs.iter().flat_map(|it| std::iter::once(&it.all).chain(&it.top));
-        std::iter::once(&self.token).chain(logprobs)
+        [&self.token, &self.own_logprob].into_iter().chain(logprobs)
     }
 
     pub(crate) fn finish(self) -> Result<Sampled> {
         let token = self.token.try_item_exact::<u32>().map_err(|e| Exception::custom(e.to_string()))?;
+        let own_logprob =
+            self.own_logprob.try_item_exact::<f32>().map_err(|e| Exception::custom(e.to_string()))?;
         let Some(PendingLogprobs { all, top }) = self.logprobs else {
-            return Ok(Sampled { token, logprobs: None });
+            return Ok(Sampled { token, own_logprob, logprobs: None });
         };
         let all = all.as_slice::<f32>();
         let mut top: Vec<(TokenId, f32)> = match &top {
@@ -84,8 +93,23 @@ impl PendingToken {
             None => Vec::new(),
         };
         top.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        Ok(Sampled { token, logprobs: Some(TokenLogprobs { logprob: all[token as usize], top }) })
+        let logprobs = TokenLogprobs { logprob: all[token as usize], top };
+        Ok(Sampled { token, own_logprob, logprobs: Some(logprobs) })
     }
+}
+
+/// The log probability of a drawn token under `logits` themselves, among the `allowed` ones.
+fn own_logprob(logits: &Array, token: &Array, allowed: Option<&[TokenId]>) -> Result<Array> {
+    let logits = logits.as_dtype(Dtype::Float32)?;
+    let log_sum = match allowed {
+        Some(allowed) => {
+            let ids = known(&logits, allowed.iter().copied());
+            let ids = Array::from_slice(&ids, &[to_i32(ids.len())]);
+            take_along_axis(&logits, &ids, 0)?.logsumexp(false)?
+        }
+        None => logits.logsumexp(false)?,
+    };
+    take_along_axis(&logits, &token.reshape(&[1])?, 0)?.reshape(&[])?.subtract(log_sum)
 }
 
 /// The ids of the `n` largest values of `[vocab_size]`, unordered.

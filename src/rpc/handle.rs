@@ -26,7 +26,15 @@ struct Shared {
     in_flight: InFlight,
     pending: Pending,
     stopped: watch::Sender<bool>,
-    refusal: Mutex<Option<ErrorObjectOwned>>,
+    refusal: Mutex<Option<Refusal>>,
+}
+
+/// Which requests are refused, and with which error.
+#[derive(Debug)]
+struct Refusal {
+    error: ErrorObjectOwned,
+    /// The method that is taken nevertheless.
+    except: Option<&'static str>,
 }
 
 impl Handle {
@@ -83,7 +91,18 @@ impl Handle {
 
     /// Answers every request read from now on with `error`; requests in flight continue.
     pub fn refuse_requests(&self, error: ErrorObjectOwned) {
-        *self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.set_refusal(Some(Refusal { error, except: None }));
+    }
+
+    /// Answers every request read from now on with `error`, except those of `method`, until
+    /// [`take_requests`](Self::take_requests) is called. For protocols that begin with a handshake.
+    pub fn take_only(&self, method: &'static str, error: ErrorObjectOwned) {
+        self.set_refusal(Some(Refusal { error, except: Some(method) }));
+    }
+
+    /// Ends a refusal: every request read from now on is taken.
+    pub fn take_requests(&self) {
+        self.set_refusal(None);
     }
 
     /// Ends the connection as if the input had ended.
@@ -91,8 +110,15 @@ impl Handle {
         self.0.stopped.send_replace(true);
     }
 
-    pub(crate) fn refusal(&self) -> Option<ErrorObjectOwned> {
-        self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The error with which requests of `method` are refused, if they are. `None` stands for any method.
+    pub(crate) fn refusal(&self, method: Option<&str>) -> Option<ErrorObjectOwned> {
+        let refusal = self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = refusal.as_ref().filter(|it| it.except.is_none() || it.except != method);
+        refused.map(|it| it.error.clone())
+    }
+
+    fn set_refusal(&self, refusal: Option<Refusal>) {
+        *self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

@@ -72,7 +72,7 @@ impl Service {
             // Without the id, since the client would take this for the answer to the running request.
             return Begun::Answered(error_response(None, &Malformed::DuplicateId(id).to_error()));
         }
-        if let Some(error) = self.connection.refusal() {
+        if let Some(error) = self.connection.refusal(Some(method)) {
             return refuse(&error);
         }
         let Some(callback) = methods.method(method) else {
@@ -158,7 +158,7 @@ impl Call {
                 },
                 () = abandoned.cancelled() => {
                     task.abort();
-                    let error = refusal.refusal().unwrap_or_else(|| {
+                    let error = refusal.refusal(None).unwrap_or_else(|| {
                         let message = "the connection ended before the request was done";
                         ErrorObject::owned(CALL_EXECUTION_FAILED_CODE, message, None::<()>)
                     });

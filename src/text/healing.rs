@@ -98,6 +98,11 @@ impl Healing {
         (!self.allowed.is_empty()).then_some(self.allowed.as_slice())
     }
 
+    /// Whether the tokens so far spell nothing beyond the text.
+    pub fn is_within(&self) -> bool {
+        self.n_drawn <= self.text.len()
+    }
+
     /// Takes the next sampled token, which must be one of the allowed ones.
     pub fn push(&mut self, token: TokenId) {
         self.n_drawn += self.tokenizer.token_bytes(token).len();

@@ -74,6 +74,11 @@ impl App {
         self.assistant.model()
     }
 
+    /// The model's name, or what the command line calls it until that is known.
+    pub(crate) fn model_name(&self) -> String {
+        self.model().facts().map_or_else(|| self.reference.clone(), |it| it.name.clone())
+    }
+
     /// Whether the engine's thread has died. Every open request is then answered with an error, and later ones fail
     /// too.
     pub(crate) fn engine_has_died(&self) -> bool {

@@ -22,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve one model over JSON-RPC 2.0 on stdin and stdout
     Serve(ServeArgs),
+    /// Serve one model to an editor as a language server on stdin and stdout
+    Lsp(LspArgs),
     /// Continue a prompt once and print the text
     Generate(GenerateArgs),
     /// Answer one message and print the answer
@@ -120,6 +122,15 @@ pub(crate) struct ServeArgs {
     /// from that of a fresh prompt, since the moved parts were computed after the text as it was before the edit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) cache_reuse: usize,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LspArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// Accepted because many clients pass it to every language server: stdin and stdout are used in any case
+    #[arg(long, hide = true)]
+    stdio: bool,
 }
 
 #[derive(Args, Debug)]

@@ -4,12 +4,16 @@
 
 mod dialect;
 mod following;
+mod lsp;
 mod native;
 
 pub(crate) use self::dialect::{Announcements, Dialect, Opened, choose};
 
 /// The dialects of `runabout serve`. The first that claims a client gets it; the last one takes all others.
-pub(crate) const ALL: &[&dyn Dialect] = &[&native::Native];
+pub(crate) const ALL: &[&dyn Dialect] = &[&lsp::Lsp, &native::Native];
+
+/// The only dialect of `runabout lsp`.
+pub(crate) const LSP: &[&dyn Dialect] = &[&lsp::Lsp];
 
 #[cfg(test)]
 mod tests;

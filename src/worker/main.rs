@@ -46,7 +46,8 @@ fn execute(command: Command) -> anyhow::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::serve(args).await,
+            Command::Serve(args) => serve::serve(args, dialects::ALL).await,
+            Command::Lsp(args) => serve::serve(args.serve, dialects::LSP).await,
             Command::Generate(args) => terminal::generate(args).await.map(|()| 0),
             Command::Chat(args) => terminal::chat(args).await.map(|()| 0),
             Command::Models(command) => models::run(command).map(|()| 0),

@@ -1,4 +1,4 @@
-//! `runabout serve`: loads the model and serves one client on stdin and stdout, until the client leaves, a signal
+//! `runabout serve` and `runabout lsp`: loads the model and serves one client on stdin and stdout, until the client leaves, a signal
 //! arrives or the engine dies.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::cli::ServeArgs;
 use crate::connection;
-use crate::dialects;
+use crate::dialects::Dialect;
 use crate::hang_up;
 use crate::output;
 
@@ -24,10 +24,11 @@ const ENGINE_DIED: i32 = 70;
 const NOT_SHUT_DOWN: i32 = 1;
 
 /// Serves one client on stdin and stdout until the connection ends, and returns the process's exit code.
-pub(crate) async fn serve(args: ServeArgs) -> Result<i32> {
+/// The client's first message decides which of `dialects` it speaks.
+pub(crate) async fn serve(args: ServeArgs, dialects: &'static [&'static dyn Dialect]) -> Result<i32> {
     let stdout = output::take_stdout().context("cannot take stdout")?;
     let app = Arc::new(App::start(args)?);
-    let connected = connection::connect(&app, dialects::ALL).hung_up_when(hang_up::stdin_closed());
+    let connected = connection::connect(&app, dialects).hung_up_when(hang_up::stdin_closed());
     let client = connected.client.clone();
     tokio::spawn(stop_on_signal(connected.handle())?);
     let end = connected.serve(tokio::io::stdin(), tokio::fs::File::from_std(stdout)).await;

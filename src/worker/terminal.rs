@@ -27,6 +27,7 @@ pub(crate) async fn generate(args: GenerateArgs) -> Result<()> {
         document: None,
         n_choices: 1,
         generation: generation(&args.sampling),
+        min_confidence: 0.0,
         needs_tokens: false,
     })?;
     show(&assistant, run).await

@@ -2,21 +2,31 @@
 //!
 //! Runs the set-up, the build, the download of the models that tests use, then `cargo test`, whose output and exit code
 //! are this command's. What has been downloaded is not downloaded again.
+//!
+//! With `--editors`, the tests of the plugins run instead: each `test` script below `editors/` and `tests/lsp/` installs a
+//! real editor or client and runs it against the worker of the release profile.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::cargo;
+use crate::cargo::{build_worker, cargo};
 use crate::setup;
 
 /// One model of each architecture, the smallest available.
 const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 
+/// The folders of the plugins, and of the tests with language clients that are not ours. Each has a program `test`, which
+/// finds the worker's path in `RUNABOUT`, and in `RUNABOUT_EDITORS` a folder to install editors in.
+const EDITORS: [&str; 5] = ["tests/lsp", "editors/neovim", "editors/vim", "editors/emacs", "editors/vscode"];
+
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Run the plugins' tests in real editors instead: all, or those of the given folders, such as `neovim`
+    #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with = "cargo_args")]
+    editors: Option<Vec<String>>,
     /// Passed on to `cargo test --workspace`, such as part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo_args: Vec<String>,
@@ -25,21 +35,64 @@ pub(crate) struct Args {
 /// Runs the tests of the workspace in `root`.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     setup::run(root, &setup::Args::default())?;
+    if let Some(folders) = &args.editors {
+        return run_editors(root, folders);
+    }
 
     // The tests are built too: this way cargo selects the features that `cargo test` needs, and builds everything only
     // once.
     let build = cargo(root).args(["build", "--workspace", "--bins", "--tests"]).status()?;
     ensure!(build.success(), "the workspace cannot be built");
 
-    let program = std::env::current_exe()?.with_file_name("runabout");
-    for model in MODELS {
-        let pull = Command::new(&program)
-            .args(["models", "pull", model])
-            .status()
-            .with_context(|| format!("starting `{}`", program.display()))?;
-        ensure!(pull.success(), "cannot fetch the model `{model}`, which tests with real weights need");
-    }
+    pull_models(&std::env::current_exe()?.with_file_name("runabout"))?;
 
     let test = cargo(root).args(["test", "--workspace", "--no-fail-fast"]).args(&args.cargo_args).status()?;
     Ok(test.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Fetches the models that tests use, unless they are on this machine.
+fn pull_models(worker: &Path) -> Result<()> {
+    for model in MODELS {
+        let pull = Command::new(worker)
+            .args(["models", "pull", model])
+            .status()
+            .with_context(|| format!("starting `{}`", worker.display()))?;
+        ensure!(pull.success(), "cannot fetch the model `{model}`, which tests with real weights need");
+    }
+    Ok(())
+}
+
+/// Runs the tests of the plugins in `folders`, or of all if it is empty.
+fn run_editors(root: &Path, folders: &[String]) -> Result<ExitCode> {
+    let chosen = chosen(folders)?;
+    let worker = build_worker(root)?;
+    pull_models(&worker)?;
+    let mut failed = Vec::new();
+    for folder in chosen {
+        eprintln!("test: {folder}");
+        let test = Command::new(root.join(folder).join("test"))
+            .env("RUNABOUT", &worker)
+            .env("RUNABOUT_EDITORS", root.join("target/editors"))
+            .status()
+            .with_context(|| format!("starting `{folder}/test`"))?;
+        if !test.success() {
+            failed.push(folder);
+        }
+    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The folders whose last parts are `names`, or all.
+fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
+    if names.is_empty() {
+        return Ok(EDITORS.to_vec());
+    }
+    let find = |name: &String| {
+        let found = EDITORS.into_iter().find(|it| it.rsplit('/').next() == Some(name));
+        found.with_context(|| {
+            format!("there are no tests of `{name}`\nhint: there are {}", EDITORS.join(", "))
+        })
+    };
+    names.iter().map(find).collect()
 }

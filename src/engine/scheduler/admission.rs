@@ -8,7 +8,7 @@ use crate::job::{JobId, Priority};
 
 /// A job that waits for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Applicant {
+pub(crate) struct SlotRequest {
     pub(crate) id: JobId,
     pub(crate) priority: Priority,
     /// The number of tokens for which it may need memory.
@@ -20,7 +20,7 @@ pub(crate) struct Applicant {
 
 /// A job that has a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Occupant {
+pub(crate) struct SlotUse {
     pub(crate) priority: Priority,
     /// The number of tokens for which memory is reserved.
     pub(crate) n_reserved: usize,
@@ -47,18 +47,14 @@ impl AdmissionLimits {
 }
 
 /// The index of the applicant that gets the next slot; `None` if none fits.
-pub(crate) fn admit(
-    applicants: &[Applicant],
-    occupants: &[Occupant],
-    limits: AdmissionLimits,
-) -> Option<usize> {
-    let n_held: usize = occupants.iter().map(|it| it.n_reserved).sum();
+pub(crate) fn admit(requests: &[SlotRequest], uses: &[SlotUse], limits: AdmissionLimits) -> Option<usize> {
+    let n_held: usize = uses.iter().map(|it| it.n_reserved).sum();
     [Priority::Interactive, Priority::Background].into_iter().find_map(|priority| {
-        let is_next = |it: &Applicant| it.priority == priority && !it.waits_for_prefix;
+        let is_next = |it: &SlotRequest| it.priority == priority && !it.waits_for_prefix;
         let (idx, next) =
-            applicants.iter().enumerate().filter(|(_, it)| is_next(it)).min_by_key(|(_, it)| it.id)?;
-        let n_running = occupants.iter().filter(|it| it.priority == priority).count();
-        let fits = occupants.is_empty() || n_held + next.n_reserved <= limits.n_tokens_for(priority);
+            requests.iter().enumerate().filter(|(_, it)| is_next(it)).min_by_key(|(_, it)| it.id)?;
+        let n_running = uses.iter().filter(|it| it.priority == priority).count();
+        let fits = uses.is_empty() || n_held + next.n_reserved <= limits.n_tokens_for(priority);
         (n_running < limits.n_running.max(1) && fits).then_some(idx)
     })
 }
@@ -70,17 +66,17 @@ mod tests {
 
     const LIMITS: AdmissionLimits = AdmissionLimits { n_running: 2, n_tokens: 100 };
 
-    const fn waiting(id: u64, priority: Priority, n_reserved: usize) -> Applicant {
-        Applicant { id: JobId(id), priority, n_reserved, waits_for_prefix: false }
+    const fn waiting(id: u64, priority: Priority, n_reserved: usize) -> SlotRequest {
+        SlotRequest { id: JobId(id), priority, n_reserved, waits_for_prefix: false }
     }
 
-    const fn running(priority: Priority, n_reserved: usize) -> Occupant {
-        Occupant { priority, n_reserved }
+    const fn running(priority: Priority, n_reserved: usize) -> SlotUse {
+        SlotUse { priority, n_reserved }
     }
 
-    fn check(applicants: &[Applicant], occupants: &[Occupant], expected: Option<u64>) {
-        let admitted = admit(applicants, occupants, LIMITS).map(|idx| applicants[idx].id.0);
-        assert_eq!(admitted, expected, "{applicants:?} {occupants:?}");
+    fn check(requests: &[SlotRequest], uses: &[SlotUse], expected: Option<u64>) {
+        let admitted = admit(requests, uses, LIMITS).map(|idx| requests[idx].id.0);
+        assert_eq!(admitted, expected, "{requests:?} {uses:?}");
     }
 
     #[test]
@@ -102,19 +98,19 @@ mod tests {
 
     #[test]
     fn a_job_waits_for_memory_and_is_not_overtaken_by_a_smaller_one() {
-        let occupants = [running(Background, 50)];
-        check(&[waiting(1, Background, 30), waiting(2, Background, 1)], &occupants, None);
-        check(&[waiting(1, Background, 25)], &occupants, Some(1));
+        let uses = [running(Background, 50)];
+        check(&[waiting(1, Background, 30), waiting(2, Background, 1)], &uses, None);
+        check(&[waiting(1, Background, 25)], &uses, Some(1));
         // The last quarter is for interactive jobs.
-        check(&[waiting(1, Background, 30), waiting(2, Interactive, 50)], &occupants, Some(2));
-        check(&[waiting(2, Interactive, 51)], &occupants, None);
+        check(&[waiting(1, Background, 30), waiting(2, Interactive, 50)], &uses, Some(2));
+        check(&[waiting(2, Interactive, 51)], &uses, None);
         // Larger than three quarters, but alone.
         check(&[waiting(1, Background, 90)], &[], Some(1));
     }
 
     #[test]
     fn a_job_that_waits_for_another_ones_prompt_does_not_delay_others() {
-        let follower = Applicant { waits_for_prefix: true, ..waiting(1, Background, 5) };
+        let follower = SlotRequest { waits_for_prefix: true, ..waiting(1, Background, 5) };
         check(&[follower], &[], None);
         check(&[follower, waiting(2, Background, 5)], &[], Some(2));
     }

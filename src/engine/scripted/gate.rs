@@ -20,7 +20,7 @@ pub struct Gate {
 
 /// The model's side of a [`Gate`].
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct ModelGate {
     arrivals: Sender<Vec<FedSpan>>,
     verdicts: Receiver<Verdict>,
 }
@@ -33,10 +33,10 @@ enum Verdict {
 }
 
 /// A gate, and the model's side of it.
-pub(super) fn gate() -> (Gate, Door) {
+pub(super) fn gate() -> (Gate, ModelGate) {
     let (arrive, arrivals) = channel();
     let (judge, verdicts) = channel();
-    (Gate { arrivals, verdicts: judge }, Door { arrivals: arrive, verdicts })
+    (Gate { arrivals, verdicts: judge }, ModelGate { arrivals: arrive, verdicts })
 }
 
 impl Gate {
@@ -72,7 +72,7 @@ impl Gate {
     }
 }
 
-impl Door {
+impl ModelGate {
     /// Waits for the test's verdict on a step.
     pub(super) fn pass(&self, fed: Vec<FedSpan>) -> Result<(), StepError> {
         // Without a gate the step continues.

@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use runabout_text::{Detokenizer, Healing, LineEnd, Rules, StopMatcher, ToLf, TokenId, Tokenizer};
 
-use crate::job::{FinishReason, Job, TextStart};
+use crate::{
+    job::{FinishReason, Job, TextStart},
+    likelihood::Place,
+};
 
 /// The text of one sequence.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Output {
     healing: Option<Healing>,
     /// The end of the prompt that must still be generated again before the text begins.
     healed: String,
+    /// The end of what has been drawn, beyond the healed text, whether it is output or not.
+    drawn: Place,
     /// Present if the job sets the line end.
     lines: Option<(ToLf, LineEnd)>,
     stop: StopMatcher,
@@ -44,12 +49,31 @@ impl Output {
         let healed = healing.as_ref().map_or("", Healing::text).to_owned();
         let stop = StopMatcher::new(&job.stop);
         let lines = job.line_end.map(|it| (ToLf::default(), it));
-        Self { detokenizer, healing, healed, lines, stop, rules: job.rules.take(), text: String::new() }
+        Self {
+            detokenizer,
+            healing,
+            healed,
+            drawn: Place::default(),
+            lines,
+            stop,
+            rules: job.rules.take(),
+            text: String::new(),
+        }
     }
 
     /// The text so far, without what is held back.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Where the text of the next token begins.
+    pub(crate) fn drawn(&self) -> Place {
+        self.drawn
+    }
+
+    /// Whether the tokens so far are only those of the healed text.
+    pub(crate) fn is_healing(&self) -> bool {
+        self.healing.as_ref().is_some_and(Healing::is_within)
     }
 
     /// The only tokens that may be pushed next; `None` if any may.
@@ -65,9 +89,8 @@ impl Output {
         self.push_text(&piece)
     }
 
-    /// Ends the text. Returns the last delta, the whole text, and the stop string or rule that held-back text
-    /// completed.
-    pub(crate) fn finish(mut self) -> (String, String, Option<FinishReason>) {
+    /// Ends the text. Returns the last delta, and the stop string or rule that held-back text completed.
+    pub(crate) fn finish(&mut self) -> Pushed {
         let piece = self.detokenizer.flush();
         let Pushed { mut delta, mut stopped_by } = self.push_text(&piece);
         let held_return = self.lines.as_mut().map(|(lf, _)| lf.flush().to_owned()).unwrap_or_default();
@@ -82,11 +105,12 @@ impl Output {
             let held = rules.flush();
             delta.push_str(&self.emit(held));
         }
-        (delta, self.text, stopped_by)
+        Pushed { delta, stopped_by }
     }
 
     fn push_text(&mut self, piece: &str) -> Pushed {
         let piece = after_healed(&mut self.healed, piece);
+        self.drawn.pass(piece);
         match &mut self.lines {
             Some((lf, _)) => {
                 let piece = lf.push(piece);

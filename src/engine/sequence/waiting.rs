@@ -5,8 +5,9 @@ use std::time::Instant;
 use super::reply::{Ended, Reply};
 use crate::{
     job::{Finish, FinishReason, Job, JobError, JobId, Timing, Usage},
+    likelihood::Likelihood,
     memory::SlotSizing,
-    scheduler::Applicant,
+    scheduler::SlotRequest,
 };
 
 /// A job as it was submitted. Ending it consumes it, so it cannot end twice.
@@ -24,10 +25,10 @@ impl WaitingJob {
         Self { id, job, reply, submitted: now }
     }
 
-    /// What admission needs to know about it; see [`Applicant::waits_for_prefix`].
-    pub(crate) fn applicant(&self, sizing: SlotSizing, waits_for_prefix: bool) -> Applicant {
+    /// What admission needs to know about it; see [`SlotRequest::waits_for_prefix`].
+    pub(crate) fn slot_request(&self, sizing: SlotSizing, waits_for_prefix: bool) -> SlotRequest {
         let n_reserved = sizing.reserved_for(self.job.prompt.len(), &self.job);
-        Applicant { id: self.id, priority: self.job.priority, n_reserved, waits_for_prefix }
+        SlotRequest { id: self.id, priority: self.job.priority, n_reserved, waits_for_prefix }
     }
 
     /// Whether the receiver of its events is gone.
@@ -60,6 +61,7 @@ impl WaitingJob {
         let finish = Finish {
             reason,
             text: String::new(),
+            likelihood: Likelihood::default(),
             tokens: Vec::new(),
             logprobs: Vec::new(),
             usage: Usage { prompt_tokens: self.job.prompt.len(), cached_tokens, ..Usage::default() },

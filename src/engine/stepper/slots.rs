@@ -7,7 +7,7 @@ use crate::{
     job::Job,
     memory::SlotSizing,
     model::{LanguageModel, SlotId, StepError},
-    scheduler::{Occupant, Plan},
+    scheduler::{Plan, SlotUse},
     sequence::{Sequence, WaitingJob},
     speculation::ModelWithDraft,
     status::CacheStatus,
@@ -32,10 +32,10 @@ impl Slots {
     }
 
     /// What admission needs to know about a running sequence.
-    pub(super) fn occupant(&self, sequence: &Sequence) -> Occupant {
+    pub(super) fn slot_use(&self, sequence: &Sequence) -> SlotUse {
         let n_room = |slot: &Slot| self.model.slot_room(slot.id);
         let n_donor_room = sequence.donor().map_or(0, |it| n_room(&it.slot));
-        sequence.occupant(self.sizing(), n_room(&sequence.slot), n_donor_room)
+        sequence.slot_use(self.sizing(), n_room(&sequence.slot), n_donor_room)
     }
 
     /// Whether a job should wait because a running one, of its priority or a higher one, is computing a prompt with the

@@ -21,12 +21,17 @@ const NEXT_LOOK: usize = 8;
 /// Draws the token after `logits` `[vocab_size]`.
 pub(crate) fn draw(cpu: &Cpu, logits: &[f32], request: &SampleRequest<'_>) -> Result<Sampled> {
     let params = request.params;
-    let logits = penalized(logits, params, request.history);
+    let own = Spread::of(cpu, logits).ok_or_else(no_number)?;
+    let own_log_sum = request.allowed.map_or(own.log_sum, |it| log_sum_of(cpu, logits, it));
+    let own_logprob = |idx: usize| logits[idx] - own_log_sum;
+    let penalized = penalized(logits, params, request.history);
+    let is_changed = matches!(penalized, Cow::Owned(_));
     if params.temperature == 0.0 && request.top_logprobs.is_none() && request.allowed.is_none() {
-        let greatest = argmax(cpu, &logits).ok_or_else(no_number)?;
-        return Ok(Sampled { token: to_token(greatest), logprobs: None });
+        let idx = if is_changed { argmax(cpu, &penalized).ok_or_else(no_number)? } else { own.greatest };
+        return Ok(Sampled { token: to_token(idx), own_logprob: own_logprob(idx), logprobs: None });
     }
-    let scores = Scores::new(cpu, &logits, request.allowed)?;
+    let spread = if is_changed { Spread::of(cpu, &penalized).ok_or_else(no_number)? } else { own };
+    let scores = Scores::new(cpu, &penalized, spread, request.allowed);
     let idx = if params.temperature == 0.0 {
         scores.best(1).0.first().ok_or_else(no_number)?.0
     } else {
@@ -37,10 +42,34 @@ pub(crate) fn draw(cpu: &Cpu, logits: &[f32], request: &SampleRequest<'_>) -> Re
             .ok_or_else(no_number)?
     };
     let logprobs = request.top_logprobs.map(|n| TokenLogprobs {
-        logprob: scores.logprob(logits[idx]),
-        top: top_k(cpu, &logits, n).into_iter().map(|(i, it)| (to_token(i), scores.logprob(it))).collect(),
+        logprob: scores.logprob(penalized[idx]),
+        top: top_k(cpu, &penalized, n).into_iter().map(|(i, it)| (to_token(i), scores.logprob(it))).collect(),
     });
-    Ok(Sampled { token: to_token(idx), logprobs })
+    Ok(Sampled { token: to_token(idx), own_logprob: own_logprob(idx), logprobs })
+}
+
+/// What all log probabilities of a distribution are relative to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spread {
+    /// The index of the greatest logit.
+    greatest: usize,
+    /// The logarithm of the sum of exponentials of all logits.
+    log_sum: f32,
+}
+
+impl Spread {
+    /// `None` if no logit is a number.
+    pub(super) fn of(cpu: &Cpu, logits: &[f32]) -> Option<Self> {
+        let greatest = argmax(cpu, logits)?;
+        let sum: f32 = exp_sums(cpu, logits, logits[greatest], 1.0).into_iter().sum();
+        Some(Self { greatest, log_sum: logits[greatest] + sum.ln() })
+    }
+}
+
+/// The same logarithm for some of the logits; NaN if there are none.
+fn log_sum_of(cpu: &Cpu, logits: &[f32], ids: &[TokenId]) -> f32 {
+    let logits: Vec<f32> = ids.iter().filter_map(|id| logits.get(*id as usize).copied()).collect();
+    Spread::of(cpu, &logits).map_or(f32::NAN, |it| it.log_sum)
 }
 
 /// Applies logit bias and penalties.
@@ -77,9 +106,7 @@ pub(super) struct Scores<'a> {
     logits: &'a [f32],
     /// The only tokens that may be drawn, if restricted: indices and log probabilities, most likely first.
     allowed: Option<Vec<(usize, f32)>>,
-    greatest: f32,
-    /// The logarithm of the sum of exponentials of all logits.
-    log_sum: f32,
+    spread: Spread,
 }
 
 /// The tokens that are left after truncation.
@@ -92,11 +119,8 @@ pub(super) enum Kept {
 }
 
 impl<'a> Scores<'a> {
-    pub(super) fn new(cpu: &'a Cpu, logits: &'a [f32], allowed: Option<&[TokenId]>) -> Result<Self> {
-        let greatest = argmax(cpu, logits).map(|it| logits[it]).ok_or_else(no_number)?;
-        let sum: f32 = exp_sums(cpu, logits, greatest, 1.0).into_iter().sum();
-        let log_sum = greatest + sum.ln();
-        let mut scores = Self { cpu, logits, allowed: None, greatest, log_sum };
+    pub(super) fn new(cpu: &'a Cpu, logits: &'a [f32], spread: Spread, allowed: Option<&[TokenId]>) -> Self {
+        let mut scores = Self { cpu, logits, allowed: None, spread };
         scores.allowed = allowed.map(|ids| {
             let with_logprob =
                 |&id: &TokenId| logits.get(id as usize).map(|&it| (id as usize, scores.logprob(it)));
@@ -104,11 +128,11 @@ impl<'a> Scores<'a> {
             list.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             list
         });
-        Ok(scores)
+        scores
     }
 
     fn logprob(&self, logit: f32) -> f32 {
-        logit - self.log_sum
+        logit - self.spread.log_sum
     }
 
     /// The `n` most likely tokens that may be drawn, with their log probabilities, most likely first, and whether the
@@ -144,8 +168,9 @@ impl<'a> Scores<'a> {
                 at_share(list.iter().map(|it| (it.0, weight(it.1))), share * total)
             }
             Kept::AllBut(excluded) => {
-                let weight = |idx: usize| f64::from((self.logits[idx] - self.greatest) * sharpness).exp();
-                let sums = exp_sums(self.cpu, self.logits, self.greatest, sharpness);
+                let greatest = self.logits[self.spread.greatest];
+                let weight = |idx: usize| f64::from((self.logits[idx] - greatest) * sharpness).exp();
+                let sums = exp_sums(self.cpu, self.logits, greatest, sharpness);
                 let mut sums: Vec<f64> = sums.into_iter().map(f64::from).collect();
                 for &idx in excluded {
                     sums[idx / EXP_SUMS_CHUNK] -= weight(idx);

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use runabout_kernels::{Cpu, CpuOptions};
 
-use super::host::{Kept, Scores};
+use super::host::{Kept, Scores, Spread};
 use super::*;
 use crate::testing::on_cpu;
 
@@ -33,7 +33,7 @@ fn kept(logits: &[f32], params: &SamplingParams) -> Vec<usize> {
         let truncated = truncated.as_slice::<f32>();
         (0..n).filter(|&i| truncated[i].is_finite()).collect::<Vec<_>>()
     };
-    let scores = Scores::new(cpu(), logits, None).unwrap();
+    let scores = Scores::new(cpu(), logits, Spread::of(cpu(), logits).unwrap(), None);
     let in_memory = match scores.kept(params, params.xtc_probability == 1.0) {
         Kept::Listed(list) => (0..n).filter(|i| list.iter().any(|it| it.0 == *i)).collect::<Vec<_>>(),
         Kept::AllBut(excluded) => (0..n).filter(|i| !excluded.contains(i)).collect(),
@@ -264,7 +264,8 @@ fn a_temperature_of_zero_takes_the_most_likely_token_and_can_tell_how_likely() {
     on_cpu(|| {
         let greedy = SamplingParams::default();
         for draw in DRAWS {
-            assert_eq!(draw(&request(&greedy, 0, None)), Sampled { token: 7, logprobs: None });
+            let sampled = draw(&request(&greedy, 0, None));
+            assert_eq!((sampled.token, sampled.logprobs), (7, None));
             let sampled = draw(&request(&greedy, 0, Some(3)));
             let logprobs = sampled.logprobs.unwrap();
             assert_eq!(
@@ -278,6 +279,43 @@ fn a_temperature_of_zero_takes_the_most_likely_token_and_can_tell_how_likely() {
             }
             assert_eq!(logprobs.logprob, logprobs.top[0].1);
             assert_eq!(draw(&request(&greedy, 0, Some(0))).logprobs.unwrap().top, []);
+        }
+    });
+}
+
+#[test]
+fn each_draw_tells_how_likely_its_token_was_before_anything_changed_that() {
+    on_cpu(|| {
+        let probabilities = [0.195_34, 0.118_48, 0.071_86, 0.043_59, 0.026_44, 0.009_73, 0.003_58, 0.530_99];
+        let changed = SamplingParams {
+            logit_bias: vec![(3, 9.0)],
+            repetition_penalty: 1.5,
+            frequency_penalty: 0.5,
+            ..SamplingParams::default()
+        };
+        let at_temperature =
+            |temperature, params: &SamplingParams| SamplingParams { temperature, ..params.clone() };
+        for draw in DRAWS {
+            for params in
+                [SamplingParams::default(), sampled(), changed.clone(), at_temperature(2.0, &changed)]
+            {
+                for top_logprobs in [None, Some(2)] {
+                    for n in 0..20 {
+                        let sampled = draw(&request(&params, n, top_logprobs));
+                        let expected = probabilities[sampled.token as usize];
+                        assert!(
+                            (sampled.own_logprob.exp() - expected).abs() < 1e-4,
+                            "{params:?}: {sampled:?}"
+                        );
+                    }
+                }
+            }
+            // Among the allowed tokens, one of them was certain to be drawn.
+            let greedy = SamplingParams::default();
+            let allowed = [6, 3, 1];
+            let sampled = draw(&SampleRequest { allowed: Some(&allowed), ..request(&greedy, 0, None) });
+            let expected = 0.118_48 / (0.118_48 + 0.043_59 + 0.003_58);
+            assert!((sampled.own_logprob.exp() - expected).abs() < 1e-4, "{sampled:?}");
         }
     });
 }

@@ -177,6 +177,21 @@ async fn after_refuse_requests_new_requests_get_the_error_and_running_ones_conti
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_one_method_is_taken_until_all_are() {
+    let mut peer = Peer::new(behaviours(), Framing::Lines);
+    peer.handle.take_only("nothing", ErrorObject::owned(-32002, "not initialized", None::<()>));
+    peer.call(1, "wait", json!({})).await;
+    assert_eq!(peer.next().await["error"]["code"], -32002);
+    peer.call(2, "unknown", json!({})).await;
+    assert_eq!(peer.next().await["error"]["code"], -32002);
+    peer.call(3, "nothing", json!({})).await;
+    assert!(peer.next().await.get("result").is_some());
+    peer.handle.take_requests();
+    peer.call(4, "unknown", json!({})).await;
+    assert_eq!(peer.next().await["error"]["code"], -32601);
+}
+
+#[tokio::test(start_paused = true)]
 async fn messages_sent_before_the_client_speaks_wait_for_its_framing() {
     for framing in BOTH {
         let mut peer = Peer::new(behaviours(), framing);

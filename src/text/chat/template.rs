@@ -14,6 +14,7 @@ use minijinja_contrib::globals;
 use serde_json::{Map, Value};
 
 use super::compile::{self, Compiled};
+use super::deletions::deleted_texts;
 use super::integers::Exact;
 use super::limits::{self, Limits, TooCostly};
 use super::shape::{self, Shape};
@@ -41,6 +42,8 @@ struct ChatTemplate {
     /// The source, or the reason why it cannot be used, for the error of the chats that need it.
     source: Result<String, String>,
     shape: Shape,
+    /// The texts that the template deletes from others, so that what was around them comes together.
+    deleted: Vec<String>,
 }
 
 const DEFAULT: &str = "default";
@@ -71,7 +74,8 @@ impl ChatTemplates {
                     .map(|()| source)
                     .map_err(|err| describe(&err))
             });
-            let mut template = ChatTemplate { name, source, shape: shape::PLAIN };
+            let deleted = source.as_deref().map(|it| deleted_texts(it)).unwrap_or_default();
+            let mut template = ChatTemplate { name, source, shape: shape::PLAIN, deleted };
             if template.source.is_ok() {
                 // A template that spends the whole budget on a few short messages gets no further trials.
                 let is_too_costly = Cell::new(false);
@@ -95,19 +99,20 @@ impl ChatTemplates {
     }
 
     pub(crate) fn render(&self, request: &ChatRequest<'_>) -> Result<String, TextError> {
-        self.render_changed(request, |_| {})
+        self.render_changed(request, |_, _| {})
     }
 
-    /// Renders a conversation after `change` has edited its variables.
+    /// Renders a conversation after `change` has edited its variables. It is also given the texts that the template
+    /// deletes from others.
     pub(super) fn render_changed(
         &self,
         request: &ChatRequest<'_>,
-        change: impl FnOnce(&mut Map<String, Value>),
+        change: impl FnOnce(&mut Map<String, Value>, &[String]),
     ) -> Result<String, TextError> {
         let for_tools = if request.tools.is_empty() { None } else { self.template(TOOL_USE) };
         let template = for_tools.or_else(|| self.template(DEFAULT)).ok_or(TextError::NoChatTemplate)?;
         let mut variables = variables(request, template.shape)?;
-        change(&mut variables);
+        change(&mut variables, &template.deleted);
         self.run(template, variables)
     }
 

@@ -8,6 +8,7 @@
 //!
 //! Brackets in strings and comments do not count, except those of code in a string. But if the cursor is in the text of
 //! a string and the rest of the line closes a bracket there, as in `"{▮}"`, the completion must not close it too.
+//! If a format comes before that bracket, as in `f"{▮:.2f}"`, the completion ends before it writes a format itself.
 
 use std::cmp::Ordering;
 
@@ -40,6 +41,8 @@ pub(super) struct Brackets {
     n_closed: usize,
     /// The string that the cursor is in.
     string: Option<InString>,
+    /// The format that follows the cursor.
+    format: Option<Format>,
     /// The brackets that the rest of the cursor's line closes, if the completion has to open them.
     awaited: Vec<char>,
     /// The length up to which the completion has opened the brackets in `awaited`.
@@ -59,6 +62,17 @@ struct InString {
     n_strings: usize,
     /// The number of brackets in the string's text that must stay open, since the rest of the line closes them.
     n_kept: usize,
+}
+
+/// The format of a value in a string, if it follows the cursor: `:.2f` or `!r` in front of the brace that ends it.
+#[derive(Clone, Copy, Debug)]
+struct Format {
+    /// Whether it begins with a conversion, as in `!r`.
+    is_conversion: bool,
+    /// The number of strings that the cursor is in.
+    n_strings: usize,
+    /// The number of brackets open in the string's text. `None` if the value is code.
+    n_open: Option<usize>,
 }
 
 impl Brackets {
@@ -82,6 +96,7 @@ impl Brackets {
         let rest = right_of(cursor.suffix);
         let is_closing = rest.starts_with([')', ']', '}']);
         let string = InString::find(lexer, rest);
+        let format = Format::find(lexer, rest);
         // A string that the rest of the line does not end must be ended by the completion; one of several lines may go
         // on.
         let is_text_to_end_string = match lexer.place() {
@@ -125,6 +140,7 @@ impl Brackets {
             rest_from: None,
             n_closed: 0,
             string,
+            format,
             awaited,
             n_fitting: 0,
             is_fitting,
@@ -162,6 +178,12 @@ impl Brackets {
             self.n_fitting = seen.text.len();
         }
         self.follow_rest(seen);
+        if let Some(at) = self.format.and_then(|it| it.repeated_at(seen)) {
+            return Verdict::Cut(at, Rule::Bracket);
+        }
+        if self.format.is_some_and(|it| it.may_begin(seen)) {
+            return Verdict::Hold(self.n_fitting.min(seen.text.len() - 1));
+        }
         if self.closes_in_string(seen) {
             let closer = seen.last().map_or(0, char::len_utf8);
             return Verdict::Cut(seen.text.len() - closer, Rule::Bracket);
@@ -291,6 +313,47 @@ impl InString {
             }
         }
         None
+    }
+}
+
+impl Format {
+    /// The format that the rest of the cursor's line begins with.
+    fn find(lexer: &Lexer, rest: &str) -> Option<Self> {
+        let is_conversion = rest.starts_with('!') && !rest.starts_with("!=");
+        let end = rest.find(['(', ')', '[', ']', '{', '}', '"', '\'', '`'])?;
+        if !(is_conversion || rest.starts_with(':')) || !rest[end..].starts_with('}') {
+            return None;
+        }
+        let n_open = match lexer.place() {
+            Place::Code if lexer.is_at_brace_of_string() => None,
+            Place::String(_) | Place::LongString(_) if lexer.open_in_string().last() == Some(&'{') => {
+                Some(lexer.open_in_string().len())
+            }
+            _ => return None,
+        };
+        Some(Self { is_conversion, n_strings: lexer.n_strings(), n_open })
+    }
+
+    /// The offset at which the completion begins a format itself, outside brackets of its own.
+    fn repeated_at(self, seen: &Seen) -> Option<usize> {
+        let last = seen.last().filter(|_| self.is_in_value(seen))?;
+        let before = seen.text.strip_suffix(last)?;
+        let is_behind_mark = self.is_conversion && before.ends_with('!') && last != '=';
+        (last == ':' || is_behind_mark).then(|| before.len() - usize::from(is_behind_mark))
+    }
+
+    /// Whether the last character begins a conversion, unless it is half of `!=`.
+    fn may_begin(self, seen: &Seen) -> bool {
+        self.is_conversion && seen.last() == Some('!') && self.is_in_value(seen)
+    }
+
+    /// Whether the completion ends in the value, outside brackets of its own.
+    fn is_in_value(self, seen: &Seen) -> bool {
+        let is_outside = match self.n_open {
+            None => seen.opened.is_empty() && seen.n_closed_outer == 0 && seen.open_in_string().is_none(),
+            Some(n_open) => seen.open_in_string().is_some_and(|it| it.len() == n_open),
+        };
+        is_outside && seen.n_strings() == self.n_strings && seen.n_newlines == 0
     }
 }
 
@@ -461,6 +524,27 @@ mod tests {
         for (path, prefix, suffix, drawn, text) in table {
             check(path, prefix, suffix, drawn, text, Some(Rule::Bracket));
         }
+    }
+
+    #[test]
+    fn a_format_behind_the_cursor_is_not_written_twice() {
+        let table = [
+            ("a.py", "print(f\"{", ":.2f}\")\n", "total:.2f}\")", "total"),
+            ("a.py", "print(f\"{", ":.2f} ms\")\n", "d[1:2][0]:.3f}", "d[1:2][0]"),
+            ("a.py", "print(f\"{", "!r}\")\n", "a != b!r}", "a != b"),
+            ("a.py", "print(f\"{", "!r:>10}\")\n", "name:>10}", "name"),
+            ("a.py", "print(f\"{", ":>10}\")\n", "name!r:>10}", "name!r"),
+            ("a.py", "\"{", ":.2f}\".format(x)\n", "0:.2f}", "0"),
+            ("a.rs", "println!(\"{", ":?}\");\n", "name:?}", "name"),
+            ("a.cs", "var x = $\"{", ":F2}\";\n", "price:F2}", "price"),
+        ];
+        for (path, prefix, suffix, drawn, text) in table {
+            check(path, prefix, suffix, drawn, text, Some(Rule::Bracket));
+        }
+        // No format, or not of this value.
+        check("a.js", "log(`${a ? b", " : c}`);\n", " ? d : e", " ? d : e", None);
+        check("a.py", "x = {", ": 1}\n", "a[b:c]", "a[b:c]", None);
+        check("a.py", "f\"{", ":.2f}\"\n", "{1: 2}[1]", "{1: 2}[1]", None);
     }
 
     #[test]

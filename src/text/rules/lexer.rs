@@ -124,6 +124,13 @@ impl Lexer {
         self.around.last().map(|it| it.place)
     }
 
+    /// Whether the text ends in the code of a string, in no other bracket than the lone brace that the code begins with.
+    pub(crate) fn is_at_brace_of_string(&self) -> bool {
+        self.around.last().is_some_and(|it| {
+            it.open == ['{'] && it.string.interpolation.is_some_and(|it| it.brace == Brace::Doubled)
+        })
+    }
+
     /// Whether the text ends in the code of a string, and that code began in this line.
     pub(crate) fn is_in_line_of_string(&self) -> bool {
         self.around.last().is_some_and(|it| !it.has_lines)

@@ -22,7 +22,9 @@ mod tokenize;
 mod warm;
 
 use runabout_api::{Notification, for_each_method, notifications};
-use runabout_rpc::{FirstMessage, Handle, Notifications, Protocol, RequestContext, RpcModule, Strictness};
+use runabout_rpc::{
+    FirstMessage, Handle, Methods, Notifications, Protocol, RequestContext, RpcModule, Strictness,
+};
 
 use self::method::{Answer, Call};
 use super::dialect::{Dialect, Opened};
@@ -53,6 +55,20 @@ impl Dialect for Native {
     }
 }
 
+/// The methods of the native protocol except those named, for a dialect that offers them beside its own.
+pub(super) fn methods_except(client: &Client, left_out: &[&'static str]) -> Methods {
+    let mut module = registry(client);
+    for name in left_out {
+        module.remove_method(name);
+    }
+    module.into()
+}
+
+/// Adds the handlers of native notifications that such a dialect needs.
+pub(super) fn with_cancel(notifications: Notifications) -> Notifications {
+    notifications.on(notifications::Cancel::NAME, cancel::cancel_unanswered)
+}
+
 /// A handler for each method of the protocol.
 fn registry(client: &Client) -> RpcModule<Client> {
     let mut module = RpcModule::new(client.clone());
@@ -73,7 +89,6 @@ fn register<M: Answer>(module: &mut RpcModule<Client>) {
 
 fn notifications(client: &Client) -> Notifications {
     let client = client.clone();
-    Notifications::new()
-        .on(notifications::Cancel::NAME, cancel::cancel_unanswered)
+    with_cancel(Notifications::new())
         .on(notifications::Exit::NAME, move |_, connection| client.exit(connection))
 }

@@ -1,6 +1,7 @@
 //! What every dialect can rely on, tested with a second dialect beside the native one and the engine's scripted model.
 #![allow(clippy::unwrap_used)]
 
+mod lsp;
 mod peer;
 mod telegraph;
 
@@ -10,10 +11,11 @@ use serde_json::{Value, json};
 use self::peer::{Peer, app, failing_to_load, loading};
 use self::telegraph::Telegraph;
 use super::Dialect;
+use super::lsp::Lsp;
 use super::native::Native;
 
 /// As in `runabout serve`, the native dialect is the last one.
-const DIALECTS: &[&dyn Dialect] = &[&Telegraph, &Native];
+const DIALECTS: &[&dyn Dialect] = &[&Telegraph, &Lsp, &Native];
 
 /// More tokens than a test waits for.
 const MANY: u32 = 3000;

@@ -7,6 +7,7 @@
 
 mod context;
 mod corpus;
+mod curve;
 mod holes;
 mod peer;
 mod score;
@@ -208,5 +209,6 @@ fn complete(worker: &mut Worker, hole: &Hole, args: &Args, more: &Value) -> Resu
         in_crlf,
         n_tokens: result["usage"]["completion_tokens"].as_u64().context("a result has its usage")?,
         reason: reason.unwrap_or_default().to_owned(),
+        confidence: result["confidence"].as_f64(),
     })
 }

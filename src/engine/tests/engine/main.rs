@@ -9,6 +9,7 @@
 mod batch;
 mod budget;
 mod cancel;
+mod confidence;
 mod death;
 mod draft;
 mod memory;
@@ -82,6 +83,7 @@ fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submi
         time_budget: None,
         priority: Priority::Background,
         top_logprobs: None,
+        min_confidence: None,
         speculate: false,
         document: None,
         supersedes: None,

@@ -14,7 +14,7 @@ pub(super) fn server_info() -> ServerInfo {
 pub(super) fn model_summary(app: &App) -> ModelSummary {
     let facts = app.model().facts();
     let mut summary = ModelSummary {
-        name: facts.map_or_else(|| app.reference.clone(), |it| it.name.clone()),
+        name: app.model_name(),
         fill_in_the_middle: facts.map(|it| it.fim.is_some()),
         completion_format: facts.map(|it| it.fim.as_ref().map_or("continuation", FimFormat::name).to_owned()),
         chat: facts.map(|it| it.tokenizer.has_chat_template()),

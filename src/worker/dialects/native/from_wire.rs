@@ -32,6 +32,10 @@ macro_rules! generation {
 }
 
 pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
+    if !(0.0..=1.0).contains(&params.min_confidence) {
+        let message = format!("`min_confidence` must be between 0 and 1, got {}", params.min_confidence);
+        return Err(errors::invalid("min_confidence", message));
+    }
     let generation = generation!(params);
     let goal = match params.mode {
         CompletionMode::Raw => None,
@@ -61,6 +65,7 @@ pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
         document: params.document,
         n_choices: params.n,
         generation,
+        min_confidence: params.min_confidence,
         needs_tokens: params.return_tokens,
     })
 }

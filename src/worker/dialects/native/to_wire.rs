@@ -23,6 +23,7 @@ pub(super) fn finish_reason(reason: FinishReason) -> api::FinishReason {
         FinishReason::Budget => api::FinishReason::Budget,
         FinishReason::Cancelled => api::FinishReason::Cancelled,
         FinishReason::Superseded => api::FinishReason::Superseded,
+        FinishReason::LowConfidence => api::FinishReason::LowConfidence,
     }
 }
 
@@ -37,6 +38,11 @@ pub(super) fn rule(rule: Rule) -> api::CompletionRule {
         Rule::Repetition => api::CompletionRule::Repetition,
         Rule::Blank => api::CompletionRule::Blank,
     }
+}
+
+/// The confidence in a text, rounded to millionths; finer digits are noise.
+pub(super) fn confidence(finish: &Finish) -> Option<f64> {
+    finish.likelihood.confidence().map(|it| (it * 1e6).round() / 1e6)
 }
 
 /// The token counts of all choices together. They share one prompt, so its tokens count once.

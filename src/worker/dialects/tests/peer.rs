@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
-use super::DIALECTS;
+use super::{DIALECTS, Dialect};
 use crate::app::{App, ServeLimits};
 use crate::connection;
 
@@ -23,6 +23,13 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A process with this model.
 pub(super) fn app(model: ScriptedModel) -> Arc<App> {
     loading(model).0
+}
+
+/// A process whose model is loaded already.
+pub(super) async fn ready(model: ScriptedModel) -> Arc<App> {
+    let app = app(model);
+    app.model().ready().await.expect("the scripted model loads");
+    app
 }
 
 /// A process whose model loads until the sender is dropped.
@@ -68,9 +75,14 @@ pub(super) struct Peer {
 impl Peer {
     /// A client that has sent nothing yet.
     pub(super) fn of(app: &Arc<App>) -> Self {
+        Self::of_one_of(app, DIALECTS)
+    }
+
+    /// A client of a process with these dialects, that has sent nothing yet.
+    pub(super) fn of_one_of(app: &Arc<App>, dialects: &'static [&'static dyn Dialect]) -> Self {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         let (input, output) = tokio::io::split(theirs);
-        tokio::spawn(connection::connect(app, DIALECTS).serve(input, output));
+        tokio::spawn(connection::connect(app, dialects).serve(input, output));
         let (from, to) = tokio::io::split(ours);
         Self { to, from: BufReader::new(from).lines(), early: Vec::new() }
     }

@@ -92,6 +92,7 @@ async fn draft(params: Params<'static>, client: Arc<Client>, request: RequestCon
         document: Some(sheet),
         n_choices: 1,
         generation: Generation::of(most, Priority::Interactive),
+        min_confidence: 0.0,
         needs_tokens: false,
     });
     send(run.map_err(in_own_words)?, &request).await

@@ -109,7 +109,14 @@ impl Peer {
         let (Some(text), Some(n_tokens)) = (answer["text"].as_str(), answer["n_tokens"].as_u64()) else {
             bail!("expected `text` and `n_tokens`, got {answer}");
         };
-        Ok(Answer { text: text.to_owned(), block: None, in_crlf: None, n_tokens, reason: String::new() })
+        Ok(Answer {
+            text: text.to_owned(),
+            block: None,
+            in_crlf: None,
+            n_tokens,
+            reason: String::new(),
+            confidence: None,
+        })
     }
 
     fn start(&self) -> Result<Child> {
@@ -160,6 +167,7 @@ mod tests {
             in_crlf: None,
             n_tokens: 64,
             reason: String::new(),
+            confidence: None,
         };
         first.keep(first.key(&hole("x = ")), &answer).unwrap();
         first.file.write_all(b"{\"key\":\"cut o").unwrap();

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::curve::Curve;
 use super::holes::{Hole, Kind};
 
 /// A program's completion of a hole.
@@ -23,11 +24,13 @@ pub(super) struct Answer {
     pub(super) n_tokens: u64,
     /// Why the text ended, if the program says so.
     pub(super) reason: String,
+    /// How sure the program is of `text`, from 0 to 1, if it says so.
+    pub(super) confidence: Option<f64>,
 }
 
 impl Answer {
     pub(super) fn json(&self) -> Value {
-        json!({"text": self.text, "block": self.block, "in_crlf": self.in_crlf, "n_tokens": self.n_tokens, "reason": self.reason})
+        json!({"text": self.text, "block": self.block, "in_crlf": self.in_crlf, "n_tokens": self.n_tokens, "reason": self.reason, "confidence": self.confidence})
     }
 
     /// Reads an answer that [`Self::json`] wrote.
@@ -39,6 +42,7 @@ impl Answer {
             in_crlf: text("in_crlf"),
             n_tokens: json["n_tokens"].as_u64()?,
             reason: text("reason")?,
+            confidence: json["confidence"].as_f64(),
         })
     }
 }
@@ -76,13 +80,20 @@ impl Scores {
                 "language": hole.language, "path": hole.path, "kind": hole.kind.name(), "in_word": hole.in_word,
                 "left": hole.prefix.rsplit('\n').next(), "right": hole.suffix.split('\n').next(),
                 "truth": hole.truth, "text": answer.text, "block": answer.block, "in_crlf": answer.in_crlf, "shown": score.shown, "n_tokens": answer.n_tokens,
-                "reason": answer.reason, "exact": score.is_exact, "line_similarity": score.line_similarity,
+                "reason": answer.reason, "confidence": answer.confidence, "exact": score.is_exact, "line_similarity": score.line_similarity,
                 "block_similarity": score.block_similarity, "clean": score.is_clean,
             })
         });
         let rows: Value =
             ROWS.iter().map(|row| (row.name.to_owned(), json!((row.of)(self, holes)))).collect();
-        json!({"name": self.name, "scores": rows, "answers": answers.collect::<Vec<_>>()})
+        let curve = self.curve().map(|it| it.json());
+        json!({"name": self.name, "scores": rows, "curve": curve, "answers": answers.collect::<Vec<_>>()})
+    }
+
+    /// What a least confidence would do; `None` if the program has no confidences.
+    fn curve(&self) -> Option<Curve> {
+        let judged = self.answers.iter().zip(&self.of_holes);
+        Curve::new(judged.map(|(answer, score)| (answer.confidence, score.is_exact)))
     }
 
     /// NaN if there are no values.
@@ -252,6 +263,9 @@ pub(super) fn row(name: &str, values: impl Iterator<Item = f64>) -> String {
         let _ = write!(text, "{cell:>COLUMN$}");
     }
     text.push('\n');
+    for curve in columns.iter().filter_map(Scores::curve) {
+        let _ = write!(text, "\n{}", curve.table());
+    }
     text
 }
 
@@ -289,7 +303,14 @@ mod tests {
     }
 
     fn answer(text: &str) -> Answer {
-        Answer { text: text.to_owned(), block: None, in_crlf: None, n_tokens: 12, reason: String::new() }
+        Answer {
+            text: text.to_owned(),
+            block: None,
+            in_crlf: None,
+            n_tokens: 12,
+            reason: String::new(),
+            confidence: None,
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) const ALL: [Scene; 6] = [
     ("typing", typing),
     ("cancel", cancel),
     ("parallel", parallel),
-    ("guesses", guesses),
+    ("drafts", drafts),
     ("memory", memory),
 ];
 
@@ -198,7 +198,7 @@ const TOPICS: [&str; 5] = [
 ];
 
 /// The same texts with and without drafts, alternately.
-fn guesses(stage: &Stage<'_>) -> Result<Figures> {
+fn drafts(stage: &Stage<'_>) -> Result<Figures> {
     let rename = format!(
         "Rename the variable `result` to `records` in this function. Answer with the whole function and nothing else.\n\n```python\n{FUNCTION}```"
     );
@@ -215,7 +215,7 @@ fn guesses(stage: &Stage<'_>) -> Result<Figures> {
     ] {
         let mut worker = stage.worker(&[])?;
         let (mut speedups, mut n_different) = (Vec::new(), 0);
-        let (mut n_drawn, mut n_guessed, mut n_right) = (0.0, 0.0, 0.0);
+        let (mut n_drawn, mut n_drafted, mut n_accepted) = (0.0, 0.0, 0.0);
         for params in &texts {
             worker.call(method, params)?;
             let mut of_this = Vec::new();
@@ -225,8 +225,8 @@ fn guesses(stage: &Stage<'_>) -> Result<Figures> {
                 n_different += u32::from(with.text != without.text);
                 of_this.push(without.seconds / with.seconds);
                 n_drawn += figure(&with.result, "usage", "completion_tokens")?;
-                n_guessed += figure(&with.result, "usage", "drafted_tokens")?;
-                n_right += figure(&with.result, "usage", "accepted_tokens")?;
+                n_drafted += figure(&with.result, "usage", "drafted_tokens")?;
+                n_accepted += figure(&with.result, "usage", "accepted_tokens")?;
             }
             speedups.extend(percentile(&of_this, 50));
         }
@@ -236,8 +236,8 @@ fn guesses(stage: &Stage<'_>) -> Result<Figures> {
         }
         figures.push(format!("{name}, texts that differ"), f64::from(n_different), "");
         figures.push(format!("{name}, tokens"), n_drawn, "");
-        figures.push(format!("{name}, guessed"), n_guessed, "");
-        figures.push(format!("{name}, right"), n_right, "");
+        figures.push(format!("{name}, drafted"), n_drafted, "");
+        figures.push(format!("{name}, accepted"), n_accepted, "");
     }
     Ok(figures)
 }

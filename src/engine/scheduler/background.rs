@@ -1,4 +1,4 @@
-//! The share of background work while interactive work runs: [`Ration`].
+//! The share of background work while interactive work runs: [`BackgroundShare`].
 //!
 //! It is counted in tokens, which cost about the same for either: of all tokens computed while there is interactive
 //! work, one in eight is for background work. An additional token in a step costs about a third of a step (measured: 2
@@ -10,12 +10,12 @@ const MAX_TOKENS: usize = 32;
 
 /// The tokens due to background work. Initially there are none, so an interactive job has its first step to itself.
 #[derive(Debug, Default)]
-pub(crate) struct Ration {
+pub(crate) struct BackgroundShare {
     /// In fractions of a background token: each interactive token adds one part.
     n_parts: usize,
 }
 
-impl Ration {
+impl BackgroundShare {
     /// Background work gets one token for this many interactive tokens.
     pub(crate) const N_INTERACTIVE_PER_TOKEN: usize = 7;
 
@@ -41,11 +41,11 @@ mod tests {
 
     /// Runs `n_steps` steps of `n_interactive` tokens, and returns the number of background tokens in each.
     fn run(n_steps: usize, n_interactive: usize, n_wanted: usize) -> Vec<usize> {
-        let mut ration = Ration::default();
+        let mut share = BackgroundShare::default();
         (0..n_steps)
             .map(|_| {
-                let n_background = ration.n_tokens().min(n_wanted);
-                ration.count(n_interactive, n_background);
+                let n_background = share.n_tokens().min(n_wanted);
+                share.count(n_interactive, n_background);
                 n_background
             })
             .collect()
@@ -62,12 +62,12 @@ mod tests {
 
     #[test]
     fn unused_tokens_are_limited_and_expire_without_interactive_work() {
-        let mut ration = Ration::default();
+        let mut share = BackgroundShare::default();
         for _ in 0..1000 {
-            ration.count(100, 0);
+            share.count(100, 0);
         }
-        assert_eq!(ration.n_tokens(), MAX_TOKENS);
-        ration.count(0, 5);
-        assert_eq!(ration.n_tokens(), 0);
+        assert_eq!(share.n_tokens(), MAX_TOKENS);
+        share.count(0, 5);
+        assert_eq!(share.n_tokens(), 0);
     }
 }

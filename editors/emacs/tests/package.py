@@ -1,0 +1,474 @@
+"""The package in Emacs, as a person sees it: Emacs runs in a terminal, with a real worker and a small model."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from recorder import Recorder
+from terminal import Terminal
+
+RUNABOUT = os.environ["RUNABOUT"]
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FILES = ["runabout-settings", "runabout-worker", "runabout-document", "runabout-suggestion", "runabout-chat", "runabout"]
+MODEL = "smollm2-135m"
+
+# The colour of suggestions in these tests.
+GREY = "808080"
+
+TAB = "\t"
+ESCAPE = "\x1b"
+END = "\x1b>"
+WORD = "\x1b[1;5C"
+LINE = "\x1b[1;5F"
+NEXT = "\x1b[1;5B"
+PREVIOUS = "\x1b[1;5A"
+QUIT = "\x07"
+UNDO = "\x1f"
+
+FUNCTIONS = """def add(a, b):
+    return a + b
+
+
+def sub(a, b):
+    return a - b
+
+
+def mul(a, b):
+"""
+
+
+class Batch(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="runabout-emacs-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+
+    def emacs(self, *arguments):
+        return subprocess.run(
+            ["emacs", "-Q", "--batch", "-L", PACKAGE, "-L", os.path.join(PACKAGE, "tests"), *arguments],
+            capture_output=True, text=True, check=False, cwd=self.folder)
+
+    def test_it_compiles_without_a_warning(self):
+        for name in FILES:
+            shutil.copy(os.path.join(PACKAGE, name + ".el"), self.folder)
+        for name in FILES:
+            result = self.emacs("-L", self.folder, "-f", "batch-byte-compile", name + ".el")
+            self.assertEqual((result.returncode, result.stdout + result.stderr), (0, ""))
+
+    def test_its_documentation_has_the_form_that_emacs_asks_for(self):
+        for name in FILES:
+            path = os.path.join(PACKAGE, name + ".el")
+            result = self.emacs("--eval", f"(progn (require 'checkdoc) (checkdoc-file {lisp(path)}))")
+            self.assertEqual(result.stdout + result.stderr, "")
+
+    def test_the_worker_has_the_text_of_the_buffer_after_any_edits(self):
+        for end in ("\n", "\r\n"):
+            for seed in ("first", "second"):
+                with self.subTest(end=end, seed=seed):
+                    self.check_edits(end, seed)
+
+    def check_edits(self, end, seed):
+        path = os.path.join(self.folder, "file.txt")
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write("".join(f"line {number} é 😀 {end}" for number in range(30)))
+        notes = os.path.join(self.folder, f"notes-{seed}-{len(end)}")
+        os.mkdir(notes)
+        recorder = Recorder(self.folder, RUNABOUT)
+        result = self.emacs("-l", "edits", "--eval", f"(random {lisp(seed)})",
+                            "--eval", f"(edits-run {lisp(path)} {lisp(recorder.path)} {lisp(notes)})")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        texts = recorder.documents()
+        position = 0
+        for number in range(150):
+            with open(os.path.join(notes, str(number)), encoding="utf-8", newline="") as file:
+                expected = file.read()
+            # A round whose edits cancel out sends nothing, so each text is the last one or a later one.
+            try:
+                position = texts.index(expected, max(0, position))
+            except ValueError:
+                self.fail(f"after round {number} the worker never had this text:\n{expected}")
+        self.assertEqual(texts[-1], expected)
+
+
+class Package(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="runabout-emacs-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+
+    def emacs(self, text, name="file.py", settings="", program=RUNABOUT, environment=None):
+        """Opens a file with this text, in an Emacs that has nothing but the package."""
+        self.file = os.path.join(self.folder, name)
+        with open(self.file, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        # A copy, because the package would find a program that was built in its repository.
+        package = os.path.join(self.folder, "package")
+        if not os.path.exists(package):
+            shutil.copytree(PACKAGE, package)
+        init = os.path.join(self.folder, "init.el")
+        with open(init, "w", encoding="utf-8") as file:
+            file.write(f"""
+(add-to-list 'load-path {lisp(package)})
+(require 'runabout)
+(setq runabout-program {lisp(program)} runabout-model {lisp(MODEL)} runabout-arguments '("--offline")
+      runabout-min-confidence 0 make-backup-files nil auto-save-default nil create-lockfiles nil
+      python-indent-guess-indent-offset nil electric-indent-mode nil inhibit-startup-screen t
+      confirm-kill-processes nil require-final-newline nil mode-require-final-newline nil)
+(set-face-attribute 'runabout-ghost nil :inherit nil :foreground "#808080")
+(prefer-coding-system 'utf-8)
+{settings}
+(runabout-global-mode)
+""")
+        terminal = Terminal(
+            ["emacs", "-nw", "-Q", "-l", init, self.file], {**os.environ, "LANG": "C.UTF-8", **(environment or {})})
+        self.addCleanup(terminal.close)
+        self.terminal = terminal
+        terminal.wait("the mode", "Runabout")
+        terminal.settle()
+        return terminal
+
+    def ghost(self):
+        """Waits for a suggestion and returns its lines."""
+        self.terminal.wait("ghost text", lambda terminal: terminal.ghost(GREY))
+        self.terminal.settle()
+        return self.terminal.ghost(GREY)
+
+    def written(self):
+        """Writes the file, and returns what is in it."""
+        self.terminal.send("\x18\x13")
+        self.terminal.settle()
+        with open(self.file, encoding="utf-8", newline="") as file:
+            return file.read()
+
+    def command(self, command):
+        self.terminal.send(ESCAPE + "x")
+        self.terminal.settle()
+        self.terminal.send(command + "\r")
+        self.terminal.settle()
+
+    def evaluate(self, expression):
+        """The value of a Lisp expression, printed."""
+        path = os.path.join(self.folder, "value")
+        self.terminal.send(ESCAPE + ":")
+        self.terminal.settle()
+        self.terminal.send(f'(with-temp-file {lisp(path)} (princ {expression} (current-buffer)))\r')
+        self.terminal.settle()
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+
+    def messages(self):
+        """The package's messages and warnings."""
+        text = self.evaluate('(mapconcat (lambda (name) (if (get-buffer name) (with-current-buffer name (buffer-string)) ""))'
+                             ' (list "*Messages*" "*Warnings*") (string 10))')
+        return [line for line in text.splitlines() if re.search("^runabout:|jsonrpc|^Warning", line)]
+
+    def worker(self):
+        """The process id of the worker: Emacs may also run processes that compile Lisp."""
+        found = []
+
+        def running(_):
+            result = subprocess.run(["pgrep", "-P", str(self.terminal.pid), "-f", "lsp --model"], capture_output=True, text=True, check=False)
+            found[:] = result.stdout.split()
+            return bool(found)
+
+        self.terminal.wait("a worker process", running)
+        return int(found[0])
+
+    # Suggestions
+
+    def test_a_suggestion_is_shown_and_accepted_as_it_was_shown(self):
+        self.emacs(FUNCTIONS)
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        shown = "\n".join(self.ghost())
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        self.assertEqual(self.written(), f"{FUNCTIONS}    ret{shown}")
+
+    def test_the_cursor_is_drawn_before_the_suggestion(self):
+        self.emacs(FUNCTIONS)
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        self.ghost()
+        self.assertEqual(self.terminal.screen.cursor.x, len("    ret"))
+
+    def test_an_accepted_suggestion_is_undone_at_once(self):
+        self.emacs(FUNCTIONS)
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        self.ghost()
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        self.terminal.send(UNDO)
+        self.terminal.settle()
+        self.assertEqual(self.written(), FUNCTIONS + "    ret")
+
+    def test_a_word_is_accepted_and_the_rest_stays(self):
+        self.emacs(FUNCTIONS)
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        shown = self.ghost()[0]
+        self.terminal.send(WORD)
+        self.terminal.settle()
+        rest = self.ghost()[0]
+        word = re.match(r"\s*(\w+|[^\w\s]+)", shown).group(0)
+        self.assertEqual(rest.strip(), shown[len(word) :].strip())
+        self.assertEqual(self.written(), f"{FUNCTIONS}    ret{word}")
+
+    def test_a_line_is_accepted_and_the_next_one_stays(self):
+        text = FUNCTIONS.replace("def mul(a, b):\n", "")
+        self.emacs(text)
+        self.terminal.send(END)
+        self.terminal.type("def mul")
+        lines = self.ghost()
+        self.assertGreater(len(lines), 1, "the suggestion has only one line")
+        self.terminal.send(LINE)
+        self.terminal.settle()
+        self.assertEqual(self.ghost()[0].strip(), lines[1].strip())
+        self.assertEqual(self.written(), text + "def mul" + lines[0])
+
+    def test_a_suggestion_stays_while_what_is_typed_agrees_with_it(self):
+        self.emacs(FUNCTIONS)
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        shown = self.ghost()[0]
+        self.terminal.type(shown[0])
+        self.assertEqual(self.ghost()[0], shown[1:])
+
+    def test_a_suggestion_goes_when_something_else_is_typed_or_deleted(self):
+        for key in ("#", "\x7f", "\x02"):
+            with self.subTest(key=key):
+                self.emacs(FUNCTIONS, settings="(setq runabout-automatic nil)")
+                self.terminal.send(END)
+                self.terminal.type("    ret")
+                self.command("runabout-suggest")
+                self.ghost()
+                self.terminal.send(key)
+                self.terminal.settle()
+                self.assertEqual(self.terminal.ghost(GREY), [])
+
+    def test_alternatives_are_shown_in_turn(self):
+        self.emacs("# Names of colours\ncolours = [\n", settings="(setq runabout-alternatives 4)")
+        self.terminal.send(END)
+        self.terminal.type("    ")
+        self.command("runabout-next")
+        self.terminal.wait("a number of alternatives", lambda terminal: re.search(r"Runabout:\d/[2-4]", terminal.text()))
+        place = re.search(r"Runabout:\d/\d", self.terminal.text()).group(0)
+        first = self.ghost()
+        self.terminal.send(NEXT)
+        self.terminal.wait("another place", lambda terminal: place not in terminal.text())
+        self.assertNotEqual(self.ghost(), first)
+        self.terminal.send(PREVIOUS)
+        self.terminal.wait("the place before", place)
+        self.assertEqual(self.ghost(), first)
+
+    def test_a_dismissed_suggestion_is_gone_and_reported(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.emacs(FUNCTIONS, program=recorder.path)
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        self.ghost()
+        self.terminal.send(QUIT)
+        self.terminal.settle()
+        self.assertEqual(self.terminal.ghost(GREY), [])
+        commands = [params["command"] for params in recorder.sent("workspace/executeCommand")]
+        self.assertIn("runabout.reject", commands)
+
+    def test_what_is_shown_and_accepted_is_reported(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.emacs(FUNCTIONS, program=recorder.path)
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        shown = self.ghost()[0]
+        self.terminal.send(WORD)
+        self.terminal.settle()
+        self.ghost()
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        self.assertTrue(recorder.sent("textDocument/didShowCompletion"))
+        partial = recorder.sent("textDocument/didPartiallyAcceptCompletion")[0]
+        word = re.match(r"\s*(\w+|[^\w\s]+)", shown).group(0)
+        accepted = partial["item"]["insertText"][: partial["acceptedLength"]]
+        self.assertTrue(accepted.endswith(word.strip()), (accepted, word))
+        commands = [params["command"] for params in recorder.sent("workspace/executeCommand")]
+        self.assertIn("runabout.accept", commands)
+
+    def test_suggestions_can_be_switched_off_and_asked_for(self):
+        self.emacs(FUNCTIONS)
+        self.command("runabout-toggle")
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        self.terminal.wait("that it is off", "Runabout:off")
+        self.assertEqual(self.terminal.ghost(GREY), [])
+        self.command("runabout-suggest")
+        self.ghost()
+
+    def test_why_says_why_nothing_was_suggested(self):
+        self.emacs(FUNCTIONS, settings="(setq runabout-languages (list (cons \"python\" nil)))")
+        self.terminal.send(END)
+        self.terminal.type("zq x")
+        self.terminal.wait("that the model is ready", lambda terminal: "Runabout:" not in terminal.text())
+        self.terminal.type("y")
+        self.terminal.settle()
+        self.command("runabout-why")
+        self.terminal.wait("a reason", lambda terminal: re.search("switched off|disabled", terminal.text()))
+
+    # Files
+
+    def test_a_file_with_crlf_keeps_its_line_ends(self):
+        text = FUNCTIONS.replace("def mul(a, b):\n", "").replace("\n", "\r\n")
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.emacs(text, program=recorder.path)
+        self.terminal.send(END)
+        self.terminal.type("def mul")
+        shown = self.ghost()
+        self.assertGreater(len(shown), 1, "the suggestion has only one line")
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        written = self.written()
+        self.assertEqual(written, text + "def mul" + "\r\n".join(shown))
+        self.assertEqual(recorder.document(), written)
+
+    def test_characters_outside_ascii_before_the_cursor_do_not_shift_the_position(self):
+        line = 'naïve = check("😀 é", "naïve 😀")\n'
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.emacs(line * 4, program=recorder.path)
+        self.terminal.send(END)
+        self.terminal.type('naïve = check("😀 é", "na')
+        self.ghost()
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        written = self.written()
+        self.assertTrue(written.startswith(line * 4 + line.rstrip()), written)
+        self.assertEqual(recorder.document(), written)
+        asked = recorder.sent("textDocument/inlineCompletion")
+        self.assertIn(len('naïve = check("😀 é", "na'.encode()), [it["position"]["character"] for it in asked])
+
+    # The chat
+
+    def test_an_answer_is_streamed_and_its_code_replaces_the_region(self):
+        text = "def add(a, b):\n    return a - b\n\nprint(add(1, 2))\n"
+        self.emacs(text)
+        code = []
+
+        def answered(terminal):
+            answer = re.split(r"(?m)\|Runabout\s*$", terminal.text())[1:]
+            code[:] = re.findall("```", "".join(answer))
+            return len(code) > 1
+
+        for _ in range(8):
+            self.terminal.send(ESCAPE + "<\x00\x1b[B\x1b[B")
+            self.terminal.settle()
+            self.command("runabout-chat")
+            self.terminal.send("Correct this function. Answer with only the code.\r")
+            self.until(answered)
+            self.command("runabout-chat-stop")
+            self.terminal.settle()
+            if len(code) > 1:
+                break
+        self.assertGreater(len(code), 1, f"the model wrote no code:\n{self.terminal.text()}")
+        self.command("runabout-chat-apply")
+        self.terminal.wait("the replacement", "the region is replaced")
+        written = self.written()
+        self.assertTrue(written.endswith("\nprint(add(1, 2))\n"), written)
+        self.assertNotIn("```", written)
+        self.assertNotIn("return a - b\n\nprint", written)
+        self.terminal.send(UNDO)
+        self.assertEqual(self.written(), text)
+
+    def until(self, condition):
+        """Waits for a condition, but only as long as the text on the screen goes on."""
+        while not condition(self.terminal):
+            before = self.terminal.text()
+            for _ in range(60):
+                self.terminal.read(0.05)
+                if self.terminal.text() != before:
+                    break
+            else:
+                return False
+        return True
+
+    # The worker's process
+
+    def test_a_worker_that_is_killed_comes_back_with_one_message(self):
+        self.emacs(FUNCTIONS)
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        self.ghost()
+        first = self.worker()
+        self.terminal.send(NEXT + "u")
+        os.kill(first, signal.SIGKILL)
+        self.terminal.type("rn")
+        self.terminal.wait("that the editor is usable", "    return")
+        self.terminal.wait("that it is started again", "Runabout:restarting")
+        self.terminal.wait("that it is back", lambda terminal: "Runabout " in terminal.text())
+        self.assertNotEqual(self.worker(), first)
+        self.terminal.type(" a")
+        self.ghost()
+        self.assertEqual(self.messages(), ["runabout: the worker ended unexpectedly and is started again"])
+
+    def test_an_absent_program_is_reported_once_and_emacs_is_usable(self):
+        self.emacs(FUNCTIONS, program="/nowhere/runabout")
+        self.terminal.send(END)
+        self.terminal.type("    return")
+        self.terminal.wait("the state", "Runabout:not found")
+        self.terminal.type("x")
+        self.terminal.settle()
+        self.assertTrue(self.written().endswith("    returnx"), self.written())
+        self.assertEqual(len(self.messages()), 1)
+        self.assertIn("/nowhere/runabout", self.messages()[0])
+
+    def test_it_says_how_to_get_a_program_that_is_in_none_of_the_places(self):
+        self.emacs(FUNCTIONS, settings="(setq runabout-program nil exec-path nil)", environment={"HOME": self.folder})
+        self.terminal.send(END)
+        self.terminal.type("    ")
+        # Emacs breaks lines with a backslash.
+        self.terminal.wait("how to get it", lambda terminal: "cargo build --release" in terminal.text().replace("\\\n", ""))
+
+    def test_the_program_is_found_where_cargo_puts_it(self):
+        os.makedirs(os.path.join(self.folder, ".cargo/bin"))
+        home = os.environ["HOME"]
+        with open(os.path.join(self.folder, ".cargo/bin/runabout"), "w") as file:
+            file.write(f'#!/bin/sh\nHOME={home} exec {RUNABOUT} "$@"\n')
+        os.chmod(file.name, 0o755)
+        self.emacs(FUNCTIONS, settings='(setq runabout-program nil exec-path (list "/usr/bin" "/bin"))',
+                   environment={"HOME": self.folder})
+        self.terminal.send(END)
+        self.terminal.type("    ret")
+        self.ghost()
+
+    def test_a_model_that_is_not_there_is_reported(self):
+        self.emacs(FUNCTIONS, settings='(setq runabout-model "/nowhere/model")')
+        self.terminal.send(END)
+        self.terminal.type("x")
+        self.terminal.wait("the state", "Runabout:no model")
+        self.terminal.type("y")
+        self.assertTrue(self.written().endswith("xy"))
+        self.assertEqual(len(self.messages()), 1)
+        self.command("runabout-why")
+        self.terminal.wait("which model", "/nowhere/model")
+
+    def test_a_wrong_option_is_reported_with_the_words_of_the_program(self):
+        self.emacs(FUNCTIONS, settings='(setq runabout-arguments (list "--no-such-option"))')
+        self.terminal.send(END)
+        self.terminal.type("x")
+        self.terminal.wait("the state", "Runabout:failed")
+        self.assertEqual(len(self.messages()), 1)
+
+
+def lisp(text):
+    """A text as Lisp reads it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+if __name__ == "__main__":
+    if not shutil.which("emacs"):
+        sys.exit("Emacs is not installed: the tests of editors/emacs need the program `emacs`, version 28.1 or later")
+    version = subprocess.run(["emacs", "-Q", "--batch", "--eval", "(princ emacs-version)"],
+                             capture_output=True, text=True, check=False).stdout
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < (28, 1):
+        sys.exit(f"this Emacs is too old: the package needs 28.1 or later, and this is {version}")
+    unittest.main(verbosity=2)

@@ -1,0 +1,79 @@
+-- The options with their defaults, and their checks.
+-- `settings` goes to the worker as it is: the worker checks it, and newer workers may know more of it.
+
+local M = {}
+
+---@class runabout.Options
+M.defaults = {
+  --- The program: a path or a name, or a list with options. By default it is looked for.
+  ---@type string|string[]|nil
+  command = nil,
+  --- The model, as in `runabout serve --model`; nil is the worker's default.
+  ---@type string|nil
+  model = nil,
+  --- Further options for `runabout lsp`, such as `{ "--offline" }`.
+  ---@type string[]
+  arguments = {},
+  --- Whether the worker starts with the first file. If not, `:Runabout restart` starts it.
+  autostart = true,
+  --- Keys of insert mode; false for a key, or for all of them, leaves it alone.
+  ---@type table<string, string|false>|false
+  keys = {
+    accept = "<Tab>",
+    accept_word = "<M-Right>",
+    accept_line = "<M-C-Right>",
+    next = "<M-]>",
+    previous = "<M-[>",
+    dismiss = "<C-]>",
+  },
+  chat = {
+    --- The width of the side window, in columns or as a share of the editor's.
+    width = 0.4,
+    --- What the model is told before a conversation.
+    system = "You are a programming assistant. Answer briefly. Put code into fenced blocks.",
+    --- The length of an answer, in tokens.
+    max_tokens = 1024,
+  },
+  --- The worker's settings; see the table in the README.
+  ---@type table<string, any>
+  settings = {},
+}
+
+---@type runabout.Options
+M.current = vim.deepcopy(M.defaults)
+
+local TYPES = {
+  command = { "nil", "string", "table" },
+  model = { "nil", "string" },
+  arguments = { "table" },
+  autostart = { "boolean" },
+  keys = { "table", "boolean" },
+  chat = { "table" },
+  settings = { "table" },
+}
+
+--- Sets the options; what is wrong or unknown is said and left at its default.
+---@param options table?
+function M.set(options)
+  local wanted, wrong = {}, {}
+  for name, value in pairs(options or {}) do
+    local types = TYPES[name]
+    if not types then
+      table.insert(wrong, ("there is no option `%s`"):format(name))
+    elseif not vim.tbl_contains(types, type(value)) then
+      table.insert(wrong, ("`%s` must be a %s"):format(name, types[#types]))
+    else
+      wanted[name] = value
+    end
+  end
+  if wanted.keys == true then
+    wanted.keys = nil
+  end
+  M.current = vim.tbl_deep_extend("force", vim.deepcopy(M.defaults), wanted)
+  if #wrong > 0 then
+    table.sort(wrong)
+    vim.notify("runabout: " .. table.concat(wrong, "; ") .. " (see `:help runabout-options`)", vim.log.levels.WARN)
+  end
+end
+
+return M

@@ -1,0 +1,462 @@
+"""The plugin in Vim, as a person sees it: Vim runs in a terminal, with a real worker and a small model."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from recorder import Recorder
+from terminal import Terminal
+
+RUNABOUT = os.environ["RUNABOUT"]
+PLUGIN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MODEL = "smollm2-135m"
+
+# The colour of suggestions, 244 of 256.
+GREY = "808080"
+
+TAB = "\t"
+ESCAPE = "\x1b"
+WORD = "\x1b[1;5C"
+LINE = "\x1b[1;5F"
+NEXT = "\x1b[1;5B"
+PREVIOUS = "\x1b[1;5A"
+DISMISS = "\x1d"
+
+FUNCTIONS = """def add(a, b):
+    return a + b
+
+
+def sub(a, b):
+    return a - b
+
+
+def mul(a, b):
+"""
+
+
+class Plugin(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="runabout-vim-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+
+    def vim(self, text, name="file.py", settings="{}", program=RUNABOUT, environment=None, newline=""):
+        """Opens a file with this text, in a Vim that has nothing but the plugin."""
+        self.file = os.path.join(self.folder, name)
+        with open(self.file, "w", encoding="utf-8", newline=newline) as file:
+            file.write(text)
+        vimrc = os.path.join(self.folder, "vimrc")
+        with open(vimrc, "w", encoding="utf-8") as file:
+            file.write(f"""set nocompatible nomore noswapfile encoding=utf-8 laststatus=2 backspace=indent,eol,start
+set statusline=%t\\ %{{runabout#Statusline()}}
+set packpath={self.folder}
+filetype plugin on
+let g:runabout = extend({{'model': '{MODEL}', 'arguments': ['--offline'], 'minConfidence': 0}}, {settings})
+let g:runabout.program = '{program}'
+""")
+        pack = os.path.join(self.folder, "pack/runabout/start")
+        os.makedirs(pack, exist_ok=True)
+        if not os.path.exists(os.path.join(pack, "vim")):
+            # A copy, because the plugin would find a program that was built in its repository.
+            shutil.copytree(PLUGIN, os.path.join(pack, "vim"))
+        terminal = Terminal(
+            ["vim", "-N", "-u", vimrc, "-i", "NONE", self.file], {**os.environ, "LANG": "C.UTF-8", **(environment or {})}
+        )
+        self.addCleanup(terminal.close)
+        self.terminal = terminal
+        terminal.wait("the status line", os.path.basename(self.file) + " runabout:")
+        terminal.settle()
+        return terminal
+
+    def ghost(self):
+        """Waits for a suggestion and returns its lines."""
+        self.terminal.wait("ghost text", lambda terminal: terminal.ghost(GREY))
+        self.terminal.settle()
+        return self.terminal.ghost(GREY)
+
+    def written(self):
+        """Leaves Insert mode, writes the file, and returns what is in it."""
+        self.command("write")
+        with open(self.file, encoding="utf-8", newline="") as file:
+            return file.read()
+
+    def command(self, command):
+        self.terminal.send(ESCAPE)
+        self.terminal.settle()
+        self.terminal.send(f":{command}\r")
+        self.terminal.settle()
+
+    def messages(self):
+        """The plugin's messages in `:messages`."""
+        found = os.path.join(self.folder, "messages")
+        self.command(f"redir! > {found} | silent messages | redir END")
+        with open(found, encoding="utf-8") as file:
+            return [line for line in file.read().splitlines() if line.startswith("runabout:")]
+
+    def worker(self):
+        """The process id of the worker."""
+        found = []
+
+        def running(_):
+            result = subprocess.run(["pgrep", "-P", str(self.terminal.pid), "-f", "lsp --model"], capture_output=True, text=True, check=False)
+            found[:] = result.stdout.split()
+            return bool(found)
+
+        self.terminal.wait("a worker process", running)
+        return int(found[0])
+
+    # Suggestions
+
+    def test_a_suggestion_is_shown_and_accepted_as_it_was_shown(self):
+        self.vim(FUNCTIONS)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        shown = "\n".join(self.ghost())
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        self.assertEqual(self.written(), f"{FUNCTIONS}    ret{shown}\n")
+
+    def test_an_accepted_suggestion_is_undone_with_what_was_typed_before_it(self):
+        self.vim(FUNCTIONS)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        self.ghost()
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        self.terminal.send(ESCAPE + "u")
+        self.assertEqual(self.written(), FUNCTIONS)
+
+    def test_a_word_is_accepted_and_the_rest_stays(self):
+        self.vim(FUNCTIONS)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        shown = self.ghost()[0]
+        self.terminal.send(WORD)
+        self.terminal.settle()
+        rest = self.ghost()[0]
+        word = re.match(r"\s*(\w+|[^\w\s]+)", shown).group(0)
+        self.assertEqual(rest.strip(), shown[len(word) :].strip())
+        self.assertEqual(self.written(), f"{FUNCTIONS}    ret{word}\n")
+
+    def test_a_line_is_accepted_and_the_next_one_stays(self):
+        self.vim(FUNCTIONS.replace("def mul(a, b):\n", ""))
+        self.terminal.send("Go")
+        self.terminal.type("def mul")
+        lines = self.ghost()
+        self.assertGreater(len(lines), 1, "the suggestion has only one line")
+        self.terminal.send(LINE)
+        self.terminal.settle()
+        self.assertEqual(self.ghost()[0].strip(), lines[1].strip())
+        self.assertEqual(self.written(), FUNCTIONS.replace("def mul(a, b):\n", "") + "def mul" + lines[0] + "\n")
+
+    def test_the_window_is_scrolled_to_show_a_suggestion_at_its_bottom(self):
+        text = "x = 1\n" * 60 + FUNCTIONS.replace("def mul(a, b):\n", "")
+        self.vim(text)
+        self.terminal.send("Go")
+        self.terminal.type("def mul")
+        self.assertGreater(len(self.ghost()), 1, "the suggestion has only one line")
+        self.assertIn("def mul" + self.terminal.ghost(GREY)[0], self.terminal.text())
+
+    def test_no_suggestion_is_shown_beside_the_popup_menu(self):
+        self.vim("retry = 1\n\n\n" + FUNCTIONS)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        self.ghost()
+        self.terminal.send("\x0e")
+        self.terminal.wait("the text from the menu", "    retry")
+        self.terminal.settle()
+        self.assertEqual(self.terminal.ghost(GREY), [])
+        self.terminal.send(" ")
+        self.ghost()
+        self.assertEqual(self.messages(), [])
+
+    def test_a_suggestion_stays_while_what_is_typed_agrees_with_it(self):
+        self.vim(FUNCTIONS)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        shown = self.ghost()[0]
+        self.terminal.type(shown[0])
+        self.assertTrue(self.terminal.ghost(GREY), "it was gone for a moment")
+        self.assertEqual(self.ghost()[0], shown[1:])
+
+    def test_a_suggestion_goes_when_something_else_is_typed(self):
+        self.vim(FUNCTIONS, settings="{'enabled': 0}")
+        self.terminal.send("Go    ret" + NEXT)
+        self.ghost()
+        self.terminal.type("#")
+        self.terminal.settle()
+        self.assertEqual(self.terminal.ghost(GREY), [])
+
+    def test_alternatives_are_shown_in_turn(self):
+        self.vim("# Names of colours\ncolours = [\n", settings="{'alternatives': 4}")
+        self.terminal.send("Go")
+        self.terminal.type("    ")
+        self.terminal.send(NEXT)
+        self.terminal.wait("a number of alternatives", lambda terminal: re.search(r"runabout: \d/[2-4]", terminal.text()))
+        place = re.search(r"runabout: (\d)/(\d)", self.terminal.text())
+        first = self.ghost()
+        self.terminal.send(NEXT)
+        self.terminal.wait("another place", lambda terminal: f"runabout: {place.group(0)[10:]}" not in terminal.text())
+        self.assertNotEqual(self.ghost(), first)
+        self.terminal.send(PREVIOUS)
+        self.terminal.wait("the place before", place.group(0))
+        self.assertEqual(self.ghost(), first)
+
+    def test_a_dismissed_suggestion_is_gone_and_reported(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.vim(FUNCTIONS, program=recorder.path)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        self.ghost()
+        self.terminal.send(DISMISS)
+        self.terminal.settle()
+        self.assertEqual(self.terminal.ghost(GREY), [])
+        commands = [params["command"] for params in recorder.sent("workspace/executeCommand")]
+        self.assertIn("runabout.reject", commands)
+
+    def test_what_is_shown_and_accepted_is_reported(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.vim(FUNCTIONS, program=recorder.path)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        shown = self.ghost()[0]
+        self.terminal.send(WORD)
+        self.terminal.settle()
+        self.ghost()
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        item = recorder.sent("textDocument/didShowCompletion")[0]["item"]
+        partial = recorder.sent("textDocument/didPartiallyAcceptCompletion")[0]
+        self.assertTrue(any(shown.startswith(it["item"]["insertText"]) or it["item"]["insertText"].startswith(shown)
+                            for it in recorder.sent("textDocument/didShowCompletion")), item)
+        word = re.match(r"\s*(\w+|[^\w\s]+)", shown).group(0)
+        accepted = partial["item"]["insertText"][: partial["acceptedLength"]]
+        self.assertTrue(accepted.endswith(word.strip()), (accepted, word))
+        commands = [params["command"] for params in recorder.sent("workspace/executeCommand")]
+        self.assertIn("runabout.accept", commands)
+
+    def test_suggestions_can_be_switched_off_and_asked_for(self):
+        self.vim(FUNCTIONS)
+        self.command("Runabout disable")
+        self.terminal.wait("the state", "runabout: ")
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        self.terminal.wait("that it is off", "runabout: off")
+        self.assertEqual(self.terminal.ghost(GREY), [])
+        self.terminal.send(NEXT)
+        self.ghost()
+
+    def test_why_says_why_nothing_was_suggested(self):
+        self.vim(FUNCTIONS, settings="{'languages': {'python': 0}}")
+        self.terminal.send("Go")
+        self.terminal.type("zq ")
+        self.terminal.wait("the model", "runabout: ready")
+        self.terminal.type("x")
+        self.terminal.settle()
+        self.command("Runabout why")
+        self.terminal.wait("a reason", lambda terminal: re.search("switched off|disabled", terminal.text()))
+
+    # Files
+
+    def test_a_file_with_crlf_keeps_its_line_ends(self):
+        text = FUNCTIONS.replace("def mul(a, b):\n", "").replace("\n", "\r\n")
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.vim(text, program=recorder.path)
+        self.terminal.send("Go")
+        self.terminal.type("def mul")
+        shown = self.ghost()
+        self.assertGreater(len(shown), 1, "the suggestion has only one line")
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        written = self.written()
+        self.assertEqual(written, text + "def mul" + "\r\n".join(shown) + "\r\n")
+        self.terminal.send("Go")
+        self.terminal.settle()
+        self.assertEqual(recorder.document(), written + "\r\n")
+
+    def test_characters_outside_ascii_before_the_cursor_do_not_shift_the_position(self):
+        line = 'naïve = check("😀 é", "naïve 😀")\n'
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.vim(line * 4, program=recorder.path)
+        self.terminal.send("Go")
+        self.terminal.type('naïve = check("😀 é", "na')
+        self.ghost()
+        self.terminal.send(TAB)
+        self.terminal.settle()
+        written = self.written()
+        self.assertTrue(written.startswith(line * 5), written)
+        self.assertEqual(recorder.document(), written)
+        asked = recorder.sent("textDocument/inlineCompletion")
+        self.assertIn(len('naïve = check("😀 é", "na'.encode()), [it["position"]["character"] for it in asked])
+
+    def test_the_worker_has_the_text_of_the_buffer_after_any_edits(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        lines = [f"line {number} é 😀\n" for number in range(30)]
+        self.vim("".join(lines), program=recorder.path, settings="{'enabled': 0}")
+        self.terminal.send("ix" + ESCAPE)
+        self.terminal.wait("the worker", "runabout: off")
+        chance = random.Random(1)
+        edits = ["dd", "p", "P", "J", "yyp", "x", "u", "\x12", "ox y\r z" + ESCAPE, "O" + ESCAPE, "3dd", "gg", "G", "5j", "2k",
+                 "ddp", ">>", "~", ":s/i/é😀/g\r", ":2,4m$\r", ":g/7/d\r", ":1,3join\r", "Aend" + ESCAPE, "cwé" + ESCAPE,
+                 ":sort\r", ":%s/^l/L/\r", ":2,5d|put\r", ":normal! gg3Ix\r"]
+        for _ in range(60):
+            for _ in range(chance.randint(1, 4)):
+                self.terminal.send(chance.choice(edits))
+                self.terminal.read(0.01)
+            # Entering Insert mode sends what has changed.
+            self.terminal.send("a" + ESCAPE)
+            self.terminal.settle()
+            written = self.written()
+            self.terminal.wait("the same text", lambda _: recorder.document() == written)
+
+    def test_a_buffer_that_becomes_empty_or_is_read_again_is_in_step(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.vim(FUNCTIONS, program=recorder.path, settings="{'enabled': 0}")
+        self.terminal.send("ix" + ESCAPE)
+        self.terminal.wait("the worker", "runabout: off")
+        self.terminal.send("ggdGix" + ESCAPE)
+        self.terminal.wait("one line", lambda _: recorder.document() == "x\n")
+        self.command("edit!")
+        self.terminal.send("iy" + ESCAPE)
+        self.terminal.wait("the file's text", lambda _: recorder.document() == "y" + FUNCTIONS)
+
+    # The chat
+
+    def test_an_answer_is_streamed_and_its_code_replaces_the_selection(self):
+        self.vim("def add(a, b):\n    return a - b\n\nprint(add(1, 2))\n")
+        code = []
+
+        def answered(terminal):
+            text = terminal.text().partition("## Runabout")[2]
+            code[:] = re.findall("```", text)
+            return len(code) > 1 or "There is no answer" in text or "not finished" in text
+
+        for _ in range(8):
+            self.command("1,2Runabout chat Correct this function. Answer with only the code.")
+            self.terminal.wait("an answer", "## Runabout")
+            self.until(answered)
+            self.command("Runabout stop")
+            if len(code) > 1:
+                break
+        self.assertGreater(len(code), 1, f"the model wrote no code:\n{self.terminal.text()}")
+        self.command("Runabout apply")
+        self.terminal.wait("the replacement", "in place of 2")
+        written = self.written()
+        self.assertTrue(written.endswith("\nprint(add(1, 2))\n"), written)
+        self.assertNotIn("```", written)
+        self.assertNotIn("return a - b\n\nprint", written)
+        self.terminal.send("u")
+        self.assertEqual(self.written(), "def add(a, b):\n    return a - b\n\nprint(add(1, 2))\n")
+
+    def until(self, condition):
+        """Waits for a condition, but only as long as the text on the screen goes on."""
+        while not condition(self.terminal):
+            before = self.terminal.text()
+            for _ in range(60):
+                self.terminal.read(0.05)
+                if self.terminal.text() != before:
+                    break
+            else:
+                return False
+        return True
+
+    def test_nothing_is_replaced_if_the_selection_has_changed(self):
+        self.vim("a = 1\nb = 2\n")
+        self.command("1,1Runabout chat Answer with a code block that has x = 1 in it.")
+        self.terminal.wait("an answer", "## Runabout")
+        self.terminal.send("ggx")
+        self.until(lambda _: False)
+        self.command("Runabout stop")
+        self.command("Runabout apply")
+        self.assertTrue(re.search("nothing was replaced|no code block", self.terminal.text()), self.terminal.text())
+        self.assertEqual(self.written(), " = 1\nb = 2\n")
+
+    # The worker's process
+
+    def test_a_worker_that_is_killed_comes_back_with_one_message(self):
+        self.vim(FUNCTIONS)
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        self.ghost()
+        first = self.worker()
+        self.terminal.send(NEXT + "u")
+        os.kill(first, signal.SIGKILL)
+        self.terminal.type("rn")
+        self.terminal.wait("that the editor is usable", "    return")
+        self.terminal.wait("that it is started again", "runabout: restarting")
+        self.terminal.wait("that it is back", "runabout: ready")
+        self.assertNotEqual(self.worker(), first)
+        self.terminal.type(" a")
+        self.ghost()
+        self.assertEqual(self.messages(), ["runabout: the worker ended unexpectedly and is started again"])
+
+    def test_an_absent_program_is_reported_once_and_vim_is_usable(self):
+        self.vim(FUNCTIONS, program="/nowhere/runabout")
+        self.terminal.send("Go")
+        self.terminal.wait("the state", "runabout: not found")
+        self.terminal.type("    return")
+        self.terminal.send(ESCAPE + "ax")
+        self.terminal.settle()
+        self.assertTrue(self.written().endswith("    returnx\n"), self.written())
+        self.assertEqual(len(self.messages()), 1)
+        self.assertIn("/nowhere/runabout", self.messages()[0])
+
+    def test_it_says_how_to_get_a_program_that_is_in_none_of_the_places(self):
+        path = os.path.join(self.folder, "bin")
+        os.mkdir(path)
+        for name in ("vim", "sh", "git"):
+            os.symlink(shutil.which(name), os.path.join(path, name))
+        self.vim(FUNCTIONS, program="", environment={"HOME": self.folder, "PATH": path})
+        self.terminal.send("Go")
+        self.terminal.wait("how to get it", "cargo build --release")
+
+    def test_the_program_is_found_where_cargo_puts_it(self):
+        os.makedirs(os.path.join(self.folder, ".cargo/bin"))
+        home = os.environ["HOME"]
+        with open(os.path.join(self.folder, ".cargo/bin/runabout"), "w") as file:
+            file.write(f'#!/bin/sh\nHOME={home} exec {RUNABOUT} "$@"\n')
+        os.chmod(file.name, 0o755)
+        self.vim(FUNCTIONS, program="", environment={"HOME": self.folder, "PATH": "/usr/bin:/bin"})
+        self.terminal.send("Go")
+        self.terminal.type("    ret")
+        self.ghost()
+
+    def test_a_wrong_option_is_reported_with_the_words_of_the_program(self):
+        self.vim(FUNCTIONS, settings="{'arguments': ['--no-such-option']}")
+        self.terminal.send("Go")
+        self.terminal.wait("the state", "runabout: failed")
+        self.assertEqual(len(self.messages()), 1)
+
+    def test_a_model_that_is_not_there_is_reported(self):
+        self.vim(FUNCTIONS, settings="{'model': '/nowhere/model'}")
+        self.terminal.send("Go")
+        self.terminal.wait("the state", "runabout: no model")
+        self.terminal.type("x")
+        self.assertTrue(self.written().endswith("x\n"))
+        self.assertEqual(len(self.messages()), 1)
+        self.command("Runabout why")
+        self.terminal.wait("which model", "/nowhere/model")
+
+    def test_help_is_there(self):
+        self.vim(FUNCTIONS)
+        self.command(f"helptags {self.folder}/pack/runabout/start/vim/doc")
+        for topic in ("runabout", ":Runabout", "g:runabout", "runabout-keys", "runabout#Statusline()", "runabout-install"):
+            self.command(f"help {topic}")
+            self.assertNotIn("E149", self.terminal.text())
+        self.assertIn("runabout", self.terminal.text())
+
+
+if __name__ == "__main__":
+    if not shutil.which("vim"):
+        sys.exit("Vim is not installed: the tests of editors/vim need the program `vim`, version 9.0.1378 or later")
+    version = subprocess.run(
+        ["vim", "-Nes", "-u", "NONE", "-c", "verbose echo has('patch-9.0.1378') has('channel') has('textprop')", "-c", "qa!"],
+        capture_output=True, text=True, check=False)
+    if "1 1 1" not in version.stdout + version.stderr:
+        sys.exit("this Vim is too old or too small: the plugin needs 9.0.1378 or later with +channel and +textprop")
+    unittest.main(verbosity=2)

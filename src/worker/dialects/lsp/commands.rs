@@ -1,0 +1,59 @@
+//! `workspace/executeCommand`: what became of a suggestion, and what the worker is doing.
+
+use std::sync::Arc;
+
+use runabout_rpc::{ErrorObjectOwned, Params, params};
+use serde_json::{Value, json};
+
+use super::offers::OfferId;
+use super::session::Session;
+use super::statistics::Statistics;
+use super::{fate, incoming, info};
+
+/// The client accepted a suggestion in full.
+pub(super) const ACCEPT: &str = "runabout.accept";
+/// The client's user dismissed a suggestion.
+const REJECT: &str = "runabout.reject";
+const INFO: &str = "runabout.info";
+
+const STATISTICS: &str = "runabout.statistics";
+const RESET_STATISTICS: &str = "runabout.resetStatistics";
+
+/// The commands that there are.
+const ALL: [&str; 5] = [ACCEPT, REJECT, INFO, STATISTICS, RESET_STATISTICS];
+
+pub(super) fn execute(params: &Params<'_>, session: &Arc<Session>) -> Result<Value, ErrorObjectOwned> {
+    let incoming::ExecuteCommand { command, arguments } = incoming::read(params)?;
+    match command.as_str() {
+        ACCEPT => {
+            fate::accepted(offer_id(&arguments)?, session);
+            Ok(Value::Null)
+        }
+        REJECT => {
+            session.offers().dismissed(offer_id(&arguments)?);
+            Ok(Value::Null)
+        }
+        STATISTICS => Ok(json!(session.offers().statistics.counts())),
+        RESET_STATISTICS => {
+            session.offers().statistics = Statistics::default();
+            Ok(Value::Null)
+        }
+        INFO => Ok(info::info(session)),
+        _ => Err(params::invalid(
+            "command",
+            format!("`command` must be one of {}, got `{command}`", ALL.join(", ")),
+        )),
+    }
+}
+
+fn offer_id(arguments: &[Value]) -> Result<OfferId, ErrorObjectOwned> {
+    arguments
+        .first()
+        .and_then(Value::as_u64)
+        .ok_or_else(|| params::invalid("arguments", "`arguments` must contain the suggestion's id"))
+}
+
+/// The capability of the same name.
+pub(super) fn capability() -> Value {
+    json!({"commands": ALL})
+}

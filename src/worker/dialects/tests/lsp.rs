@@ -1,0 +1,10 @@
+//! The language server, with editors in memory and the engine's scripted model.
+
+mod editor;
+
+mod idle;
+mod inline;
+mod life;
+mod settings;
+mod statistics;
+mod sync;
