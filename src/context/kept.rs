@@ -14,17 +14,28 @@ use crate::recent::Recent;
 /// The part of the budget that definitions from imported files may take, in percent. What they leave over, the next
 /// layer gets.
 const IMPORTED_PERCENT: usize = 45;
+
+/// What a choice depends on, as far as it is known without parsing. Typing in a line changes none of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Counts what happens outside of the document.
+    pub(crate) n_elsewhere: u64,
+    pub(crate) budget_bytes: usize,
+    pub(crate) window_start: usize,
+    /// Where the line of the cursor begins.
+    pub(crate) line_start: usize,
+}
+
 /// The choice for a document, kept from keystroke to keystroke.
 #[derive(Default)]
 pub(crate) struct Kept {
     /// What the layers were chosen for.
     file: u64,
     function: u64,
-    /// Where the line of the last cursor begins.
-    line_start: usize,
+    /// When they were looked at last.
+    moment: Moment,
     imported: Vec<Piece>,
     around: Vec<Piece>,
-    budget_bytes: usize,
 }
 
 impl Kept {
@@ -35,12 +46,14 @@ impl Kept {
         here: &Here<'_>,
         sources: &[Source<'_>],
         recent: &Recent,
-        budget_bytes: usize,
+        moment: Moment,
     ) {
         let file = file_key(sources);
-        if self.file != file || self.budget_bytes != budget_bytes {
-            *self = Self { file, budget_bytes, ..Self::default() };
-            let budget = if kinds.around { budget_bytes * IMPORTED_PERCENT / 100 } else { budget_bytes };
+        let before = std::mem::replace(&mut self.moment, moment);
+        if self.file != file || before.budget_bytes != moment.budget_bytes {
+            *self = Self { file, moment, ..Self::default() };
+            let share = if kinds.around { IMPORTED_PERCENT } else { 100 };
+            let budget = moment.budget_bytes * share / 100;
             let mut taken = HashSet::new();
             let mut chosen = Chosen::new(&mut taken, budget);
             if kinds.imported {
@@ -50,13 +63,11 @@ impl Kept {
             self.imported.reverse();
         }
         let function = function_key(here);
-        let is_shown = |it: &Piece| it.own.as_ref().is_some_and(|range| here.is_shown(&sources[0], range));
-        let line_start = here.line_start();
         // While a line is incomplete, the parser may take the function around it for something else. Typing in the same
         // line does not lead to another function.
-        let is_elsewhere = self.function == 0 || (self.function != function && self.line_start != line_start);
-        self.line_start = line_start;
-        if is_elsewhere || self.around.iter().any(is_shown) {
+        let is_same_line = before.line_start == moment.line_start;
+        let is_elsewhere = self.function == 0 || (self.function != function && !is_same_line);
+        if is_elsewhere || self.is_partly_in(here.window) {
             self.function = function;
             let mut taken: HashSet<u64> = self.imported.iter().map(Piece::key).collect();
             let budget = self.n_left();
@@ -79,6 +90,17 @@ impl Kept {
         }
     }
 
+    /// Whether nothing has happened that could change the choice, so that the document need not be parsed.
+    pub(crate) fn holds(&self, moment: Moment, window: &Range<usize>) -> bool {
+        self.function != 0 && self.moment == moment && !self.is_partly_in(window)
+    }
+
+    /// Whether something that was chosen is shown by the window.
+    fn is_partly_in(&self, window: &Range<usize>) -> bool {
+        let mut own = self.around.iter().filter_map(|it| it.own.as_ref());
+        own.any(|it| it.start < window.end && window.start < it.end)
+    }
+
     /// What changes most stands last.
     pub(crate) fn excerpts(&self) -> Vec<Excerpt> {
         [&self.imported, &self.around].into_iter().flat_map(|it| excerpts(it)).collect()
@@ -86,9 +108,9 @@ impl Kept {
 
     /// Moves the places in the document with an edit. A piece whose text was edited is chosen anew with its layer.
     pub(crate) fn edited(&mut self, range: &Range<usize>, n_new: usize) {
-        if range.start < self.line_start {
+        if range.start < self.moment.line_start {
             // The line is at another place now, if it is the same.
-            self.line_start = usize::MAX;
+            self.moment.line_start = usize::MAX;
         }
         let mut is_touched = false;
         for piece in &mut self.around {
@@ -107,7 +129,7 @@ impl Kept {
     fn n_left(&self) -> usize {
         let excerpts = self.excerpts();
         let n_bytes: usize = excerpts.iter().map(|it| it.path.len() + it.text.len() + EXCERPT_BYTES).sum();
-        self.budget_bytes.saturating_sub(n_bytes)
+        self.moment.budget_bytes.saturating_sub(n_bytes)
     }
 }
 

@@ -52,10 +52,11 @@ impl Here<'_> {
         floor(self.text, start)..floor(self.text, end)
     }
 
-    /// Where the line of the cursor begins.
-    pub(crate) fn line_start(&self) -> usize {
-        self.text[..self.at].rfind('\n').map_or(0, |it| it + 1)
-    }
+}
+
+/// Where the line of a position begins.
+pub(crate) fn line_start(text: &str, at: usize) -> usize {
+    memchr::memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |it| it + 1)
 }
 
 fn floor(text: &str, at: usize) -> usize {

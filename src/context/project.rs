@@ -1,6 +1,7 @@
 //! The project of one editor: its documents, what they import, and the choice for each of them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use tree_sitter::Parser;
 
 use crate::document::Document;
 use crate::imports::wanted;
-use crate::kept::Kept;
+use crate::kept::{Kept, Moment};
 use crate::kinds::Kinds;
 use crate::language::Language;
-use crate::layers::Here;
+use crate::layers::{Here, line_start};
 use crate::pieces::{Excerpt, Nearness, Source};
 use crate::recent::Recent;
 use crate::workspace::{Imported, Reading, SourceFile};
@@ -37,6 +38,16 @@ pub struct Project {
     kept: HashMap<PathBuf, Kept>,
     recent: Recent,
     parser: Parser,
+    /// The document whose context was asked for last.
+    asked: Option<PathBuf>,
+    /// Counts what happens outside of that document.
+    n_elsewhere: u64,
+}
+
+impl fmt::Debug for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Project").field("roots", &self.roots).finish_non_exhaustive()
+    }
 }
 
 impl Project {
@@ -50,6 +61,8 @@ impl Project {
             kept: HashMap::new(),
             recent: Recent::default(),
             parser: Parser::new(),
+            asked: None,
+            n_elsewhere: 0,
         }
     }
 
@@ -57,6 +70,7 @@ impl Project {
     pub fn set_roots(&mut self, roots: Vec<PathBuf>) {
         self.roots = roots;
         self.imported.clear();
+        self.n_elsewhere += 1;
     }
 
     /// Changes what kinds of context are chosen from now on.
@@ -80,6 +94,7 @@ impl Project {
         }
         self.documents.insert(path.to_owned(), Document::new(language, text.to_owned()));
         self.kept.remove(path);
+        self.n_elsewhere += 1;
     }
 
     /// A range of bytes of a document was replaced. Returns false if the document is not open or has no such range, in
@@ -90,6 +105,7 @@ impl Project {
             self.close(path);
             return false;
         }
+        self.n_elsewhere += u64::from(self.asked.as_deref() != Some(path));
         self.recent.edited(path, &range, new.len());
         if let Some(kept) = self.kept.get_mut(path) {
             kept.edited(&range, new.len());
@@ -102,6 +118,7 @@ impl Project {
         self.imported.remove(path);
         self.kept.remove(path);
         self.recent.closed(path);
+        self.n_elsewhere += 1;
     }
 
     /// What a document imports, to be read from disk; `None` if it is not open, is in no workspace folder, or has no
@@ -127,6 +144,7 @@ impl Project {
     pub fn read(&mut self, imported: Imported) {
         if self.documents.contains_key(&imported.document) {
             self.imported.insert(imported.document, imported.files);
+            self.n_elsewhere += 1;
         }
     }
 
@@ -146,12 +164,24 @@ impl Project {
             return Vec::new();
         }
         document.last_at = Some(at);
+        if self.asked.as_deref() != Some(path) {
+            self.asked = Some(path.to_owned());
+        }
+        let moment = Moment {
+            n_elsewhere: self.n_elsewhere,
+            budget_bytes,
+            window_start: window.start,
+            line_start: line_start(document.text(), at),
+        };
+        if let Some(kept) = self.kept.get(path).filter(|it| it.holds(moment, window)) {
+            return kept.excerpts();
+        }
         self.parse(path);
         let mut kept = self.kept.remove(path).unwrap_or_default();
         let Some(document) = self.documents.get(path) else { return Vec::new() };
         let inside = document.outline().around(document.text(), at);
         let here = Here { text: document.text(), at, window, inside };
-        kept.update(self.kinds, &here, &self.sources(path, document), &self.recent, budget_bytes);
+        kept.update(self.kinds, &here, &self.sources(path, document), &self.recent, moment);
         let excerpts = kept.excerpts();
         self.kept.insert(path.to_owned(), kept);
         excerpts

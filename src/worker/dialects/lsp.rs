@@ -14,6 +14,7 @@ mod document;
 mod documents;
 mod fate;
 mod idle;
+mod imports;
 mod incoming;
 mod info;
 mod initialize;
@@ -144,9 +145,10 @@ fn notifications(session: &Arc<Session>) -> Notifications {
             }
         })
     };
-    let handlers: [(_, Handler); 8] = [
+    let handlers: [(_, Handler); 9] = [
         ("textDocument/didOpen", sync::did_open),
         ("textDocument/didChange", sync::did_change),
+        ("textDocument/didSave", sync::did_save),
         ("textDocument/didClose", sync::did_close),
         ("textDocument/didFocus", sync::did_focus),
         ("textDocument/didShowCompletion", fate::did_show),

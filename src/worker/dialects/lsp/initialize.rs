@@ -20,7 +20,9 @@ pub(super) fn answer(params: &Params<'_>, session: &Session) -> Result<Value, Er
     if !session.agree(agreement.clone()) {
         return Err(ErrorObject::owned(INVALID_REQUEST, "`initialize` must be sent once", None::<()>));
     }
-    *session.workspace() = Workspace::of(&introduction.folders());
+    let workspace = Workspace::of(&introduction.folders());
+    session.project().set_roots(workspace.local_folders().to_vec());
+    *session.workspace() = workspace;
     configuration::apply(session, &agreement.settings);
     session.connection.take_requests();
     let mut about = state::status(session, &session.client.app.model().engine().state());
@@ -28,7 +30,7 @@ pub(super) fn answer(params: &Params<'_>, session: &Session) -> Result<Value, Er
     let mut result = json!({
         "capabilities": {
             "positionEncoding": agreement.encoding.kind(),
-            "textDocumentSync": {"openClose": true, "change": 2, "save": false},
+            "textDocumentSync": {"openClose": true, "change": 2, "save": true},
             "inlineCompletionProvider": true,
             "executeCommandProvider": commands::capability(),
             "workspace": {"workspaceFolders": {"supported": true, "changeNotifications": true}},

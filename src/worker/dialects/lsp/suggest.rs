@@ -18,7 +18,7 @@ use super::items::{Items, Progress};
 use super::report::{Figures, Nothing, Reason, first_upper};
 use super::session::Session;
 use super::settings::Settings;
-use super::suggestion::{Suggestion, linger, pursue};
+use super::suggestion::{Suggestion, follow, linger};
 use super::{idle, incoming, state};
 
 /// The temperature and the top-p of the other texts: how far they may stray from the most likely one.
@@ -79,7 +79,8 @@ pub(super) fn prepare(
     let cursor = encoding.char_at(&open.document.text, params.position);
     let selected = params.context.selected_completion_info;
     let place = Place::at(uri, &open.document, cursor, selected, encoding, size);
-    let mut completion = place.completion(&settings, &documents, &session.workspace(), Priority::Interactive);
+    let context = place.context(&settings, &mut session.project(), size);
+    let mut completion = place.completion(context, &settings, &session.workspace(), Priority::Interactive);
     if asker == Asker::List {
         // It must not supersede an inline completion, nor be continued by one.
         completion.document = None;
@@ -130,13 +131,16 @@ pub(super) async fn suggest(
     let grows = token.is_some() && session.agreement().is_some_and(|it| it.takes_growing_items);
     let progress = token.map(|token| Progress { token, request });
     let items = Items::new(session, &place, &suggestion, progress, n_others > 0);
-    let grown = async || {
-        if grows && (is_invoked || suggestion.suffices(settings.min_confidence)) {
-            items.grow().await;
-        }
-    };
     let first = async {
-        let outcome = pursue(&mut run, &suggestion, grown).await.map_err(|it| Nothing::from_error(&it))?;
+        let outcome = loop {
+            match follow(&mut run, &suggestion).await.map_err(|it| Nothing::from_error(&it))? {
+                Some(outcome) => break outcome,
+                None if grows && (is_invoked || suggestion.suffices(settings.min_confidence)) => {
+                    items.grow().await;
+                }
+                None => {}
+            }
+        };
         if !is_continuing {
             session.rhythm().completed(&outcome);
             session.computed_prompt(&outcome);

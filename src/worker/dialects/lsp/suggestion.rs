@@ -1,4 +1,4 @@
-//! A text that is being suggested in a document: [`Suggestion`] is what is known about it, [`pursue`] follows its run.
+//! A text that is being suggested in a document: [`Suggestion`] is what is known about it, [`follow`] follows its run.
 //!
 //! At each keystroke editors cancel one request and send the next. If what was typed is what the older request was
 //! about to suggest, its run is worth continuing; so a run goes on for a moment after its request has ended, see
@@ -112,21 +112,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Follows a run to its outcome, and calls `grown` when there is more text. The future can be dropped, and the run
-/// pursued again.
-pub(super) async fn pursue(
-    run: &mut Run,
-    suggestion: &Suggestion,
-    grown: impl AsyncFn(),
-) -> Result<Outcome, Error> {
+/// Follows a run until there is more text, or to its outcome. The future can be dropped, and the run followed again.
+pub(super) async fn follow(run: &mut Run, suggestion: &Suggestion) -> Result<Option<Outcome>, Error> {
     loop {
         match run.next().await.unwrap_or(Err(JobError::ShuttingDown.into()))? {
             Update::Prefill { .. } => {}
             Update::Text { text, confidence, .. } => {
                 suggestion.grow(&text, confidence);
-                grown().await;
+                return Ok(None);
             }
-            Update::Done(outcome) => return Ok(outcome),
+            Update::Done(outcome) => return Ok(Some(outcome)),
         }
     }
 }
@@ -135,7 +130,7 @@ pub(super) async fn pursue(
 pub(super) fn linger(mut run: Run, suggestion: Arc<Suggestion>) {
     tokio::spawn(async move {
         tokio::select! {
-            _ = pursue(&mut run, &suggestion, async || {}) => {}
+            () = async { while let Ok(None) = follow(&mut run, &suggestion).await {} } => {}
             () = suggestion.abandoned.notified() => {}
             () = tokio::time::sleep(LINGER) => {}
         }

@@ -192,6 +192,47 @@ async fn a_request_that_the_person_makes_has_several_texts() {
     assert_eq!(sent[0]["params"]["value"]["items"][0]["insertText"], "_same");
 }
 
+/// The texts and the commands' ids of the items sent before the result.
+fn sent(editor: &Editor) -> Vec<(&str, u64)> {
+    let progress = editor.received.iter().filter(|it| it["method"] == "$/progress");
+    let items = progress.map(|it| &it["params"]["value"]["items"][0]);
+    items
+        .map(|it| (it["insertText"].as_str().unwrap(), it["command"]["arguments"][0].as_u64().unwrap()))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_is_sent_line_by_line_to_a_client_that_takes_growing_items() {
+    let block = "\n    a();\n    b();\n    c();";
+    let growing = json!({"growingItems": true, "settings": {"ahead": false}});
+    for (options, logprob, n_sent) in [
+        (growing.clone(), 0.0, 1),
+        (growing.clone(), -1.0, 0),
+        (json!({"settings": {"ahead": false}}), 0.0, 0),
+    ] {
+        let model = completing(&format!("fn f() {{{block}")).with_logprobs(move |_, _| logprob);
+        let options = json!({"initializationOptions": options});
+        let mut editor = Editor::with(&ready(model).await, options).await;
+        editor.open("fn f() {\n}\n").await;
+        let mut params = inline((0, 8), 2);
+        params["partialResultToken"] = 7.into();
+        let answer = editor.request("textDocument/inlineCompletion", params).await;
+        let sent = sent(&editor);
+        // More only if the machine is slow.
+        assert!(sent.len() >= n_sent && (n_sent > 0 || sent.is_empty()), "{sent:?}");
+        if logprob < 0.0 {
+            assert_eq!(answer["result"], Value::Null, "not sure enough");
+            continue;
+        }
+        let item = &answer["result"]["items"][0];
+        assert_eq!(item["insertText"], block);
+        for (text, id) in sent {
+            assert!(block.starts_with(&format!("{text}\n")) && text.contains("a();"), "{text:?}");
+            assert_eq!(item["command"]["arguments"], json!([id]), "the same suggestion");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_kinds_of_triggers_of_both_versions_of_lsp_are_understood() {
     let off = json!({"initializationOptions": {"settings": {"enabled": false}}});
