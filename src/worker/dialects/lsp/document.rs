@@ -36,6 +36,8 @@ pub(super) struct Change {
 pub(super) struct Replaced {
     /// The characters of the document before the change that it removed.
     pub(super) chars: std::ops::Range<usize>,
+    /// The same in bytes.
+    pub(super) bytes: std::ops::Range<usize>,
     /// How many characters took their place.
     pub(super) n_inserted: usize,
 }
@@ -88,10 +90,11 @@ impl Document {
                 *at = (*at).min(start);
             }
         }
+        let bytes = self.text.char_to_byte(start)..self.text.char_to_byte(chars.end);
         self.text.remove(chars.clone());
         self.text.insert(start, &change.text);
         self.last_changed = Some(start + n_inserted);
-        Some(Replaced { chars, n_inserted })
+        Some(Replaced { chars, bytes, n_inserted })
     }
 }
 

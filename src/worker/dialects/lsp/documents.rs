@@ -1,6 +1,7 @@
 //! The client's open documents, and which request of each is the newest: [`Documents`].
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -72,11 +73,17 @@ impl Documents {
         }
     }
 
-    /// Applies the client's changes, in their order.
-    pub(super) fn change(&mut self, uri: &str, version: Option<i64>, changes: &[Change], encoding: Encoding) {
+    /// Applies the client's changes, in their order, and returns what each replaced, see [`Document::apply`].
+    pub(super) fn change(
+        &mut self,
+        uri: &str,
+        version: Option<i64>,
+        changes: &[Change],
+        encoding: Encoding,
+    ) -> Vec<Option<Range<usize>>> {
         let Some(open) = self.open.get_mut(uri) else {
             tracing::warn!("a document was changed that is not open");
-            return;
+            return Vec::new();
         };
         open.n_asked_before_change = *open.inline.n_asked.borrow();
         let document = &mut open.document;
@@ -84,12 +91,14 @@ impl Documents {
             // The text counts: messages arrive in the order in which the client made the changes.
             tracing::warn!(?version, before = ?document.version, "a document's version did not increase");
         }
-        for change in changes {
+        document.version = version.or(document.version);
+        let applied = changes.iter().map(|change| {
             let before = document.text.clone();
             let replaced = document.apply(change, encoding);
-            self.history.changed(uri, &before, &document.text, replaced);
-        }
-        document.version = version.or(document.version);
+            self.history.changed(uri, &before, &document.text, replaced.clone());
+            replaced.map(|it| it.bytes)
+        });
+        applied.collect()
     }
 
     /// What was changed in them recently, the latest edit last.

@@ -48,7 +48,8 @@ struct Latest {
 impl History {
     /// Records a change of a document from `before` to `after`. `replaced` is `None` if it replaced all of it.
     pub(super) fn changed(&mut self, uri: &str, before: &Rope, after: &Rope, replaced: Option<Replaced>) {
-        let Replaced { chars, n_inserted } = replaced.unwrap_or_else(|| difference(before, after));
+        let (chars, n_inserted) =
+            replaced.map_or_else(|| difference(before, after), |it| (it.chars, it.n_inserted));
         if chars.is_empty() && n_inserted == 0 {
             return;
         }
@@ -143,18 +144,16 @@ fn pieces(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
-/// Where two texts differ.
-fn difference(before: &Rope, after: &Rope) -> Replaced {
+/// Where two texts differ: the characters of the first, and how many of the second took their place.
+fn difference(before: &Rope, after: &Rope) -> (Range<usize>, usize) {
     let n_same = before.chars().zip(after.chars()).take_while(|(a, b)| a == b).count();
     let n_most = before.len_chars().min(after.len_chars()) - n_same;
     let (mut from_end, mut from_new_end) =
         (before.chars_at(before.len_chars()).reversed(), after.chars_at(after.len_chars()).reversed());
     let is_same = |_: &usize| from_end.next() == from_new_end.next();
     let n_same_at_end = (0..n_most).take_while(is_same).count();
-    Replaced {
-        chars: n_same..before.len_chars() - n_same_at_end,
-        n_inserted: after.len_chars() - n_same_at_end - n_same,
-    }
+    let n_inserted = after.len_chars() - n_same_at_end - n_same;
+    (n_same..before.len_chars() - n_same_at_end, n_inserted)
 }
 
 #[cfg(test)]

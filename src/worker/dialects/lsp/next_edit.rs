@@ -13,11 +13,11 @@ use runabout_rpc::{CancelledBy, ErrorObject, ErrorObjectOwned, RequestContext, p
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::at_cursor::Place;
 use super::documents::{Asker, Documents, Turn};
 use super::incoming;
 use super::positions::Encoding;
 use super::session::Session;
-use super::window::Window;
 use super::workspace::Workspace;
 
 /// LSP's error for a request that the client has cancelled.
@@ -121,22 +121,22 @@ fn prepare(argument: incoming::NextEdit, session: &Session) -> Result<Asked, &'s
     }
     let text = document.text.clone();
     let cursor = encoding.char_at(&text, position);
-    let Window { prefix, suffix } = Window::around(&text, cursor, cursor, size);
-    let start = cursor - prefix.chars().count();
+    let place = Place::at(text_document.uri, document, cursor, None, encoding, size);
+    let context = place.context(&settings, &mut session.project(), size);
+    let start = text.byte_to_char(place.window.bytes.start);
     let workspace = session.workspace();
     let next_edit = NextEdit {
-        prefix,
-        suffix,
-        path: workspace.path_of(&text_document.uri),
-        language: Some(document.language.clone()).filter(|it| !it.is_empty()),
-        context: Vec::new(),
-        edits: recent(&documents, &text_document.uri, text.char_to_line(start), &workspace),
+        prefix: place.window.prefix,
+        suffix: place.window.suffix,
+        path: workspace.path_of(&place.uri),
+        language: Some(place.language).filter(|it| !it.is_empty()),
+        context,
+        edits: recent(&documents, &place.uri, text.char_to_line(start), &workspace),
         form: settings.next_edit_form(),
         generation: Generation::of(MAX_TOKENS, Priority::Interactive),
         min_confidence: if is_invoked { 0.0 } else { settings.min_confidence },
     };
-    let (uri, version) = (text_document.uri, document.version);
-    Ok(Asked { uri, version, next_edit, turn, text, start, encoding })
+    Ok(Asked { uri: place.uri, version: place.version, next_edit, turn, text, start, encoding })
 }
 
 /// The recent edits as the model sees them. Lines of the document `uri` are counted from `first_line` on.
