@@ -30,7 +30,6 @@ use self::changes::changes;
 use self::fitting::fitting;
 use self::lines::Lines;
 use self::regions::{around_cursor, grown};
-use self::rewrite::Rewrite;
 use self::writer::Writer;
 use crate::{ContextFile, TokenId, Tokenizer, Trimmed};
 

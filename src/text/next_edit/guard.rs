@@ -24,7 +24,7 @@ fn keeps_enough(rewritten: &str, window: &str) -> bool {
     }
     let n_lines = inked(window).count();
     let is_kept = |line: &&str| {
-        let n_left = written.get_mut(line).filter(|it| **it > 0);
+        let n_left = written.get_mut(*line).filter(|it| **it > 0);
         n_left.map(|it| *it -= 1).is_some()
     };
     let n_kept = inked(window).filter(is_kept).count();
