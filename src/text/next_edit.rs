@@ -184,7 +184,7 @@ impl NextEditFormat {
             let around = match self {
                 Self::Sweep => rows.clone(),
                 Self::SweepV2 => sweep_v2::visible(&lines, at, size),
-                Self::Zeta2 | Self::Zeta21 => grown(&lines, rows.clone(), seed_coder::AROUND_BYTES),
+                Self::Zeta2 | Self::Zeta21 => grown(&lines, rows.clone(), seed_coder::AROUND_BYTES / size),
             };
             match self.prompt_of(rows.clone(), around, &lines, tokenizer, edited, limit) {
                 Err(NoPrompt::TooLong { .. }) if rows.len() > 1 => size *= 2,
