@@ -1,5 +1,6 @@
 // Starts the worker as a language server and connects the client library of VS Code's language client to it.
 import { spawn } from "node:child_process";
+import { after } from "node:test";
 import {
   createProtocolConnection, StreamMessageReader, StreamMessageWriter,
   InitializeRequest, InitializedNotification, ShutdownRequest, ExitNotification,
@@ -7,11 +8,16 @@ import {
 
 export const MODEL = process.env.RUNABOUT_TEST_MODEL;
 
+// A test that fails leaves its worker behind, which would keep this process alive.
+const children = [];
+after(() => children.forEach((it) => it.kill()));
+
 /** A worker and the connection to it. `handle` can add handlers before the connection listens. */
 export async function start({ capabilities = {}, options = {}, folders = null, handle = () => {}, command = "lsp" } = {}) {
   const child = spawn(process.env.RUNABOUT, [command, "--offline", "--model", MODEL], {
     stdio: ["pipe", "pipe", "inherit"],
   });
+  children.push(child);
   const exited = new Promise((resolve) => child.on("exit", resolve));
   const connection = createProtocolConnection(new StreamMessageReader(child.stdout), new StreamMessageWriter(child.stdin));
   const reports = [];

@@ -1,56 +1,60 @@
 //! What is computed while the person pauses. The clocks are paused: when all tasks wait, time jumps to the next
 //! deadline.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use runabout_engine::scripted::{Recording, ScriptedModel};
 use serde_json::{Value, json};
 
 use super::super::peer::ready;
-use super::editor::{Editor, completing, n_fed};
-use crate::app::App;
+use super::editor::{Editor, completing, held, n_fed};
 
-/// Waits until the model has been fed more than `n_tokens` and has nothing to do.
-async fn idle_after(n_tokens: usize, recording: &Recording, app: &Arc<App>) {
-    while n_fed(recording) <= n_tokens || app.model().engine().status().n_running > 0 {
+/// Waits until the model holds a text that ends like this.
+async fn holds(text: &str, recording: &Recording) {
+    while !held(recording).trim_end().ends_with(text) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
+/// The numbers of tokens of the last suggestion's prompt, and of those that were in the cache.
+fn cached(editor: &Editor) -> (u64, u64) {
+    let report = editor.report();
+    (report["promptTokens"].as_u64().unwrap(), report["cachedTokens"].as_u64().unwrap())
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_prompt_is_computed_when_the_person_pauses() {
-    let model = ScriptedModel::saying(" = 1;");
+    let model = ScriptedModel::saying("xy = 1;");
     let recording = model.recording();
-    let app = ready(model).await;
-    let mut editor = Editor::curious(&app).await;
+    let mut editor = Editor::curious(&ready(model).await).await;
     editor.open("fn f() {\n    let x\n}\n").await;
     editor.change(2, (1, 9), (1, 9), "y").await;
-    idle_after(0, &recording, &app).await;
+    holds("let", &recording).await;
     assert!(editor.suggested((1, 10)).await.is_object());
-    let report = editor.report();
-    let (prompt, cached) =
-        (report["promptTokens"].as_u64().unwrap(), report["cachedTokens"].as_u64().unwrap());
-    assert_eq!(cached, prompt - 1, "only the last token is fed again");
+    let (n_prompt, n_cached) = cached(&editor);
+    assert_eq!(n_cached, n_prompt - 1, "only the last token is fed again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_follows_an_accepted_suggestion_is_there_when_it_is_asked_for() {
     let model = completing("let x = 1 + 2 + 3 + 4 + 5 + 6;");
     let recording = model.recording();
+    let options = json!({"notifications": true, "settings": {"maxTokens": 8}});
     let app = ready(model).await;
-    let short = json!({"initializationOptions": {"settings": {"maxTokens": 8}}});
-    let mut editor = Editor::with(&app, short).await;
+    let mut editor = Editor::with(&app, json!({"initializationOptions": options})).await;
     editor.open("let x").await;
     let item = editor.suggested((0, 5)).await["items"][0].clone();
     let text = item["insertText"].as_str().unwrap();
-    idle_after(n_fed(&recording), &recording, &app).await;
     let before = n_fed(&recording);
+    while n_fed(&recording) == before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     editor.change(2, (0, 5), (0, 5), text).await;
     editor.command("runabout.accept", item["command"]["arguments"].clone()).await;
     let result = editor.suggested((0, 5 + u32::try_from(text.len()).unwrap())).await;
     assert_ne!(result, Value::Null);
-    assert_eq!(n_fed(&recording), before, "nothing had to be computed");
+    let (n_prompt, n_cached) = cached(&editor);
+    assert_eq!(n_cached, n_prompt, "it continues what was computed ahead");
 }
 
 #[tokio::test(start_paused = true)]
