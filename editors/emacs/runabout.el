@@ -183,6 +183,7 @@
            (cl-loop for (name format) in
                     '((:confidence "confidence %.2f") (:firstTokenMs "first token after %.0f ms")
                       (:totalMs "%.0f ms in all") (:tokensPerSecond "%.0f tokens per second")
+                      (:completionTokens "%d tokens generated")
                       (:promptTokens "%d tokens in the prompt")
                       (:cachedTokens "%d of them from the cache"))
                     for value = (plist-get runabout--last name)

@@ -17,6 +17,9 @@ const PICTURES = join(FOLDER, "pictures");
 const IN_THE_README = ["ghost-text", "accepted-word", "chat"];
 const WORKER = process.env.RUNABOUT;
 
+// Of an answer the most likely text, so that each run gets the same one.
+const SETTINGS = { "runabout.path": WORKER, "runabout.chatParameters": { temperature: 0 } };
+
 const STATS = `def mean(values):
     """Return the arithmetic mean."""
     return sum(values) / len(values)
@@ -49,7 +52,7 @@ before(async () => {
   const { chromium } = createRequire(join(FOLDER, "package.json"))("playwright-core");
   // Root, as in a container, cannot use chromium's sandbox; the pages are our own.
   browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
-  server = await CodeServer.start({ editor, vsix: join(EXTENSION, "runabout.vsix"), settings: { "runabout.path": WORKER }, files: FILES });
+  server = await CodeServer.start({ editor, vsix: join(EXTENSION, "runabout.vsix"), settings: SETTINGS, files: FILES });
   window = await Window.open(browser, server, PICTURES);
 });
 
@@ -196,21 +199,21 @@ test("after kill -9 in mid-completion the editor goes on, the worker is back, an
 });
 
 test("a wrong path is named", async () => {
-  server.configure({ "runabout.path": "/nowhere/runabout" });
+  server.configure({ ...SETTINGS, "runabout.path": "/nowhere/runabout" });
   await window.messages.filter({ hasText: "There is no program at /nowhere/runabout" }).waitFor();
   await window.until("the old worker to end", () => workers(), (now) => now.length === 0);
   await window.clearMessages();
 });
 
 test("a program that is absent is asked for, in plain words", async () => {
-  server.configure({ "runabout.path": "" });
+  server.configure({ ...SETTINGS, "runabout.path": "" });
   await window.messages.filter({ hasText: "needs its program, which was not found" }).waitFor();
   await window.picture("absent");
   await window.clearMessages();
 });
 
 test("a program that appears is found", async () => {
-  server.configure({ "runabout.path": WORKER });
+  server.configure(SETTINGS);
   await ready();
 });
 
