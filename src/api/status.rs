@@ -46,6 +46,9 @@ pub struct StatusResult {
     pub memory: MemoryStatus,
     pub queue: QueueStatus,
     pub cache: CacheStatus,
+    /// The number of tokens that the model has computed since the start, of prompts and of generated text.
+    #[serde(default)]
+    pub computed_tokens: u64,
     pub speed: SpeedStatus,
 }
 

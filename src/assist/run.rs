@@ -33,8 +33,9 @@ const PREFILL_REPORT_INTERVAL: Duration = Duration::from_millis(500);
 pub enum Update {
     /// `done` of the prompt's `total` tokens have been computed. Reported twice a second, so only for long prompts.
     Prefill { done: usize, total: usize },
-    /// More text of a choice, which is counted from 0. Never empty; the text is final.
-    Text { choice: u32, text: String },
+    /// More text of a choice, which is counted from 0. Never empty; the text is final. `confidence` is the probability,
+    /// from 0 to 1, that the model gives to the choice's first line so far.
+    Text { choice: u32, text: String, confidence: Option<f64> },
     /// The end, always the last update.
     Done(Outcome),
 }
@@ -198,9 +199,9 @@ impl Run {
             Continued::Nothing => self.submit(&facts, prompt, None),
             Continued::Running(supersede) => self.submit(&facts, prompt, Some(supersede)),
             Continued::Finished(finished) => {
-                let text = finished.text.clone();
+                let (text, confidence) = (finished.text.clone(), finished.likelihood.confidence());
                 self.stage = Stage::Ending(self.rest_of(finished, &facts, &prompt));
-                return Ok(Some(Update::Text { choice: 0, text }));
+                return Ok(Some(Update::Text { choice: 0, text, confidence }));
             }
         }
         Ok(None)
@@ -356,9 +357,9 @@ impl Running {
                         return Some(Update::Prefill { done, total });
                     }
                 }
-                Event::Delta { text } => {
+                Event::Delta { text, confidence } => {
                     let choice = u32::try_from(choice).expect("choices are counted by a u32");
-                    return Some(Update::Text { choice, text });
+                    return Some(Update::Text { choice, text, confidence });
                 }
                 Event::Finished(finish) => self.finishes[choice] = Some(finish),
                 Event::Failed(error) => {

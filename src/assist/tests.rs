@@ -66,7 +66,7 @@ async fn finish(mut run: Run) -> Result<(Vec<String>, Outcome), Error> {
             timeout(TIMEOUT, run.next()).await.expect("an update in time").expect("the stream goes on");
         match update? {
             Update::Prefill { .. } => {}
-            Update::Text { choice, text } => {
+            Update::Text { choice, text, .. } => {
                 assert!(!text.is_empty());
                 texts.resize(texts.len().max(choice as usize + 1), String::new());
                 texts[choice as usize].push_str(&text);

@@ -109,9 +109,11 @@ pub enum Event {
         total: usize,
         cached: usize,
     },
-    /// Text that is final, never empty. All deltas joined are the result's text.
+    /// Text that is final, never empty. All deltas joined are the result's text. `confidence` is the
+    /// [confidence](Likelihood::confidence) of the text so far, which is final once the first line has ended.
     Delta {
         text: String,
+        confidence: Option<f64>,
     },
     Finished(Finish),
     Failed(JobError),

@@ -338,7 +338,9 @@ impl Sequence {
         }
         self.tokens.push(token);
         let pushed = self.text.push(sampled);
-        self.reply.delta(pushed.delta);
+        if !pushed.delta.is_empty() {
+            self.reply.delta(pushed.delta, self.text.confidence());
+        }
         if pushed.stopped_by.is_some() {
             pushed.stopped_by
         } else if self.n_drawable(context.context_length) == 0 {
@@ -372,7 +374,7 @@ impl Sequence {
         let rest = self.text.sent_of_job().to_owned();
         self.times = Times::handed_over(self.times, submitted, !rest.is_empty(), now);
         reply.prefill(n_prompt, n_prompt, n_prompt);
-        reply.delta(rest);
+        reply.delta(rest, self.text.confidence());
         (self.id, self.job) = (id, job);
         Ended { reply: std::mem::replace(&mut self.reply, reply), outcome: Ok(finish) }
     }
@@ -382,7 +384,7 @@ impl Sequence {
         let so_far = self.finish_so_far(reason, now);
         let Self { text, reply, slot, .. } = self;
         let FinishedText { delta, text, likelihood, reason } = text.finish(reason);
-        reply.delta(delta);
+        reply.delta(delta, likelihood.confidence());
         let finish = Finish { reason, text, likelihood, ..so_far };
         (slot, Ended { reply, outcome: Ok(finish) })
     }

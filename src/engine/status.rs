@@ -28,6 +28,8 @@ pub struct Status {
     pub memory: MemoryUse,
     /// Whether a job waits for memory, or little is left below the memory limit.
     pub memory_is_short: bool,
+    /// The number of tokens that the model has computed since the start, of prompts and of generated text.
+    pub n_computed: u64,
     pub speed: Speed,
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Stepper {
     options: EngineOptions,
     allowance: Allowance,
     pace: Pace,
+    /// The number of tokens in all steps so far.
+    n_computed: u64,
     drafting: Drafting,
     background: BackgroundShare,
     waiting: Vec<WaitingJob>,
@@ -67,6 +69,7 @@ impl Stepper {
             tokenizer,
             allowance,
             pace: Pace::default(),
+            n_computed: 0,
             drafting: Drafting::new(options.n_draft_tokens),
             background: BackgroundShare::default(),
             waiting: Vec::new(),
@@ -330,6 +333,7 @@ impl Stepper {
 
     /// Records how long a step took, and how long drafting before it took.
     fn measure(&mut self, plan: &Plan, drawn: &[Vec<Sampled>], elapsed: Duration, drafting: Duration) {
+        self.n_computed += plan.n_tokens() as u64;
         let n_prompt: usize = plan.spans.iter().map(|it| self.running[it.idx].n_prompt_tokens_in(it)).sum();
         if n_prompt > 0 {
             self.pace.record_prefill(plan.n_tokens(), n_prompt, elapsed);
@@ -408,6 +412,7 @@ impl Stepper {
             cache: self.slots.status(&self.running),
             memory,
             memory_is_short: self.waits_for_memory || self.allowance.is_short(memory.active_bytes),
+            n_computed: self.n_computed,
             speed: self.pace.speed(),
         }
     }

@@ -73,7 +73,7 @@ impl Connection {
 
     fn with(protocol: Protocol, choose: Option<Choose>, options: Options) -> Self {
         let (out, queue) = outbound::queue(options.max_queued_messages.max(1));
-        let connection = Handle::new(out);
+        let connection = Handle::new(out, options.first_request_id);
         Self {
             requests: RequestsToClient(connection.clone()),
             service: Service {

@@ -38,11 +38,11 @@ struct Refusal {
 }
 
 impl Handle {
-    pub(crate) fn new(out: Outbound) -> Self {
+    pub(crate) fn new(out: Outbound, first_request_id: u64) -> Self {
         Self(Arc::new(Shared {
             out,
             in_flight: InFlight::default(),
-            pending: Pending::default(),
+            pending: Pending::new(first_request_id),
             stopped: watch::Sender::new(false),
             refusal: Mutex::default(),
         }))

@@ -18,6 +18,9 @@ pub struct Options {
     /// How long running requests may take to answer after the connection has ended. `serve` returns at most
     /// [`Options::LAST_WORDS`] later.
     pub grace: Duration,
+    /// The id of our first request to the client; later ones count up. Ids of the two directions are independent, but
+    /// some clients mix them up, so it should be one that clients do not reach.
+    pub first_request_id: u64,
 }
 
 impl Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             max_queued_messages: 256,
             max_unread_bytes: 8 * 1024 * 1024,
             grace: Duration::from_millis(550),
+            first_request_id: 1,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Our requests to the client that wait for an answer: [`Pending`].
 //!
-//! Ids are integers that count up from 1, separately for each connection. An answer is matched by the value of its id
-//! and not by its spelling, since clients rewrite numbers: `1`, `1.0`, `1e0` and `"1"` all answer request 1.
+//! Ids are integers that count up, separately for each connection. An answer is matched by the value of its id and not
+//! by its spelling, since clients rewrite numbers: `1`, `1.0`, `1e0` and `"1"` all answer request 1.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ pub enum RequestError {
 }
 
 /// The pending requests of one connection. Clones share the table.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pending(Arc<Mutex<Table>>);
 
 /// A request in the table. Dropping it removes it.
@@ -45,22 +45,27 @@ pub(crate) struct PendingRequest {
 
 type Outcome = Result<Box<RawValue>, RequestError>;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
-    last_id: u64,
+    next_id: u64,
     waiting: HashMap<u64, oneshot::Sender<Outcome>>,
     is_closed: bool,
 }
 
 impl Pending {
+    /// An empty table. The first request will have the id `first_id`.
+    pub(crate) fn new(first_id: u64) -> Self {
+        Self(Arc::new(Mutex::new(Table { next_id: first_id, waiting: HashMap::new(), is_closed: false })))
+    }
+
     /// Adds a request under the next id.
     pub(crate) fn enter(&self) -> Result<PendingRequest, Closed> {
         let mut table = self.table();
         if table.is_closed {
             return Err(Closed);
         }
-        table.last_id += 1;
-        let id = table.last_id;
+        let id = table.next_id;
+        table.next_id += 1;
         let (sender, answer) = oneshot::channel();
         table.waiting.insert(id, sender);
         Ok(PendingRequest { id, answer, pending: self.clone() })

@@ -63,7 +63,12 @@ impl App {
         };
         let model = loading::start(&args.model, options)?;
         let limits = ServeLimits {
-            rpc: Options { max_frame_bytes: args.max_frame_bytes, ..Options::default() },
+            rpc: Options {
+                max_frame_bytes: args.max_frame_bytes,
+                // Vim 9.0 hands a request whose id is that of a request of its own to the callback of that one.
+                first_request_id: 1 << 30,
+                ..Options::default()
+            },
             max_queued: args.max_queued,
             memory_bytes,
         };

@@ -84,15 +84,17 @@ def save(machine, path):
 '''
 
 COUNT = """
-_G.computed = { prompt = 0, generated = 0, answers = 0, reasons = {} }
+_G.reasons = {}
 require("runabout.state").on("completion", function(it)
-  local sum = _G.computed
-  sum.answers = sum.answers + 1
-  sum.prompt = sum.prompt + (it.promptTokens or 0) - (it.cachedTokens or 0)
-  sum.generated = sum.generated + (it.completionTokens or 0)
   local reason = it.reason or it.outcome
-  sum.reasons[reason] = (sum.reasons[reason] or 0) + 1
+  _G.reasons[reason] = (_G.reasons[reason] or 0) + 1
 end)
+"""
+
+# All tokens that the model has computed: also those ahead, at pauses, and for requests that a newer one replaced.
+COMPUTED = """
+local client = vim.lsp.get_clients({ name = "runabout" })[1]
+return client:request_sync("status", vim.empty_dict(), 10000).result.computed_tokens
 """
 
 
@@ -132,7 +134,7 @@ def measure(model):
         editor.command("normal! Go")
         editor.type("i")
         editor.settle()
-        before = editor.lua("return _G.computed")
+        before = editor.lua(COMPUTED)
         times, without, accepted, accepts, position, typed = [], 0, 0, 0, 0, 0
         while typed < KEYS_TYPED and position < len(EDIT):
             line = ghost_line(editor)
@@ -158,13 +160,11 @@ def measure(model):
         editor.settle()
         lines = editor.lines()
         written = "\n".join(lines)[len(FILE):]
-        computed = editor.lua("return _G.computed")
         return {
             "times": times, "without": without, "accepted": accepted, "accepts": accepts, "typed": typed,
             "as_scripted": EDIT.startswith(written.strip("\n")[:position - 1].strip("\n")),
-            "prompt": computed["prompt"] - before["prompt"],
-            "generated": computed["generated"] - before["generated"],
-            "reasons": computed["reasons"],
+            "tokens": editor.lua(COMPUTED) - before,
+            "reasons": editor.lua("return _G.reasons"),
         }
 
 
@@ -179,10 +179,9 @@ def report(model="qwen2.5-coder-0.5b"):
               f"longest {max(times):.0f} ms")
     print(f"keys with ghost text within a second: {len(times)} of {figures['typed']}")
     print(f"accepted: {figures['accepted']} characters in {figures['accepts']} lines")
-    tokens = figures["prompt"] + figures["generated"]
     if figures["accepted"]:
-        print(f"tokens computed: {figures['prompt']} of prompts and {figures['generated']} of texts, "
-              f"{tokens / figures['accepted']:.1f} for each accepted character")
+        print(f"tokens computed: {figures['tokens']}, "
+              f"{figures['tokens'] / figures['accepted']:.1f} for each accepted character")
     print("answers: " + ", ".join(f"{count} {reason}" for reason, count in sorted(figures["reasons"].items())))
     if not figures["as_scripted"]:
         print("warning: the file does not hold what the script typed")

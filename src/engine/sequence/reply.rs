@@ -29,9 +29,9 @@ impl Reply {
     }
 
     /// Sends final text, unless it is empty.
-    pub(crate) fn delta(&self, text: String) {
+    pub(crate) fn delta(&self, text: String, confidence: Option<f64>) {
         if !text.is_empty() {
-            self.send(Event::Delta { text });
+            self.send(Event::Delta { text, confidence });
         }
     }
 

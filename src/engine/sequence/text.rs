@@ -26,6 +26,8 @@ pub(super) struct GeneratedText {
     drawn: DrawnTokens,
     /// Present while the job's text is held back, since it is not decided whether its confidence is at least this.
     min_confidence: Option<f64>,
+    /// That of the job's first line, once the line has ended.
+    confidence: Option<f64>,
     /// The beginning that was typed: its length in bytes, and the number of tokens entirely within it.
     n_typed_bytes: usize,
     n_typed_tokens: usize,
@@ -51,6 +53,7 @@ impl GeneratedText {
             logprobs: Vec::new(),
             drawn: DrawnTokens::default(),
             min_confidence: job.min_confidence,
+            confidence: None,
             n_typed_bytes: 0,
             n_typed_tokens: 0,
         }
@@ -106,6 +109,18 @@ impl GeneratedText {
         self.drawn.likelihood(&self.output.text()[..self.n_typed_bytes], self.of_job())
     }
 
+    /// How sure the model is of the job's first line so far; `None` if there is no text.
+    pub(super) fn confidence(&mut self) -> Option<f64> {
+        if self.confidence.is_some() {
+            return self.confidence;
+        }
+        let so_far = self.likelihood_of_job().confidence();
+        if first_line(self.of_job()).1 {
+            self.confidence = so_far;
+        }
+        so_far
+    }
+
     /// The log probabilities of the job's tokens.
     pub(super) fn logprobs_of_job(&self) -> &[TokenLogprobs] {
         self.logprobs.get(self.n_typed_tokens..).unwrap_or_default()
@@ -119,6 +134,7 @@ impl GeneratedText {
     /// Moves the beginning of the job's text by `n_bytes`, which were typed.
     pub(super) fn move_to_prompt(&mut self, n_bytes: usize) {
         self.n_typed_bytes += n_bytes;
+        self.confidence = None;
         let is_typed = |length: &&usize| **length <= self.n_typed_bytes;
         self.n_typed_tokens = self.lengths.iter().take_while(is_typed).count();
     }

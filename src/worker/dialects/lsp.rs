@@ -9,12 +9,12 @@ mod announce;
 mod at_cursor;
 mod commands;
 mod completion_list;
-mod confidence;
 mod configuration;
 mod document;
 mod documents;
 mod fate;
 mod idle;
+mod imports;
 mod incoming;
 mod info;
 mod initialize;
@@ -145,9 +145,10 @@ fn notifications(session: &Arc<Session>) -> Notifications {
             }
         })
     };
-    let handlers: [(_, Handler); 8] = [
+    let handlers: [(_, Handler); 9] = [
         ("textDocument/didOpen", sync::did_open),
         ("textDocument/didChange", sync::did_change),
+        ("textDocument/didSave", sync::did_save),
         ("textDocument/didClose", sync::did_close),
         ("textDocument/didFocus", sync::did_focus),
         ("textDocument/didShowCompletion", fate::did_show),

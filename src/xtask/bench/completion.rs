@@ -5,6 +5,7 @@
 //! file had CRLF line ends. llama.cpp, through node-llama-cpp, uses the model's fill-in-the-middle tokens, or continues
 //! the prefix if there are none. The results do not depend on the machine's load.
 
+mod context;
 mod corpus;
 mod curve;
 mod holes;
@@ -59,6 +60,8 @@ pub(crate) struct Args {
     /// Additional parameters for each `complete`, such as `{"rules": {"off": ["suffix"]}}`.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     params: String,
+    #[command(flatten)]
+    context: context::Options,
     /// Only write the holes to target/bench, and ask no program.
     #[arg(long)]
     cut_only: bool,
@@ -79,11 +82,25 @@ impl Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder)?;
-    let holes = holes::cut(&corpus::sources(&folder)?, args.split, args.holes.get());
+    let sources = corpus::sources(&folder)?;
+    let holes = holes::cut(&sources, args.split, args.holes.get());
     let listed: Vec<Value> = holes.iter().map(hole_json).collect();
     // Each split has its own file, so that tuning does not reveal the holes of a report.
     let file = format!("holes-{}.json", args.split.name());
     fs::write(folder.join(&file), serde_json::to_string_pretty(&listed)? + "\n")?;
+    if args.context.is_given() {
+        context::write_projects(&folder, &sources)?;
+        if args.cut_only {
+            return context::choose_only(&folder, &holes, &args.context);
+        }
+        let worker = worker(root, args)?;
+        for name in &args.models {
+            let model = converted(&worker, &fetch::model(&folder, named(name)?)?, &folder)?;
+            let launch = Launch::runabout(&worker, &model, None, folder.join("runabout.log"));
+            context::compare(&folder, name, &launch, &holes, args.max_tokens.get(), &args.context)?;
+        }
+        return Ok(());
+    }
     if args.cut_only {
         println!("{} holes: target/bench/{file}", holes.len());
         return Ok(());
@@ -100,13 +117,13 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
             let launch = Launch::runabout(worker, &model, None, folder.join("runabout.log"));
             let mut program = launch.start_worker()?;
             let answers = ask(&holes, "runabout", |hole| complete(&mut program, hole, args, &params))?;
-            columns.push(Scores::new("runabout", &holes, answers));
+            columns.push(Scores::new("runabout".to_owned(), &holes, answers));
             program.stop()?;
         }
         if args.asks(Program::Llama) {
             let mut peer = Peer::open(&folder, named.sha256, &gguf, args.max_tokens, args.threads)?;
             let answers = ask(&holes, "llama.cpp", |hole| peer.answer(hole))?;
-            columns.push(Scores::new("llama.cpp", &holes, answers));
+            columns.push(Scores::new("llama.cpp".to_owned(), &holes, answers));
             peer.stop()?;
         }
         print!("{}", score::table(name, &columns, &holes));

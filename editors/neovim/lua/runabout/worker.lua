@@ -168,7 +168,7 @@ function M.start()
     root_dir = buffer and root_of(buffer),
     handlers = require("runabout.handlers"),
     settings = { runabout = settings() },
-    init_options = { notifications = true, settings = settings() },
+    init_options = { notifications = true, growingItems = true, settings = settings() },
     get_language_id = function(_, filetype)
       return filetype
     end,

@@ -101,13 +101,14 @@ impl Submitted {
 
     /// Follows a job to its end.
     fn events_to_end(mut self) -> AllEvents {
-        let (mut prefill, mut deltas) = (Vec::new(), Vec::new());
+        let (mut prefill, mut deltas, mut last_confidence) = (Vec::new(), Vec::new(), None);
         let end = loop {
             match self.next().expect("a job has an end") {
                 Event::Prefill { done, total, cached } => prefill.push((done, total, cached)),
-                Event::Delta { text } => {
+                Event::Delta { text, confidence } => {
                     assert!(!text.is_empty());
                     deltas.push(text);
+                    last_confidence = confidence;
                 }
                 Event::Finished(finish) => break Ok(finish),
                 Event::Failed(error) => break Err(error),
@@ -116,6 +117,9 @@ impl Submitted {
         assert!(self.next().is_none(), "an event after the end");
         if let Ok(finish) = &end {
             assert_eq!(deltas.concat(), finish.text);
+            if !deltas.is_empty() {
+                assert_eq!(last_confidence, finish.likelihood.confidence());
+            }
         }
         AllEvents { prefill, deltas, end }
     }

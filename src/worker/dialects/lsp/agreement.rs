@@ -13,6 +13,8 @@ pub(super) struct Agreement {
     pub(super) encoding: Encoding,
     /// Whether it wants the notifications `runabout/status` and `runabout/completion`.
     pub(super) wants_notifications: bool,
+    /// Whether it replaces an item by a longer one with the same command, so that a text can be sent while it grows.
+    pub(super) takes_growing_items: bool,
     /// The settings that it sent along.
     pub(super) settings: Value,
     /// Whether its settings can be asked for.
@@ -83,6 +85,7 @@ impl Introduction {
         Agreement {
             encoding: if takes_utf8 { Encoding::Utf8 } else { Encoding::Utf16 },
             wants_notifications: self.initialization_options["notifications"] == Value::Bool(true),
+            takes_growing_items: self.initialization_options["growingItems"] == Value::Bool(true),
             settings: self.settings(),
             answers_configuration: workspace.as_ref().and_then(|it| it.configuration).unwrap_or(false),
             registers_configuration: workspace

@@ -34,7 +34,7 @@ async fn tell_state(session: &Session) {
     let mut told = Value::Null;
     loop {
         let now = state.borrow_and_update().clone();
-        let status = status(session, &now);
+        let status = state::status(session, &now);
         if wants_it && status != told {
             // Fails when the connection has ended.
             let _ = session.connection.notify(STATUS, &status).await;
@@ -51,19 +51,6 @@ async fn tell_state(session: &Session) {
             sleep_until(next).await;
         }
     }
-}
-
-fn status(session: &Session, state: &State) -> Value {
-    let mut status = json!({"state": state::name(state), "model": session.client.app.model_name()});
-    match state {
-        State::Loading(progress) => status["percentage"] = json!(state::percentage(progress)),
-        State::Failed(error) => status["message"] = first_upper(&error.to_string()).into(),
-        State::Ready(_) => {}
-    }
-    if let Some(members) = status.as_object_mut() {
-        members.retain(|_, it| !it.is_null());
-    }
-    status
 }
 
 /// Has the client show how far loading is, if it can and the model is not ready yet.

@@ -2,14 +2,14 @@
 
 use gen_lsp_types::Range;
 use runabout_assist::{AtCursor, Completion, ContextFile, Form, Generation, Goal, Priority};
+use runabout_context::{Cursor, Excerpt, Project};
 
 use super::document::Document;
-use super::documents::Documents;
 use super::incoming::SelectedCompletion;
 use super::positions::Encoding;
-use super::settings::{Multiline, Settings};
+use super::settings::{ContextSource, Multiline, Settings};
 use super::window::{Window, WindowSize};
-use super::workspace::Workspace;
+use super::workspace::{self, Workspace};
 
 /// A place in a document at which text is asked for.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Place {
     pub(super) range: Range,
     /// The index of the character where it begins.
     pub(super) start: usize,
+    start_byte: usize,
     /// What the text begins with: that entry.
     pub(super) begun: String,
     pub(super) window: Window,
@@ -48,17 +49,42 @@ impl Place {
             version: document.version,
             range: Range::new(encoding.position_of(text, chars.start), encoding.position_of(text, chars.end)),
             start: chars.start,
+            start_byte: text.char_to_byte(chars.start),
             begun,
             window,
             language: document.language.clone(),
         }
     }
 
+    /// The word that is being typed there.
+    pub(super) fn word(&self) -> &str {
+        let prefix = &self.window.prefix;
+        let rest = prefix.trim_end_matches(|it: char| it.is_alphanumeric() || it == '_');
+        &prefix[rest.len()..]
+    }
+
+    /// What the model sees of other files, and of this one outside of the window: the most relevant last. It stays the
+    /// same while the person types in a line, since otherwise nothing of the cache could be used.
+    pub(super) fn context(
+        &self,
+        settings: &Settings,
+        project: &mut Project,
+        size: WindowSize,
+    ) -> Vec<ContextFile> {
+        if settings.context == ContextSource::File {
+            return Vec::new();
+        }
+        let path = workspace::file(&self.uri);
+        let cursor = Cursor { path: &path, at: self.start_byte, window: self.window.bytes.clone() };
+        let excerpts = project.context(&cursor, size.context_bytes());
+        excerpts.into_iter().map(|Excerpt { path, text }| ContextFile { path, text }).collect()
+    }
+
     /// What the assistant is asked for.
     pub(super) fn completion(
         &self,
+        context: Vec<ContextFile>,
         settings: &Settings,
-        documents: &Documents,
         workspace: &Workspace,
         priority: Priority,
     ) -> Completion {
@@ -67,7 +93,7 @@ impl Place {
             form: Form::AtCursor(AtCursor {
                 suffix: Some(self.window.suffix.clone()),
                 language: Some(self.language.clone()).filter(|it| !it.is_empty()),
-                context: context(self, settings, documents, workspace),
+                context,
                 goal: match settings.multiline {
                     Multiline::Auto => Goal::Auto,
                     Multiline::Never => Goal::Line,
@@ -78,15 +104,10 @@ impl Place {
             document: Some(self.uri.clone()),
             n_choices: 1,
             generation: Generation::of(settings.max_tokens, priority),
-            // Compared in `confidence`, so that a person who asks for it after all gets the same text at once.
+            // Compared in `suggestion`, so that a person who asks for it after all gets the same text at once.
             min_confidence: 0.0,
             needs_tokens: false,
         }
     }
 }
 
-/// The other files that the model sees, the most relevant one last. The only place where they are chosen. They must stay
-/// the same while a person types, since otherwise nothing of the cache could be used.
-fn context(_: &Place, _: &Settings, _: &Documents, _: &Workspace) -> Vec<ContextFile> {
-    Vec::new()
-}

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use gen_lsp_types::InsertText;
+use gen_lsp_types::{InlineCompletionItem, InsertText};
 use runabout_rpc::{ErrorObjectOwned, Params, RequestContext};
 use serde_json::{Value, json};
 
 use super::documents::Asker;
 use super::incoming::{self, InlineCompletion, InlineContext};
+use super::positions::Encoding;
 use super::session::Session;
 use super::suggest::{prepare, suggest};
 
@@ -25,12 +26,17 @@ pub(super) async fn answer(
     let incoming::AtPosition { text_document, position } = incoming::read(&params)?;
     let context = InlineContext::default();
     let params = InlineCompletion { text_document, position, context, partial_result_token: None };
+    let encoding = session.agreement().map(|it| it.encoding).unwrap_or_default();
+    let mut word = String::new();
     let offered = match prepare(params, Asker::List, &session) {
-        Ok(asked) => suggest(asked, &session, &request, None).await,
+        Ok(asked) => {
+            asked.place.word().clone_into(&mut word);
+            suggest(asked, &session, &request, None).await
+        }
         Err(nothing) => Err(nothing),
     };
     let items: Vec<Value> = match offered {
-        Ok(offered) => offered.items.into_iter().filter_map(entry).collect(),
+        Ok(offered) => offered.items.into_iter().filter_map(|it| entry(it, &word, encoding)).collect(),
         Err(nothing) => {
             tracing::debug!(reason = ?nothing.reason, message = nothing.message, "no entry for the list");
             Vec::new()
@@ -40,9 +46,13 @@ pub(super) async fn answer(
     Ok(json!({"isIncomplete": true, "items": items}))
 }
 
-/// An entry that inserts the item's text. Its range is empty, so no client hides it for not being what was typed.
-fn entry(item: gen_lsp_types::InlineCompletionItem) -> Option<Value> {
+/// An entry that inserts the item's text. It begins with `word`, the one that is being typed, since clients hide what
+/// does not.
+fn entry(item: InlineCompletionItem, word: &str, encoding: Encoding) -> Option<Value> {
     let InsertText::String(text) = item.insert_text else { return None };
+    let mut range = item.range?;
+    range.start.character = range.start.character.saturating_sub(encoding.n_units(word));
+    let text = format!("{word}{text}");
     let first_line = text.trim_start().lines().next()?;
     let label: String = first_line.chars().take(MAX_LABEL).collect();
     Some(json!({
@@ -50,7 +60,8 @@ fn entry(item: gen_lsp_types::InlineCompletionItem) -> Option<Value> {
         "kind": KIND_TEXT,
         "detail": "runabout",
         "documentation": text,
-        "textEdit": {"range": item.range?, "newText": text},
+        "filterText": text,
+        "textEdit": {"range": range, "newText": text},
         "command": item.command,
     }))
 }

@@ -60,13 +60,14 @@ impl Document {
         Some(text.chars().filter(|it| !it.is_whitespace()).all(|it| there.next() == Some(it)))
     }
 
-    /// Applies a change. Takes time for the change, not for the document, unless it replaces all of it.
-    pub(super) fn apply(&mut self, change: &Change, encoding: Encoding) {
+    /// Applies a change, and returns the bytes that it replaced; `None` stands for all. Takes time for the change, not for
+    /// the document, unless it replaces all of it.
+    pub(super) fn apply(&mut self, change: &Change, encoding: Encoding) -> Option<std::ops::Range<usize>> {
         let Some(range) = change.range else {
             self.text = Rope::from_str(&change.text);
             self.last_changed = None;
             self.marks.clear();
-            return;
+            return None;
         };
         let chars = encoding.chars_of(&self.text, range);
         let start = chars.start;
@@ -78,9 +79,11 @@ impl Document {
                 *at = (*at).min(start);
             }
         }
+        let bytes = self.text.char_to_byte(start)..self.text.char_to_byte(chars.end);
         self.text.remove(chars);
         self.text.insert(start, &change.text);
         self.last_changed = Some(start + n_inserted);
+        Some(bytes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The client's open documents, and which request of each is the newest: [`Documents`].
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -65,11 +66,17 @@ impl Documents {
         }
     }
 
-    /// Applies the client's changes, in their order.
-    pub(super) fn change(&mut self, uri: &str, version: Option<i64>, changes: &[Change], encoding: Encoding) {
+    /// Applies the client's changes, in their order, and returns what each replaced, see [`Document::apply`].
+    pub(super) fn change(
+        &mut self,
+        uri: &str,
+        version: Option<i64>,
+        changes: &[Change],
+        encoding: Encoding,
+    ) -> Vec<Option<Range<usize>>> {
         let Some(open) = self.open.get_mut(uri) else {
             tracing::warn!("a document was changed that is not open");
-            return;
+            return Vec::new();
         };
         open.n_asked_before_change = *open.inline.n_asked.borrow();
         let document = &mut open.document;
@@ -77,10 +84,8 @@ impl Documents {
             // The text counts: messages arrive in the order in which the client made the changes.
             tracing::warn!(?version, before = ?document.version, "a document's version did not increase");
         }
-        for change in changes {
-            document.apply(change, encoding);
-        }
         document.version = version.or(document.version);
+        changes.iter().map(|it| document.apply(it, encoding)).collect()
     }
 
     pub(super) fn get(&self, uri: &str) -> Option<&Open> {

@@ -53,7 +53,8 @@ async fn warm_at(uri: &str, session: &Session) {
         let encoding = session.agreement().map(|it| it.encoding).unwrap_or_default();
         let Some(cursor) = open.document.likely_cursor(size.prefix_bytes()) else { return };
         let place = Place::at(uri.to_owned(), &open.document, cursor, None, encoding, size);
-        place.completion(&settings, &documents, &session.workspace(), Priority::Background)
+        let context = place.context(&settings, &mut session.project(), size);
+        place.completion(context, &settings, &session.workspace(), Priority::Background)
     };
     // Warming is worth no error.
     let Ok(mut run) = session.client.assistant.warm(Warm::Completion(completion)) else { return };

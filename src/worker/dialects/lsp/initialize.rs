@@ -20,22 +20,21 @@ pub(super) fn answer(params: &Params<'_>, session: &Session) -> Result<Value, Er
     if !session.agree(agreement.clone()) {
         return Err(ErrorObject::owned(INVALID_REQUEST, "`initialize` must be sent once", None::<()>));
     }
-    *session.workspace() = Workspace::of(&introduction.folders());
+    let workspace = Workspace::of(&introduction.folders());
+    session.project().set_roots(workspace.local_folders().to_vec());
+    *session.workspace() = workspace;
     configuration::apply(session, &agreement.settings);
     session.connection.take_requests();
-    let app = &session.client.app;
+    let mut about = state::status(session, &session.client.app.model().engine().state());
+    about["protocolVersion"] = runabout_api::PROTOCOL_VERSION.into();
     let mut result = json!({
         "capabilities": {
             "positionEncoding": agreement.encoding.kind(),
-            "textDocumentSync": {"openClose": true, "change": 2, "save": false},
+            "textDocumentSync": {"openClose": true, "change": 2, "save": true},
             "inlineCompletionProvider": true,
             "executeCommandProvider": commands::capability(),
             "workspace": {"workspaceFolders": {"supported": true, "changeNotifications": true}},
-            "experimental": {"runabout": {
-                "protocolVersion": runabout_api::PROTOCOL_VERSION,
-                "model": app.model_name(),
-                "state": state::name(&app.model().engine().state()),
-            }},
+            "experimental": {"runabout": about},
         },
         "serverInfo": {"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")},
     });

@@ -39,13 +39,12 @@ pub(super) struct Offers {
 }
 
 impl Offers {
-    /// Adds an offer. If `is_continuing`, and the text is the rest of the one offered before in this document, both count
-    /// as one.
-    pub(super) fn add(&mut self, uri: &str, text: &str, is_continuing: bool) -> OfferId {
+    /// Adds an offer. If its text is the rest of one that was offered before, `earlier`, both count as one.
+    pub(super) fn add(&mut self, uri: &str, text: &str, earlier: Option<OfferId>) -> OfferId {
         self.n_offered += 1;
         let id = self.n_offered;
-        let before = self.latest.iter().rev().find(|it| it.uri == uri);
-        let first = before.filter(|it| is_continuing && it.text.ends_with(text)).map(|it| it.first);
+        let earlier = self.latest.iter().find(|it| Some(it.id) == earlier);
+        let first = earlier.map(|it| it.first);
         if self.latest.len() == MAX_OFFERS {
             self.latest.pop_front();
         }
@@ -64,6 +63,13 @@ impl Offers {
             self.count(|it| it.n_offered += 1);
         }
         id
+    }
+
+    /// The offer has more text now.
+    pub(super) fn grown(&mut self, id: OfferId, text: &str) {
+        if let Some(offer) = self.latest.iter_mut().find(|it| it.id == id) {
+            text.clone_into(&mut offer.text);
+        }
     }
 
     /// The client shows the offer.
@@ -168,11 +174,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_suggestion_that_is_typed_through_counts_once() {
         let mut offers = Offers::default();
-        let first = offers.add("a", "foo bar", false);
+        let first = offers.add("a", "foo bar", None);
         offers.shown(first);
         offers.shown(first);
         tokio::time::advance(Duration::from_millis(500)).await;
-        let rest = offers.add("a", "oo bar", true);
+        let rest = offers.add("a", "oo bar", Some(first));
         offers.shown(rest);
         tokio::time::advance(Duration::from_millis(500)).await;
         assert!(offers.accepted(rest).is_some_and(|it| it.text == "oo bar"));
@@ -186,9 +192,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_offer_that_grows_is_accepted_with_all_of_its_text() {
+        let mut offers = Offers::default();
+        let id = offers.add("a", "foo", None);
+        offers.grown(id, "foo\nbar");
+        assert!(offers.accepted(id).is_some_and(|it| it.text == "foo\nbar"));
+        assert_eq!(counts(&offers)["acceptedCharacters"], 7);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_accepted_in_parts_and_then_in_full_counts_its_characters_once() {
         let mut offers = Offers::default();
-        let id = offers.add("a", "fo😀 bar", false);
+        let id = offers.add("a", "fo😀 bar", None);
         offers.partially_accepted(id, 2);
         offers.partially_accepted(id, 4);
         assert_eq!(counts(&offers)["partiallyAccepted"], 1);
@@ -201,11 +216,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_is_counted_when_counting_is_off() {
         let mut offers = Offers { is_off: true, ..Offers::default() };
-        let id = offers.add("a", "foo", false);
+        let id = offers.add("a", "foo", None);
         offers.shown(id);
         offers.partially_accepted(id, 1);
         offers.accepted(id);
-        let other = offers.add("a", "bar", false);
+        let other = offers.add("a", "bar", None);
         offers.dismissed(other);
         assert_eq!(offers.statistics, Statistics::default());
     }
@@ -213,22 +228,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_what_was_not_accepted_can_be_dismissed_and_only_once() {
         let mut offers = Offers::default();
-        let (one, two) = (offers.add("a", "foo", false), offers.add("b", "foo", true));
+        let (one, two) = (offers.add("a", "foo", None), offers.add("b", "foo", None));
         offers.accepted(one);
         offers.dismissed(one);
         offers.dismissed(two);
         offers.dismissed(two);
         offers.dismissed(99);
         assert_eq!(counts(&offers)["dismissed"], 1);
-        assert_eq!(counts(&offers)["offered"], 2, "another document's offer is another one");
+        assert_eq!(counts(&offers)["offered"], 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn old_offers_are_forgotten() {
         let mut offers = Offers::default();
-        let first = offers.add("a", "foo", false);
+        let first = offers.add("a", "foo", None);
         for _ in 0..MAX_OFFERS {
-            offers.add("a", "foo", false);
+            offers.add("a", "foo", None);
         }
         assert!(offers.accepted(first).is_none());
         assert_eq!(offers.latest.len(), MAX_OFFERS);

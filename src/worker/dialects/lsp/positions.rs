@@ -50,6 +50,14 @@ impl Encoding {
         Position::new(saturating(line_idx), saturating(column))
     }
 
+    /// The length of a text without line ends.
+    pub(super) fn n_units(self, text: &str) -> u32 {
+        saturating(match self {
+            Self::Utf8 => text.len(),
+            Self::Utf16 => text.encode_utf16().count(),
+        })
+    }
+
     /// The characters of a range. One whose end comes before its start counts as written the other way round.
     pub(super) fn chars_of(self, rope: &Rope, range: Range) -> std::ops::Range<usize> {
         let (start, end) = (self.char_at(rope, range.start), self.char_at(rope, range.end));

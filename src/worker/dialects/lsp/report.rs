@@ -64,6 +64,8 @@ pub(super) struct Figures {
     pub(super) prompt_tokens: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cached_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) completion_tokens: Option<usize>,
 }
 
 /// That nothing is offered, and why.
@@ -107,6 +109,7 @@ impl Figures {
                 .then(|| (n_decoded as f64 / timing.decode.as_secs_f64() * 10.0).round() / 10.0),
             prompt_tokens: Some(usage.prompt_tokens),
             cached_tokens: Some(usage.cached_tokens),
+            completion_tokens: Some(usage.completion_tokens),
         }
     }
 }

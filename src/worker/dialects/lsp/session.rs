@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use runabout_assist::{JobError, Outcome, State};
+use runabout_context::{Kinds, Project};
 use runabout_rpc::{Handle, RequestContext};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -34,6 +35,7 @@ pub(super) struct Session {
     /// The URI of the document that was opened, changed or looked at last.
     changes: watch::Sender<String>,
     workspace: Mutex<Workspace>,
+    project: Mutex<Project>,
     settings: Mutex<Arc<Settings>>,
     offers: Mutex<Offers>,
     rhythm: Mutex<Rhythm>,
@@ -56,6 +58,7 @@ impl Session {
             documents: Mutex::default(),
             changes: watch::Sender::default(),
             workspace: Mutex::default(),
+            project: Mutex::new(Project::new(Vec::new(), Kinds::default())),
             settings: Mutex::default(),
             offers: Mutex::default(),
             rhythm: Mutex::default(),
@@ -107,6 +110,11 @@ impl Session {
         self.changes.send_replace(uri);
     }
 
+    /// Records that there is news about a document, if it is the one that was touched last.
+    pub(super) fn has_news(&self, uri: &str) {
+        self.changes.send_if_modified(|it| it == uri);
+    }
+
     /// Sees the URI of each document that is touched.
     pub(super) fn watch_changes(&self) -> watch::Receiver<String> {
         self.changes.subscribe()
@@ -114,6 +122,11 @@ impl Session {
 
     pub(super) fn workspace(&self) -> MutexGuard<'_, Workspace> {
         lock(&self.workspace)
+    }
+
+    /// The documents with what they import. To hold both locks, take that of [`documents`](Self::documents) first.
+    pub(super) fn project(&self) -> MutexGuard<'_, Project> {
+        lock(&self.project)
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {

@@ -1,6 +1,10 @@
 //! The model's state in the words of this dialect.
 
 use runabout_assist::{LoadProgress, LoadStage, State};
+use serde_json::{Value, json};
+
+use super::report::first_upper;
+use super::session::Session;
 
 /// The state's name on the wire.
 pub(super) fn name(state: &State) -> &'static str {
@@ -10,6 +14,21 @@ pub(super) fn name(state: &State) -> &'static str {
         State::Ready(_) => "ready",
         State::Failed(_) => "failed",
     }
+}
+
+/// The state with what is known about it: `{state, model, message?, percentage?}`.
+pub(super) fn status(session: &Session, state: &State) -> Value {
+    let mut status = json!({"state": name(state), "model": session.client.app.model_name()});
+    match state {
+        State::Loading(progress) => {
+            if let Some(percentage) = percentage(progress) {
+                status["percentage"] = percentage.into();
+            }
+        }
+        State::Failed(error) => status["message"] = first_upper(&error.to_string()).into(),
+        State::Ready(_) => {}
+    }
+    status
 }
 
 /// How far loading is; `None` if it is not known.

@@ -14,12 +14,12 @@ use runabout_rpc::{CancelledBy, RequestContext};
 
 use super::at_cursor::Place;
 use super::documents::{Asker, Turn};
-use super::items::Items;
+use super::items::{Items, Progress};
 use super::report::{Figures, Nothing, Reason, first_upper};
 use super::session::Session;
 use super::settings::Settings;
-use super::suggestion::{Suggestion, linger, pursue};
-use super::{confidence, idle, incoming, state};
+use super::suggestion::{Suggestion, follow, linger};
+use super::{idle, incoming, state};
 
 /// The temperature and the top-p of the other texts: how far they may stray from the most likely one.
 const ALTERNATIVES: (f32, f32) = (0.8, 0.95);
@@ -79,7 +79,8 @@ pub(super) fn prepare(
     let cursor = encoding.char_at(&open.document.text, params.position);
     let selected = params.context.selected_completion_info;
     let place = Place::at(uri, &open.document, cursor, selected, encoding, size);
-    let mut completion = place.completion(&settings, &documents, &session.workspace(), Priority::Interactive);
+    let context = place.context(&settings, &mut session.project(), size);
+    let mut completion = place.completion(context, &settings, &session.workspace(), Priority::Interactive);
     if asker == Asker::List {
         // It must not supersede an inline completion, nor be continued by one.
         completion.document = None;
@@ -88,8 +89,7 @@ pub(super) fn prepare(
     let before = documents.suggest(&place.uri, asker, &suggestion);
     let is_continuing = before.as_ref().is_some_and(|it| it.contains(&completion));
     if let Some(before) = before.as_ref().filter(|_| is_continuing) {
-        // The rest of a text may come without a confidence of its own; then that of the text counts.
-        suggestion.set_confidence(before.confidence());
+        suggestion.continue_from(before);
     }
     if let Some(before) = before.filter(|it| !it.may_contain(&completion)) {
         before.abandon();
@@ -128,17 +128,24 @@ pub(super) async fn suggest(
     let others = alternatives(&completion, n_others, session);
     let mut run = session.client.assistant.complete(completion).map_err(|it| Nothing::from_error(&it))?;
 
-    let items =
-        Items::new(session, &place, token.filter(|_| n_others > 0).map(|it| (it, request)), is_continuing);
+    let grows = token.is_some() && session.agreement().is_some_and(|it| it.takes_growing_items);
+    let progress = token.map(|token| Progress { token, request });
+    let items = Items::new(session, &place, &suggestion, progress, n_others > 0);
     let first = async {
-        let outcome = pursue(&mut run, &suggestion).await.map_err(|it| Nothing::from_error(&it))?;
+        let outcome = loop {
+            match follow(&mut run, &suggestion).await.map_err(|it| Nothing::from_error(&it))? {
+                Some(outcome) => break outcome,
+                None if grows && (is_invoked || suggestion.suffices(settings.min_confidence)) => {
+                    items.grow().await;
+                }
+                None => {}
+            }
+        };
         if !is_continuing {
             session.rhythm().completed(&outcome);
             session.computed_prompt(&outcome);
         }
-        let finish = outcome.finishes.first();
-        suggestion.set_confidence(finish.and_then(confidence::of).or(suggestion.confidence()));
-        let (text, figures) = check(outcome, suggestion.confidence(), &settings, is_invoked, arrived)?;
+        let (text, figures) = check(outcome, &suggestion, &settings, is_invoked, arrived)?;
         items.add(0, &text).await;
         Ok((text, figures))
     };
@@ -173,14 +180,14 @@ pub(super) async fn suggest(
 /// The text of an outcome, unless it is not to be offered.
 fn check(
     mut outcome: Outcome,
-    confidence: Option<f64>,
+    suggestion: &Suggestion,
     settings: &Settings,
     is_invoked: bool,
     arrived: Instant,
 ) -> Result<(String, Figures), Nothing> {
     let mut figures = Figures::of(&outcome, arrived.elapsed());
     let finish = outcome.finishes.remove(0);
-    figures.confidence = confidence;
+    figures.confidence = suggestion.confidence();
     let nothing = |reason, message: &str| {
         Err(Nothing { figures: Box::new(figures.clone()), ..Nothing::because(reason, message) })
     };
@@ -192,7 +199,7 @@ fn check(
     if finish.text.trim().is_empty() {
         return nothing(Reason::Empty, "The model has nothing to add here.");
     }
-    if !is_invoked && !confidence::suffices(confidence, settings.min_confidence) {
+    if !is_invoked && !suggestion.suffices(settings.min_confidence) {
         return nothing(Reason::LowConfidence, "The model is not sure enough of its suggestion.");
     }
     Ok((finish.text, figures))

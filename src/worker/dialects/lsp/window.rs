@@ -5,6 +5,7 @@
 //! the measured speed. While a person types, the window begins at the same place, since otherwise nothing of the cache
 //! could be used.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use ropey::Rope;
@@ -19,6 +20,8 @@ const MIN_PREFIX_BYTES: usize = 4 << 10;
 const MAX_PREFIX_BYTES: usize = 64 << 10;
 /// Before the speed is known.
 const FIRST_PREFIX_BYTES: usize = 8 << 10;
+/// The other files that the model sees take at most this.
+const MAX_CONTEXT_BYTES: usize = 4 << 10;
 /// What comes after the cursor matters less than what came before.
 const SUFFIX_SHARE: usize = 4;
 /// The beginning of the window moves by this part of its size at a time.
@@ -35,6 +38,8 @@ pub(super) struct WindowSize {
 pub(super) struct Window {
     pub(super) prefix: String,
     pub(super) suffix: String,
+    /// The bytes of the document from its beginning to its end.
+    pub(super) bytes: Range<usize>,
 }
 
 impl Default for WindowSize {
@@ -46,6 +51,11 @@ impl Default for WindowSize {
 impl WindowSize {
     pub(super) fn prefix_bytes(self) -> usize {
         self.prefix_bytes
+    }
+
+    /// How much of other files is used: less where a prompt takes long.
+    pub(super) fn context_bytes(self) -> usize {
+        (self.prefix_bytes / 2).min(MAX_CONTEXT_BYTES)
     }
 
     /// The size for a model that computed `n_tokens` of a prompt in this time. It differs from the present size only if
@@ -72,9 +82,11 @@ impl WindowSize {
 impl Window {
     /// The text before the character at `start` and from the one at `end` on.
     pub(super) fn around(text: &Rope, start: usize, end: usize, size: WindowSize) -> Self {
+        let (first, last) = (first_char(text, start, size), last_char(text, end, size));
         Self {
-            prefix: text.slice(first_char(text, start, size)..start).to_string(),
-            suffix: text.slice(end..last_char(text, end, size)).to_string(),
+            prefix: text.slice(first..start).to_string(),
+            suffix: text.slice(end..last).to_string(),
+            bytes: text.char_to_byte(first)..text.char_to_byte(last),
         }
     }
 }
@@ -117,7 +129,7 @@ mod tests {
     fn a_small_document_is_used_whole() {
         let text = Rope::from_str("one\ntwo\n");
         let window = Window::around(&text, 5, 6, SIZE);
-        assert_eq!(window, Window { prefix: "one\nt".to_owned(), suffix: "o\n".to_owned() });
+        assert_eq!((window.prefix.as_str(), window.suffix.as_str(), window.bytes), ("one\nt", "o\n", 0..8));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The folders that the client works in, and the path of a document as the model sees it.
 
+use std::path::PathBuf;
+
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
@@ -14,6 +16,8 @@ pub(super) struct Folder {
 pub(super) struct Workspace {
     /// Each ends with `/`.
     roots: Vec<String>,
+    /// Those of them that are on this machine.
+    local: Vec<PathBuf>,
 }
 
 impl Workspace {
@@ -24,9 +28,17 @@ impl Workspace {
     }
 
     pub(super) fn change(&mut self, added: &[Folder], removed: &[Folder]) {
-        let removed: Vec<String> = removed.iter().filter_map(root).collect();
-        self.roots.retain(|it| !removed.contains(it));
+        let gone: Vec<String> = removed.iter().filter_map(root).collect();
+        self.roots.retain(|it| !gone.contains(it));
         self.roots.extend(added.iter().filter_map(root));
+        let gone: Vec<PathBuf> = removed.iter().map(|it| file(&it.uri)).collect();
+        self.local.retain(|it| !gone.contains(it));
+        self.local.extend(added.iter().map(|it| file(&it.uri)).filter(|it| it.is_absolute()));
+    }
+
+    /// The folders that are on this machine.
+    pub(super) fn local_folders(&self) -> &[PathBuf] {
+        &self.local
     }
 
     /// The path of a document in its folder, or else its file's name; `None` for one that has no file's name. So the
@@ -38,6 +50,11 @@ impl Workspace {
         let name = within.or_else(|| path.rsplit('/').next()).filter(|it| !it.is_empty())?;
         Some(name.to_owned())
     }
+}
+
+/// The file that a URI names. A document that is none, such as one in another place, has a relative path.
+pub(super) fn file(uri: &str) -> PathBuf {
+    path(uri).filter(|_| uri.starts_with("file:")).map_or_else(|| uri.into(), PathBuf::from)
 }
 
 fn root(folder: &Folder) -> Option<String> {
@@ -83,5 +100,17 @@ mod tests {
         }
         workspace.change(&[], &[folder("file:///code/me/a%20b")]);
         assert_eq!(path(&workspace, "file:///code/me/a%20b/src/x.rs"), "x.rs");
+    }
+
+    #[test]
+    fn only_files_of_this_machine_have_a_place_on_it() {
+        assert_eq!(file("file:///a%20b/x.rs"), PathBuf::from("/a b/x.rs"));
+        for elsewhere in ["untitled:Untitled-1", "vscode-remote://host/a/x.rs", "git:/a/x.rs"] {
+            assert!(!file(elsewhere).is_absolute(), "{elsewhere}");
+        }
+        let mut workspace = Workspace::of(&[folder("file:///a"), folder("vscode-remote://host/b")]);
+        assert_eq!(workspace.local_folders(), [PathBuf::from("/a")]);
+        workspace.change(&[folder("file:///c")], &[folder("file:///a")]);
+        assert_eq!(workspace.local_folders(), [PathBuf::from("/c")]);
     }
 }

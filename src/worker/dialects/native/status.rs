@@ -29,6 +29,7 @@ impl Answer for Status {
                 prompt_tokens: status.cache.n_tokens_asked,
                 cached_tokens: status.cache.n_tokens_found,
             },
+            computed_tokens: status.n_computed,
             speed: SpeedStatus {
                 prompt_tokens_per_second: status.speed.prefill_tokens_per_second,
                 generation_tokens_per_second: status.speed.decode_tokens_per_second,

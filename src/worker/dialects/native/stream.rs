@@ -43,7 +43,7 @@ pub(super) async fn outcome(
         match run.next().await.map_err(|error| errors::of_request(&error))? {
             Update::Prefill { done, total } => report_prefill(request, done, total),
             Update::Text { .. } if streaming == Streaming::Off => {}
-            Update::Text { choice, text } => {
+            Update::Text { choice, text, .. } => {
                 let params = DeltaParams {
                     id: wire_id(request),
                     seq: n_deltas,

@@ -2,6 +2,7 @@
 
 mod editor;
 
+mod context;
 mod idle;
 mod inline;
 mod life;

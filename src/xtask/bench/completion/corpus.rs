@@ -35,6 +35,8 @@ struct Package {
     /// Files to leave out, because they are data.
     without: &'static [&'static str],
     language: &'static str,
+    /// The extension of further files, which belong to the project but have no holes.
+    also: &'static str,
 }
 
 const PACKAGES: [Package; 8] = [
@@ -47,6 +49,7 @@ const PACKAGES: [Package; 8] = [
         extension: ".rs",
         without: &[],
         language: "rust",
+        also: "",
     },
     Package {
         registry: Registry::Crates,
@@ -57,6 +60,7 @@ const PACKAGES: [Package; 8] = [
         extension: ".rs",
         without: &[],
         language: "rust",
+        also: "",
     },
     Package {
         registry: Registry::Crates,
@@ -67,6 +71,7 @@ const PACKAGES: [Package; 8] = [
         extension: ".c",
         without: &[],
         language: "c",
+        also: ".h",
     },
     Package {
         registry: Registry::Pypi,
@@ -77,6 +82,7 @@ const PACKAGES: [Package; 8] = [
         extension: ".py",
         without: &["packaging/licenses/_spdx.py"],
         language: "python",
+        also: "",
     },
     Package {
         registry: Registry::Pypi,
@@ -87,6 +93,7 @@ const PACKAGES: [Package; 8] = [
         extension: ".py",
         without: &[],
         language: "python",
+        also: "",
     },
     Package {
         registry: Registry::Npm,
@@ -97,6 +104,7 @@ const PACKAGES: [Package; 8] = [
         extension: ".js",
         without: &[],
         language: "javascript",
+        also: "",
     },
     Package {
         registry: Registry::Npm,
@@ -107,6 +115,7 @@ const PACKAGES: [Package; 8] = [
         extension: ".js",
         without: &[],
         language: "javascript",
+        also: "",
     },
     Package {
         registry: Registry::Npm,
@@ -117,16 +126,20 @@ const PACKAGES: [Package; 8] = [
         extension: ".ts",
         without: &[],
         language: "typescript",
+        also: "",
     },
 ];
 
 /// A source file of a package.
 #[derive(Clone, Debug)]
 pub(super) struct SourceFile {
+    pub(super) package: &'static str,
     pub(super) language: &'static str,
     /// The path within the package.
     pub(super) path: String,
     pub(super) text: String,
+    /// Whether holes may be cut in it.
+    pub(super) has_holes: bool,
 }
 
 /// All files, in an order that does not depend on the machine.
@@ -153,9 +166,15 @@ pub(super) fn sources(folder: &Path) -> Result<Vec<SourceFile>> {
 impl Package {
     fn source(&self, path: &str, text: String) -> Option<SourceFile> {
         let is_ours = self.folders.iter().any(|it| path.starts_with(it))
-            && path.ends_with(self.extension)
+            && (path.ends_with(self.extension) || self.is_further(path))
             && !self.without.contains(&path);
-        is_ours.then(|| SourceFile { language: self.language, path: path.to_owned(), text })
+        let has_holes = !self.is_further(path);
+        let (package, language) = (self.name, self.language);
+        is_ours.then(|| SourceFile { package, language, path: path.to_owned(), text, has_holes })
+    }
+
+    fn is_further(&self, path: &str) -> bool {
+        !self.also.is_empty() && path.ends_with(self.also)
     }
 }
 

@@ -59,6 +59,7 @@ impl Kind {
 
 #[derive(Clone, Debug)]
 pub(super) struct Hole {
+    pub(super) package: &'static str,
     pub(super) language: &'static str,
     pub(super) path: String,
     pub(super) kind: Kind,
@@ -68,6 +69,8 @@ pub(super) struct Hole {
     pub(super) suffix: String,
     /// The text that was cut out.
     pub(super) truth: String,
+    /// The whole file before the hole and behind it.
+    pub(super) file: [String; 2],
 }
 
 /// `n` holes, with as equal a number for each language as possible.
@@ -79,7 +82,7 @@ pub(super) fn cut(sources: &[SourceFile], split: Split, n: usize) -> Vec<Hole> {
     let mut by_language: Vec<Vec<Hole>> = languages
         .iter()
         .map(|language| {
-            let of_language = sources.iter().filter(|it| it.language == *language);
+            let of_language = sources.iter().filter(|it| it.language == *language && it.has_holes);
             let of_split = of_language.enumerate().filter(|(i, _)| (i % 2 == 0) == (split == Split::Report));
             let of_split: Vec<_> = of_split.map(|(_, it)| it).collect();
             let n_seen = if split == Split::Report { N_SEEN } else { 0 };
@@ -173,6 +176,7 @@ fn hole(
         return None;
     }
     Some(Hole {
+        package: source.package,
         language: source.language,
         path: source.path.clone(),
         kind,
@@ -180,6 +184,7 @@ fn hole(
         prefix: last_lines(&text[..start], PREFIX_LINES).to_owned(),
         suffix: first_lines(&text[end..], SUFFIX_LINES).to_owned(),
         truth: truth.to_owned(),
+        file: [text[..start].to_owned(), text[end..].to_owned()],
     })
 }
 
@@ -240,7 +245,13 @@ mod tests {
         let text = "def first_function(argument):\n    value = compute(argument, 12)\n    return [value, other]\n\n\n"
             .repeat(40);
         ["a.py", "b.py", "c.py"]
-            .map(|path| SourceFile { language: "python", path: path.to_owned(), text: text.clone() })
+            .map(|path| SourceFile {
+                package: "p",
+                language: "python",
+                path: path.to_owned(),
+                text: text.clone(),
+                has_holes: true,
+            })
             .into()
     }
 

@@ -139,6 +139,7 @@ mod tests {
 
     fn hole(prefix: &str) -> Hole {
         Hole {
+            package: "p",
             language: "python",
             path: "a.py".to_owned(),
             kind: Kind::Line,
@@ -146,6 +147,7 @@ mod tests {
             prefix: prefix.to_owned(),
             suffix: "\n".to_owned(),
             truth: "1".to_owned(),
+            file: [String::new(), String::new()],
         }
     }
 

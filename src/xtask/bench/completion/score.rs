@@ -49,7 +49,7 @@ impl Answer {
 
 /// One program's answers with their scores.
 pub(super) struct Scores {
-    name: &'static str,
+    name: String,
     answers: Vec<Answer>,
     of_holes: Vec<Score>,
 }
@@ -69,7 +69,7 @@ struct Score {
 }
 
 impl Scores {
-    pub(super) fn new(name: &'static str, holes: &[Hole], answers: Vec<Answer>) -> Self {
+    pub(super) fn new(name: String, holes: &[Hole], answers: Vec<Answer>) -> Self {
         let of_holes = holes.iter().zip(&answers).map(|(hole, answer)| Score::new(hole, answer)).collect();
         Self { name, answers, of_holes }
     }
@@ -248,15 +248,19 @@ pub(super) fn table(model: &str, columns: &[Scores], holes: &[Hole]) -> String {
     let mut text = format!("\n{model:<NAMES$}");
     for column in columns {
         // Writing to a string cannot fail.
-        let _ = write!(text, "{:>COLUMN$}", column.name);
+        let _ = write!(text, " {:>width$}", column.name, width = COLUMN - 1);
     }
-    for row in &ROWS {
-        let _ = write!(text, "\n{:<NAMES$}", row.name);
-        for column in columns {
-            let value = (row.of)(column, holes);
-            let cell = if value.is_nan() { "-".to_owned() } else { format!("{value:.3}") };
-            let _ = write!(text, "{cell:>COLUMN$}");
-        }
+    text.push('\n');
+    text.extend(ROWS.iter().map(|it| row(it.name, columns.iter().map(|column| (it.of)(column, holes)))));
+    text
+}
+
+/// A line of a table.
+pub(super) fn row(name: &str, values: impl Iterator<Item = f64>) -> String {
+    let mut text = format!("{name:<NAMES$}");
+    for value in values {
+        let cell = if value.is_nan() { "-".to_owned() } else { format!("{value:.3}") };
+        let _ = write!(text, "{cell:>COLUMN$}");
     }
     text.push('\n');
     for curve in columns.iter().filter_map(Scores::curve) {
@@ -271,6 +275,7 @@ mod tests {
 
     fn hole(prefix: &str, suffix: &str, truth: &str) -> Hole {
         Hole {
+            package: "p",
             language: "python",
             path: "a.py".to_owned(),
             kind: Kind::Line,
@@ -278,6 +283,7 @@ mod tests {
             prefix: prefix.to_owned(),
             suffix: suffix.to_owned(),
             truth: truth.to_owned(),
+            file: [String::new(), String::new()],
         }
     }
 
@@ -343,7 +349,7 @@ mod tests {
     #[test]
     fn the_table_has_a_column_for_each_program_and_tokens_per_shown_character() {
         let holes = [hole("x = ", "\n", "foo(1)")];
-        let scores = Scores::new("one", &holes, vec![answer("foo(1)\nbar")]);
+        let scores = Scores::new("one".to_owned(), &holes, vec![answer("foo(1)\nbar")]);
         let table = table("m", &[scores], &holes);
         let of_block = table.lines().find(|it| it.starts_with("edit similarity of the block"));
         assert!(of_block.is_some_and(|it| it.ends_with(" -")), "there is no block");

@@ -14,7 +14,7 @@ async fn the_worker_introduces_itself_while_the_model_loads() {
     let capabilities = &result["capabilities"];
     assert_eq!(result["serverInfo"]["name"], "runabout");
     assert_eq!(capabilities["positionEncoding"], "utf-16");
-    assert_eq!(capabilities["textDocumentSync"], json!({"openClose": true, "change": 2, "save": false}));
+    assert_eq!(capabilities["textDocumentSync"], json!({"openClose": true, "change": 2, "save": true}));
     assert_eq!(capabilities["inlineCompletionProvider"], true);
     assert_eq!(capabilities["executeCommandProvider"]["commands"][0], "runabout.accept");
     assert_eq!(capabilities["workspace"]["workspaceFolders"]["supported"], true);
