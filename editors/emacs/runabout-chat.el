@@ -109,9 +109,11 @@ conversation about that text."
 (defun runabout-chat-stop ()
   "End the answer that is being generated; what there is of it stays."
   (interactive)
-  (setq runabout-chat--waiting nil)
-  (when runabout-chat--running
-    (runabout-worker-notify :cancel `(:id ,(car runabout-chat--running)))))
+  (cond
+   (runabout-chat--waiting
+    (runabout-chat--fail "you stopped it before the worker was ready"))
+   (runabout-chat--running
+    (runabout-worker-notify :cancel `(:id ,(car runabout-chat--running))))))
 
 (defun runabout-chat-apply ()
   "Put a code block of the answer in place of the text that you asked about.

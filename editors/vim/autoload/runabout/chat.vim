@@ -68,8 +68,9 @@ enddef
 
 # Ends the answer that is being generated; what there is of it stays.
 export def Stop()
-  waiting = false
-  if !empty(running)
+  if waiting
+    Fail('you stopped it before the worker was ready')
+  elseif !empty(running)
     worker.Notify('cancel', {id: running.id})
   endif
 enddef

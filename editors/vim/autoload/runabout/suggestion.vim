@@ -181,7 +181,8 @@ enddef
 
 # The beginning of a suggestion has come ahead of the whole: its first line, then more of them.
 def Arrived(params: dict<any>)
-  if !has_key(asked, 'token') || get(params, 'token', '') isnot asked.token
+  const token = get(params, 'token', null)
+  if !has_key(asked, 'token') || type(token) != v:t_string || token != asked.token
     return
   endif
   const items = Items(get(params, 'value', null))
