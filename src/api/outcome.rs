@@ -107,7 +107,7 @@ pub struct TokenLogprobs {
     pub token: u32,
     /// The token's text. An incomplete character is shown as U+FFFD.
     pub text: String,
-    /// The natural logarithm of the token's probability, before temperature and truncation.
+    /// The natural logarithm of the token's probability, after logit bias and penalties, before temperature and truncation.
     pub logprob: f32,
     /// The most likely tokens, most likely first; as many as `logprobs` asks for.
     pub top: Vec<TopLogprob>,
@@ -119,6 +119,6 @@ pub struct TopLogprob {
     pub token: u32,
     /// The token's text. An incomplete character is shown as U+FFFD.
     pub text: String,
-    /// The natural logarithm of the token's probability, before temperature and truncation.
+    /// The natural logarithm of the token's probability, after logit bias and penalties, before temperature and truncation.
     pub logprob: f32,
 }

@@ -54,7 +54,8 @@ pub struct Sampled {
     pub logprobs: Option<TokenLogprobs>,
 }
 
-/// Natural-log probabilities of the model's own distribution, before temperature and truncation.
+/// Natural-log probabilities of the model's distribution, after logit bias and penalties, before temperature and
+/// truncation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenLogprobs {
     /// Of the token that was drawn.

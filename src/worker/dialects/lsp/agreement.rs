@@ -6,6 +6,10 @@ use serde_json::Value;
 use super::positions::Encoding;
 use super::workspace::Folder;
 
+/// The options that are no settings.
+const NOTIFICATIONS: &str = "notifications";
+const GROWING_ITEMS: &str = "growingItems";
+
 /// What a client said about itself that matters later.
 #[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own")]
 #[derive(Clone, Debug, Default)]
@@ -84,8 +88,8 @@ impl Introduction {
         let (workspace, window) = (&self.capabilities.workspace, &self.capabilities.window);
         Agreement {
             encoding: if takes_utf8 { Encoding::Utf8 } else { Encoding::Utf16 },
-            wants_notifications: self.initialization_options["notifications"] == Value::Bool(true),
-            takes_growing_items: self.initialization_options["growingItems"] == Value::Bool(true),
+            wants_notifications: self.initialization_options[NOTIFICATIONS] == Value::Bool(true),
+            takes_growing_items: self.initialization_options[GROWING_ITEMS] == Value::Bool(true),
             settings: self.settings(),
             answers_configuration: workspace.as_ref().and_then(|it| it.configuration).unwrap_or(false),
             registers_configuration: workspace
@@ -99,7 +103,11 @@ impl Introduction {
     /// Some clients, such as Helix and kakoune-lsp, send the section itself as the options.
     fn settings(&self) -> Value {
         let options = &self.initialization_options;
-        options.get("settings").unwrap_or(options).clone()
+        let mut settings = options.get("settings").unwrap_or(options).clone();
+        if let Some(members) = settings.as_object_mut() {
+            members.retain(|name, _| ![NOTIFICATIONS, GROWING_ITEMS].contains(&name.as_str()));
+        }
+        settings
     }
 
     /// The folders of the workspace; older clients name only one.

@@ -165,7 +165,7 @@ pub(super) fn compare(
     let columns = options.context.iter().zip(answers);
     let columns: Vec<Scores> =
         columns.map(|(mode, answers)| Scores::new(mode.name.clone(), holes, answers)).collect();
-    print!("{}{}", score::table(model, &columns, holes), table(&costs));
+    print!("{}\n{}", score::table(model, &columns, holes), table(&costs));
     println!("\n{} holes, greedy, at most {max_tokens} tokens.", holes.len());
     let modes: Vec<Value> = columns.iter().map(|it| it.json(holes)).collect();
     let json = json!({"model": model, "bytes": options.context_bytes, "modes": modes});
@@ -320,6 +320,7 @@ fn complete(
                 in_crlf: None,
                 n_tokens: count("completion_tokens")?,
                 reason: reason.unwrap_or_default().to_owned(),
+                confidence: result["confidence"].as_f64(),
             });
         }
         previous = Some(files);

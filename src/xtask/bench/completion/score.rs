@@ -252,6 +252,9 @@ pub(super) fn table(model: &str, columns: &[Scores], holes: &[Hole]) -> String {
     }
     text.push('\n');
     text.extend(ROWS.iter().map(|it| row(it.name, columns.iter().map(|column| (it.of)(column, holes)))));
+    for curve in columns.iter().filter_map(Scores::curve) {
+        let _ = write!(text, "\n{}", curve.table());
+    }
     text
 }
 
@@ -263,9 +266,6 @@ pub(super) fn row(name: &str, values: impl Iterator<Item = f64>) -> String {
         let _ = write!(text, "{cell:>COLUMN$}");
     }
     text.push('\n');
-    for curve in columns.iter().filter_map(Scores::curve) {
-        let _ = write!(text, "\n{}", curve.table());
-    }
     text
 }
 
