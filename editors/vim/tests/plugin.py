@@ -377,7 +377,7 @@ let g:runabout.program = '{program}'
             seen.add(answer)
             return answer.count("```") > 1
 
-        self.command(f"{lines}Runabout chat {QUESTION}")
+        self.terminal.send(f":{lines}Runabout chat {QUESTION}\r")
         self.terminal.wait("a code block", answered)
         self.assertGreater(len(seen), 3, "the answer was not streamed")
         # What may follow the code is not needed.
@@ -407,10 +407,11 @@ let g:runabout.program = '{program}'
 
     def test_an_answer_that_is_stopped_stays(self):
         self.vim(FUNCTIONS, settings=GREEDY)
-        self.command("Runabout chat Write a long story about a boat.")
+        self.terminal.send(":Runabout chat Write a long story about a boat.\r")
         self.terminal.wait("some text", lambda _: len(self.answer().split()) > 10)
         before = self.answer()
-        self.command("Runabout stop")
+        # Without waiting for a quiet screen, as the other commands do.
+        self.terminal.send(":Runabout stop\r")
         self.terminal.wait("the note", "*You stopped it.*")
         self.assertTrue(self.answer().startswith(before), self.answer())
 

@@ -41,6 +41,9 @@ def perimeter(width, height):
 `;
 const FILES = { "stats.py": STATS, "shapes.py": SHAPES, "notes.py": "# The first ten prime numbers, as a list\nprimes = [2, 3, 5, 7, 11, \n" };
 
+// The answer to this is still being written when it is stopped.
+const LONG_QUESTION = "Explain at length, in many paragraphs, how a computer works.";
+
 let browser;
 let server;
 let window;
@@ -166,7 +169,7 @@ test("code of an answer is copied", async () => {
 test("an answer is stopped, and its text stays", async () => {
   const chat = await window.chat();
   await chat.locator("#without").click({ timeout: 1000 }).catch(() => {});
-  const answer = await window.ask(chat, "Write a long story about a car.");
+  const answer = await window.ask(chat, LONG_QUESTION);
   await window.until("some text", () => answer.innerText(), (text) => text.trim().length > 20);
   await chat.locator("#question").press("Escape");
   await chat.locator(".note", { hasText: "Stopped." }).waitFor();
@@ -175,11 +178,12 @@ test("an answer is stopped, and its text stays", async () => {
 
 test("after kill -9 in mid-completion the editor goes on, the worker is back, and one message says so", async () => {
   const chat = await window.chat();
-  const answer = await window.ask(chat, "Write a long story about a boat.");
-  await window.until("some text", () => answer.innerText(), (text) => text.trim().length > 20);
-  await window.openFile("notes.py", 2);
   const before = workers();
   assert.equal(before.length, 1);
+  await window.openFile("notes.py", 2);
+  const answer = await window.ask(chat, LONG_QUESTION);
+  await window.until("some text", () => answer.innerText(), (text) => text.trim().length > 20);
+  await window.focusEditor();
   await window.type("1");
   process.kill(before[0], "SIGKILL");
   await window.type("3, 17");
