@@ -377,6 +377,16 @@ class Package(unittest.TestCase):
         asked = recorder.sent("textDocument/inlineCompletion")
         self.assertIn(len('naïve = check("😀 é", "na'.encode()), [it["position"]["character"] for it in asked])
 
+    def test_the_worker_hears_that_a_file_was_saved(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.emacs(FUNCTIONS, program=recorder.path, settings="(setq runabout-automatic nil)")
+        self.terminal.type("x")
+        self.terminal.wait("the worker", "Runabout:off")
+        self.terminal.send("\x0b")
+        written = self.written()
+        self.terminal.wait("the message", lambda _: recorder.sent("textDocument/didSave"))
+        self.assertEqual(recorder.document(), written)
+
     # The chat
 
     def ask(self):

@@ -358,6 +358,16 @@ let g:runabout.program = '{program}'
         self.terminal.send("iy" + ESCAPE)
         self.terminal.wait("the file's text", lambda _: recorder.document() == "y" + FUNCTIONS)
 
+    def test_the_worker_hears_that_a_file_was_written(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.vim(FUNCTIONS, program=recorder.path, settings="{'enabled': 0}")
+        self.terminal.send("ix" + ESCAPE)
+        self.terminal.wait("the worker", "runabout: off")
+        self.terminal.send("ggdd")
+        written = self.written()
+        self.terminal.wait("the message", lambda _: recorder.sent("textDocument/didSave"))
+        self.assertEqual(recorder.document(), written)
+
     # The chat
 
     def answer(self):
