@@ -17,6 +17,12 @@
   :type 'natnum
   :group 'runabout)
 
+(defcustom runabout-chat-parameters nil
+  "Further parameters of the method `chat' of the worker's protocol.
+For example (:temperature 0 :max_tokens 500)."
+  :type 'plist
+  :group 'runabout)
+
 (defconst runabout-chat--system
   "You are a programming assistant inside an editor.  Answer briefly.  Put code into a \
 fenced block, and give the whole of what replaces the code that you were shown."
@@ -103,9 +109,11 @@ conversation about that text."
 (defun runabout-chat-stop ()
   "End the answer that is being generated; what there is of it stays."
   (interactive)
-  (setq runabout-chat--waiting nil)
-  (when runabout-chat--running
-    (runabout-worker-notify :cancel `(:id ,(car runabout-chat--running)))))
+  (cond
+   (runabout-chat--waiting
+    (runabout-chat--fail "you stopped it before the worker was ready"))
+   (runabout-chat--running
+    (runabout-worker-notify :cancel `(:id ,(car runabout-chat--running))))))
 
 (defun runabout-chat-apply ()
   "Put a code block of the answer in place of the text that you asked about.
@@ -147,7 +155,7 @@ It is the block at point, or else the last one."
     (setq runabout-chat--running answer)
     (setcar answer
             (runabout-worker-request
-             :chat `(:messages ,(vconcat runabout-chat--messages))
+             :chat `(:messages ,(vconcat runabout-chat--messages) ,@runabout-chat-parameters)
              (lambda (result)
                (when (eq answer runabout-chat--running)
                  (runabout-chat--answered result)))

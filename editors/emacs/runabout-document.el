@@ -85,6 +85,14 @@ Its name or language may have changed."
   "Note that the current buffer's text was replaced."
   (setq runabout-document--whole t))
 
+(defun runabout-document-saved ()
+  "Tell the worker that the current buffer was saved.
+It may import other files now."
+  (when runabout-document--uri
+    (runabout-document-flush)
+    (runabout-worker-notify :textDocument/didSave
+                            `(:textDocument (:uri ,runabout-document--uri)))))
+
 (defun runabout-document-flush ()
   "Send what has changed in the current buffer; return its URI, or nil."
   (when (runabout-document-open)

@@ -31,14 +31,17 @@
   items                      ; a vector of the worker's items
   (index 0)                  ; which of them is shown
   chosen                     ; non-nil if the person has picked it among the alternatives
-  reported)                  ; the items that the worker knows to be shown
+  reported)                  ; the commands of the items that the worker knows to be shown
 
 (defvar-local runabout-suggestion--shown nil "The suggestion that is shown, or nil.")
 (defvar-local runabout-suggestion--overlay nil "The overlay that shows it.")
 (defvar-local runabout-suggestion--tick 0 "The buffer's tick when it was last looked at.")
 (defvar-local runabout-suggestion--point 0 "Where point was then.")
 (defvar runabout-suggestion--asked nil
-  "The newest request, to be compared by `eq': a cons whose cdr is its id.")
+  "The newest request, to be compared by `eq', or nil if it is answered.
+A list (TOKEN FUNCTION . ID); FUNCTION takes what comes with TOKEN
+ahead of the answer.")
+(defvar runabout-suggestion--requests 0 "How many requests there were.")
 
 (defvar runabout-suggestion--refused nil
   "The last request, if it got nothing: a list (BEGINNING KIND STEP).
@@ -128,39 +131,63 @@ STEP is the way to go among its alternatives."
       (let* ((buffer (current-buffer))
              (beginning (copy-marker (point)))
              (before (buffer-substring-no-properties (line-beginning-position) (point)))
-             (asked (list 'request)))
-        (setq runabout-suggestion--refused nil)
-        (setq runabout-suggestion--asked asked)
-        (setcdr asked
-                (runabout-worker-request
-                 :textDocument/inlineCompletion
-                 `( :textDocument (:uri ,uri)
-                    :position ,(runabout-document-position (point))
-                    :context (:triggerKind ,kind))
-                 (lambda (result)
-                   (when (eq asked runabout-suggestion--asked)
-                     (setq runabout-suggestion--asked nil)
-                     (when (buffer-live-p buffer)
-                       (with-current-buffer buffer
-                         (runabout-suggestion--answered result beginning before kind step)))))
-                 (lambda (_error)
-                   (when (eq asked runabout-suggestion--asked)
-                     (setq runabout-suggestion--asked nil))))))
+             (token (format "runabout/partial/%d" (cl-incf runabout-suggestion--requests)))
+             (arrived (lambda (value)
+                        (when (buffer-live-p buffer)
+                          (with-current-buffer buffer
+                            (runabout-suggestion--arrived value beginning before)))))
+             (asked (cons token (cons arrived nil))))
+        (setq runabout-suggestion--refused nil
+              runabout-suggestion--asked asked)
+        (setf (cddr asked)
+              (runabout-worker-request
+               :textDocument/inlineCompletion
+               `( :textDocument (:uri ,uri)
+                  :position ,(runabout-document-position (point))
+                  :context (:triggerKind ,kind)
+                  ;; Then the whole suggestion is in the answer, too; alternatives would not be.
+                  ,@(and (= kind 2) (list :partialResultToken token)))
+               (lambda (result)
+                 (when (eq asked runabout-suggestion--asked)
+                   (setq runabout-suggestion--asked nil)
+                   (when (buffer-live-p buffer)
+                     (with-current-buffer buffer
+                       (runabout-suggestion--answered result beginning before kind step)))))
+               (lambda (_error)
+                 (when (eq asked runabout-suggestion--asked)
+                   (setq runabout-suggestion--asked nil))))))
     (setq runabout-suggestion--refused (list (copy-marker (point)) kind step))))
 
 (defun runabout-suggestion--cancel ()
   "Tell the worker that the last request is not wanted any more."
   (when runabout-suggestion--asked
-    (runabout-worker-notify :$/cancelRequest `(:id ,(cdr runabout-suggestion--asked)))
+    (runabout-worker-notify :$/cancelRequest `(:id ,(cddr runabout-suggestion--asked)))
     (setq runabout-suggestion--asked nil)))
+
+(defun runabout-suggestion--arrived (value beginning before)
+  "Show VALUE, the beginning of what an automatic request will get.
+The request was made at BEGINNING after the text BEFORE."
+  (let ((items (runabout-suggestion--items value))
+        (rest (and runabout-suggestion--shown (runabout-suggestion--rest))))
+    ;; What is shown does not shrink while the same text arrives once more.
+    (unless (or (equal items [])
+                (and rest (string-prefix-p (runabout-suggestion--text (aref items 0)) rest)))
+      (runabout-suggestion--offer items beginning before 2 0))))
 
 (defun runabout-suggestion--answered (result beginning before kind step)
   "Show RESULT of a request of KIND, made at BEGINNING after the text BEFORE.
 STEP is the way to go among the alternatives."
-  (let ((items (runabout-suggestion--items result))
-        (rest (and runabout-suggestion--shown (runabout-suggestion--rest))))
+  (let ((items (runabout-suggestion--items result)))
     (when (equal items [])
       (setq runabout-suggestion--refused (list beginning kind step)))
+    (runabout-suggestion--offer items beginning before kind step)))
+
+(defun runabout-suggestion--offer (items beginning before kind step)
+  "Show the first of ITEMS, from a request of KIND at BEGINNING after BEFORE.
+STEP is the way to go among them."
+  (let ((rest (and runabout-suggestion--shown (runabout-suggestion--rest)))
+        (reported (and runabout-suggestion--shown
+                       (runabout-suggestion-reported runabout-suggestion--shown))))
     (when (and (< 0 (length items))
                (eq (current-buffer) (window-buffer (selected-window)))
                (not (run-hook-with-args-until-success 'runabout-suggestion-inhibit-functions))
@@ -169,7 +196,7 @@ STEP is the way to go among the alternatives."
                          (runabout-suggestion-chosen runabout-suggestion--shown))))
       (setq runabout-suggestion--shown
             (runabout-suggestion--make :beginning beginning :before before
-                                       :items items :chosen (= kind 1)))
+                                       :items items :chosen (= kind 1) :reported reported))
       (when (and (/= step 0) (< 1 (length items))
                  (equal rest (runabout-suggestion--text (aref items 0))))
         ;; It was on the screen before the person asked for another one.
@@ -237,8 +264,10 @@ STEP is the way to go among the alternatives."
     (move-overlay runabout-suggestion--overlay (point) (point) (current-buffer))
     (overlay-put runabout-suggestion--overlay 'after-string text)
     (setq runabout-suggestion-visible t)
-    (unless (memq item (runabout-suggestion-reported runabout-suggestion--shown))
-      (push item (runabout-suggestion-reported runabout-suggestion--shown))
+    ;; An item that comes in parts has the same command each time.
+    (unless (member (plist-get item :command)
+                    (runabout-suggestion-reported runabout-suggestion--shown))
+      (push (plist-get item :command) (runabout-suggestion-reported runabout-suggestion--shown))
       (runabout-worker-notify :textDocument/didShowCompletion `(:item ,item)))
     (force-mode-line-update)))
 
@@ -295,9 +324,14 @@ STEP is the way to go among the alternatives."
                 (string-replace "\n" (runabout-document-line-end) taken) "utf-16"))))))))
 
 (defun runabout-suggestion--notified (method params)
-  "Ask again if METHOD and PARAMS say that the model is ready."
-  (when (and (eq method 'runabout/status) (equal (plist-get params :state) "ready"))
-    (runabout-suggestion--ask-again)))
+  "React to a notification of METHOD with PARAMS.
+Show a part of a suggestion, or ask again if the model is ready."
+  (cond
+   ((and (eq method '$/progress) runabout-suggestion--asked
+         (equal (plist-get params :token) (car runabout-suggestion--asked)))
+    (funcall (cadr runabout-suggestion--asked) (plist-get params :value)))
+   ((and (eq method 'runabout/status) (equal (plist-get params :state) "ready"))
+    (runabout-suggestion--ask-again))))
 
 (defun runabout-suggestion--ask-again ()
   "Ask for what was asked for too early, if point is still there."

@@ -248,7 +248,8 @@ Command `runabout-restart' starts it again; a keystroke does not."
                      :workspaceFolders t)
         :textDocument ( :synchronization (:dynamicRegistration :json-false)
                         :inlineCompletion (:dynamicRegistration :json-false)))
-      :initializationOptions (:settings ,(runabout-settings-for-worker) :notifications t)
+      :initializationOptions
+      (:settings ,(runabout-settings-for-worker) :notifications t :growingItems t)
       :workspaceFolders [])
    :success-fn
    (lambda (result)

@@ -75,6 +75,7 @@
         (add-hook 'post-command-hook #'runabout-suggestion--after-command nil t)
         (add-hook 'kill-buffer-hook #'runabout-document-close nil t)
         (add-hook 'after-revert-hook #'runabout-document-replaced nil t)
+        (add-hook 'after-save-hook #'runabout-document-saved nil t)
         (add-hook 'after-set-visited-file-name-hook #'runabout-document-reopen nil t)
         (runabout-document-open))
     (remove-hook 'before-change-functions #'runabout-document--before-change t)
@@ -82,6 +83,7 @@
     (remove-hook 'post-command-hook #'runabout-suggestion--after-command t)
     (remove-hook 'kill-buffer-hook #'runabout-document-close t)
     (remove-hook 'after-revert-hook #'runabout-document-replaced t)
+    (remove-hook 'after-save-hook #'runabout-document-saved t)
     (remove-hook 'after-set-visited-file-name-hook #'runabout-document-reopen t)
     (runabout-suggestion--cancel)
     (runabout-suggestion-clear)
@@ -183,6 +185,7 @@
            (cl-loop for (name format) in
                     '((:confidence "confidence %.2f") (:firstTokenMs "first token after %.0f ms")
                       (:totalMs "%.0f ms in all") (:tokensPerSecond "%.0f tokens per second")
+                      (:completionTokens "%d tokens generated")
                       (:promptTokens "%d tokens in the prompt")
                       (:cachedTokens "%d of them from the cache"))
                     for value = (plist-get runabout--last name)

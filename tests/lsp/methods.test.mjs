@@ -27,7 +27,7 @@ test("initialize is answered at once and says what the worker can do", async () 
   const { capabilities, serverInfo } = worker.initialized;
   assert.equal(serverInfo.name, "runabout");
   assert.deepEqual(capabilities.textDocumentSync, {
-    openClose: true, change: TextDocumentSyncKind.Incremental, save: false,
+    openClose: true, change: TextDocumentSyncKind.Incremental, save: true,
   });
   assert.equal(capabilities.positionEncoding, "utf-16");
   assert.equal(capabilities.inlineCompletionProvider, true);
@@ -186,7 +186,9 @@ test("the list, folders, closing and unknown documents", async () => {
   const list = await connection.sendRequest(CompletionRequest.type, at(3, 14));
   assert.equal(list.isIncomplete, true);
   assert.equal(list.items.length, 1);
-  assert.deepEqual(list.items[0].textEdit.range.start, { line: 3, character: 14 });
+  // Editors list only entries that begin with the word before the cursor, so it is part of the entry.
+  assert.deepEqual(list.items[0].textEdit.range.start, { line: 3, character: 11 });
+  assert.ok(list.items[0].textEdit.newText.startsWith("fib"), list.items[0].textEdit.newText);
   await connection.sendNotification(DidChangeWorkspaceFoldersNotification.type, {
     event: { added: [], removed: [{ uri: "file:///code/project", name: "project" }] },
   });

@@ -42,6 +42,26 @@ def mul(a, b):
 """
 
 
+# Functions of many lines.
+LONG = "".join(f"""def mean_of_{name}({name}):
+    total = 0
+    count = 0
+    for value in {name}:
+        total += value
+        count += 1
+    if count == 0:
+        return None
+    return total / count
+
+
+""" for name in ("prices", "weights", "lengths"))
+
+# The most likely text, so that each run gets the same answer.
+GREEDY = "(setq runabout-chat-parameters '(:temperature 0))"
+# A question that the model answers with a code block.
+QUESTION = "Correct this function. Answer with only the code."
+
+
 class Batch(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="runabout-emacs-")
@@ -131,9 +151,9 @@ class Package(unittest.TestCase):
         return terminal
 
     def ghost(self):
-        """Waits for a suggestion and returns its lines."""
+        """Waits for a suggestion and returns its lines, of which more may come for a while."""
         self.terminal.wait("ghost text", lambda terminal: terminal.ghost(GREY))
-        self.terminal.settle()
+        self.terminal.settle(0.6)
         return self.terminal.ghost(GREY)
 
     def written(self):
@@ -170,7 +190,7 @@ class Package(unittest.TestCase):
         found = []
 
         def running(_):
-            result = subprocess.run(["pgrep", "-P", str(self.terminal.pid), "-f", "lsp --model"], capture_output=True, text=True, check=False)
+            result = subprocess.run(["pgrep", "-P", str(self.terminal.process.pid), "-f", "lsp --model"], capture_output=True, text=True, check=False)
             found[:] = result.stdout.split()
             return bool(found)
 
@@ -229,6 +249,16 @@ class Package(unittest.TestCase):
         self.terminal.settle()
         self.assertEqual(self.ghost()[0].strip(), lines[1].strip())
         self.assertEqual(self.written(), text + "def mul" + lines[0])
+
+    def test_a_suggestion_of_several_lines_appears_line_by_line(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.emacs(LONG, program=recorder.path)
+        self.terminal.send(END)
+        self.terminal.send("def mean_of_ages(ages):")
+        shown = "\n".join(self.ghost())
+        *_, item = [params["item"] for params in recorder.sent("textDocument/didShowCompletion")]
+        self.assertTrue(shown.startswith(item["insertText"].lstrip("\n")), (shown, item))
+        self.assertLess(len(item["insertText"]), len(shown))
 
     def test_a_suggestion_stays_while_what_is_typed_agrees_with_it(self):
         self.emacs(FUNCTIONS)
@@ -347,49 +377,56 @@ class Package(unittest.TestCase):
         asked = recorder.sent("textDocument/inlineCompletion")
         self.assertIn(len('naïve = check("😀 é", "na'.encode()), [it["position"]["character"] for it in asked])
 
+    def test_the_worker_hears_that_a_file_was_saved(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.emacs(FUNCTIONS, program=recorder.path, settings="(setq runabout-automatic nil)")
+        self.terminal.type("x")
+        self.terminal.wait("the worker", "Runabout:off")
+        self.terminal.send("\x0b")
+        written = self.written()
+        self.terminal.wait("the message", lambda _: recorder.sent("textDocument/didSave"))
+        self.assertEqual(recorder.document(), written)
+
     # The chat
+
+    def ask(self):
+        """Asks about the first two lines, and returns the code of the answer when the chat has it."""
+        seen = set()
+
+        def answered(terminal):
+            answer = re.split(r"(?m)\|Runabout\s*$", terminal.text())[-1]
+            seen.add(answer)
+            return answer.count("```") > 1
+
+        self.terminal.send(ESCAPE + "<\x00\x1b[B\x1b[B")
+        self.terminal.settle()
+        self.command("runabout-chat")
+        self.terminal.send(QUESTION + "\r")
+        self.terminal.wait("an answer", lambda terminal: re.search(r"(?m)\|Runabout\s*$", terminal.text()))
+        self.terminal.wait("a code block", answered)
+        self.assertGreater(len(seen), 3, "the answer was not streamed")
+        # What may follow the code is not needed.
+        self.command("runabout-chat-stop")
+        chat = self.evaluate('(with-current-buffer "*runabout chat*" (buffer-substring-no-properties 1 (point-max)))')
+        return re.findall(r"```\w*\n(.*?\n)```", chat.rpartition("\nRunabout\n")[2], re.DOTALL)[-1]
 
     def test_an_answer_is_streamed_and_its_code_replaces_the_region(self):
         text = "def add(a, b):\n    return a - b\n\nprint(add(1, 2))\n"
-        self.emacs(text)
-        code = []
-
-        def answered(terminal):
-            answer = re.split(r"(?m)\|Runabout\s*$", terminal.text())[1:]
-            code[:] = re.findall("```", "".join(answer))
-            return len(code) > 1
-
-        for _ in range(8):
-            self.terminal.send(ESCAPE + "<\x00\x1b[B\x1b[B")
-            self.terminal.settle()
-            self.command("runabout-chat")
-            self.terminal.send("Correct this function. Answer with only the code.\r")
-            self.until(answered)
-            self.command("runabout-chat-stop")
-            self.terminal.settle()
-            if len(code) > 1:
-                break
-        self.assertGreater(len(code), 1, f"the model wrote no code:\n{self.terminal.text()}")
+        self.emacs(text, settings=GREEDY)
+        code = self.ask()
         self.command("runabout-chat-apply")
         self.terminal.wait("the replacement", "the region is replaced")
-        written = self.written()
-        self.assertTrue(written.endswith("\nprint(add(1, 2))\n"), written)
-        self.assertNotIn("```", written)
-        self.assertNotIn("return a - b\n\nprint", written)
+        self.assertEqual(self.written(), code + "\nprint(add(1, 2))\n")
         self.terminal.send(UNDO)
         self.assertEqual(self.written(), text)
 
-    def until(self, condition):
-        """Waits for a condition, but only as long as the text on the screen goes on."""
-        while not condition(self.terminal):
-            before = self.terminal.text()
-            for _ in range(60):
-                self.terminal.read(0.05)
-                if self.terminal.text() != before:
-                    break
-            else:
-                return False
-        return True
+    def test_nothing_is_replaced_if_the_region_has_changed(self):
+        self.emacs("def add(a, b):\n    return a - b\n", settings=GREEDY)
+        self.ask()
+        self.terminal.send(ESCAPE + "<\x04")
+        self.command("runabout-chat-apply")
+        self.terminal.wait("the reason", "nothing was replaced")
+        self.assertEqual(self.written(), "ef add(a, b):\n    return a - b\n")
 
     # The worker's process
 

@@ -1,49 +1,26 @@
 """A real Neovim in a terminal, for the tests: keys go in as a person's would, and the screen is what a person would see.
 
-Neovim runs in a pseudo-terminal whose output `pyte` draws. Its API, over a socket, is used to look at what a screen does
-not show, never to type.
+Its API, over a socket, is used to look at what a screen does not show, never to type.
 """
 
-import fcntl
 import os
 import pathlib
-import pty
 import re
-import select
 import shutil
-import signal
-import struct
 import subprocess
+import sys
 import tempfile
-import termios
-import threading
-import time
 
 import pynvim
-import pyte
+
+from terminal import Terminal
 
 PLUGIN = pathlib.Path(__file__).resolve().parent.parent
-WORKER = os.environ.get("RUNABOUT", "runabout")
-NEOVIM = os.environ.get("RUNABOUT_NEOVIM", "nvim")
+WORKER = os.environ["RUNABOUT"]
+NEOVIM = os.environ.get("RUNABOUT_NEOVIM") or os.path.join(sys.prefix, "bin", "nvim")
 
-# How long anything may take before a test gives up; on a busy machine the first prompt of a model takes seconds.
-PATIENCE = float(os.environ.get("RUNABOUT_PATIENCE", "120"))
-
-KEYS = {
-    "<Esc>": "\x1b",
-    "<CR>": "\r",
-    "<Tab>": "\t",
-    "<BS>": "\x7f",
-    "<C-]>": "\x1d",
-    "<C-n>": "\x0e",
-    "<C-e>": "\x05",
-    "<M-]>": "\x1b]",
-    "<M-[>": "\x1b[91;3u",
-    "<M-Right>": "\x1b[1;3C",
-    "<M-C-Right>": "\x1b[1;7C",
-    "<Left>": "\x1b[D",
-    "<Down>": "\x1b[B",
-}
+# How long Neovim may take to have done what the last keys ask for.
+KEYS_S = 10
 
 # The colour of ghost text, chosen so that nothing else on the screen has it.
 GHOST = "12ab34"
@@ -74,18 +51,6 @@ require("runabout").setup({options})
 """
 
 
-class Screen(pyte.Screen):
-    """A screen that does not mind what pyte does not know."""
-
-    def select_graphic_rendition(self, *attributes, private=False, **_):
-        # `CSI > 4 ; 2 m` sets a mode of the keyboard, not underlining.
-        if not private:
-            super().select_graphic_rendition(*attributes)
-
-    def report_device_status(self, mode, **_):
-        super().report_device_status(mode)
-
-
 def options_of(model, settings="{}", more=""):
     """The plugin's options for the worker under test."""
     return f'{{ command = {WORKER!r}, model = "{model}", arguments = {{ "--offline" }}, settings = {settings}, {more} }}'
@@ -111,30 +76,16 @@ class Editor:
         init = self.folder / "init.lua"
         init.write_text(INIT.format(plugin=str(PLUGIN), ghost=GHOST, before=before, after=after,
                                     options=options or options_of("smollm2-135m")))
-        self.environment = dict(os.environ, TERM="xterm-256color", COLORTERM="truecolor", LC_ALL="C.UTF-8")
+        self.environment = dict(os.environ, COLORTERM="truecolor", LC_ALL="C.UTF-8")
         # Not DATA: the models are there.
         for kind in ("CONFIG", "STATE", "RUNTIME"):
             folder = self.folder / kind.lower()
             folder.mkdir(mode=0o700)
             self.environment[f"XDG_{kind}_{'DIR' if kind == 'RUNTIME' else 'HOME'}"] = str(folder)
         self.environment.update(env or {})
-        self.screen = Screen(columns, rows)
-        self.stream = pyte.ByteStream(self.screen)
-        self.lock = threading.Lock()
-        # What `press_and_watch` waits for; looked at whenever something was drawn.
-        self.awaited, self.seen, self.seen_at = None, threading.Event(), 0.0
-        leader, follower = pty.openpty()
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.process = subprocess.Popen(
-            [shutil.which(NEOVIM) or NEOVIM, "--clean", "-n", "-i", "NONE", "-u", str(init), "--listen", socket,
-             str(self.path)],
-            stdin=follower, stdout=follower, stderr=follower, env=self.environment, cwd=self.path.parent,
-            start_new_session=True)
-        os.close(follower)
-        self.leader = leader
-        self.screen.write_process_input = lambda data: os.write(leader, data.encode())
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.terminal = Terminal(
+            [NEOVIM, "--clean", "-n", "-i", "NONE", "-u", str(init), "--listen", socket, str(self.path)],
+            self.environment, columns, rows, folder=self.path.parent)
         self.nvim = self.wait(lambda: attach(socket), "Neovim to start")
         self.wait(lambda: self.lua("return vim.v.vim_did_enter") == 1, "Neovim to start")
 
@@ -144,62 +95,25 @@ class Editor:
     def __exit__(self, *_):
         self.close()
 
-    def _read(self):
-        while True:
-            try:
-                data = os.read(self.leader, 65536)
-            except OSError:
-                return
-            if not data:
-                return
-            with self.lock:
-                self.stream.feed(data)
-                if self.awaited and self.awaited():
-                    self.awaited = None
-                    self.seen_at = time.monotonic()
-                    self.seen.set()
-
-    def press_and_watch(self, key, condition, patience):
-        """Types one key and returns after how many seconds the screen met a condition, or None if it did not."""
-        self.seen.clear()
-        with self.lock:
-            self.awaited = condition
-        start = time.monotonic()
-        os.write(self.leader, KEYS.get(key, key).encode())
-        found = self.seen.wait(patience)
-        with self.lock:
-            self.awaited = None
-        return self.seen_at - start if found else None
-
     def close(self):
         """Ends Neovim, and with it the worker."""
         try:
             self.nvim.command("qall!", async_=True)
-            self.process.wait(10)
+            self.terminal.process.wait(10)
         except (OSError, EOFError, subprocess.TimeoutExpired):
             pass
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.terminal.close()
         self.nvim.close()
-        os.close(self.leader)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def type(self, keys, pause=0.0):
         """Types text; names such as `<Tab>` stand for keys."""
-        while keys:
-            name = next((name for name in KEYS if keys.startswith(name)), None)
-            data = KEYS[name] if name else keys[0]
-            keys = keys[len(name) if name else 1:]
-            os.write(self.leader, data.encode())
-            if pause or name == "<Esc>":
-                # A key right behind an escape would be read as one with Alt.
-                time.sleep(max(pause, 0.1 if name == "<Esc>" else 0))
+        self.terminal.type(keys, pause)
 
     def lua(self, code, *arguments):
-        # A message of more than a line makes Neovim wait for a key, and then it would not answer.
-        if self.nvim.api.get_mode()["blocking"]:
-            raise AssertionError("Neovim waits for a key:\n" + "\n".join(self.rows()))
+        # Within a command of several keys Neovim waits for the next one, and so it does after a message of more than a
+        # line, which should not be. Meanwhile it would not answer.
+        self.terminal.wait("the end of a command", lambda _: not self.nvim.api.get_mode()["blocking"], KEYS_S)
         return self.nvim.exec_lua(code, *arguments)
 
     def lines(self):
@@ -210,37 +124,22 @@ class Editor:
 
     def rows(self):
         """The screen as lines of text."""
-        with self.lock:
-            return [line.rstrip() for line in self.screen.display]
+        return self.terminal.rows()
 
     def ghost(self):
         """The ghost text on the screen: the cells that have its colour, row by row."""
-        rows = []
-        with self.lock:
-            for y in range(self.screen.lines):
-                cells = self.screen.buffer[y]
-                row = "".join(cells[x].data for x in range(self.screen.columns) if cells[x].fg == GHOST)
-                if row:
-                    rows.append(row.rstrip())
-        return "\n".join(rows)
+        return "\n".join(self.terminal.ghost(GHOST, blank=True))
 
     def said(self):
         """Everything that the person was told."""
         return self.lua("return _G.said")
 
-    def wait(self, condition, what, patience=PATIENCE):
+    def wait(self, condition, what):
         """Waits until a condition holds, and returns its value."""
-        end = time.monotonic() + patience
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise AssertionError(f"waited in vain for {what}; the screen:\n" + "\n".join(self.rows())
-                                     + "\n" + "\n".join(self.log()))
-            if self.process.poll() is not None:
-                raise AssertionError("Neovim ended\n" + "\n".join(self.rows()))
-            time.sleep(0.01)
+        try:
+            return self.terminal.wait(what, lambda _: condition())
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *self.log()])) from None
 
     def log(self):
         try:
@@ -267,13 +166,8 @@ class Editor:
         self.wait(lambda: not self.ghost(), "the ghost text to go")
 
     def settle(self, quiet=0.5):
-        """Waits until the screen does not change for a while."""
-        before, since = self.rows(), time.monotonic()
-        while time.monotonic() - since < quiet:
-            time.sleep(0.02)
-            now = self.rows()
-            if now != before:
-                before, since = now, time.monotonic()
+        """Waits until nothing has been drawn for a while."""
+        self.terminal.settle(quiet)
 
     def worker_pid(self):
         """The process of the worker, which is the only one that the editor has started."""

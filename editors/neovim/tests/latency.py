@@ -101,7 +101,7 @@ return client:request_sync("status", vim.empty_dict(), 10000).result.computed_to
 def at_cursor(editor, place):
     """A condition: the cursor is at another place than before, and ghost text begins there."""
     def condition():
-        screen = editor.screen
+        screen = editor.terminal.screen
         now = (screen.cursor.y, screen.cursor.x)
         return now != place and screen.buffer[now[0]][now[1]].fg == GHOST
     return condition
@@ -109,8 +109,8 @@ def at_cursor(editor, place):
 
 def ghost_line(editor):
     """The ghost text from the cursor to the end of the line."""
-    with editor.lock:
-        screen = editor.screen
+    with editor.terminal.drawn:
+        screen = editor.terminal.screen
         row = screen.buffer[screen.cursor.y]
         cells = []
         for x in range(screen.cursor.x, screen.columns):
@@ -145,11 +145,11 @@ def measure(model):
                 accepts += 1
                 time.sleep(PAUSE)
                 continue
-            with editor.lock:
-                place = (editor.screen.cursor.y, editor.screen.cursor.x)
+            with editor.terminal.drawn:
+                place = (editor.terminal.screen.cursor.y, editor.terminal.screen.cursor.x)
             key = EDIT[position]
             start = time.monotonic()
-            seconds = editor.press_and_watch("<CR>" if key == "\n" else key, at_cursor(editor, place), PATIENCE)
+            seconds = editor.terminal.send_and_watch("\r" if key == "\n" else key, at_cursor(editor, place), PATIENCE)
             position += 1
             typed += 1
             if seconds is None:

@@ -24,13 +24,14 @@ def cheaper_than(prices, limit)
 
 TYPED = ":"
 BACKGROUND, FOREGROUND = "14161b", "e0e2ea"
+COLOUR = "7a7f8a"
 WIDTH, HEIGHT = 8.4, 18
 
 
 def draw(editor, rows):
     """The first rows of the screen as SVG text, each run of one colour as a span."""
     parts = []
-    screen = editor.screen
+    screen = editor.terminal.screen
     for y in range(rows):
         runs = []
         for x in range(screen.columns):
@@ -54,13 +55,13 @@ def make(model="qwen2.5-coder-0.5b", path=None):
     """Types into a file until there is ghost text, and writes the picture."""
     path = pathlib.Path(path or PLUGIN / "ghost-text.svg")
     with Editor(FILE, name="prices.py", options=options_of(model), columns=84, rows=22,
-                after="vim.o.laststatus = 0 vim.opt.fillchars = { eob = ' ' } vim.api.nvim_set_hl(0, 'RunaboutGhost', { fg = '#7a7f8a', italic = true })") as editor:
+                after="vim.o.laststatus = 0 vim.opt.fillchars = { eob = ' ' } vim.api.nvim_set_hl(0, 'RunaboutGhost', { fg = '#" + COLOUR + "', italic = true })") as editor:
         editor.wait_ready()
         editor.type("GA" + TYPED, pause=0.1)
-        editor.wait(lambda: any("7a7f8a" == editor.screen.buffer[y][x].fg for y in range(22) for x in range(84)), "ghost text")
+        editor.wait(lambda: editor.terminal.ghost(COLOUR), "ghost text")
         editor.settle(1)
-        with editor.lock:
-            used = max(y for y, row in enumerate(editor.screen.display) if row.strip())
+        used = max(y for y, row in enumerate(editor.rows()) if row)
+        with editor.terminal.drawn:
             path.write_text(draw(editor, used + 1))
         print("\n".join(editor.rows()))
         print(f"written to {path}")

@@ -69,6 +69,12 @@ class Process(unittest.TestCase):
         editor.command("Runabout log")
         editor.wait(lambda: "hint: give a model folder" in "\n".join(editor.rows()), "all of what it wrote")
 
+    def test_the_reason_is_whole_though_it_comes_in_pieces(self):
+        script = "printf 'runabout: this is' >&2; sleep 0.3; echo ' why' >&2; exit 1"
+        editor = self.editor(options=f'{{ command = {{ "/bin/sh", "-c", "{script}" }} }}')
+        editor.wait(editor.said, "the message")
+        self.assertIn("could not start: this is why", editor.said()[0])
+
     def test_neovims_own_inline_completion_adds_no_second_ghost_text(self):
         editor = self.editor(options=everything(),
                              before="if vim.lsp.inline_completion then vim.lsp.inline_completion.enable() end")

@@ -36,7 +36,8 @@ augroup runabout
   # CTRL-C leaves Insert mode without InsertLeave.
   autocmd ModeChanged i*:n suggestion.Left()
   autocmd BufEnter * documents.Entered(expand('<abuf>')->str2nr())
-  autocmd BufReadPost,BufWritePost * documents.Reread(expand('<abuf>')->str2nr())
+  autocmd BufReadPost * documents.Reread(expand('<abuf>')->str2nr())
+  autocmd BufWritePost * documents.Written(expand('<abuf>')->str2nr())
   autocmd FileType,BufFilePost * documents.Renamed(expand('<abuf>')->str2nr())
   autocmd BufUnload * documents.Unloaded(expand('<abuf>')->str2nr())
   autocmd OptionSet fileformat documents.Reread(bufnr())

@@ -26,6 +26,7 @@ export interface CompletionParams {
   tokensPerSecond?: number;
   promptTokens?: number;
   cachedTokens?: number;
+  completionTokens?: number;
 }
 
 /** The result of the command `runabout.info`. */

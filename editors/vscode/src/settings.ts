@@ -7,6 +7,8 @@ import { findProgram, isProgram, type Found } from "./program";
 const SECTION = "runabout";
 /** Settings that say how the worker is started; the worker itself does not know them. */
 const OF_THE_PROCESS = ["path", "model", "arguments"];
+/** The other settings that are not the worker's. */
+const OF_THE_CHAT = ["chatParameters"];
 const ALL_OTHERS = "*";
 
 export function processSettingsChanged(event: { affectsConfiguration(section: string): boolean }): boolean {
@@ -24,11 +26,16 @@ export function workerArguments(): string[] {
   return ["lsp", ...(model === "" ? [] : ["--model", model]), ...settings.get<string[]>("arguments", [])];
 }
 
+/** What the person adds to each request for an answer. */
+export function chatParameters(): Record<string, unknown> {
+  return workspace.getConfiguration(SECTION).get<Record<string, unknown>>("chatParameters", {});
+}
+
 /** The settings as the worker knows them, from the whole section as VS Code gives it. */
 export function forWorker(section: unknown): Record<string, unknown> {
   const entries = Object.entries((section ?? {}) as Record<string, unknown>);
   // Null means that the worker's own default applies.
-  return Object.fromEntries(entries.filter(([name, value]) => !OF_THE_PROCESS.includes(name) && value !== null));
+  return Object.fromEntries(entries.filter(([name, value]) => ![...OF_THE_PROCESS, ...OF_THE_CHAT].includes(name) && value !== null));
 }
 
 /** Whether the worker suggests while the person types in this language. */

@@ -75,6 +75,7 @@ function completionLines(last: CompletionParams | undefined): string[] {
   const facts = [
     last.firstTokenMs === undefined ? undefined : `first token after ${Math.round(last.firstTokenMs)} ms`,
     last.totalMs === undefined ? undefined : `all after ${Math.round(last.totalMs)} ms`,
+    last.completionTokens === undefined ? undefined : `${last.completionTokens} tokens generated`,
     rate(last),
     last.promptTokens === undefined ? undefined : `prompt of ${last.promptTokens} tokens, ${last.cachedTokens ?? 0} from the cache`,
     last.confidence === undefined ? undefined : `confidence ${last.confidence.toFixed(2)}`,

@@ -162,7 +162,8 @@ local function send(question)
   if system and system ~= "" then
     table.insert(sent, 1, { role = "system", content = system })
   end
-  local params = { messages = sent, max_tokens = options.current.chat.max_tokens }
+  local params = vim.tbl_extend("force", options.current.chat, { messages = sent })
+  params.width, params.system = nil, nil
   local id = worker.request("chat", params, function(err, result)
     if err then
       -- What failed is not part of the conversation, so that the next question does not fail with it.

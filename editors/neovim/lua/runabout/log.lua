@@ -54,16 +54,15 @@ function M.stderr(program, since)
   file:seek("set", math.max(0, file:seek("end") - 100000))
   local content = file:read("*a") or ""
   file:close()
-  local lines = {}
+  local parts = {}
   for line in vim.gsplit(content, "\n", { plain = true, trimempty = true }) do
     local time, said = line:match('^%[%u+%]%[([%d-]+ [%d:]+)%].-"stderr"%s+"(.*)"$')
     if said and line:find(program, 1, true) and (not since or time >= since) then
-      -- Neovim writes it as a Lua string.
-      local text = said:gsub("\\n", "\n"):gsub("\\t", "\t"):gsub('\\(["\\])', "%1")
-      vim.list_extend(lines, vim.split(text, "\n", { plain = true, trimempty = true }))
+      -- Neovim writes it as a Lua string, in the pieces in which it came, which need not be lines.
+      table.insert(parts, (said:gsub("\\n", "\n"):gsub("\\t", "\t"):gsub('\\(["\\])', "%1")))
     end
   end
-  return lines
+  return vim.split(table.concat(parts), "\n", { plain = true, trimempty = true })
 end
 
 return M

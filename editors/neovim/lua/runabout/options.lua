@@ -26,6 +26,8 @@ M.defaults = {
     previous = "<M-[>",
     dismiss = "<C-]>",
   },
+  --- How the model is asked: all but the first two go to the worker as parameters of its method `chat`, and so does what
+  --- is added here, such as `temperature = 0`.
   chat = {
     --- The width of the side window, in columns or as a share of the editor's.
     width = 0.4,

@@ -60,6 +60,7 @@ local function figures(completion)
   end
   add("first token after %.0f ms", completion.firstTokenMs)
   add("all after %.0f ms", completion.totalMs)
+  add("%d tokens generated", completion.completionTokens)
   add("%.0f tokens per second", completion.tokensPerSecond)
   if completion.promptTokens and completion.cachedTokens then
     table.insert(parts, ("%d of %d prompt tokens cached"):format(completion.cachedTokens, completion.promptTokens))

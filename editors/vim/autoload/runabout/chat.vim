@@ -3,6 +3,7 @@ vim9script
 # put in place of the selection.
 
 import autoload 'runabout/worker.vim'
+import autoload 'runabout/settings.vim'
 import autoload 'runabout/documents.vim'
 import autoload 'runabout/message.vim'
 
@@ -67,8 +68,9 @@ enddef
 
 # Ends the answer that is being generated; what there is of it stays.
 export def Stop()
-  waiting = false
-  if !empty(running)
+  if waiting
+    Fail('you stopped it before the worker was ready')
+  elseif !empty(running)
     worker.Notify('cancel', {id: running.id})
   endif
 enddef
@@ -147,7 +149,8 @@ enddef
 def Send()
   final answer: dict<any> = {text: '', lnum: getbufinfo(bufnr(NAME))[0].linecount}
   running = answer
-  answer.id = worker.Request('chat', {messages: messages}, (reply) => Answered(answer, reply))
+  const parameters: dict<any> = settings.Get('chat', {})
+  answer.id = worker.Request('chat', extendnew(parameters, {messages: messages}), (reply) => Answered(answer, reply))
   # The person sees that it works before the first word is there.
   Replace(answer.lnum, ['...'])
 enddef

@@ -48,6 +48,15 @@ export def Reread(buffer: number)
   endif
 enddef
 
+# A buffer was written: it may import other files now.
+export def Written(buffer: number)
+  if has_key(open, buffer)
+    Reread(buffer)
+    Flush(buffer)
+    worker.Notify('textDocument/didSave', {textDocument: {uri: open[buffer].uri}})
+  endif
+enddef
+
 # A buffer's name or language may have changed.
 export def Renamed(buffer: number)
   if has_key(open, buffer) && (open[buffer].uri != Uri(buffer) || open[buffer].language != Language(buffer))

@@ -119,7 +119,8 @@ export def Lines(info: dict<any>): list<string>
       figures->add(printf(format, 1.0 * value))
     endif
   endfor
-  for [name, format] in [['promptTokens', '%d tokens in the prompt'], ['cachedTokens', '%d of them from the cache']]
+  for [name, format] in [['completionTokens', '%d tokens generated'], ['promptTokens', '%d tokens in the prompt'],
+      ['cachedTokens', '%d of them from the cache']]
     const value = get(last, name, null)
     if type(value) == v:t_number
       figures->add(printf(format, value))

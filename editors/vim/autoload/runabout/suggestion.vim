@@ -17,8 +17,11 @@ const AUTOMATIC = 2
 # whose text was `before` up to there; `taken` is the part of the item's text that has been typed or accepted since, and
 # `chosen` says that the person has picked this alternative. Empty if nothing is shown.
 var shown: dict<any> = {}
-# The newest request: {id, buffer, lnum, col, before, kind, step}; empty if it is answered.
+# The newest request: {id, token, buffer, lnum, col, before, kind, step}; empty if it is answered. What comes ahead of its
+# answer carries its token.
 var asked: dict<any> = {}
+# How many requests there were, to give each a token of its own.
+var requests = 0
 # The last request, if it could not be sent or was answered with nothing. It is sent again when the worker or its model
 # is ready, if that was the reason.
 var refused: dict<any> = {}
@@ -138,11 +141,16 @@ def Ask(kind: number, step: number)
   endif
   refused = {}
   asked = request
-  request.id = worker.Request('textDocument/inlineCompletion', {
-    textDocument: {uri: doc.uri},
-    position: documents.Cursor(),
-    context: {triggerKind: kind},
-  }, (answer) => Answered(request, answer))
+  final params: dict<any> =
+    {textDocument: {uri: doc.uri}, position: documents.Cursor(), context: {triggerKind: kind}}
+  if kind == AUTOMATIC
+    # Then the whole suggestion is in the answer, too. Alternatives would be in the parts only, and Vim may hand over the
+    # answer before the parts.
+    requests += 1
+    request.token = 'runabout/partial/' .. requests
+    params.partialResultToken = request.token
+  endif
+  request.id = worker.Request('textDocument/inlineCompletion', params, (answer) => Answered(request, answer))
 enddef
 
 def Cancel()
@@ -163,15 +171,34 @@ def Answered(request: dict<any>, answer: dict<any>)
     return
   endif
   const items = Items(get(answer, 'result', null))
-  if mode() !~ '^i' || pumvisible() || bufnr() != request.buffer
-    return
-  endif
-  if empty(items)
+  if empty(items) && Inserting(request)
     refused = request
     # What is shown still agrees with what was typed, or it would be gone.
     return
   endif
-  if !empty(shown) && shown.chosen && request.kind == AUTOMATIC
+  Offer(request, items)
+enddef
+
+# The beginning of a suggestion has come ahead of the whole: its first line, then more of them.
+def Arrived(params: dict<any>)
+  const token = get(params, 'token', null)
+  if !has_key(asked, 'token') || type(token) != v:t_string || token != asked.token
+    return
+  endif
+  const items = Items(get(params, 'value', null))
+  # What is shown does not shrink while the same text arrives once more.
+  if !empty(items) && (empty(shown) || stridx(Rest(), Text(items[0])) != 0)
+    Offer(asked, items)
+  endif
+enddef
+
+def Inserting(request: dict<any>): bool
+  return mode() =~ '^i' && !pumvisible() && bufnr() == request.buffer
+enddef
+
+# Shows the first of these items, unless the person has picked another suggestion or is elsewhere by now.
+def Offer(request: dict<any>, items: list<dict<any>>)
+  if empty(items) || !Inserting(request) || (!empty(shown) && shown.chosen && request.kind == AUTOMATIC)
     return
   endif
   const before = empty(shown) ? '' : Rest()
@@ -293,6 +320,7 @@ def Loaded(params: dict<any>)
 enddef
 
 status.Watch()
+worker.Subscribe('$/progress', Arrived)
 worker.Subscribe('runabout/status', Loaded)
 worker.Subscribe('ready', Ready)
 worker.Subscribe('ended', Lost)

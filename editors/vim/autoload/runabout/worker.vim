@@ -149,7 +149,7 @@ def Launch()
       workspace: {configuration: true, didChangeConfiguration: {dynamicRegistration: false}, workspaceFolders: true},
       textDocument: {synchronization: {dynamicRegistration: false}, inlineCompletion: {dynamicRegistration: false}},
     },
-    initializationOptions: {settings: settings.ForWorker(), notifications: true},
+    initializationOptions: {settings: settings.ForWorker(), notifications: true, growingItems: true},
     workspaceFolders: [],
   }, (answer) => Initialized(started, answer))
 enddef

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { CancellationTokenSource, Uri, commands, env, window, type Disposable, type Webview, type WebviewView, type WebviewViewProvider } from "vscode";
 import type { ChatResult } from "../protocol";
+import { chatParameters } from "../settings";
 import { errorInWords } from "../words";
 import type { Worker } from "../worker";
 import { label, messages, shown, type Turn } from "./conversation";
@@ -89,7 +90,7 @@ export class Chat implements WebviewViewProvider, Disposable {
     const cancellation = new CancellationTokenSource();
     this.setRunning({ answer, cancellation });
     try {
-      const result = await this.worker.request<ChatResult>("chat", { messages: sent }, cancellation.token);
+      const result = await this.worker.request<ChatResult>("chat", { ...chatParameters(), messages: sent }, cancellation.token);
       answer.text = result.message.content;
       if (result.finish_reason === "length") {
         answer.note = "The answer reached its longest length.";

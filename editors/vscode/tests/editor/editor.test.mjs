@@ -17,6 +17,9 @@ const PICTURES = join(FOLDER, "pictures");
 const IN_THE_README = ["ghost-text", "accepted-word", "chat"];
 const WORKER = process.env.RUNABOUT;
 
+// Of an answer the most likely text, so that each run gets the same one.
+const SETTINGS = { "runabout.path": WORKER, "runabout.chatParameters": { temperature: 0 } };
+
 const STATS = `def mean(values):
     """Return the arithmetic mean."""
     return sum(values) / len(values)
@@ -38,6 +41,9 @@ def perimeter(width, height):
 `;
 const FILES = { "stats.py": STATS, "shapes.py": SHAPES, "notes.py": "# The first ten prime numbers, as a list\nprimes = [2, 3, 5, 7, 11, \n" };
 
+// The answer to this is still being written when it is stopped.
+const LONG_QUESTION = "Explain at length, in many paragraphs, how a computer works.";
+
 let browser;
 let server;
 let window;
@@ -49,7 +55,7 @@ before(async () => {
   const { chromium } = createRequire(join(FOLDER, "package.json"))("playwright-core");
   // Root, as in a container, cannot use chromium's sandbox; the pages are our own.
   browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
-  server = await CodeServer.start({ editor, vsix: join(EXTENSION, "runabout.vsix"), settings: { "runabout.path": WORKER }, files: FILES });
+  server = await CodeServer.start({ editor, vsix: join(EXTENSION, "runabout.vsix"), settings: SETTINGS, files: FILES });
   window = await Window.open(browser, server, PICTURES);
 });
 
@@ -163,7 +169,7 @@ test("code of an answer is copied", async () => {
 test("an answer is stopped, and its text stays", async () => {
   const chat = await window.chat();
   await chat.locator("#without").click({ timeout: 1000 }).catch(() => {});
-  const answer = await window.ask(chat, "Write a long story about a car.");
+  const answer = await window.ask(chat, LONG_QUESTION);
   await window.until("some text", () => answer.innerText(), (text) => text.trim().length > 20);
   await chat.locator("#question").press("Escape");
   await chat.locator(".note", { hasText: "Stopped." }).waitFor();
@@ -172,11 +178,12 @@ test("an answer is stopped, and its text stays", async () => {
 
 test("after kill -9 in mid-completion the editor goes on, the worker is back, and one message says so", async () => {
   const chat = await window.chat();
-  const answer = await window.ask(chat, "Write a long story about a boat.");
-  await window.until("some text", () => answer.innerText(), (text) => text.trim().length > 20);
-  await window.openFile("notes.py", 2);
   const before = workers();
   assert.equal(before.length, 1);
+  await window.openFile("notes.py", 2);
+  const answer = await window.ask(chat, LONG_QUESTION);
+  await window.until("some text", () => answer.innerText(), (text) => text.trim().length > 20);
+  await window.focusEditor();
   await window.type("1");
   process.kill(before[0], "SIGKILL");
   await window.type("3, 17");
@@ -196,21 +203,21 @@ test("after kill -9 in mid-completion the editor goes on, the worker is back, an
 });
 
 test("a wrong path is named", async () => {
-  server.configure({ "runabout.path": "/nowhere/runabout" });
+  server.configure({ ...SETTINGS, "runabout.path": "/nowhere/runabout" });
   await window.messages.filter({ hasText: "There is no program at /nowhere/runabout" }).waitFor();
   await window.until("the old worker to end", () => workers(), (now) => now.length === 0);
   await window.clearMessages();
 });
 
 test("a program that is absent is asked for, in plain words", async () => {
-  server.configure({ "runabout.path": "" });
+  server.configure({ ...SETTINGS, "runabout.path": "" });
   await window.messages.filter({ hasText: "needs its program, which was not found" }).waitFor();
   await window.picture("absent");
   await window.clearMessages();
 });
 
 test("a program that appears is found", async () => {
-  server.configure({ "runabout.path": WORKER });
+  server.configure(SETTINGS);
   await ready();
 });
 

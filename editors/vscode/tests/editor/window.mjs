@@ -67,7 +67,19 @@ export class Window {
     await input.fill(`:${line}`);
     await this.page.keyboard.press("Enter");
     await input.waitFor({ state: "hidden" });
+    await this.focused();
     await this.page.keyboard.press("End");
+  }
+
+  /** Goes back to the editor's cursor from another view. */
+  async focusEditor() {
+    await this.page.keyboard.press("Control+1");
+    await this.focused();
+  }
+
+  /** Waits until the editor takes keys, which it does a moment after a box was closed. */
+  async focused() {
+    await this.page.locator(".editor-instance .monaco-editor.focused").waitFor();
   }
 
   /** Selects whole lines, by the keys that a person would use. */
