@@ -6,6 +6,7 @@ pub use crate::chat::Chat;
 pub use crate::complete::Complete;
 pub use crate::discover::Discover;
 pub use crate::initialize::Initialize;
+pub use crate::next_edit::NextEdit;
 pub use crate::shutdown::Shutdown;
 pub use crate::status::Status;
 pub use crate::tokenize::Tokenize;
@@ -19,6 +20,7 @@ macro_rules! for_each_method {
         $callback! {
             $crate::methods::Initialize,
             $crate::methods::Complete,
+            $crate::methods::NextEdit,
             $crate::methods::Chat,
             $crate::methods::Cancel,
             $crate::methods::Warm,

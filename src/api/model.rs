@@ -37,6 +37,10 @@ pub struct ModelSummary {
     /// if it can only continue `prefix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_format: Option<String>,
+    /// How `next_edit` asks the model: `sweep`, `sweep-v2`, `zeta-2`, `zeta-2.1` or `fill_in_the_middle`; absent if the
+    /// model cannot predict edits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_edit_format: Option<String>,
     /// Whether the model has a chat template. Without one, `chat` fails with an error of kind `unsupported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<bool>,

@@ -97,9 +97,15 @@ fn every_type_and_field_is_described() {
 #[test]
 fn params_are_closed_except_for_names_that_belong_to_the_client() {
     let document = schema();
-    for name in
-        ["CompleteParams", "ChatParams", "CancelParams", "TokenizeParams", "InitializeParams", "NoParams"]
-    {
+    for name in [
+        "CompleteParams",
+        "NextEditParams",
+        "ChatParams",
+        "CancelParams",
+        "TokenizeParams",
+        "InitializeParams",
+        "NoParams",
+    ] {
         assert_eq!(document["$defs"][name]["additionalProperties"], false, "{name}");
         assert!(document["$defs"][name]["patternProperties"]["^(x_|_meta$)"].is_object(), "{name}");
     }
@@ -117,6 +123,15 @@ fn only_the_prefix_is_required_to_complete() {
     assert_eq!((params.mode, params.priority), (CompletionMode::Auto, Priority::Interactive));
     assert_eq!(params.sampling(), Sampling::default());
     assert!(serde_json::from_value::<CompleteParams>(json!({})).is_err());
+}
+
+#[test]
+fn only_the_prefix_is_required_for_the_next_edit() {
+    let params: NextEditParams = serde_json::from_value(json!({"prefix": "fn "})).unwrap();
+    assert_eq!(params, NextEditParams::new("fn ", ""));
+    assert_eq!((params.max_tokens, params.format), (1024, NextEditFormat::Auto));
+    let zeta: NextEditFormat = serde_json::from_value(json!("zeta-2.1")).unwrap();
+    assert_eq!(zeta, NextEditFormat::Zeta21);
 }
 
 #[test]

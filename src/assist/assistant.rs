@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::generation::Limits;
 use crate::held::HeldTexts;
 use crate::model::ModelHandle;
+use crate::next_edit::{NextEdit, NextEditReader};
 use crate::run::{Accepted, Run};
 
 /// The model, as one client uses it. Clones serve the same client.
@@ -78,6 +79,26 @@ impl Assistant {
         request.check(&self.limits)?;
         let newest = self.documents.register_ahead(&request);
         self.begin_completion(request, newest)
+    }
+
+    /// Begins to predict the next edit of a document. Its outcome is text for the reader, which says what it changes.
+    pub fn next_edit(&self, request: NextEdit) -> Result<(Run, NextEditReader), Error> {
+        request.check(&self.limits)?;
+        let n_bytes = request.n_bytes();
+        let accepted = Accepted {
+            generation: request.generation.clone(),
+            n_choices: 1,
+            min_confidence: None,
+            // Completions of the same document have other prompts.
+            document: request.path.as_ref().map(|it| format!("next edit of {it}")),
+            newest: None,
+            n_bytes,
+            held: self.held.hold(n_bytes)?,
+        };
+        let reader = NextEditReader::of(&request);
+        let planned = reader.clone();
+        let run = Run::begin(&self.model, accepted, move |model| planned.plan(&request, model));
+        Ok((run, reader))
     }
 
     /// Begins the assistant's next turn of a conversation.

@@ -124,6 +124,8 @@ impl Completion {
                     healing: None,
                     text_start: TextStart::Continuing,
                     line_end: None,
+                    stop: &[],
+                    most_tokens: None,
                 }
             }
             Form::AtCursor(at) => self.prompt_at(at, model, params),
@@ -174,6 +176,8 @@ impl Completion {
             healing,
             text_start: TextStart::Continuing,
             line_end: Some(file.line_end),
+            stop: &[],
+            most_tokens: None,
         }
     }
 }

@@ -58,6 +58,8 @@ impl Conversation {
             healing: None,
             text_start: TextStart::Fresh,
             line_end: None,
+            stop: &[],
+            most_tokens: None,
         })
     }
 }

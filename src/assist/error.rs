@@ -15,6 +15,12 @@ pub enum Error {
     EmptyPrompt,
     #[error("a conversation must have at least one message, got none")]
     NoMessages,
+    /// The model was asked for the next edit, but neither predicts edits nor fills in the middle.
+    #[error("the model cannot predict edits: it was not made for that, and cannot fill in the middle either")]
+    NoNextEdit,
+    /// The next edit was asked for in a format whose tokens the model does not have.
+    #[error("the model does not have the tokens of the format `{format}`")]
+    LacksTokens { format: &'static str },
     /// Only a message with tool calls may have no content.
     #[error("message {index} must have content if it has no tool calls")]
     EmptyMessage { index: usize },

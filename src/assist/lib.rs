@@ -1,7 +1,7 @@
-//! What every front end offers, whatever protocol it speaks: complete code at a cursor, answer a conversation, compute
-//! a prompt ahead of time, count tokens.
+//! What every front end offers, whatever protocol it speaks: complete code at a cursor, predict the next edit, answer a
+//! conversation, compute a prompt ahead of time, count tokens.
 //!
-//! [`Assistant`] takes a [`Completion`] or a [`Conversation`] and returns a [`Run`], a stream of [`Update`]s whose last
+//! [`Assistant`] takes a [`Completion`], a [`NextEdit`] or a [`Conversation`] and returns a [`Run`], a stream of [`Update`]s whose last
 //! one carries the [`Outcome`]. [`ModelHandle`] is the model behind it: loading, ready or failed.
 //!
 //! In the order of a request: `generation` has its limits, `documents` decides which completion of a document is the
@@ -20,6 +20,7 @@ mod error;
 mod generation;
 mod held;
 mod model;
+mod next_edit;
 mod prompt;
 mod run;
 
@@ -31,6 +32,7 @@ pub use error::{Error, Limited};
 pub use generation::{Generation, Limits, Sampling};
 pub use held::HeldTexts;
 pub use model::{Facts, Model, ModelHandle};
+pub use next_edit::{NextEdit, NextEditForm, NextEditReader, Prediction, RecentEdit};
 pub use run::{Outcome, Run, Update};
 
 // The types that the ones above contain.
@@ -38,7 +40,9 @@ pub use runabout_engine::{
     Finish, FinishReason, JobError, Likelihood, LoadError, LoadProgress, LoadStage, Loaded, Priority, State,
     Timing, Usage,
 };
-pub use runabout_text::{Content, Goal, Message, Rule, TemplateVariables, TextError, ToolCall, Trimmed};
+pub use runabout_text::{
+    Content, Goal, Message, NextEditFormat, Rule, TemplateVariables, TextEdit, TextError, ToolCall, Trimmed,
+};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,10 @@ pub(crate) struct Prompt {
     pub(crate) text_start: TextStart,
     /// The file's line ends, to which the text is converted; `None` leaves the text unchanged.
     pub(crate) line_end: Option<LineEnd>,
+    /// Strings that end the text, in addition to those of the request.
+    pub(crate) stop: &'static [&'static str],
+    /// The most tokens that an answer to this prompt needs, if that is known.
+    pub(crate) most_tokens: Option<usize>,
 }
 
 /// Refuses a prompt that is certainly too long: `n_least` is the smallest number of tokens that its text can have. This

@@ -216,8 +216,21 @@ impl Run {
 
     fn submit(&mut self, facts: &Facts, prompt: Prompt, mut supersedes: Option<Supersede>) {
         let waited = self.arrived.elapsed();
-        let Prompt { tokens, trimmed, params, end_tokens, rules, healing, text_start, line_end } = prompt;
-        let stop = in_lf(std::mem::take(&mut self.generation.stop), line_end);
+        let Prompt {
+            tokens,
+            trimmed,
+            params,
+            end_tokens,
+            rules,
+            healing,
+            text_start,
+            line_end,
+            stop: stop_of_prompt,
+            most_tokens,
+        } = prompt;
+        let mut stop = in_lf(std::mem::take(&mut self.generation.stop), line_end);
+        stop.extend(stop_of_prompt.iter().map(|it| (*it).to_owned()));
+        let max_tokens = most_tokens.map_or(self.max_tokens, |most| self.max_tokens.min(most));
         let mut jobs = Vec::new();
         let mut events = SelectAll::new();
         for choice in 0..self.n_choices {
@@ -233,7 +246,7 @@ impl Run {
                 healing: healing.clone(),
                 text_start,
                 line_end,
-                max_tokens: self.max_tokens,
+                max_tokens,
                 // Waiting counts, so the budget may be used up already.
                 time_budget: self.generation.time_budget.map(|it| it.saturating_sub(waited)),
                 priority: self.generation.priority,

@@ -1,6 +1,8 @@
 //! Tests of the assistant with a scripted model: the guarantees that every dialect relies on.
 #![allow(clippy::unwrap_used)]
 
+mod next_edit;
+
 use std::sync::Arc;
 use std::time::Duration;
 

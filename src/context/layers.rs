@@ -51,7 +51,6 @@ impl Here<'_> {
         let end = whole.end.min(self.at + MAX_FUNCTION).max(self.at);
         floor(self.text, start)..floor(self.text, end)
     }
-
 }
 
 /// Where the line of a position begins.

@@ -1,5 +1,5 @@
-//! Text processing without a model: tokenizer, detokenizer, chat templates, fill-in-the-middle formats, completion
-//! rules, stop strings, sampling parameters.
+//! Text processing without a model: tokenizer, detokenizer, chat templates, fill-in-the-middle and next-edit formats,
+//! completion rules, stop strings, sampling parameters.
 //!
 //! The invariant throughout: text from a user is never parsed as control tokens. The only files that this crate reads
 //! are those of a model folder's tokenizer and configuration; it knows neither tensors nor the protocol.
@@ -13,6 +13,7 @@ mod fit;
 mod healing;
 mod line_ends;
 pub mod model_json;
+mod next_edit;
 mod pause;
 mod rules;
 mod sampling;
@@ -27,6 +28,9 @@ pub use fim::{CompletionPrompt, FimFormat, Order, continuation_prompt};
 pub use fit::{Budget, ContextFile, Surroundings, Trimmed, fit};
 pub use healing::{Healing, healing_start};
 pub use line_ends::{InLf, LineEnd, ToLf};
+pub use next_edit::{
+    EditWindow, Edited, NextEditFormat, NextEditPrompt, NoPrompt, PredictedEdits, RecentEdit, TextEdit,
+};
 pub use pause::interruptible;
 pub use rules::{Cursor, Goal, Rule, RuleOutput, Rules};
 pub use sampling::SamplingParams;

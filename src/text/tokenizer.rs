@@ -28,7 +28,7 @@ pub(crate) use self::control::{ControlTokens, Piece};
 pub(crate) use self::folder::SPECIAL_TOKENS;
 pub use self::folder::TokenizerParts;
 #[cfg(test)]
-pub(crate) use self::sample::byte_parts;
+pub(crate) use self::sample::{byte_parts, bytes_with};
 
 use self::by_bytes::TokensByBytes;
 use self::bytes::TokenBytes;

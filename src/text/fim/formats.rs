@@ -7,33 +7,14 @@ use serde_json::{Value, json};
 
 use super::families::{FAMILIES, Family};
 use super::*;
-use crate::tokenizer::byte_parts;
-
-/// A byte-level tokenizer with these control tokens, from id 256 on.
-fn with_tokens(tokens: &[&str]) -> Tokenizer {
-    let mut parts = byte_parts();
-    let mut json: Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
-    let vocabulary = json["model"]["vocab"].as_object_mut().unwrap();
-    vocabulary.retain(|_, id| id.as_u64().unwrap() < 256);
-    vocabulary.extend(tokens.iter().zip(256..).map(|(it, id)| ((*it).to_owned(), json!(id))));
-    let added = tokens.iter().zip(256..).map(|(it, id)| {
-        json!({
-            "id": id, "content": it, "special": true, "normalized": false,
-            "single_word": false, "lstrip": false, "rstrip": false,
-        })
-    });
-    json["added_tokens"] = added.collect();
-    parts.tokenizer_json = json.to_string().into_bytes();
-    parts.tokenizer_config = None;
-    Tokenizer::from_parts(&parts).unwrap()
-}
+use crate::tokenizer::bytes_with;
 
 /// A tokenizer with all the tokens of a family that its format mentions.
 fn tokenizer_of(family: &Family) -> Tokenizer {
     // A token that distinguishes GLM from CodeGeeX4.
     let more: &[&str] = if family.name == "glm" { &["<think>"] } else { &[] };
     let tokens: BTreeSet<_> = family.needs.iter().chain(family.stop).chain(more).copied().collect();
-    with_tokens(&tokens.into_iter().collect::<Vec<_>>())
+    bytes_with(&tokens.into_iter().collect::<Vec<_>>())
 }
 
 const CONTEXT: [ContextFile<'static>; 2] =
@@ -225,7 +206,7 @@ fn a_completion_is_over_at_every_control_token_of_its_prompt() {
 
 #[test]
 fn families_that_share_tokens_are_told_apart_by_what_else_they_have() {
-    let detected = |tokens: &[&str]| FimFormat::detect(&with_tokens(tokens)).map(|it| it.name());
+    let detected = |tokens: &[&str]| FimFormat::detect(&bytes_with(tokens)).map(|it| it.name());
     let star = ["<fim_prefix>", "<fim_suffix>", "<fim_middle>"];
     let with = |more: &[&'static str]| [&star[..], more].concat();
     assert_eq!(detected(&with(&["<filename>", "<reponame>", "<gh_stars>"])), Some("starcoder"));

@@ -63,3 +63,23 @@ pub(crate) fn byte_parts() -> TokenizerParts {
         ..TokenizerParts::default()
     }
 }
+
+/// A byte-level tokenizer with these control tokens, from id 256 on.
+#[cfg(test)]
+pub(crate) fn bytes_with(tokens: &[&str]) -> Tokenizer {
+    let mut parts = byte_parts();
+    let mut json: Value = serde_json::from_slice(&parts.tokenizer_json).expect("the sample is JSON");
+    let vocabulary = json["model"]["vocab"].as_object_mut().expect("it has a vocabulary");
+    vocabulary.retain(|_, id| id.as_u64() < Some(256));
+    vocabulary.extend(tokens.iter().zip(256..).map(|(it, id)| ((*it).to_owned(), json!(id))));
+    let added = tokens.iter().zip(256..).map(|(it, id)| {
+        json!({
+            "id": id, "content": it, "special": true, "normalized": false,
+            "single_word": false, "lstrip": false, "rstrip": false,
+        })
+    });
+    json["added_tokens"] = added.collect();
+    parts.tokenizer_json = json.to_string().into_bytes();
+    parts.tokenizer_config = None;
+    Tokenizer::from_parts(&parts).expect("the sample with other control tokens is valid")
+}

@@ -13,6 +13,7 @@ mod configuration;
 mod document;
 mod documents;
 mod fate;
+mod history;
 mod idle;
 mod imports;
 mod incoming;
@@ -20,6 +21,7 @@ mod info;
 mod initialize;
 mod inline;
 mod items;
+mod next_edit;
 mod offers;
 mod positions;
 mod report;
@@ -113,8 +115,8 @@ fn methods(session: &Arc<Session>) -> runabout_rpc::Methods {
             })
             .err(),
         module
-            .register_async_method("workspace/executeCommand", |params, session, _| async move {
-                commands::execute(&params, &session)
+            .register_async_method("workspace/executeCommand", |params, session, extensions| {
+                commands::execute(params, session, RequestContext::of(&extensions))
             })
             .err(),
         module.merge(native::methods_except(&session.client, &[INITIALIZE, SHUTDOWN])).err(),

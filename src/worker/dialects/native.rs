@@ -14,6 +14,7 @@ mod errors;
 mod from_wire;
 mod initialize;
 mod method;
+mod next_edit;
 mod shutdown;
 mod status;
 mod stream;

@@ -1,29 +1,35 @@
-//! `workspace/executeCommand`: what became of a suggestion, and what the worker is doing.
+//! `workspace/executeCommand`: what became of a suggestion, what the worker is doing, and the next edit.
 
 use std::sync::Arc;
 
-use runabout_rpc::{ErrorObjectOwned, Params, params};
+use runabout_rpc::{ErrorObjectOwned, Params, RequestContext, params};
 use serde_json::{Value, json};
 
 use super::offers::OfferId;
 use super::session::Session;
 use super::statistics::Statistics;
-use super::{fate, incoming, info};
+use super::{fate, incoming, info, next_edit};
 
 /// The client accepted a suggestion in full.
 pub(super) const ACCEPT: &str = "runabout.accept";
 /// The client's user dismissed a suggestion.
 const REJECT: &str = "runabout.reject";
 const INFO: &str = "runabout.info";
-
+/// The client wants to know what will be changed next.
+const NEXT_EDIT: &str = "runabout.nextEdit";
 const STATISTICS: &str = "runabout.statistics";
 const RESET_STATISTICS: &str = "runabout.resetStatistics";
 
 /// The commands that there are.
-const ALL: [&str; 5] = [ACCEPT, REJECT, INFO, STATISTICS, RESET_STATISTICS];
+const ALL: [&str; 6] = [ACCEPT, REJECT, INFO, NEXT_EDIT, STATISTICS, RESET_STATISTICS];
 
-pub(super) fn execute(params: &Params<'_>, session: &Arc<Session>) -> Result<Value, ErrorObjectOwned> {
-    let incoming::ExecuteCommand { command, arguments } = incoming::read(params)?;
+pub(super) async fn execute(
+    params: Params<'static>,
+    session: Arc<Session>,
+    request: RequestContext,
+) -> Result<Value, ErrorObjectOwned> {
+    let session = &session;
+    let incoming::ExecuteCommand { command, arguments } = incoming::read(&params)?;
     match command.as_str() {
         ACCEPT => {
             fate::accepted(offer_id(&arguments)?, session);
@@ -39,6 +45,7 @@ pub(super) fn execute(params: &Params<'_>, session: &Arc<Session>) -> Result<Val
             Ok(Value::Null)
         }
         INFO => Ok(info::info(session)),
+        NEXT_EDIT => next_edit::answer(arguments, session, &request).await,
         _ => Err(params::invalid(
             "command",
             format!("`command` must be one of {}, got `{command}`", ALL.join(", ")),

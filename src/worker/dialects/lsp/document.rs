@@ -31,6 +31,17 @@ pub(super) struct Change {
     pub(super) text: String,
 }
 
+/// What a change did to a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Replaced {
+    /// The characters of the document before the change that it removed.
+    pub(super) chars: std::ops::Range<usize>,
+    /// The same in bytes.
+    pub(super) bytes: std::ops::Range<usize>,
+    /// How many characters took their place.
+    pub(super) n_inserted: usize,
+}
+
 impl Document {
     pub(super) fn new(text: &str, language: String, version: Option<i64>) -> Self {
         Self { text: Rope::from_str(text), language, version, last_changed: None, marks: VecDeque::new() }
@@ -60,9 +71,9 @@ impl Document {
         Some(text.chars().filter(|it| !it.is_whitespace()).all(|it| there.next() == Some(it)))
     }
 
-    /// Applies a change, and returns the bytes that it replaced; `None` stands for all. Takes time for the change, not for
-    /// the document, unless it replaces all of it.
-    pub(super) fn apply(&mut self, change: &Change, encoding: Encoding) -> Option<std::ops::Range<usize>> {
+    /// Applies a change, and returns what it replaced; `None` stands for the whole document. Takes time for the change,
+    /// not for the document, unless it replaces all of it.
+    pub(super) fn apply(&mut self, change: &Change, encoding: Encoding) -> Option<Replaced> {
         let Some(range) = change.range else {
             self.text = Rope::from_str(&change.text);
             self.last_changed = None;
@@ -80,10 +91,10 @@ impl Document {
             }
         }
         let bytes = self.text.char_to_byte(start)..self.text.char_to_byte(chars.end);
-        self.text.remove(chars);
+        self.text.remove(chars.clone());
         self.text.insert(start, &change.text);
         self.last_changed = Some(start + n_inserted);
-        Some(bytes)
+        Some(Replaced { chars, bytes, n_inserted })
     }
 }
 

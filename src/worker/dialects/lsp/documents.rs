@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::document::{Change, Document};
+use super::history::{Edit, History};
 use super::positions::Encoding;
 use super::suggestion::Suggestion;
 
@@ -14,6 +15,7 @@ use super::suggestion::Suggestion;
 #[derive(Debug, Default)]
 pub(super) struct Documents {
     open: HashMap<String, Open>,
+    history: History,
 }
 
 /// Which part of the client asks for text. Its newer requests for a document supersede its older ones.
@@ -23,6 +25,8 @@ pub(super) enum Asker {
     Inline,
     /// The pop-up list.
     List,
+    /// The command for the next edit.
+    NextEdit,
 }
 
 /// An open document and what is being suggested in it.
@@ -31,6 +35,7 @@ pub(super) struct Open {
     pub(super) document: Document,
     inline: Requests,
     list: Requests,
+    next_edit: Requests,
     /// The number of inline completions before the last change.
     n_asked_before_change: u64,
 }
@@ -53,14 +58,16 @@ pub(super) struct Turn {
 
 impl Documents {
     pub(super) fn open(&mut self, uri: String, document: Document) {
-        let (inline, list) = (Requests::default(), Requests::default());
-        let open = Open { document, inline, list, n_asked_before_change: 0 };
+        let (inline, list, next_edit) = (Requests::default(), Requests::default(), Requests::default());
+        let open = Open { document, inline, list, next_edit, n_asked_before_change: 0 };
+        self.history.closed(&uri);
         if self.open.insert(uri, open).is_some() {
             tracing::warn!("a document was opened twice; its newer text counts");
         }
     }
 
     pub(super) fn close(&mut self, uri: &str) {
+        self.history.closed(uri);
         if self.open.remove(uri).is_none() {
             tracing::warn!("a document was closed that is not open");
         }
@@ -85,7 +92,18 @@ impl Documents {
             tracing::warn!(?version, before = ?document.version, "a document's version did not increase");
         }
         document.version = version.or(document.version);
-        changes.iter().map(|it| document.apply(it, encoding)).collect()
+        let applied = changes.iter().map(|change| {
+            let before = document.text.clone();
+            let replaced = document.apply(change, encoding);
+            self.history.changed(uri, &before, &document.text, replaced.clone());
+            replaced.map(|it| it.bytes)
+        });
+        applied.collect()
+    }
+
+    /// What was changed in them recently, the latest edit last.
+    pub(super) fn recent_edits(&self) -> Vec<Edit> {
+        self.history.edits()
     }
 
     pub(super) fn get(&self, uri: &str) -> Option<&Open> {
@@ -110,6 +128,7 @@ impl Documents {
         let requests = match asker {
             Asker::Inline => &mut open.inline,
             Asker::List => &mut open.list,
+            Asker::NextEdit => &mut open.next_edit,
         };
         requests.suggestion.replace(Arc::clone(suggestion))
     }
@@ -121,6 +140,7 @@ impl Open {
         let Requests { n_asked, .. } = match asker {
             Asker::Inline => &self.inline,
             Asker::List => &self.list,
+            Asker::NextEdit => &self.next_edit,
         };
         n_asked.send_modify(|it| *it += 1);
         Turn { number: *n_asked.borrow(), n_asked: n_asked.subscribe() }

@@ -81,6 +81,16 @@ pub(super) struct InlineCompletion {
     pub(super) partial_result_token: Option<ProgressToken>,
 }
 
+/// The argument of the command for the next edit.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NextEdit {
+    pub(super) text_document: DocumentId,
+    pub(super) position: Position,
+    #[serde(default)]
+    pub(super) context: InlineContext,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct InlineContext {

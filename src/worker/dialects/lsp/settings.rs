@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use runabout_assist::DEFAULT_MIN_CONFIDENCE;
+use runabout_assist::{DEFAULT_MIN_CONFIDENCE, NextEditForm};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -26,8 +26,13 @@ pub(super) struct Settings {
     /// Whether what follows a suggestion is computed while nothing else is.
     pub(super) ahead: bool,
     pub(super) completion_list: bool,
+    /// The name of the form in which the model is asked for the next edit, or [`AUTO`].
+    pub(super) next_edit: &'static str,
     pub(super) statistics: bool,
 }
+
+/// The model decides.
+const AUTO: &str = "auto";
 
 /// Whether a suggestion may have several lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -49,7 +54,7 @@ pub(super) enum ContextSource {
 }
 
 /// The names of all settings.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "enabled",
     "languages",
     "minConfidence",
@@ -59,6 +64,7 @@ const NAMES: [&str; 10] = [
     "context",
     "ahead",
     "completionList",
+    "nextEdit",
     "statistics",
 ];
 
@@ -120,6 +126,7 @@ impl Default for Settings {
             context: ContextSource::Project,
             ahead: true,
             completion_list: false,
+            next_edit: AUTO,
             statistics: true,
         }
     }
@@ -185,9 +192,23 @@ impl Settings {
             ),
             ahead: reader.get("ahead", "true or false", boolean, default.ahead),
             completion_list: reader.get("completionList", "true or false", boolean, default.completion_list),
+            next_edit: reader.get(
+                "nextEdit",
+                "\"auto\", \"sweep\", \"sweep-v2\", \"zeta-2\", \"zeta-2.1\" or \"fill_in_the_middle\"",
+                |it| match it.as_str()? {
+                    AUTO => Some(AUTO),
+                    name => NextEditForm::named(name).map(NextEditForm::name),
+                },
+                default.next_edit,
+            ),
             statistics: reader.get("statistics", "true or false", boolean, default.statistics),
         };
         (settings, reader.problems)
+    }
+
+    /// The form in which the model is asked for the next edit; `None` leaves it to the model.
+    pub(super) fn next_edit_form(&self) -> Option<NextEditForm> {
+        NextEditForm::named(self.next_edit)
     }
 
     /// Whether text is suggested in this language without being asked for.
@@ -209,7 +230,7 @@ mod tests {
         let all = json!({
             "enabled": false, "languages": {"rust": true}, "minConfidence": 0.5, "multiline": "never",
             "maxTokens": 32.0, "alternatives": 1, "context": "file", "ahead": false, "completionList": true,
-            "statistics": false, "colour": "red",
+            "nextEdit": "zeta-2.1", "statistics": false, "colour": "red",
         });
         let (settings, problems) = Settings::read(&all);
         assert_eq!(problems, Vec::<String>::new());
@@ -223,7 +244,8 @@ mod tests {
     fn a_wrong_setting_has_its_default_and_a_sentence() {
         let wrong = json!({
             "enabled": "yes", "languages": {"rust": 1}, "minConfidence": 2, "multiline": "sometimes", "maxTokens": 0.5,
-            "alternatives": 9, "context": 1, "ahead": [], "completionList": 0, "statistics": {},
+            "alternatives": 9, "context": 1, "ahead": [], "completionList": 0, "nextEdit": "zeta",
+            "statistics": {},
         });
         let (settings, problems) = Settings::read(&wrong);
         assert_eq!(settings, Settings::default());

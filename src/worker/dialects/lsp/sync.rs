@@ -7,11 +7,11 @@ use runabout_rpc::{ErrorObjectOwned, Params};
 use serde::Deserialize;
 
 use super::document::{Change, Document};
+use super::imports;
 use super::incoming::{self, AboutDocument, DidChange, DidOpen, DocumentId};
 use super::positions::Encoding;
 use super::session::Session;
 use super::workspace::{self, Folder};
-use super::imports;
 
 pub(super) fn did_open(params: &Params<'_>, session: &Arc<Session>) -> Result<(), ErrorObjectOwned> {
     let DidOpen { text_document: it } = incoming::read(params)?;

@@ -1,7 +1,7 @@
 //! What several messages contain about the worker: its version, its model and its memory.
 
 use runabout_api::{MemoryStatus, ModelSummary, ServerInfo};
-use runabout_assist::State;
+use runabout_assist::{NextEditForm, State};
 use runabout_text::FimFormat;
 
 use crate::app::App;
@@ -17,6 +17,7 @@ pub(super) fn model_summary(app: &App) -> ModelSummary {
         name: app.model_name(),
         fill_in_the_middle: facts.map(|it| it.fim.is_some()),
         completion_format: facts.map(|it| it.fim.as_ref().map_or("continuation", FimFormat::name).to_owned()),
+        next_edit_format: facts.and_then(NextEditForm::of).map(|it| it.name().to_owned()),
         chat: facts.map(|it| it.tokenizer.has_chat_template()),
         ..ModelSummary::default()
     };

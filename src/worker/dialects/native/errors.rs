@@ -19,6 +19,8 @@ pub(super) fn of_request(error: &Error) -> ErrorObjectOwned {
             let message = format!("`{field}` must be a string where there are no `tool_calls`");
             invalid(&field, message)
         }
+        Error::NoNextEdit => unsupported(None, error.to_string()),
+        Error::LacksTokens { .. } => unsupported(Some("format"), error.to_string()),
         Error::NoRoom { n_requests, needed_bytes, available_bytes } => {
             let data = ErrorData::Overloaded {
                 queued: *n_requests,

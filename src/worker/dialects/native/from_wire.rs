@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use runabout_api::{
-    self as api, ChatParams, CompleteParams, CompletionMode, CompletionRule, ResponseFormat, Speculation,
-    Tool,
+    self as api, ChatParams, CompleteParams, CompletionMode, CompletionRule, NextEditParams, ResponseFormat,
+    Speculation, Tool,
 };
 use runabout_assist::{
-    AtCursor, Completion, Content, ContextFile, Conversation, Form, Generation, Goal, Message, Priority,
-    Rule, Sampling, ToolCall,
+    AtCursor, Completion, Content, ContextFile, Conversation, Form, Generation, Goal, Message, NextEdit,
+    NextEditForm, NextEditFormat, Priority, RecentEdit, Rule, Sampling, ToolCall,
 };
 use serde_json::Value;
 
@@ -32,10 +32,7 @@ macro_rules! generation {
 }
 
 pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
-    if !(0.0..=1.0).contains(&params.min_confidence) {
-        let message = format!("`min_confidence` must be between 0 and 1, got {}", params.min_confidence);
-        return Err(errors::invalid("min_confidence", message));
-    }
+    check_confidence(params.min_confidence)?;
     let generation = generation!(params);
     let goal = match params.mode {
         CompletionMode::Raw => None,
@@ -68,6 +65,47 @@ pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
         min_confidence: params.min_confidence,
         needs_tokens: params.return_tokens,
     })
+}
+
+pub(super) fn next_edit(params: NextEditParams) -> MethodResult<NextEdit> {
+    check_confidence(params.min_confidence)?;
+    let mut generation = Generation::of(params.max_tokens, priority(params.priority));
+    generation.time_budget = params.time_budget_ms.map(Duration::from_millis);
+    generation.speculate = params.speculation == Speculation::Auto;
+    let context = params.context.into_iter().map(|it| ContextFile { path: it.path, text: it.text });
+    let edits = params.edits.into_iter().map(|it| RecentEdit {
+        path: it.path,
+        original: it.original,
+        updated: it.updated,
+        // No document has more lines than that.
+        line: it.line.and_then(|line| usize::try_from(line).ok()),
+    });
+    Ok(NextEdit {
+        prefix: params.prefix,
+        suffix: params.suffix,
+        path: params.path,
+        language: params.language,
+        context: context.collect(),
+        edits: edits.collect(),
+        form: match params.format {
+            api::NextEditFormat::Auto => None,
+            api::NextEditFormat::Sweep => Some(NextEditForm::Rewrite(NextEditFormat::Sweep)),
+            api::NextEditFormat::SweepV2 => Some(NextEditForm::Rewrite(NextEditFormat::SweepV2)),
+            api::NextEditFormat::Zeta2 => Some(NextEditForm::Rewrite(NextEditFormat::Zeta2)),
+            api::NextEditFormat::Zeta21 => Some(NextEditForm::Rewrite(NextEditFormat::Zeta21)),
+            api::NextEditFormat::FillInTheMiddle => Some(NextEditForm::FillInTheMiddle),
+        },
+        generation,
+        min_confidence: params.min_confidence,
+    })
+}
+
+fn check_confidence(least: f64) -> MethodResult<()> {
+    if (0.0..=1.0).contains(&least) {
+        return Ok(());
+    }
+    let message = format!("`min_confidence` must be between 0 and 1, got {least}");
+    Err(errors::invalid("min_confidence", message))
 }
 
 pub(super) fn conversation(params: ChatParams) -> MethodResult<Conversation> {

@@ -40,9 +40,14 @@ pub(super) fn rule(rule: Rule) -> api::CompletionRule {
     }
 }
 
-/// The confidence in a text, rounded to millionths; finer digits are noise.
+/// The confidence in a text.
 pub(super) fn confidence(finish: &Finish) -> Option<f64> {
-    finish.likelihood.confidence().map(|it| (it * 1e6).round() / 1e6)
+    finish.likelihood.confidence().map(rounded)
+}
+
+/// A probability, rounded to millionths; finer digits are noise.
+pub(super) fn rounded(probability: f64) -> f64 {
+    (probability * 1e6).round() / 1e6
 }
 
 /// The token counts of all choices together. They share one prompt, so its tokens count once.

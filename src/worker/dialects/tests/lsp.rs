@@ -6,6 +6,7 @@ mod context;
 mod idle;
 mod inline;
 mod life;
+mod next_edit;
 mod settings;
 mod statistics;
 mod sync;

@@ -69,6 +69,9 @@ pub(super) struct Options {
     /// needed to measure the quality alone.
     #[arg(long, value_name = "N", default_value = "8")]
     typed: usize,
+    /// With `--context`, leave out what comes after the hole, as if the file were written from top to bottom.
+    #[arg(long)]
+    top_down: bool,
 }
 
 impl Options {
@@ -104,12 +107,12 @@ impl Costs {
         self.context_bytes.push(files.as_array().map_or(0, |it| it.iter().map(n_bytes).sum()) as f64);
     }
 
-    fn count_names(&mut self, hole: &Hole, files: &Value) {
+    fn count_names(&mut self, hole: &Hole, suffix: &str, files: &Value) {
         let shown = |it: &Value| it.as_str().unwrap_or_default().to_owned();
         let is_part = |it: char| it == '_' || it.is_alphanumeric();
         let names =
             |text: &str| -> BTreeSet<String> { text.split(|it| !is_part(it)).map(str::to_owned).collect() };
-        let around = names(&format!("{}\n{}", hole.prefix, hole.suffix));
+        let around = names(&format!("{}\n{suffix}", hole.prefix));
         let files = files.as_array().into_iter().flatten().map(|it| shown(&it["text"]));
         let context = names(&files.collect::<Vec<_>>().join("\n"));
         let line = hole.prefix.rsplit('\n').next().unwrap_or_default();
@@ -184,15 +187,23 @@ struct State {
 
 impl State {
     /// `n_less` bytes before the hole are still to be typed.
-    fn new(hole: &Hole, n_less: usize, mode: &Mode, projects: &Path, costs: &mut Costs) -> Result<Self> {
+    fn new(
+        hole: &Hole,
+        n_less: usize,
+        mode: &Mode,
+        projects: &Path,
+        top_down: bool,
+        costs: &mut Costs,
+    ) -> Result<Self> {
         let prefix = hole.prefix[..hole.prefix.len() - n_less].to_owned();
-        let mut state = Self { prefix, suffix: hole.suffix.clone(), open: None };
+        let suffix = if top_down { String::new() } else { hole.suffix.clone() };
+        let mut state = Self { prefix, suffix, open: None };
         let Some(kinds) = mode.kinds else { return Ok(state) };
         let root = projects.join(hole.package);
         let path = root.join(&hole.path);
         let [before, behind] = &hole.file;
         let at = before.len() - n_less;
-        let text = before[..at].to_owned() + behind;
+        let text = before[..at].to_owned() + if top_down { "" } else { behind };
         // Not even the file on disk has the text that was cut out.
         let whole = fs::read_to_string(&path)?;
         fs::write(&path, &text)?;
@@ -241,7 +252,7 @@ pub(super) fn choose_only(folder: &Path, holes: &[Hole], options: &Options) -> R
         for hole in holes {
             let typed = last_typed(hole, options);
             let n_less = typed.iter().map(|it| it.len_utf8()).sum();
-            let mut state = State::new(hole, n_less, mode, &projects, &mut costs)?;
+            let mut state = State::new(hole, n_less, mode, &projects, options.top_down, &mut costs)?;
             let (mut files, ms) = state.files(options.context_bytes);
             costs.choice_cold_ms.push(ms);
             for next in typed {
@@ -251,7 +262,7 @@ pub(super) fn choose_only(folder: &Path, holes: &[Hole], options: &Options) -> R
                 costs.n_changes += usize::from(now != files);
                 files = now;
             }
-            costs.count_names(hole, &files);
+            costs.count_names(hole, &state.suffix, &files);
             costs.count_bytes(&files);
             listed.push(json!({"mode": mode.name, "path": hole.path, "truth": hole.truth, "context": files}));
         }
@@ -281,7 +292,7 @@ fn complete(
 ) -> Result<Answer> {
     let typed = last_typed(hole, options);
     let n_less = typed.iter().map(|it| it.len_utf8()).sum();
-    let mut state = State::new(hole, n_less, mode, projects, costs)?;
+    let mut state = State::new(hole, n_less, mode, projects, options.top_down, costs)?;
     let mut previous: Option<Value> = None;
     for i in 0..=typed.len() {
         if let Some(next) = i.checked_sub(1).and_then(|it| typed.get(it)) {
@@ -290,7 +301,7 @@ fn complete(
         let is_last = i == typed.len();
         let (files, choice_ms) = state.files(options.context_bytes);
         if is_last {
-            costs.count_names(hole, &files);
+            costs.count_names(hole, &state.suffix, &files);
         }
         let params = json!({
             "prefix": state.prefix, "suffix": state.suffix, "path": hole.path, "context": files,
@@ -397,7 +408,7 @@ mod tests {
         };
         let mut costs = Costs::default();
         let files = json!([{"path": "b.py", "text": "def first(): ..."}]);
-        costs.count_names(&hole, &files);
+        costs.count_names(&hole, &hole.suffix, &files);
         assert_eq!((costs.n_missing, costs.n_found), (2, 1), "`first` and `third`");
     }
 }

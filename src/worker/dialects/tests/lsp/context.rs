@@ -18,7 +18,8 @@ async fn open(settings: Value, model: ScriptedModel) -> (TempDir, Editor, String
     fs::write(folder.path().join("lib.py"), "def price(item, currency=None):\n    return 1\n").unwrap();
     let uri = format!("file://{}", folder.path().display());
     let options = json!({"notifications": true, "settings": settings});
-    let params = json!({"workspaceFolders": [{"uri": uri, "name": "code"}], "initializationOptions": options});
+    let params =
+        json!({"workspaceFolders": [{"uri": uri, "name": "code"}], "initializationOptions": options});
     let mut editor = Editor::with(&ready(model).await, params).await;
     let uri = format!("{uri}/main.py");
     let document = json!({"uri": uri, "languageId": "python", "version": 1, "text": TEXT});
