@@ -68,10 +68,10 @@ If nil, the worker's default."
   :set #'runabout-settings--set
   :type 'natnum)
 
-(defcustom runabout-context 'project
-  "Whether the worker looks at other open and imported files: `project' or `file'."
+(defcustom runabout-context 'file
+  "What the model sees: the file that you edit, or with `project' imported ones too."
   :set #'runabout-settings--set
-  :type '(choice (const project) (const file)))
+  :type '(choice (const file) (const project)))
 
 (defcustom runabout-ahead t
   "Whether the worker computes what follows a suggestion while you read it."

@@ -197,7 +197,7 @@ impl NextEdit {
         if let NextEditForm::Rewrite(format) = form {
             match self.rewriting(format, &edited, model) {
                 Ok((prompt, window)) => {
-                    let range = window.range.clone();
+                    let range = window.range();
                     let form = PlannedForm::Rewrite(format, window);
                     return Ok((prompt, self.plan(form, &whole, range, file.line_end)));
                 }

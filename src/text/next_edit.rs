@@ -12,6 +12,7 @@ mod guard;
 mod lines;
 mod marked;
 mod merge;
+mod place;
 mod recent;
 mod regions;
 mod rejoin;
@@ -24,11 +25,13 @@ mod writer;
 use std::ops::Range;
 
 pub use self::changes::TextEdit;
+pub use self::place::{Edited, NoPrompt};
 pub use self::recent::RecentEdit;
 
 use self::changes::changes;
 use self::fitting::fitting;
 use self::lines::Lines;
+use self::place::{Place, Window};
 use self::regions::{around_cursor, grown};
 use self::writer::Writer;
 use crate::{ContextFile, TokenId, Tokenizer, Trimmed};
@@ -46,20 +49,6 @@ pub enum NextEditFormat {
     Zeta21,
 }
 
-/// A document that is being edited, in LF.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Edited<'a> {
-    pub text: &'a str,
-    /// The byte offset of the cursor.
-    pub cursor: usize,
-    /// Its path, as the model should see it.
-    pub path: Option<&'a str>,
-    /// Other relevant files, the most relevant last.
-    pub context: &'a [ContextFile<'a>],
-    /// What was changed before, the latest change last.
-    pub edits: &'a [RecentEdit<'a>],
-}
-
 /// A prompt for the next edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextEditPrompt {
@@ -71,27 +60,11 @@ pub struct NextEditPrompt {
     pub window: EditWindow,
 }
 
-/// Why there is no prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoPrompt {
-    /// The document contains text that the format uses as a mark.
-    HasMark,
-    /// Not even the cursor's line fits into the limit.
-    TooLong { n_tokens: usize },
-}
-
 /// The lines that an answer rewrites.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EditWindow {
     format: NextEditFormat,
-    /// Where they are in the document, in bytes, without the end of the last line.
-    pub range: Range<usize>,
-    /// The text there.
-    text: String,
-    /// How many bytes at its beginning the prompt repeats, so that the answer continues them.
-    n_kept: usize,
-    /// The same lines before the latest change, if that is known and was a change of them.
-    before: Option<String>,
+    window: Window,
 }
 
 /// What an answer changes.
@@ -208,8 +181,7 @@ impl NextEditFormat {
         if self.has_mark(&edited.text[around.clone()]) {
             return Err(NoPrompt::HasMark);
         }
-        let window = EditWindow {
-            format: self,
+        let window = Window {
             text: edited.text[range.clone()].to_owned(),
             n_kept: match self {
                 Self::SweepV2 => lines.bytes(lines.line_of(edited.cursor)..rows.end).start - range.start,
@@ -235,6 +207,7 @@ impl NextEditFormat {
         };
         let (tokens, trimmed) = fitting(tokenizer, edited, limit.min(max_tokens), max_edits, write)?;
         let n_window_tokens = tokenizer.encode_later(&window.text).len();
+        let window = EditWindow { format: self, window };
         Ok(NextEditPrompt { tokens, trimmed, n_window_tokens, window })
     }
 
@@ -250,53 +223,26 @@ impl NextEditFormat {
     }
 }
 
-/// What a prompt is written from.
-struct Place<'a> {
-    window: &'a EditWindow,
-    /// The window's lines.
-    rows: Range<usize>,
-    /// The lines that the model sees of the document, with those of the window among them.
-    around: Range<usize>,
-    edited: &'a Edited<'a>,
-}
-
-impl Place<'_> {
-    /// The path of the document.
-    fn path(&self) -> &str {
-        self.edited.path.unwrap_or("untitled")
-    }
-
-    /// The visible text before the window.
-    fn above(&self) -> &str {
-        &self.edited.text[self.around.start..self.window.range.start]
-    }
-
-    /// The visible text after the window. Unless the document ends there, it begins with the end of the window's last
-    /// line.
-    fn below(&self) -> &str {
-        &self.edited.text[self.window.range.end..self.around.end]
-    }
-
-    /// The cursor as an offset in the window.
-    fn cursor(&self) -> usize {
-        self.edited.cursor.saturating_sub(self.window.range.start).min(self.window.text.len())
-    }
-}
-
 impl EditWindow {
+    /// Where they are in the document, in bytes, without the end of the last line.
+    pub fn range(&self) -> Range<usize> {
+        self.window.range.clone()
+    }
+
     /// What the answer, in LF, changes; `None` if it changes nothing or cannot be used. `is_complete` says whether the
     /// model ended it; one that was cut off is used only if it has come back to unchanged lines before.
     pub fn read(&self, answer: &str, is_complete: bool) -> Option<PredictedEdits> {
+        let Window { text, n_kept, before, .. } = &self.window;
         let rewrite = match self.format {
-            NextEditFormat::Sweep => sweep::read(answer, &self.text, is_complete),
-            NextEditFormat::SweepV2 => sweep_v2::read(answer, &self.text, self.n_kept, is_complete),
-            NextEditFormat::Zeta2 => merge::read(answer, &self.text, is_complete),
-            NextEditFormat::Zeta21 => marked::read(answer, &self.text),
+            NextEditFormat::Sweep => sweep::read(answer, text, is_complete),
+            NextEditFormat::SweepV2 => sweep_v2::read(answer, text, *n_kept, is_complete),
+            NextEditFormat::Zeta2 => merge::read(answer, text, is_complete),
+            NextEditFormat::Zeta21 => marked::read(answer, text),
         }?;
-        if !guard::is_plausible(&rewrite, &self.text, self.before.as_deref()) {
+        if !guard::is_plausible(&rewrite, text, before.as_deref()) {
             return None;
         }
-        let changes = changes(&self.text, &rewrite.text);
+        let changes = changes(text, &rewrite.text);
         let begins_at = rewrite.in_answer(changes.first()?.new_start);
         Some(PredictedEdits { edits: changes.into_iter().map(|it| it.edit).collect(), begins_at })
     }

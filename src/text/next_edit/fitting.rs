@@ -1,6 +1,7 @@
 //! Chooses the recent edits and context files that fit into a prompt beside the document: [`fitting`].
 
-use super::{Edited, NoPrompt, RecentEdit};
+use super::place::{Edited, NoPrompt};
+use super::recent::RecentEdit;
 use crate::{ContextFile, TokenId, Tokenizer, Trimmed};
 
 /// Recent edits may take the room left by the document divided by this, so that context files get some, too.

@@ -7,8 +7,9 @@
 
 use std::fmt::Write as _;
 
+use super::place::Place;
+use super::recent::RecentEdit;
 use super::writer::Writer;
-use super::{Place, RecentEdit};
 use crate::ContextFile;
 
 const FIM_SUFFIX: &str = "<[fim-suffix]>";
@@ -51,7 +52,9 @@ pub(super) fn write(
     }
     if !edits.is_empty() {
         begin_file(to, "edit_history");
-        edits.iter().for_each(|it| to.text(&diff(it, place.path())));
+        for edit in edits {
+            to.text(&diff(edit, place.path()));
+        }
         to.text("\n");
     }
     begin_file(to, place.path());

@@ -9,10 +9,11 @@
 use std::ops::Range;
 
 use super::lines::Lines;
+use super::place::Place;
+use super::recent::RecentEdit;
 use super::rejoin::rejoined;
 use super::rewrite::Rewrite;
 use super::writer::Writer;
-use super::{Place, RecentEdit};
 use crate::ContextFile;
 
 pub(super) const FILE_SEP: &str = "<|file_sep|>";
@@ -66,7 +67,9 @@ pub(super) fn write(
 
 fn block(to: &mut Writer<'_>, texts: &[&str]) {
     to.mark(FILE_SEP);
-    texts.iter().for_each(|it| to.text(it));
+    for text in texts {
+        to.text(text);
+    }
 }
 
 /// The lines of a text, without the end of the last one.

@@ -7,11 +7,12 @@
 use std::ops::Range;
 
 use super::lines::Lines;
+use super::place::Place;
+use super::recent::RecentEdit;
 use super::rejoin::rejoined;
 use super::rewrite::Rewrite;
 use super::sweep::{FILE_SEP, LINES_AROUND, joined};
 use super::writer::Writer;
-use super::{Place, RecentEdit};
 use crate::ContextFile;
 
 pub(super) const CURSOR: &str = "<|cursor|>";

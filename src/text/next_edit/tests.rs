@@ -45,7 +45,7 @@ fn applied(window: &str, edits: &[TextEdit]) -> String {
 /// The window after the answer; `None` if the answer changes nothing.
 fn rewritten(window: &EditWindow, answer: &str, is_complete: bool) -> Option<String> {
     let predicted = window.read(answer, is_complete)?;
-    Some(applied(&window.text, &predicted.edits))
+    Some(applied(&window.window.text, &predicted.edits))
 }
 
 #[test]
@@ -114,11 +114,13 @@ proptest! {
         is_complete: bool,
     ) {
         for format in ALL {
-            let window = EditWindow { format, range: 0..window.len(), text: window.clone(), n_kept: 0, before: None };
+            let window = EditWindow {
+ format,
+ window: Window { range: 0..window.len(), text: window.clone(), n_kept: 0, before: None } };
             if let Some(predicted) = window.read(&answer, is_complete) {
                 prop_assert!(!predicted.edits.is_empty());
                 prop_assert!(predicted.begins_at <= answer.len() && answer.is_char_boundary(predicted.begins_at));
-                applied(&window.text, &predicted.edits);
+                applied(&window.window.text, &predicted.edits);
             }
         }
     }

@@ -38,9 +38,12 @@ fn sweeps_prompt_is_the_publishers() {
 fn sweeps_window_is_ten_lines_on_both_sides_of_the_cursors() {
     let lines = |rows: Range<usize>| rows.map(|it| it.to_string()).collect::<Vec<_>>().join("\n");
     let document = lines(0..100).replace("\n50\n", "\n5|0\n");
-    assert_eq!(prompt(NextEditFormat::Sweep, &document).window.text, lines(40..61));
+    assert_eq!(prompt(NextEditFormat::Sweep, &document).window.window.text, lines(40..61));
     assert_eq!(
-        prompt(NextEditFormat::Sweep, &document.replacen('|', "", 1).replace("\n3\n", "\n|3\n")).window.text,
+        prompt(NextEditFormat::Sweep, &document.replacen('|', "", 1).replace("\n3\n", "\n|3\n"))
+            .window
+            .window
+            .text,
         lines(0..14)
     );
     let prompt = prompt(NextEditFormat::Sweep, "|");
@@ -59,7 +62,7 @@ fn the_prompt_of_sweeps_second_version_is_the_publishers() {
         <|file_sep|>current/main.py:1:4\nfirst\nedi<|cursor|>table\nlast\n\n\
         <|file_sep|>updated/main.py:1:4\nfirst\n";
     assert_eq!(prompt.tokens, card(NextEditFormat::SweepV2, expected));
-    let lines = |rows: Range<usize>| rows.map(|it| format!("{it}\n")).collect::<String>();
+    let lines = |rows: Range<usize>| rows.map(|it| it.to_string() + "\n").collect::<String>();
     let document = lines(0..500).replacen("\n250\n", "\n2|50\n", 1);
     let (text, cursor) = at_cursor(&document);
     let edited = Edited { text: &text, cursor, ..Edited::default() };
@@ -91,14 +94,14 @@ fn zeta_2s_window_has_text_before_and_after_it() {
     let line = |name: &str| format!("{name}{}", "x".repeat(200 - name.len()));
     let document = ["a", "b", "c", "d|", "e", "f", "g", "h", "i"].map(line).join("\n");
     let prompt = prompt(NextEditFormat::Zeta2, &document);
-    let [a, b, c, d, e, f, g, h] = ["a", "b", "c", "d<|user_cursor|>", "e", "f", "g", "h"].map(|it| {
-        let rest = line(&it.replace("<|user_cursor|>", "|"));
-        rest.replace('|', "<|user_cursor|>")
-    });
+    let lines = |names: &[&str]| names.iter().map(|it| line(it)).collect::<Vec<_>>().join("\n");
+    let (above, below) = (lines(&["a"]), lines(&["g"]));
+    let window = lines(&["b", "c", "d|", "e", "f"]).replace('|', "<|user_cursor|>");
     let expected = format!(
-        "<[fim-suffix]>\n{g}\n<[fim-prefix]><filename>untitled\n{a}\n<<<<<<< CURRENT\n{b}\n{c}\n{d}\n{e}\n{f}\n=======\n<[fim-middle]>"
+        "<[fim-suffix]>\n{below}\n<[fim-prefix]><filename>untitled\n{above}\n\
+        <<<<<<< CURRENT\n{window}\n=======\n<[fim-middle]>"
     );
-    assert_eq!(prompt.tokens, card(NextEditFormat::Zeta2, &expected), "{h} is too far away");
+    assert_eq!(prompt.tokens, card(NextEditFormat::Zeta2, &expected));
 }
 
 #[test]
@@ -190,7 +193,7 @@ fn every_limit_is_kept_and_files_go_before_lines() {
     let text = "one\ntwo\nth|ree\nfour\nfive\n";
     for format in ALL {
         let whole = with_all(format, text, 100_000);
-        let (mut fewest, mut n_prompts, mut n_without_file) = (whole.window.text.len(), 0, 0);
+        let (mut fewest, mut n_prompts, mut n_without_file) = (whole.window.window.text.len(), 0, 0);
         for limit in (0..=whole.tokens.len()).rev() {
             let (text, cursor) = at_cursor(text);
             let edited =
@@ -198,10 +201,13 @@ fn every_limit_is_kept_and_files_go_before_lines() {
             match format.prompt(&tokenizer(format), &edited, limit) {
                 Ok(prompt) => {
                     assert!(prompt.tokens.len() <= limit, "{} tokens, {limit} allowed", prompt.tokens.len());
-                    let is_whole = prompt.window.text.len() == whole.window.text.len();
+                    let is_whole = prompt.window.window.text.len() == whole.window.window.text.len();
                     n_without_file += usize::from(is_whole && prompt.trimmed.context_files == 1);
-                    assert!(prompt.window.text.len() <= fewest && prompt.window.text.contains("three"));
-                    fewest = prompt.window.text.len();
+                    assert!(
+                        prompt.window.window.text.len() <= fewest
+                            && prompt.window.window.text.contains("three")
+                    );
+                    fewest = prompt.window.window.text.len();
                     n_prompts += 1;
                 }
                 Err(error) => assert!(matches!(error, NoPrompt::TooLong { n_tokens } if n_tokens > limit)),
@@ -218,7 +224,7 @@ fn the_lines_before_the_latest_edit_are_found_with_and_without_their_number() {
         let (text, cursor) = at_cursor(text);
         let edited = Edited { text: &text, cursor, edits: &[edit], ..Edited::default() };
         let prompt = NextEditFormat::Sweep.prompt(&tokenizer(NextEditFormat::Sweep), &edited, 10_000);
-        prompt.unwrap().window.before
+        prompt.unwrap().window.window.before
     };
     let edit = RecentEdit { original: "old", updated: "new", ..RecentEdit::default() };
     assert_eq!(before("a\nnew|\nb", edit).as_deref(), Some("a\nold\nb"));

@@ -6,6 +6,7 @@ use runabout_rpc::{ErrorObjectOwned, Params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::imports;
 use super::incoming;
 use super::session::Session;
 use super::settings::Settings;
@@ -47,7 +48,7 @@ async fn ask(session: Arc<Session>) {
                 // A client that has no such section answers `null`; then what it sent at `initialize` counts.
                 let section = values.first().filter(|it| !it.is_null());
                 let initial = session.agreement().map(|it| &it.settings);
-                apply(&session, section.or(initial).unwrap_or(&Value::Null));
+                change(&session, section.or(initial).unwrap_or(&Value::Null));
             }
         }
         Err(error) => tracing::warn!(%error, "the settings were not answered"),
@@ -65,9 +66,19 @@ pub(super) fn did_change(params: &Params<'_>, session: &Arc<Session>) -> Result<
     if session.agreement().is_some_and(|it| it.answers_configuration) {
         tokio::spawn(ask(Arc::clone(session)));
     } else if let Some(section) = settings.get(SECTION) {
-        apply(session, section);
+        change(session, section);
     }
     Ok(())
+}
+
+/// Puts settings into effect while documents may be open.
+fn change(session: &Arc<Session>, section: &Value) {
+    let before = session.settings().context;
+    apply(session, section);
+    if session.settings().context != before {
+        let open = session.documents().uris();
+        open.into_iter().for_each(|uri| imports::read(uri, session));
+    }
 }
 
 /// Puts settings into effect, and warns the person of each wrong one, once.

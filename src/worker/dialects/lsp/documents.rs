@@ -106,6 +106,11 @@ impl Documents {
         self.history.edits()
     }
 
+    /// The URIs of the open documents.
+    pub(super) fn uris(&self) -> Vec<String> {
+        self.open.keys().cloned().collect()
+    }
+
     pub(super) fn get(&self, uri: &str) -> Option<&Open> {
         self.open.get(uri)
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use gen_lsp_types::{Position, Range, TextEdit};
 use ropey::Rope;
 use runabout_assist::{
-    Error, Generation, JobError, NextEdit, Outcome, Prediction, Priority, RecentEdit, Run, State, Update,
+    Error, Generation, JobError, NextEdit, NextEditForm, Outcome, Prediction, Priority, RecentEdit, Run,
+    State, Update,
 };
 use runabout_rpc::{CancelledBy, ErrorObject, ErrorObjectOwned, RequestContext, params};
 use serde::Serialize;
@@ -96,7 +97,7 @@ pub(super) async fn answer(
         tracing::debug!(?reason, confidence, "no next edit");
         return Ok(Value::Null);
     };
-    let source = form.map(|it| it.name());
+    let source = form.map(NextEditForm::name);
     Ok(json!(Offered { jump_to: first.range.start, uri, version, edits, source, confidence }))
 }
 

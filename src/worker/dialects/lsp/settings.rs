@@ -47,10 +47,10 @@ pub(super) enum Multiline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum ContextSource {
-    /// Other files of the project.
-    Project,
     /// Nothing.
     File,
+    /// Other files of the project.
+    Project,
 }
 
 /// The names of all settings.
@@ -123,7 +123,8 @@ impl Default for Settings {
             multiline: Multiline::Auto,
             max_tokens: 128,
             alternatives: 3,
-            context: ContextSource::Project,
+            // Other files cost a longer prompt, and a small model's suggestions are no better with them.
+            context: ContextSource::File,
             ahead: true,
             completion_list: false,
             next_edit: AUTO,
@@ -182,10 +183,10 @@ impl Settings {
             ),
             context: reader.get(
                 "context",
-                "\"project\" or \"file\"",
+                "\"file\" or \"project\"",
                 |it| match it.as_str()? {
-                    "project" => Some(ContextSource::Project),
                     "file" => Some(ContextSource::File),
+                    "project" => Some(ContextSource::Project),
                     _ => None,
                 },
                 default.context,
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(Settings::read(&Value::Null), (Settings::default(), vec![]));
         let all = json!({
             "enabled": false, "languages": {"rust": true}, "minConfidence": 0.5, "multiline": "never",
-            "maxTokens": 32.0, "alternatives": 1, "context": "file", "ahead": false, "completionList": true,
+            "maxTokens": 32.0, "alternatives": 1, "context": "project", "ahead": false, "completionList": true,
             "nextEdit": "zeta-2.1", "statistics": false, "colour": "red",
         });
         let (settings, problems) = Settings::read(&all);

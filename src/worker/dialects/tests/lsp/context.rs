@@ -48,7 +48,7 @@ async fn until_read(editor: &mut Editor, uri: &str, recording: &Recording) {
 async fn definitions_that_a_document_imports_are_shown_and_stay_while_a_line_is_typed() {
     let model = ScriptedModel::saying("x");
     let recording = model.recording();
-    let (_folder, mut editor, uri) = open(json!({"ahead": false}), model).await;
+    let (_folder, mut editor, uri) = open(json!({"ahead": false, "context": "project"}), model).await;
     until_read(&mut editor, &uri, &recording).await;
     for (n, typed) in (0_u32..).zip(["p", "r", "i"]) {
         let at = position((4, 15 + n));
@@ -65,14 +65,17 @@ async fn definitions_that_a_document_imports_are_shown_and_stay_while_a_line_is_
 }
 
 #[tokio::test]
-async fn of_a_document_alone_nothing_else_is_read() {
+async fn other_files_are_read_once_the_setting_says_so() {
     let model = ScriptedModel::saying("x");
     let recording = model.recording();
-    let (_folder, mut editor, uri) = open(json!({"context": "file"}), model).await;
+    let (_folder, mut editor, uri) = open(json!({}), model).await;
     suggest(&mut editor, &uri, 15).await;
     let other = json!({"uri": format!("{uri}.py"), "languageId": "python", "version": 1, "text": TEXT});
     editor.notify("textDocument/didOpen", json!({"textDocument": other})).await;
     suggest(&mut editor, &uri, 14).await;
     assert!(held(&recording).contains("def total"), "{}", held(&recording));
     assert!(!held(&recording).contains("def price"), "{}", held(&recording));
+    let params = json!({"settings": {"runabout": {"context": "project"}}});
+    editor.notify("workspace/didChangeConfiguration", params).await;
+    until_read(&mut editor, &uri, &recording).await;
 }
