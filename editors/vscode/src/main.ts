@@ -3,6 +3,7 @@
 import { commands, window, type ExtensionContext } from "vscode";
 import { Chat } from "./chat/chat";
 import { registerCommands } from "./commands";
+import { Early } from "./early";
 import { Notices } from "./notices";
 import { Status } from "./status";
 import { Suggestions } from "./suggestions";
@@ -22,6 +23,7 @@ export function activate(context: ExtensionContext): void {
     suggestions,
     started,
     status,
+    new Early(started, () => suggestions.askAgain()),
     new Notices(started),
     new Chat(context.extensionUri, started),
     ...registerCommands(context, started, status, log),

@@ -8,6 +8,9 @@ import type { LanguageClient, Middleware } from "vscode-languageclient/node";
 import type { InlineCompletionParams, InlineCompletionResult } from "./protocol";
 import { Shown } from "./shown";
 
+/** LSP's trigger kind for a request at a keystroke. */
+const AUTOMATIC = 2;
+
 /** Sends a notification to the worker. */
 type Notify = (method: string, params: unknown) => void;
 
@@ -16,6 +19,8 @@ export class Suggestions implements Disposable {
   /** The suggestion on the screen; there is one cursor, so there is at most one. */
   private shown: { uri: string; item: InlineCompletionItem; progress: Shown } | undefined;
   private notify: Notify = () => {};
+  /** Whether the next request repeats one that was made by typing. */
+  private again = false;
 
   constructor(private readonly log: LogOutputChannel) {
     this.subscriptions = [
@@ -32,6 +37,12 @@ export class Suggestions implements Disposable {
     this.notify = notify;
   }
 
+  /** Asks once more for what typing has asked for already; VS Code does that only if told by a person. */
+  askAgain(): void {
+    this.again = true;
+    void commands.executeCommand("editor.action.inlineSuggest.trigger");
+  }
+
   dispose(): void {
     this.subscriptions.forEach((subscription) => subscription.dispose());
   }
@@ -40,6 +51,10 @@ export class Suggestions implements Disposable {
     return {
       provideInlineCompletionItems: async (document, position, context, token) => {
         const params = client.code2ProtocolConverter.asInlineCompletionParams(document, position, context) as InlineCompletionParams;
+        if (this.again) {
+          this.again = false;
+          params.context.triggerKind = AUTOMATIC;
+        }
         let result: InlineCompletionResult;
         try {
           result = await client.sendRequest<InlineCompletionResult>("textDocument/inlineCompletion", params, token);

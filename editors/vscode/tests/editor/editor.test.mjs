@@ -216,9 +216,13 @@ test("a program that is absent is asked for, in plain words", async () => {
   await window.clearMessages();
 });
 
-test("a program that appears is found", async () => {
+test("a program that appears is found, and what was typed before it was ready gets a suggestion", async () => {
+  await window.openFile("notes.py", 2);
   server.configure(SETTINGS);
+  await window.until("the model to be loaded", () => window.statusLabel(), (label) => /Starting|Loading/.test(label));
+  await window.type(" 19, ");
   await ready();
+  await window.ghostText();
 });
 
 function trimmedLines(text) {
