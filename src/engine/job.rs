@@ -100,7 +100,6 @@ pub struct Supersede {
 }
 
 /// The events of a job, in this order: prefill, deltas, one end.
-#[expect(clippy::large_enum_variant, reason = "a job has one large event, and few at a time wait")]
 #[derive(Debug)]
 pub enum Event {
     /// `done` of `total` prompt tokens have been computed, of which `cached` were found in the cache.

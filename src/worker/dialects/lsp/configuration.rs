@@ -77,7 +77,9 @@ fn change(session: &Arc<Session>, section: &Value) {
     apply(session, section);
     if session.settings().context != before {
         let open = session.documents().uris();
-        open.into_iter().for_each(|uri| imports::read(uri, session));
+        for uri in open {
+            imports::read(uri, session);
+        }
     }
 }
 

@@ -38,15 +38,12 @@ fn change(document: &DocumentId, changes: &[Change], encoding: Encoding, session
     let path = workspace::file(&document.uri);
     let mut project = session.project();
     for (change, bytes) in changes.iter().zip(replaced) {
-        match bytes {
-            Some(bytes) => {
-                // Fails only for a document that is not open.
-                project.edit(&path, bytes, &change.text);
-            }
-            None => {
-                let language = documents.get(&document.uri).map(|it| it.document.language.as_str());
-                project.open(&path, language, &change.text);
-            }
+        if let Some(bytes) = bytes {
+            // Fails only for a document that is not open.
+            project.edit(&path, bytes, &change.text);
+        } else {
+            let language = documents.get(&document.uri).map(|it| it.document.language.as_str());
+            project.open(&path, language, &change.text);
         }
     }
 }
