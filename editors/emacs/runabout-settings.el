@@ -69,7 +69,9 @@ If nil, the worker's default."
   :type 'natnum)
 
 (defcustom runabout-context 'file
-  "What the model sees: the file that you edit, or with `project' imported ones too."
+  "What the model sees of your code.
+With `file' it sees the file that you edit, with `project' also
+other open and imported files."
   :set #'runabout-settings--set
   :type '(choice (const file) (const project)))
 
