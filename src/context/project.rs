@@ -122,7 +122,8 @@ impl Project {
     }
 
     /// What a document imports, to be read from disk; `None` if it is not open, is in no workspace folder, or has no
-    /// known language. Call it when a document was opened or saved, and run it where nobody waits.
+    /// known language. Call it when a document was opened or saved, and run the result on a thread that may
+    /// block.
     pub fn reading(&mut self, path: &Path) -> Option<Reading> {
         let root = self
             .roots

@@ -1,5 +1,5 @@
 //! Reads the files that a document imports, within bounds: only under the workspace folders, no link out of them, no
-//! ignored or generated file, and only so many bytes.
+//! ignored or generated file, and a limited number of bytes.
 //!
 //! This is the only file of the crate that touches the disk, and it blocks; see [`Reading::run`].
 
@@ -26,8 +26,7 @@ const MAX_ALL_BYTES: usize = 4 << 20;
 const MAX_OF_FOLDER: usize = 24;
 /// Imports of imports are followed this far, since many modules only pass on what others define.
 const MAX_STEPS: usize = 2;
-/// Folders with code that nobody of this project writes, whether or not `.gitignore` names them. Hidden ones are among
-/// them too.
+/// Folders with code from elsewhere, whether or not `.gitignore` names them. Hidden folders are skipped too.
 const SKIPPED: [&str; 14] = [
     "node_modules",
     "bower_components",
@@ -97,8 +96,8 @@ pub struct Imported {
 }
 
 impl Reading {
-    /// Reads and parses the files. Blocks for some milliseconds, so call it where nobody waits, and without the lock
-    /// around the project.
+    /// Reads and parses the files. Blocks for some milliseconds, so call it on a thread that may block, and without the
+    /// lock around the project.
     pub fn run(self) -> Imported {
         let Self { document, root, wanted: first, language, known } = self;
         let Ok(canonical) = root.canonicalize() else { return Imported { document, files: Vec::new() } };
@@ -166,8 +165,8 @@ impl Folder<'_> {
         }
     }
 
-    /// Whether a path is inside the folder by its text alone, and in no folder that is skipped. The folders that the
-    /// document is in are not: somebody works there.
+    /// Whether a path is inside the folder by its text alone, and in no folder that is skipped. Those that the document
+    /// itself is in are not skipped.
     fn is_inside(&self, path: &Path) -> bool {
         let Ok(inner) = path.strip_prefix(self.root) else { return false };
         let n_shared = path.components().zip(self.near.components()).take_while(|(a, b)| a == b).count();

@@ -1,4 +1,4 @@
-//! Refuses rewritten lines that nobody would want: [`is_plausible`].
+//! Refuses rewritten lines that are no plausible edit: [`is_plausible`].
 
 use std::collections::HashMap;
 

@@ -136,6 +136,21 @@ fn speed_is_only_reported_if_it_was_measured() {
 }
 
 #[test]
+fn every_token_that_the_model_is_fed_is_counted() {
+    let model = ScriptedModel::saying("ab");
+    let recording = model.recording();
+    let engine = start(model);
+    for (prompt, n_new) in [("12345678", 8), ("12345678", 1)] {
+        let before = engine.status().n_computed;
+        submit(&engine, prompt, |job| job.max_tokens = 100).finish();
+        // `a` and `b` are fed, and the end token is not.
+        assert_eq!(engine.status().n_computed - before, n_new + 2, "{prompt}");
+    }
+    let n_fed: usize = recording.spans().iter().map(|it| it.tokens.len()).sum();
+    assert_eq!(engine.status().n_computed, n_fed as u64);
+}
+
+#[test]
 fn prefill_chunks_adapt_to_the_target_time_of_a_step() {
     let mut model = ScriptedModel::saying("");
     let gate = model.gate();

@@ -65,6 +65,21 @@ async fn definitions_that_a_document_imports_are_shown_and_stay_while_a_line_is_
 }
 
 #[tokio::test]
+async fn what_is_imported_is_read_again_when_the_document_is_saved() {
+    let model = ScriptedModel::saying("x");
+    let recording = model.recording();
+    let (folder, mut editor, uri) = open(json!({"ahead": false, "context": "project"}), model).await;
+    until_read(&mut editor, &uri, &recording).await;
+    fs::write(folder.path().join("lib.py"), "def price(item, currency=None, vat=0.19):\n    return 1\n")
+        .unwrap();
+    editor.notify("textDocument/didSave", json!({"textDocument": {"uri": uri}})).await;
+    while !held(&recording).contains("vat=0.19") {
+        suggest(&mut editor, &uri, 15).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
 async fn other_files_are_read_once_the_setting_says_so() {
     let model = ScriptedModel::saying("x");
     let recording = model.recording();
