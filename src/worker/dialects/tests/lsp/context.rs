@@ -36,12 +36,16 @@ async fn suggest(editor: &mut Editor, uri: &str, column: u32) {
     editor.request("textDocument/inlineCompletion", params).await;
 }
 
-/// Asks for suggestions until what the document imports has been read.
-async fn until_read(editor: &mut Editor, uri: &str, recording: &Recording) {
-    while !held(recording).contains("def price(item, currency=None)") {
+/// Asks for suggestions until the model has seen `text`, which takes as long as files are read on another thread.
+async fn until_seen(text: &str, editor: &mut Editor, uri: &str, recording: &Recording) {
+    for _ in 0..20_000 {
         suggest(editor, uri, 15).await;
+        if held(recording).contains(text) {
+            return;
+        }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    panic!("the model never saw `{text}`");
 }
 
 #[tokio::test]
@@ -49,7 +53,7 @@ async fn definitions_that_a_document_imports_are_shown_and_stay_while_a_line_is_
     let model = ScriptedModel::saying("x");
     let recording = model.recording();
     let (_folder, mut editor, uri) = open(json!({"ahead": false, "context": "project"}), model).await;
-    until_read(&mut editor, &uri, &recording).await;
+    until_seen("def price(item, currency=None)", &mut editor, &uri, &recording).await;
     for (n, typed) in (0_u32..).zip(["p", "r", "i"]) {
         let at = position((4, 15 + n));
         let change = json!({"range": {"start": at, "end": at}, "text": typed});
@@ -69,14 +73,11 @@ async fn what_is_imported_is_read_again_when_the_document_is_saved() {
     let model = ScriptedModel::saying("x");
     let recording = model.recording();
     let (folder, mut editor, uri) = open(json!({"ahead": false, "context": "project"}), model).await;
-    until_read(&mut editor, &uri, &recording).await;
+    until_seen("def price(item, currency=None)", &mut editor, &uri, &recording).await;
     fs::write(folder.path().join("lib.py"), "def price(item, currency=None, vat=0.19):\n    return 1\n")
         .unwrap();
     editor.notify("textDocument/didSave", json!({"textDocument": {"uri": uri}})).await;
-    while !held(&recording).contains("vat=0.19") {
-        suggest(&mut editor, &uri, 15).await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until_seen("vat=0.19", &mut editor, &uri, &recording).await;
 }
 
 #[tokio::test]
@@ -92,5 +93,5 @@ async fn other_files_are_read_once_the_setting_says_so() {
     assert!(!held(&recording).contains("def price"), "{}", held(&recording));
     let params = json!({"settings": {"runabout": {"context": "project"}}});
     editor.notify("workspace/didChangeConfiguration", params).await;
-    until_read(&mut editor, &uri, &recording).await;
+    until_seen("def price(item, currency=None)", &mut editor, &uri, &recording).await;
 }
