@@ -165,9 +165,6 @@ fn unsupported_parameters_are_refused_and_not_ignored() {
         (&error["code"], &error["data"]),
         (&json!(1005), &json!({"kind": "unsupported", "field": "tools"}))
     );
-    let format = json!({"type": "regex", "pattern": "a"});
-    let error = worker.call_error("chat", &json!({"messages": messages, "response_format": format}));
-    assert_eq!(error["data"]["field"], "response_format");
     assert_alive(&mut worker);
 }
 

@@ -20,6 +20,7 @@ mod lsp;
 mod next_edit;
 mod parity;
 mod recording;
+mod response_format;
 mod support;
 mod transcripts;
 mod wire;

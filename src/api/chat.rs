@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::WORK_ERRORS;
+use crate::format::{Incomplete, ResponseFormat};
 use crate::integers;
 use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, Usage};
 use crate::protocol::Method;
@@ -35,7 +36,8 @@ params_with_sampling! {
         /// error of kind `unsupported`. Default: none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub tools: Vec<Tool>,
-        /// The form that the answer must have. Default: any text.
+        /// The form that the answer must have. The prompt does not mention it, so messages should ask for it too. If
+        /// the model reasons first, in `<think>` tags, the form applies to what follows. Default: any text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub response_format: Option<ResponseFormat>,
         /// Additional variables for the chat template, such as `{"enable_thinking": false}`.
@@ -308,67 +310,6 @@ pub struct FunctionDefinition {
     pub parameters: Option<Map<String, Value>>,
 }
 
-/// The form that an answer must have. Tokens that would violate it are never generated.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum ResponseFormat {
-    /// Any text; the same as no format.
-    Text,
-    /// JSON that is valid by the schema.
-    JsonSchema {
-        /// The JSON Schema.
-        schema: Value,
-    },
-    /// Text that the pattern matches as a whole.
-    Regex {
-        /// The pattern, in the syntax of Rust's `regex` crate.
-        pattern: String,
-    },
-    /// Text that the grammar generates.
-    Lark {
-        /// The grammar, in the syntax of Lark.
-        grammar: String,
-    },
-}
-
-impl<'de> Deserialize<'de> for ResponseFormat {
-    /// Reads a struct of all fields first: derived code for tagged enums hides them from the check for unknown names.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Clone, Copy, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum Type {
-            Text,
-            JsonSchema,
-            Regex,
-            Lark,
-        }
-        #[derive(Deserialize)]
-        struct Fields {
-            #[serde(rename = "type")]
-            kind: Type,
-            schema: Option<Value>,
-            pattern: Option<String>,
-            grammar: Option<String>,
-        }
-        let Fields { kind, schema, pattern, grammar } = Fields::deserialize(deserializer)?;
-        let format = match (kind, schema, pattern, grammar) {
-            (Type::Text, None, None, None) => Some(Self::Text),
-            (Type::JsonSchema, Some(schema), None, None) => Some(Self::JsonSchema { schema }),
-            (Type::Regex, None, Some(pattern), None) => Some(Self::Regex { pattern }),
-            (Type::Lark, None, None, Some(grammar)) => Some(Self::Lark { grammar }),
-            _ => None,
-        };
-        format.ok_or_else(|| {
-            D::Error::custom(match kind {
-                Type::Text => "type `text` must have no other field",
-                Type::JsonSchema => "type `json_schema` must have the field `schema` and no other",
-                Type::Regex => "type `regex` must have the field `pattern` and no other",
-                Type::Lark => "type `lark` must have the field `grammar` and no other",
-            })
-        })
-    }
-}
-
 /// The assistant's turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatResult {
@@ -376,6 +317,9 @@ pub struct ChatResult {
     /// `reasoning`.
     pub message: Message,
     pub finish_reason: FinishReason,
+    /// Present if `response_format` is given and the text was ended before it had that form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<Incomplete>,
     pub usage: Usage,
     pub timing: Timing,
     /// The token ids of the answer, without the end token; present if `return_tokens` is set.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::WORK_ERRORS;
+use crate::format::{Incomplete, ResponseFormat};
 use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, Usage};
 use crate::protocol::Method;
 use crate::sampling::params_with_sampling;
@@ -61,6 +62,9 @@ params_with_sampling! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1))]
         pub time_budget_ms: Option<u64>,
+        /// The form that the text must have. With it, no rule ends the text. Default: any text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub response_format: Option<ResponseFormat>,
         /// The number of texts to generate. At temperature 0 they are all the same. Default: 1.
         #[serde(default = "default_n")]
         #[schemars(range(min = 1, max = 8))]
@@ -114,6 +118,7 @@ impl CompleteParams {
             min_confidence: 0.0,
             stream: default_stream(),
             priority: default_priority(),
+            response_format: None,
             speculation: Speculation::default(),
             stop: Vec::new(),
             logprobs: None,
@@ -228,6 +233,9 @@ pub struct CompleteResult {
     /// generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// Present if `response_format` is given and the text was ended before it had that form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<Incomplete>,
     /// All distinct texts, including the first one; present if `n` is greater than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<Choice>>,
@@ -258,6 +266,9 @@ pub struct Choice {
     /// generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// Present if `response_format` is given and the text was ended before it had that form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<Incomplete>,
     /// The generated token ids; present if `return_tokens` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,

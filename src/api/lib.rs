@@ -12,6 +12,7 @@ mod complete;
 mod delta;
 mod discover;
 mod error;
+mod format;
 mod id;
 mod initialize;
 mod integers;
@@ -34,8 +35,8 @@ mod warm;
 
 pub use cancel::{CancelOutcome, CancelParams, CancelResult};
 pub use chat::{
-    ChatParams, ChatResult, Content, FunctionCall, FunctionDefinition, Message, ResponseFormat, Role,
-    TextPart, TextPartType, Tool, ToolCall, ToolType,
+    ChatParams, ChatResult, Content, FunctionCall, FunctionDefinition, Message, Role, TextPart, TextPartType,
+    Tool, ToolCall, ToolType,
 };
 pub use complete::{
     Choice, CompleteParams, CompleteResult, CompletionMode, CompletionRule, ContextFile, RuleSwitches,
@@ -43,6 +44,7 @@ pub use complete::{
 pub use delta::DeltaParams;
 pub use discover::OpenRpc;
 pub use error::{CancelledData, ErrorData, InvalidParamsData, codes};
+pub use format::{Incomplete, ResponseFormat};
 pub use id::RequestId;
 pub use initialize::{Capabilities, ClientInfo, InitializeParams, InitializeResult, Limits};
 pub use model::{ModelSummary, ServerInfo, WorkerState};

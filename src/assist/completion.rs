@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use runabout_engine::TextStart;
 use runabout_text::{
-    self as text, CompletionPrompt, Cursor, Goal, Healing, InLf, LineEnd, Rule, Rules, Surroundings,
-    Tokenizer, Trimmed, continuation_prompt, healing_start,
+    self as text, CompletionPrompt, Constraint, Cursor, Goal, Healing, InLf, LineEnd, Rule, Rules,
+    Surroundings, Tokenizer, Trimmed, continuation_prompt, healing_start,
 };
 
 use crate::error::{Error, Limited};
@@ -111,7 +111,7 @@ impl Completion {
         let Model { facts, description } = model;
         let params = self.generation.sampling.over(facts.defaults.for_completion());
         params.validate(description.vocabulary_size)?;
-        let prompt = match &self.form {
+        let mut prompt = match &self.form {
             Form::Raw => {
                 let n_least = facts.tokenizer.least_tokens(&self.prefix);
                 check_size(n_least, self.generation.max_tokens, description)?;
@@ -122,6 +122,7 @@ impl Completion {
                     end_tokens: facts.tokenizer.end_tokens().to_vec(),
                     rules: None,
                     healing: None,
+                    constraint: None,
                     text_start: TextStart::Continuing,
                     line_end: None,
                     stop: &[],
@@ -130,6 +131,12 @@ impl Completion {
             }
             Form::AtCursor(at) => self.prompt_at(at, model, params),
         };
+        if let Some(format) = &self.generation.format {
+            let healed = prompt.healing.as_ref().map_or("", Healing::text);
+            prompt.constraint = Some(Constraint::new(&facts.tokenizer, format, healed)?);
+            // The format says where the text ends.
+            prompt.rules = None;
+        }
         if prompt.tokens.is_empty() { Err(Error::EmptyPrompt) } else { Ok(prompt) }
     }
 
@@ -174,6 +181,7 @@ impl Completion {
             end_tokens,
             rules: Some(Rules::new(&cursor, at.goal, &at.rules_off)),
             healing,
+            constraint: None,
             text_start: TextStart::Continuing,
             line_end: Some(file.line_end),
             stop: &[],

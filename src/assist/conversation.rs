@@ -1,7 +1,7 @@
 //! A conversation: from its messages to the assistant's next turn.
 
 use runabout_engine::TextStart;
-use runabout_text::{ChatRequest, Content, Message, TemplateVariables, Trimmed};
+use runabout_text::{ChatRequest, Constraint, Content, Message, TemplateVariables, Trimmed};
 
 use crate::error::Error;
 use crate::generation::{Generation, Limits};
@@ -49,13 +49,19 @@ impl Conversation {
             // A template may omit some of the messages.
             check_size(tokenizer.least_tokens(&tokenizer.render_chat(&request)?), max_tokens, description)?;
         }
+        let tokens = tokenizer.encode_chat(&request)?;
+        let constraint = match &self.generation.format {
+            Some(format) => Some(Constraint::new(tokenizer, format, "")?.after_reasoning(tokenizer, &tokens)),
+            None => None,
+        };
         Ok(Prompt {
-            tokens: tokenizer.encode_chat(&request)?,
+            tokens,
             trimmed: Trimmed::default(),
             params,
             end_tokens: tokenizer.end_tokens().to_vec(),
             rules: None,
             healing: None,
+            constraint,
             text_start: TextStart::Fresh,
             line_end: None,
             stop: &[],

@@ -185,8 +185,13 @@ fn typed_between<'a>(older: &Completion, newer: &'a Completion) -> Option<&'a st
 impl Entry {
     /// The text typed between this request and a newer one, if nothing else has changed.
     fn typed_since<'a>(&self, newer: &'a Completion) -> Option<&'a str> {
-        // A continued completion has no tokens or probabilities for the part after the typed text.
-        let is_plain = newer.n_choices == 1 && newer.generation.top_logprobs.is_none() && !newer.needs_tokens;
+        // A continued completion has no tokens or probabilities for the part after the typed text, and a format would
+        // hold for that part.
+        let generation = &newer.generation;
+        let is_plain = newer.n_choices == 1
+            && generation.top_logprobs.is_none()
+            && generation.format.is_none()
+            && !newer.needs_tokens;
         typed_between(&self.request, newer).filter(|_| is_plain)
     }
 
@@ -322,6 +327,7 @@ mod tests {
             tokens: Vec::new(),
             logprobs: Vec::new(),
             usage: Usage::default(),
+            is_incomplete: false,
             timing: Timing::default(),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runabout_engine::Priority;
-use runabout_text::{SamplingParams, TokenId};
+use runabout_text::{Format, SamplingParams, TokenId};
 
 use crate::error::{Error, Limited};
 
@@ -39,6 +39,8 @@ pub struct Generation {
     /// `Some(n)` reports the log probability of each token and of the `n` most likely ones.
     pub top_logprobs: Option<u32>,
     pub sampling: Sampling,
+    /// The form that the text must have; `None` for any text. With it, no rule ends a completion.
+    pub format: Option<Format>,
     /// Whether draft tokens may be used. They change the speed but never the text.
     pub speculate: bool,
 }
@@ -53,6 +55,7 @@ impl Generation {
             stop: Vec::new(),
             top_logprobs: None,
             sampling: Sampling::default(),
+            format: None,
             speculate: true,
         }
     }
@@ -61,7 +64,10 @@ impl Generation {
     pub(crate) fn n_bytes(&self) -> usize {
         let stop: usize = self.stop.iter().map(|it| size_of::<String>() + it.len()).sum();
         let bias = self.sampling.logit_bias.as_ref().map_or(0, Vec::len);
-        stop + bias * size_of::<(TokenId, f32)>()
+        let format = self.format.as_ref().map_or(0, |it| match it {
+            Format::JsonSchema(text) | Format::Regex(text) | Format::Lark(text) => text.len(),
+        });
+        stop + bias * size_of::<(TokenId, f32)>() + format
     }
 
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {

@@ -41,7 +41,8 @@ pub use runabout_engine::{
     Timing, Usage,
 };
 pub use runabout_text::{
-    Content, Goal, Message, NextEditFormat, Rule, TemplateVariables, TextEdit, TextError, ToolCall, Trimmed,
+    Content, Format, Goal, Message, NextEditFormat, OpenJson, Rule, TemplateVariables, TextEdit, TextError,
+    ToolCall, Trimmed,
 };
 
 #[cfg(test)]

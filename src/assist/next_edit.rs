@@ -245,6 +245,7 @@ impl NextEdit {
             end_tokens,
             rules: None,
             healing: None,
+            constraint: None,
             text_start: TextStart::Continuing,
             line_end: None,
             stop: format.stop_strings(),

@@ -1,7 +1,7 @@
 //! A prompt, ready for the engine.
 
 use runabout_engine::{JobError, ModelDescription, TextStart};
-use runabout_text::{Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed};
+use runabout_text::{Constraint, Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed};
 
 /// What is built for a request: the prompt's tokens, and how the text after them is sampled and ended.
 pub(crate) struct Prompt {
@@ -12,6 +12,7 @@ pub(crate) struct Prompt {
     pub(crate) end_tokens: Vec<TokenId>,
     pub(crate) rules: Option<Rules>,
     pub(crate) healing: Option<Healing>,
+    pub(crate) constraint: Option<Constraint>,
     pub(crate) text_start: TextStart,
     /// The file's line ends, to which the text is converted; `None` leaves the text unchanged.
     pub(crate) line_end: Option<LineEnd>,

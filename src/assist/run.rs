@@ -223,6 +223,7 @@ impl Run {
             end_tokens,
             rules,
             healing,
+            constraint,
             text_start,
             line_end,
             stop: stop_of_prompt,
@@ -244,6 +245,7 @@ impl Run {
                 stop: stop.clone(),
                 rules: rules.clone(),
                 healing: healing.clone(),
+                constraint: constraint.clone(),
                 text_start,
                 line_end,
                 max_tokens,
@@ -325,6 +327,7 @@ impl Run {
             logprobs: Vec::new(),
             usage: Usage::default(),
             timing: Timing::default(),
+            is_incomplete: self.generation.format.is_some(),
         };
         let waited = self.arrived.elapsed();
         Outcome { finishes: vec![finish], trimmed: Trimmed::default(), waited, tokenizer: None }
@@ -341,6 +344,7 @@ impl Run {
             logprobs: Vec::new(),
             usage: Usage { prompt_tokens: n_prompt, cached_tokens: n_prompt, ..Usage::default() },
             timing: Timing { first_token: Some(Duration::ZERO), ..Timing::default() },
+            is_incomplete: false,
         };
         Outcome {
             finishes: vec![finish],

@@ -153,6 +153,7 @@ mod tests {
             stop: Vec::new(),
             rules: None,
             healing: None,
+            constraint: None,
             text_start: TextStart::Fresh,
             line_end: None,
             max_tokens: 1,

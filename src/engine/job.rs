@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runabout_text::{Healing, LineEnd, Rule, Rules, SamplingParams, TokenId};
+use runabout_text::{Constraint, FormatFailed, Healing, LineEnd, Rule, Rules, SamplingParams, TokenId};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{likelihood::Likelihood, model::TokenLogprobs};
@@ -48,6 +48,9 @@ pub struct Job {
     pub rules: Option<Rules>,
     /// The end of the prompt's text, which the first tokens must generate again. It is not part of the generated text.
     pub healing: Option<Healing>,
+    /// Holds the text to a format; the text ends when it is whole. It was made for the healed text, and the job
+    /// supersedes no other.
+    pub constraint: Option<Constraint>,
     pub text_start: TextStart,
     /// The line end of the text; `None` leaves the line ends of the model. If set, `stop` and `rules` see LF only.
     pub line_end: Option<LineEnd>,
@@ -125,7 +128,7 @@ pub enum FinishReason {
     Stop { index: usize },
     /// One of `Job::rules` ended the text.
     Rule { rule: Rule },
-    /// The model drew an end token.
+    /// The model drew an end token, or the text has all of its format.
     Eos,
     /// The token limit or the model's context length was reached.
     Length,
@@ -159,6 +162,8 @@ pub struct Finish {
     pub logprobs: Vec<TokenLogprobs>,
     pub usage: Usage,
     pub timing: Timing,
+    /// Whether the text was ended before it had the job's format.
+    pub is_incomplete: bool,
 }
 
 /// The token counts of a job.
@@ -210,6 +215,9 @@ pub enum JobError {
     OutOfMemory { needed_bytes: u64, available_bytes: u64 },
     #[error("generation failed: {message}")]
     StepFailed { message: String },
+    /// The job's format became too complex.
+    #[error(transparent)]
+    FormatFailed(#[from] FormatFailed),
     #[error("the engine is shutting down")]
     ShuttingDown,
     /// There is no model. Every later job gets the same answer.

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use runabout_text::{SamplingParams, TokenId};
+use runabout_text::{SamplingParams, TokenId, TokenSet};
 
 /// Identifies a KV cache inside a model. An id is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,8 +39,9 @@ pub struct SampleRequest<'a> {
     pub seed: u64,
     /// The number of most likely tokens to report; `None` reports no log probabilities.
     pub top_logprobs: Option<usize>,
-    /// The only tokens that may be drawn, at least one; `None` if any may. Never combined with drafts.
-    pub allowed: Option<&'a [TokenId]>,
+    /// The only tokens that may be drawn, at least one in each set: after the last known token, and then after each
+    /// draft. Empty if any may be drawn.
+    pub allowed: &'a [TokenSet],
 }
 
 /// A drawn token.
@@ -153,8 +154,15 @@ impl<'a> SampleRequest<'a> {
         SampleRequest {
             history: self.history.get(..n_history).unwrap_or(self.history),
             n_generated: self.n_generated + n as u64,
+            allowed: self.allowed.get(n..=n).unwrap_or_default(),
             ..*self
         }
+    }
+
+    /// The only tokens that may be drawn first; `None` if any may.
+    #[must_use]
+    pub fn allowed_first(&self) -> Option<&'a TokenSet> {
+        self.allowed.first()
     }
 }
 

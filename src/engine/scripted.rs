@@ -170,8 +170,12 @@ impl ScriptedModel {
         let held = request.history;
         let n_generated = usize::try_from(request.n_generated).unwrap_or(usize::MAX);
         let wanted = (self.next)(held, n_generated);
-        let is_allowed = |token| request.allowed.is_none_or(|allowed| allowed.contains(&token));
-        let token = if is_allowed(wanted) { wanted } else { request.allowed.map_or(wanted, |it| it[0]) };
+        let token = match request.allowed_first() {
+            Some(allowed) if !allowed.contains(wanted) => {
+                allowed.iter().next().expect("a set is never empty")
+            }
+            _ => wanted,
+        };
         let logprob = (self.logprob)(held, n_generated);
         let logprobs = request
             .top_logprobs
@@ -256,6 +260,8 @@ impl LanguageModel for ScriptedModel {
                         .all(|it| is_known(&it))
                 };
                 assert!(params.is_none_or(named), "parameters that name a token beyond the vocabulary");
+                let n_sets = span.sample.map_or(0, |it| it.allowed.len());
+                assert!(n_sets == 0 || n_sets > span.n_drafted, "a draw without a set of allowed tokens");
                 let start = self.held(span.slot).len();
                 FedSpan {
                     slot: span.slot,

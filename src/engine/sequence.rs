@@ -16,7 +16,7 @@ mod waiting;
 
 use std::{sync::Arc, time::Instant};
 
-use runabout_text::{TokenId, Tokenizer};
+use runabout_text::{FormatFailed, TokenId, TokenSet, Tokenizer};
 
 use crate::{
     cache::{CheckedOut, Donor, Move, Slot},
@@ -44,6 +44,8 @@ pub(crate) struct Sequence {
     donor: Option<Donor>,
     tokens: Tokens,
     text: GeneratedText,
+    /// What the next step may draw; see [`SampleRequest::allowed`]. `None` until that is computed.
+    allowed: Option<Vec<TokenSet>>,
     drafter: Drafter,
     /// The job's seed, or one that was drawn when it started.
     seed: u64,
@@ -56,6 +58,13 @@ pub(crate) struct Sequence {
     last_step: u64,
     /// Whether it took part in a failed step together with others; see [`Candidate::is_suspect`].
     is_suspect: bool,
+}
+
+/// How a job ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    Finished(FinishReason),
+    Failed(JobError),
 }
 
 /// Facts about the step that fed a sequence.
@@ -84,6 +93,7 @@ impl Sequence {
         Self {
             id,
             text: GeneratedText::new(tokenizer, &mut job),
+            allowed: None,
             seed: job.params.seed.unwrap_or_else(|| fastrand::u64(..)),
             drafter: Drafter::new(may_draft, tokens.prompt(), draft_rate),
             job,
@@ -226,6 +236,8 @@ impl Sequence {
     /// The request for drafts from a draft model.
     pub(crate) fn draft_request(&self, n_drafts: usize) -> DraftRequest<'_> {
         let sample = self.sample_after(self.tokens.n_known());
+        // Drafts that the format does not allow are removed afterwards.
+        let sample = SampleRequest { allowed: &[], ..sample };
         DraftRequest { slot: self.slot.id, sample, end_tokens: &self.job.end_tokens, n_drafts }
     }
 
@@ -242,16 +254,14 @@ impl Sequence {
 
     /// The number of drafts that could be useful now.
     fn max_drafts(&self, context_length: usize) -> usize {
-        let may_draft = self.drafter.is_allowed() && self.generates() && self.text.allowed().is_none();
+        let may_draft = self.drafter.is_allowed() && self.generates() && self.text.output().takes_drafts();
         // The last token that may be drawn needs no draft, since it is drawn anyway.
         if may_draft { self.n_drawable(context_length).saturating_sub(1).min(MAX_DRAFTS) } else { 0 }
     }
 
     /// Whether the step after the next one will feed only the token that the next one draws.
     pub(crate) fn can_step_ahead(&self, costs: &DraftCosts, context_length: usize) -> bool {
-        self.n_drawable(context_length) > 1
-            && !self.drafter.will_draft(costs)
-            && self.text.allowed().is_none()
+        self.n_drawable(context_length) > 1 && !self.drafter.will_draft(costs) && self.text.output().is_free()
     }
 
     /// The number of tokens that may still be drawn.
@@ -285,18 +295,28 @@ impl Sequence {
             n_generated: self.n_drawn as u64,
             seed: self.seed,
             top_logprobs: self.job.top_logprobs,
-            allowed: self.text.allowed(),
+            allowed: self.allowed.as_deref().unwrap_or_default(),
         }
     }
 
+    /// Decides what the next step may draw, and removes drafts that the job's format does not allow.
+    pub(crate) fn restrict(&mut self) -> Result<(), FormatFailed> {
+        if self.allowed.is_none() || self.tokens.n_drafts() > 0 {
+            let allowed = self.text.allowed(self.tokens.drafts(), &self.job.end_tokens)?;
+            self.tokens.keep_drafts(allowed.n_drafts);
+            self.allowed = Some(allowed.sets);
+        }
+        Ok(())
+    }
+
     /// Takes the result of a step: the slot now holds the planned span up to the last accepted draft, and the drawn
-    /// tokens become text. Returns the reason if this ends the job.
+    /// tokens become text, followed by those that the job's format forces. Returns how the job ends, if this ends it.
     pub(crate) fn take_step(
         &mut self,
         planned: &PlannedSpan,
         drawn: Vec<Sampled>,
         context: StepContext,
-    ) -> Option<FinishReason> {
+    ) -> Option<End> {
         let (n_drawn, n_accepted) = (drawn.len(), drawn.len().saturating_sub(1));
         self.last_step = context.step;
         // Once a token is drawn, what the failed step lost has been computed again.
@@ -304,6 +324,7 @@ impl Sequence {
         let held = &self.tokens.all()[planned.range.start..planned.range.end + n_accepted];
         self.slot.ledger.extend_from_slice(held);
         self.tokens.clear_drafts();
+        self.allowed = self.allowed.take().filter(|_| drawn.is_empty());
         let (n_held, n_prompt) = (self.slot.ledger.len(), self.tokens.n_prompt());
         if planned.range.start < n_prompt {
             self.reply.prefill(n_held.min(n_prompt), n_prompt, self.usage.cached_tokens);
@@ -321,33 +342,53 @@ impl Sequence {
                 break;
             }
         }
+        if end.is_none() && n_drawn > 0 {
+            end = self.push_forced(context);
+        }
         let n_new = self.tokens.n_known() - n_before;
         self.drafter.record_step(planned.n_drafted, n_drawn, self.tokens.known(), n_new);
         let is_warm = self.job.max_tokens == 0 && n_held == n_prompt;
-        end.or(is_warm.then_some(FinishReason::Length))
+        end.or(is_warm.then_some(End::Finished(FinishReason::Length)))
     }
 
-    /// Adds a drawn token to the text and sends the delta.
-    fn push(&mut self, sampled: Sampled, context: StepContext) -> Option<FinishReason> {
+    /// Adds the tokens that are certain to come next, without a step for each.
+    fn push_forced(&mut self, context: StepContext) -> Option<End> {
+        if self.job.top_logprobs.is_some() {
+            // A probability is known only for a token that the model draws.
+            return None;
+        }
+        let forced = self.text.forced().into_iter();
+        let mut sampled = forced.map(|token| Sampled { token, own_logprob: 0.0, logprobs: None });
+        sampled.find_map(|it| self.push(it, context))
+    }
+
+    /// Adds a token to the text and sends the delta.
+    fn push(&mut self, sampled: Sampled, context: StepContext) -> Option<End> {
         let token = sampled.token;
         self.n_drawn += 1;
         self.usage.completion_tokens += 1;
         self.times.note_token(context.now);
         if self.job.end_tokens.contains(&token) {
-            return Some(FinishReason::Eos);
+            return Some(End::Finished(FinishReason::Eos));
         }
         self.tokens.push(token);
-        let pushed = self.text.push(sampled);
+        let pushed = match self.text.push(sampled) {
+            Ok(pushed) => pushed,
+            Err(error) => return Some(End::Failed(error.into())),
+        };
         if !pushed.delta.is_empty() {
             self.reply.delta(pushed.delta, self.text.confidence());
         }
-        if pushed.stopped_by.is_some() {
+        let reason = if pushed.stopped_by.is_some() {
             pushed.stopped_by
+        } else if self.text.output().is_complete() {
+            Some(FinishReason::Eos)
         } else if self.n_drawable(context.context_length) == 0 {
             Some(FinishReason::Length)
         } else {
             None
-        }
+        };
+        reason.map(End::Finished)
     }
 
     /// Starts again in an empty slot after a failed step, and returns the old slot. No text is lost.
@@ -357,13 +398,14 @@ impl Sequence {
         std::mem::replace(&mut self.slot, slot)
     }
 
-    /// Whether the job's text so far begins with what was typed.
-    pub(crate) fn text_begins_with(&self, typed: &str) -> bool {
-        self.text.of_job().starts_with(typed)
+    /// Whether a job whose user typed this can continue the sequence: the job's text so far begins with it, and has no
+    /// format, which would hold for what follows.
+    pub(crate) fn can_hand_over(&self, typed: &str) -> bool {
+        !self.text.output().is_constrained() && self.text.of_job().starts_with(typed)
     }
 
-    /// Continues as the sequence of `newer`, whose prompt is this job's prompt followed by `typed`, with which the text
-    /// [begins](Self::text_begins_with). The text after that is sent as the newer job's first delta. The older job ends
+    /// Continues as the sequence of `newer`, whose prompt is this job's prompt followed by `typed`, which it
+    /// [can](Self::can_hand_over). The text after that is sent as the newer job's first delta. The older job ends
     /// as superseded, with all of its text.
     pub(crate) fn hand_over(&mut self, newer: WaitingJob, typed: &str, now: Instant) -> Ended {
         let WaitingJob { id, mut job, reply, submitted } = newer;
@@ -404,6 +446,7 @@ impl Sequence {
             logprobs: self.text.logprobs_of_job().to_vec(),
             usage: self.usage,
             timing: self.times.timing(now),
+            is_incomplete: self.text.output().is_incomplete(),
         }
     }
 }

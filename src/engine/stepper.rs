@@ -9,6 +9,7 @@ mod drafting;
 mod slots;
 
 use std::{
+    cmp::Reverse,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -27,7 +28,7 @@ use crate::{
     scheduler::{
         self, AdmissionLimits, BackgroundShare, Budget, Candidate, Plan, PlannedSpan, SlotRequest, SlotUse,
     },
-    sequence::{Ended, Sequence, StepContext, WaitingJob},
+    sequence::{End, Ended, Sequence, StepContext, WaitingJob},
     speculation::ModelWithDraft,
     status::Status,
 };
@@ -166,7 +167,7 @@ impl Stepper {
         let checked = self.check(&waiting);
         if let Some(supersede) = waiting.job.supersedes.take() {
             if let Some(idx) = self.running.iter().position(|it| it.id == supersede.job) {
-                if checked.is_ok() && self.running[idx].text_begins_with(&supersede.typed) {
+                if checked.is_ok() && self.running[idx].can_hand_over(&supersede.typed) {
                     let ended = self.running[idx].hand_over(waiting, &supersede.typed, now);
                     self.ended.push(ended);
                     return;
@@ -250,11 +251,12 @@ impl Stepper {
         self.slots.move_tokens(&mut self.running);
         let before = self.options.clock.now();
         self.draft();
+        self.restrict();
         let started = self.options.clock.now();
         let plan = self.plan();
         if plan.spans.is_empty() {
             // Otherwise jobs that never run would make this loop spin silently.
-            assert!(self.is_idle(), "expected a plan for the existing jobs, got an empty one");
+            assert!(self.running.is_empty(), "expected a plan for the existing jobs, got an empty one");
             return;
         }
         self.slots.make_room(&plan, &self.running);
@@ -275,6 +277,15 @@ impl Stepper {
         let limits = DraftingLimits { n_tokens: self.step_tokens(), target: self.options.step_target };
         let clock = self.options.clock.as_ref();
         self.drafting.draft(&mut self.running, &mut self.slots.model, &self.pace, limits, clock);
+    }
+
+    /// Decides what each sequence may draw. Jobs fail whose format cannot be followed.
+    fn restrict(&mut self) {
+        for idx in (0..self.running.len()).rev() {
+            if let Err(error) = self.running[idx].restrict() {
+                self.fail(idx, error.into());
+            }
+        }
     }
 
     fn plan(&mut self) -> Plan {
@@ -351,14 +362,17 @@ impl Stepper {
         for (planned, drawn) in plan.spans.iter().zip(drawn) {
             let sequence = &mut self.running[planned.idx];
             self.drafting.record_drafts(sequence, planned.n_drafted, drawn.len());
-            if let Some(reason) = sequence.take_step(planned, drawn, context) {
-                ends.push((planned.idx, reason));
+            if let Some(end) = sequence.take_step(planned, drawn, context) {
+                ends.push((planned.idx, end));
             }
         }
-        for (n, (idx, reason)) in ends.iter().enumerate() {
-            // Each end moved those after it up by one.
-            let n_gone = ends[..n].iter().filter(|(gone, _)| gone < idx).count();
-            self.end(idx - n_gone, *reason, now);
+        // From the last to the first, as each removal moves those after it.
+        ends.sort_by_key(|(idx, _)| Reverse(*idx));
+        for (idx, end) in ends {
+            match end {
+                End::Finished(reason) => self.end(idx, reason, now),
+                End::Failed(error) => self.fail(idx, error),
+            }
         }
     }
 
@@ -395,6 +409,16 @@ impl Stepper {
         tracing::debug!(job = sequence.id.0, ?reason, "a job ends");
         self.slots.give_back_donor(&mut sequence);
         let (slot, ended) = sequence.finish(reason, now);
+        self.slots.give_back(slot, &self.running);
+        self.ended.push(ended);
+    }
+
+    /// Ends a running job with an error of its own, and keeps its slot for later prompts.
+    fn fail(&mut self, idx: usize, error: JobError) {
+        let mut sequence = self.running.remove(idx);
+        tracing::debug!(job = sequence.id.0, %error, "a job fails");
+        self.slots.give_back_donor(&mut sequence);
+        let (slot, ended) = sequence.fail(error);
         self.slots.give_back(slot, &self.running);
         self.ended.push(ended);
     }

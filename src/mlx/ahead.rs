@@ -31,7 +31,7 @@ struct Expected {
 impl Ahead {
     /// Whether the step after `spans` can start before their draws are known.
     pub(crate) fn is_possible(spans: &[Span<'_>]) -> bool {
-        let draws = |it: &SampleRequest<'_>| it.allowed.is_none() && !sampler::needs_history(it.params);
+        let draws = |it: &SampleRequest<'_>| it.allowed.is_empty() && !sampler::needs_history(it.params);
         spans.iter().all(|it| it.n_drafted == 0 && it.sample.as_ref().is_some_and(draws))
     }
 
@@ -85,7 +85,7 @@ impl Expected {
     fn request(&self) -> SampleRequest<'_> {
         let Self { params, n_generated, seed, top_logprobs, .. } = self;
         let (n_generated, seed, top_logprobs) = (*n_generated, *seed, *top_logprobs);
-        SampleRequest { params, history: &[], n_generated, seed, top_logprobs, allowed: None }
+        SampleRequest { params, history: &[], n_generated, seed, top_logprobs, allowed: &[] }
     }
 
     fn is(&self, span: &Span<'_>) -> bool {
@@ -94,7 +94,7 @@ impl Expected {
                 && it.n_generated == self.n_generated
                 && it.seed == self.seed
                 && it.top_logprobs == self.top_logprobs
-                && it.allowed.is_none()
+                && it.allowed.is_empty()
         };
         span.slot == self.slot
             && span.n_drafted == 0

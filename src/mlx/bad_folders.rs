@@ -328,7 +328,7 @@ fn use_it(mut model: MlxModel) -> Result<(), StepError> {
         n_generated: 0,
         seed: 0,
         top_logprobs: Some(1),
-        allowed: None,
+        allowed: &[],
     };
     model.step(&[Span { slot, tokens: &[0], n_drafted: 0, sample: Some(sample) }]).map(drop)
 }

@@ -13,7 +13,7 @@ use mlx_rs::error::{Exception, Result};
 use mlx_rs::ops::indexing::{argmax_axis, take_along_axis};
 use mlx_rs::{Array, Dtype, ops, random};
 use runabout_engine::model::{SampleRequest, Sampled, TokenLogprobs};
-use runabout_text::{SamplingParams, TokenId};
+use runabout_text::{SamplingParams, TokenId, TokenSet};
 
 /// A draw that is not evaluated yet, so that all draws of a batch are evaluated together.
 pub(crate) struct PendingToken {
@@ -32,17 +32,14 @@ pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<Pendin
     let params = request.params;
     let own = logits;
     let logits = penalized(own, params, request.history)?;
-    let allowed = |scores: &Array| match request.allowed {
-        Some(allowed) => only(scores, allowed),
+    let set = request.allowed_first();
+    let allowed = |scores: &Array| match set {
+        Some(set) => only(scores, set),
         None => Ok(scores.clone()),
     };
     if params.temperature == 0.0 && request.top_logprobs.is_none() {
         let token = argmax_axis(&allowed(&logits)?, -1, false)?;
-        return Ok(PendingToken {
-            own_logprob: own_logprob(own, &token, request.allowed)?,
-            token,
-            logprobs: None,
-        });
+        return Ok(PendingToken { own_logprob: own_logprob(own, &token, set)?, token, logprobs: None });
     }
     let logits = logits.as_dtype(Dtype::Float32)?;
     let logprobs = logits.subtract(logits.logsumexp_axis(-1, true)?)?;
@@ -65,7 +62,7 @@ pub(crate) fn draw(logits: &Array, request: &SampleRequest<'_>) -> Result<Pendin
             Some(PendingLogprobs { all: logprobs, top })
         }
     };
-    Ok(PendingToken { own_logprob: own_logprob(own, &token, request.allowed)?, token, logprobs })
+    Ok(PendingToken { own_logprob: own_logprob(own, &token, set)?, token, logprobs })
 }
 
 impl PendingToken {
@@ -99,14 +96,10 @@ impl PendingToken {
 }
 
 /// The log probability of a drawn token under `logits` themselves, among the `allowed` ones.
-fn own_logprob(logits: &Array, token: &Array, allowed: Option<&[TokenId]>) -> Result<Array> {
+fn own_logprob(logits: &Array, token: &Array, allowed: Option<&TokenSet>) -> Result<Array> {
     let logits = logits.as_dtype(Dtype::Float32)?;
     let log_sum = match allowed {
-        Some(allowed) => {
-            let ids = known(&logits, allowed.iter().copied());
-            let ids = Array::from_slice(&ids, &[to_i32(ids.len())]);
-            take_along_axis(&logits, &ids, 0)?.logsumexp(false)?
-        }
+        Some(allowed) => only(&logits, allowed)?.logsumexp(false)?,
         None => logits.logsumexp(false)?,
     };
     take_along_axis(&logits, &token.reshape(&[1])?, 0)?.reshape(&[])?.subtract(log_sum)
@@ -163,16 +156,16 @@ fn penalized(logits: &Array, params: &SamplingParams, history: &[TokenId]) -> Re
     })
 }
 
-/// `logits` with all values except those of the distinct `ids` set to minus infinity.
-fn only(logits: &Array, ids: &[TokenId]) -> Result<Array> {
-    let ids = known(logits, ids.iter().copied());
-    if ids.is_empty() {
+/// `logits` with all values except those of `allowed` set to minus infinity.
+fn only(logits: &Array, allowed: &TokenSet) -> Result<Array> {
+    let mut is_allowed = vec![true; logits.size()];
+    allowed.for_each_other(&mut is_allowed, |it| *it = false);
+    if !is_allowed.contains(&true) {
         return Err(Exception::custom("none of the tokens that may come is one of the model's"));
     }
-    let ids = Array::from_slice(&ids, &[to_i32(ids.len())]);
+    let is_allowed = Array::from_slice(&is_allowed, &[to_i32(is_allowed.len())]);
     let never = Array::from_f32(f32::NEG_INFINITY).as_dtype(logits.dtype())?;
-    let none = ops::broadcast_to(&never, logits.shape())?;
-    none.put_along_axis(&ids, take_along_axis(logits, &ids, 0)?, 0)
+    ops::select(&is_allowed, logits, &never)
 }
 
 /// `logits` with `edit` applied to the values of the distinct `ids`.

@@ -65,6 +65,14 @@ pub enum TextError {
     #[error("`{field}` must be {expected}, got {got}")]
     OutOfBounds { field: &'static str, expected: &'static str, got: String },
 
+    /// A format that a text must have is not a valid schema, pattern or grammar.
+    #[error("the format cannot be used: {reason}")]
+    BadFormat { reason: String },
+
+    /// A format asks for something that cannot be enforced.
+    #[error("the format asks for what cannot be enforced: {what}")]
+    UnsupportedFormat { what: String },
+
     #[error("`logit_bias` must name tokens below {vocabulary_size}, got {token}")]
     UnknownToken { token: TokenId, vocabulary_size: usize },
 }

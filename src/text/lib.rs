@@ -1,11 +1,12 @@
 //! Text processing without a model: tokenizer, detokenizer, chat templates, fill-in-the-middle and next-edit formats,
-//! completion rules, stop strings, sampling parameters.
+//! completion rules, stop strings, sampling parameters, formats that a text must have.
 //!
 //! The invariant throughout: text from a user is never parsed as control tokens. The only files that this crate reads
 //! are those of a model folder's tokenizer and configuration; it knows neither tensors nor the protocol.
 
 mod beginning;
 mod chat;
+mod constraint;
 mod detokenizer;
 mod error;
 mod fim;
@@ -19,9 +20,11 @@ mod rules;
 mod sampling;
 mod sampling_defaults;
 mod stop;
+mod token_set;
 mod tokenizer;
 
 pub use chat::{ChatRequest, Content, Message, TemplateVariables, ToolCall};
+pub use constraint::{Allowed, Constraint, Format, FormatFailed, OpenJson};
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
 pub use fim::{CompletionPrompt, FimFormat, Order, continuation_prompt};
@@ -36,6 +39,7 @@ pub use rules::{Cursor, Goal, Rule, RuleOutput, Rules};
 pub use sampling::SamplingParams;
 pub use sampling_defaults::SamplingDefaults;
 pub use stop::{StopMatcher, StopOutput};
+pub use token_set::TokenSet;
 pub use tokenizer::{Tokenizer, TokenizerParts};
 
 /// An index into the model's vocabulary.

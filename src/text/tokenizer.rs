@@ -15,7 +15,7 @@ mod size;
 mod unspellable;
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -34,6 +34,7 @@ use self::by_bytes::TokensByBytes;
 use self::bytes::TokenBytes;
 use self::pieces::{Cuts, PIECE_BYTES};
 use crate::chat::ChatTemplates;
+use crate::constraint::Grammars;
 use crate::pause::go_on;
 use crate::{TextError, TokenId, model_json};
 
@@ -41,13 +42,13 @@ use crate::{TextError, TokenId, model_json};
 #[derive(Debug)]
 pub struct Tokenizer {
     /// Encodes control tokens' names as ordinary text.
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
     /// `inner` for text that does not begin a prompt; `None` if that makes no difference. SentencePiece tokenizers with
     /// the prepend scheme `first` put a space before the first word of the prompt only.
-    inner_later: Option<tokenizers::Tokenizer>,
+    inner_later: Option<Arc<tokenizers::Tokenizer>>,
     /// `inner` for text that continues in the middle of a word; `None` if that makes no difference from `inner_later`.
     /// Some SentencePiece tokenizers put a space before the first word of everything they encode.
-    inner_inside: Option<tokenizers::Tokenizer>,
+    inner_inside: Option<Arc<tokenizers::Tokenizer>>,
     /// Where long texts can be cut without changing their tokens; `None` if that is unknown.
     cuts: Option<Cuts>,
     control: ControlTokens,
@@ -60,6 +61,8 @@ pub struct Tokenizer {
     end_tokens: Vec<TokenId>,
     /// Computed when it is first needed.
     by_bytes: OnceLock<TokensByBytes>,
+    /// Made when a text must first have a format.
+    grammars: OnceLock<Grammars>,
 }
 
 impl Tokenizer {
@@ -89,11 +92,11 @@ impl Tokenizer {
 
         let added = inner.get_added_tokens_decoder().into_iter();
         let control = ControlTokens::new(added.filter(|(_, token)| control::is_control(token)));
-        let inner_later = later_variant(&inner);
-        let inner_inside = inside_variant(&inner)?;
+        let inner_later = later_variant(&inner).map(Arc::new);
+        let inner_inside = inside_variant(&inner)?.map(Arc::new);
         let templates = ChatTemplates::new(parts);
         let mut tokenizer = Self {
-            inner,
+            inner: Arc::new(inner),
             inner_later,
             inner_inside,
             cuts: None,
@@ -104,6 +107,7 @@ impl Tokenizer {
             templates,
             end_tokens: Vec::new(),
             by_bytes: OnceLock::new(),
+            grammars: OnceLock::new(),
         };
         tokenizer.cuts =
             Cuts::of(&tokenizer.inner, &tokenizer.bytes, |it| encode(tokenizer.inside(), it, false));
@@ -167,7 +171,7 @@ impl Tokenizer {
         self.encode_by(self.inside(), text, PIECE_BYTES)
     }
 
-    fn inside(&self) -> &tokenizers::Tokenizer {
+    fn inside(&self) -> &Arc<tokenizers::Tokenizer> {
         self.inner_inside.as_ref().or(self.inner_later.as_ref()).unwrap_or(&self.inner)
     }
 
@@ -242,6 +246,17 @@ impl Tokenizer {
 
     fn by_bytes(&self) -> &TokensByBytes {
         self.by_bytes.get_or_init(|| TokensByBytes::new(&self.bytes, &self.control))
+    }
+
+    /// What follows grammars over this vocabulary. Takes up to a second at the first call.
+    pub(crate) fn grammars(&self) -> &Grammars {
+        self.grammars.get_or_init(|| {
+            let n_tokens = TokenId::try_from(self.bytes.n_tokens()).unwrap_or(TokenId::MAX);
+            let words = (0..n_tokens)
+                .map(|it| if self.control.contains(it) { Vec::new() } else { self.bytes.of(it).to_vec() });
+            let inner = Arc::clone(self.inside());
+            Grammars::new(words.collect(), Box::new(move |text| encode(&inner, text, false)))
+        })
     }
 
     pub(crate) fn token_bytes(&self, token: TokenId) -> &[u8] {

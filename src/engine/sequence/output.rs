@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use runabout_text::{Detokenizer, Healing, LineEnd, Rules, StopMatcher, ToLf, TokenId, Tokenizer};
+use runabout_text::{
+    Allowed, Constraint, Detokenizer, FormatFailed, Healing, LineEnd, Rules, StopMatcher, ToLf, TokenId,
+    Tokenizer,
+};
 
 use crate::{
     job::{FinishReason, Job, TextStart},
@@ -19,6 +22,7 @@ use crate::{
 pub(crate) struct Output {
     detokenizer: Detokenizer,
     healing: Option<Healing>,
+    constraint: Option<Constraint>,
     /// The end of the prompt that must still be generated again before the text begins.
     healed: String,
     /// The end of what has been drawn, beyond the healed text, whether it is output or not.
@@ -39,7 +43,7 @@ pub(crate) struct Pushed {
 }
 
 impl Output {
-    /// Takes the job's rules and healing.
+    /// Takes the job's rules, healing and constraint.
     pub(crate) fn new(tokenizer: Arc<Tokenizer>, job: &mut Job) -> Self {
         let detokenizer = match job.text_start {
             TextStart::Fresh => Detokenizer::new(tokenizer),
@@ -52,6 +56,7 @@ impl Output {
         Self {
             detokenizer,
             healing,
+            constraint: job.constraint.take(),
             healed,
             drawn: Place::default(),
             lines,
@@ -76,17 +81,67 @@ impl Output {
         self.healing.as_ref().is_some_and(Healing::is_within)
     }
 
-    /// The only tokens that may be pushed next; `None` if any may.
-    pub(crate) fn allowed(&self) -> Option<&[TokenId]> {
-        self.healing.as_ref()?.allowed()
+    /// Whether the text must have a format.
+    pub(crate) fn is_constrained(&self) -> bool {
+        self.constraint.is_some()
     }
 
-    pub(crate) fn push(&mut self, token: TokenId) -> Pushed {
+    /// Whether the next token must be one of those that generate the prompt's end again.
+    fn heals(&self) -> bool {
+        // A constraint knows that end too.
+        self.constraint.is_none() && self.healing.as_ref().is_some_and(|it| it.allowed().is_some())
+    }
+
+    /// Whether drafts of the next tokens can be checked.
+    pub(crate) fn takes_drafts(&self) -> bool {
+        !self.heals()
+    }
+
+    /// Whether any token may be pushed next.
+    pub(crate) fn is_free(&self) -> bool {
+        !self.is_constrained() && !self.heals()
+    }
+
+    /// What may be pushed next, and after each of the `drafts` as far as they are allowed themselves.
+    pub(crate) fn allowed(
+        &mut self,
+        drafts: &[TokenId],
+        end_tokens: &[TokenId],
+    ) -> Result<Allowed, FormatFailed> {
+        if let Some(constraint) = &mut self.constraint {
+            return constraint.allowed(drafts, end_tokens);
+        }
+        match self.healing.as_ref().and_then(Healing::allowed) {
+            Some(tokens) => Ok(Allowed { sets: vec![tokens.iter().copied().collect()], n_drafts: 0 }),
+            None => Ok(Allowed { sets: Vec::new(), n_drafts: drafts.len() }),
+        }
+    }
+
+    /// The next tokens, if the format allows no others.
+    pub(crate) fn forced(&mut self) -> Vec<TokenId> {
+        self.constraint.as_mut().map(Constraint::forced).unwrap_or_default()
+    }
+
+    /// Whether the text has all of its format, so that nothing can follow.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.constraint.as_ref().is_some_and(Constraint::is_complete)
+    }
+
+    /// Whether the text ends before it has its format.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        // Asking changes only caches, but those of this constraint.
+        self.constraint.clone().is_some_and(|mut it| !it.may_end())
+    }
+
+    pub(crate) fn push(&mut self, token: TokenId) -> Result<Pushed, FormatFailed> {
         if let Some(healing) = &mut self.healing {
             healing.push(token);
         }
+        if let Some(constraint) = &mut self.constraint {
+            constraint.push(token)?;
+        }
         let piece = self.detokenizer.push(token);
-        self.push_text(&piece)
+        Ok(self.push_text(&piece))
     }
 
     /// Ends the text. Returns the last delta, and the stop string or rule that held-back text completed.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runabout_text::{TokenId, Tokenizer};
+use runabout_text::{Allowed, FormatFailed, TokenId, Tokenizer};
 
 use super::output::{Output, Pushed};
 use crate::{
@@ -45,7 +45,7 @@ pub(super) struct FinishedText {
 }
 
 impl GeneratedText {
-    /// Takes the job's rules and healing.
+    /// Takes the job's rules, healing and constraint.
     pub(super) fn new(tokenizer: Arc<Tokenizer>, job: &mut Job) -> Self {
         Self {
             output: Output::new(tokenizer, job),
@@ -59,21 +59,35 @@ impl GeneratedText {
         }
     }
 
-    /// The only tokens that may be drawn next; `None` if any may.
-    pub(super) fn allowed(&self) -> Option<&[TokenId]> {
-        self.output.allowed()
+    pub(super) fn output(&self) -> &Output {
+        &self.output
     }
 
-    pub(super) fn push(&mut self, sampled: Sampled) -> Pushed {
+    /// What may be drawn next; see [`Output::allowed`].
+    pub(super) fn allowed(
+        &mut self,
+        drafts: &[TokenId],
+        end_tokens: &[TokenId],
+    ) -> Result<Allowed, FormatFailed> {
+        self.output.allowed(drafts, end_tokens)
+    }
+
+    /// The next tokens, if the format allows no others. A caller that wants probabilities of tokens must have all of
+    /// them drawn.
+    pub(super) fn forced(&mut self) -> Vec<TokenId> {
+        self.output.forced()
+    }
+
+    pub(super) fn push(&mut self, sampled: Sampled) -> Result<Pushed, FormatFailed> {
         let Sampled { token, own_logprob, logprobs } = sampled;
         self.logprobs.extend(logprobs);
         let start = self.output.drawn();
-        let pushed = self.output.push(token);
+        let pushed = self.output.push(token)?;
         self.lengths.push(self.output.text().len());
         if !self.output.is_healing() {
             self.drawn.push(start, own_logprob);
         }
-        self.decide(pushed)
+        Ok(self.decide(pushed))
     }
 
     /// Holds text back until its confidence is decided, and ends a text whose confidence is already too low: that of a

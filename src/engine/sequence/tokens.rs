@@ -58,6 +58,15 @@ impl Tokens {
         self.all.extend_from_slice(drafts);
     }
 
+    pub(super) fn drafts(&self) -> &[TokenId] {
+        &self.all[self.n_known..]
+    }
+
+    /// Removes all but the first `n` drafts.
+    pub(super) fn keep_drafts(&mut self, n: usize) {
+        self.all.truncate(self.n_known + n);
+    }
+
     pub(super) fn clear_drafts(&mut self) {
         self.all.truncate(self.n_known);
     }

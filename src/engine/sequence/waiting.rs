@@ -66,6 +66,7 @@ impl WaitingJob {
             logprobs: Vec::new(),
             usage: Usage { prompt_tokens: self.job.prompt.len(), cached_tokens, ..Usage::default() },
             timing: Timing { queue: waited, total: waited, ..Timing::default() },
+            is_incomplete: self.job.constraint.is_some(),
         };
         Ended { reply: self.reply, outcome: Ok(finish) }
     }

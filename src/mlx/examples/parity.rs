@@ -84,7 +84,7 @@ fn feed_all(model: &mut MlxModel, slots: &[SlotId], tokens: &[u32]) -> Result<Ve
         n_generated: 0,
         seed: 0,
         top_logprobs: None,
-        allowed: None,
+        allowed: &[],
     });
     let spans: Vec<_> = slots.iter().map(|&slot| Span { slot, tokens, n_drafted: 0, sample }).collect();
     Ok(model.step(&spans)?.into_iter().flatten().map(|it| it.token).collect())

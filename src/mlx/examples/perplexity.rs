@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use runabout_engine::model::{LanguageModel, SampleRequest, Span};
 use runabout_mlx::{LoadOptions, Precision};
-use runabout_text::{SamplingParams, Tokenizer};
+use runabout_text::{SamplingParams, TokenSet, Tokenizer};
 
 /// Tokens in a window, few enough for every model.
 const WINDOW: usize = 1024;
@@ -34,13 +34,14 @@ fn main() -> Result<()> {
         let slot = model.open_slot();
         for pair in window.windows(2) {
             let [fed, next] = pair else { continue };
+            let only_next: TokenSet = [*next].into_iter().collect();
             let sample = SampleRequest {
                 params: &params,
                 history: &[],
                 n_generated: 0,
                 seed: 0,
                 top_logprobs: Some(0),
-                allowed: Some(std::slice::from_ref(next)),
+                allowed: std::slice::from_ref(&only_next),
             };
             let span = Span { slot, tokens: std::slice::from_ref(fed), n_drafted: 0, sample: Some(sample) };
             let drawn = model.step(&[span])?.remove(0).remove(0);

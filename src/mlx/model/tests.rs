@@ -33,7 +33,7 @@ fn fast_in(tiny: &Tiny, precision: Option<Precision>) -> MlxModel {
 }
 
 fn sample(params: &SamplingParams, top_logprobs: Option<usize>) -> SampleRequest<'_> {
-    SampleRequest { params, history: &[], n_generated: 0, seed: 0, top_logprobs, allowed: None }
+    SampleRequest { params, history: &[], n_generated: 0, seed: 0, top_logprobs, allowed: &[] }
 }
 
 fn greedy() -> SamplingParams {
@@ -177,7 +177,7 @@ fn draft(
             n_generated: n_generated as u64,
             seed: 3,
             top_logprobs: None,
-            allowed: None,
+            allowed: &[],
         };
         let span = Span { slot, tokens: &history[n_fed..], n_drafted: drafts.len(), sample: Some(request) };
         let drawn = model.step(&[span]).unwrap().remove(0);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use mlx_rs::error::{Exception, Result};
 use runabout_engine::model::{SampleRequest, Sampled, TokenLogprobs};
 use runabout_kernels::{Cpu, EXP_SUMS_CHUNK, argmax, exp_sums, top_k};
-use runabout_text::{SamplingParams, TokenId};
+use runabout_text::{SamplingParams, TokenId, TokenSet};
 
 use super::{draw_seed, sharpness, token_counts};
 
@@ -21,19 +21,22 @@ const NEXT_LOOK: usize = 8;
 /// Draws the token after `logits` `[vocab_size]`.
 pub(crate) fn draw(cpu: &Cpu, logits: &[f32], request: &SampleRequest<'_>) -> Result<Sampled> {
     let params = request.params;
-    let own = Spread::of(cpu, logits).ok_or_else(no_number)?;
-    let own_log_sum = request.allowed.map_or(own.log_sum, |it| log_sum_of(cpu, logits, it));
-    let own_logprob = |idx: usize| logits[idx] - own_log_sum;
-    let penalized = penalized(logits, params, request.history);
-    let is_changed = matches!(penalized, Cow::Owned(_));
-    if params.temperature == 0.0 && request.top_logprobs.is_none() && request.allowed.is_none() {
-        let idx = if is_changed { argmax(cpu, &penalized).ok_or_else(no_number)? } else { own.greatest };
+    let spread_of = |logits: &[f32]| Spread::of(cpu, logits).ok_or_else(no_number);
+    let all = penalized(logits, params, request.history);
+    let is_changed = matches!(all, Cow::Owned(_));
+    // Of the tokens that may be drawn.
+    let own_logits = only(Cow::Borrowed(logits), request.allowed_first());
+    let own = spread_of(&own_logits)?;
+    let own_logprob = |idx: usize| logits[idx] - own.log_sum;
+    let logits = if is_changed { only(all.clone(), request.allowed_first()) } else { own_logits };
+    if params.temperature == 0.0 && request.top_logprobs.is_none() {
+        let idx = if is_changed { argmax(cpu, &logits).ok_or_else(no_number)? } else { own.greatest };
         return Ok(Sampled { token: to_token(idx), own_logprob: own_logprob(idx), logprobs: None });
     }
-    let spread = if is_changed { Spread::of(cpu, &penalized).ok_or_else(no_number)? } else { own };
-    let scores = Scores::new(cpu, &penalized, spread, request.allowed);
+    let spread = if is_changed { spread_of(&logits)? } else { own };
+    let scores = Scores::new(cpu, &logits, spread);
     let idx = if params.temperature == 0.0 {
-        scores.best(1).0.first().ok_or_else(no_number)?.0
+        spread.greatest
     } else {
         let mut rng = fastrand::Rng::with_seed(draw_seed(request.seed, request.n_generated));
         let is_xtc_on = rng.f32() < params.xtc_probability;
@@ -41,10 +44,14 @@ pub(crate) fn draw(cpu: &Cpu, logits: &[f32], request: &SampleRequest<'_>) -> Re
             .pick(&scores.kept(params, is_xtc_on), sharpness(params.temperature), rng.f64())
             .ok_or_else(no_number)?
     };
-    let logprobs = request.top_logprobs.map(|n| TokenLogprobs {
-        logprob: scores.logprob(penalized[idx]),
-        top: top_k(cpu, &penalized, n).into_iter().map(|(i, it)| (to_token(i), scores.logprob(it))).collect(),
-    });
+    let logprobs = match request.top_logprobs {
+        Some(n) => {
+            let log_sum = spread_of(&all)?.log_sum;
+            let top = top_k(cpu, &all, n).into_iter().map(|(i, it)| (to_token(i), it - log_sum));
+            Some(TokenLogprobs { logprob: all[idx] - log_sum, top: top.collect() })
+        }
+        None => None,
+    };
     Ok(Sampled { token: to_token(idx), own_logprob: own_logprob(idx), logprobs })
 }
 
@@ -66,10 +73,12 @@ impl Spread {
     }
 }
 
-/// The same logarithm for some of the logits; NaN if there are none.
-fn log_sum_of(cpu: &Cpu, logits: &[f32], ids: &[TokenId]) -> f32 {
-    let logits: Vec<f32> = ids.iter().filter_map(|id| logits.get(*id as usize).copied()).collect();
-    Spread::of(cpu, &logits).map_or(f32::NAN, |it| it.log_sum)
+/// The logits with those of all tokens that may not be drawn set to minus infinity.
+fn only<'a>(logits: Cow<'a, [f32]>, allowed: Option<&TokenSet>) -> Cow<'a, [f32]> {
+    let Some(allowed) = allowed else { return logits };
+    let mut logits = logits.into_owned();
+    allowed.for_each_other(&mut logits, |it| *it = f32::NEG_INFINITY);
+    Cow::Owned(logits)
 }
 
 /// Applies logit bias and penalties.
@@ -100,12 +109,11 @@ pub(super) fn penalized<'a>(
     logits
 }
 
-/// The distribution over tokens, before any truncation.
+/// The distribution over the tokens that may be drawn, before any truncation.
 pub(super) struct Scores<'a> {
     cpu: &'a Cpu,
+    /// Minus infinity for tokens that may not be drawn.
     logits: &'a [f32],
-    /// The only tokens that may be drawn, if restricted: indices and log probabilities, most likely first.
-    allowed: Option<Vec<(usize, f32)>>,
     spread: Spread,
 }
 
@@ -119,16 +127,8 @@ pub(super) enum Kept {
 }
 
 impl<'a> Scores<'a> {
-    pub(super) fn new(cpu: &'a Cpu, logits: &'a [f32], spread: Spread, allowed: Option<&[TokenId]>) -> Self {
-        let mut scores = Self { cpu, logits, allowed: None, spread };
-        scores.allowed = allowed.map(|ids| {
-            let with_logprob =
-                |&id: &TokenId| logits.get(id as usize).map(|&it| (id as usize, scores.logprob(it)));
-            let mut list: Vec<_> = ids.iter().filter_map(with_logprob).collect();
-            list.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            list
-        });
-        scores
+    pub(super) fn new(cpu: &'a Cpu, logits: &'a [f32], spread: Spread) -> Self {
+        Self { cpu, logits, spread }
     }
 
     fn logprob(&self, logit: f32) -> f32 {
@@ -136,12 +136,10 @@ impl<'a> Scores<'a> {
     }
 
     /// The `n` most likely tokens that may be drawn, with their log probabilities, most likely first, and whether the
-    /// list is complete. It may be longer than `n`.
+    /// list is complete.
     fn best(&self, n: usize) -> (Vec<(usize, f32)>, bool) {
-        if let Some(allowed) = &self.allowed {
-            return (allowed.clone(), true);
-        }
-        let best = top_k(self.cpu, self.logits, n);
+        let mut best = top_k(self.cpu, self.logits, n);
+        best.retain(|(_, logit)| *logit > f32::NEG_INFINITY);
         let is_all = best.len() < n;
         (best.into_iter().map(|(idx, logit)| (idx, self.logprob(logit))).collect(), is_all)
     }
@@ -215,7 +213,6 @@ fn truncate(
     // Whether all tokens outside the list are excluded.
     let mut is_closed = is_all;
     if params.top_p > 0.0 && params.top_p < 1.0 {
-        // If only some tokens are allowed, their mass is the total.
         let target = f64::from(params.top_p) * if is_all { mass(&list) } else { 1.0 };
         let mut n = 0;
         let mut above = 0.0;

@@ -33,7 +33,7 @@ fn kept(logits: &[f32], params: &SamplingParams) -> Vec<usize> {
         let truncated = truncated.as_slice::<f32>();
         (0..n).filter(|&i| truncated[i].is_finite()).collect::<Vec<_>>()
     };
-    let scores = Scores::new(cpu(), logits, Spread::of(cpu(), logits).unwrap(), None);
+    let scores = Scores::new(cpu(), logits, Spread::of(cpu(), logits).unwrap());
     let in_memory = match scores.kept(params, params.xtc_probability == 1.0) {
         Kept::Listed(list) => (0..n).filter(|i| list.iter().any(|it| it.0 == *i)).collect::<Vec<_>>(),
         Kept::AllBut(excluded) => (0..n).filter(|i| !excluded.contains(i)).collect(),
@@ -55,7 +55,7 @@ const DRAWS: [Draw; 2] = [
 ];
 
 fn request(params: &SamplingParams, n_generated: u64, top_logprobs: Option<usize>) -> SampleRequest<'_> {
-    SampleRequest { params, history: &[1], n_generated, seed: 42, top_logprobs, allowed: None }
+    SampleRequest { params, history: &[1], n_generated, seed: 42, top_logprobs, allowed: &[] }
 }
 
 #[test]
@@ -214,7 +214,8 @@ fn draws_from_a_whole_vocabulary_follow_its_distribution() {
 #[test]
 fn only_what_is_allowed_is_drawn() {
     on_cpu(|| {
-        let allowed = [6, 3, 1];
+        let allowed: TokenSet = [6, 3, 1].into_iter().collect();
+        let allowed = std::slice::from_ref(&allowed);
         let nucleus = SamplingParams { top_p: 0.9, ..sampled() };
         for (draw, params) in DRAWS
             .iter()
@@ -222,15 +223,14 @@ fn only_what_is_allowed_is_drawn() {
         {
             let tokens: Vec<TokenId> = (0..50)
                 .map(|n| {
-                    let sampled =
-                        draw(&SampleRequest { allowed: Some(&allowed), ..request(&params, n, Some(0)) });
+                    let sampled = draw(&SampleRequest { allowed, ..request(&params, n, Some(0)) });
                     // Relative to the model's own distribution, in which other tokens have their share.
                     let expected = [0.0, 0.118_48, 0.0, 0.043_59, 0.0, 0.0, 0.003_58][sampled.token as usize];
                     assert!((sampled.logprobs.unwrap().logprob.exp() - expected).abs() < 1e-4);
                     sampled.token
                 })
                 .collect();
-            assert!(tokens.iter().all(|it| allowed.contains(it)), "{tokens:?}");
+            assert!(tokens.iter().all(|it| allowed[0].contains(*it)), "{tokens:?}");
             // The most likely of them and, if there is a choice, another one too.
             assert!(tokens.contains(&1));
             assert_eq!(tokens.contains(&3), params.temperature > 0.0);
@@ -312,8 +312,9 @@ fn each_draw_tells_how_likely_its_token_was_before_anything_changed_that() {
             }
             // Among the allowed tokens, one of them was certain to be drawn.
             let greedy = SamplingParams::default();
-            let allowed = [6, 3, 1];
-            let sampled = draw(&SampleRequest { allowed: Some(&allowed), ..request(&greedy, 0, None) });
+            let allowed: TokenSet = [6, 3, 1].into_iter().collect();
+            let allowed = std::slice::from_ref(&allowed);
+            let sampled = draw(&SampleRequest { allowed, ..request(&greedy, 0, None) });
             let expected = 0.118_48 / (0.118_48 + 0.043_59 + 0.003_58);
             assert!((sampled.own_logprob.exp() - expected).abs() < 1e-4, "{sampled:?}");
         }
@@ -360,6 +361,6 @@ fn equals_at_a_temperature_next_to_0_are_the_only_ones_that_come() {
 fn tokens_that_the_model_has_not_are_left_out_before_mlx_sees_them() {
     on_cpu(|| {
         assert_eq!(known(&logits(), [7, 8, 0, TokenId::MAX]), [7, 0]);
-        assert!(only(&logits(), &[8]).is_err());
+        assert!(only(&logits(), &[8].into_iter().collect()).is_err());
     });
 }

@@ -12,6 +12,7 @@ mod cancel;
 mod confidence;
 mod death;
 mod draft;
+mod format;
 mod memory;
 mod order;
 mod prefix;
@@ -77,6 +78,7 @@ fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submi
         stop: Vec::new(),
         rules: None,
         healing: None,
+        constraint: None,
         text_start: TextStart::Fresh,
         line_end: None,
         max_tokens: 4,

@@ -1,7 +1,7 @@
 //! `chat`: generates the assistant's next message.
 
 use runabout_api::methods::Chat;
-use runabout_api::{ChatParams, ChatResult, Message, Role};
+use runabout_api::{ChatParams, ChatResult, Message, ResponseFormat, Role};
 
 use super::method::{Answer, Call, MethodResult};
 use super::stream::{self, Streaming};
@@ -11,6 +11,7 @@ impl Answer for Chat {
     async fn answer(mut call: Call) -> MethodResult<ChatResult> {
         let params: ChatParams = call.read()?;
         let (return_tokens, return_logprobs) = (params.return_tokens, params.logprobs.is_some());
+        let is_json = matches!(params.response_format, Some(ResponseFormat::JsonSchema { .. }));
         let streaming = if params.stream { Streaming::One } else { Streaming::Off };
         let conversation = from_wire::conversation(params)?;
         let run = call.client.assistant.chat(conversation).map_err(|it| errors::of_request(&it))?;
@@ -22,6 +23,7 @@ impl Answer for Chat {
         Ok(ChatResult {
             message: Message::new(Role::Assistant, finish.text.clone()),
             finish_reason: to_wire::finish_reason(finish.reason),
+            incomplete: to_wire::incomplete(finish, is_json),
             usage,
             timing,
             tokens: return_tokens.then(|| finish.tokens.clone()),

@@ -1,7 +1,7 @@
 //! `complete`: continues a text, or fills in at the cursor.
 
 use runabout_api::methods::Complete;
-use runabout_api::{Choice, CompleteParams, CompleteResult};
+use runabout_api::{Choice, CompleteParams, CompleteResult, ResponseFormat};
 use runabout_assist::{Finish, FinishReason, Outcome};
 use runabout_text::Tokenizer;
 
@@ -12,7 +12,11 @@ use super::{errors, from_wire, to_wire};
 impl Answer for Complete {
     async fn answer(mut call: Call) -> MethodResult<CompleteResult> {
         let params: CompleteParams = call.read()?;
-        let details = Details { tokens: params.return_tokens, logprobs: params.logprobs.is_some() };
+        let details = Details {
+            tokens: params.return_tokens,
+            logprobs: params.logprobs.is_some(),
+            is_json: matches!(params.response_format, Some(ResponseFormat::JsonSchema { .. })),
+        };
         let streaming = match (params.stream, params.n) {
             (false, _) => Streaming::Off,
             (true, 1) => Streaming::One,
@@ -29,6 +33,8 @@ impl Answer for Complete {
 struct Details {
     tokens: bool,
     logprobs: bool,
+    /// Whether the text is JSON by `response_format`.
+    is_json: bool,
 }
 
 fn result(outcome: Outcome, details: Details) -> CompleteResult {
@@ -49,6 +55,7 @@ fn result(outcome: Outcome, details: Details) -> CompleteResult {
         finish_reason: first.finish_reason,
         rule: first.rule,
         confidence: first.confidence,
+        incomplete: first.incomplete,
         choices: (!choices.is_empty()).then_some(choices),
         usage,
         timing,
@@ -67,6 +74,7 @@ fn choice(index: u32, finish: Finish, tokenizer: Option<&Tokenizer>, details: De
             _ => None,
         },
         confidence: to_wire::confidence(&finish),
+        incomplete: to_wire::incomplete(&finish, details.is_json),
         logprobs: details.logprobs.then_some(logprobs),
         tokens: details.tokens.then_some(finish.tokens),
         text: finish.text,

@@ -84,6 +84,8 @@ fn of_text(error: &TextError) -> ErrorObjectOwned {
     match error {
         TextError::OutOfBounds { field, .. } => invalid(field, message),
         TextError::UnknownToken { .. } => invalid("logit_bias", message),
+        TextError::BadFormat { .. } => invalid("response_format", message),
+        TextError::UnsupportedFormat { .. } => unsupported(Some("response_format"), message),
         TextError::NoChatTemplate
         | TextError::BadChatTemplate { .. }
         | TextError::ChatTemplateTooCostly { .. } => unsupported(None, message),

@@ -7,8 +7,8 @@ use runabout_api::{
     Speculation, Tool,
 };
 use runabout_assist::{
-    AtCursor, Completion, Content, ContextFile, Conversation, Form, Generation, Goal, Message, NextEdit,
-    NextEditForm, NextEditFormat, Priority, RecentEdit, Rule, Sampling, ToolCall,
+    AtCursor, Completion, Content, ContextFile, Conversation, Form, Format, Generation, Goal, Message,
+    NextEdit, NextEditForm, NextEditFormat, Priority, RecentEdit, Rule, Sampling, ToolCall,
 };
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ macro_rules! generation {
             priority: priority($params.priority),
             stop: $params.stop,
             top_logprobs: $params.logprobs,
+            format: $params.response_format.and_then(format),
             speculate: $params.speculation == Speculation::Auto,
         }
     };
@@ -111,19 +112,20 @@ fn check_confidence(least: f64) -> MethodResult<()> {
 pub(super) fn conversation(params: ChatParams) -> MethodResult<Conversation> {
     let generation = generation!(params);
     no_tools(&params.tools)?;
-    match &params.response_format {
-        None | Some(ResponseFormat::Text) => {}
-        Some(_) => {
-            let message =
-                "`response_format` must be of type `text`: this version cannot hold a text to another form";
-            return Err(errors::unsupported(Some("response_format"), message));
-        }
-    }
     Ok(Conversation {
         messages: params.messages.into_iter().map(message).collect(),
         template_variables: params.chat_template_kwargs,
         generation,
     })
+}
+
+fn format(format: ResponseFormat) -> Option<Format> {
+    match format {
+        ResponseFormat::Text => None,
+        ResponseFormat::JsonSchema { schema } => Some(Format::JsonSchema(schema.to_string())),
+        ResponseFormat::Regex { pattern } => Some(Format::Regex(pattern)),
+        ResponseFormat::Lark { grammar } => Some(Format::Lark(grammar)),
+    }
 }
 
 pub(super) fn no_tools(tools: &[Tool]) -> MethodResult<()> {

@@ -24,7 +24,7 @@ impl Answer for Initialize {
             capabilities: Capabilities {
                 methods: method_names().into_iter().map(str::to_owned).collect(),
                 notifications: notification_names(Sender::Worker).into_iter().map(str::to_owned).collect(),
-                response_formats: vec!["text".to_owned()],
+                response_formats: ["text", "json_schema", "regex", "lark"].map(str::to_owned).to_vec(),
                 choices: true,
                 speculation: true,
             },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runabout_api::{self as api, ErrorData, WorkerState};
-use runabout_assist::{Finish, FinishReason, JobError, Outcome, Rule, State, Trimmed};
+use runabout_assist::{Finish, FinishReason, JobError, OpenJson, Outcome, Rule, State, Trimmed};
 use runabout_text::Tokenizer;
 
 pub(super) fn worker_state(state: &State) -> WorkerState {
@@ -38,6 +38,20 @@ pub(super) fn rule(rule: Rule) -> api::CompletionRule {
         Rule::Repetition => api::CompletionRule::Repetition,
         Rule::Blank => api::CompletionRule::Blank,
     }
+}
+
+/// Where a text was ended before it had the form of `response_format`.
+pub(super) fn incomplete(finish: &Finish, is_json: bool) -> Option<api::Incomplete> {
+    if !finish.is_incomplete {
+        return None;
+    }
+    // The format does not apply to reasoning.
+    let formed = finish.text.rsplit("</think>").next().filter(|_| is_json);
+    let open = formed.map(|it| OpenJson::of(it.trim_start()));
+    Some(api::Incomplete {
+        pointer: open.as_ref().map(|it| it.pointer.clone()),
+        open: open.map(|it| it.open),
+    })
 }
 
 /// The confidence in a text.
@@ -121,7 +135,9 @@ pub(super) fn error_data(error: &JobError) -> ErrorData {
         JobError::OutOfMemory { needed_bytes, available_bytes } => {
             ErrorData::OutOfMemory { needed_bytes: *needed_bytes, available_bytes: *available_bytes }
         }
-        JobError::StepFailed { .. } | JobError::EngineDied { .. } => ErrorData::GenerationFailed {},
+        JobError::StepFailed { .. } | JobError::FormatFailed(_) | JobError::EngineDied { .. } => {
+            ErrorData::GenerationFailed {}
+        }
         JobError::ShuttingDown => ErrorData::ShuttingDown {},
         JobError::LoadFailed { message } => match message.split_once("\nhint: ") {
             Some((cause, hint)) => {

@@ -1,0 +1,121 @@
+//! JSON Schemas as llguidance takes them: [`prepared`].
+//!
+//! What has no effect on which values are valid is removed where llguidance would refuse it. What it cannot enforce
+//! stays, so that it is refused by name; nothing is ignored.
+
+use serde_json::{Map, Value, json};
+
+use super::Format;
+use crate::TextError;
+
+/// The largest schema, in bytes.
+const MAX_BYTES: usize = 512 * 1024;
+/// White space between two tokens of JSON: enough to indent, but not without end.
+const WHITE_SPACE: &str = r"[ \t\n]{0,40}";
+
+/// The values of `format` that are enforced. JSON Schema lets others be annotations.
+const FORMATS: [&str; 10] =
+    ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"];
+
+/// Patterns with look-around that schema generators write, and patterns without it that match nothing else.
+const PATTERNS: [(&str, &str); 1] = [(
+    // The e-mail address of zod: no point at the start of the name, and no two in a row.
+    r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$",
+    r"^([A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$",
+)];
+
+/// Keywords whose value is a schema, or a list of schemas.
+const OF_SCHEMAS: [&str; 12] = [
+    "additionalItems",
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "contains",
+    "else",
+    "if",
+    "items",
+    "not",
+    "oneOf",
+    "prefixItems",
+    "then",
+];
+/// Keywords whose value is an object of schemas.
+const OF_NAMED_SCHEMAS: [&str; 4] = ["$defs", "definitions", "patternProperties", "properties"];
+
+/// Reads a schema and makes it one that llguidance understands.
+pub(super) fn prepared(schema: &str) -> Result<Value, TextError> {
+    if schema.len() > MAX_BYTES {
+        let reason = format!("the schema must have at most {MAX_BYTES} bytes, got {}", schema.len());
+        return Err(TextError::BadFormat { reason });
+    }
+    let mut schema: Value = serde_json::from_str(schema)
+        .map_err(|err| TextError::BadFormat { reason: format!("the schema must be JSON: {err}") })?;
+    if schema == Value::Bool(true) {
+        schema = json!({});
+    }
+    let Some(fields) = schema.as_object_mut() else {
+        let reason = "the schema must be an object".to_owned();
+        return Err(TextError::BadFormat { reason });
+    };
+    simplify(fields);
+    fields.insert("x-guidance".to_owned(), json!({ "whitespace_pattern": WHITE_SPACE }));
+    Ok(schema)
+}
+
+/// The error for a format that llguidance refuses for this reason.
+pub(super) fn refused(format: &Format, reason: &str) -> TextError {
+    let reason = in_short(reason);
+    let Format::JsonSchema(_) = format else { return TextError::BadFormat { reason: reason.to_owned() } };
+    if let Some(keywords) = reason.strip_prefix("Unimplemented keys: ") {
+        let keywords = keywords.trim_matches(['[', ']']).replace('"', "`");
+        return TextError::UnsupportedFormat { what: format!("the schema's {keywords}") };
+    }
+    let is_unsupported = ["not supported", "unsupported", "look-around", "disjoint", "Unknown format"];
+    let what = reason.to_owned();
+    if is_unsupported.iter().any(|it| reason.contains(it)) {
+        TextError::UnsupportedFormat { what }
+    } else {
+        TextError::BadFormat { reason: what }
+    }
+}
+
+/// What is wrong, without the place in llguidance's own form of the grammar.
+pub(super) fn in_short(reason: &str) -> &str {
+    let of_pattern = reason.lines().find_map(|it| it.trim_start().strip_prefix("error: "));
+    of_pattern.or(reason.lines().next()).unwrap_or_default().trim()
+}
+
+/// Removes keywords that leave all values valid, in this schema and those inside it.
+fn simplify(schema: &mut Map<String, Value>) {
+    schema.remove("x-guidance");
+    let is_annotation = |it: &Value| it.as_str().is_some_and(|it| !FORMATS.contains(&it));
+    if schema.get("format").is_some_and(is_annotation) {
+        schema.remove("format");
+    }
+    // Property names are always strings.
+    let says_nothing = [json!(true), json!({}), json!({ "type": "string" })];
+    if schema.get("propertyNames").is_some_and(|it| says_nothing.contains(it)) {
+        schema.remove("propertyNames");
+    }
+    if schema.get("uniqueItems") == Some(&Value::Bool(false)) {
+        schema.remove("uniqueItems");
+    }
+    if let Some(Value::String(pattern)) = schema.get_mut("pattern")
+        && let Some((_, same)) = PATTERNS.iter().find(|(known, _)| known == pattern)
+    {
+        (*same).clone_into(pattern);
+    }
+    for (keyword, value) in schema {
+        if OF_SCHEMAS.contains(&keyword.as_str()) {
+            let inner = match value {
+                Value::Array(list) => list.iter_mut().collect(),
+                one => vec![one],
+            };
+            inner.into_iter().filter_map(Value::as_object_mut).for_each(simplify);
+        } else if OF_NAMED_SCHEMAS.contains(&keyword.as_str())
+            && let Some(named) = value.as_object_mut()
+        {
+            named.values_mut().filter_map(Value::as_object_mut).for_each(simplify);
+        }
+    }
+}

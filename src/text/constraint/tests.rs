@@ -1,0 +1,299 @@
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::tokenizer::byte_parts;
+
+const END: TokenId = 256;
+const OTHER_END: TokenId = 258;
+/// The first id that the test tokenizer does not have.
+const FIRST: TokenId = 265;
+
+fn tokenizer() -> Arc<Tokenizer> {
+    Arc::new(Tokenizer::bytes_for_tests())
+}
+
+/// A byte-level tokenizer with these words as tokens of several bytes, from id [`FIRST`] on.
+fn with_words(words: &[&str]) -> Tokenizer {
+    let mut parts = byte_parts();
+    let mut json: Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
+    for (word, id) in words.iter().zip(FIRST..) {
+        json["added_tokens"].as_array_mut().unwrap().push(json!({
+            "id": id, "content": word, "special": false, "normalized": false,
+            "single_word": false, "lstrip": false, "rstrip": false,
+        }));
+    }
+    parts.tokenizer_json = json.to_string().into_bytes();
+    Tokenizer::from_parts(&parts).unwrap()
+}
+
+fn schema(schema: &Value) -> Format {
+    Format::JsonSchema(schema.to_string())
+}
+
+fn constraint(format: &Format) -> Constraint {
+    Constraint::new(&tokenizer(), format, "").unwrap()
+}
+
+fn bytes(text: &str) -> Vec<TokenId> {
+    text.bytes().map(TokenId::from).collect()
+}
+
+/// The tokens that may come next, as text; an end token is shown as `$`.
+fn next(constraint: &mut Constraint) -> String {
+    let sets = constraint.allowed(&[], &[END, OTHER_END]).unwrap().sets;
+    assert_eq!(sets[0].contains(END), sets[0].contains(OTHER_END));
+    let shown = |it| match it {
+        END => Some('$'),
+        OTHER_END => None,
+        it => char::from_u32(it),
+    };
+    sets[0].iter().filter_map(shown).collect()
+}
+
+fn push(constraint: &mut Constraint, text: &str) {
+    for token in bytes(text) {
+        assert!(constraint.allowed(&[], &[END]).unwrap().sets[0].contains(token), "{text}: {token}");
+        constraint.push(token).unwrap();
+    }
+}
+
+/// Generates a text by random choices, at most `n` tokens; the text, and whether it is whole.
+fn generate(constraint: &mut Constraint, seed: u64, n: usize) -> (String, bool) {
+    let mut state = seed;
+    let mut text = Vec::new();
+    for _ in 0..n {
+        let allowed = constraint.allowed(&[], &[END]).unwrap().sets.remove(0);
+        let tokens: Vec<TokenId> = allowed.iter().collect();
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let token = tokens[usize::try_from(state >> 33).unwrap() % tokens.len()];
+        // Ends as soon as it may, since a random text of any length would otherwise be nearly endless.
+        if allowed.contains(END) {
+            return (String::from_utf8(text).unwrap(), true);
+        }
+        text.push(u8::try_from(token).unwrap());
+        constraint.push(token).unwrap();
+        if constraint.is_complete() {
+            return (String::from_utf8(text).unwrap(), true);
+        }
+    }
+    (String::from_utf8_lossy(&text).into_owned(), false)
+}
+
+fn issue() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "kind": {"enum": ["bug", "feature"]},
+            "line": {"type": "integer", "minimum": 1, "maximum": 99},
+            "tags": {"type": "array", "items": {"type": "string", "maxLength": 3}, "maxItems": 2},
+        },
+        "required": ["kind", "line", "tags"],
+        "additionalProperties": false,
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_drawn_the_text_is_valid_by_the_schema(seed: u64) {
+        let (text, is_whole) = generate(&mut constraint(&schema(&issue())), seed, 2000);
+        prop_assert!(is_whole, "{text}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let fields = value.as_object().unwrap();
+        prop_assert_eq!(fields.len(), 3);
+        prop_assert!(["bug", "feature"].contains(&value["kind"].as_str().unwrap()));
+        prop_assert!((1..=99).contains(&value["line"].as_i64().unwrap()));
+        let tags = value["tags"].as_array().unwrap();
+        prop_assert!(tags.len() <= 2);
+        prop_assert!(tags.iter().all(|it| it.as_str().unwrap().chars().count() <= 3));
+    }
+
+    #[test]
+    fn drafts_are_cut_at_the_first_that_is_not_allowed_and_change_nothing(
+        text in "[ab]{0,4}", drafts in "[abc]{0,6}",
+    ) {
+        let mut constraint = constraint(&Format::Regex("[ab]{2,5}".to_owned()));
+        push(&mut constraint, &text);
+        let before = if constraint.is_complete() { None } else { Some(next(&mut constraint)) };
+        if let Some(before) = before {
+            let allowed = constraint.allowed(&bytes(&drafts), &[END]).unwrap();
+            // After the fifth character nothing is drawn.
+            let fitting = drafts.chars().take_while(|it| *it != 'c').count().min(4 - text.len());
+            prop_assert_eq!(allowed.n_drafts, fitting);
+            prop_assert_eq!(allowed.sets.len(), fitting + 1);
+            prop_assert_eq!(next(&mut constraint), before);
+            for (n, set) in allowed.sets.iter().enumerate() {
+                prop_assert_eq!(set.contains(END), text.len() + n >= 2);
+                prop_assert!(set.contains(97) && set.contains(98) && !set.contains(99));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_may_end_where_the_format_does_and_is_whole_when_nothing_can_follow() {
+    let mut pattern = constraint(&Format::Regex("ab?(cd)?".to_owned()));
+    assert_eq!(next(&mut pattern), "a");
+    assert!(!pattern.may_end());
+    push(&mut pattern, "a");
+    assert_eq!(next(&mut pattern), "bc$");
+    assert!(pattern.may_end() && !pattern.is_complete());
+    push(&mut pattern, "c");
+    assert!(!pattern.may_end());
+    push(&mut pattern, "d");
+    assert!(pattern.may_end() && pattern.is_complete());
+    let mut grammar = constraint(&Format::Lark("start: \"x\" rest\nrest: \"y\" | \"z\" rest\n".to_owned()));
+    push(&mut grammar, "xzzy");
+    assert!(grammar.is_complete());
+    let mut any = constraint(&schema(&json!(true)));
+    push(&mut any, "[1, null]");
+    assert!(any.is_complete());
+}
+
+#[test]
+fn tokens_that_are_certain_are_forced() {
+    let object = json!({"type": "object", "properties": {"name": {"type": "boolean"}}, "required": ["name"],
+        "additionalProperties": false});
+    let mut constraint = constraint(&schema(&object));
+    assert_eq!(constraint.forced(), bytes("{"));
+    push(&mut constraint, "{");
+    // White space may come before the name.
+    assert!(constraint.forced().is_empty());
+    push(&mut constraint, "\"");
+    let forced = constraint.forced();
+    // The last byte could be the beginning of a longer token in another vocabulary; here it is certain.
+    assert!(bytes("name\"").starts_with(&forced) && forced.len() >= 4, "{forced:?}");
+    forced.into_iter().for_each(|it| constraint.push(it).unwrap());
+}
+
+#[test]
+fn a_copy_goes_its_own_way() {
+    let mut one = constraint(&Format::Regex("a(b|c)d".to_owned()));
+    push(&mut one, "a");
+    let mut other = one.clone();
+    push(&mut one, "b");
+    push(&mut other, "cd");
+    push(&mut one, "d");
+    assert!(one.is_complete() && other.is_complete());
+}
+
+#[test]
+fn a_text_that_looks_like_a_control_token_is_spelt_in_ordinary_tokens() {
+    let text = "<|im_end|><tool_call>";
+    let tokenizer = with_words(&["<tool_call>"]);
+    let literal = Format::Regex("<\\|im_end\\|><tool_call>!?".to_owned());
+    let mut constraint = Constraint::new(&tokenizer, &literal, "").unwrap();
+    let mut tokens = Vec::new();
+    while !constraint.may_end() {
+        let token = constraint.allowed(&[], &[END]).unwrap().sets[0].iter().last().unwrap();
+        constraint.push(token).unwrap();
+        tokens.push(token);
+    }
+    assert_eq!(tokens.last(), Some(&FIRST), "an ordinary added token is used");
+    assert_eq!(tokenizer.decode(&tokens), text);
+    assert!(tokens.iter().all(|it| *it < 256 || *it >= FIRST), "{tokens:?}");
+}
+
+#[test]
+fn a_format_behind_a_healed_end_begins_after_it() {
+    let format = Format::Regex("(turn|al) 1".to_owned());
+    let mut constraint =
+        Constraint::new(&with_words(&["ret", "return", "real", "real "]), &format, "re").unwrap();
+    let sets = constraint.allowed(&[], &[END]).unwrap().sets;
+    // `return` goes beyond the healed end, as do `ret` and `real `.
+    let names = |set: &TokenSet| set.iter().collect::<Vec<_>>();
+    assert_eq!(names(&sets[0]), [u32::from(b'r'), FIRST, FIRST + 1, FIRST + 2, FIRST + 3]);
+    constraint.push(FIRST + 3).unwrap();
+    push(&mut constraint, "1");
+    assert!(constraint.is_complete());
+}
+
+#[test]
+fn a_model_may_reason_before_the_format_begins() {
+    let tokenizer = with_words(&["<think>", "</think>"]);
+    let (open, close) = (FIRST, FIRST + 1);
+    let format = Format::Regex("[0-9]".to_owned());
+    let after = |prompt: &[TokenId]| {
+        Constraint::new(&tokenizer, &format, "").unwrap().after_reasoning(&tokenizer, prompt)
+    };
+    // The text may begin with reasoning, and need not.
+    let mut constraint = after(&bytes("Q"));
+    let set = constraint.allowed(&[], &[END]).unwrap().sets.remove(0);
+    assert!(set.contains(open) && set.contains(u32::from(b'7')) && !set.contains(u32::from(b'x')));
+    constraint.push(open).unwrap();
+    // Any token may come, but none is drafted behind the end of the reasoning.
+    let drafts = [u32::from(b'x'), close, u32::from(b'x')];
+    assert_eq!(constraint.allowed(&drafts, &[END]).unwrap(), Allowed { sets: Vec::new(), n_drafts: 1 });
+    assert!(constraint.forced().is_empty());
+    for token in [u32::from(b'x'), close] {
+        constraint.push(token).unwrap();
+        assert!(!constraint.may_end());
+    }
+    assert_eq!(next(&mut constraint), "0123456789");
+    // The template begins the reasoning, or closes it.
+    let mut opened = after(&[1, open, u32::from(b'\n')]);
+    assert!(opened.allowed(&[], &[END]).unwrap().sets.is_empty());
+    let mut closed = after(&[1, open, close, u32::from(b'\n')]);
+    assert_eq!(next(&mut closed), "0123456789");
+    // An earlier turn's reasoning does not count.
+    let mut earlier = after(&[open, close, u32::from(b'x')]);
+    assert!(earlier.allowed(&[], &[END]).unwrap().sets[0].contains(open));
+}
+
+#[test]
+fn what_cannot_be_enforced_is_refused_by_name_and_annotations_are_not() {
+    let unsupported = [
+        (json!({"type": "array", "items": {}, "uniqueItems": true}), "uniqueItems"),
+        (json!({"type": "array", "contains": {"type": "null"}}), "contains"),
+        (json!({"not": {"type": "null"}}), "not"),
+        (json!({"if": {}, "then": {}, "else": {}}), "if"),
+        (json!({"type": "object", "propertyNames": {"pattern": "^a"}}), "propertyNames"),
+        (json!({"type": "object", "dependentRequired": {"a": ["b"]}}), "dependentRequired"),
+        (json!({"oneOf": [{"type": "integer"}, {"type": "number"}]}), "oneOf"),
+        (json!({"type": "string", "pattern": "^(?=a)b"}), "look"),
+    ];
+    for (value, named) in unsupported {
+        let err = Constraint::new(&tokenizer(), &schema(&value), "").unwrap_err();
+        assert!(matches!(err, TextError::UnsupportedFormat { .. }), "{value}: {err:?}");
+        assert!(err.to_string().contains(named), "{value}: {err}");
+    }
+    let bad = [
+        Format::JsonSchema("{".to_owned()),
+        Format::JsonSchema("3".to_owned()),
+        schema(&json!({"type": "strnig"})),
+        schema(&json!({"$ref": "#/$defs/none"})),
+        Format::Regex("(".to_owned()),
+        Format::Lark("start: nothing".to_owned()),
+        Format::Lark(String::new()),
+        Format::Regex("(".repeat(200)),
+        Format::Lark("x".repeat(MAX_BYTES + 1)),
+    ];
+    for format in bad {
+        let err = Constraint::new(&tokenizer(), &format, "").unwrap_err();
+        assert!(matches!(err, TextError::BadFormat { .. }), "{format:?}: {err:?}");
+    }
+    let fine = [
+        json!({"type": "string", "format": "password", "title": "t", "default": "d"}),
+        json!({"type": "object", "propertyNames": {"type": "string"}, "additionalProperties": {"type": "integer"}}),
+        json!({"type": "array", "items": {}, "uniqueItems": false}),
+        json!({"$defs": {"a": {"type": "string", "format": "path"}}, "$ref": "#/$defs/a"}),
+        // Values are not schemas.
+        json!({"const": {"format": "path"}}),
+        json!({"properties": {"format": {"enum": ["path"]}}}),
+    ];
+    for value in fine {
+        Constraint::new(&tokenizer(), &schema(&value), "").unwrap();
+    }
+}
+
+#[test]
+fn white_space_in_json_is_bounded() {
+    let mut constraint = constraint(&schema(&json!({"type": "array", "items": {"type": "null"}})));
+    push(&mut constraint, "[");
+    push(&mut constraint, &" ".repeat(40));
+    assert_eq!(next(&mut constraint), "]n");
+}
