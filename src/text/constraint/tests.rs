@@ -251,7 +251,11 @@ fn what_cannot_be_enforced_is_refused_by_name_and_annotations_are_not() {
         (json!({"type": "array", "contains": {"type": "null"}}), "contains"),
         (json!({"not": {"type": "null"}}), "not"),
         (json!({"if": {}, "then": {}, "else": {}}), "if"),
-        (json!({"type": "object", "propertyNames": {"pattern": "^a"}}), "propertyNames"),
+        (json!({"type": "object", "propertyNames": {"maxLength": 3}}), "propertyNames"),
+        (
+            json!({"type": "object", "properties": {"b": {}}, "propertyNames": {"pattern": "^a"}}),
+            "propertyNames",
+        ),
         (json!({"type": "object", "dependentRequired": {"a": ["b"]}}), "dependentRequired"),
         (json!({"oneOf": [{"type": "integer"}, {"type": "number"}]}), "oneOf"),
         (json!({"type": "string", "pattern": "^(?=a)b"}), "look"),
@@ -288,6 +292,22 @@ fn what_cannot_be_enforced_is_refused_by_name_and_annotations_are_not() {
     for value in fine {
         Constraint::new(&tokenizer(), &schema(&value), "").unwrap();
     }
+}
+
+#[test]
+fn names_of_properties_can_be_listed_or_have_a_pattern() {
+    let listed = json!({"type": "object", "propertyNames": {"type": "string", "enum": ["a", "b"]},
+        "additionalProperties": {"type": "null"}, "required": ["b"]});
+    let mut constraint = constraint(&schema(&listed));
+    push(&mut constraint, "{\"a\":null,\"");
+    assert_eq!(next(&mut constraint), "b");
+    let matched =
+        json!({"type": "object", "propertyNames": {"pattern": "^x[0-9]$"}, "additionalProperties": true});
+    let mut constraint = self::constraint(&schema(&matched));
+    push(&mut constraint, "{\"x");
+    assert_eq!(next(&mut constraint), "0123456789");
+    push(&mut constraint, "7\":1}");
+    assert!(constraint.is_complete());
 }
 
 #[test]

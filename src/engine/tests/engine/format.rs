@@ -82,7 +82,7 @@ fn the_text_neither_depends_on_what_runs_beside_it_nor_on_drafts() {
         let together = together.finish();
         assert_eq!((together.text, together.reason), (alone.text, alone.reason));
     }
-    assert_eq!(free.finish().text, alone("unconstrained", 60));
+    assert_eq!(free.finish().text, super::alone("unconstrained", 60));
 }
 
 #[test]
@@ -213,13 +213,12 @@ fn a_job_with_a_format_is_not_continued_by_one_whose_format_begins_later() {
 
 #[test]
 fn a_format_that_becomes_too_complex_fails_its_own_job_only() {
-    // Each `x` more can be read in many more ways.
-    let ambiguous = Format::Lark("start: s \"!\"\ns: \"x\" | s s | s s s\n".to_owned());
+    // After `x`, it can go on in more ways than are followed.
+    let names: Vec<String> = (0..2200).map(|n| format!("r{n}")).collect();
+    let rules: String = names.iter().map(|it| format!("{it}: \"a\" \"{it}\"\n")).collect();
+    let ambiguous = Format::Lark(format!("start: \"x\" rest\nrest: {}\n{rules}", names.join("|")));
     let engine = start(ScriptedModel::new(|_, _| u32::from(b'x')));
-    let failing = submit(&engine, "?", |job| {
-        constrained(ambiguous.clone())(job);
-        job.max_tokens = 4000;
-    });
+    let failing = submit(&engine, "?", constrained(ambiguous));
     let other = submit(&engine, "other", |job| job.max_tokens = 8);
     assert_eq!(other.finish().text, "xxxxxxxx");
     let error = failing.events_to_end().end.unwrap_err();
