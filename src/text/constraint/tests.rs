@@ -167,7 +167,9 @@ fn tokens_that_are_certain_are_forced() {
     let forced = constraint.forced();
     // The last byte could be the beginning of a longer token in another vocabulary; here it is certain.
     assert!(bytes("name\"").starts_with(&forced) && forced.len() >= 4, "{forced:?}");
-    forced.into_iter().for_each(|it| constraint.push(it).unwrap());
+    for token in forced {
+        constraint.push(token).unwrap();
+    }
 }
 
 #[test]

@@ -9,16 +9,16 @@ use super::*;
 
 const PATTERN: &str = "(ab|cd){3,9}(-?[a-d]{2,8}){0,4}!";
 
-fn constrained(format: Format) -> impl Fn(&mut Job) {
-    let constraint = Constraint::new(&Tokenizer::bytes_for_tests(), &format, "").unwrap();
+fn constrained(format: &Format) -> impl Fn(&mut Job) + use<> {
+    let constraint = Constraint::new(&Tokenizer::bytes_for_tests(), format, "").unwrap();
     move |job| {
         job.constraint = Some(constraint.clone());
         job.max_tokens = 100;
     }
 }
 
-fn pattern(pattern: &str) -> impl Fn(&mut Job) {
-    constrained(Format::Regex(pattern.to_owned()))
+fn pattern(pattern: &str) -> impl Fn(&mut Job) + use<> {
+    constrained(&Format::Regex(pattern.to_owned()))
 }
 
 fn schema() -> Format {
@@ -57,7 +57,7 @@ fn a_text_gets_its_format_whatever_the_model_says() {
 fn a_text_that_has_the_format_by_itself_is_not_changed() {
     let said = r#"{"severity": "high", "lines": [3, 14]}"#;
     let engine = start(ScriptedModel::saying(said));
-    let events = submit(&engine, "?", constrained(schema())).events_to_end();
+    let events = submit(&engine, "?", constrained(&schema())).events_to_end();
     let finish = events.end.unwrap();
     assert_eq!((finish.text.as_str(), finish.reason, finish.is_incomplete), (said, FinishReason::Eos, false));
     assert_eq!(finish.tokens, bytes(said));
@@ -148,7 +148,7 @@ fn a_text_that_is_ended_early_is_incomplete() {
     let said = r#"{"severity": "high", "lines": [3, 14]}"#;
     let finish = |change: &dyn Fn(&mut Job)| {
         submit(&start(ScriptedModel::saying(said)), "?", |job| {
-            constrained(schema())(job);
+            constrained(&schema())(job);
             change(job);
         })
         .finish()
@@ -215,10 +215,10 @@ fn a_job_with_a_format_is_not_continued_by_one_whose_format_begins_later() {
 fn a_format_that_becomes_too_complex_fails_its_own_job_only() {
     // After `x`, it can go on in more ways than are followed.
     let names: Vec<String> = (0..2200).map(|n| format!("r{n}")).collect();
-    let rules: String = names.iter().map(|it| format!("{it}: \"a\" \"{it}\"\n")).collect();
-    let ambiguous = Format::Lark(format!("start: \"x\" rest\nrest: {}\n{rules}", names.join("|")));
+    let rules: Vec<String> = names.iter().map(|it| format!("{it}: \"a\" \"{it}\"\n")).collect();
+    let ambiguous = Format::Lark(format!("start: \"x\" rest\nrest: {}\n{}", names.join("|"), rules.concat()));
     let engine = start(ScriptedModel::new(|_, _| u32::from(b'x')));
-    let failing = submit(&engine, "?", constrained(ambiguous));
+    let failing = submit(&engine, "?", constrained(&ambiguous));
     let other = submit(&engine, "other", |job| job.max_tokens = 8);
     assert_eq!(other.finish().text, "xxxxxxxx");
     let error = failing.events_to_end().end.unwrap_err();
