@@ -10,8 +10,6 @@ use crate::TextError;
 
 /// The largest schema, in bytes.
 const MAX_BYTES: usize = 512 * 1024;
-/// White space between two tokens of JSON: enough to indent, but not without end.
-const WHITE_SPACE: &str = r"[ \t\n]{0,40}";
 
 /// The values of `format` that are enforced. JSON Schema lets others be annotations.
 const FORMATS: [&str; 10] =
@@ -58,7 +56,9 @@ pub(super) fn prepared(schema: &str) -> Result<Value, TextError> {
         return Err(TextError::BadFormat { reason });
     };
     simplify(fields);
-    fields.insert("x-guidance".to_owned(), json!({ "whitespace_pattern": WHITE_SPACE }));
+    // On one line, as Python writes it: what separates two values is certain then, so it takes no step of the model.
+    let style = json!({ "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": " });
+    fields.insert("x-guidance".to_owned(), style);
     Ok(schema)
 }
 
