@@ -20,6 +20,9 @@ MODEL = "smollm2-135m"
 
 # The colour of suggestions, 244 of 256.
 GREY = "808080"
+# What the next edit adds and what it removes, 208 and 203 of 256.
+ADDED = "ff8700"
+REMOVED = "ff5f5f"
 
 TAB = "\t"
 ESCAPE = "\x1b"
@@ -28,6 +31,7 @@ LINE = "\x1b[1;5F"
 NEXT = "\x1b[1;5B"
 PREVIOUS = "\x1b[1;5A"
 DISMISS = "\x1d"
+NEXT_EDIT = "\x1b[19~"
 
 FUNCTIONS = """def add(a, b):
     return a + b
@@ -40,6 +44,21 @@ def sub(a, b):
 def mul(a, b):
 """
 
+
+SHAPES = """def area(width, height):
+    return width * height
+
+
+print(area(2, 3))
+"""
+
+NOTES = "".join(f"# Note {number}.\n" for number in range(1, 41))
+VOLUME = NOTES + """def area(width, height):
+    return width * height
+
+
+def volume(width, height, depth):
+"""
 
 # Functions of many lines.
 LONG = "".join(f"""def mean_of_{name}({name}):
@@ -77,6 +96,8 @@ class Plugin(unittest.TestCase):
 set statusline=%t\\ %{{runabout#Statusline()}}
 set packpath={self.folder}
 filetype plugin on
+highlight RunaboutAdded ctermfg=208
+highlight RunaboutRemoved ctermfg=203
 let g:runabout = extend({{'model': '{MODEL}', 'arguments': ['--offline'], 'minConfidence': 0}}, {settings})
 let g:runabout.program = '{program}'
 """)
@@ -293,6 +314,160 @@ let g:runabout.program = '{program}'
         self.terminal.settle()
         self.command("Runabout why")
         self.terminal.wait("a reason", lambda terminal: re.search("switched off|disabled", terminal.text()))
+
+    def test_a_key_that_accepts_does_what_it_did_before_where_nothing_is_shown(self):
+        self.vim("a b\n", settings="{'enabled': 0}")
+        self.terminal.send("0i")
+        self.terminal.settle()
+        self.terminal.send(TAB + WORD + "x" + LINE + "y")
+        self.terminal.settle()
+        self.assertEqual(self.written(), "\ta xby\n")
+
+    # The next edit. The default model was not made for edits, so what it predicts is always an insertion at the last edit.
+    # What models made for edits answer is handed to the plugin as the worker would hand it over.
+
+    def next_edit(self, settings="'enabled': 0", program=RUNABOUT):
+        """Begins a line at the end of a file, goes to the top of it, and asks."""
+        self.vim(VOLUME, settings=f"{{'model': 'qwen2.5-coder-0.5b', {settings}}}", program=program)
+        self.terminal.send("Go")
+        self.terminal.wait("the model", "runabout: off")
+        self.terminal.type("    return ")
+        self.terminal.send(ESCAPE)
+        self.terminal.settle()
+        self.terminal.send("gg0" + NEXT_EDIT)
+        self.terminal.wait("the place of the edit", lambda terminal: "↓ next edit in line 46" in terminal.rows()[0])
+
+    def edits(self, *edits):
+        """Hands over edits as the worker would: `(line, character, end line, end character, text)`."""
+        listed = ", ".join(f"{{'range': {{'start': {{'line': {it[0]}, 'character': {it[1]}}}, 'end': {{'line': {it[2]}, "
+                           f"'character': {it[3]}}}}}, 'newText': \"{it[4]}\"}}" for it in edits)
+        script = os.path.join(self.folder, "offer.vim")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(f"call runabout#nextedit#Offer([{listed}])\n")
+        self.command(f"source {script}")
+
+    def test_the_next_edit_is_shown_where_it_is_gone_to_applied_and_undone(self):
+        self.next_edit()
+        self.assertEqual(self.terminal.ghost(ADDED), [])
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.wait("what is added", lambda terminal: terminal.ghost(ADDED))
+        self.terminal.settle()
+        self.assertNotIn("next edit in line", self.terminal.text())
+        added = "\n".join(self.terminal.ghost(ADDED))
+        self.assertEqual(self.written(), VOLUME + "    return \n", "it was applied too early")
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.wait("it to go", lambda terminal: not terminal.ghost(ADDED))
+        # Writing the file has removed it, so this has asked for it once more.
+        self.terminal.wait("what is added", lambda terminal: terminal.ghost(ADDED))
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.settle()
+        self.assertEqual(self.written(), VOLUME + "    return " + added + "\n")
+        self.terminal.send("u")
+        self.assertEqual(self.written(), VOLUME + "    return \n")
+        self.assertEqual(self.messages(), [])
+
+    def test_the_next_edit_is_applied_in_insert_mode_by_the_key_that_accepts(self):
+        self.vim(VOLUME, settings="{'model': 'qwen2.5-coder-0.5b', 'enabled': 0}")
+        self.terminal.send("Go")
+        self.terminal.wait("the model", "runabout: off")
+        self.terminal.type("    return ")
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.wait("what is added", lambda terminal: terminal.ghost(ADDED))
+        self.terminal.settle()
+        added = "\n".join(self.terminal.ghost(ADDED))
+        self.terminal.send(TAB)
+        self.terminal.wait("it to go", lambda terminal: not terminal.ghost(ADDED))
+        self.terminal.send("#")
+        self.terminal.settle()
+        self.assertEqual(self.written(), VOLUME + "    return " + added + "#\n")
+        self.terminal.send("uu")
+        self.assertEqual(self.written(), VOLUME + "    return \n")
+
+    def test_the_next_edit_is_dismissed_and_goes_when_the_text_changes(self):
+        self.next_edit()
+        self.terminal.send(DISMISS)
+        self.terminal.wait("it to go", lambda terminal: "next edit in line" not in terminal.text())
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.wait("it once more", "next edit in line")
+        self.terminal.send("x")
+        self.terminal.wait("it to go", lambda terminal: "next edit in line" not in terminal.text())
+        self.assertEqual(self.messages(), [])
+        # The key is what it was.
+        self.terminal.send(DISMISS)
+        self.terminal.wait("that there is no tag", "E4")
+
+    def test_a_next_edit_for_another_text_is_neither_shown_nor_applied(self):
+        self.next_edit()
+        # Without the events that would have removed it.
+        self.command("set eventignore=all | call setline(1, 'changed')")
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.wait("the refusal", "has changed since")
+        self.command("set eventignore=")
+        # The change follows the question at once.
+        self.terminal.send(NEXT_EDIT + "x")
+        self.terminal.wait("the change", lambda terminal: terminal.rows()[0] == "hanged")
+        self.terminal.settle(2)
+        self.assertNotIn("next edit in line", self.terminal.text())
+        self.assertEqual(self.written(), VOLUME.replace("# Note 1.\n", "hanged\n") + "    return \n")
+
+    def test_the_next_edit_comes_by_itself_where_that_is_wanted(self):
+        self.vim(VOLUME, settings="{'model': 'qwen2.5-coder-0.5b', 'nextEdit': 'automatic'}")
+        self.terminal.send("Go")
+        self.terminal.wait("the model", "runabout: ready")
+        self.terminal.send("    return " + ESCAPE)
+        self.terminal.wait("what is added", lambda terminal: terminal.ghost(ADDED))
+
+    def test_a_model_that_cannot_predict_edits_is_named(self):
+        self.vim(FUNCTIONS, settings="{'enabled': 0}")
+        self.terminal.send("Go")
+        self.terminal.wait("the model", "runabout: off")
+        self.terminal.send(ESCAPE)
+        self.terminal.settle()
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.wait("the words", "`smollm2-135m` cannot predict edits")
+
+    def test_next_edits_can_be_switched_off(self):
+        self.vim(FUNCTIONS, settings="{'nextEdit': 'off'}")
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.wait("the words", "switched off by the setting nextEdit")
+
+    def test_the_format_of_next_edits_is_the_workers_setting(self):
+        recorder = Recorder(self.folder, RUNABOUT)
+        self.vim(FUNCTIONS, settings="{'nextEdit': 'manual', 'nextEditFormat': 'sweep'}", program=recorder.path)
+        self.terminal.send("Go")
+        self.terminal.wait("the model", "runabout: ready")
+        self.assertEqual(recorder.sent("initialize")[0]["initializationOptions"]["settings"]["nextEdit"], "sweep")
+
+    def test_edits_of_several_places_are_drawn_and_applied_together(self):
+        self.vim(SHAPES.replace("print", "print('é😀') or print"), settings="{'enabled': 0}")
+        self.edits((0, 9, 0, 14, "w"), (1, 11, 1, 16, "w"), (4, 27, 4, 28, "20"))
+        self.assertEqual(self.terminal.ghost(REMOVED), ["width", "width", "2"])
+        self.assertEqual(self.terminal.ghost(ADDED), ["w", "w", "20"])
+        self.assertEqual(self.terminal.rows()[0], "def area(widthw, height):")
+        self.terminal.send(NEXT_EDIT)
+        after = SHAPES.replace("print", "print('é😀') or print").replace("width", "w").replace("area(2", "area(20")
+        self.assertEqual(self.written(), after)
+        self.terminal.send("u")
+        self.assertEqual(self.written(), SHAPES.replace("print", "print('é😀') or print"))
+
+    def test_whole_lines_of_the_next_edit_are_drawn_where_they_would_be(self):
+        self.vim(SHAPES.replace("\n", "\r\n"), settings="{'enabled': 0}")
+        self.edits((1, 0, 1, 0, r"    # Both in metres.\r\n\r\n"), (3, 0, 4, 0, ""), (5, 0, 5, 0, r"print()\r\n"))
+        self.assertEqual(self.terminal.rows()[:8], [
+            "def area(width, height):", "    # Both in metres.", "", "    return width * height", "", "",
+            "print(area(2, 3))", "print()"])
+        # The first change is in the line below the cursor's.
+        self.terminal.send(NEXT_EDIT)
+        self.terminal.settle()
+        self.terminal.send(NEXT_EDIT)
+        after = SHAPES.replace("    return", "    # Both in metres.\n\n    return").replace("\n\n\nprint", "\n\nprint") + "print()\n"
+        self.assertEqual(self.written(), after.replace("\n", "\r\n"))
+
+    def test_the_last_lines_are_removed_without_an_empty_line_left(self):
+        self.vim(SHAPES, settings="{'enabled': 0}")
+        self.edits((1, 0, 5, 0, ""))
+        self.terminal.send(NEXT_EDIT)
+        self.assertEqual(self.written(), "def area(width, height):\n")
 
     # Files
 
