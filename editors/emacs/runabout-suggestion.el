@@ -21,6 +21,9 @@
 (defvar runabout-suggestion-inhibit-functions '(runabout-suggestion--busy-p)
   "Functions that say, by non-nil, that no suggestion may appear now.")
 
+(defvar runabout-suggestion-silent-hook nil
+  "Functions to call after a request that came by itself got no suggestion.")
+
 (defvar-local runabout-suggestion-visible nil
   "Non-nil while a suggestion is shown; then its keys work.")
 
@@ -180,7 +183,9 @@ STEP is the way to go among the alternatives."
   (let ((items (runabout-suggestion--items result)))
     (when (equal items [])
       (setq runabout-suggestion--refused (list beginning kind step)))
-    (runabout-suggestion--offer items beginning before kind step)))
+    (runabout-suggestion--offer items beginning before kind step)
+    (when (and (= kind 2) (not runabout-suggestion--shown))
+      (run-hooks 'runabout-suggestion-silent-hook))))
 
 (defun runabout-suggestion--offer (items beginning before kind step)
   "Show the first of ITEMS, from a request of KIND at BEGINNING after BEFORE.
