@@ -47,7 +47,7 @@
   "The buffer's tick when an edit was last asked for by itself.")
 
 (defvar runabout-next-edit--asked nil
-  "The newest request, a list (ID BUFFER TICK), or nil if it is answered.
+  "The newest request, a list (ID BUFFER TICK KIND), or nil if it is answered.
 It is compared by `eq'.")
 (defvar runabout-next-edit--timer nil "Waits until the person pauses.")
 
@@ -60,6 +60,9 @@ It is compared by `eq'.")
    ((eq runabout-next-edit 'off)
     (runabout-worker-say "next edits are switched off by `runabout-next-edit'"))
    (runabout-next-edit-visible (runabout-next-edit-accept))
+   ;; To ask once more for the same text would only begin anew.
+   ((equal (cdr runabout-next-edit--asked)
+           (list (current-buffer) (buffer-chars-modified-tick) 1)))
    (t (runabout-worker-start)
       (runabout-next-edit--ask 1))))
 
@@ -88,7 +91,7 @@ It is compared by `eq'.")
   (if-let ((uri (runabout-document-flush)))
       (let* ((buffer (current-buffer))
              (tick (buffer-chars-modified-tick))
-             (asked (list nil buffer tick)))
+             (asked (list nil buffer tick kind)))
         (setq runabout-next-edit--asked asked
               runabout-next-edit--asked-tick tick)
         (setf (car asked)
@@ -143,11 +146,10 @@ The worker's own log has more than its answer."
         (pcase (and (equal (plist-get about :state) "ready") model
                     (or (plist-get model :next_edit_format) 'none))
           ('nil "no next edit: the model is not ready")
-          ('none (format "the model `%s' cannot predict edits: \
-it does not fill in text between other text" name))
+          ('none (format "`%s' cannot predict edits: it does not fill in the middle"
+                         name))
           ("fill_in_the_middle"
-           (format "no next edit; `%s' was not made for edits, so it only adds to your last one"
-                   name))
+           (format "no next edit: `%s' can only add to your last one" name))
           (_ "no next edit: the model would change nothing here")))))
    (lambda (error) (runabout-worker-say "%s" (runabout-worker-words error)))))
 
@@ -184,10 +186,8 @@ it does not fill in text between other text" name))
     (when (< beginning end)
       (runabout-next-edit--overlay beginning end 'face 'runabout-removed))
     (unless (string-empty-p text)
-      (let ((text (propertize text 'face 'runabout-added)))
-        ;; Or the cursor would be drawn behind the text.
-        (put-text-property 0 1 'cursor t text)
-        (runabout-next-edit--overlay end end 'after-string text))))
+      (runabout-next-edit--overlay end end 'after-string
+                                   (runabout-suggestion-drawn text 'runabout-added))))
   (setq runabout-next-edit--note (make-overlay (point) (point)))
   (add-hook 'window-scroll-functions #'runabout-next-edit--scrolled nil t)
   (runabout-next-edit--place))
@@ -291,7 +291,7 @@ it does not fill in text between other text" name))
           (runabout-next-edit--place)
         (runabout-next-edit-clear)))
     (pcase runabout-next-edit--asked
-      (`(,_ ,buffer ,asked-tick)
+      (`(,_ ,buffer ,asked-tick ,_)
        (unless (and (eq buffer (current-buffer)) (= asked-tick tick))
          (runabout-next-edit--cancel))))))
 

@@ -258,12 +258,20 @@ STEP is the way to go among them."
           (runabout-suggestion-clear)
         (runabout-suggestion--show rest)))))
 
+(defun runabout-suggestion-drawn (text face)
+  "Return TEXT with FACE, to be drawn by an overlay behind the cursor."
+  ;; Without the property the cursor would be drawn behind the text, and so it
+  ;; would be with it on a line break.
+  (if (string-prefix-p "\n" text)
+      (concat (propertize " " 'cursor t) (propertize text 'face face))
+    (let ((drawn (propertize text 'face face)))
+      (put-text-property 0 1 'cursor t drawn)
+      drawn)))
+
 (defun runabout-suggestion--show (rest)
   "Show REST at point."
-  (let ((text (propertize rest 'face 'runabout-ghost))
+  (let ((text (runabout-suggestion-drawn rest 'runabout-ghost))
         (item (runabout-suggestion--item)))
-    ;; Or the cursor would be drawn behind the text.
-    (put-text-property 0 1 'cursor t text)
     (unless (overlayp runabout-suggestion--overlay)
       (setq runabout-suggestion--overlay (make-overlay (point) (point) nil t t)))
     (move-overlay runabout-suggestion--overlay (point) (point) (current-buffer))

@@ -266,7 +266,9 @@
                  (runabout-worker-warn "%s" (or (plist-get info :message)
                                                 "the model could not be loaded"))))))))))
     ('runabout/completion
-     (setq runabout--last params)
+     ;; A request that the person has overtaken says nothing on what the model thinks.
+     (unless (member (plist-get params :reason) '("superseded" "cancelled"))
+       (setq runabout--last params))
      ;; It may have changed before the worker began to notify of changes.
      (let ((state (plist-get runabout--model :state)))
        (cond ((and (not (member state '(nil "ready")))

@@ -62,8 +62,6 @@ VOLUME = NOTES + """def area(width, height):
 
 def volume(width, height, depth):
 """
-# The settings for the next edit; the default model is the smallest that can predict one.
-MANUAL = '(setq runabout-model "qwen2.5-coder-0.5b" runabout-automatic nil)'
 
 # Functions of many lines.
 LONG = "".join(f"""def mean_of_{name}({name}):
@@ -240,6 +238,15 @@ class Package(unittest.TestCase):
         self.ghost()
         self.assertEqual(self.terminal.screen.cursor.x, len("    ret"))
 
+    def test_the_cursor_is_drawn_before_a_suggestion_that_begins_with_a_line_break(self):
+        self.emacs(LONG)
+        self.terminal.send(END)
+        self.terminal.send("def mean_of_ages(ages):")
+        self.ghost()
+        cursor = self.terminal.screen.cursor
+        self.assertEqual(cursor.x, len("def mean_of_ages(ages):"))
+        self.assertEqual(self.terminal.rows()[cursor.y], "def mean_of_ages(ages):")
+
     def test_an_accepted_suggestion_is_undone_at_once(self):
         self.emacs(FUNCTIONS)
         self.terminal.send(END)
@@ -376,10 +383,11 @@ class Package(unittest.TestCase):
 
     def next_edit(self):
         """Begins a line at the end of a file, goes to the top of it, and asks."""
-        self.emacs(VOLUME, settings=MANUAL)
+        self.emacs(VOLUME, settings='(setq runabout-model "qwen2.5-coder-0.5b")')
         self.terminal.send(END)
         self.terminal.type("    return ")
-        self.terminal.wait("the model", "Runabout:off")
+        # So the model is ready.
+        self.ghost()
         self.terminal.send(TOP)
         self.terminal.settle()
         self.terminal.send(NEXT_EDIT)

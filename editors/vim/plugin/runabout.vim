@@ -40,6 +40,7 @@ augroup runabout
   autocmd ModeChanged i*:n suggestion.Left()
   autocmd TextChangedI,TextChangedP,CursorMoved,CursorMovedI,WinScrolled * nextedit.Changed()
   autocmd TextChanged,InsertLeave * nextedit.Paused()
+  autocmd BufWritePost * nextedit.Written()
   autocmd BufLeave * nextedit.Left()
   autocmd BufEnter * documents.Entered(expand('<abuf>')->str2nr())
   autocmd BufReadPost * documents.Reread(expand('<abuf>')->str2nr())

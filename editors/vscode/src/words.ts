@@ -33,9 +33,9 @@ export function noNextEditInWords({ state, model }: AboutWorker): string {
   }
   switch (model.next_edit_format) {
     case undefined:
-      return `the model ${model.name} cannot predict edits: it does not fill in text between other text`;
+      return `${model.name} cannot predict edits: it does not fill in the middle`;
     case "fill_in_the_middle":
-      return `no next edit; ${model.name} was not made for edits, so it only adds to your last one`;
+      return `no next edit: ${model.name} can only add to your last one`;
     default:
       return "no next edit: the model would change nothing here";
   }

@@ -86,6 +86,9 @@ function M.create()
     next_edit.changed(true)
   end)
   on("BufLeave", next_edit.left)
+  on("BufWritePost", function(event)
+    next_edit.written(event.buf)
+  end)
   -- Set up after the first file was opened, as plugin managers do.
   if vim.v.vim_did_enter == 1 then
     for _, buffer in ipairs(vim.api.nvim_list_bufs()) do

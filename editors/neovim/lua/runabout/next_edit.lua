@@ -34,8 +34,9 @@ local PAUSE_MS = 500
 
 ---@type runabout.NextEdit?
 local shown
----@type integer? the newest request
+---@type integer? the newest request, and whether the person has made it
 local request
+local invoked = false
 -- Counts requests: an answer to an older one than the newest is not wanted any more.
 local newest = 0
 ---@type table<integer, integer> the tick of each buffer when it was last looked at
@@ -143,13 +144,20 @@ local function explain()
     if not model or about.state ~= "ready" then
       log.say(err and plain.error(err) or status.sentence())
     elseif not model.next_edit_format then
-      log.say(("the model `%s` cannot predict edits: it does not fill in text between other text"):format(model.name), vim.log.levels.WARN)
+      log.say(("`%s` cannot predict edits: it does not fill in the middle"):format(model.name), vim.log.levels.WARN)
     elseif model.next_edit_format == "fill_in_the_middle" then
-      log.say(("no next edit; `%s` was not made for edits, so it only adds to your last one"):format(model.name))
+      log.say(("no next edit: `%s` can only add to your last one"):format(model.name))
     else
       log.say("no next edit: the model would change nothing here")
     end
   end)
+end
+
+--- Whether the person has asked for this text already; to ask once more would only begin anew.
+---@return boolean
+local function awaited()
+  local buffer = vim.api.nvim_get_current_buf()
+  return request ~= nil and invoked and asked[buffer] == tick_of(buffer)
 end
 
 ---@param kind integer
@@ -164,7 +172,7 @@ local function ask(kind)
   end
   forget_request()
   local number, tick, encoding = newest, tick_of(buffer), client.offset_encoding
-  asked[buffer] = tick
+  asked[buffer], invoked = tick, kind == INVOKED
   local params = vim.lsp.util.make_position_params(0, encoding)
   params.context = { triggerKind = kind }
   request = worker.execute("runabout.nextEdit", { params }, function(err, result)
@@ -273,7 +281,7 @@ end
 function M.advance()
   if options.current.next_edit == "off" then
     log.say("next edits are switched off by the option `next_edit`")
-  elseif not M.accept() then
+  elseif not M.accept() and not awaited() then
     ask(INVOKED)
   end
 end
@@ -300,6 +308,15 @@ function M.changed(by_itself)
   end
   if by_itself or not ticks[buffer] then
     ticks[buffer] = tick
+  end
+end
+
+--- The buffer was written, which counts as one change in its tick, though its text is the same.
+---@param buffer integer
+function M.written(buffer)
+  local tick = tick_of(buffer)
+  if shown and shown.buffer == buffer and shown.tick + 1 == tick then
+    shown.tick, ticks[buffer] = tick, tick
   end
 end
 

@@ -35,7 +35,7 @@ var key_before: dict<any> = {}
 export def Advance()
   if settings.NextEdit() == 'off'
     message.Say('next edits are switched off by the setting nextEdit')
-  elseif !Accept()
+  elseif !Accept() && !Awaited()
     worker.Start()
     Ask(INVOKED)
   endif
@@ -100,6 +100,14 @@ export def Paused()
   endif
 enddef
 
+# The buffer was written, which counts as one change in its tick, though its text is the same.
+export def Written()
+  if !empty(shown) && shown.buffer == bufnr() && shown.tick + 1 == b:changedtick
+    shown.tick = b:changedtick
+    looked_at[bufnr()] = b:changedtick
+  endif
+enddef
+
 # The buffer was left.
 export def Left()
   Cancel()
@@ -132,6 +140,11 @@ def AskByItself()
   endif
 enddef
 
+# Whether the person has asked for this text already; to ask once more would only begin anew.
+def Awaited(): bool
+  return !empty(asked) && asked.kind == INVOKED && asked.buffer == bufnr() && asked.tick == b:changedtick
+enddef
+
 def Ask(kind: number)
   documents.Flush(bufnr())
   const doc = documents.Of(bufnr())
@@ -142,7 +155,7 @@ def Ask(kind: number)
     return
   endif
   Cancel()
-  const request = {buffer: bufnr(), tick: b:changedtick, version: doc.version, kind: kind}
+  final request: dict<any> = {buffer: bufnr(), tick: b:changedtick, version: doc.version, kind: kind}
   asked = request
   asked_at[bufnr()] = b:changedtick
   request.id = worker.Request('workspace/executeCommand', {command: 'runabout.nextEdit', arguments: [{
@@ -184,9 +197,9 @@ def Explain()
     if get(about, 'state', '') != 'ready' || type(model) != v:t_dict
       message.Say(status.Why())
     elseif !has_key(model, 'next_edit_format')
-      message.Say(printf('the model `%s` cannot predict edits: it does not fill in text between other text', model.name))
+      message.Say(printf('`%s` cannot predict edits: it does not fill in the middle', model.name))
     elseif model.next_edit_format == 'fill_in_the_middle'
-      message.Say(printf('no next edit; `%s` was not made for edits, so it only adds to your last one', model.name))
+      message.Say(printf('no next edit: `%s` can only add to your last one', model.name))
     else
       message.Say('no next edit: the model would change nothing here')
     endif

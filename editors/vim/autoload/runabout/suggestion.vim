@@ -100,9 +100,10 @@ export def Accept(part: string): string
     return ''
   endif
   const rest = Rest()
+  # None of them ends with a line break, which `\S` is, too: Vim would insert such a text above the line.
   queued = part == 'all' ? rest : matchstr(rest, part == 'line'
-    ? '^\n\?[^\n]*'
-    : '^\_s*\%(\k\+\|\%(\k\@!\S\)\+\)')
+    ? '^\n*[^\n]*'
+    : '^\_s*\%(\k\+\|\%(\k\@![^ \t\n]\)\+\)')
   queued = queued == '' ? rest : queued
   const item = Item()
   if queued == rest

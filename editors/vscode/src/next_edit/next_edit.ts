@@ -27,15 +27,18 @@ export class NextEdit implements Disposable {
   private readonly subscriptions: Disposable[];
   private shown: Shown | undefined;
   private asked: CancellationTokenSource | undefined;
+  /** Whether the person has made that request; to ask once more for the same text would only begin anew. */
+  private invoked = false;
   private pause: NodeJS.Timeout | undefined;
 
   constructor(private readonly worker: Worker) {
-    const register = (name: string, run: () => unknown) => commands.registerCommand(`runabout.${name}`, run);
+    // None is named as a command of the worker, since the client registers those, and ends if it cannot.
+    const register = (name: string, run: () => unknown) => commands.registerCommand(`runabout.nextEdit.${name}`, run);
     this.subscriptions = [
       this.preview,
-      register("nextEdit", () => this.advance()),
-      register("acceptNextEdit", () => this.accept()),
-      register("dismissNextEdit", () => this.dismiss()),
+      register("advance", () => this.advance()),
+      register("accept", () => this.accept()),
+      register("dismiss", () => this.dismiss()),
       workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
         if (contentChanges.length > 0 && document === window.activeTextEditor?.document) {
           this.dismiss();
@@ -74,7 +77,7 @@ export class NextEdit implements Disposable {
     const editor = window.activeTextEditor;
     if (nextEditMode() === "off") {
       window.setStatusBarMessage("Runabout: next edits are switched off by the setting runabout.nextEdit", 5000);
-    } else if (editor !== undefined && !(await this.accept())) {
+    } else if (editor !== undefined && !(await this.accept()) && !(this.asked !== undefined && this.invoked)) {
       await this.ask(editor, INVOKED);
     }
   }
@@ -109,6 +112,7 @@ export class NextEdit implements Disposable {
     const { version } = document;
     const asked = new CancellationTokenSource();
     this.asked = asked;
+    this.invoked = triggerKind === INVOKED;
     const { line, character } = editor.selection.active;
     const argument = { textDocument: { uri: document.uri.toString(), version }, position: { line, character }, context: { triggerKind } };
     try {
