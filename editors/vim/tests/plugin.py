@@ -210,7 +210,6 @@ let g:runabout.program = '{program}'
                 # The first line end is not drawn; blank rows are not read from the screen.
                 written = self.written().removeprefix(text + "\n\ndef mean_of_ages(ages):")
                 self.assertEqual([it for it in written.split("\n") if it], [it for it in shown.split("\n") if it])
-                self.terminal.close()
 
     def test_a_suggestion_of_several_lines_appears_line_by_line(self):
         recorder = Recorder(self.folder, RUNABOUT)
