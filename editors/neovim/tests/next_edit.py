@@ -185,6 +185,9 @@ class NextEdit(unittest.TestCase):
         self.offer(editor, (4, 0, 5, 0, "print(area(4, 5))\nprint()\n"))
         editor.type("<M-n><M-n>")
         editor.wait(lambda: editor.lines() == [*SHAPES.splitlines()[:4], "print(area(4, 5))", "print()"], "the lines")
+        self.offer(editor, (4, 0, 6, 0, "\n"))
+        editor.type("<M-n><M-n>")
+        editor.wait(lambda: editor.lines() == [*SHAPES.splitlines()[:4], ""], "an empty line")
 
     def test_the_line_ends_of_a_file_stay(self):
         editor = self.editor(SHAPES.replace("\n", "\r\n"), options=options("smollm2-135m"))

@@ -484,6 +484,9 @@ let g:runabout.program = '{program}'
         self.edits((1, 0, 5, 0, ""))
         self.terminal.send(NEXT_EDIT)
         self.assertEqual(self.written(), "def area(width, height):\n")
+        self.edits((0, 0, 1, 0, r"\n"))
+        self.terminal.send(NEXT_EDIT)
+        self.assertEqual(self.written(), "\n")
 
     # Files
 

@@ -97,7 +97,7 @@ local function changes_of(buffer, edits, encoding)
       new = new:gsub("\n$", "")
       if edit.range.start.line > last then
         new = "\n" .. new
-      elseif new == "" and column == 0 and row > 0 then
+      elseif edit.newText == "" and column == 0 and row > 0 then
         -- The last lines go with the line break before them.
         row = row - 1
         column = #line_of(buffer, row)

@@ -221,7 +221,7 @@ def Change(edit: dict<any>): dict<any>
     new = substitute(new, '\n$', '', '')
     if edit.range.start.line >= last
       new = "\n" .. new
-    elseif new == '' && col == 1 && lnum > 1
+    elseif edit.newText == '' && col == 1 && lnum > 1
       # The last lines go with the line break before them.
       lnum -= 1
       col = len(getline(lnum)) + 1
