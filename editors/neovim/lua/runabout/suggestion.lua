@@ -71,9 +71,10 @@ end
 
 local function hide()
   if shown then
-    ghost.clear(shown.place.buffer)
-    M.on_visible(shown.place.buffer, false)
+    local buffer = shown.place.buffer
     shown = nil
+    ghost.clear(buffer)
+    M.on_visible(buffer, false)
   end
 end
 
