@@ -654,7 +654,9 @@ class Package(unittest.TestCase):
         self.terminal.send(END)
         self.terminal.type("x")
         self.terminal.wait("the state", "Runabout:failed")
-        self.assertEqual(len(self.messages()), 1)
+        messages = self.messages()
+        self.assertEqual(len(messages), 1, messages)
+        self.assertIn("--no-such-option", messages[0])
 
 
 def lisp(text):

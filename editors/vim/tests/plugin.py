@@ -673,7 +673,9 @@ let g:runabout.program = '{program}'
         self.vim(FUNCTIONS, settings="{'arguments': ['--no-such-option']}")
         self.terminal.send("Go")
         self.terminal.wait("the state", "runabout: failed")
-        self.assertEqual(len(self.messages()), 1)
+        messages = self.messages()
+        self.assertEqual(len(messages), 1, messages)
+        self.assertIn("--no-such-option", messages[0])
 
     def test_a_model_that_is_not_there_is_reported(self):
         self.vim(FUNCTIONS, settings="{'model': '/nowhere/model'}")
