@@ -126,6 +126,21 @@ It may import other files now."
                       (buffer-substring-no-properties (line-beginning-position) position)
                       runabout-worker-encoding)))))
 
+(defun runabout-document-point (position)
+  "Return where POSITION of the worker is in the current buffer."
+  (save-excursion
+    (save-restriction
+      (widen)
+      (goto-char (point-min))
+      (if (< 0 (forward-line (plist-get position :line)))
+          (goto-char (point-max))
+        (let ((rest (plist-get position :character)))
+          (while (and (< 0 rest) (not (eolp)))
+            (cl-decf rest (runabout-document-units (char-to-string (char-after))
+                                                   runabout-worker-encoding))
+            (forward-char))))
+      (point))))
+
 (defun runabout-document-units (text encoding)
   "Return the length of TEXT in units of ENCODING, \"utf-8\" or \"utf-16\"."
   (let ((text (runabout-document--clean-text text)))

@@ -80,6 +80,22 @@ other open and imported files."
   :set #'runabout-settings--set
   :type 'boolean)
 
+(defcustom runabout-next-edit 'manual
+  "When the next edit is shown.
+With `manual', the command `runabout-next-edit' asks for it; with
+`automatic', it also comes by itself when you pause.  A model that was
+not made for edits, such as the default one, only adds to your last
+edit, where a suggestion has been already; so by default nothing comes
+by itself."
+  :type '(choice (const off) (const manual) (const automatic)))
+
+(defcustom runabout-next-edit-format "auto"
+  "How the model is asked for the next edit.
+The default goes by the model's name; the other formats are those of the
+worker's method `next_edit', such as \"sweep\" or \"zeta-2\"."
+  :set #'runabout-settings--set
+  :type 'string)
+
 (defcustom runabout-keep-statistics t
   "Whether shown and accepted suggestions are counted, on this machine only."
   :set #'runabout-settings--set
@@ -98,6 +114,7 @@ other open and imported files."
        :alternatives ,runabout-alternatives
        :context ,(symbol-name runabout-context)
        :ahead ,(if runabout-ahead t :json-false)
+       :nextEdit ,runabout-next-edit-format
        :statistics ,(if runabout-keep-statistics t :json-false))))
 
 (provide 'runabout-settings)

@@ -21,6 +21,9 @@
 (defvar runabout-suggestion-inhibit-functions '(runabout-suggestion--busy-p)
   "Functions that say, by non-nil, that no suggestion may appear now.")
 
+(defvar runabout-suggestion-silent-hook nil
+  "Functions to call after a request that came by itself got no suggestion.")
+
 (defvar-local runabout-suggestion-visible nil
   "Non-nil while a suggestion is shown; then its keys work.")
 
@@ -180,7 +183,9 @@ STEP is the way to go among the alternatives."
   (let ((items (runabout-suggestion--items result)))
     (when (equal items [])
       (setq runabout-suggestion--refused (list beginning kind step)))
-    (runabout-suggestion--offer items beginning before kind step)))
+    (runabout-suggestion--offer items beginning before kind step)
+    (when (and (= kind 2) (not runabout-suggestion--shown))
+      (run-hooks 'runabout-suggestion-silent-hook))))
 
 (defun runabout-suggestion--offer (items beginning before kind step)
   "Show the first of ITEMS, from a request of KIND at BEGINNING after BEFORE.
@@ -253,12 +258,20 @@ STEP is the way to go among them."
           (runabout-suggestion-clear)
         (runabout-suggestion--show rest)))))
 
+(defun runabout-suggestion-drawn (text face)
+  "Return TEXT with FACE, to be drawn by an overlay behind the cursor."
+  ;; Without the property the cursor would be drawn behind the text, and so it
+  ;; would be with it on a line break.
+  (if (string-prefix-p "\n" text)
+      (concat (propertize " " 'cursor t) (propertize text 'face face))
+    (let ((drawn (propertize text 'face face)))
+      (put-text-property 0 1 'cursor t drawn)
+      drawn)))
+
 (defun runabout-suggestion--show (rest)
   "Show REST at point."
-  (let ((text (propertize rest 'face 'runabout-ghost))
+  (let ((text (runabout-suggestion-drawn rest 'runabout-ghost))
         (item (runabout-suggestion--item)))
-    ;; Or the cursor would be drawn behind the text.
-    (put-text-property 0 1 'cursor t text)
     (unless (overlayp runabout-suggestion--overlay)
       (setq runabout-suggestion--overlay (make-overlay (point) (point) nil t t)))
     (move-overlay runabout-suggestion--overlay (point) (point) (current-buffer))

@@ -170,7 +170,12 @@ Command `runabout-restart' starts it again; a keystroke does not."
           (let ((connection (runabout-worker--connect program)))
             (setq runabout-worker--connection connection)
             (runabout-worker--enter 'starting)
-            (runabout-worker--initialize connection))
+            (condition-case problem
+                (runabout-worker--initialize connection)
+              (error
+               ;; Of a process that has ended already, its sentinel tells more.
+               (when (process-live-p (jsonrpc--process connection))
+                 (signal (car problem) (cdr problem))))))
         (error (runabout-worker--give-up
                 (format "the worker could not start: %s" (error-message-string problem))))))))
 
@@ -304,7 +309,7 @@ Command `runabout-restart' starts it again; a keystroke does not."
       (run-hooks 'runabout-worker-ended-hook))))
 
 (defun runabout-worker--last-words (process)
-  "Return the last line of the log, or else the exit code of PROCESS."
+  "Return the last error in the log, or else the exit code of PROCESS."
   (let ((buffer (get-buffer "*runabout log*")))
     (or (and buffer
              (with-current-buffer buffer
@@ -312,7 +317,11 @@ Command `runabout-restart' starts it again; a keystroke does not."
                  (goto-char (point-max))
                  (skip-chars-backward " \n")
                  (let ((line (buffer-substring (line-beginning-position) (point))))
-                   (and (not (string-empty-p line)) line)))))
+                   ;; Below the error the program tells how to get help.
+                   (if (re-search-backward "^\\(?:error\\|runabout\\): \\(.+\\)"
+                                           (line-beginning-position -8) t)
+                       (match-string 1)
+                     (and (not (string-empty-p line)) line))))))
         (format "exit code %d" (process-exit-status process)))))
 
 (defun runabout-worker--give-up (reason)

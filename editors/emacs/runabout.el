@@ -22,6 +22,7 @@
 (require 'runabout-worker)
 (require 'runabout-document)
 (require 'runabout-suggestion)
+(require 'runabout-next-edit)
 (require 'runabout-chat)
 
 (defvar runabout-suggestion-map
@@ -38,9 +39,18 @@
     map)
   "Keys that work while a suggestion is shown.")
 
+(defvar runabout-next-edit-map
+  (let ((map (make-sparse-keymap)))
+    (define-key map (kbd "TAB") #'runabout-next-edit-accept)
+    (define-key map (kbd "<tab>") #'runabout-next-edit-accept)
+    (define-key map (kbd "C-g") #'runabout-next-edit-dismiss)
+    map)
+  "Keys that work while the next edit is shown.")
+
 (defvar runabout-command-map
   (let ((map (make-sparse-keymap)))
     (define-key map "s" #'runabout-suggest)
+    (define-key map "n" #'runabout-next-edit)
     (define-key map "c" #'runabout-chat)
     (define-key map "a" #'runabout-chat-apply)
     (define-key map "w" #'runabout-why)
@@ -55,8 +65,9 @@
     map)
   "Keys of `runabout-mode'.")
 
-(defvar runabout--keys `((runabout-suggestion-visible . ,runabout-suggestion-map))
-  "Gives the keys of a suggestion precedence over those of minor modes.")
+(defvar runabout--keys `((runabout-suggestion-visible . ,runabout-suggestion-map)
+                         (runabout-next-edit-visible . ,runabout-next-edit-map))
+  "Gives the keys of what is shown precedence over those of minor modes.")
 
 (defvar runabout--model nil "The last `runabout/status' of the worker.")
 (defvar runabout--last nil "The last `runabout/completion' of the worker.")
@@ -73,6 +84,7 @@
         (add-hook 'before-change-functions #'runabout-document--before-change nil t)
         (add-hook 'after-change-functions #'runabout-document--after-change nil t)
         (add-hook 'post-command-hook #'runabout-suggestion--after-command nil t)
+        (add-hook 'post-command-hook #'runabout-next-edit--after-command nil t)
         (add-hook 'kill-buffer-hook #'runabout-document-close nil t)
         (add-hook 'after-revert-hook #'runabout-document-replaced nil t)
         (add-hook 'after-save-hook #'runabout-document-saved nil t)
@@ -81,12 +93,14 @@
     (remove-hook 'before-change-functions #'runabout-document--before-change t)
     (remove-hook 'after-change-functions #'runabout-document--after-change t)
     (remove-hook 'post-command-hook #'runabout-suggestion--after-command t)
+    (remove-hook 'post-command-hook #'runabout-next-edit--after-command t)
     (remove-hook 'kill-buffer-hook #'runabout-document-close t)
     (remove-hook 'after-revert-hook #'runabout-document-replaced t)
     (remove-hook 'after-save-hook #'runabout-document-saved t)
     (remove-hook 'after-set-visited-file-name-hook #'runabout-document-reopen t)
     (runabout-suggestion--cancel)
     (runabout-suggestion-clear)
+    (runabout-next-edit-dismiss)
     (runabout-document-close)))
 
 ;;;###autoload
@@ -252,7 +266,9 @@
                  (runabout-worker-warn "%s" (or (plist-get info :message)
                                                 "the model could not be loaded"))))))))))
     ('runabout/completion
-     (setq runabout--last params)
+     ;; A request that the person has overtaken says nothing on what the model thinks.
+     (unless (member (plist-get params :reason) '("superseded" "cancelled"))
+       (setq runabout--last params))
      ;; It may have changed before the worker began to notify of changes.
      (let ((state (plist-get runabout--model :state)))
        (cond ((and (not (member state '(nil "ready")))

@@ -50,10 +50,16 @@ function M.cycle(step)
   require("runabout.suggestion").cycle(step or 1)
 end
 
---- Removes the ghost text and tells the worker that it was not wanted. Returns false where none is shown.
+--- Removes the ghost text and tells the worker that it was not wanted, or removes the next edit. Returns false where
+--- neither is shown.
 ---@return boolean
 function M.dismiss()
-  return require("runabout.suggestion").dismiss()
+  return require("runabout.suggestion").dismiss() or require("runabout.next_edit").dismiss()
+end
+
+--- Shows the next edit; where it is shown, goes to it, and then applies it.
+function M.next_edit()
+  require("runabout.next_edit").advance()
 end
 
 --- True while ghost text is shown.

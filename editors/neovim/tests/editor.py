@@ -24,6 +24,9 @@ KEYS_S = 10
 
 # The colour of ghost text, chosen so that nothing else on the screen has it.
 GHOST = "12ab34"
+# The same for what the next edit adds and what it removes.
+ADDED = "23bc45"
+REMOVED = "34cd56"
 
 INIT = """
 vim.opt.runtimepath:prepend({plugin!r})
@@ -38,6 +41,8 @@ vim.opt.shiftwidth = 4
 vim.opt.autoindent = false
 vim.cmd("filetype indent off")
 vim.api.nvim_set_hl(0, "RunaboutGhost", {{ fg = "#{ghost}" }})
+vim.api.nvim_set_hl(0, "RunaboutAdded", {{ fg = "#{added}" }})
+vim.api.nvim_set_hl(0, "RunaboutRemoved", {{ fg = "#{removed}" }})
 -- Everything that is said to the person, for the tests to count.
 _G.said = {{}}
 local notify = vim.notify
@@ -74,7 +79,7 @@ class Editor:
         self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
         socket = str(self.folder / "socket")
         init = self.folder / "init.lua"
-        init.write_text(INIT.format(plugin=str(PLUGIN), ghost=GHOST, before=before, after=after,
+        init.write_text(INIT.format(plugin=str(PLUGIN), ghost=GHOST, added=ADDED, removed=REMOVED, before=before, after=after,
                                     options=options or options_of("smollm2-135m")))
         self.environment = dict(os.environ, COLORTERM="truecolor", LC_ALL="C.UTF-8")
         # Not DATA: the models are there.
@@ -129,6 +134,14 @@ class Editor:
     def ghost(self):
         """The ghost text on the screen: the cells that have its colour, row by row."""
         return "\n".join(self.terminal.ghost(GHOST, blank=True))
+
+    def added(self):
+        """What the next edit would add, as the screen shows it."""
+        return "\n".join(self.terminal.ghost(ADDED))
+
+    def removed(self):
+        """What the next edit would remove."""
+        return "\n".join(self.terminal.ghost(REMOVED))
 
     def said(self):
         """Everything that the person was told."""

@@ -3,7 +3,7 @@
 import sys
 import unittest
 
-MODULES = ("text_rules", "ghost_text", "chat", "process")
+MODULES = ("text_rules", "ghost_text", "next_edit", "chat", "process")
 
 
 def main():

@@ -18,7 +18,7 @@ class TextRules(unittest.TestCase):
         return self.editor.lua(f"return require('runabout.text').{function}(...)", *arguments)
 
     def test_words_are_taken_with_the_space_before_them(self):
-        for text, word in [("foo bar", "foo"), ("  foo(bar)", "  foo"), ("(bar)", "("), ("): x", "):"),
+        for text, word in [("foo bar", "foo"), ("  foo(bar)", "  foo"), ("(bar)", "("), ("): x", "):"), ("):\n    x", "):"),
                            ("\n    return x", "\n    return"), ("é_ö x", "é_ö"), ("  ", "  "), ("😀 x", "😀")]:
             self.assertEqual(self.call("next_word", text), word)
 

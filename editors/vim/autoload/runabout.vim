@@ -2,11 +2,18 @@ vim9script
 # The functions that a person's vimrc may call; see ":help runabout-functions".
 
 import autoload 'runabout/suggestion.vim'
+import autoload 'runabout/nextedit.vim'
 import autoload 'runabout/status.vim'
 
-# For an <expr> mapping: the keys that insert what is left of the suggestion; '' if none is shown.
+# For an <expr> mapping: the keys that insert what is left of the suggestion, or go to the next edit or apply it; '' if
+# neither is shown.
 export def Accept(): string
-  return suggestion.Accept('all')
+  return !suggestion.Visible() && nextedit.Visible() ? "\<Cmd>call runabout#NextEdit()\<CR>" : suggestion.Accept('all')
+enddef
+
+# Shows the next edit; where it is shown, goes to it, and then applies it.
+export def NextEdit()
+  nextedit.Advance()
 enddef
 
 # For an <expr> mapping: the keys that insert the suggestion's next word.
@@ -29,14 +36,16 @@ export def Previous()
   suggestion.Cycle(-1)
 enddef
 
-# Removes the suggestion, and tells the worker that it was not wanted.
+# Removes the next edit, or the suggestion, and tells the worker that it was not wanted.
 export def Dismiss()
-  suggestion.Dismiss()
+  if !nextedit.Dismiss()
+    suggestion.Dismiss()
+  endif
 enddef
 
-# Whether a suggestion is shown.
+# Whether a suggestion or the next edit is shown, so that Accept() has something to do.
 export def Visible(): bool
-  return suggestion.Visible()
+  return suggestion.Visible() || nextedit.Visible()
 enddef
 
 # A short text for 'statusline', such as "runabout: ready".

@@ -15,6 +15,7 @@ endif
 import autoload 'runabout/command.vim'
 import autoload 'runabout/documents.vim'
 import autoload 'runabout/suggestion.vim'
+import autoload 'runabout/nextedit.vim'
 import autoload 'runabout/keys.vim'
 
 command -nargs=* -range -complete=customlist,command.Complete Runabout command.Run(<q-args>, <range>, <line1>, <line2>)
@@ -25,6 +26,8 @@ inoremap <silent> <expr> <Plug>(runabout-accept-line) runabout#AcceptLine()
 inoremap <silent> <Plug>(runabout-next) <Cmd>call runabout#Next()<CR>
 inoremap <silent> <Plug>(runabout-previous) <Cmd>call runabout#Previous()<CR>
 inoremap <silent> <Plug>(runabout-dismiss) <Cmd>call runabout#Dismiss()<CR>
+inoremap <silent> <Plug>(runabout-next-edit) <Cmd>call runabout#NextEdit()<CR>
+nnoremap <silent> <Plug>(runabout-next-edit) <Cmd>call runabout#NextEdit()<CR>
 
 augroup runabout
   autocmd!
@@ -35,6 +38,10 @@ augroup runabout
   autocmd InsertLeave,BufLeave * suggestion.Left()
   # CTRL-C leaves Insert mode without InsertLeave.
   autocmd ModeChanged i*:n suggestion.Left()
+  autocmd TextChangedI,TextChangedP,CursorMoved,CursorMovedI,WinScrolled * nextedit.Changed()
+  autocmd TextChanged,InsertLeave * nextedit.Paused()
+  autocmd BufWritePost * nextedit.Written()
+  autocmd BufLeave * nextedit.Left()
   autocmd BufEnter * documents.Entered(expand('<abuf>')->str2nr())
   autocmd BufReadPost * documents.Reread(expand('<abuf>')->str2nr())
   autocmd BufWritePost * documents.Written(expand('<abuf>')->str2nr())

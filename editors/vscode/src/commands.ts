@@ -52,6 +52,7 @@ async function menu(): Promise<void> {
   const language = window.activeTextEditor?.document.languageId;
   const entries: [string, string][] = [
     ["$(question) Why was nothing suggested?", "why"],
+    ["$(edit) Next edit", "nextEdit.advance"],
     ["$(comment-discussion) Chat about the selection", "chat.ask"],
     ["$(power) Turn suggestions on or off", "toggle"],
     ...(language === undefined ? [] : [[`$(${suggestsIn(language) ? "circle-slash" : "check"}) Turn suggestions ${suggestsIn(language) ? "off" : "on"} for ${language}`, "toggleLanguage"] as [string, string]]),

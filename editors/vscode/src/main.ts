@@ -4,6 +4,7 @@ import { commands, window, type ExtensionContext } from "vscode";
 import { Chat } from "./chat/chat";
 import { registerCommands } from "./commands";
 import { Early } from "./early";
+import { NextEdit } from "./next_edit/next_edit";
 import { Notices } from "./notices";
 import { Status } from "./status";
 import { Suggestions } from "./suggestions";
@@ -17,11 +18,14 @@ export function activate(context: ExtensionContext): void {
   const started = new Worker(log, (client) => suggestions.middleware(client));
   worker = started;
   suggestions.report((method, params) => started.notify(method, params));
+  const nextEdit = new NextEdit(started);
+  suggestions.whenSilent((document) => nextEdit.silent(document));
   const status = new Status(started);
   context.subscriptions.push(
     log,
     suggestions,
     started,
+    nextEdit,
     status,
     new Early(started, () => suggestions.askAgain()),
     new Notices(started),

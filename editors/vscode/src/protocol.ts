@@ -1,7 +1,7 @@
 // What the worker says beyond LSP: mirrors of the types on the worker's protocol pages, and nothing else.
 // Members that the extension does not use are left out.
 
-import type { InlineCompletionItem, Position, Range } from "vscode-languageserver-protocol";
+import type { InlineCompletionItem, Position, Range, TextEdit } from "vscode-languageserver-protocol";
 
 /** The state of the model; `runabout/status` reports each change. */
 export interface StatusParams {
@@ -38,6 +38,19 @@ export interface Info {
   memoryBytes?: number;
   settings?: Record<string, unknown>;
   last?: CompletionParams | null;
+}
+
+/** The result of the command `runabout.nextEdit`. */
+export interface NextEditResult {
+  uri: string;
+  version: number | null;
+  edits: TextEdit[];
+}
+
+/** The result of the native method `status`. */
+export interface AboutWorker {
+  state: StatusParams["state"];
+  model?: { name: string; next_edit_format?: string };
 }
 
 export interface InlineCompletionParams {

@@ -31,9 +31,16 @@ export function chatParameters(): Record<string, unknown> {
   return workspace.getConfiguration(SECTION).get<Record<string, unknown>>("chatParameters", {});
 }
 
+/** When the next edit is shown. */
+export function nextEditMode(): "off" | "manual" | "automatic" {
+  return workspace.getConfiguration(SECTION).get("nextEdit", "manual");
+}
+
 /** The settings as the worker knows them, from the whole section as VS Code gives it. */
 export function forWorker(section: unknown): Record<string, unknown> {
-  const entries = Object.entries((section ?? {}) as Record<string, unknown>);
+  // The worker's `nextEdit` says how the model is asked; here that says when.
+  const { nextEdit: _, nextEditFormat, ...others } = (section ?? {}) as Record<string, unknown>;
+  const entries = Object.entries({ ...others, nextEdit: nextEditFormat ?? null });
   // Null means that the worker's own default applies.
   return Object.fromEntries(entries.filter(([name, value]) => ![...OF_THE_PROCESS, ...OF_THE_CHAT].includes(name) && value !== null));
 }

@@ -19,6 +19,7 @@ export class Suggestions implements Disposable {
   /** The suggestion on the screen; there is one cursor, so there is at most one. */
   private shown: { uri: string; item: InlineCompletionItem; progress: Shown } | undefined;
   private notify: Notify = () => {};
+  private silent: (document: TextDocument) => void = () => {};
   /** Whether the next request repeats one that was made by typing. */
   private again = false;
 
@@ -35,6 +36,11 @@ export class Suggestions implements Disposable {
   /** Says where notifications go; until then there are none. */
   report(notify: Notify): void {
     this.notify = notify;
+  }
+
+  /** Says what to do when a request that came by itself got no suggestion. */
+  whenSilent(silent: (document: TextDocument) => void): void {
+    this.silent = silent;
   }
 
   /** Asks once more for what typing has asked for already; VS Code does that only if told by a person. */
@@ -69,6 +75,9 @@ export class Suggestions implements Disposable {
         }
         const items = Array.isArray(result) ? result : (result?.items ?? []);
         this.show(document, document.offsetAt(position), items[0]);
+        if (items.length === 0 && params.context.triggerKind === AUTOMATIC) {
+          this.silent(document);
+        }
         return client.protocol2CodeConverter.asInlineCompletionResult(items, token);
       },
       // After the change itself, so that the worker knows the document that it hears about.

@@ -1,5 +1,6 @@
 -- Which buffers the worker gets to see, and the events that the plugin follows in them.
 
+local next_edit = require("runabout.next_edit")
 local options = require("runabout.options")
 local suggestion = require("runabout.suggestion")
 local worker = require("runabout.worker")
@@ -63,6 +64,7 @@ function M.create()
   end)
   on("BufDelete", function(event)
     worker.detach(event.buf)
+    next_edit.forget(event.buf)
   end)
   on({ "TextChangedI", "TextChangedP", "CursorMovedI", "CompleteChanged" }, function()
     if vim.v.event.completed_item then
@@ -77,6 +79,16 @@ function M.create()
     vim.schedule(suggestion.changed)
   end)
   on({ "InsertLeave", "BufLeave" }, suggestion.left)
+  on({ "TextChangedI", "TextChangedP", "CursorMovedI", "CursorMoved", "WinScrolled", "BufEnter" }, function()
+    next_edit.changed()
+  end)
+  on({ "TextChanged", "InsertLeave" }, function()
+    next_edit.changed(true)
+  end)
+  on("BufLeave", next_edit.left)
+  on("BufWritePost", function(event)
+    next_edit.written(event.buf)
+  end)
   -- Set up after the first file was opened, as plugin managers do.
   if vim.v.vim_did_enter == 1 then
     for _, buffer in ipairs(vim.api.nvim_list_bufs()) do

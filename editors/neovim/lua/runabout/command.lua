@@ -56,6 +56,7 @@ local SUBCOMMANDS = {
     end,
     words = { "reset" },
   },
+  ["next-edit"] = { run = function() require("runabout.next_edit").advance() end },
   chat = {
     run = function(rest, arguments)
       selected(arguments)

@@ -21,7 +21,10 @@ M["runabout/status"] = function(_, params)
 end
 
 M["runabout/completion"] = function(_, params)
-  state.current.last = params
+  -- Such a request was overtaken by the person, and says nothing on what the model thinks.
+  if params.reason ~= "superseded" and params.reason ~= "cancelled" then
+    state.current.last = params
+  end
   state.tell("completion", params)
 end
 

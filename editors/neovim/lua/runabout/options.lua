@@ -16,7 +16,7 @@ M.defaults = {
   arguments = {},
   --- Whether the worker starts with the first file. If not, `:Runabout restart` starts it.
   autostart = true,
-  --- Keys of insert mode; false for a key, or for all of them, leaves it alone.
+  --- Keys, of insert mode; false for a key, or for all of them, leaves it alone.
   ---@type table<string, string|false>|false
   keys = {
     accept = "<Tab>",
@@ -25,7 +25,14 @@ M.defaults = {
     next = "<M-]>",
     previous = "<M-[>",
     dismiss = "<C-]>",
+    --- The only one of normal mode, too.
+    next_edit = "<M-n>",
   },
+  --- Whether the next edit is shown: "off", "manual" (when its key asks for it) or "automatic" (also after an edit). A model
+  --- that was not made for edits, such as the default one, only adds to the last edit, where ghost text has been already;
+  --- so by default nothing comes by itself.
+  ---@type "off"|"manual"|"automatic"
+  next_edit = "manual",
   --- How the model is asked: all but the first two go to the worker as parameters of its method `chat`, and so does what
   --- is added here, such as `temperature = 0`.
   chat = {
@@ -44,12 +51,15 @@ M.defaults = {
 ---@type runabout.Options
 M.current = vim.deepcopy(M.defaults)
 
+local WHEN = { "off", "manual", "automatic" }
+
 local TYPES = {
   command = { "nil", "string", "table" },
   model = { "nil", "string" },
   arguments = { "table" },
   autostart = { "boolean" },
   keys = { "table", "boolean" },
+  next_edit = { "string" },
   chat = { "table" },
   settings = { "table" },
 }
@@ -64,6 +74,8 @@ function M.set(options)
       table.insert(wrong, ("there is no option `%s`"):format(name))
     elseif not vim.tbl_contains(types, type(value)) then
       table.insert(wrong, ("`%s` must be a %s"):format(name, types[#types]))
+    elseif name == "next_edit" and not vim.tbl_contains(WHEN, value) then
+      table.insert(wrong, "`next_edit` must be off, manual or automatic")
     else
       wanted[name] = value
     end
@@ -74,7 +86,7 @@ function M.set(options)
   M.current = vim.tbl_deep_extend("force", vim.deepcopy(M.defaults), wanted)
   if #wrong > 0 then
     table.sort(wrong)
-    vim.notify("runabout: " .. table.concat(wrong, "; ") .. " (see `:help runabout-options`)", vim.log.levels.WARN)
+    require("runabout.log").say(table.concat(wrong, "; ") .. " (see `:help runabout-options`)", vim.log.levels.WARN)
   end
 end
 

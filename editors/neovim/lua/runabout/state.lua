@@ -15,6 +15,7 @@ M.current = { state = "stopped" }
 ---| "changed"     the state changed
 ---| "completion"  the worker said what became of a request for a suggestion
 ---| "partial"     one of several alternatives is done
+---| "silent"      a request that came by itself got no suggestion
 ---| "delta"       a piece of an answer's text
 ---| "ended"       the worker is gone, and with it all requests
 

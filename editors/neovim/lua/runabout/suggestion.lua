@@ -45,6 +45,12 @@ local reported
 ---@type fun(buffer: integer, visible: boolean)
 M.on_visible = function() end
 
+--- Whether something else is shown in a buffer, so that no automatic suggestion may come.
+---@type fun(buffer: integer): boolean
+M.hindered = function()
+  return false
+end
+
 ---@return boolean
 local function inserting()
   return vim.api.nvim_get_mode().mode:sub(1, 1) == "i"
@@ -65,9 +71,10 @@ end
 
 local function hide()
   if shown then
-    ghost.clear(shown.place.buffer)
-    M.on_visible(shown.place.buffer, false)
+    local buffer = shown.place.buffer
     shown = nil
+    ghost.clear(buffer)
+    M.on_visible(buffer, false)
   end
 end
 
@@ -155,9 +162,10 @@ local function offer(place, items, chosen)
   draw()
 end
 
+--- Whether the person wants to see in this buffer what comes by itself.
 ---@param buffer integer
 ---@return boolean
-local function wanted(buffer)
+function M.wanted(buffer)
   if vim.g.runabout_enabled == false or vim.b[buffer].runabout_enabled == false then
     return false
   end
@@ -239,6 +247,9 @@ local function ask(kind, done)
       log.add("inline completion: " .. plain.error(err))
     else
       received(result and (result.items or result) or {}, false)
+      if number == newest and kind == AUTOMATIC and not shown and inserting() then
+        state.tell("silent", {})
+      end
     end
     if done then
       done(err)
@@ -263,7 +274,7 @@ function M.changed()
     draw()
   end
   local buffer = vim.api.nvim_get_current_buf()
-  if not inserting() or not wanted(buffer) then
+  if not inserting() or not M.wanted(buffer) or M.hindered(buffer) then
     return
   end
   local row, column = unpack(vim.api.nvim_win_get_cursor(0))

@@ -33,8 +33,8 @@ function M.byte_offset(line, units, encoding)
 end
 
 -- White space, then one run of keyword characters or of other ones. `\k` follows 'iskeyword', so that words are the same
--- as for Neovim's own `w`.
-local WORD = [[^\_s*\%(\k\+\|\%(\k\@!\S\)\+\)]]
+-- as for Neovim's own `w`. It is not `\S`, which a line break is, too.
+local WORD = [[^\_s*\%(\k\+\|\%(\k\@![^ \t\n]\)\+\)]]
 
 --- What accepting a word takes from the beginning of `text`: the white space before the word, and the word.
 ---@param text string

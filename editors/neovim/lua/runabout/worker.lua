@@ -297,7 +297,9 @@ function M.request(method, params, answered, buffer)
   if not client then
     return nil
   end
-  local ok, id = call(client, "request", method, params, answered, buffer or 0)
+  -- Not 0: for that, Neovim would not send the changes that it still holds back, and the worker would answer for the text
+  -- of before.
+  local ok, id = call(client, "request", method, params, answered, buffer or vim.api.nvim_get_current_buf())
   return ok and id or nil
 end
 

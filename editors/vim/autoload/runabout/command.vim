@@ -6,9 +6,10 @@ import autoload 'runabout/settings.vim'
 import autoload 'runabout/status.vim'
 import autoload 'runabout/message.vim'
 import autoload 'runabout/suggestion.vim'
+import autoload 'runabout/nextedit.vim'
 import autoload 'runabout/chat.vim'
 
-const WORDS = ['apply', 'chat', 'disable', 'enable', 'log', 'new', 'restart', 'shutdown', 'stats', 'status', 'stop',
+const WORDS = ['apply', 'chat', 'disable', 'enable', 'log', 'new', 'next-edit', 'restart', 'shutdown', 'stats', 'status', 'stop',
   'toggle', 'why']
 
 export def Complete(lead: string, line: string, position: number): list<string>
@@ -24,6 +25,8 @@ export def Run(words: string, ranges: number, first: number, last: number)
     Status()
   elseif word == 'why'
     echo status.Why()
+  elseif word == 'next-edit'
+    nextedit.Advance()
   elseif word == 'chat'
     worker.Start()
     chat.Ask(rest, ranges > 0, first, last)

@@ -25,7 +25,9 @@ export def Draw(text: string, lnum: number, col: number)
     prop_add(lnum, 0, {type: TYPE, text: below == '' ? ' ' : Spaced(below, 0), text_align: 'below', text_wrap: 'truncate'})
   endfor
   drawn = {buffer: bufnr(), lnum: lnum, below: len(lines) - 1}
-  Redraw()
+  if drawn.below > 0
+    Redraw()
+  endif
 enddef
 
 # Makes room for virtual lines below a line at the bottom of the window: Vim does not scroll for them by itself.
@@ -45,20 +47,20 @@ export def Erase()
     const last = getbufinfo(drawn.buffer)[0].linecount
     prop_remove({type: TYPE, bufnr: drawn.buffer, all: true}, max([1, min([drawn.lnum, last]) - 2]), min([last, drawn.lnum + 2]))
   endif
-  Redraw()
+  if drawn.below > 0
+    Redraw()
+  endif
   drawn = {buffer: 0, lnum: 0, below: 0}
 enddef
 
 # Vim 9.0 draws wrongly what is below a line whose virtual lines have changed. Setting this option, even to the same
 # value, makes it draw the whole window.
-def Redraw()
-  if drawn.below > 0
-    execute 'noautocmd setlocal' (&l:wrap ? 'wrap' : 'nowrap')
-  endif
+export def Redraw()
+  execute 'noautocmd setlocal' (&l:wrap ? 'wrap' : 'nowrap')
 enddef
 
 # Replaces tabs by spaces, since Vim shows a tab in virtual text as one space.
-def Spaced(text: string, start: number): string
+export def Spaced(text: string, start: number): string
   if stridx(text, "\t") < 0
     return text
   endif

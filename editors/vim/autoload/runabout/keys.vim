@@ -3,7 +3,8 @@ vim9script
 
 import autoload 'runabout/settings.vim'
 
-# By action, its key. They are keys that every terminal sends, and that Vim has no common use for in Insert mode.
+# By action, its key. They are keys that every terminal sends, and that Vim has no common use for in Insert mode. The last
+# one is also for Normal mode.
 const KEYS = {
   'accept': '<Tab>',
   'accept-word': '<C-Right>',
@@ -11,6 +12,14 @@ const KEYS = {
   'next': '<C-Down>',
   'previous': '<C-Up>',
   'dismiss': '<C-]>',
+  'next-edit': '<F8>',
+}
+
+# The actions that insert something, with the functions for them.
+const ACCEPTING = {
+  'accept': 'runabout#Accept()',
+  'accept-word': 'runabout#AcceptWord()',
+  'accept-line': 'runabout#AcceptLine()',
 }
 
 # Maps the keys, except those that are mapped already: then the person combines the two (":help runabout-keys").
@@ -20,7 +29,15 @@ export def Map()
   for action in keys(KEYS)
     const key = get(chosen, action, KEYS[action])
     if key != '' && (has_key(chosen, action) || maparg(key, 'i') == '')
-      execute 'imap <silent>' key '<Plug>(runabout-' .. action .. ')'
+      if has_key(ACCEPTING, action) && key =~ '^<'
+        # Where nothing is shown, the key does what it does without this plugin.
+        execute printf('inoremap <silent> <expr> %s runabout#Visible() ? %s : "\%s"', key, ACCEPTING[action], key)
+      else
+        execute 'imap <silent>' key '<Plug>(runabout-' .. action .. ')'
+      endif
+    endif
+    if action == 'next-edit' && key != '' && (has_key(chosen, action) || maparg(key, 'n') == '')
+      execute 'nmap <silent>' key '<Plug>(runabout-next-edit)'
     endif
   endfor
 enddef
@@ -32,4 +49,7 @@ export def Colours()
   else
     highlight default link RunaboutGhost Comment
   endif
+  highlight default link RunaboutAdded DiffAdd
+  highlight default link RunaboutRemoved DiffDelete
+  highlight default link RunaboutPlace RunaboutGhost
 enddef

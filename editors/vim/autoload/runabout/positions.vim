@@ -19,6 +19,23 @@ export def Units(text: string, encoding: string): number
   return units
 enddef
 
+# The index of the byte in a line at which that many units of the protocol are over.
+export def Byte(line: string, units: number, encoding: string): number
+  if line !~ '[^\x00-\x7f]'
+    return min([units, len(line)])
+  endif
+  var at = 0
+  var rest = units
+  for char in split(line, '\zs')
+    if rest <= 0
+      break
+    endif
+    rest -= Units(char, encoding)
+    at += len(char)
+  endfor
+  return at
+enddef
+
 # A file's URI.
 export def Uri(path: string): string
   const slashes = has('win32') ? '/' .. substitute(path, '\\', '/', 'g') : path

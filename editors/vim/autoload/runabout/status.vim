@@ -50,6 +50,10 @@ def Changed(params: dict<any>)
 enddef
 
 def Completed(params: dict<any>)
+  if ['superseded', 'cancelled']->index(get(params, 'reason', '')) >= 0
+    # The person has overtaken this request, so it says nothing on what the model thinks.
+    return
+  endif
   last = params
   # It may have changed before the worker began to notify of changes.
   if get(model, 'state', 'ready') != 'ready' && get(params, 'outcome', '') == 'offered'

@@ -29,8 +29,20 @@ var refused: dict<any> = {}
 var reported: dict<bool> = {}
 # The text of the next Accept, which an <expr> mapping inserts.
 var queued = ''
+# Whether something else is shown, so that no suggestion may come by itself; and what to do when there was none.
+var Hindered: func(): bool = () => false
+var Silent: func() = () => {
+}
 # The state of the buffer when it was last looked at, to tell typing from moving.
 var seen = {buffer: 0, tick: 0}
+
+export def Hinder(Callback: func(): bool)
+  Hindered = Callback
+enddef
+
+export def WhenSilent(Callback: func())
+  Silent = Callback
+enddef
 
 export def Entered()
   worker.Start()
@@ -47,7 +59,7 @@ export def Changed()
   if !empty(shown)
     Advance()
   endif
-  if settings.Automatic(bufnr())
+  if settings.Automatic(bufnr()) && !Hindered()
     Ask(AUTOMATIC, 0)
   else
     documents.Flush(bufnr())
@@ -88,9 +100,10 @@ export def Accept(part: string): string
     return ''
   endif
   const rest = Rest()
+  # None of them ends with a line break, which `\S` is, too: Vim would insert such a text above the line.
   queued = part == 'all' ? rest : matchstr(rest, part == 'line'
-    ? '^\n\?[^\n]*'
-    : '^\_s*\%(\k\+\|\%(\k\@!\S\)\+\)')
+    ? '^\n*[^\n]*'
+    : '^\_s*\%(\k\+\|\%(\k\@![^ \t\n]\)\+\)')
   queued = queued == '' ? rest : queued
   const item = Item()
   if queued == rest
@@ -174,6 +187,9 @@ def Answered(request: dict<any>, answer: dict<any>)
   if empty(items) && Inserting(request)
     refused = request
     # What is shown still agrees with what was typed, or it would be gone.
+    if empty(shown) && request.kind == AUTOMATIC
+      Silent()
+    endif
     return
   endif
   Offer(request, items)

@@ -232,7 +232,7 @@ def Ended(which: job, code: number)
   crashes += 1
   if !started && code > 0
     # A wrong option, or a file that is not there: it would fail again in the same way.
-    Give_up('the worker could not start: ' .. get(log, -1, 'exit code ' .. code))
+    Give_up('the worker could not start: ' .. Last_words(code))
   elseif crashes >= MOST_CRASHES
     Give_up(printf('the worker has ended unexpectedly %d times in a row', crashes))
   else
@@ -243,6 +243,12 @@ def Ended(which: job, code: number)
     Enter('waiting')
   endif
   Publish('ended')
+enddef
+
+# What the log says last of an error; below it the program tells how to get help.
+def Last_words(code: number): string
+  const errors = copy(log[-8 :])->filter((_, line) => line =~ '^\(error\|runabout\): ')
+  return empty(errors) ? get(log, -1, 'exit code ' .. code) : substitute(errors[-1], '^\w\+: ', '', '')
 enddef
 
 def Give_up(reason: string)

@@ -39,7 +39,13 @@ const SHAPES = `def area(width, height):
 def perimeter(width, height):
     return 2 * (width + height)
 `;
-const FILES = { "stats.py": STATS, "shapes.py": SHAPES, "notes.py": "# The first ten prime numbers, as a list\nprimes = [2, 3, 5, 7, 11, \n" };
+const VOLUME = `${Array.from({ length: 40 }, (_, i) => `# Note ${i + 1}.\n`).join("")}def area(width, height):
+    return width * height
+
+
+def volume(width, height, depth):
+`;
+const FILES = { "volume.py": VOLUME, "stats.py": STATS, "shapes.py": SHAPES, "notes.py": "# The first ten prime numbers, as a list\nprimes = [2, 3, 5, 7, 11, \n" };
 
 // The answer to this is still being written when it is stopped.
 const LONG_QUESTION = "Explain at length, in many paragraphs, how a computer works.";
@@ -174,6 +180,47 @@ test("an answer is stopped, and its text stays", async () => {
   await chat.locator("#question").press("Escape");
   await chat.locator(".note", { hasText: "Stopped." }).waitFor();
   assert.ok((await answer.innerText()).replace("Stopped.", "").trim().length > 15);
+});
+
+test("the next edit is shown where it is, gone to, applied, and undone", async () => {
+  await window.openFile("volume.py", 46);
+  await window.type("    return ");
+  const before = await window.saved("volume.py", (now) => now === `${VOLUME}    return `);
+  await window.press("Escape");
+  await window.goTo(1);
+  await window.press("Alt+n");
+  await window.until("the place of the edit", () => window.drawn(), ([text]) => text === "↓ next edit in line 46");
+  await window.press("Alt+n");
+  const [added] = await window.until("what is added", () => window.drawn(), ([text]) => text !== undefined && !text.includes("next edit"));
+  assert.equal(server.read("volume.py"), before, "nothing is applied yet");
+  await window.pictureOfEditor("next-edit");
+  await window.press("Tab");
+  // Line breaks are drawn as signs.
+  const after = await window.saved("volume.py", (now) => now !== before);
+  assert.ok(after.startsWith(before), after);
+  assert.equal(after.slice(before.length).split(/\s+/).join(" ").trim(), added.replaceAll("⏎", "").split(/\s+/).join(" ").trim());
+  await window.until("the preview to go", () => window.drawn(), (now) => now.length === 0);
+  await window.press("Control+z");
+  await window.saved("volume.py", (now) => now === before);
+});
+
+test("the next edit goes by escape, and when the text changes", async () => {
+  await window.goTo(1);
+  const place = (texts) => texts.some((text) => text.includes("next edit in line"));
+  await window.press("Alt+n");
+  await window.until("the place of the edit", () => window.drawn(), place);
+  await window.press("Escape");
+  await window.until("it to go", () => window.drawn(), (texts) => !place(texts));
+  await window.press("Alt+n");
+  await window.until("the place of the edit", () => window.drawn(), place);
+  await window.type("!");
+  await window.until("it to go", () => window.drawn(), (texts) => !place(texts));
+  // The change follows the question at once, so the answer is for another text.
+  await window.press("Alt+n");
+  await window.page.keyboard.press("?");
+  await window.saved("volume.py", (now) => now.startsWith("# Note 1.!?\n"));
+  await window.page.waitForTimeout(2000);
+  assert.deepEqual(await window.drawn(), []);
 });
 
 test("after kill -9 in mid-completion the editor goes on, the worker is back, and one message says so", async () => {

@@ -116,6 +116,13 @@ export class Window {
     });
   }
 
+  /** What the next edit adds, and where it is: what the extension draws behind texts, which is not part of the page's text. */
+  async drawn() {
+    const texts = await this.page.evaluate(() =>
+      [...document.querySelectorAll(".view-lines [class*='ced-']")].map((element) => getComputedStyle(element, "::after").content));
+    return texts.filter((text) => text !== "none" && text !== "normal").map((text) => JSON.parse(text).replaceAll("\u00a0", " "));
+  }
+
   /** The document as saved; waits until `holds` of it. */
   async saved(name, holds) {
     return this.until(`the file ${name}`, () => this.server.read(name), holds);
