@@ -1,4 +1,4 @@
-"""The client with peers that play a part, see `peer.py`: what the real worker never does."""
+"""The client with peers that play a part, see `protocol/clients/peer.py`: what the real worker never does."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ class Parts(unittest.TestCase):
 
     def program(self, part):
         path = self.folder / part
-        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("peer.py")}" {part} "$@"\n')
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).parents[2] / "peer.py"}" {part} "$@"\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
 
