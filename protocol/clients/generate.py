@@ -139,7 +139,7 @@ def python_type(it):
 
 def python_class(name, base, it, required, leave_out=()):
     lines = ["", "", f"class {name}({base}):"]
-    body = comment(it.get("description"), "    ", '"""', "", '"""')
+    body = comment(it.get("description", "").replace("\\", "\\\\"), "    ", '"""', "", '"""')
     for member, about in it.get("properties", {}).items():
         if member in leave_out:
             continue

@@ -11,9 +11,15 @@ import time
 import unittest
 import warnings
 
-from runabout import AsyncClient, Client, ClientClosed, RequestFailed, RequestTimedOut, WorkerEnded
+from runabout import AsyncClient, Client, ClientClosed, IncompleteAnswer, RequestFailed, RequestTimedOut, WorkerEnded
 
 MODEL = os.environ.get("RUNABOUT_TEST_MODEL", "smollm2-135m")
+SCHEMA = {
+    "type": "object",
+    "required": ["severity", "fixed"],
+    "additionalProperties": False,
+    "properties": {"severity": {"enum": ["low", "high"]}, "fixed": {"type": "boolean"}},
+}
 # Runs until it is stopped: the tokens that end a text are never chosen.
 ENDLESS = {"mode": "raw", "max_tokens": 4000, "temperature": 0, "logit_bias": {"0": -100.0, "2": -100.0}}
 
@@ -80,6 +86,15 @@ class Requests(unittest.TestCase):
         stream = self.client.chat_stream(messages, max_tokens=8, temperature=0)
         text = "".join(delta["text"] for delta in stream)
         self.assertEqual(stream.result()["message"]["content"], text)
+
+    def test_an_answer_with_a_schema_is_a_value_or_incomplete(self):
+        value = self.client.chat_json("Severity of this, as JSON: it crashes.", SCHEMA, max_tokens=200, temperature=0)
+        self.assertIn(value["severity"], ("low", "high"))
+        self.assertIsInstance(value["fixed"], bool)
+        with self.assertRaises(IncompleteAnswer) as caught:
+            self.client.chat_json("Severity of this, as JSON: it crashes.", SCHEMA, max_tokens=2)
+        self.assertEqual(caught.exception.result["finish_reason"], "length")
+        self.assertIn("with `{", str(caught.exception))
 
     def test_next_edits_are_predicted_or_the_error_says_that_the_model_cannot(self):
         edits = [{"original": "    c\n", "updated": "    center = \n"}]

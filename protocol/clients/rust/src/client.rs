@@ -185,7 +185,7 @@ impl Client {
         self.stream("chat", params, 1)
     }
 
-    /// An answer that is valid by a JSON Schema.
+    /// An answer that is valid by a JSON Schema. The model does not see the schema: the messages should ask for it too.
     pub async fn chat_json<T: DeserializeOwned>(
         &self,
         mut params: ChatParams,
@@ -193,9 +193,10 @@ impl Client {
     ) -> Result<T, Error> {
         params.response_format = Some(ResponseFormat::JsonSchema { schema });
         let result = self.chat(params).await?;
-        let text = result.message.text();
-        serde_json::from_str(&text)
-            .map_err(|_| Error::Incomplete { finish_reason: result.finish_reason, text: text.clone() })
+        match serde_json::from_str(&result.message.text()) {
+            Ok(value) if result.incomplete.is_none() => Ok(value),
+            _ => Err(Error::Incomplete(Box::new(result))),
+        }
     }
 
     /// Predicts what a person changes next near a cursor.

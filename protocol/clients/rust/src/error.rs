@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::protocol::ChatResult;
+
 /// Why a request has no result.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -51,13 +53,8 @@ pub enum Error {
         data: Value,
     },
     /// The answer was cut off before it had the form that was asked for.
-    #[error("the answer is incomplete: it ended with finish reason {finish_reason:?}")]
-    Incomplete {
-        /// Why it ended.
-        finish_reason: crate::protocol::FinishReason,
-        /// What there is of it.
-        text: String,
-    },
+    #[error("the answer is incomplete: it ended{}, with reason {:?}", inside(.0), .0.finish_reason)]
+    Incomplete(Box<ChatResult>),
     /// The params or the result do not have the form of the protocol.
     #[error("not as the protocol has it: {0}")]
     Form(String),
@@ -73,6 +70,13 @@ impl Error {
         let hint = member("hint").or(of_message.map(str::to_owned));
         Self::Failed { code, message: message.to_owned(), kind: member("kind"), hint, data }
     }
+}
+
+fn inside(result: &ChatResult) -> String {
+    let open = result.incomplete.as_ref().and_then(|it| it.pointer.as_ref().zip(it.open.as_ref()));
+    open.map_or(String::new(), |(pointer, open)| {
+        format!(" within the value at `{pointer}`, with `{open}` open")
+    })
 }
 
 /// How a worker ended.

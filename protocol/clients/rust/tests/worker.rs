@@ -92,6 +92,32 @@ async fn every_kind_of_request_is_answered() {
     client.close().await;
 }
 
+#[derive(Debug, serde::Deserialize)]
+struct Finding {
+    severity: String,
+    fixed: bool,
+}
+
+#[tokio::test]
+async fn an_answer_with_a_schema_is_a_value_or_incomplete() {
+    let client = Client::new(settings());
+    let schema = serde_json::json!({
+        "type": "object", "required": ["severity", "fixed"], "additionalProperties": false,
+        "properties": {"severity": {"enum": ["low", "high"]}, "fixed": {"type": "boolean"}},
+    });
+    let ask = |max_tokens| ChatParams {
+        max_tokens: Some(max_tokens),
+        temperature: Some(0.0),
+        ..ChatParams::new([Message::user("Severity of this, as JSON: it crashes.")])
+    };
+    let finding: Finding = client.chat_json(ask(200), schema.clone()).await.unwrap();
+    assert!(["low", "high"].contains(&finding.severity.as_str()), "{finding:?} {}", finding.fixed);
+    let error = client.chat_json::<Finding>(ask(2), schema).await.unwrap_err();
+    assert!(error.to_string().contains("with `{"), "{error}");
+    let Error::Incomplete(result) = error else { panic!("{error:?}") };
+    assert_eq!(result.finish_reason, FinishReason::Length);
+}
+
 #[tokio::test]
 async fn an_error_has_code_hint_and_data() {
     let client = Client::new(settings());

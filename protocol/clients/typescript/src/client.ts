@@ -179,7 +179,10 @@ export class Client {
     return this.#stream("chat", conversation(params), options);
   }
 
-  /** The parsed value of an answer that is valid by a JSON Schema. */
+  /**
+   * The parsed value of an answer that is valid by a JSON Schema. The model does not see the schema: the messages should
+   * ask for it too.
+   */
   async chatJson(params: WithMessages<ChatParams>, schema: object, options: RequestOptions = {}): Promise<unknown> {
     const result = await this.chat({ ...params, response_format: { type: "json_schema", schema } }, options);
     return parsed(result, result.message.content);
@@ -366,8 +369,7 @@ function aborted(signal: AbortSignal): Promise<never> {
 
 /** The value of an answer in JSON. */
 function parsed(result: ChatResult, text: unknown): unknown {
-  const incomplete = (result as { incomplete?: unknown }).incomplete;
-  if ((incomplete === undefined || incomplete === null) && typeof text === "string") {
+  if (!result.incomplete && typeof text === "string") {
     try {
       return JSON.parse(text);
     } catch {

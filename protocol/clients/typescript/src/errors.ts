@@ -1,5 +1,7 @@
 // What can go wrong, all below `RunaboutError`.
 
+import type { ChatResult } from "./protocol.js";
+
 /** The base of all errors of this package. */
 export class RunaboutError extends Error {
   override get name(): string {
@@ -71,7 +73,9 @@ export class RequestFailed extends RunaboutError {
 
 /** The answer was cut off before it had the form that was asked for; `result` is what there is of it. */
 export class IncompleteAnswer extends RunaboutError {
-  constructor(readonly result: { finish_reason: string }) {
-    super(`the answer is incomplete: it ended with finish reason \`${result.finish_reason}\``);
+  constructor(readonly result: ChatResult) {
+    const { pointer, open } = result.incomplete ?? {};
+    const inside = typeof pointer === "string" ? ` within the value at \`${pointer}\`, with \`${open}\` open` : "";
+    super(`the answer is incomplete: it ended${inside}, with reason \`${result.finish_reason}\``);
   }
 }

@@ -79,7 +79,10 @@ export interface ChatParams {
    * of kind `unsupported`. Default: none.
    */
   tools?: Tool[];
-  /** The form that the answer must have. Default: any text. */
+  /**
+   * The form that the answer must have. The prompt does not mention it, so messages should ask for it too. If the
+   * model reasons first, in `<think>` tags, the form applies to what follows. Default: any text.
+   */
   response_format?: ResponseFormat | null;
   /** Additional variables for the chat template, such as `{"enable_thinking": false}`. */
   chat_template_kwargs?: Record<string, unknown>;
@@ -155,6 +158,8 @@ export interface ChatResult {
    */
   message: Message;
   finish_reason: FinishReason;
+  /** Present if `response_format` is given and the text was ended before it had that form. */
+  incomplete?: Incomplete | null;
   usage: Usage;
   timing: Timing;
   /** The token ids of the answer, without the end token; present if `return_tokens` is set. */
@@ -178,6 +183,8 @@ export interface Choice {
    * generated.
    */
   confidence?: number | null;
+  /** Present if `response_format` is given and the text was ended before it had that form. */
+  incomplete?: Incomplete | null;
   /** The generated token ids; present if `return_tokens` is set. */
   tokens?: number[] | null;
   /** One entry for each generated token; present if `logprobs` is given. */
@@ -226,6 +233,8 @@ export interface CompleteParams {
    * none.
    */
   time_budget_ms?: number | null;
+  /** The form that the text must have. With it, no rule ends the text. Default: any text. */
+  response_format?: ResponseFormat | null;
   /** The number of texts to generate. At temperature 0 they are all the same. Default: 1. */
   n?: number;
   /**
@@ -304,6 +313,8 @@ export interface CompleteResult {
    * generated.
    */
   confidence?: number | null;
+  /** Present if `response_format` is given and the text was ended before it had that form. */
+  incomplete?: Incomplete | null;
   /** All distinct texts, including the first one; present if `n` is greater than 1. */
   choices?: Choice[] | null;
   usage: Usage;
@@ -490,6 +501,14 @@ export interface FunctionDefinition {
   description?: string | null;
   /** The JSON Schema of the arguments, which are an object. */
   parameters?: Record<string, unknown> | null;
+}
+
+/** Where a text was ended before it had the form of `response_format`. */
+export interface Incomplete {
+  /** The JSON Pointer of the innermost value that was begun and not ended; present for `json_schema`. */
+  pointer?: string | null;
+  /** What is open there, from the outside in: `{`, `[`, and `"` for a string or a name; present for `json_schema`. */
+  open?: string | null;
 }
 
 /** Introduces the client. Optional, and answered at once, even while the model loads. */
@@ -769,7 +788,10 @@ export interface TextFormat {
   type: "text";
 }
 
-/** JSON that is valid by the schema. */
+/**
+ * JSON that is valid by the schema, with its properties in the schema's order. OpenAI's form, with the schema in
+ * `json_schema`, and its type `json_object` are read too.
+ */
 export interface JsonSchemaFormat {
   type: "json_schema";
   /** The JSON Schema. */
@@ -779,18 +801,18 @@ export interface JsonSchemaFormat {
 /** Text that the pattern matches as a whole. */
 export interface RegexFormat {
   type: "regex";
-  /** The pattern, in the syntax of Rust's `regex` crate. */
+  /** The pattern, in the syntax of Rust's `regex` crate, without look-around and `\b`. */
   pattern: string;
 }
 
-/** Text that the grammar generates. */
+/** Text that the grammar generates from its rule `start`. */
 export interface LarkFormat {
   type: "lark";
-  /** The grammar, in the syntax of Lark. */
+  /** The grammar, in llguidance's form of Lark. */
   grammar: string;
 }
 
-/** The form that an answer must have. Tokens that would violate it are never generated. */
+/** The form that a text must have. Tokens that would violate it are never generated. */
 export type ResponseFormat =
   | TextFormat
   | JsonSchemaFormat

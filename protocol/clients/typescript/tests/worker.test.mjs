@@ -9,7 +9,15 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
-import { Client, ClientClosed, RequestCancelled, RequestFailed, RequestTimedOut, WorkerEnded } from "runabout-client";
+import {
+  Client,
+  ClientClosed,
+  IncompleteAnswer,
+  RequestCancelled,
+  RequestFailed,
+  RequestTimedOut,
+  WorkerEnded,
+} from "runabout-client";
 
 const SETTINGS = { model: process.env.RUNABOUT_TEST_MODEL ?? "smollm2-135m", options: { offline: true } };
 // Runs until it is stopped: the tokens that end a text are never chosen.
@@ -71,6 +79,22 @@ describe("requests", () => {
     const messages = [{ role: "user", content: "Say hello." }, first.message, { role: "user", content: "Again." }];
     const stream = client.chatStream({ messages, max_tokens: 8, temperature: 0 });
     assert.equal(await textOf(stream), (await stream.result).message.content);
+  });
+
+  test("an answer with a schema is a value, or incomplete", async () => {
+    const schema = {
+      type: "object",
+      required: ["severity", "fixed"],
+      additionalProperties: false,
+      properties: { severity: { enum: ["low", "high"] }, fixed: { type: "boolean" } },
+    };
+    const params = { messages: "Severity of this, as JSON: it crashes.", temperature: 0 };
+    const value = await client.chatJson({ ...params, max_tokens: 200 }, schema);
+    assert(["low", "high"].includes(value.severity) && typeof value.fixed === "boolean", JSON.stringify(value));
+    const error = await client.chatJson({ ...params, max_tokens: 2 }, schema).catch((it) => it);
+    assert(error instanceof IncompleteAnswer);
+    assert.equal(error.result.finish_reason, "length");
+    assert.match(error.message, /with `\{/);
   });
 
   test("next edits are predicted, or the error says that the model cannot", async () => {

@@ -284,7 +284,8 @@ class AsyncClient:
         extra: Optional[Mapping[str, object]] = None,
         **options: Unpack[ChatOptions],
     ) -> Any:
-        """The parsed value of an answer that is valid by a JSON Schema."""
+        """The parsed value of an answer that is valid by a JSON Schema. The model does not see the schema: the messages
+        should ask for it too."""
         options["response_format"] = {"type": "json_schema", "schema": json_schema}
         result = await self.chat(messages, timeout=timeout, extra=extra, **options)
         return parsed(result, result["message"].get("content"))

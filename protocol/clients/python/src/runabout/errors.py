@@ -69,4 +69,7 @@ class IncompleteAnswer(RunaboutError):
 
     def __init__(self, result: Mapping[str, Any]) -> None:
         self.result = result
-        super().__init__(f"the answer is incomplete: it ended with finish reason `{result.get('finish_reason')}`")
+        where = result.get("incomplete") or {}
+        pointer = where.get("pointer")
+        inside = "" if pointer is None else f" within the value at `{pointer}`, with `{where.get('open')}` open"
+        super().__init__(f"the answer is incomplete: it ended{inside}, with reason `{result.get('finish_reason')}`")

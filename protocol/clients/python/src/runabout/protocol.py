@@ -124,7 +124,8 @@ class ChatOptions(TypedDict):
     # The tools that the model may call. If its chat template does not support tools, the request fails with an error
     # of kind `unsupported`. Default: none.
     tools: NotRequired[Sequence[Tool]]
-    # The form that the answer must have. Default: any text.
+    # The form that the answer must have. The prompt does not mention it, so messages should ask for it too. If the
+    # model reasons first, in `<think>` tags, the form applies to what follows. Default: any text.
     response_format: NotRequired[Optional[ResponseFormat]]
     # Additional variables for the chat template, such as `{"enable_thinking": false}`.
     chat_template_kwargs: NotRequired[Mapping[str, Any]]
@@ -191,6 +192,8 @@ class ChatResult(TypedDict):
     # `reasoning`.
     message: Message
     finish_reason: FinishReason
+    # Present if `response_format` is given and the text was ended before it had that form.
+    incomplete: NotRequired[Optional[Incomplete]]
     usage: Usage
     timing: Timing
     # The token ids of the answer, without the end token; present if `return_tokens` is set.
@@ -212,6 +215,8 @@ class Choice(TypedDict):
     # that line is what was meant. Absent if there is no text. If the text is withheld, the confidence as far as it
     # was generated.
     confidence: NotRequired[Optional[float]]
+    # Present if `response_format` is given and the text was ended before it had that form.
+    incomplete: NotRequired[Optional[Incomplete]]
     # The generated token ids; present if `return_tokens` is set.
     tokens: NotRequired[Optional[Sequence[int]]]
     # One entry for each generated token; present if `logprobs` is given.
@@ -250,6 +255,8 @@ class CompleteOptions(TypedDict):
     # The time limit in milliseconds, including waiting; when it is reached, the result is the text so far. Default:
     # none.
     time_budget_ms: NotRequired[Optional[int]]
+    # The form that the text must have. With it, no rule ends the text. Default: any text.
+    response_format: NotRequired[Optional[ResponseFormat]]
     # The number of texts to generate. At temperature 0 they are all the same. Default: 1.
     n: NotRequired[int]
     # Withholds a text whose `confidence` is lower: its text is empty and its finish reason `low_confidence`. Until
@@ -318,6 +325,8 @@ class CompleteResult(TypedDict):
     # that line is what was meant. Absent if there is no text. If the text is withheld, the confidence as far as it
     # was generated.
     confidence: NotRequired[Optional[float]]
+    # Present if `response_format` is given and the text was ended before it had that form.
+    incomplete: NotRequired[Optional[Incomplete]]
     # All distinct texts, including the first one; present if `n` is greater than 1.
     choices: NotRequired[Optional[Sequence[Choice]]]
     usage: Usage
@@ -420,6 +429,14 @@ class FunctionDefinition(TypedDict):
     description: NotRequired[Optional[str]]
     # The JSON Schema of the arguments, which are an object.
     parameters: NotRequired[Optional[Mapping[str, Any]]]
+
+
+class Incomplete(TypedDict):
+    """Where a text was ended before it had the form of `response_format`."""
+    # The JSON Pointer of the innermost value that was begun and not ended; present for `json_schema`.
+    pointer: NotRequired[Optional[str]]
+    # What is open there, from the outside in: `{`, `[`, and `"` for a string or a name; present for `json_schema`.
+    open: NotRequired[Optional[str]]
 
 
 class InitializeParams(TypedDict):
@@ -629,7 +646,8 @@ class TextFormat(TypedDict):
 
 
 class JsonSchemaFormat(TypedDict):
-    """JSON that is valid by the schema."""
+    """JSON that is valid by the schema, with its properties in the schema's order. OpenAI's form, with the schema in
+    `json_schema`, and its type `json_object` are read too."""
     type: Literal["json_schema"]
     # The JSON Schema.
     schema: Any
@@ -638,14 +656,14 @@ class JsonSchemaFormat(TypedDict):
 class RegexFormat(TypedDict):
     """Text that the pattern matches as a whole."""
     type: Literal["regex"]
-    # The pattern, in the syntax of Rust's `regex` crate.
+    # The pattern, in the syntax of Rust's `regex` crate, without look-around and `\b`.
     pattern: str
 
 
 class LarkFormat(TypedDict):
-    """Text that the grammar generates."""
+    """Text that the grammar generates from its rule `start`."""
     type: Literal["lark"]
-    # The grammar, in the syntax of Lark.
+    # The grammar, in llguidance's form of Lark.
     grammar: str
 
 
@@ -846,7 +864,7 @@ ObjectOrText = Union[Mapping[str, Any], str]
 # The `id` of a request, exactly as the request wrote it.
 RequestId = Union[str, float]
 
-# The form that an answer must have. Tokens that would violate it are never generated.
+# The form that a text must have. Tokens that would violate it are never generated.
 ResponseFormat = Union[
     TextFormat,
     JsonSchemaFormat,

@@ -264,7 +264,8 @@ class Client:
         extra: Optional[Mapping[str, object]] = None,
         **options: Unpack[ChatOptions],
     ) -> Any:
-        """The parsed value of an answer that is valid by a JSON Schema."""
+        """The parsed value of an answer that is valid by a JSON Schema. The model does not see the schema: the messages
+        should ask for it too."""
         return self._loop.run(
             self._inner.chat_json(messages, json_schema, timeout=timeout, extra=extra, **options)
         )

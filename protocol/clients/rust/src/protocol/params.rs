@@ -31,7 +31,8 @@ pub struct ChatParams {
     /// error of kind `unsupported`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
-    /// The form that the answer must have. Default: any text.
+    /// The form that the answer must have. The prompt does not mention it, so messages should ask for it too. If the
+    /// model reasons first, in `<think>` tags, the form applies to what follows. Default: any text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<ResponseFormat>,
     /// Additional variables for the chat template, such as `{"enable_thinking": false}`.
@@ -158,6 +159,9 @@ pub struct CompleteParams {
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_budget_ms: Option<u64>,
+    /// The form that the text must have. With it, no rule ends the text. Default: any text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<ResponseFormat>,
     /// The number of texts to generate. At temperature 0 they are all the same. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<u32>,
@@ -413,14 +417,15 @@ pub struct RecentEdit {
 /// The `id` of a request, exactly as the request wrote it.
 pub type RequestId = Value;
 
-/// The form that an answer must have. Tokens that would violate it are never generated.
+/// The form that a text must have. Tokens that would violate it are never generated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub enum ResponseFormat {
     /// Any text; the same as no format.
     #[serde(rename = "text")]
     Text,
-    /// JSON that is valid by the schema.
+    /// JSON that is valid by the schema, with its properties in the schema's order. OpenAI's form, with the schema in
+    /// `json_schema`, and its type `json_object` are read too.
     #[serde(rename = "json_schema")]
     JsonSchema {
         /// The JSON Schema.
@@ -429,13 +434,13 @@ pub enum ResponseFormat {
     /// Text that the pattern matches as a whole.
     #[serde(rename = "regex")]
     Regex {
-        /// The pattern, in the syntax of Rust's `regex` crate.
+        /// The pattern, in the syntax of Rust's `regex` crate, without look-around and `\b`.
         pattern: String,
     },
-    /// Text that the grammar generates.
+    /// Text that the grammar generates from its rule `start`.
     #[serde(rename = "lark")]
     Lark {
-        /// The grammar, in the syntax of Lark.
+        /// The grammar, in llguidance's form of Lark.
         grammar: String,
     },
 }

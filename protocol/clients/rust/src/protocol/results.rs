@@ -39,6 +39,9 @@ pub struct ChatResult {
     /// `reasoning`.
     pub message: Message,
     pub finish_reason: FinishReason,
+    /// Present if `response_format` is given and the text was ended before it had that form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<Incomplete>,
     pub usage: Usage,
     pub timing: Timing,
     /// The token ids of the answer, without the end token; present if `return_tokens` is set.
@@ -65,6 +68,9 @@ pub struct Choice {
     /// was generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// Present if `response_format` is given and the text was ended before it had that form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<Incomplete>,
     /// The generated token ids; present if `return_tokens` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,
@@ -87,6 +93,9 @@ pub struct CompleteResult {
     /// was generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// Present if `response_format` is given and the text was ended before it had that form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<Incomplete>,
     /// All distinct texts, including the first one; present if `n` is greater than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<Choice>>,
@@ -157,6 +166,17 @@ pub enum FinishReason {
     /// A value that was not known when this library was written.
     #[serde(untagged)]
     Other(String),
+}
+
+/// Where a text was ended before it had the form of `response_format`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Incomplete {
+    /// The JSON Pointer of the innermost value that was begun and not ended; present for `json_schema`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// What is open there, from the outside in: `{`, `[`, and `"` for a string or a name; present for `json_schema`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<String>,
 }
 
 /// What will probably be changed next.
