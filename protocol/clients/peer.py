@@ -52,7 +52,10 @@ def main():
             write({**answer, "error": {"code": 1999, "message": "cannot", "data": data, "new": 1}})
             continue
         write({**answer, "result": {"text": "text", "finish_reason": "bored", "usage": {"new": 1}, "timing": {},
-                                    "params": message["params"], "new": [1]}, "new": 1})
+                                    "params": message["params"], "new": [1],
+                                    # Cut off, although it looks whole.
+                                    "message": {"role": "assistant", "content": "12"},
+                                    "incomplete": {"pointer": "", "open": ""}}, "new": 1})
 
 
 main()

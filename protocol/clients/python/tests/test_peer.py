@@ -9,7 +9,17 @@ import time
 import unittest
 from pathlib import Path
 
-from runabout import AsyncClient, Client, ProgramNotFound, RequestFailed, RequestTimedOut, WorkerEnded, find_program
+from runabout import (
+    AsyncClient,
+    Client,
+    ClientClosed,
+    IncompleteAnswer,
+    ProgramNotFound,
+    RequestFailed,
+    RequestTimedOut,
+    WorkerEnded,
+    find_program,
+)
 
 
 class Parts(unittest.TestCase):
@@ -82,6 +92,17 @@ class Parts(unittest.TestCase):
         with self.assertRaises(LookupError):
             self.client("future").complete("a", on_delta=refuse)
         self.assertEqual(asyncio.run(both())["text"], "text")
+
+    def test_an_answer_that_was_cut_off_is_no_value_although_it_looks_whole(self):
+        self.assertRaises(IncompleteAnswer, self.client("future").chat_json, "a", {"type": "integer"})
+
+    def test_closing_fails_what_is_not_answered(self):
+        client = self.client("deaf")
+        stream = client.complete_stream("a")
+        self.assertRaises(RequestTimedOut, client.status, timeout=0.1)
+        client.close()
+        self.assertRaises(ClientClosed, client.status)
+        self.assertRaises(ClientClosed, stream.result)
 
     def test_restarts_wait_longer_and_longer(self):
         client, starts = self.client("crash"), []

@@ -12,7 +12,16 @@ import unittest
 import warnings
 from pathlib import Path
 
-from runabout import AsyncClient, Client, ClientClosed, IncompleteAnswer, RequestFailed, RequestTimedOut, WorkerEnded
+from runabout import (
+    AsyncClient,
+    Client,
+    ClientClosed,
+    IncompleteAnswer,
+    RequestCancelled,
+    RequestFailed,
+    RequestTimedOut,
+    WorkerEnded,
+)
 
 MODEL = os.environ.get("RUNABOUT_TEST_MODEL", "smollm2-135m")
 SCHEMA = {
@@ -29,9 +38,9 @@ def client(**settings):
     return Client(MODEL, options={"offline": True}, **settings)
 
 
-def has_ended(pid):
+def has_ended(pid, n_looks=1000):
     """Waits for the end of a process that is perhaps not a child of this one."""
-    for _ in range(1000):
+    for _ in range(n_looks):
         try:
             os.kill(pid, 0)
             # Perhaps it only waits for its parent to look at its exit code.
@@ -151,6 +160,15 @@ class Requests(unittest.TestCase):
         gc.collect()
         self.wait_until_idle()
 
+    def test_ctrl_c_while_waiting_for_a_stream_cancels_it(self):
+        stream = self.client.complete_stream("g", **ENDLESS)
+        next(stream)
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        with self.assertRaises(KeyboardInterrupt):
+            timer.start()
+            stream.result()
+        self.assertRaises(RequestCancelled, stream.result)
+
     def test_a_time_limit_stops_the_request_at_the_worker(self):
         with self.assertRaises(RequestTimedOut) as caught:
             self.client.complete("d", timeout=0.2, **ENDLESS)
@@ -241,6 +259,17 @@ class Ends(unittest.TestCase):
         gc.collect()
         self.assertTrue(has_ended(pid))
 
+        async def drop_in_a_loop():
+            one = AsyncClient(MODEL, options={"offline": True})
+            await one.start()
+            pid = one.pid
+            del one
+            gc.collect()
+            while not has_ended(pid, 1):
+                await asyncio.sleep(0)
+
+        asyncio.run(drop_in_a_loop())
+
         async def drop():
             two = AsyncClient(MODEL, options={"offline": True})
             await two.start()
@@ -254,7 +283,9 @@ class Ends(unittest.TestCase):
     def run_script(self, script, act):
         """Runs a script that prints the pid of its worker, and does something to it."""
         command = [sys.executable, "-c", script, MODEL]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        # As a terminal runs it: Ctrl-C goes to all processes of its group.
+        with subprocess.Popen(command, text=True, start_new_session=True, **pipes) as process:
             pid = int(process.stdout.readline())
             act(process)
             output, log = process.communicate()
@@ -288,7 +319,7 @@ except KeyboardInterrupt:
         time.sleep(0.01)
     print(client.complete("x = ", max_tokens=2)["finish_reason"] and client.pid == pid)
 """
-        code, output, log = self.run_script(script, lambda process: process.send_signal(signal.SIGINT))
+        code, output, log = self.run_script(script, lambda process: os.killpg(process.pid, signal.SIGINT))
         self.assertEqual((code, output.split()[-1:], log), (0, ["True"], ""))
 
 

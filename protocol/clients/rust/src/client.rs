@@ -19,7 +19,7 @@ use crate::protocol::{
     NextEditParams, NextEditResult, ProgressParams, ResponseFormat, StatusResult, TokenizeParams,
     TokenizeResult, WarmParams, WarmResult, WorkerState,
 };
-use crate::stream::Stream;
+use crate::stream::{Sent, Stream};
 use crate::worker::{Notification, Worker};
 
 const PROTOCOL_VERSION: u32 = 1;
@@ -239,13 +239,15 @@ impl Client {
         n: u32,
     ) -> Stream<T> {
         let (to_stream, deltas) = mpsc::unbounded_channel();
-        let (sent, id) = watch::channel(None);
-        let (arrived, at) = watch::channel(None);
+        let (to_id, id) = watch::channel(None);
+        let (to_worker, worker) = watch::channel(None);
+        let sent = Sent { worker: to_worker, id: to_id };
         let client = self.clone();
-        let answer = tokio::spawn(async move {
-            client.generate(method, &params, n, Some(to_stream), Some((sent, arrived))).await
-        });
-        Stream { deltas, answer, id, at }
+        let answer =
+            tokio::spawn(
+                async move { client.generate(method, &params, n, Some(to_stream), Some(sent)).await },
+            );
+        Stream { deltas, answer, id, worker }
     }
 
     async fn generate<T: DeserializeOwned>(
@@ -254,7 +256,7 @@ impl Client {
         params: &impl Serialize,
         n: u32,
         deltas: Option<mpsc::UnboundedSender<DeltaParams>>,
-        sent: Option<(watch::Sender<Option<u64>>, watch::Sender<Option<Arc<Worker>>>)>,
+        sent: Option<Sent>,
     ) -> Result<T, Error> {
         let call = async {
             let running = self.running().await?;
@@ -262,11 +264,11 @@ impl Client {
             let _places = running.places.acquire_many(n_places).await.map_err(|_| Error::Closed)?;
             // It may have ended while this request waited.
             let worker = self.running().await?.worker;
-            let (sent, arrived) = sent.unzip();
-            if let Some(arrived) = &arrived {
-                let _ = arrived.send(Some(Arc::clone(&worker)));
-            }
-            of(worker.request(method, params, deltas, sent).await?)
+            let id = sent.map(|sent| {
+                let _ = sent.worker.send(Some(Arc::clone(&worker)));
+                sent.id
+            });
+            of(worker.request(method, params, deltas, id).await?)
         };
         self.limited(method, call).await
     }

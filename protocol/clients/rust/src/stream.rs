@@ -12,15 +12,18 @@ use crate::error::Error;
 use crate::protocol::{CancelOutcome, CancelResult, DeltaParams};
 use crate::worker::Worker;
 
-/// The worker that has a request, once it has it.
-pub(crate) type At = watch::Receiver<Option<Arc<Worker>>>;
+/// Whom to tell when a worker has a request, and with which id.
+pub(crate) struct Sent {
+    pub(crate) worker: watch::Sender<Option<Arc<Worker>>>,
+    pub(crate) id: watch::Sender<Option<u64>>,
+}
 
 /// The deltas of a request, and then its result. Dropping it cancels the request.
 pub struct Stream<T> {
     pub(crate) deltas: mpsc::UnboundedReceiver<DeltaParams>,
     pub(crate) answer: JoinHandle<Result<T, Error>>,
     pub(crate) id: watch::Receiver<Option<u64>>,
-    pub(crate) at: At,
+    pub(crate) worker: watch::Receiver<Option<Arc<Worker>>>,
 }
 
 impl<T> Stream<T> {
@@ -40,8 +43,8 @@ impl<T> Stream<T> {
     }
 
     async fn sent(&self) -> Option<(Arc<Worker>, u64)> {
-        let (mut id, mut at) = (self.id.clone(), self.at.clone());
-        let worker = at.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+        let (mut id, mut worker) = (self.id.clone(), self.worker.clone());
+        let worker = worker.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
         let id = id.wait_for(Option::is_some).await.ok().and_then(|it| *it);
         worker.zip(id)
     }

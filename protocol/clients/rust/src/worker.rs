@@ -26,7 +26,7 @@ const N_LOG_LINES: usize = 20;
 /// How long a worker may take to end by itself; by the protocol it takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// jsonrpsee's client must have a limit; those of requests are kept by this crate.
-const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const NO_LIMIT: Duration = Duration::from_hours(10 * 365 * 24);
 const MAX_CONCURRENT: usize = 1024;
 const TOO_LARGE: i64 = -32007;
 /// What a message has beside the params and the method, at most.
@@ -39,7 +39,7 @@ pub enum Notification {
     /// How far a long operation is.
     Progress(ProgressParams),
     /// The worker's state has changed.
-    Status(StatusParams),
+    Status(Box<StatusParams>),
     /// One that was not known when this library was written.
     Other {
         /// Its method.
@@ -200,7 +200,7 @@ impl Drop for Abandon {
 fn notification(method: String, params: Value) -> Notification {
     let known = match method.as_str() {
         "progress" => serde_json::from_value(params.clone()).map(Notification::Progress).ok(),
-        "status" => serde_json::from_value(params.clone()).map(Notification::Status).ok(),
+        "status" => serde_json::from_value(params.clone()).map(|it| Notification::Status(Box::new(it))).ok(),
         _ => None,
     };
     known.unwrap_or(Notification::Other { method, params })

@@ -75,6 +75,16 @@ async fn a_message_that_is_too_large_fails_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn closing_fails_what_is_not_answered() {
+    let (client, _folder) = client("deaf", Settings::default());
+    let stream = client.complete_stream(CompleteParams::new("a"));
+    assert!(stream.is_sent().await);
+    client.close().await;
+    let error = stream.result().await.unwrap_err();
+    assert!(matches!(error, Error::Closed), "{error:?}");
+}
+
+#[tokio::test]
 async fn restarts_wait_longer_and_longer() {
     let (client, _folder) = client("crash", Settings::default());
     let mut ends = Vec::new();

@@ -86,6 +86,21 @@ test("an error of a callback is that of its request", async () => {
   });
 });
 
+test("an answer that was cut off is no value, although it looks whole", async () => {
+  await withPeer("future", {}, async (client) => {
+    await assert.rejects(client.chatJson({ messages: "a" }, { type: "integer" }), { name: "IncompleteAnswer" });
+  });
+});
+
+test("closing fails what is not answered", async () => {
+  await withPeer("deaf", {}, async (client) => {
+    const { result } = client.completeStream({ prefix: "a" });
+    await assert.rejects(client.status({ timeoutMs: 100 }), RequestTimedOut);
+    await client.close();
+    await assert.rejects(result, { name: "ClientClosed" });
+  });
+});
+
 test("restarts wait longer and longer", async () => {
   await withPeer("crash", {}, async (client) => {
     const ends = [];

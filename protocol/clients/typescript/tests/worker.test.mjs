@@ -213,6 +213,8 @@ describe("ends", () => {
     const child = spawn(process.execPath, [...args, "--input-type=module", "--eval", text], {
       cwd: fileURLToPath(new URL(".", import.meta.url)),
       stdio: ["ignore", "pipe", "inherit"],
+      // As a terminal runs it: Ctrl-C goes to all processes of its group.
+      detached: true,
     });
     const exit = once(child, "exit");
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
@@ -227,9 +229,26 @@ describe("ends", () => {
     assert.equal((await run(script, () => {})).code, 0);
   });
 
-  test("a script that is killed or interrupted leaves no worker", async () => {
+  test("a script that is killed leaves no worker", async () => {
     await run(script + endless, (child) => child.kill("SIGKILL"));
-    await run(script + endless, (child) => child.kill("SIGINT"));
+  });
+
+  test("a script may take Ctrl-C and go on with its worker", async () => {
+    const text = `
+      import { Client } from "runabout-client";
+      const client = new Client(${JSON.stringify(SETTINGS)});
+      await client.start();
+      const { pid } = client;
+      const alive = setInterval(() => {}, 1000);
+      const interrupted = new Promise((resolve) => process.once("SIGINT", resolve));
+      console.log(pid);
+      await interrupted;
+      clearInterval(alive);
+      await client.complete({ prefix: "x = ", max_tokens: 2 });
+      console.log(client.pid === pid);
+    `;
+    const { code, last } = await run(text, (child) => process.kill(-child.pid, "SIGINT"));
+    assert.deepEqual({ code, last }, { code: 0, last: "true" });
   });
 
   test("a client that is dropped ends its worker", async () => {

@@ -25,7 +25,7 @@ from typing import (
     cast,
 )
 
-from .errors import ClientClosed, IncompleteAnswer, RequestFailed, RequestTimedOut, WorkerEnded
+from .errors import ClientClosed, IncompleteAnswer, RequestCancelled, RequestFailed, RequestTimedOut, WorkerEnded
 from .limits import Limit
 from .program import command, find_program
 from .protocol import (
@@ -99,7 +99,12 @@ class AsyncStream(Generic[Result]):
 
     async def result(self) -> Result:
         """Waits for the result, whether or not the deltas are read."""
-        return await asyncio.shield(self._task)
+        try:
+            return await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            if self._task.cancelled():
+                raise RequestCancelled("the request was cancelled") from None
+            raise
 
     async def cancel(self) -> CancelResult:
         """Stops the request at the worker; its result is then the text so far."""

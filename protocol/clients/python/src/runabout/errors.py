@@ -43,6 +43,10 @@ class RequestTimedOut(RunaboutError, TimeoutError):
         super().__init__(f"`{method}` was not answered within {timeout:g} s")
 
 
+class RequestCancelled(RunaboutError):
+    """The stream of the request was closed before it ended."""
+
+
 class RequestFailed(RunaboutError):
     """The worker answered with an error: branch on `code`, or on `kind` for the worker's own errors."""
 
