@@ -97,12 +97,18 @@ class Parts(unittest.TestCase):
         self.assertRaises(IncompleteAnswer, self.client("future").chat_json, "a", {"type": "integer"})
 
     def test_closing_fails_what_is_not_answered(self):
-        client = self.client("deaf")
-        stream = client.complete_stream("a")
-        self.assertRaises(RequestTimedOut, client.status, timeout=0.1)
-        client.close()
-        self.assertRaises(ClientClosed, client.status)
-        self.assertRaises(ClientClosed, stream.result)
+        async def close():
+            client = AsyncClient(program=self.program("deaf"))
+            stream = client.complete_stream("a")
+            with self.assertRaises(RequestTimedOut):
+                await client.status(timeout=0.1)
+            await client.close()
+            with self.assertRaises(ClientClosed):
+                await client.status()
+            with self.assertRaises(ClientClosed):
+                await stream.result()
+
+        asyncio.run(close())
 
     def test_restarts_wait_longer_and_longer(self):
         client, starts = self.client("crash"), []
