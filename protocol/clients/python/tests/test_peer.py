@@ -99,6 +99,7 @@ class Parts(unittest.TestCase):
     def test_closing_fails_what_is_not_answered(self):
         async def close():
             client = AsyncClient(program=self.program("deaf"))
+            await client.start()
             stream = client.complete_stream("a")
             with self.assertRaises(RequestTimedOut):
                 await client.status(timeout=0.1)

@@ -789,8 +789,8 @@ export interface TextFormat {
 }
 
 /**
- * JSON that is valid by the schema, with its properties in the schema's order. OpenAI's form, with the schema in
- * `json_schema`, and its type `json_object` are read too.
+ * JSON that is valid by the schema, on one line, with its properties in the schema's order. OpenAI's form, with the
+ * schema in `json_schema`, and its type `json_object` are read too.
  */
 export interface JsonSchemaFormat {
   type: "json_schema";

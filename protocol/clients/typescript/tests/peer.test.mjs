@@ -94,6 +94,7 @@ test("an answer that was cut off is no value, although it looks whole", async ()
 
 test("closing fails what is not answered", async () => {
   await withPeer("deaf", {}, async (client) => {
+    await client.start();
     const { result } = client.completeStream({ prefix: "a" });
     await assert.rejects(client.status({ timeoutMs: 100 }), RequestTimedOut);
     await client.close();

@@ -646,8 +646,8 @@ class TextFormat(TypedDict):
 
 
 class JsonSchemaFormat(TypedDict):
-    """JSON that is valid by the schema, with its properties in the schema's order. OpenAI's form, with the schema in
-    `json_schema`, and its type `json_object` are read too."""
+    """JSON that is valid by the schema, on one line, with its properties in the schema's order. OpenAI's form, with the
+    schema in `json_schema`, and its type `json_object` are read too."""
     type: Literal["json_schema"]
     # The JSON Schema.
     schema: Any

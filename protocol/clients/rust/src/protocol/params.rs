@@ -424,8 +424,8 @@ pub enum ResponseFormat {
     /// Any text; the same as no format.
     #[serde(rename = "text")]
     Text,
-    /// JSON that is valid by the schema, with its properties in the schema's order. OpenAI's form, with the schema in
-    /// `json_schema`, and its type `json_object` are read too.
+    /// JSON that is valid by the schema, on one line, with its properties in the schema's order. OpenAI's form, with
+    /// the schema in `json_schema`, and its type `json_object` are read too.
     #[serde(rename = "json_schema")]
     JsonSchema {
         /// The JSON Schema.
