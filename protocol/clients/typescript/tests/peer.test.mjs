@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { Limit } from "../dist/limit.js";
 import { Client, findProgram, ProgramNotFound, RequestFailed, RequestTimedOut, WorkerEnded } from "runabout-client";
 
 const PEER = process.env.RUNABOUT_PEER ?? fileURLToPath(new URL("../../peer.py", import.meta.url));
@@ -135,12 +136,22 @@ test("requests beyond the queue of the worker wait, and those that give up make 
     await assert.rejects(client.complete({ prefix: "a" }, { timeoutMs: 100 }), RequestTimedOut);
     abandon.abort();
     assert.deepEqual(await Promise.all(waiting), Array(4).fill("RequestCancelled"));
-    // All four places are free again: this one is sent, and so it is told of as a stream.
-    const stream = client.completeStream({ prefix: "a", n: 4 });
-    stream.cancel().catch(() => {});
-    await stream.return();
-    await assert.rejects(stream.result, { name: "RequestCancelled" });
   });
+});
+
+test("who gives up before there is room takes no place, and lets those behind go on", async () => {
+  const limit = new Limit(4);
+  const forever = new AbortController().signal;
+  const giveBack = await limit.take(3, forever);
+  const abandon = new AbortController();
+  const large = limit.take(3, abandon.signal);
+  const small = limit.take(1, forever);
+  abandon.abort("enough");
+  assert.equal(await large.catch((it) => it), "enough");
+  (await small)();
+  giveBack();
+  giveBack();
+  (await limit.take(9, forever))();
 });
 
 test("the program is the argument, or the variable, or on the path", () => {
