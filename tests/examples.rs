@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Worker, repository, tiny_model};
 
@@ -61,6 +61,29 @@ fn the_python_example_prints_the_workers_text() {
 #[test]
 fn the_node_example_prints_the_workers_text() {
     check("node", "complete.mjs");
+}
+
+#[test]
+fn the_errand_prints_a_line_of_json_for_each_entry_of_the_log() {
+    // The tiny model's answers have the form, or are cut off.
+    let output = Command::new("python3")
+        .arg(repository().join("protocol/examples/extract.py"))
+        .env("PYTHONPATH", repository().join("protocol/clients/python/src"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("RUNABOUT", env!("CARGO_BIN_EXE_runabout"))
+        .env("RUNABOUT_MODEL", tiny_model::folder())
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && log.contains("6 entries"), "{log}");
+    let lines: Vec<Value> = output
+        .stdout
+        .split(|it| *it == b'\n')
+        .filter(|it| !it.is_empty())
+        .map(|it| serde_json::from_slice(it).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    assert!(lines.iter().all(|it| it.get("problem").is_some() || it.get("error").is_some()), "{lines:?}");
 }
 
 #[test]

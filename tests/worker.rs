@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod client_packages;
 mod clients;
 mod command_line;
 mod completion;

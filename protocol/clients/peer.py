@@ -1,0 +1,61 @@
+"""A worker that plays a part: tests start it in place of the real one, for what the real one never does.
+
+    peer.py PART serve ...
+
+Parts: `future` speaks a later version of the protocol, with members, notifications and values that this one does not
+know; `noisy` has stray lines in its output; `crash` ends at each request but `initialize`; `deaf` reads and never
+answers.
+"""
+
+import json
+import os
+import sys
+
+LIMITS = {"max_frame_bytes": 1000, "max_queued": 4}
+
+
+def write(message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+def main():
+    part = sys.argv[1]
+    print("one line of the log", file=sys.stderr, flush=True)
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "id" not in message:
+            continue
+        answer = {"id": message["id"]}
+        if message["method"] == "initialize":
+            more = {"new": True} if part == "future" else {}
+            server = {"name": "peer", "version": "1", **more}
+            write({**answer, "result": {"protocol_version": 1, "server": server, "state": "ready", "capabilities": {},
+                                        "limits": {**LIMITS, **more}, "model": {"name": "peer"}, **more}})
+            continue
+        if part == "crash":
+            os._exit(3)
+        if part == "deaf":
+            continue
+        if part == "noisy":
+            print("Loading checkpoint shards: 100%", flush=True)
+            print(flush=True)
+            print('"text"', flush=True)
+            write({"id": None, "error": {"code": -32700, "message": "not JSON"}})
+            write({"id": 123456, "result": {}})
+            write({"method": "delta", "params": {"id": 123456, "seq": 0, "text": "of another request"}})
+        if part == "future":
+            write({"method": "forecast", "params": [1, 2]})
+            write({"method": "progress", "params": {"stage": "dream", "done": 1, "unit": "sheep", "new": {}}})
+            write({"method": "delta", "params": {"id": message["id"], "seq": 0, "text": "tex", "new": 1}})
+        if message["method"] == "warm":
+            data = {"kind": "too_tired", "hint": "wait", "new": 1}
+            write({**answer, "error": {"code": 1999, "message": "cannot", "data": data, "new": 1}})
+            continue
+        write({**answer, "result": {"text": "text", "finish_reason": "bored", "usage": {"new": 1}, "timing": {},
+                                    "params": message["params"], "new": [1],
+                                    # Cut off, although it looks whole.
+                                    "message": {"role": "assistant", "content": "12"},
+                                    "incomplete": {"pointer": "", "open": ""}}, "new": 1})
+
+
+main()
