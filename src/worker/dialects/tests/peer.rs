@@ -98,7 +98,12 @@ impl Peer {
     }
 
     pub(super) async fn say(&mut self, message: &Value) {
-        self.to.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        self.say_text(&message.to_string()).await;
+    }
+
+    /// Sends a line, which need not be a message.
+    pub(super) async fn say_text(&mut self, text: &str) {
+        self.to.write_all(format!("{text}\n").as_bytes()).await.unwrap();
     }
 
     /// The next message; `None` at the end.
@@ -169,6 +174,12 @@ impl Peer {
     pub(super) async fn status(&mut self, id: u32) -> (Vec<Value>, Value) {
         self.say(&json!({"jsonrpc": "2.0", "id": id, "method": "status", "params": {}})).await;
         self.answer(id).await
+    }
+
+    /// Closes the client's end, and returns everything that still comes.
+    pub(super) async fn close(&mut self) -> Vec<Value> {
+        self.to.shutdown().await.unwrap();
+        self.rest().await
     }
 
     /// Everything up to the end of the connection.
