@@ -17,6 +17,7 @@ mod folders;
 mod generation;
 mod hostile_load;
 mod lsp;
+mod mcp;
 mod next_edit;
 mod parity;
 mod recording;
