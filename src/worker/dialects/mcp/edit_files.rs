@@ -62,7 +62,6 @@ struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Fault>,
     /// Functions that stay as they were, since the model's answers for them were wrong.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     incomplete: Vec<Part>,
     /// Whether the new text is well-formed, for languages that can be checked.
     #[serde(skip_serializing_if = "Option::is_none")]

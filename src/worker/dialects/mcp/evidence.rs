@@ -103,8 +103,8 @@ impl Evidence {
         }
         sum.mean_logprob = (n_weighed > 0).then(|| rounded(logprob / n_weighed as f64));
         // Of all results together, since they came about at the same time.
-        sum.generation_tokens_per_second =
-            (sum.completion_tokens > 0).then(|| rounded(sum.completion_tokens as f64 / sum.seconds));
+        let n_generated = usize::try_from(sum.completion_tokens).unwrap_or(usize::MAX);
+        sum.generation_tokens_per_second = per_second(n_generated, call.started.elapsed());
         sum
     }
 
