@@ -170,9 +170,7 @@ impl RequestRecord {
 
     /// Resolves when the request's answer has been queued.
     pub async fn ended(&self) {
-        let mut ended = self.0.ended.subscribe();
-        // Cannot fail: the entry holds the sender.
-        let _ = ended.wait_for(|ended| *ended).await;
+        self.0.ended().await;
     }
 }
 
@@ -205,6 +203,13 @@ impl Entry {
 
     pub(crate) fn set_note<T: Clone + Send + Sync + 'static>(&self, note: T) {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(note);
+    }
+
+    /// Resolves when the request's answer has been queued.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.subscribe();
+        // Cannot fail: the entry holds the sender.
+        let _ = ended.wait_for(|ended| *ended).await;
     }
 
     fn note<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
