@@ -23,6 +23,8 @@ pub(crate) struct App {
     pub(crate) reference: String,
     pub(crate) started: Instant,
     pub(crate) limits: ServeLimits,
+    /// Where conversations with agents are kept; `None` keeps none.
+    pub(crate) conversations: Option<PathBuf>,
     /// The folders that agents may work in, as the command line names them.
     pub(crate) roots: Vec<PathBuf>,
     /// Where calls of tools are counted; `None` counts none.
@@ -40,6 +42,8 @@ pub(crate) struct AgentOptions {
     pub(crate) is_lazy: bool,
     /// Where calls of tools are counted; `None` counts none.
     pub(crate) calls: Option<CallLog>,
+    /// Where conversations with agents are kept; `None` keeps none.
+    pub(crate) conversations: Option<PathBuf>,
 }
 
 /// The limits of the whole process that clients are told. Those of single requests are [`Assistant::limits`].
@@ -59,7 +63,16 @@ impl App {
     ) -> Self {
         let assistant = Assistant::new(model, held, Limits::default());
         let wanted = Arc::new(OnceLock::from(()));
-        Self { assistant, reference, started: Instant::now(), limits, roots: Vec::new(), calls: None, wanted }
+        Self {
+            assistant,
+            reference,
+            started: Instant::now(),
+            limits,
+            conversations: None,
+            roots: Vec::new(),
+            calls: None,
+            wanted,
+        }
     }
 
     /// Starts loading the model, or gets ready for that, and returns without waiting for it. Fails if a model reference
@@ -96,8 +109,8 @@ impl App {
             max_queued: args.max_queued,
             memory_bytes,
         };
-        let AgentOptions { roots, calls, .. } = agent;
-        Ok(Self { roots, calls, wanted, ..Self::new(model, held, args.model.model, limits) })
+        let AgentOptions { roots, calls, conversations, .. } = agent;
+        Ok(Self { roots, calls, conversations, wanted, ..Self::new(model, held, args.model.model, limits) })
     }
 
     /// Lets the model's loading begin, unless it has begun already.

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Lsp(LspArgs),
     /// Serve one model to an agent as an MCP server on stdin and stdout
     Mcp(McpArgs),
+    /// Be an agent in an editor's chat window, over the agent client protocol on stdin and stdout
+    Acp(AcpArgs),
     /// Continue a prompt once and print the text
     Generate(GenerateArgs),
     /// Answer one message and print the answer
@@ -159,6 +161,15 @@ pub(crate) struct StatsArgs {
     /// Print the numbers as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AcpArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// Do not keep conversations on disk, so that they cannot be continued after the process has ended
+    #[arg(long, env = "RUNABOUT_NO_HISTORY", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_history: bool,
 }
 
 #[derive(Args, Debug)]

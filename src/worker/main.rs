@@ -55,8 +55,18 @@ fn execute(command: Command) -> anyhow::Result<i32> {
             Command::Lsp(args) => serve::serve(args.serve, AgentOptions::default(), dialects::LSP).await,
             Command::Mcp(args) => {
                 let calls = if args.no_stats { None } else { state::calls().map(CallLog::new) };
-                let agent = AgentOptions { roots: args.root, is_lazy: !args.preload, calls };
+                let agent = AgentOptions {
+                    roots: args.root,
+                    is_lazy: !args.preload,
+                    calls,
+                    ..AgentOptions::default()
+                };
                 serve::serve(args.serve, agent, dialects::MCP).await
+            }
+            Command::Acp(args) => {
+                let conversations = if args.no_history { None } else { state::conversations() };
+                let agent = AgentOptions { conversations, ..AgentOptions::default() };
+                serve::serve(args.serve, agent, dialects::ACP).await
             }
             Command::Generate(args) => terminal::generate(args).await.map(|()| 0),
             Command::Chat(args) => terminal::chat(args).await.map(|()| 0),

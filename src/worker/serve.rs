@@ -1,4 +1,4 @@
-//! `runabout serve`, `runabout lsp` and `runabout mcp`: loads the model and serves one client on stdin and stdout, until
+//! `runabout serve`, `lsp`, `mcp` and `acp`: loads the model and serves one client on stdin and stdout, until
 //! the client leaves, a signal arrives or the engine dies.
 
 use std::sync::Arc;

@@ -9,6 +9,11 @@ pub(crate) fn calls() -> Option<PathBuf> {
     Some(folder(|it| env::var_os(it))?.join("calls.jsonl"))
 }
 
+/// The folder of the conversations with agents; `None` if the environment names no home.
+pub(crate) fn conversations() -> Option<PathBuf> {
+    Some(folder(|it| env::var_os(it))?.join("conversations"))
+}
+
 /// `$RUNABOUT_HOME/state`, or else the place that the system has for this.
 fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let path = |name: &str| variable(name).map(PathBuf::from).filter(|it| it.is_absolute());

@@ -23,7 +23,7 @@ const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 const EDITORS: [&str; 5] = ["tests/lsp", "editors/neovim", "editors/vim", "editors/emacs", "editors/vscode"];
 
 /// The folders of the tests with agents' clients that are not ours. Each has a program `test`, as above.
-const CLIENTS: [&str; 1] = ["tests/mcp"];
+const CLIENTS: [&str; 2] = ["tests/mcp", "tests/acp"];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]

@@ -1,6 +1,7 @@
 //! What every dialect can rely on, tested with a second dialect beside the native one and the engine's scripted model.
 #![allow(clippy::unwrap_used)]
 
+mod acp;
 mod lsp;
 mod mcp;
 mod peer;

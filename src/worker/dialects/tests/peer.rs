@@ -1,5 +1,6 @@
 //! A process with a scripted model, and clients that are connected to it by in-memory pipes.
 
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -23,6 +24,14 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A process with this model.
 pub(super) fn app(model: ScriptedModel) -> Arc<App> {
     loading(model).0
+}
+
+/// A process that keeps conversations with agents in `folder`, and whose model is loaded already.
+pub(super) async fn keeping_conversations(model: ScriptedModel, folder: &Path) -> Arc<App> {
+    let mut app = app(model);
+    app.model().ready().await.expect("the scripted model loads");
+    Arc::get_mut(&mut app).expect("it has no clients yet").conversations = Some(folder.to_owned());
+    app
 }
 
 /// A process whose model is loaded already.
@@ -176,9 +185,14 @@ impl Peer {
         self.answer(id).await
     }
 
+    /// Closes the client's output.
+    pub(super) async fn hang_up(&mut self) {
+        self.to.shutdown().await.unwrap();
+    }
+
     /// Closes the client's end, and returns everything that still comes.
     pub(super) async fn close(&mut self) -> Vec<Value> {
-        self.to.shutdown().await.unwrap();
+        self.hang_up().await;
         self.rest().await
     }
 
