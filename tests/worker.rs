@@ -4,6 +4,7 @@
 //! `support/tiny_model.rs`, which uses the real code and takes milliseconds; `parity` loads the real models.
 #![allow(clippy::unwrap_used)]
 
+mod acp;
 mod bad_input;
 mod clients;
 mod command_line;
