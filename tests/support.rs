@@ -162,11 +162,7 @@ impl Worker {
 
     /// The deltas of a request that have arrived so far, in order.
     pub(crate) fn deltas(&mut self, id: i64) -> Vec<Value> {
-        self.unread.extend(self.messages.try_iter().map(|it| parse(&it)));
-        let (deltas, unread) = std::mem::take(&mut self.unread).into_iter().partition(|it| is_delta(it, id));
-        self.unread = unread;
-        let deltas: VecDeque<Value> = deltas;
-        deltas.into_iter().map(|mut it| it["params"].take()).collect()
+        self.take(|it| is_delta(it, id)).into_iter().map(|mut it| it["params"].take()).collect()
     }
 
     /// The texts of a request's deltas, joined; also checks that their numbers count from 0.
@@ -191,6 +187,15 @@ impl Worker {
             }
             self.unread.push_back(message);
         }
+    }
+
+    /// The messages that have arrived so far and that `is_it` accepts, in order; others are kept.
+    pub(crate) fn take(&mut self, is_it: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.unread.extend(self.messages.try_iter().map(|it| parse(&it)));
+        let (taken, unread) = std::mem::take(&mut self.unread).into_iter().partition(is_it);
+        self.unread = unread;
+        let taken: VecDeque<Value> = taken;
+        taken.into()
     }
 
     /// The next message exactly as written; `None` if there will be no more. For tests that read every message in its

@@ -4,6 +4,7 @@
 //! `support/tiny_model.rs`, which uses the real code and takes milliseconds; `parity` loads the real models.
 #![allow(clippy::unwrap_used)]
 
+mod acp;
 mod bad_input;
 mod client_packages;
 mod clients;
@@ -18,6 +19,7 @@ mod folders;
 mod generation;
 mod hostile_load;
 mod lsp;
+mod mcp;
 mod next_edit;
 mod parity;
 mod recording;

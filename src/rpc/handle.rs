@@ -3,6 +3,7 @@
 //! A [`Handle`] stands for the connection, a [`RequestContext`] for one request of the client. Both can outlive the
 //! connection; afterwards their methods fail or have no effect.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonrpsee::Extensions;
@@ -35,6 +36,34 @@ struct Refusal {
     error: ErrorObjectOwned,
     /// The method that is taken nevertheless.
     except: Option<&'static str>,
+}
+
+/// How a protocol takes back a request to the client: by a notification whose params name the request's id.
+#[derive(Clone, Copy, Debug)]
+pub struct Retraction {
+    /// The notification's method.
+    pub method: &'static str,
+    /// The member of its params that has the id.
+    pub id: &'static str,
+}
+
+/// A request to the client. While `retraction` is set, dropping this takes the request back.
+struct Question<'a> {
+    out: &'a Outbound,
+    id: u64,
+    retraction: Option<Retraction>,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if let Some(Retraction { method, id }) = self.retraction {
+            let params = BTreeMap::from([(id, self.id)]);
+            let sent = outbound::notification(method, &params).map_err(NotifyError::from);
+            if let Err(error) = sent.and_then(|it| self.out.try_send(it)) {
+                tracing::debug!(id = self.id, %error, "a request to the client is not taken back");
+            }
+        }
+    }
 }
 
 impl Handle {
@@ -70,13 +99,38 @@ impl Handle {
         method: &str,
         params: &impl Serialize,
     ) -> Result<T, RequestError> {
+        self.ask(method, params, None).await
+    }
+
+    /// Like [`request`](Self::request), but if the future is dropped while the client has yet to answer, the client is
+    /// told so, if the queue has room. So a dialog that it shows does not stay open for nobody.
+    pub async fn request_or_retract<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &impl Serialize,
+        retraction: Retraction,
+    ) -> Result<T, RequestError> {
+        self.ask(method, params, Some(retraction)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &impl Serialize,
+        retraction: Option<Retraction>,
+    ) -> Result<T, RequestError> {
         let mut request = self.0.pending.enter()?;
-        let message = outbound::request(request.id(), method, params).map_err(RequestError::Params)?;
+        let id = request.id();
+        let message = outbound::request(id, method, params).map_err(RequestError::Params)?;
+        let mut question = Question { out: &self.0.out, id, retraction: None };
         let result = tokio::select! {
             biased;
             sent = self.0.out.send(message) => {
                 sent?;
-                request.result().await?
+                question.retraction = retraction;
+                let outcome = request.result().await;
+                question.retraction = None;
+                outcome?
             }
             // The connection ended before the queue had room.
             outcome = request.result() => outcome?,
@@ -192,6 +246,12 @@ impl RequestContext {
     /// Resolves when this request is cancelled; immediately if it already is.
     pub async fn cancelled(&self) -> CancelledBy {
         self.entry.cancelled().await
+    }
+
+    /// Resolves when this request's answer has been queued, so that what is sent then comes after it. Its handler must not
+    /// wait for this.
+    pub async fn answered(&self) {
+        self.entry.ended().await;
     }
 
     /// Stores a value, one per type, for those who look up the request later, such as how it ended.

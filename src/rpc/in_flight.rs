@@ -2,10 +2,12 @@
 //!
 //! A request enters the table when it is read, before anything after it is read, so a cancel directly behind it finds
 //! it. It leaves the table through its [`Ticket`], which answering consumes. So each request has one answer, and no
-//! notification of the request comes after its answer.
+//! notification of the request comes after its answer. The exception is a request that its client has withdrawn: from
+//! then on nothing is sent about it, not even its answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jsonrpsee::Extensions;
@@ -25,6 +27,9 @@ pub enum CancelledBy {
     CancelRequest,
     /// The program, through [`InFlight::cancel`].
     Program,
+    /// The client has withdrawn the request, as MCP's clients do: it gets no answer, and nothing more is sent about it,
+    /// not even what is already in the queue.
+    Withdrawal,
     /// The end of the connection.
     End,
 }
@@ -50,6 +55,8 @@ pub(crate) struct Entry {
     notes: Mutex<Extensions>,
     /// Locked while a message about the request is sent; `true` once the request is answered.
     answered: tokio::sync::Mutex<bool>,
+    /// Whether the client has withdrawn the request. Shared with the messages about it that wait to be written.
+    withdrawn: Arc<AtomicBool>,
 }
 
 /// What [`InFlight::cancel`] found.
@@ -68,7 +75,8 @@ pub enum Lookup {
 pub struct RequestRecord(Arc<Entry>);
 
 impl InFlight {
-    /// Cancels a running request. Its handler still has to answer it, see [`RequestRecord::ended`].
+    /// Cancels a running request. Its handler still has to answer it, see [`RequestRecord::ended`]; after a
+    /// [`Withdrawal`](CancelledBy::Withdrawal) that answer is not sent.
     pub fn cancel(&self, id: &RequestId, by: CancelledBy) -> Lookup {
         let table = self.table();
         if let Some(entry) = table.running.get(id) {
@@ -76,7 +84,13 @@ impl InFlight {
             return Lookup::Running(RequestRecord(entry.clone()));
         }
         match table.finished.iter().rev().find(|(finished, _)| finished == id) {
-            Some((_, entry)) => Lookup::Finished(RequestRecord(entry.clone())),
+            Some((_, entry)) => {
+                if by == CancelledBy::Withdrawal {
+                    // Its answer may still wait in the queue.
+                    entry.withdrawn.store(true, Ordering::Relaxed);
+                }
+                Lookup::Finished(RequestRecord(entry.clone()))
+            }
             None => Lookup::Unknown,
         }
     }
@@ -110,6 +124,7 @@ impl InFlight {
             ended: watch::Sender::new(false),
             notes: Mutex::default(),
             answered: tokio::sync::Mutex::new(false),
+            withdrawn: Arc::default(),
         });
         let mut table = self.table();
         if table.running.contains_key(&id) {
@@ -120,10 +135,10 @@ impl InFlight {
     }
 
     /// Frees the id. The request still counts for [`Self::n_taken`].
-    fn leave_unsent(&self, id: &RequestId) -> Unsent {
+    fn leave_unsent(&self, id: &RequestId, entry: &Arc<Entry>) -> Unsent {
         self.table().n_unsent += 1;
         self.leave(id);
-        Unsent(self.clone())
+        Unsent { table: self.clone(), entry: entry.clone() }
     }
 
     fn leave(&self, id: &RequestId) {
@@ -155,14 +170,15 @@ impl RequestRecord {
 
     /// Resolves when the request's answer has been queued.
     pub async fn ended(&self) {
-        let mut ended = self.0.ended.subscribe();
-        // Cannot fail: the entry holds the sender.
-        let _ = ended.wait_for(|ended| *ended).await;
+        self.0.ended().await;
     }
 }
 
 impl Entry {
     fn cancel(&self, by: CancelledBy) {
+        if by == CancelledBy::Withdrawal {
+            self.withdrawn.store(true, Ordering::Relaxed);
+        }
         self.cancelled.send_if_modified(|cancelled| {
             let first = cancelled.is_none();
             if first {
@@ -189,26 +205,42 @@ impl Entry {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(note);
     }
 
+    /// Resolves when the request's answer has been queued.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.subscribe();
+        // Cannot fail: the entry holds the sender.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
     fn note<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).get().cloned()
     }
 
-    /// Sends a notification of the request, unless the request has been answered.
+    fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Relaxed)
+    }
+
+    /// Whether a notification of the request may still be sent, given whether it has been answered.
+    fn check_open(&self, answered: bool) -> Result<(), NotifyError> {
+        match (answered, self.is_withdrawn()) {
+            (true, _) => Err(NotifyError::Answered),
+            (false, true) => Err(NotifyError::Withdrawn),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Sends a notification of the request, unless the request has been answered or withdrawn.
     pub(crate) async fn send(&self, out: &Outbound, message: String) -> Result<(), NotifyError> {
         let answered = self.answered.lock().await;
-        if *answered {
-            return Err(NotifyError::Answered);
-        }
-        Ok(out.send(message).await?)
+        self.check_open(*answered)?;
+        Ok(out.send_while_wanted(message, &self.withdrawn).await?)
     }
 
     pub(crate) fn try_send(&self, out: &Outbound, message: String) -> Result<(), NotifyError> {
         // If it is locked, another sender is waiting for room.
         let answered = self.answered.try_lock().map_err(|_| NotifyError::Full)?;
-        if *answered {
-            return Err(NotifyError::Answered);
-        }
-        out.try_send(message)
+        self.check_open(*answered)?;
+        out.try_send_while_wanted(message, &self.withdrawn)
     }
 }
 
@@ -238,29 +270,39 @@ impl Ticket {
         &self.entry
     }
 
-    /// Sends the answer, after every notification of the request.
+    /// Sends the answer, after every notification of the request, unless the request has been withdrawn.
     pub(crate) async fn answer(self, out: &Outbound, response: String) -> Result<(), Closed> {
         let mut answered = self.entry.answered.lock().await;
         *answered = true;
         // Before the answer is sent, since the client may reuse the id as soon as it has read it.
-        let _unsent = self.table.leave_unsent(&self.id);
-        out.send(response).await
+        let _unsent = self.table.leave_unsent(&self.id, &self.entry);
+        out.send_while_wanted(response, &self.entry.withdrawn).await
     }
 
     /// Ends the request without sending its answer, which is sent as part of a batch.
     pub(crate) async fn close(self) -> Unsent {
         *self.entry.answered.lock().await = true;
-        self.table.leave_unsent(&self.id)
+        self.table.leave_unsent(&self.id, &self.entry)
     }
 }
 
 /// An answer that waits for room in the queue. Until this is dropped, the request counts for [`InFlight::n_taken`].
 #[derive(Debug)]
-pub(crate) struct Unsent(InFlight);
+pub(crate) struct Unsent {
+    table: InFlight,
+    entry: Arc<Entry>,
+}
+
+impl Unsent {
+    /// Whether the client has withdrawn the request, so that its answer must not be sent.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.entry.is_withdrawn()
+    }
+}
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        self.0.table().n_unsent -= 1;
+        self.table.table().n_unsent -= 1;
     }
 }
 

@@ -27,7 +27,7 @@ mod reader;
 mod service;
 
 pub use connection::{Connection, End};
-pub use handle::{Handle, RequestContext};
+pub use handle::{Handle, RequestContext, Retraction};
 pub use id::RequestId;
 pub use in_flight::{CancelledBy, InFlight, Lookup, RequestRecord};
 pub use jsonrpsee::types::{ErrorObject, ErrorObjectOwned, Params};

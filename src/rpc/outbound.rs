@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -38,6 +38,9 @@ pub enum NotifyError {
     /// The request that the notification belongs to has been answered.
     #[error("the request has already been answered")]
     Answered,
+    /// The client has withdrawn the request that the notification belongs to, so it must not hear of it again.
+    #[error("the client has withdrawn the request")]
+    Withdrawn,
     #[error("notification's params cannot be written: {0}")]
     Params(#[from] serde_json::Error),
 }
@@ -53,6 +56,14 @@ enum Item {
 struct Counted {
     message: String,
     backlog: Arc<Backlog>,
+    /// If this becomes `true`, the message must not be written any more.
+    unwanted: Option<Arc<AtomicBool>>,
+}
+
+impl Counted {
+    fn is_wanted(&self) -> bool {
+        !self.unwanted.as_ref().is_some_and(|it| it.load(Ordering::Relaxed))
+    }
 }
 
 impl Drop for Counted {
@@ -94,12 +105,34 @@ pub(crate) fn queue(capacity: usize) -> (Outbound, Queue) {
 impl Outbound {
     /// Queues `message`, which must be valid JSON; waits for room.
     pub(crate) async fn send(&self, message: String) -> Result<(), Closed> {
-        self.sender.send(self.counted(message)).await.map_err(|_| Closed)
+        self.sender.send(self.counted(message, None)).await.map_err(|_| Closed)
+    }
+
+    /// Like [`send`](Self::send), but the message is not written if `unwanted` becomes `true` before that.
+    pub(crate) async fn send_while_wanted(
+        &self,
+        message: String,
+        unwanted: &Arc<AtomicBool>,
+    ) -> Result<(), Closed> {
+        self.sender.send(self.counted(message, Some(unwanted))).await.map_err(|_| Closed)
     }
 
     /// Like [`send`](Self::send), but fails if it would have to wait.
     pub(crate) fn try_send(&self, message: String) -> Result<(), NotifyError> {
-        self.sender.try_send(self.counted(message)).map_err(|error| match error {
+        self.try_send_item(self.counted(message, None))
+    }
+
+    /// Like [`send_while_wanted`](Self::send_while_wanted), but fails if it would have to wait.
+    pub(crate) fn try_send_while_wanted(
+        &self,
+        message: String,
+        unwanted: &Arc<AtomicBool>,
+    ) -> Result<(), NotifyError> {
+        self.try_send_item(self.counted(message, Some(unwanted)))
+    }
+
+    fn try_send_item(&self, item: Item) -> Result<(), NotifyError> {
+        self.sender.try_send(item).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotifyError::Full,
             mpsc::error::TrySendError::Closed(_) => Closed.into(),
         })
@@ -126,9 +159,9 @@ impl Outbound {
         self.backlog.n_writes.load(Ordering::Relaxed)
     }
 
-    fn counted(&self, message: String) -> Item {
+    fn counted(&self, message: String, unwanted: Option<&Arc<AtomicBool>>) -> Item {
         self.backlog.n_bytes.fetch_add(message.len(), Ordering::Relaxed);
-        Item::Message(Counted { message, backlog: Arc::clone(&self.backlog) })
+        Item::Message(Counted { message, backlog: Arc::clone(&self.backlog), unwanted: unwanted.cloned() })
     }
 }
 
@@ -148,7 +181,8 @@ pub(crate) async fn write_all(
         let mut closing = false;
         for item in items.drain(..) {
             match item {
-                Item::Message(it) => framing.encode(&it.message, &mut buffer),
+                Item::Message(it) if it.is_wanted() => framing.encode(&it.message, &mut buffer),
+                Item::Message(_) => {}
                 Item::Close => {
                     closing = true;
                     break;

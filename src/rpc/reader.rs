@@ -194,12 +194,17 @@ impl Reader<'_> {
         let out = self.service.connection.outbound().clone();
         if answers.iter().all(|answer| matches!(answer, BatchAnswer::Ready(_))) {
             // Waiting for room here slows down a client that sends malformed messages and does not read.
-            return out.send(batch_response(answers).await.0).await;
+            return match batch_response(answers).await.0 {
+                Some(response) => out.send(response).await,
+                None => Ok(()),
+            };
         }
         self.tasks.spawn(async move {
             let (response, unsent) = batch_response(answers).await;
-            // Closed: the client is gone.
-            let _ = out.send(response).await;
+            if let Some(response) = response {
+                // Closed: the client is gone.
+                let _ = out.send(response).await;
+            }
             drop(unsent);
         });
         Ok(())
@@ -224,20 +229,22 @@ async fn answer_in_batch(call: Call) -> (String, Unsent) {
     (response, ticket.close().await)
 }
 
-/// Waits for all answers of a batch and joins them.
-async fn batch_response(answers: Vec<BatchAnswer>) -> (String, Vec<Unsent>) {
+/// Waits for all answers of a batch and joins them, except those of withdrawn requests. `None` if no answer is left.
+async fn batch_response(answers: Vec<BatchAnswer>) -> (Option<String>, Vec<Unsent>) {
     let mut responses = Vec::with_capacity(answers.len());
-    let mut all_unsent = Vec::new();
     for answer in answers {
         match answer {
-            BatchAnswer::Ready(response) => responses.push(response),
+            BatchAnswer::Ready(response) => responses.push((response, None)),
             BatchAnswer::Running(task) => {
                 // Fails only if the runtime shuts down.
                 let Ok((response, unsent)) = task.await else { continue };
-                responses.push(response);
-                all_unsent.push(unsent);
+                responses.push((response, Some(unsent)));
             }
         }
     }
-    (format!("[{}]", responses.join(",")), all_unsent)
+    // Only now, since a request may be withdrawn while others of its batch still run.
+    responses.retain(|(_, unsent)| !unsent.as_ref().is_some_and(Unsent::is_withdrawn));
+    let (responses, unsent): (Vec<String>, Vec<Option<Unsent>>) = responses.into_iter().unzip();
+    let joined = (!responses.is_empty()).then(|| format!("[{}]", responses.join(",")));
+    (joined, unsent.into_iter().flatten().collect())
 }

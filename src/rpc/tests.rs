@@ -26,6 +26,7 @@ mod properties;
 mod requests;
 mod spec;
 mod traps;
+mod withdrawal;
 
 /// Longer than any grace period; on a paused clock it passes at once.
 const TIMEOUT: Duration = Duration::from_mins(1);

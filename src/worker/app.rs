@@ -1,6 +1,7 @@
 //! The process: one model and its limits, for one or more clients.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use runabout_assist::{Assistant, HeldTexts, JobError, Limits, ModelHandle, State
 use runabout_engine::EngineOptions;
 use runabout_rpc::Options;
 
+use crate::calls::CallLog;
 use crate::cli::ServeArgs;
 use crate::loading;
 use crate::memory;
@@ -21,6 +23,27 @@ pub(crate) struct App {
     pub(crate) reference: String,
     pub(crate) started: Instant,
     pub(crate) limits: ServeLimits,
+    /// Where conversations with agents are kept; `None` keeps none.
+    pub(crate) conversations: Option<PathBuf>,
+    /// The folders that agents may work in, as the command line names them.
+    pub(crate) roots: Vec<PathBuf>,
+    /// Where calls of tools are counted; `None` counts none.
+    pub(crate) calls: Option<CallLog>,
+    /// Set once the model is wanted; loading waits for that.
+    wanted: Arc<OnceLock<()>>,
+}
+
+/// What only a process for agents has.
+#[derive(Debug, Default)]
+pub(crate) struct AgentOptions {
+    /// The folders that an agent may work in; if empty, its own folder counts.
+    pub(crate) roots: Vec<PathBuf>,
+    /// Whether the model is loaded only when it is wanted, see [`App::want_model`].
+    pub(crate) is_lazy: bool,
+    /// Where calls of tools are counted; `None` counts none.
+    pub(crate) calls: Option<CallLog>,
+    /// Where conversations with agents are kept; `None` keeps none.
+    pub(crate) conversations: Option<PathBuf>,
 }
 
 /// The limits of the whole process that clients are told. Those of single requests are [`Assistant::limits`].
@@ -39,12 +62,22 @@ impl App {
         limits: ServeLimits,
     ) -> Self {
         let assistant = Assistant::new(model, held, Limits::default());
-        Self { assistant, reference, started: Instant::now(), limits }
+        let wanted = Arc::new(OnceLock::from(()));
+        Self {
+            assistant,
+            reference,
+            started: Instant::now(),
+            limits,
+            conversations: None,
+            roots: Vec::new(),
+            calls: None,
+            wanted,
+        }
     }
 
-    /// Starts loading the model and returns without waiting for it. Fails if a model reference is invalid or the
-    /// engine's thread cannot be started.
-    pub(crate) fn start(args: ServeArgs) -> Result<Self> {
+    /// Starts loading the model, or gets ready for that, and returns without waiting for it. Fails if a model reference
+    /// is invalid or the engine's thread cannot be started.
+    pub(crate) fn start(args: ServeArgs, agent: AgentOptions) -> Result<Self> {
         let bytes = |mib: u64| mib.saturating_mul(1 << 20);
         let memory_bytes = args.memory_limit.map(bytes).or_else(memory::default_limit_bytes);
         let cache_limit_bytes =
@@ -61,7 +94,11 @@ impl App {
             n_draft_tokens: args.model.n_draft_tokens(),
             ..EngineOptions::default()
         };
-        let model = loading::start(&args.model, options)?;
+        let wanted = Arc::<OnceLock<()>>::default();
+        if !agent.is_lazy {
+            wanted.get_or_init(|| ());
+        }
+        let model = loading::start(&args.model, options, Arc::clone(&wanted))?;
         let limits = ServeLimits {
             rpc: Options {
                 max_frame_bytes: args.max_frame_bytes,
@@ -72,7 +109,18 @@ impl App {
             max_queued: args.max_queued,
             memory_bytes,
         };
-        Ok(Self::new(model, held, args.model.model, limits))
+        let AgentOptions { roots, calls, conversations, .. } = agent;
+        Ok(Self { roots, calls, conversations, wanted, ..Self::new(model, held, args.model.model, limits) })
+    }
+
+    /// Lets the model's loading begin, unless it has begun already.
+    pub(crate) fn want_model(&self) {
+        self.wanted.get_or_init(|| ());
+    }
+
+    /// Whether the model is loaded, is being loaded, or could not be loaded; otherwise it is not wanted yet.
+    pub(crate) fn model_is_wanted(&self) -> bool {
+        self.wanted.get().is_some()
     }
 
     pub(crate) fn model(&self) -> &ModelHandle {

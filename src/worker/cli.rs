@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runabout_engine::MAX_DRAFTS;
@@ -24,6 +25,10 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Serve one model to an editor as a language server on stdin and stdout
     Lsp(LspArgs),
+    /// Serve one model to an agent as an MCP server on stdin and stdout
+    Mcp(McpArgs),
+    /// Be an agent in an editor's chat window, over the agent client protocol on stdin and stdout
+    Acp(AcpArgs),
     /// Continue a prompt once and print the text
     Generate(GenerateArgs),
     /// Answer one message and print the answer
@@ -31,6 +36,8 @@ pub(crate) enum Command {
     /// Download, list, verify and remove models
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Sum up what agents have handed to the model
+    Stats(StatsArgs),
 }
 
 /// Which model to use, and how to run it.
@@ -131,6 +138,38 @@ pub(crate) struct LspArgs {
     /// Accepted because many clients pass it to every language server: stdin and stdout are used in any case
     #[arg(long, hide = true)]
     stdio: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct McpArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// A folder that the tools may read and edit files in; can be repeated. By default the project that the agent works
+    /// in, if it can be told
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Vec<PathBuf>,
+    /// Load the model at once, not when a tool needs it first
+    #[arg(long)]
+    pub(crate) preload: bool,
+    /// Do not count calls for `runabout stats`. Texts and paths are not kept in any case
+    #[arg(long, env = "RUNABOUT_NO_STATS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_stats: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StatsArgs {
+    /// Print the numbers as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AcpArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// Do not keep conversations on disk, so that they cannot be continued after the process has ended
+    #[arg(long, env = "RUNABOUT_NO_HISTORY", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_history: bool,
 }
 
 #[derive(Args, Debug)]

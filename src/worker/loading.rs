@@ -2,8 +2,8 @@
 //!
 //! All of it runs on the engine's thread; see [`ModelHandle::spawn`].
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
 use runabout_assist::{Facts, LoadError, LoadProgress, LoadStage, Loaded, ModelHandle};
@@ -15,9 +15,13 @@ use runabout_text::{FimFormat, SamplingDefaults, Tokenizer};
 use crate::cli::ModelArgs;
 use crate::memory;
 
-/// Starts loading a model and returns without waiting for it. Fails only if a reference cannot be parsed or the
-/// engine's thread cannot be started.
-pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<ModelHandle> {
+/// Starts loading a model once it is `wanted`, and returns without waiting for it. Fails only if a reference cannot be
+/// parsed or the engine's thread cannot be started.
+pub(crate) fn start(
+    args: &ModelArgs,
+    options: EngineOptions,
+    wanted: Arc<OnceLock<()>>,
+) -> anyhow::Result<ModelHandle> {
     let request = Request {
         reference: args.model.parse()?,
         draft: args.draft_model.as_deref().map(str::parse).transpose()?,
@@ -31,6 +35,7 @@ pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<
         memory_limit_bytes: options.memory_limit_bytes,
     };
     ModelHandle::spawn(options, move |progress| {
+        wanted.wait();
         let files = find(&request, progress).map_err(into_load_error)?;
         let facts = files.facts.clone();
         let load = move |progress: &mut dyn FnMut(LoadProgress)| {
@@ -39,6 +44,11 @@ pub(crate) fn start(args: &ModelArgs, options: EngineOptions) -> anyhow::Result<
         Ok((facts, load))
     })
     .context("cannot start the engine's thread")
+}
+
+/// Where models are kept; `None` if the user has no home folder.
+pub(crate) fn store_folder() -> Option<PathBuf> {
+    Store::default_home(|it| std::env::var_os(it)).ok()
 }
 
 pub(crate) fn open_store() -> anyhow::Result<Store> {

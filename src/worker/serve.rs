@@ -1,5 +1,5 @@
-//! `runabout serve` and `runabout lsp`: loads the model and serves one client on stdin and stdout, until the client leaves, a signal
-//! arrives or the engine dies.
+//! `runabout serve`, `lsp`, `mcp` and `acp`: loads the model and serves one client on stdin and stdout, until
+//! the client leaves, a signal arrives or the engine dies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use runabout_rpc::Handle;
 use tokio::time::timeout;
 
-use crate::app::App;
+use crate::app::{AgentOptions, App};
 use crate::cli::ServeArgs;
 use crate::connection;
 use crate::dialects::Dialect;
@@ -25,9 +25,13 @@ const NOT_SHUT_DOWN: i32 = 1;
 
 /// Serves one client on stdin and stdout until the connection ends, and returns the process's exit code.
 /// The client's first message decides which of `dialects` it speaks.
-pub(crate) async fn serve(args: ServeArgs, dialects: &'static [&'static dyn Dialect]) -> Result<i32> {
+pub(crate) async fn serve(
+    args: ServeArgs,
+    agent: AgentOptions,
+    dialects: &'static [&'static dyn Dialect],
+) -> Result<i32> {
     let stdout = output::take_stdout().context("cannot take stdout")?;
-    let app = Arc::new(App::start(args)?);
+    let app = Arc::new(App::start(args, agent)?);
     let connected = connection::connect(&app, dialects).hung_up_when(hang_up::stdin_closed());
     let client = connected.client.clone();
     tokio::spawn(stop_on_signal(connected.handle())?);
@@ -36,8 +40,11 @@ pub(crate) async fn serve(args: ServeArgs, dialects: &'static [&'static dyn Dial
 
     let engine = app.model().engine();
     engine.shutdown();
-    // After a timeout the step is abandoned, see `LAST_STEP`.
-    let _ = timeout(LAST_STEP, engine.stopped()).await;
+    // Otherwise its thread does nothing but wait.
+    if app.model_is_wanted() {
+        // After a timeout the step is abandoned, see `LAST_STEP`.
+        let _ = timeout(LAST_STEP, engine.stopped()).await;
+    }
     Ok(if app.engine_has_died() {
         ENGINE_DIED
     } else if client.exited_without_shutdown() {

@@ -1,7 +1,7 @@
 //! `runabout generate` and `runabout chat`: print one text, then the same figures as mlx_lm.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -48,7 +48,7 @@ pub(crate) async fn chat(args: ChatArgs) -> Result<()> {
 
 fn start(args: &ModelArgs) -> Result<Assistant> {
     let options = EngineOptions { n_draft_tokens: args.n_draft_tokens(), ..EngineOptions::default() };
-    let model = loading::start(args, options)?;
+    let model = loading::start(args, options, Arc::new(OnceLock::from(())))?;
     // The person at the terminal is the only client, and may ask for any amount of text.
     let limits = Limits { max_tokens: u32::MAX, ..Limits::default() };
     Ok(Assistant::new(model, Arc::new(HeldTexts::new(u64::MAX)), limits))

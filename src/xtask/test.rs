@@ -3,8 +3,9 @@
 //! Runs the set-up, the build, the download of the models that tests use, then `cargo test`, whose output and exit code
 //! are this command's. What has been downloaded is not downloaded again.
 //!
-//! With `--editors`, the tests of the plugins run instead: each `test` script below `editors/` and `tests/lsp/` installs a
-//! real editor or client and runs it against the worker of the release profile.
+//! With `--editors`, the tests of the plugins run instead, and with `--clients` those with the clients of agents: each
+//! `test` script below `editors/` and in some folders of `tests/` installs a real editor or client and runs it against the
+//! worker of the release profile.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -21,12 +22,18 @@ const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 /// finds the worker's path in `RUNABOUT`, and in `RUNABOUT_EDITORS` a folder to install editors in.
 const EDITORS: [&str; 5] = ["tests/lsp", "editors/neovim", "editors/vim", "editors/emacs", "editors/vscode"];
 
+/// The folders of the tests with agents' clients that are not ours. Each has a program `test`, as above.
+const CLIENTS: [&str; 2] = ["tests/mcp", "tests/acp"];
+
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run the plugins' tests in real editors instead: all, or those of the given folders, such as `neovim`
     #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with = "cargo_args")]
     editors: Option<Vec<String>>,
+    /// Run the tests with agents' clients instead: all, or those of the given folders, such as `mcp`
+    #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with_all = ["cargo_args", "editors"])]
+    clients: Option<Vec<String>>,
     /// Passed on to `cargo test --workspace`, such as part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo_args: Vec<String>,
@@ -35,8 +42,11 @@ pub(crate) struct Args {
 /// Runs the tests of the workspace in `root`.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     setup::run(root, &setup::Args::default())?;
-    if let Some(folders) = &args.editors {
-        return run_editors(root, folders);
+    if let Some(names) = &args.editors {
+        return run_scripts(root, &chosen(&EDITORS, names)?);
+    }
+    if let Some(names) = &args.clients {
+        return run_scripts(root, &chosen(&CLIENTS, names)?);
     }
 
     // The tests are built too: this way cargo selects the features that `cargo test` needs, and builds everything only
@@ -62,13 +72,12 @@ fn pull_models(worker: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests of the plugins in `folders`, or of all if it is empty.
-fn run_editors(root: &Path, folders: &[String]) -> Result<ExitCode> {
-    let chosen = chosen(folders)?;
+/// Runs the program `test` of each of these folders.
+fn run_scripts(root: &Path, folders: &[&str]) -> Result<ExitCode> {
     let worker = build_worker(root)?;
     pull_models(&worker)?;
     let mut failed = Vec::new();
-    for folder in chosen {
+    for &folder in folders {
         eprintln!("test: {folder}");
         let test = Command::new(root.join(folder).join("test"))
             .env("RUNABOUT", &worker)
@@ -83,16 +92,14 @@ fn run_editors(root: &Path, folders: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folders whose last parts are `names`, or all.
-fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
+/// The folders whose last parts are `names`, or all if there are none.
+fn chosen(all: &[&'static str], names: &[String]) -> Result<Vec<&'static str>> {
     if names.is_empty() {
-        return Ok(EDITORS.to_vec());
+        return Ok(all.to_vec());
     }
     let find = |name: &String| {
-        let found = EDITORS.into_iter().find(|it| it.rsplit('/').next() == Some(name));
-        found.with_context(|| {
-            format!("there are no tests of `{name}`\nhint: there are {}", EDITORS.join(", "))
-        })
+        let found = all.iter().copied().find(|it| it.rsplit('/').next() == Some(name));
+        found.with_context(|| format!("there are no tests of `{name}`\nhint: there are {}", all.join(", ")))
     };
     names.iter().map(find).collect()
 }

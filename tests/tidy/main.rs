@@ -28,12 +28,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("kernels", &[]),
     ("context", &[]),
+    ("files", &[]),
     ("engine", &["text"]),
     ("store", &["text"]),
     ("assist", &["engine", "text"]),
+    ("errands", &["assist", "context", "files", "text"]),
     ("mlx", &["engine", "text", "kernels"]),
     // `engine` and `text` are allowed only until all code that uses them has moved to `assist`.
-    ("worker", &["api", "rpc", "assist", "context", "mlx", "store", "engine", "text"]),
+    ("worker", &["api", "rpc", "assist", "context", "errands", "files", "mlx", "store", "engine", "text"]),
     ("xtask", &["store", "context"]),
 ];
 

@@ -274,3 +274,43 @@ async fn if_the_params_cannot_be_written_nothing_is_sent() {
     assert!(matches!(refused, Err(RequestError::Params(_))));
     assert!(peer.rest().await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_nobody_waits_for_any_more_is_taken_back() {
+    let mut peer = peer().await;
+    let retraction = Retraction { method: "never_mind", id: "question" };
+    let ask = |handle: Handle| {
+        tokio::spawn(async move { handle.request_or_retract::<Value>("ask", &json!({}), retraction).await })
+    };
+    let dropped = ask(peer.handle.clone());
+    assert_eq!(peer.next().await["id"], 1);
+    dropped.abort();
+    let expected = json!({"jsonrpc": "2.0", "method": "never_mind", "params": {"question": 1}});
+    assert_eq!(peer.next().await, expected);
+    // An answer that crossed it is ignored.
+    peer.say(r#"{"jsonrpc":"2.0","id":1,"result":"late"}"#).await;
+    let answered = ask(peer.handle.clone());
+    assert_eq!(peer.next().await["id"], 2);
+    peer.say(r#"{"jsonrpc":"2.0","id":2,"result":"yes"}"#).await;
+    assert_eq!(outcome(answered).await.unwrap(), "yes");
+    assert!(peer.rest().await.is_empty(), "an answered question is not taken back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_once_a_request_is_answered_comes_after_its_answer() {
+    let mut module = behaviours();
+    module
+        .register_async_method("then", |_, _, extensions| async move {
+            let context = context(&extensions);
+            tokio::spawn(async move {
+                context.answered().await;
+                context.connection().notify("after", &json!({})).await.unwrap();
+            });
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        })
+        .unwrap();
+    let mut peer = Peer::new(module, Framing::Lines);
+    peer.call(1, "then", json!({})).await;
+    assert_eq!(peer.next().await, json!({"jsonrpc": "2.0", "id": 1, "result": null}));
+    assert_eq!(peer.next().await["method"], "after");
+}

@@ -1,7 +1,9 @@
 //! What every dialect can rely on, tested with a second dialect beside the native one and the engine's scripted model.
 #![allow(clippy::unwrap_used)]
 
+mod acp;
 mod lsp;
+mod mcp;
 mod peer;
 mod telegraph;
 
@@ -12,10 +14,11 @@ use self::peer::{Peer, app, failing_to_load, loading};
 use self::telegraph::Telegraph;
 use super::Dialect;
 use super::lsp::Lsp;
+use super::mcp::Mcp;
 use super::native::Native;
 
 /// As in `runabout serve`, the native dialect is the last one.
-const DIALECTS: &[&dyn Dialect] = &[&Telegraph, &Lsp, &Native];
+const DIALECTS: &[&dyn Dialect] = &[&Telegraph, &Lsp, &Mcp, &Native];
 
 /// More tokens than a test waits for.
 const MANY: u32 = 3000;

@@ -1,5 +1,6 @@
 //! A process with a scripted model, and clients that are connected to it by in-memory pipes.
 
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -23,6 +24,14 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A process with this model.
 pub(super) fn app(model: ScriptedModel) -> Arc<App> {
     loading(model).0
+}
+
+/// A process that keeps conversations with agents in `folder`, and whose model is loaded already.
+pub(super) async fn keeping_conversations(model: ScriptedModel, folder: &Path) -> Arc<App> {
+    let mut app = app(model);
+    app.model().ready().await.expect("the scripted model loads");
+    Arc::get_mut(&mut app).expect("it has no clients yet").conversations = Some(folder.to_owned());
+    app
 }
 
 /// A process whose model is loaded already.
@@ -98,7 +107,12 @@ impl Peer {
     }
 
     pub(super) async fn say(&mut self, message: &Value) {
-        self.to.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        self.say_text(&message.to_string()).await;
+    }
+
+    /// Sends a line, which need not be a message.
+    pub(super) async fn say_text(&mut self, text: &str) {
+        self.to.write_all(format!("{text}\n").as_bytes()).await.unwrap();
     }
 
     /// The next message; `None` at the end.
@@ -169,6 +183,17 @@ impl Peer {
     pub(super) async fn status(&mut self, id: u32) -> (Vec<Value>, Value) {
         self.say(&json!({"jsonrpc": "2.0", "id": id, "method": "status", "params": {}})).await;
         self.answer(id).await
+    }
+
+    /// Closes the client's output.
+    pub(super) async fn hang_up(&mut self) {
+        self.to.shutdown().await.unwrap();
+    }
+
+    /// Closes the client's end, and returns everything that still comes.
+    pub(super) async fn close(&mut self) -> Vec<Value> {
+        self.hang_up().await;
+        self.rest().await
     }
 
     /// Everything up to the end of the connection.

@@ -1,0 +1,20 @@
+//! What all requests of a connection share: [`Session`]. The protocol keeps no state between requests, so there is none.
+
+use crate::client::Client;
+
+use super::roots::Roots;
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: Client,
+    /// The folders that tools may use.
+    pub(super) roots: Roots,
+}
+
+impl Session {
+    pub(super) fn new(client: Client) -> Self {
+        let roots = Roots::of_process(&client.app.roots);
+        tracing::info!(roots = ?roots.folders(), "the tools may use files in these folders");
+        Self { client, roots }
+    }
+}

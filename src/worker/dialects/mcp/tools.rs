@@ -1,0 +1,114 @@
+//! `tools/list` and `tools/call`, and the list of all tools.
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use runabout_rpc::{ErrorObject, ErrorObjectOwned, Params, RequestContext, params};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::complete_code::CompleteCode;
+use super::edit_files::EditFiles;
+use super::era::Meta;
+use super::failure::Failure;
+use super::generate::Generate;
+use super::map_files::MapFiles;
+use super::progress::Progress;
+use super::review_diff::ReviewDiff;
+use super::session::Session;
+use super::status::Status;
+use super::tool::{Call, Entry};
+use super::write_tests::WriteTests;
+use crate::calls::CountedCall;
+
+const INVALID_PARAMS: i32 = -32602;
+
+/// All tools, in the order of the list, which never changes while the process runs.
+const TOOLS: &[Entry] = &[
+    Entry::of::<CompleteCode>(),
+    Entry::of::<Generate>(),
+    Entry::of::<EditFiles>(),
+    Entry::of::<MapFiles>(),
+    Entry::of::<ReviewDiff>(),
+    Entry::of::<WriteTests>(),
+    Entry::of::<Status>(),
+];
+
+static DEFINITIONS: LazyLock<Value> = LazyLock::new(|| TOOLS.iter().map(|it| (it.definition)()).collect());
+
+pub(super) fn list(params: &Params<'_>) -> Result<Value, ErrorObjectOwned> {
+    #[derive(Deserialize)]
+    struct Page {
+        cursor: Option<String>,
+    }
+    let era = Meta::of(params)?.era;
+    if params::parse_lenient::<Page>(params)?.cursor.is_some() {
+        return Err(params::invalid("cursor", "`cursor` must be absent: the list has one page"));
+    }
+    Ok(era.lasting_result(json!({"tools": *DEFINITIONS})))
+}
+
+pub(super) async fn call(
+    params: Params<'static>,
+    session: Arc<Session>,
+    request: RequestContext,
+) -> Result<Value, ErrorObjectOwned> {
+    #[derive(Deserialize)]
+    struct CallParams {
+        name: String,
+        arguments: Option<Box<RawValue>>,
+    }
+    let Meta { era, progress_token } = Meta::of(&params)?;
+    let CallParams { name, arguments } = params::parse_lenient(&params)?;
+    drop(params);
+    let tool = TOOLS.iter().find(|it| it.name == name).ok_or_else(|| unknown(&name))?;
+    let arguments = arguments.map_or_else(|| "{}".to_owned(), |it| it.get().to_owned());
+    if !arguments.starts_with('{') {
+        return Err(params::invalid("arguments", "`arguments` must be an object"));
+    }
+    let progress = Progress::default();
+    let call = Call {
+        session: Arc::clone(&session),
+        request: request.clone(),
+        progress: progress.clone(),
+        started: Instant::now(),
+    };
+    let work = (tool.call)(call, Params::new(Some(&arguments)).into_owned());
+    drop(arguments);
+    let started = Instant::now();
+    let called = progress.reported(&session.client, &request, progress_token.as_deref(), work).await;
+    count(tool.name, &called, started.elapsed(), &session).await;
+    Ok(era.result(called.unwrap_or_else(|Failure(message)| {
+        tracing::debug!(tool = tool.name, message, "a tool failed");
+        json!({"content": [{"type": "text", "text": message}], "isError": true})
+    })))
+}
+
+/// Counts the call for `runabout stats`, if it used the model or failed.
+async fn count(tool: &'static str, called: &Result<Value, Failure>, took: Duration, session: &Session) {
+    let Some(log) = &session.client.app.calls else { return };
+    let evidence = called.as_ref().map(|it| &it["structuredContent"]["evidence"]);
+    if evidence.is_ok_and(Value::is_null) {
+        return;
+    }
+    let number = |name: &str| evidence.ok().and_then(|it| it[name].as_u64()).unwrap_or(0);
+    let call = CountedCall {
+        tool: tool.into(),
+        failed: called.is_err(),
+        prompt_tokens: number("prompt_tokens"),
+        completion_tokens: number("completion_tokens"),
+        seconds: took.as_secs_f64(),
+    };
+    let log = log.clone();
+    // Fails only if the runtime shuts down.
+    let _ = tokio::task::spawn_blocking(move || log.append(&call)).await;
+}
+
+fn unknown(name: &str) -> ErrorObjectOwned {
+    const MAX_CHARS: usize = 60;
+    let name: String = name.chars().take(MAX_CHARS).collect();
+    let names: Vec<_> = TOOLS.iter().map(|it| it.name).collect();
+    let message = format!("unknown tool `{name}`\nhint: there are {}", names.join(", "));
+    ErrorObject::owned(INVALID_PARAMS, message, Some(json!({"field": "name"})))
+}

@@ -1,0 +1,105 @@
+// The agent with the protocol's own client library and a real model.
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { pathToFileURL } from "node:url";
+import { methods } from "@agentclientprotocol/sdk";
+import { folder, MODEL, text, until, withAgent } from "./agent.mjs";
+
+const say = (words) => [{ type: "text", text: words }];
+
+test("a conversation, from the handshake to the end of the process", async () => {
+  const [home, cwd] = [folder(), folder()];
+  const { code } = await withAgent({ home, cwd }, async ({ agent, initialized, seen }) => {
+    assert.equal(initialized.protocolVersion, 1);
+    assert.equal(initialized.agentInfo.name, "runabout");
+    assert.deepEqual(initialized.authMethods, []);
+    const session = await agent.request(methods.agent.session.new, { cwd, mcpServers: [] });
+    const { sessionId } = session;
+    assert.equal(session.configOptions[0].currentValue, MODEL);
+    await until(() => seen.updates.some((it) => it.update.sessionUpdate === "available_commands_update"));
+    const prompt = say("Reply with the word yes.");
+    const { stopReason } = await agent.request(methods.agent.session.prompt, { sessionId, prompt });
+    assert.equal(stopReason, "end_turn");
+    assert.notEqual(text(seen, "agent_message_chunk"), "");
+    const usage = seen.updates.map((it) => it.update).find((it) => it.sessionUpdate === "usage_update");
+    assert.ok(usage.used > 0 && usage.used < usage.size);
+    const set = { sessionId, configId: "model", value: MODEL };
+    assert.equal((await agent.request(methods.agent.session.setConfigOption, set)).configOptions.length, 1);
+    await assert.rejects(
+      agent.request(methods.agent.session.setConfigOption, { ...set, value: "another" }),
+      (error) => error.code === -32602,
+    );
+  });
+  assert.equal(code, 0);
+});
+
+test("a prompt ends when it is cancelled, in either way", async () => {
+  const [home, cwd] = [folder(), folder()];
+  await withAgent({ home, cwd }, async ({ agent, seen }) => {
+    const { sessionId } = await agent.request(methods.agent.session.new, { cwd, mcpServers: [] });
+    const prompt = say("Count from one to one thousand in words.");
+    const begun = () => seen.updates.some((it) => it.update.sessionUpdate === "agent_message_chunk");
+    const cancelled = agent.request(methods.agent.session.prompt, { sessionId, prompt });
+    await until(begun);
+    await agent.notify(methods.agent.session.cancel, { sessionId });
+    assert.equal((await cancelled).stopReason, "cancelled");
+
+    seen.updates.length = 0;
+    const abort = new AbortController();
+    const options = { cancellationSignal: abort.signal };
+    const aborted = agent.request(methods.agent.session.prompt, { sessionId, prompt }, options);
+    await until(begun);
+    abort.abort();
+    assert.equal((await aborted).stopReason, "cancelled");
+  });
+});
+
+test("a session is listed, loaded, resumed, closed and deleted by later processes", async () => {
+  const [home, cwd] = [folder(), folder()];
+  const { result: sessionId } = await withAgent({ home, cwd }, async ({ agent }) => {
+    const { sessionId } = await agent.request(methods.agent.session.new, { cwd, mcpServers: [] });
+    await agent.request(methods.agent.session.prompt, { sessionId, prompt: say("Reply with the word yes.") });
+    return sessionId;
+  });
+  const old = { sessionId, cwd, mcpServers: [] };
+  await withAgent({ home, cwd }, async ({ agent, seen }) => {
+    const { sessions } = await agent.request(methods.agent.session.list, { cwd });
+    assert.deepEqual(sessions.map((it) => [it.sessionId, it.title]), [[sessionId, "Reply with the word yes."]]);
+    await agent.request(methods.agent.session.load, old);
+    assert.equal(text(seen, "user_message_chunk"), "Reply with the word yes.");
+    assert.notEqual(text(seen, "agent_message_chunk"), "");
+    const { stopReason } = await agent.request(methods.agent.session.prompt, { sessionId, prompt: say("Again.") });
+    assert.notEqual(stopReason, "refusal");
+  });
+  await withAgent({ home, cwd }, async ({ agent, seen }) => {
+    await agent.request(methods.agent.session.resume, old);
+    assert.equal(text(seen, "user_message_chunk"), "");
+    await agent.request(methods.agent.session.close, { sessionId });
+    await agent.request(methods.agent.session.delete, { sessionId });
+    assert.deepEqual((await agent.request(methods.agent.session.list, {})).sessions, []);
+    await assert.rejects(agent.request(methods.agent.session.load, old), (error) => error.code === -32002);
+  });
+});
+
+test("a linked file is read through the client, and an embedded one is not", async () => {
+  const [home, cwd] = [folder(), folder()];
+  const path = join(cwd, "notes.txt");
+  writeFileSync(path, "The secret word is heron.\n");
+  await withAgent({ home, cwd }, async ({ agent, seen }) => {
+    const { sessionId } = await agent.request(methods.agent.session.new, { cwd, mcpServers: [] });
+    const uri = pathToFileURL(path).href;
+    const link = { type: "resource_link", uri, name: "notes.txt" };
+    const ask = (block) =>
+      agent.request(methods.agent.session.prompt, { sessionId, prompt: [block, ...say("Repeat this file.")] });
+    await ask(link);
+    assert.deepEqual(seen.reads, [path]);
+    const updates = seen.updates.map((it) => it.update);
+    const step = updates.find((it) => it.sessionUpdate === "tool_call" && it.kind === "read");
+    assert.equal(updates.findLast((it) => it.toolCallId === step.toolCallId).status, "completed");
+    assert.match(text(seen, "agent_message_chunk"), /heron/);
+    await ask({ type: "resource", resource: { uri, text: "The secret word is heron.\n" } });
+    assert.deepEqual(seen.reads, [path]);
+  });
+});
