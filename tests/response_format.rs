@@ -46,8 +46,8 @@ fn whatever_a_random_model_says_is_valid_by_the_schema() {
     for format in [by_schema, as_openai] {
         for seed in 0..10 {
             let id = worker.request("chat", &ask(&format, json!({"seed": seed})));
-            let streamed = worker.streamed_text(id);
             let result = worker.result(id);
+            let streamed = worker.streamed_text(id);
             assert_eq!(
                 (&result["finish_reason"], &result["incomplete"]),
                 (&json!("eos"), &Value::Null),

@@ -11,8 +11,8 @@ use serde_json::Value;
 pub enum ResponseFormat {
     /// Any text; the same as no format.
     Text,
-    /// JSON that is valid by the schema, with its properties in the schema's order. OpenAI's form, with the schema in
-    /// `json_schema`, and its type `json_object` are read too.
+    /// JSON that is valid by the schema, on one line, with its properties in the schema's order. OpenAI's form, with the
+    /// schema in `json_schema`, and its type `json_object` are read too.
     JsonSchema {
         /// The JSON Schema.
         schema: Value,

@@ -273,11 +273,17 @@ fn a_response_format_has_only_the_field_of_its_type() {
     );
     let grammar = "start: \"a\"".to_owned();
     assert_eq!(read(json!({"type": "lark", "grammar": grammar})), Ok(ResponseFormat::Lark { grammar }));
+    // OpenAI's forms.
+    let object = ResponseFormat::JsonSchema { schema: json!({"type": "object"}) };
+    let named = json!({"name": "n", "strict": true, "schema": {"type": "object"}});
+    assert_eq!(read(json!({"type": "json_schema", "json_schema": named})), Ok(object.clone()));
+    assert_eq!(read(json!({"type": "json_object"})), Ok(object));
     for wrong in [
+        json!({"type": "json_schema", "json_schema": named, "schema": {}}),
+        json!({"type": "json_object", "schema": {}}),
         json!({"type": "regex"}),
         json!({"type": "text", "schema": {}}),
         json!({"type": "lark", "grammar": "x", "pattern": "y"}),
-        json!({"type": "json_object"}),
         json!({}),
     ] {
         assert!(read(wrong.clone()).is_err(), "{wrong}");

@@ -378,7 +378,7 @@ impl Running {
                     let choice = u32::try_from(choice).expect("choices are counted by a u32");
                     return Some(Update::Text { choice, text, confidence });
                 }
-                Event::Finished(finish) => self.finishes[choice] = Some(finish),
+                Event::Finished(finish) => self.finishes[choice] = Some(*finish),
                 Event::Failed(error) => {
                     self.failure.get_or_insert(error);
                     self.interrupt(engine, CancelReason::Cancelled);

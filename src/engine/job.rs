@@ -117,7 +117,7 @@ pub enum Event {
         text: String,
         confidence: Option<f64>,
     },
-    Finished(Finish),
+    Finished(Box<Finish>),
     Failed(JobError),
 }
 

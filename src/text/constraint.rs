@@ -176,7 +176,9 @@ impl Constraint {
         let mut set = TokenSet::from_words(mask.as_slice());
         if set.contains(self.end) {
             set.remove(self.end);
-            end_tokens.iter().for_each(|it| set.insert(*it));
+            for token in end_tokens {
+                set.insert(*token);
+            }
         }
         if set.is_empty() {
             return Err(FormatFailed { reason: "no token of the model fits here".to_owned() });
@@ -199,7 +201,6 @@ impl Debug for Constraint {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn failed(error: impl fmt::Display) -> FormatFailed {
     FormatFailed { reason: schema::in_short(&error.to_string()).to_owned() }
 }

@@ -66,7 +66,9 @@ fn bit(token: TokenId) -> u32 {
 impl FromIterator<TokenId> for TokenSet {
     fn from_iter<I: IntoIterator<Item = TokenId>>(tokens: I) -> Self {
         let mut set = Self::default();
-        tokens.into_iter().for_each(|it| set.insert(it));
+        for token in tokens {
+            set.insert(token);
+        }
         set
     }
 }
@@ -88,7 +90,9 @@ mod tests {
         set.remove(31);
         set.remove(1000);
         assert!(set.contains(70) && !set.contains(31) && !set.contains(1000) && !set.is_empty());
-        [0, 32, 70].into_iter().for_each(|it| set.remove(it));
+        for token in [0, 32, 70] {
+            set.remove(token);
+        }
         assert!(set.is_empty());
     }
 

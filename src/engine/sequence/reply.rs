@@ -47,7 +47,7 @@ impl Reply {
     }
 
     fn send_end(&mut self, outcome: Result<Finish, JobError>) {
-        self.send(outcome.map_or_else(Event::Failed, Event::Finished));
+        self.send(outcome.map_or_else(Event::Failed, |it| Event::Finished(Box::new(it))));
         self.events = None;
     }
 }

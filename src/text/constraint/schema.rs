@@ -10,8 +10,6 @@ use crate::TextError;
 
 /// The largest schema, in bytes.
 const MAX_BYTES: usize = 512 * 1024;
-/// White space between two tokens of JSON: enough to indent, but not without end.
-const WHITE_SPACE: &str = r"[ \t\n]{0,40}";
 
 /// The values of `format` that are enforced. JSON Schema lets others be annotations.
 const FORMATS: [&str; 10] =
@@ -58,7 +56,9 @@ pub(super) fn prepared(schema: &str) -> Result<Value, TextError> {
         return Err(TextError::BadFormat { reason });
     };
     simplify(fields);
-    fields.insert("x-guidance".to_owned(), json!({ "whitespace_pattern": WHITE_SPACE }));
+    // On one line, as Python writes it: what separates two values is certain then, so it takes no step of the model.
+    let style = json!({ "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": " });
+    fields.insert("x-guidance".to_owned(), style);
     Ok(schema)
 }
 
@@ -85,6 +85,38 @@ pub(super) fn in_short(reason: &str) -> &str {
     of_pattern.or(reason.lines().next()).unwrap_or_default().trim()
 }
 
+/// Says with `properties` and `patternProperties` what `propertyNames` says, if that is the same.
+fn name_properties(schema: &mut Map<String, Value>) {
+    let Some(Value::Object(mut names)) = schema.get("propertyNames").cloned() else { return };
+    // Names are always strings.
+    if names.get("type").is_some_and(|it| it == "string") {
+        names.remove("type");
+    }
+    let is_alone = !schema.contains_key("properties") && !schema.contains_key("patternProperties");
+    let values = schema.get("additionalProperties").cloned().unwrap_or(Value::Bool(true));
+    let named: Map<String, Value> = match (names.iter().next(), names.len()) {
+        (None, _) => {
+            schema.remove("propertyNames");
+            return;
+        }
+        (Some((keyword, Value::Array(names))), 1) if is_alone && keyword == "enum" => {
+            let names = names.iter().filter_map(Value::as_str);
+            names.map(|it| (it.to_owned(), values.clone())).collect()
+        }
+        (Some((keyword, Value::String(pattern))), 1) if is_alone && keyword == "pattern" => {
+            let named = Map::from_iter([(pattern.clone(), values)]);
+            schema.insert("patternProperties".to_owned(), named.into());
+            Map::new()
+        }
+        _ => return,
+    };
+    schema.remove("propertyNames");
+    if !named.is_empty() {
+        schema.insert("properties".to_owned(), named.into());
+    }
+    schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+}
+
 /// Removes keywords that leave all values valid, in this schema and those inside it.
 fn simplify(schema: &mut Map<String, Value>) {
     schema.remove("x-guidance");
@@ -92,11 +124,7 @@ fn simplify(schema: &mut Map<String, Value>) {
     if schema.get("format").is_some_and(is_annotation) {
         schema.remove("format");
     }
-    // Property names are always strings.
-    let says_nothing = [json!(true), json!({}), json!({ "type": "string" })];
-    if schema.get("propertyNames").is_some_and(|it| says_nothing.contains(it)) {
-        schema.remove("propertyNames");
-    }
+    name_properties(schema);
     if schema.get("uniqueItems") == Some(&Value::Bool(false)) {
         schema.remove("uniqueItems");
     }

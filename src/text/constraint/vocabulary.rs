@@ -8,6 +8,9 @@ use llguidance::{Matcher, ParserFactory};
 
 use crate::TokenId;
 
+/// Enough for formats of the greatest size whose every rule leads to the next. Only what is used takes memory.
+const STACK_BYTES: usize = 512 << 20;
+
 /// Makes matchers for one vocabulary.
 pub(crate) struct Grammars {
     factory: ParserFactory,
@@ -44,8 +47,16 @@ impl Grammars {
         self.end
     }
 
+    /// Follows a grammar. The matcher has an error if the grammar cannot be read.
     pub(crate) fn matcher(&self, grammar: TopLevelGrammar) -> Matcher {
-        Matcher::new(self.factory.create_parser(grammar))
+        // Reading takes stack for each rule that leads to another, and a stack that is too small ends the process.
+        let read = || self.factory.create_parser(grammar);
+        let result = std::thread::scope(|scope| {
+            let reader = std::thread::Builder::new().name("format".to_owned()).stack_size(STACK_BYTES);
+            let reader = reader.spawn_scoped(scope, read)?;
+            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        Matcher::new(result)
     }
 }
 

@@ -112,7 +112,7 @@ impl Submitted {
                     deltas.push(text);
                     last_confidence = confidence;
                 }
-                Event::Finished(finish) => break Ok(finish),
+                Event::Finished(finish) => break Ok(*finish),
                 Event::Failed(error) => break Err(error),
             }
         };
