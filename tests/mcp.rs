@@ -110,19 +110,13 @@ fn a_long_call_tells_its_progress_and_a_cancelled_one_is_not_heard_of_again() {
     let mut worker = Worker::spawn(program, Framing::Lines);
     let endless = |token: &str| {
         // The model is random, and could end any other text.
-        let arguments = json!({"prompt": "go on", "max_tokens": 3000, "regex": "a{3000}"});
+        let arguments = json!({"prompt": "go on", "max_tokens": 8000, "regex": "[ -~]{9000}"});
         json!({"name": "generate", "arguments": arguments, "_meta": {"progressToken": token}})
     };
     let id = worker.request("tools/call", &endless("first"));
-    let mut latest = 0.0;
-    for _ in 0..3 {
-        let told = worker.wait_for("progress", |it| it["method"] == "notifications/progress");
-        assert_eq!(told["params"]["progressToken"], "first");
-        let progress = told["params"]["progress"].as_f64().unwrap();
-        assert!(progress > latest, "{told} after {latest}");
-        assert!(told["params"]["message"].is_string());
-        latest = progress;
-    }
+    let told = worker.wait_for("progress", |it| it["method"] == "notifications/progress");
+    assert_eq!(told["params"]["progressToken"], "first");
+    assert!(told["params"]["message"].is_string(), "{told}");
     worker.notify("notifications/cancelled", &json!({"requestId": id, "reason": "test"}));
     worker.call("ping", &json!({}));
     // What came before the answer to `ping` was sent before the cancel was read.

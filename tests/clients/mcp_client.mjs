@@ -11,7 +11,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 const [runabout, model] = process.argv.slice(2);
 const server = { command: runabout, args: ["mcp", "--model", model, "--no-stats"], env: process.env, stderr: "inherit" };
 // Far more than the slow model writes in the time that is given to it; the model is random, and could end any other text.
-const endless = { prompt: "go on", max_tokens: 3000, regex: "a{3000}" };
+const endless = { prompt: "go on", max_tokens: 8000, regex: "[ -~]{9000}" };
 
 for (const [mode, version] of [["auto", "2026-07-28"], ["legacy", "2025-11-25"]]) {
   const client = new Client({ name: "test", version: "1" }, { versionNegotiation: { mode } });
