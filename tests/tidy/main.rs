@@ -28,6 +28,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("kernels", &[]),
     ("context", &[]),
+    ("files", &[]),
     ("engine", &["text"]),
     ("store", &["text"]),
     ("assist", &["engine", "text"]),
