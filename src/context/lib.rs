@@ -39,6 +39,7 @@ mod outline;
 mod pieces;
 mod project;
 mod recent;
+mod syntax;
 mod words;
 mod workspace;
 
@@ -46,4 +47,5 @@ pub use kinds::Kinds;
 pub use language::Language;
 pub use pieces::Excerpt;
 pub use project::{Cursor, Project};
+pub use syntax::{Defined, Syntax, SyntaxFault};
 pub use workspace::{Imported, Reading};

@@ -32,6 +32,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("engine", &["text"]),
     ("store", &["text"]),
     ("assist", &["engine", "text"]),
+    ("errands", &["assist", "context", "files", "text"]),
     ("mlx", &["engine", "text", "kernels"]),
     // `engine` and `text` are allowed only until all code that uses them has moved to `assist`.
     ("worker", &["api", "rpc", "assist", "context", "mlx", "store", "engine", "text"]),
