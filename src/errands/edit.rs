@@ -10,30 +10,26 @@ mod pieces;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use runabout_assist::Message;
 use runabout_files::{FilePath, Snapshot, unified_diff};
 
-use crate::ask::{Asker, Question};
+use crate::ask::{Asker, Form};
 use crate::check::Source;
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::fenced::code_of;
+use crate::formats;
+use crate::inquiry::{Inquiry, ask_twice};
 use crate::lines::{dedented, in_lf, indentation, indented, restored};
 use crate::prompts;
-use crate::room::Room;
 use pieces::{Chosen, Piece, choose};
 
 /// Up to this size, a file is rewritten as a whole. Longer ones cost more time than their pieces, and small models begin to
 /// lose lines.
 const MAX_WHOLE_BYTES: usize = 2_500;
-/// A limit for the answer: some text may be added, such as docstrings.
-const GROWTH_TOKENS: usize = 512;
 /// The room that blocks must have, at least.
 const BLOCK_TOKENS: usize = 512;
-/// The answers to one question: a second one, with the fault of the first one named.
-const MAX_ATTEMPTS: u32 = 2;
 
 /// An instruction, and the files that it goes for, each by itself.
 #[derive(Clone, Debug)]
@@ -151,23 +147,26 @@ impl Editor {
         let text = &self.source.text;
         let messages = prompts::whole_file(&self.instruction, &self.path, text);
         let n_answer = self.asker.n_tokens(text).await?;
-        let form = "write the whole file in one code block.";
+        let reminder = "write the whole file in one code block.";
+        let inquiry = Inquiry { messages, n_answer, form: self.code_form(text), reminder };
         let read = |answer: &str| {
             let changed = restored(text, &code_of(answer, text)?);
             self.checked(changed)
         };
-        Ok((ask_twice(&self.asker, messages, n_answer, form, evidence, read).await?, Vec::new()))
+        Ok((ask_twice(&self.asker, inquiry, evidence, read).await?, Vec::new()))
     }
 
     async fn blocks(&self, evidence: &mut Evidence) -> Result<New, Fault> {
         let text = &self.source.text;
         let messages = prompts::blocks(&self.instruction, &self.path, text);
-        let form = "write SEARCH/REPLACE blocks.";
+        let reminder = "write SEARCH/REPLACE blocks.";
+        let form = formats::blocks(text).map_or(Form::Free, Form::Helpful);
+        let inquiry = Inquiry { messages, n_answer: BLOCK_TOKENS, form, reminder };
         let read = |answer: &str| {
             let changed = blocks::apply(text, &blocks::parse(answer)?)?;
             self.checked(changed)
         };
-        Ok((ask_twice(&self.asker, messages, BLOCK_TOKENS, form, evidence, read).await?, Vec::new()))
+        Ok((ask_twice(&self.asker, inquiry, evidence, read).await?, Vec::new()))
     }
 
     /// Rewrites pieces of the file, all at once.
@@ -209,7 +208,8 @@ impl Editor {
         let shown = dedented(old);
         let messages = prompts::part(&self.instruction, &self.path, &piece.name, &shown);
         let n_answer = self.asker.n_tokens(old).await?;
-        let form = "write this part in one code block.";
+        let reminder = "write this part in one code block.";
+        let inquiry = Inquiry { messages, n_answer, form: self.code_form(old), reminder };
         let read = |answer: &str| {
             let code = dedented(&code_of(answer, &shown)?);
             let new = restored(old, &indented(&code, margin));
@@ -218,7 +218,15 @@ impl Editor {
             self.checked(text)?;
             Ok(new)
         };
-        ask_twice(&self.asker, messages, n_answer, form, evidence, read).await
+        ask_twice(&self.asker, inquiry, evidence, read).await
+    }
+
+    /// The form of an answer that is one code block. Code with a fence of its own may need a longer one.
+    fn code_form(&self, code: &str) -> Form {
+        if code.contains("```") {
+            return Form::Free;
+        }
+        Form::Helpful(formats::code_block(prompts::tag(&self.path)))
     }
 
     /// The changed text of the whole file, if it can be one.
@@ -229,38 +237,4 @@ impl Editor {
         self.source.check(&changed, &self.instruction)?;
         Ok(changed)
     }
-}
-
-/// Asks, and once more if `read` finds a fault in the answer. `n_answer` is the size of the answer that is expected.
-pub(crate) async fn ask_twice<T>(
-    asker: &Asker,
-    mut messages: Vec<Message>,
-    n_answer: usize,
-    form: &str,
-    evidence: &mut Evidence,
-    read: impl Fn(&str) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let mut last = None;
-    for attempt in 1..=MAX_ATTEMPTS {
-        let room = match (Room::of(asker, &messages, n_answer).await, last) {
-            (Ok(room), _) => room,
-            // The second prompt has the first answer in it, and may not fit.
-            (Err(Fault::TooLong { .. }), Some(fault)) => return Err(fault),
-            (Err(fault), _) => return Err(fault),
-        };
-        let max_tokens = room.n_answer.min(n_answer * 2 + GROWTH_TOKENS);
-        let question = Question { messages: messages.clone(), max_tokens, attempt, is_greedy: true };
-        let answer = asker.ask(question, evidence).await?;
-        let said = answer.text.clone();
-        match answer.complete().and_then(|it| read(&it)) {
-            Ok(result) => return Ok(result),
-            Err(fault) if attempt == MAX_ATTEMPTS || !fault.is_answers() => return Err(fault),
-            Err(fault) => {
-                messages.push(Message::assistant(said));
-                messages.push(prompts::again(&fault, form));
-                last = Some(fault);
-            }
-        }
-    }
-    Err(last.unwrap_or(Fault::NoAnswer))
 }
