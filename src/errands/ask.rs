@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use runabout_assist::{
-    Assistant, Conversation, FinishReason, Generation, Message, Model, Run, Sampling, TemplateVariables,
-    Tokenize, Update,
+    Assistant, Conversation, Error, FinishReason, Format, Generation, JobError, Message, Model, Run,
+    Sampling, TemplateVariables, TextError, Tokenize, Update,
 };
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -36,8 +36,17 @@ pub(crate) struct Question {
     pub(crate) max_tokens: usize,
     /// Counted from 1.
     pub(crate) attempt: u32,
-    /// Whether the most likely answer is wanted rather than a drawn one.
-    pub(crate) is_greedy: bool,
+    pub(crate) form: Form,
+}
+
+/// The form of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Free,
+    /// A form that this crate made to help the model. If the engine cannot follow it, the answer is free.
+    Helpful(Format),
+    /// A form that the caller asked for.
+    Demanded(Format),
 }
 
 impl Asker {
@@ -62,14 +71,27 @@ impl Asker {
         if *self.is_cancelled.borrow() {
             return Err(Fault::Cancelled);
         }
-        let attempt = question.attempt;
-        let mut run = self.assistant.chat(self.conversation(question))?;
-        let answer = self.follow(&mut run, attempt, evidence).await?;
+        let answer = match self.answer(question.clone(), evidence).await {
+            Err(Refused::Format(_)) if matches!(question.form, Form::Helpful(_)) => {
+                self.answer(Question { form: Form::Free, ..question }, evidence).await
+            }
+            other => other,
+        };
+        let answer = answer.map_err(|it| match it {
+            Refused::Format(message) => Fault::InvalidSchema { message },
+            Refused::Other(fault) => fault,
+        })?;
         match answer.reason {
             FinishReason::Cancelled | FinishReason::Superseded => Err(Fault::Cancelled),
             FinishReason::Budget => Err(Fault::OverBudget),
             _ => Ok(answer),
         }
+    }
+
+    async fn answer(&self, question: Question, evidence: &mut Evidence) -> Result<Answer, Refused> {
+        let attempt = question.attempt;
+        let mut run = self.assistant.chat(self.conversation(question))?;
+        self.follow(&mut run, attempt, evidence).await
     }
 
     /// Asks a question whose answer counts even if it is cut off.
@@ -79,7 +101,7 @@ impl Asker {
         max_tokens: usize,
         evidence: &mut Evidence,
     ) -> Result<Answer, Fault> {
-        self.ask(Question { messages, max_tokens, attempt: 1, is_greedy: true }, evidence).await
+        self.ask(Question { messages, max_tokens, attempt: 1, form: Form::Free }, evidence).await
     }
 
     fn conversation(&self, question: Question) -> Conversation {
@@ -87,9 +109,18 @@ impl Asker {
         let most = self.assistant.limits().max_tokens;
         let wanted = u32::try_from(question.max_tokens).unwrap_or(u32::MAX);
         let max_tokens = effort.max_tokens.unwrap_or(wanted).clamp(1, most);
-        let temperature = question.is_greedy.then_some(0.0);
-        // Some models repeat themselves less than the code does: a penalty would change the code.
-        let repetition_penalty = question.is_greedy.then_some(1.0);
+        let format = match question.form {
+            Form::Free => None,
+            Form::Helpful(format) | Form::Demanded(format) => Some(format),
+        };
+        // The most likely answer, without penalties: code repeats itself more than models like to.
+        let sampling = Sampling {
+            temperature: Some(0.0),
+            repetition_penalty: Some(1.0),
+            presence_penalty: Some(0.0),
+            frequency_penalty: Some(0.0),
+            ..Sampling::default()
+        };
         Conversation {
             messages: question.messages,
             // An errand is too small to think about first. Templates without this variable ignore it.
@@ -99,18 +130,14 @@ impl Asker {
             )]),
             generation: Generation {
                 time_budget: effort.time_budget,
-                sampling: Sampling {
-                    temperature,
-                    repetition_penalty,
-                    seed: effort.seed,
-                    ..Sampling::default()
-                },
+                sampling,
+                format,
                 ..Generation::of(max_tokens, effort.priority)
             },
         }
     }
 
-    async fn follow(&self, run: &mut Run, attempt: u32, evidence: &mut Evidence) -> Result<Answer, Fault> {
+    async fn follow(&self, run: &mut Run, attempt: u32, evidence: &mut Evidence) -> Result<Answer, Refused> {
         let mut is_cancelled = self.is_cancelled.clone();
         let mut is_told = false;
         let tokenizer = self.assistant.model().facts().map(|it| Arc::clone(&it.tokenizer));
@@ -132,14 +159,14 @@ impl Asker {
                 }
                 Some(Ok(Update::Done(outcome))) => {
                     let Some(finish) = outcome.finishes.into_iter().next() else {
-                        return Err(Fault::NoAnswer);
+                        return Err(Refused::Other(Fault::NoAnswer));
                     };
                     evidence.count(&finish);
                     evidence.is_retried |= attempt > 1;
                     return Ok(Answer::of(finish));
                 }
                 Some(Err(error)) => return Err(error.into()),
-                None => return Err(Fault::NoAnswer),
+                None => return Err(Refused::Other(Fault::NoAnswer)),
             }
         }
     }
@@ -168,5 +195,22 @@ impl Asker {
     /// The number of tokens in a text.
     pub(crate) async fn n_tokens(&self, text: &str) -> Result<usize, Fault> {
         Ok(self.assistant.tokenize(Tokenize::Text(text.to_owned())).await?.len())
+    }
+}
+
+/// Why there is no answer.
+enum Refused {
+    /// The engine cannot follow the format.
+    Format(String),
+    Other(Fault),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Text(TextError::BadFormat { reason }) => Self::Format(reason),
+            Error::Job(JobError::FormatFailed(failed)) => Self::Format(failed.to_string()),
+            other => Self::Other(other.into()),
+        }
     }
 }

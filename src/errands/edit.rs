@@ -13,13 +13,14 @@ use futures_util::future::join_all;
 use runabout_assist::Message;
 use runabout_files::{FilePath, Snapshot, unified_diff};
 
-use crate::ask::{Asker, Question};
+use crate::ask::{Asker, Form, Question};
 use crate::check::Source;
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::fenced::code_of;
+use crate::formats;
 use crate::lines::{dedented, in_lf, indentation, indented, restored};
 use crate::prompts;
 use crate::room::Room;
@@ -151,23 +152,26 @@ impl Editor {
         let text = &self.source.text;
         let messages = prompts::whole_file(&self.instruction, &self.path, text);
         let n_answer = self.asker.n_tokens(text).await?;
-        let form = "write the whole file in one code block.";
+        let reminder = "write the whole file in one code block.";
+        let inquiry = Inquiry { messages, n_answer, form: self.code_form(text), reminder };
         let read = |answer: &str| {
             let changed = restored(text, &code_of(answer, text)?);
             self.checked(changed)
         };
-        Ok((ask_twice(&self.asker, messages, n_answer, form, evidence, read).await?, Vec::new()))
+        Ok((ask_twice(&self.asker, inquiry, evidence, read).await?, Vec::new()))
     }
 
     async fn blocks(&self, evidence: &mut Evidence) -> Result<New, Fault> {
         let text = &self.source.text;
         let messages = prompts::blocks(&self.instruction, &self.path, text);
-        let form = "write SEARCH/REPLACE blocks.";
+        let reminder = "write SEARCH/REPLACE blocks.";
+        let form = formats::blocks(text).map_or(Form::Free, Form::Helpful);
+        let inquiry = Inquiry { messages, n_answer: BLOCK_TOKENS, form, reminder };
         let read = |answer: &str| {
             let changed = blocks::apply(text, &blocks::parse(answer)?)?;
             self.checked(changed)
         };
-        Ok((ask_twice(&self.asker, messages, BLOCK_TOKENS, form, evidence, read).await?, Vec::new()))
+        Ok((ask_twice(&self.asker, inquiry, evidence, read).await?, Vec::new()))
     }
 
     /// Rewrites pieces of the file, all at once.
@@ -209,7 +213,8 @@ impl Editor {
         let shown = dedented(old);
         let messages = prompts::part(&self.instruction, &self.path, &piece.name, &shown);
         let n_answer = self.asker.n_tokens(old).await?;
-        let form = "write this part in one code block.";
+        let reminder = "write this part in one code block.";
+        let inquiry = Inquiry { messages, n_answer, form: self.code_form(old), reminder };
         let read = |answer: &str| {
             let code = dedented(&code_of(answer, &shown)?);
             let new = restored(old, &indented(&code, margin));
@@ -218,7 +223,15 @@ impl Editor {
             self.checked(text)?;
             Ok(new)
         };
-        ask_twice(&self.asker, messages, n_answer, form, evidence, read).await
+        ask_twice(&self.asker, inquiry, evidence, read).await
+    }
+
+    /// The form of an answer that is one code block. Code with a fence of its own may need a longer one.
+    fn code_form(&self, code: &str) -> Form {
+        if code.contains("```") {
+            return Form::Free;
+        }
+        Form::Helpful(formats::code_block(prompts::tag(&self.path)))
     }
 
     /// The changed text of the whole file, if it can be one.
@@ -231,15 +244,24 @@ impl Editor {
     }
 }
 
-/// Asks, and once more if `read` finds a fault in the answer. `n_answer` is the size of the answer that is expected.
+/// What is asked, and what is expected of the answer.
+pub(crate) struct Inquiry {
+    pub(crate) messages: Vec<Message>,
+    /// The tokens of the answer that is expected. It may have more, but must have room for these.
+    pub(crate) n_answer: usize,
+    pub(crate) form: Form,
+    /// What the model is reminded of when it is asked again.
+    pub(crate) reminder: &'static str,
+}
+
+/// Asks, and once more if `read` finds a fault in the answer.
 pub(crate) async fn ask_twice<T>(
     asker: &Asker,
-    mut messages: Vec<Message>,
-    n_answer: usize,
-    form: &str,
+    inquiry: Inquiry,
     evidence: &mut Evidence,
     read: impl Fn(&str) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
+    let Inquiry { mut messages, n_answer, form, reminder } = inquiry;
     let mut last = None;
     for attempt in 1..=MAX_ATTEMPTS {
         let room = match (Room::of(asker, &messages, n_answer).await, last) {
@@ -249,7 +271,7 @@ pub(crate) async fn ask_twice<T>(
             (Err(fault), _) => return Err(fault),
         };
         let max_tokens = room.n_answer.min(n_answer * 2 + GROWTH_TOKENS);
-        let question = Question { messages: messages.clone(), max_tokens, attempt, is_greedy: true };
+        let question = Question { messages: messages.clone(), max_tokens, attempt, form: form.clone() };
         let answer = asker.ask(question, evidence).await?;
         let said = answer.text.clone();
         match answer.complete().and_then(|it| read(&it)) {
@@ -257,7 +279,7 @@ pub(crate) async fn ask_twice<T>(
             Err(fault) if attempt == MAX_ATTEMPTS || !fault.is_answers() => return Err(fault),
             Err(fault) => {
                 messages.push(Message::assistant(said));
-                messages.push(prompts::again(&fault, form));
+                messages.push(prompts::again(&fault, reminder));
                 last = Some(fault);
             }
         }

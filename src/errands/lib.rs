@@ -19,6 +19,7 @@ mod errand;
 mod evidence;
 mod fault;
 mod fenced;
+mod formats;
 mod lines;
 mod map;
 mod prompts;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use runabout_files::{FilePath, Snapshot};
 use serde_json::Value;
 
-use crate::ask::Asker;
-use crate::edit::ask_twice;
+use crate::ask::{Asker, Form};
+use crate::edit::{Inquiry, ask_twice};
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::fenced::code_of;
+use crate::formats;
 use crate::lines::in_lf;
 use crate::prompts;
 use crate::room::fit;
@@ -116,18 +117,22 @@ impl Task {
                 if summary.is_empty() { Err(Fault::NoAnswer) } else { Ok(MapValue::Summary(summary)) }
             }
             MapTask::Classify { labels } => {
-                let form = "answer with one of the labels and nothing else.";
+                let reminder = "answer with one of the labels and nothing else.";
+                let form = Form::Helpful(formats::labels(labels));
+                let inquiry = Inquiry { messages, n_answer, form, reminder };
                 let read = |answer: &str| label_of(answer, labels);
-                let label = ask_twice(asker, messages, n_answer, form, evidence, read).await?;
+                let label = ask_twice(asker, inquiry, evidence, read).await?;
                 // The answer is little more than the label, so its tokens are the label's.
                 let n_tokens = evidence.generated_tokens as f64;
                 let probability =
                     evidence.mean_logprob.filter(|_| !evidence.is_retried).map(|it| (it * n_tokens).exp());
                 Ok(MapValue::Label { label, probability })
             }
-            MapTask::Extract { .. } => {
-                let form = "write the JSON in one code block.";
-                let json = ask_twice(asker, messages, n_answer, form, evidence, json_of).await?;
+            MapTask::Extract { schema } => {
+                let reminder = "write the JSON and nothing else.";
+                let form = Form::Demanded(formats::json(schema));
+                let inquiry = Inquiry { messages, n_answer, form, reminder };
+                let json = ask_twice(asker, inquiry, evidence, json_of).await?;
                 Ok(MapValue::Json(json.to_string()))
             }
         }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::ask::Asker;
-use crate::edit::ask_twice;
+use crate::ask::{Asker, Form};
+use crate::edit::{Inquiry, ask_twice};
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
+use crate::formats;
 use crate::map::json_of;
 use crate::prompts;
 use crate::room::fit;
@@ -27,6 +28,29 @@ Find mistakes in the lines that begin with + : bugs, wrong conditions, missing e
 Answer with JSON of this form, with an empty list if there is nothing wrong:
 {\"findings\": [{\"line\": 12, \"severity\": \"error\", \"note\": \"what is wrong\"}]}
 The severity is \"error\", \"warning\" or \"note\". The line is the number at the beginning of the line.";
+
+/// The form of the findings. A model that repeats itself ends at the limits.
+const SCHEMA: &str = r#"{
+    "type": "object",
+    "properties": {
+        "findings": {
+            "type": "array",
+            "maxItems": 8,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "line": { "type": "integer", "minimum": 0, "maximum": 9999999 },
+                    "severity": { "enum": ["error", "warning", "note"] },
+                    "note": { "type": "string", "maxLength": 300 }
+                },
+                "required": ["line", "severity", "note"],
+                "additionalProperties": false
+            }
+        }
+    },
+    "required": ["findings"],
+    "additionalProperties": false
+}"#;
 
 /// A unified diff to review.
 #[derive(Clone, Debug)]
@@ -104,9 +128,14 @@ async fn find(
     let prompt = |text: &str| prompts::review(&task, &file.path, text);
     let (shown, is_cut) = fit(asker, &file.shown, FINDINGS_TOKENS, prompt).await?;
     evidence.is_input_truncated = is_cut;
-    let form = "write the JSON in one code block.";
+    let inquiry = Inquiry {
+        messages: prompt(shown),
+        n_answer: FINDINGS_TOKENS,
+        form: Form::Helpful(formats::json(SCHEMA)),
+        reminder: "write the JSON and nothing else.",
+    };
     let read = |answer: &str| findings_of(&json_of(answer)?, file);
-    ask_twice(asker, prompt(shown), FINDINGS_TOKENS, form, evidence, read).await
+    ask_twice(asker, inquiry, evidence, read).await
 }
 
 /// The findings in an answer; without those that say nothing, and none twice.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use runabout_context::{Language, Syntax};
 use runabout_files::{FilePath, Snapshot, unified_diff};
 
-use crate::ask::Asker;
+use crate::ask::{Asker, Form};
 use crate::check::{Source, name_of, words};
-use crate::edit::ask_twice;
+use crate::edit::{Inquiry, ask_twice};
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::{Evidence, ParseCheck};
 use crate::fault::Fault;
 use crate::fenced::code_of;
+use crate::formats;
 use crate::lines::in_lf;
 use crate::prompts;
 use crate::room::fit;
@@ -85,13 +86,18 @@ async fn tests_for(
     let prompt = |text: &str| prompts::tests(&task, path, text);
     let (shown, is_cut) = fit(asker, &source.text, TESTS_TOKENS, prompt).await?;
     evidence.is_input_truncated = is_cut;
-    let form = "write the whole test file in one code block.";
+    let inquiry = Inquiry {
+        messages: prompt(shown),
+        n_answer: TESTS_TOKENS,
+        form: Form::Helpful(formats::code_block(prompts::tag(path))),
+        reminder: "write the whole test file in one code block.",
+    };
     let read = |answer: &str| {
         let code = code_of(answer, "")?;
         check(&source, &code)?;
         Ok(if code.ends_with('\n') { code } else { code + "\n" })
     };
-    let text = ask_twice(asker, prompt(shown), TESTS_TOKENS, form, evidence, read).await?;
+    let text = ask_twice(asker, inquiry, evidence, read).await?;
     evidence.parse = source.language.and_then(|language| {
         let faults_now = Syntax::of(language, &text)?.faults.len();
         Some(ParseCheck { language: name_of(language).to_lowercase(), faults_before: None, faults_now })
