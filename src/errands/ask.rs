@@ -12,9 +12,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::answer::Answer;
 use crate::effort::Effort;
-use crate::errand::{Progress, Stage};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
+use crate::progress::{Progress, Stage};
 
 /// Asks for one item.
 #[derive(Clone)]

@@ -10,10 +10,9 @@ mod pieces;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use runabout_assist::Message;
 use runabout_files::{FilePath, Snapshot, unified_diff};
 
-use crate::ask::{Asker, Form, Question};
+use crate::ask::{Asker, Form};
 use crate::check::Source;
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
@@ -21,20 +20,16 @@ use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::fenced::code_of;
 use crate::formats;
+use crate::inquiry::{Inquiry, ask_twice};
 use crate::lines::{dedented, in_lf, indentation, indented, restored};
 use crate::prompts;
-use crate::room::Room;
 use pieces::{Chosen, Piece, choose};
 
 /// Up to this size, a file is rewritten as a whole. Longer ones cost more time than their pieces, and small models begin to
 /// lose lines.
 const MAX_WHOLE_BYTES: usize = 2_500;
-/// A limit for the answer: some text may be added, such as docstrings.
-const GROWTH_TOKENS: usize = 512;
 /// The room that blocks must have, at least.
 const BLOCK_TOKENS: usize = 512;
-/// The answers to one question: a second one, with the fault of the first one named.
-const MAX_ATTEMPTS: u32 = 2;
 
 /// An instruction, and the files that it goes for, each by itself.
 #[derive(Clone, Debug)]
@@ -242,47 +237,4 @@ impl Editor {
         self.source.check(&changed, &self.instruction)?;
         Ok(changed)
     }
-}
-
-/// What is asked, and what is expected of the answer.
-pub(crate) struct Inquiry {
-    pub(crate) messages: Vec<Message>,
-    /// The tokens of the answer that is expected. It may have more, but must have room for these.
-    pub(crate) n_answer: usize,
-    pub(crate) form: Form,
-    /// What the model is reminded of when it is asked again.
-    pub(crate) reminder: &'static str,
-}
-
-/// Asks, and once more if `read` finds a fault in the answer.
-pub(crate) async fn ask_twice<T>(
-    asker: &Asker,
-    inquiry: Inquiry,
-    evidence: &mut Evidence,
-    read: impl Fn(&str) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let Inquiry { mut messages, n_answer, form, reminder } = inquiry;
-    let mut last = None;
-    for attempt in 1..=MAX_ATTEMPTS {
-        let room = match (Room::of(asker, &messages, n_answer).await, last) {
-            (Ok(room), _) => room,
-            // The second prompt has the first answer in it, and may not fit.
-            (Err(Fault::TooLong { .. }), Some(fault)) => return Err(fault),
-            (Err(fault), _) => return Err(fault),
-        };
-        let max_tokens = room.n_answer.min(n_answer * 2 + GROWTH_TOKENS);
-        let question = Question { messages: messages.clone(), max_tokens, attempt, form: form.clone() };
-        let answer = asker.ask(question, evidence).await?;
-        let said = answer.text.clone();
-        match answer.complete().and_then(|it| read(&it)) {
-            Ok(result) => return Ok(result),
-            Err(fault) if attempt == MAX_ATTEMPTS || !fault.is_answers() => return Err(fault),
-            Err(fault) => {
-                messages.push(Message::assistant(said));
-                messages.push(prompts::again(&fault, reminder));
-                last = Some(fault);
-            }
-        }
-    }
-    Err(last.unwrap_or(Fault::NoAnswer))
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::ask::Asker;
 use crate::effort::Effort;
+use crate::progress::Progress;
 
 /// Does errands with one model. Clones share it.
 #[derive(Clone, Debug)]
@@ -36,24 +37,6 @@ pub enum Event<T> {
         item: usize,
         result: T,
     },
-}
-
-/// How far an item is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub item: usize,
-    /// The tokens generated for the item so far. The exact number is in its evidence.
-    pub n_tokens: usize,
-    pub stage: Stage,
-}
-
-/// What the model does for an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// `done` of the prompt's `total` tokens have been computed. Only long prompts are reported.
-    Prompt { done: usize, total: usize },
-    /// It answers, for the first time or again, counted from 1.
-    Answer { attempt: u32 },
 }
 
 impl Errands {

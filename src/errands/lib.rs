@@ -20,8 +20,10 @@ mod evidence;
 mod fault;
 mod fenced;
 mod formats;
+mod inquiry;
 mod lines;
 mod map;
+mod progress;
 mod prompts;
 mod review;
 mod room;
@@ -29,10 +31,11 @@ mod write_tests;
 
 pub use edit::{EditFiles, EditForm, EditOutcome, Edited, LeftOut};
 pub use effort::Effort;
-pub use errand::{Errand, Errands, Event, Progress, Stage};
+pub use errand::{Errand, Errands, Event};
 pub use evidence::{Evidence, ParseCheck};
 pub use fault::Fault;
 pub use map::{MapFiles, MapTask, MapValue, Mapped};
+pub use progress::{Progress, Stage};
 pub use review::{Finding, Review, ReviewDiff, Severity};
 pub use write_tests::{NewFile, WriteTests, WrittenTests};
 

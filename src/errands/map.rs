@@ -6,13 +6,13 @@ use runabout_files::{FilePath, Snapshot};
 use serde_json::Value;
 
 use crate::ask::{Asker, Form};
-use crate::edit::{Inquiry, ask_twice};
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::fenced::code_of;
 use crate::formats;
+use crate::inquiry::{Inquiry, ask_twice};
 use crate::lines::in_lf;
 use crate::prompts;
 use crate::room::fit;

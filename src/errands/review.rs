@@ -7,12 +7,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::ask::{Asker, Form};
-use crate::edit::{Inquiry, ask_twice};
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::formats;
+use crate::inquiry::{Inquiry, ask_twice};
 use crate::map::json_of;
 use crate::prompts;
 use crate::room::fit;

@@ -7,13 +7,13 @@ use runabout_files::{FilePath, Snapshot, unified_diff};
 
 use crate::ask::{Asker, Form};
 use crate::check::{Source, name_of, words};
-use crate::edit::{Inquiry, ask_twice};
 use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::{Evidence, ParseCheck};
 use crate::fault::Fault;
 use crate::fenced::code_of;
 use crate::formats;
+use crate::inquiry::{Inquiry, ask_twice};
 use crate::lines::in_lf;
 use crate::prompts;
 use crate::room::fit;
