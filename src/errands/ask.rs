@@ -209,6 +209,9 @@ impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         match error {
             Error::Text(TextError::BadFormat { reason }) => Self::Format(reason),
+            Error::Text(TextError::UnsupportedFormat { what }) => {
+                Self::Format(format!("{what} cannot be enforced"))
+            }
             Error::Job(JobError::FormatFailed(failed)) => Self::Format(failed.to_string()),
             other => Self::Other(other.into()),
         }
