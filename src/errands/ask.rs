@@ -119,6 +119,7 @@ impl Asker {
             repetition_penalty: Some(1.0),
             presence_penalty: Some(0.0),
             frequency_penalty: Some(0.0),
+            seed: effort.seed,
             ..Sampling::default()
         };
         Conversation {
