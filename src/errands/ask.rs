@@ -119,6 +119,7 @@ impl Asker {
             repetition_penalty: Some(1.0),
             presence_penalty: Some(0.0),
             frequency_penalty: Some(0.0),
+            seed: effort.seed,
             ..Sampling::default()
         };
         Conversation {
@@ -209,6 +210,9 @@ impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         match error {
             Error::Text(TextError::BadFormat { reason }) => Self::Format(reason),
+            Error::Text(TextError::UnsupportedFormat { what }) => {
+                Self::Format(format!("{what} cannot be enforced"))
+            }
             Error::Job(JobError::FormatFailed(failed)) => Self::Format(failed.to_string()),
             other => Self::Other(other.into()),
         }

@@ -43,7 +43,7 @@ pub enum Fault {
     InvalidJson { message: String },
     #[error("the diff cannot be read: {message}")]
     InvalidDiff { message: String },
-    #[error("the schema cannot be read: {message}")]
+    #[error("the schema cannot be used: {message}")]
     InvalidSchema { message: String },
     #[error("the answer has no test of `{name}`")]
     NoTests { name: String },

@@ -28,7 +28,7 @@ pub(crate) fn code_of(answer: &str, original: &str) -> Result<String, Fault> {
                 blocks.push(String::new());
             }
             Some(n_open) if n_ticks >= n_open && line.trim_start()[n_ticks..].trim().is_empty() => {
-                open = None
+                open = None;
             }
             Some(_) => {
                 if let Some(block) = blocks.last_mut() {

@@ -35,9 +35,8 @@ pub(crate) async fn ask_twice<T>(
     for attempt in 1..=MAX_ATTEMPTS {
         let room = match (Room::of(asker, &messages, n_answer).await, last) {
             (Ok(room), _) => room,
-            // The second prompt has the first answer in it, and may not fit.
-            (Err(Fault::TooLong { .. }), Some(fault)) => return Err(fault),
-            (Err(fault), _) => return Err(fault),
+            // The second prompt has the first answer in it, and may not fit: then what was wrong with that one counts.
+            (Err(Fault::TooLong { .. }), Some(fault)) | (Err(fault), _) => return Err(fault),
         };
         let max_tokens = room.n_answer.min(n_answer * 2 + GROWTH_TOKENS);
         let question = Question { messages: messages.clone(), max_tokens, attempt, form: form.clone() };

@@ -68,8 +68,8 @@ pub(crate) fn apply(text: &str, blocks: &[Block]) -> Result<String, Fault> {
 }
 
 fn apply_one(lines: &mut Vec<String>, block: &Block, number: usize) -> Result<(), Fault> {
-    let (search, n_before) = without_outer_blanks(&block.search);
-    let (replace, _) = without_outer_blanks(&block.replace);
+    let search = without_outer_blanks(&block.search);
+    let replace = without_outer_blanks(&block.replace);
     let Some(first) = search.first() else {
         // Into an empty file, everything is an insertion.
         if lines.iter().all(|it| it.trim().is_empty()) && !replace.is_empty() {
@@ -79,11 +79,9 @@ fn apply_one(lines: &mut Vec<String>, block: &Block, number: usize) -> Result<()
         return Err(Fault::EmptySearch { block: number });
     };
     // As it is, with its empty lines, so that these can be replaced too.
-    if !block.search.is_empty() && n_before < block.search.len() {
-        if let [at] = places(lines, &block.search, str::to_owned)[..] {
-            lines.splice(at..at + block.search.len(), block.replace.iter().cloned());
-            return Ok(());
-        }
+    if let [at] = places(lines, &block.search, str::to_owned)[..] {
+        lines.splice(at..at + block.search.len(), block.replace.iter().cloned());
+        return Ok(());
     }
     let line = || first.trim().chars().take(MAX_QUOTED_CHARS).collect();
     for key in [str::to_owned, |it: &str| it.trim_end().to_owned(), |it: &str| it.trim().to_owned()] {
@@ -107,12 +105,12 @@ fn places(lines: &[String], search: &[String], key: fn(&str) -> String) -> Vec<u
     keys.windows(wanted.len()).enumerate().filter(|(_, it)| **it == *wanted).map(|(at, _)| at).collect()
 }
 
-/// The lines without the empty ones at both ends, and the number of those at the beginning.
-fn without_outer_blanks(lines: &[String]) -> (&[String], usize) {
+/// The lines without the empty ones at both ends.
+fn without_outer_blanks(lines: &[String]) -> &[String] {
     let is_ink = |it: &String| !it.trim().is_empty();
-    let Some(start) = lines.iter().position(is_ink) else { return (&[], lines.len()) };
+    let Some(start) = lines.iter().position(is_ink) else { return &[] };
     let end = lines.iter().rposition(is_ink).map_or(start, |it| it + 1);
-    (&lines[start..end], start)
+    &lines[start..end]
 }
 
 /// The lines, moved as `searched` was moved to `found`.

@@ -55,7 +55,7 @@ async fn a_schema_that_cannot_be_followed_is_named() {
 
 #[tokio::test]
 async fn a_file_that_does_not_fit_is_cut_at_a_line_and_that_is_told() {
-    let text: String = (0..2_000).map(|it| format!("line {it}\n")).collect();
+    let text = (0..2_000).fold(String::new(), |text, it| format!("{text}line {it}\n"));
     let files = files(&[("a.txt", &text), ("b.txt", "line 0\n")]);
     let mut model = model(|prompt| {
         let (_, shown) = prompt.split_once("line 0\n").unwrap();
