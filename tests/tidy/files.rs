@@ -30,6 +30,7 @@ const HOSTS: [&str; 14] = [
     "huggingface.co",
     "json-schema.org",
     "microsoft.github.io",
+    "modelcontextprotocol.io",
     "www.apache.org",
     "www.jsonrpc.org",
     "www.w3.org",
