@@ -11,7 +11,12 @@ import json
 import os
 import sys
 
-LIMITS = {"max_frame_bytes": 1000, "max_queued": 4}
+CAPABILITIES = {"methods": [], "notifications": [], "response_formats": [], "choices": True, "speculation": True}
+NO_LIMITS = ("max_batch_entries", "max_in_flight", "max_queued_bytes", "max_tokens", "max_choices", "max_logprobs",
+             "max_stop_strings")
+LIMITS = {"max_frame_bytes": 1000, "max_queued": 4, **dict.fromkeys(NO_LIMITS, 1000)}
+USAGE = dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens", "drafted_tokens", "accepted_tokens"), 1)
+TIMING = dict.fromkeys(("queue_ms", "prefill_ms", "decode_ms", "total_ms"), 0.5)
 
 
 def write(message):
@@ -29,8 +34,9 @@ def main():
         if message["method"] == "initialize":
             more = {"new": True} if part == "future" else {}
             server = {"name": "peer", "version": "1", **more}
-            write({**answer, "result": {"protocol_version": 1, "server": server, "state": "ready", "capabilities": {},
-                                        "limits": {**LIMITS, **more}, "model": {"name": "peer"}, **more}})
+            write({**answer, "result": {"protocol_version": 1, "server": server, "state": "ready",
+                                        "capabilities": CAPABILITIES, "limits": {**LIMITS, **more},
+                                        "model": {"name": "peer"}, **more}})
             continue
         if part == "crash":
             os._exit(3)
@@ -51,11 +57,11 @@ def main():
             data = {"kind": "too_tired", "hint": "wait", "new": 1}
             write({**answer, "error": {"code": 1999, "message": "cannot", "data": data, "new": 1}})
             continue
-        write({**answer, "result": {"text": "text", "finish_reason": "bored", "usage": {"new": 1}, "timing": {},
-                                    "params": message["params"], "new": [1],
-                                    # Cut off, although it looks whole.
-                                    "message": {"role": "assistant", "content": "12"},
-                                    "incomplete": {"pointer": "", "open": ""}}, "new": 1})
+        result = {"text": "text", "finish_reason": "bored", "usage": {**USAGE, "new": 1}, "timing": TIMING,
+                  "params": message["params"], "new": [1],
+                  # An answer that was cut off, although it looks whole.
+                  "message": {"role": "assistant", "content": "12"}, "incomplete": {"pointer": "", "open": ""}}
+        write({**answer, "result": result, "new": 1})
 
 
 main()

@@ -3,9 +3,9 @@
 //! Runs the set-up, the build, the download of the models that tests use, then `cargo test`, whose output and exit code
 //! are this command's. What has been downloaded is not downloaded again.
 //!
-//! With `--editors`, the tests of the plugins run instead, and with `--clients` those with the clients of agents: each
-//! `test` script below `editors/` and in some folders of `tests/` installs a real editor or client and runs it against the
-//! worker of the release profile.
+//! With `--editors`, the tests of the plugins run instead, and with `--clients` those with the clients of agents and of
+//! the client libraries: each `test` script below `editors/` and `protocol/clients/` and in some folders of `tests/`
+//! installs what it needs, such as a real editor or client, and runs it against the worker of the release profile.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -22,8 +22,15 @@ const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 /// finds the worker's path in `RUNABOUT`, and in `RUNABOUT_EDITORS` a folder to install editors in.
 const EDITORS: [&str; 5] = ["tests/lsp", "editors/neovim", "editors/vim", "editors/emacs", "editors/vscode"];
 
-/// The folders of the tests with agents' clients that are not ours. Each has a program `test`, as above.
-const CLIENTS: [&str; 2] = ["tests/mcp", "tests/acp"];
+/// The folders of the tests with agents' clients that are not ours, and of the client libraries. Each has a program
+/// `test`, as above.
+const CLIENTS: [&str; 5] = [
+    "tests/mcp",
+    "tests/acp",
+    "protocol/clients/python",
+    "protocol/clients/typescript",
+    "protocol/clients/rust",
+];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -31,7 +38,8 @@ pub(crate) struct Args {
     /// Run the plugins' tests in real editors instead: all, or those of the given folders, such as `neovim`
     #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with = "cargo_args")]
     editors: Option<Vec<String>>,
-    /// Run the tests with agents' clients instead: all, or those of the given folders, such as `mcp`
+    /// Run the tests with agents' clients and of the client libraries instead: all, or those of the given folders, such
+    /// as `mcp`
     #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with_all = ["cargo_args", "editors"])]
     clients: Option<Vec<String>>,
     /// Passed on to `cargo test --workspace`, such as part of a test's name.
