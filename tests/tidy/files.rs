@@ -19,7 +19,7 @@ const FOLDERS_OF_A_MACHINE: [[&str; 3]; 5] = [
 
 /// Hosts that URLs may name: public documentation, model hubs and the local machine. Package indexes are not among
 /// them: pip, npm and cargo use the one that the user has configured.
-const HOSTS: [&str; 14] = [
+const HOSTS: [&str; 15] = [
     "127.0.0.1",
     "localhost",
     "agentclientprotocol.com",
