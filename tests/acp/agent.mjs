@@ -28,9 +28,9 @@ after(() => children.forEach((it) => it.kill()));
 
 /**
  * Runs `work` with an agent that keeps its state in `home`, and an editor that reads and writes files in `cwd`.
- * `permit` says which option of a request for permission is chosen.
+ * `permit` says which option of a request for permission is chosen, and `read` returns the text of a file.
  */
-export async function withAgent({ home, cwd, permit = () => "cancelled", capabilities }, work) {
+export async function withAgent({ home, cwd, permit = () => "cancelled", read, capabilities }, work) {
   const [program, ...args] = command;
   const env = { ...process.env, XDG_STATE_HOME: home };
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"], cwd, env });
@@ -39,9 +39,9 @@ export async function withAgent({ home, cwd, permit = () => "cancelled", capabil
   const seen = { updates: [], reads: [], writes: [], permissions: [] };
   const app = client({ name: "conformance test" })
     .onNotification(methods.client.session.update, ({ params }) => void seen.updates.push(params))
-    .onRequest(methods.client.fs.readTextFile, ({ params }) => {
+    .onRequest(methods.client.fs.readTextFile, async ({ params, signal }) => {
       seen.reads.push(params.path);
-      return { content: readFileSync(params.path, "utf8") };
+      return { content: read ? await read(signal) : readFileSync(params.path, "utf8") };
     })
     .onRequest(methods.client.fs.writeTextFile, ({ params }) => {
       seen.writes.push(params.path);
@@ -75,4 +75,17 @@ export function text(seen, kind) {
 /** Waits until something holds that notifications bring about. */
 export async function until(holds) {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/**
+ * Sends a prompt, and cancels it once it is answered with text: what the model says, and how much, is drawn anew each
+ * time.
+ */
+export async function briefly({ agent, seen }, sessionId, prompt) {
+  const before = text(seen, "agent_message_chunk");
+  let isAnswered = false;
+  const answer = agent.request("session/prompt", { sessionId, prompt }).finally(() => (isAnswered = true));
+  await until(() => isAnswered || text(seen, "agent_message_chunk") !== before);
+  if (!isAnswered) await agent.notify("session/cancel", { sessionId });
+  return await answer;
 }
