@@ -56,35 +56,36 @@ impl Syntax {
             is_type: it.is_type,
             range: it.whole,
         });
-        let mut faults = Vec::new();
-        if tree.root_node().has_error() {
-            find_faults(tree.root_node(), &mut faults);
-        }
+        let faults = if tree.root_node().has_error() { faults(tree.root_node()) } else { Vec::new() };
         Some(Self { definitions: definitions.collect(), faults })
     }
 }
 
 /// Goes through the tree without recursion, since code nested by a machine must not exhaust the stack.
-fn find_faults(root: Node<'_>, faults: &mut Vec<SyntaxFault>) {
+fn faults(root: Node<'_>) -> Vec<SyntaxFault> {
+    let mut found: Vec<(Range<usize>, SyntaxFault)> = Vec::new();
     let mut cursor = root.walk();
-    loop {
+    'nodes: while found.len() < MAX_FAULTS {
         let node = cursor.node();
         if node.is_error() || node.is_missing() {
             let missing = node.is_missing().then(|| node.kind().to_owned());
-            faults.push(SyntaxFault { line: node.start_position().row + 1, missing });
-            if faults.len() >= MAX_FAULTS {
-                return;
+            let fault = SyntaxFault { line: node.start_position().row + 1, missing };
+            // A fault often makes the rest of the file one around it, which says less.
+            if found.last().is_some_and(|(around, _)| around.end >= node.end_byte()) {
+                found.pop();
             }
+            found.push((node.byte_range(), fault));
         }
         if node.has_error() && cursor.goto_first_child() {
             continue;
         }
         while !cursor.goto_next_sibling() {
             if !cursor.goto_parent() {
-                return;
+                break 'nodes;
             }
         }
     }
+    found.into_iter().map(|(_, fault)| fault).collect()
 }
 
 #[cfg(test)]

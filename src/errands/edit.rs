@@ -18,7 +18,7 @@ use crate::effort::Effort;
 use crate::errand::{Errand, Errands};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
-use crate::fenced::code_of;
+use crate::fenced::{code_of, has_fences};
 use crate::formats;
 use crate::inquiry::{Inquiry, ask_twice};
 use crate::lines::{dedented, in_lf, indentation, indented, restored};
@@ -209,7 +209,7 @@ impl Editor {
         let messages = prompts::part(&self.instruction, &self.path, &piece.name, &shown);
         let n_answer = self.asker.n_tokens(old).await?;
         let reminder = "write this part in one code block.";
-        let inquiry = Inquiry { messages, n_answer, form: self.code_form(old), reminder };
+        let inquiry = Inquiry { messages, n_answer, form: self.code_form(&shown), reminder };
         let read = |answer: &str| {
             let code = dedented(&code_of(answer, &shown)?);
             let new = restored(old, &indented(&code, margin));
@@ -221,9 +221,9 @@ impl Editor {
         ask_twice(&self.asker, inquiry, evidence, read).await
     }
 
-    /// The form of an answer that is one code block. Code with a fence of its own may need a longer one.
+    /// The form of an answer that is one code block.
     fn code_form(&self, code: &str) -> Form {
-        if code.contains("```") {
+        if has_fences(code) {
             return Form::Free;
         }
         Form::Helpful(formats::code_block(prompts::tag(&self.path)))

@@ -9,10 +9,11 @@ const MAX_GRAMMAR_BYTES: usize = 60_000;
 /// The most blocks in one answer. A model that repeats itself ends there.
 const MAX_BLOCKS: usize = 12;
 
-/// One code block, without backticks at the beginning of a line inside.
+/// One code block, without backticks at the beginning of a line inside. Its end may be missing: a model that forgets it
+/// must not be kept from ending.
 pub(crate) fn code_block(tag: &str) -> Format {
     let open = Value::from(format!("```{tag}\n"));
-    Format::Lark(format!("start: {open} line+ \"```\"\nline: /(`?`?[^`\\n][^\\n]*)?\\n/\n"))
+    Format::Lark(format!("start: {open} line+ \"```\"?\nline: /(`?`?[^`\\n][^\\n]*)?\\n/\n"))
 }
 
 /// Search-and-replace blocks whose search texts are lines of `text`; `None` if the text is too long for that.
