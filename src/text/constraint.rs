@@ -3,6 +3,7 @@
 //! Grammars are followed by llguidance, over the bytes of this vocabulary's tokens. Control tokens have no bytes here:
 //! a format that asks for text which looks like one gets it in ordinary tokens, as everywhere in this crate.
 
+mod format;
 mod open_json;
 mod schema;
 mod vocabulary;
@@ -12,6 +13,7 @@ use std::fmt::{self, Debug};
 use llguidance::Matcher;
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
 
+pub use self::format::Format;
 pub use self::open_json::OpenJson;
 pub(crate) use self::vocabulary::Grammars;
 use crate::{TextError, TokenId, TokenSet, Tokenizer};
@@ -20,17 +22,6 @@ use crate::{TextError, TokenId, TokenSet, Tokenizer};
 const MAX_BYTES: usize = 64 * 1024;
 /// The most brackets that may be open at once in a pattern or grammar: each takes stack while it is read.
 const MAX_OPEN: usize = 100;
-
-/// The form that a text must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// JSON that is valid by this JSON Schema.
-    JsonSchema(String),
-    /// Text that this pattern matches as a whole, in the syntax of Rust's `regex`.
-    Regex(String),
-    /// Text that this grammar generates from its rule `start`, in llguidance's form of Lark.
-    Lark(String),
-}
 
 /// Holds one text to a [`Format`], token by token.
 #[derive(Clone)]

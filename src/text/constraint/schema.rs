@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Format;
+use super::format::Format;
 use crate::TextError;
 
 /// The largest schema, in bytes.

@@ -1,3 +1,5 @@
+//! Random texts under constraints have their format, and what may come next is exactly what the format allows.
+
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
