@@ -4,11 +4,13 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 /// The changed text, in which each line that differs from a line of the original only in its end (line end and white
 /// space before it) is that line again, and new lines end as the original's do. Models write `\n`, and rarely keep white
-/// space at the end of a line. The last line ends as the original's last one does.
+/// space at the end of a line. Where only empty lines were added or removed, there is no change. The last line ends as
+/// the original's last one does.
 pub(crate) fn restored(original: &str, changed: &str) -> String {
     let old: Vec<&str> = original.split_inclusive('\n').collect();
     let new: Vec<&str> = changed.split_inclusive('\n').collect();
     let line_end = line_end(original);
+    let is_blank = |lines: &[&str]| lines.iter().all(|it| it.trim().is_empty());
     let mut text = String::with_capacity(changed.len());
     for op in capture_diff_slices(Algorithm::Myers, &keys(&old), &keys(&new)) {
         match op {
@@ -20,13 +22,19 @@ pub(crate) fn restored(original: &str, changed: &str) -> String {
                     }
                 }
             }
+            DiffOp::Insert { new_index, new_len, .. } if is_blank(&new[new_index..new_index + new_len]) => {}
             DiffOp::Insert { new_index, new_len, .. } | DiffOp::Replace { new_index, new_len, .. } => {
                 for line in &new[new_index..new_index + new_len] {
                     text.push_str(line.trim_end_matches(['\r', '\n']));
                     text.push_str(line_end);
                 }
             }
-            DiffOp::Delete { .. } => {}
+            DiffOp::Delete { old_index, old_len, .. } => {
+                let removed = &old[old_index..old_index + old_len];
+                if is_blank(removed) {
+                    text.push_str(&removed.concat());
+                }
+            }
         }
     }
     if !original.is_empty() && !original.ends_with('\n') {
@@ -89,6 +97,13 @@ mod tests {
     fn untouched_lines_keep_their_ends() {
         assert_eq!(restored("a\r\nb  \r\nc\r\n", "a\nb\nx\nc"), "a\r\nb  \r\nx\r\nc\r\n");
         assert_eq!(restored("a\nb\r\nc\n", "a\nb\nd\n"), "a\nb\r\nd\n");
+    }
+
+    #[test]
+    fn empty_lines_alone_are_no_change() {
+        assert_eq!(restored("a\n\n\nb\n", "a\n\nb\n"), "a\n\n\nb\n");
+        assert_eq!(restored("a\nb\n", "a\n\nb\n\n"), "a\nb\n");
+        assert_eq!(restored("a\nb\n", "a\n\nx\nb\n"), "a\n\nx\nb\n");
     }
 
     #[test]
