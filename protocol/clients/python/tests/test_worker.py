@@ -23,6 +23,9 @@ from runabout import (
     WorkerEnded,
 )
 
+# A program that was started in the background ignores Ctrl-C, and so do those that it starts; the tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 MODEL = os.environ.get("RUNABOUT_TEST_MODEL", "smollm2-135m")
 SCHEMA = {
     "type": "object",

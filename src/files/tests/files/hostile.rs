@@ -211,7 +211,8 @@ fn a_file_that_is_swapped_for_a_link_never_shows_what_is_outside() {
                 }
             }
             let found = folders.roots.find(&["**".to_owned()]).unwrap();
-            assert!(found.files.len() <= 3, "{found:?}");
+            // Two names may be swapped between the looks at them, and then both lead inside.
+            assert!(found.files.len() <= 4, "{found:?}");
         }
     });
     assert_eq!(names(&folders.outside()), ["secret.txt"]);
