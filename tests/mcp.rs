@@ -22,7 +22,7 @@ fn agent(command: &str, args: &[&str]) -> Worker {
     worker
 }
 
-fn call(worker: &mut Worker, tool: &str, arguments: Value) -> Value {
+fn call(worker: &mut Worker, tool: &str, arguments: &Value) -> Value {
     let id = worker.request("tools/call", &json!({"name": tool, "arguments": arguments}));
     let result = worker.result(id);
     assert_eq!(result["isError"], false, "{result}");
@@ -35,7 +35,7 @@ fn an_agent_gets_an_answer_from_both_commands() {
         let mut worker = agent(command, &[]);
         let arguments =
             json!({"prompt": "What is the capital of France?", "max_tokens": 24, "temperature": 0});
-        let output = call(&mut worker, "generate", arguments);
+        let output = call(&mut worker, "generate", &arguments);
         assert!(output["text"].as_str().unwrap().contains("Paris"), "{output}");
         assert!(output["evidence"]["mean_logprob"].as_f64().unwrap() < 0.0, "{output}");
         worker.close_stdin();
@@ -54,7 +54,7 @@ fn an_answer_conforms_to_the_schema_that_was_asked_for() {
     });
     let arguments =
         json!({"prompt": "Is Paris a capital? Answer in JSON.", "json_schema": schema, "max_tokens": 100});
-    let output = call(&mut worker, "generate", arguments);
+    let output = call(&mut worker, "generate", &arguments);
     assert_eq!(output["valid"], true, "{output}");
     let json = &output["json"];
     assert!(json["city"].is_string() && json["capital"].is_boolean(), "{output}");
@@ -64,13 +64,13 @@ fn an_answer_conforms_to_the_schema_that_was_asked_for() {
 fn the_model_is_loaded_only_when_a_tool_needs_it() {
     let mut worker = agent("mcp", &[]);
     worker.call("tools/list", &json!({}));
-    assert_eq!(call(&mut worker, "status", json!({}))["state"], "not_loaded");
+    assert_eq!(call(&mut worker, "status", &json!({}))["state"], "not_loaded");
     let prefix = "def fibonacci(n):\n    if n < 2:\n        return n\n    return ";
-    let output = call(&mut worker, "complete_code", json!({"prefix": prefix, "path": "fib.py"}));
+    let output = call(&mut worker, "complete_code", &json!({"prefix": prefix, "path": "fib.py"}));
     assert!(output["texts"][0]["text"].as_str().unwrap().contains("fibonacci("), "{output}");
-    assert_eq!(call(&mut worker, "status", json!({}))["state"], "ready");
+    assert_eq!(call(&mut worker, "status", &json!({}))["state"], "ready");
     let mut worker = agent("mcp", &["--preload"]);
-    let status = call(&mut worker, "status", json!({}));
+    let status = call(&mut worker, "status", &json!({}));
     assert!(["loading", "ready"].contains(&status["state"].as_str().unwrap()), "{status}");
 }
 

@@ -110,7 +110,7 @@ impl App {
             memory_bytes,
         };
         let AgentOptions { roots, calls, conversations, .. } = agent;
-        Ok(Self { roots, calls, conversations, wanted, ..Self::new(model, held, args.model.model, limits) })
+        Ok(Self { conversations, roots, calls, wanted, ..Self::new(model, held, args.model.model, limits) })
     }
 
     /// Lets the model's loading begin, unless it has begun already.

@@ -1,6 +1,7 @@
 //! `runabout stats`: what agents have handed to the model, and what they were spared by it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write;
 
 use anyhow::{Context, Result};
@@ -74,10 +75,11 @@ impl Stats {
             table.push_str(&row(name, sum));
         }
         table.push_str(&row("total", &self.total));
-        table.push_str(&format!(
+        let _ = write!(
+            table,
             "\nThe agents' own models did not have to write these {} tokens, nor to read {} tokens of files.\nCounted in {place}.\n",
             self.total.written_tokens, self.spared_reading_tokens
-        ));
+        );
         table
     }
 }

@@ -22,11 +22,12 @@ const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 /// finds the worker's path in `RUNABOUT`, and in `RUNABOUT_EDITORS` a folder to install editors in.
 const EDITORS: [&str; 5] = ["tests/lsp", "editors/neovim", "editors/vim", "editors/emacs", "editors/vscode"];
 
-/// The folders of the tests with agents' clients that are not ours, and of the client libraries. Each has a program
-/// `test`, as above.
-const CLIENTS: [&str; 5] = [
+/// The folders of the tests with agents' clients and JSON Schemas that are not ours, and of the client libraries. Each
+/// has a program `test`, as above.
+const CLIENTS: [&str; 6] = [
     "tests/mcp",
     "tests/acp",
+    "tests/schemas",
     "protocol/clients/python",
     "protocol/clients/typescript",
     "protocol/clients/rust",
@@ -36,15 +37,15 @@ const CLIENTS: [&str; 5] = [
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run the plugins' tests in real editors instead: all, or those of the given folders, such as `neovim`
-    #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with = "cargo_args")]
+    #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with = "passed_on")]
     editors: Option<Vec<String>>,
     /// Run the tests with agents' clients and of the client libraries instead: all, or those of the given folders, such
     /// as `mcp`
-    #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with_all = ["cargo_args", "editors"])]
+    #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with_all = ["passed_on", "editors"])]
     clients: Option<Vec<String>>,
     /// Passed on to `cargo test --workspace`, such as part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    cargo_args: Vec<String>,
+    passed_on: Vec<String>,
 }
 
 /// Runs the tests of the workspace in `root`.
@@ -64,7 +65,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
 
     pull_models(&std::env::current_exe()?.with_file_name("runabout"))?;
 
-    let test = cargo(root).args(["test", "--workspace", "--no-fail-fast"]).args(&args.cargo_args).status()?;
+    let test = cargo(root).args(["test", "--workspace", "--no-fail-fast"]).args(&args.passed_on).status()?;
     Ok(test.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

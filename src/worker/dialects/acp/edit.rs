@@ -1,6 +1,7 @@
 //! `/edit`: changes the files that a person points at as an instruction says, each with the person's permission.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use agent_client_protocol_schema::v1::ToolKind;
@@ -142,7 +143,7 @@ async fn settle(
     step.complete(updates).await;
     let mut sentence = format!("`{name}` is changed.");
     for part in left_out {
-        sentence.push_str(&format!(" In it, `{}` is not: {}.", part.name, part.fault));
+        let _ = write!(sentence, " In it, `{}` is not: {}.", part.name, part.fault);
     }
     sentence
 }

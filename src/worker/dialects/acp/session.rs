@@ -61,7 +61,7 @@ impl Session {
     }
 
     pub(super) fn set_cwd(&self, cwd: &Path) {
-        self.state().record.cwd = cwd.to_owned();
+        cwd.clone_into(&mut self.state().record.cwd);
     }
 
     /// From now on, the model does not see the first `n_turns` turns.

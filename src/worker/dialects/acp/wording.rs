@@ -2,6 +2,7 @@
 //!
 //! The words come last, since small models forget a question that is followed by a long file.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
@@ -29,9 +30,11 @@ pub(super) fn prompt(blocks: &[Block], files: &[Shown], cwd: &Path) -> String {
             Ok(text) => {
                 let fence = fence(&text);
                 let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-                prompt.push_str(&format!("`{}`:\n{fence}\n{text}{end}{fence}\n\n", file.name));
+                let _ = write!(prompt, "`{}`:\n{fence}\n{text}{end}{fence}\n\n", file.name);
             }
-            Err(why) => prompt.push_str(&format!("`{}` cannot be read: {why}\n\n", file.name)),
+            Err(why) => {
+                let _ = write!(prompt, "`{}` cannot be read: {why}\n\n", file.name);
+            }
         }
     }
     prompt + words(blocks, cwd).trim()

@@ -59,14 +59,14 @@ enum Extent {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Output {
     /// Different texts for the place, as they came.
-    texts: Vec<Text>,
+    texts: Vec<Choice>,
     /// Whether one of the texts was cut off by a limit.
     truncated: bool,
     evidence: Evidence,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Text {
+struct Choice {
     text: String,
     finish_reason: FinishReason,
     /// The rule that ended the text, if one did.
@@ -138,8 +138,8 @@ impl Tool for CompleteCode {
         })?;
         let outcome = outcome::of(run, call).await?;
         let evidence = Evidence::of(&outcome, call);
-        let mut texts: Vec<Text> = Vec::new();
-        for text in outcome.finishes.into_iter().map(Text::from) {
+        let mut texts: Vec<Choice> = Vec::new();
+        for text in outcome.finishes.into_iter().map(Choice::from) {
             // Texts that differed only in what a rule cut off are returned once.
             if texts.iter().all(|it| it.text != text.text) {
                 texts.push(text);
@@ -182,7 +182,7 @@ fn split(text: &str, line: usize, column: Option<usize>) -> Result<(String, Stri
 /// How several texts for one place are made to differ.
 const SAMPLED_TEMPERATURE: f32 = 0.8;
 
-impl From<Finish> for Text {
+impl From<Finish> for Choice {
     fn from(finish: Finish) -> Self {
         Self {
             finish_reason: finish.reason.into(),

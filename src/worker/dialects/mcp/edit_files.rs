@@ -1,6 +1,7 @@
 //! The tool `edit_files`: an instruction is carried out in files that the server reads itself; the result is a diff.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use runabout_errands::{EditFiles as Request, EditOutcome, Edited};
 use runabout_files::{Change, Snapshot};
@@ -119,7 +120,7 @@ impl Tool for EditFiles {
         let truncated = leave_out_long_diffs(&mut files);
         let mut note = summary(&files, applied, truncated, &evidence);
         if let Some(error) = &apply_error {
-            note.push_str(&format!("\nnothing was written: {error}"));
+            let _ = write!(note, "\nnothing was written: {error}");
         }
         let texts = vec![note];
         let diffs = files.iter().filter_map(|it| it.diff.as_deref()).collect();

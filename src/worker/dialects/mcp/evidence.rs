@@ -1,5 +1,6 @@
 //! What a tool's output says about how it came about: [`Evidence`] and [`FinishReason`].
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use runabout_assist::{self as assist, Finish, Outcome};
@@ -115,7 +116,7 @@ impl Evidence {
             self.model, self.prompt_tokens, self.completion_tokens, self.seconds
         );
         if let Some(mean) = self.mean_logprob {
-            line.push_str(&format!(", mean log probability {mean:.2}"));
+            let _ = write!(line, ", mean log probability {mean:.2}");
         }
         line
     }

@@ -1,5 +1,6 @@
 //! The files of a tool call: which ones its paths name, and what is in them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use runabout_files::{Change, FileError, FilePath, Roots, Snapshot};
@@ -82,7 +83,7 @@ pub(super) async fn apply(call: &Call, changes: Vec<Change>) -> Result<(), Failu
         roots.apply(&changes).map_err(|error| {
             let mut message = error.to_string();
             for file in error.left_changed {
-                message.push_str(&format!("; and this file was changed and could not be restored: {file}"));
+                let _ = write!(message, "; and this file was changed and could not be restored: {file}");
             }
             Failure::new(message)
         })

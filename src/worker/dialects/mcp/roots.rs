@@ -137,7 +137,7 @@ mod tests {
         let home = home();
         let path = home.path().canonicalize().unwrap();
         for current in ["notes", "code", "missing", ""] {
-            assert_eq!(chosen(&path, &[], None, current), [PathBuf::new(); 0], "{current}");
+            assert!(chosen(&path, &[], None, current).is_empty(), "{current}");
         }
     }
 
@@ -146,8 +146,8 @@ mod tests {
         let home = home();
         let path = home.path().canonicalize().unwrap();
         std::fs::write(path.join("package.json"), "{}").unwrap();
-        assert_eq!(chosen(&path, &[], Some(""), "notes"), [PathBuf::new(); 0]);
-        assert_eq!(chosen(&path, &[], Some("/"), "/"), [PathBuf::new(); 0]);
+        assert!(chosen(&path, &[], Some(""), "notes").is_empty());
+        assert!(chosen(&path, &[], Some("/"), "/").is_empty());
         assert_eq!(chosen(&path, &[""], None, "/"), [path.join("")]);
     }
 
@@ -157,6 +157,6 @@ mod tests {
         let home = home();
         let path = home.path().canonicalize().unwrap();
         std::os::unix::fs::symlink(&path, path.join("notes/link")).unwrap();
-        assert_eq!(chosen(&path, &[], Some("notes/link"), "notes"), [PathBuf::new(); 0]);
+        assert!(chosen(&path, &[], Some("notes/link"), "notes").is_empty());
     }
 }

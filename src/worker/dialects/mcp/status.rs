@@ -3,6 +3,7 @@
 use runabout_assist::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 
 use super::evidence::rounded;
 use super::failure::Failure;
@@ -97,7 +98,7 @@ impl Tool for Status {
                 output.device = Some(description.device);
             }
             State::Failed(error) => {
-                text.push_str(&format!(": {error}"));
+                let _ = write!(text, ": {error}");
                 output.error = Some(error.to_string());
             }
             State::Loading(_) => {}
@@ -105,7 +106,7 @@ impl Tool for Status {
         if output.roots.is_empty() {
             text.push_str(". No folder is open to the tools: start the server with `--root DIR`.");
         } else {
-            text.push_str(&format!(". Folders: {}", output.roots.join(", ")));
+            let _ = write!(text, ". Folders: {}", output.roots.join(", "));
         }
         Ok(Report { output, texts: vec![text] })
     }
