@@ -103,7 +103,7 @@ impl Handle {
     }
 
     /// Like [`request`](Self::request), but if the future is dropped while the client has yet to answer, the client is
-    /// told so, if the queue has room. So a dialog that it shows does not stay open for nobody.
+    /// told so, if the queue has room. So a dialog that it shows is closed.
     pub async fn request_or_retract<T: DeserializeOwned>(
         &self,
         method: &str,

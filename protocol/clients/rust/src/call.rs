@@ -38,7 +38,7 @@ impl Calls {
         self.all().contains_key(&id)
     }
 
-    /// Passes a delta on to whoever made the request.
+    /// Passes a delta on to the caller of the request.
     pub(crate) fn tell(&self, delta: DeltaParams) {
         let call = delta.id.as_u64().and_then(|id| self.all().get(&id).cloned());
         if let Some(deltas) = call.as_ref().and_then(|it| it.deltas.as_ref()) {

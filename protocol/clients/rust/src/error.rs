@@ -82,7 +82,7 @@ fn inside(result: &ChatResult) -> String {
 /// How a worker ended.
 #[derive(Clone, Debug)]
 pub struct WorkerEnd {
-    /// The exit status of the process; absent if nobody could find out.
+    /// The exit status of the process; absent if it is not known.
     pub status: Option<ExitStatus>,
     /// The last lines of its log.
     pub log: Vec<String>,

@@ -206,7 +206,7 @@ fn notification(method: String, params: Value) -> Notification {
     known.unwrap_or(Notification::Other { method, params })
 }
 
-/// Writes lines, until nobody can send any more. Then the worker's input ends, and so does the worker.
+/// Writes lines until all senders are gone. Then the worker's input ends, and so does the worker.
 async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<String>) {
     while let Some(mut line) = lines.recv().await {
         if line.is_empty() {

@@ -26,7 +26,7 @@ use super::wording::{self, Shown};
 /// The longest text that is taken from the client. A longer one fits into no model's context here.
 const MAX_BYTES: usize = 1 << 20;
 
-/// How a question is taken back whose answer nobody waits for any more.
+/// How a question is taken back when its answer is no longer wanted.
 const RETRACTION: Retraction = Retraction { method: "$/cancel_request", id: "requestId" };
 
 /// The option of a permission that gives it.
