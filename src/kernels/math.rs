@@ -39,7 +39,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
 
 /// `1 / (1 + exp(-x))`.
 #[inline(always)]
-fn sigmoid<S: Simd>(simd: S, x: S::V) -> S::V {
+pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::V) -> S::V {
     let one = simd.splat(1.0);
     simd.div(one, simd.add(one, exp(simd, simd.sub(simd.zero(), x))))
 }

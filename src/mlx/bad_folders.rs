@@ -10,7 +10,7 @@ use runabout_text::SamplingParams;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 
-use crate::cpu_kernels::Kernels;
+use crate::cpu::Kernels;
 use crate::device::Compute;
 use crate::testing::alone;
 use crate::testing::tiny::Tiny;

@@ -9,7 +9,7 @@ use std::env;
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(cpu_kernels)");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=primitive.cpp");
+    println!("cargo::rerun-if-changed=cpu/primitive.cpp");
     if let Ok(rpath) = env::var("DEP_MLX_RPATH") {
         println!("cargo::rustc-link-arg=-Xlinker");
         println!("cargo::rustc-link-arg=-rpath={rpath}");
@@ -28,7 +28,7 @@ fn compile_bridge(include: &str) {
     cc::Build::new()
         .cpp(true)
         .std("c++20")
-        .file("primitive.cpp")
+        .file("cpu/primitive.cpp")
         // MLX's headers cause warnings that we cannot fix.
         .flag("-isystem")
         .flag(include)

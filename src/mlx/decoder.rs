@@ -1,129 +1,97 @@
-//! The dense decoder that the llama family shares: RMS norm, grouped-query attention with rope, gated MLP.
+//! A decoder at work: [`Decoder`] runs a ragged batch through embedding, layers and output matrix.
 //!
-//! Works on a ragged batch: the rows of all spans are stacked, linear layers and norms run over all rows at once, and
-//! attention runs span by span on the span's own cache. Fields are named as in the checkpoints. [`crate::fused`] and
-//! [`crate::attention`] decide whether MLX or the CPU kernels compute a step.
+//! The rows of all spans are stacked. Consecutive layers that the CPU kernels can compute become one operation; the
+//! others consist of MLX's operations.
 
 use std::ops::Range;
 
 use mlx_rs::{Array, Dtype, error::Result};
 
 use crate::LoadError;
-use crate::attention::Attention;
-use crate::cache::KvCache;
-use crate::cpu_kernels::{LayerParts, PackedLayers};
-use crate::decoder_config::DecoderConfig;
-use crate::fused::{Embedding, NormGateUp, NormOutput, ResidualLinear};
-use crate::rope::Rope;
-use crate::spans::SpanRows;
-use crate::weights::Weights;
+use crate::block::{Block, Mixer};
+use crate::cpu::{PackedLinear, Program, pack};
+use crate::network::{Logits, Network, activation_type, scaled};
+use crate::parts::Norm;
+use crate::state::{ArrayCache, KvQuantization, LayerState, SpanRows};
+use crate::weights::{Matrix, Reader};
 
-struct DecoderLayer {
-    self_attn: Attention,
-    o_proj: ResidualLinear,
-    gate_up_proj: NormGateUp,
-    down_proj: ResidualLinear,
-}
-
-impl DecoderLayer {
-    fn load(
-        weights: &mut Weights,
-        name: &str,
-        config: &DecoderConfig,
-    ) -> std::result::Result<Self, LoadError> {
-        let (n_hidden, n_inner, bias) = (config.hidden_size, config.intermediate_size, config.mlp_bias);
-        let eps = config.rms_norm_eps;
-        let n_attention = config.num_attention_heads * config.head_dim;
-        let attn = format!("{name}.self_attn");
-        let input_layernorm = weights.norm(&format!("{name}.input_layernorm"), n_hidden, eps)?;
-        let self_attn = Attention::load(weights, &attn, input_layernorm, config)?;
-        let o_proj = weights.linear(&format!("{attn}.o_proj"), n_hidden, n_attention, config.o_bias)?;
-        let o_proj = ResidualLinear::new(weights, o_proj)?;
-        let post_attention_layernorm =
-            weights.norm(&format!("{name}.post_attention_layernorm"), n_hidden, eps)?;
-        let gate_proj = weights.linear(&format!("{name}.mlp.gate_proj"), n_inner, n_hidden, bias)?;
-        let up_proj = weights.linear(&format!("{name}.mlp.up_proj"), n_inner, n_hidden, bias)?;
-        let gate_up_proj = NormGateUp::new(weights, post_attention_layernorm, gate_proj, up_proj)?;
-        let down_proj = weights.linear(&format!("{name}.mlp.down_proj"), n_hidden, n_inner, bias)?;
-        let down_proj = ResidualLinear::new(weights, down_proj)?;
-        Ok(Self { self_attn, o_proj, gate_up_proj, down_proj })
-    }
-
-    /// The parts, if the CPU kernels compute all of them.
-    fn packed(&self) -> Option<LayerParts<'_>> {
-        match (&self.self_attn, &self.o_proj, &self.gate_up_proj, &self.down_proj) {
-            (
-                Attention::Packed(self_attn),
-                ResidualLinear::Packed(o_proj),
-                NormGateUp::Packed(gate_up_proj),
-                ResidualLinear::Packed(down_proj),
-            ) => Some((self_attn, [o_proj, gate_up_proj, down_proj])),
-            _ => None,
-        }
-    }
-
-    fn forward(&self, x: &Array, rope: &Rope, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
-        let h = self.o_proj.forward(&self.self_attn.forward(x, rope, layer_idx, spans)?, x)?;
-        self.down_proj.forward(&self.gate_up_proj.forward(&h)?, &h)
-    }
-}
-
-/// Embedding, layers, final norm and output matrix.
 pub(crate) struct Decoder {
-    embed_tokens: Embedding,
-    layers: Vec<DecoderLayer>,
-    /// All layers as one operation, if the CPU kernels compute every part of them.
-    packed_layers: Option<PackedLayers>,
-    output: NormOutput,
-    rope: Rope,
+    embedding: Matrix,
+    embedding_scale: f32,
+    layers: Vec<Layers>,
+    output: Output,
+    logits: Logits,
     kv_bytes_per_token: u64,
-    config: DecoderConfig,
+}
+
+/// Layers that are computed in the same way.
+enum Layers {
+    Packed(Program),
+    Mlx { block: Block, quantization: Option<KvQuantization> },
+}
+
+/// The last norm and the output matrix.
+enum Output {
+    Packed(PackedLinear),
+    Mlx { norm: Norm, matrix: Matrix },
 }
 
 impl Decoder {
-    pub(crate) fn load(weights: &mut Weights, config: DecoderConfig) -> std::result::Result<Self, LoadError> {
-        let rope = Rope::new(config.head_dim, &config.rope);
-        let (n_tokens, n_hidden) = (config.vocab_size, config.hidden_size);
-        let embed_tokens = weights.matrix("model.embed_tokens", n_tokens, n_hidden)?;
-        let embed_dtype = embed_tokens.dtype();
-        let embed_tokens = Embedding::new(weights, embed_tokens)?;
-        let layers = (0..config.num_hidden_layers)
-            .map(|i| DecoderLayer::load(weights, &format!("model.layers.{i}"), &config))
-            .collect::<std::result::Result<Vec<_>, _>>()?;
-        let packed_layers =
-            layers.iter().map(DecoderLayer::packed).collect::<Option<_>>().and_then(PackedLayers::new);
-        let norm = weights.norm("model.norm", n_hidden, config.rms_norm_eps)?;
-        // A float32 norm turns half-precision activations into float32.
-        let dtype = if norm.weight.dtype() == Dtype::Float32 { Dtype::Float32 } else { embed_dtype };
-        let kv_bytes_per_token = layers.iter().map(|it| it.self_attn.kv_bytes_per_token(dtype)).sum();
-        let output = if config.tie_word_embeddings {
-            embed_tokens.as_output(norm)?
-        } else {
-            let lm_head = weights.matrix("lm_head", n_tokens, n_hidden)?;
-            NormOutput::new(weights, norm, lm_head)?
+    /// Reads the weights, and packs for the CPU kernels what they can compute.
+    pub(crate) fn read(network: Network, reader: &mut Reader<'_>) -> std::result::Result<Self, LoadError> {
+        let Network { mut embedding, embedding_scale, blocks, mut norm, head, logits, .. } = network;
+        let dtype = activation_type(&embedding, &norm);
+        reader.place(&mut embedding)?;
+        let layers = read_layers(blocks, reader)?;
+        norm.visit(&mut |it| reader.read(it))?;
+        let matrix = match head {
+            Some(mut head) => {
+                reader.place(&mut head)?;
+                head
+            }
+            None => embedding.clone(),
         };
-        Ok(Self { embed_tokens, layers, packed_layers, output, rope, kv_bytes_per_token, config })
+        let kv_bytes_per_token = layers.iter().map(|it| it.kv_bytes_per_token(dtype)).sum();
+        let output = Output::new(norm, matrix)?;
+        Ok(Self { embedding, embedding_scale, layers, output, logits, kv_bytes_per_token })
     }
 
-    pub(crate) fn config(&self) -> &DecoderConfig {
-        &self.config
+    /// Empty states for a slot, one per layer.
+    pub(crate) fn make_states(&self) -> Vec<LayerState> {
+        let mut states = Vec::new();
+        for layers in &self.layers {
+            match layers {
+                Layers::Packed(program) => states.extend(program.make_states()),
+                Layers::Mlx { quantization, .. } => {
+                    states.push(LayerState::Arrays(ArrayCache::new(*quantization)));
+                }
+            }
+        }
+        states
     }
 
-    /// Empty caches for a slot, one per layer.
-    pub(crate) fn make_caches(&self) -> Vec<KvCache> {
-        self.layers.iter().map(|it| it.self_attn.make_cache()).collect()
-    }
-
-    /// Appends `tokens` of another slot's caches, with their keys rotated to the new positions. The result need not
+    /// Appends `tokens` of another slot's states, with their keys rotated to the new positions. The result need not
     /// have been evaluated yet.
     pub(crate) fn append_shifted(
         &self,
-        to: &mut [KvCache],
-        from: &[KvCache],
+        to: &mut [LayerState],
+        from: &[LayerState],
         tokens: &Range<usize>,
     ) -> Result<()> {
-        for (layer, (to, from)) in self.layers.iter().zip(to.iter_mut().zip(from)) {
-            layer.self_attn.append_shifted(to, from, tokens, &self.rope)?;
+        let mut at = 0;
+        for layers in &self.layers {
+            let range = at..at + layers.n_layers();
+            at = range.end;
+            let (to, from) = (&mut to[range.clone()], &from[range]);
+            match layers {
+                Layers::Packed(program) => program.append_shifted(to, from, tokens)?,
+                Layers::Mlx { block, .. } => {
+                    let Mixer::Attention(attention) = &block.mixer.inner;
+                    for (to, from) in to.iter_mut().zip(from) {
+                        attention.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens))?;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -141,13 +109,14 @@ impl Decoder {
         spans: &mut [SpanRows<'_>],
         out_rows: &[i32],
     ) -> Result<Option<Array>> {
-        let mut h = self.embed_tokens.forward(tokens)?;
-        if let Some(layers) = &self.packed_layers {
-            h = layers.forward(&h, &self.rope, spans)?;
-        } else {
-            for (layer_idx, layer) in self.layers.iter().enumerate() {
-                h = layer.forward(&h, &self.rope, layer_idx, spans)?;
-            }
+        let mut h = scaled(self.embedding.rows(tokens)?, self.embedding_scale)?;
+        let mut at = 0;
+        for layers in &self.layers {
+            h = match layers {
+                Layers::Packed(program) => program.forward(&h, at, spans)?,
+                Layers::Mlx { block, .. } => block.forward(&h, at, spans)?,
+            };
+            at += layers.n_layers();
         }
         if out_rows.is_empty() {
             return Ok(None);
@@ -157,6 +126,91 @@ impl Decoder {
         if n_out != h.dim(0) {
             h = h.take_axis(Array::from_slice(out_rows, &[n_out]), 0)?;
         }
-        self.output.forward(&h).map(Some)
+        self.logits.of(self.output.forward(&h)?).map(Some)
     }
+}
+
+impl Layers {
+    fn n_layers(&self) -> usize {
+        match self {
+            Self::Packed(program) => program.n_layers(),
+            Self::Mlx { .. } => 1,
+        }
+    }
+
+    /// Bytes per token of keys and values, for activations of type `dtype`.
+    fn kv_bytes_per_token(&self, dtype: Dtype) -> u64 {
+        match self {
+            Self::Packed(program) => program.kv_bytes_per_token(),
+            Self::Mlx { block, quantization } => {
+                let Mixer::Attention(attention) = &block.mixer.inner;
+                let heads = attention.heads;
+                let n_bytes = match quantization {
+                    Some(it) => it.n_bytes(heads.head_dim, dtype),
+                    None => {
+                        u64::from(heads.head_dim.unsigned_abs()) * if dtype == Dtype::Float32 { 4 } else { 2 }
+                    }
+                };
+                2 * u64::from(heads.n_kv_heads.unsigned_abs()) * n_bytes
+            }
+        }
+    }
+}
+
+impl Output {
+    fn new(norm: Norm, matrix: Matrix) -> std::result::Result<Self, LoadError> {
+        if let Matrix::Packed(packed) = &matrix
+            && let Some(linear) = packed.after(&norm)?
+        {
+            return Ok(Self::Packed(linear));
+        }
+        Ok(Self::Mlx { norm, matrix })
+    }
+
+    fn forward(&self, x: &Array) -> Result<Array> {
+        match self {
+            Self::Packed(linear) => linear.forward(x),
+            Self::Mlx { norm, matrix } => matrix.forward(&norm.forward(x)?),
+        }
+    }
+}
+
+fn read_layers(
+    blocks: Vec<Block>,
+    reader: &mut Reader<'_>,
+) -> std::result::Result<Vec<Layers>, LoadError> {
+    let (kernels, kv_bits) = (reader.placement().kernels.clone(), reader.placement().kv_bits);
+    let mut layers = Vec::new();
+    // Packed layers since the last one that is not.
+    let mut run = Vec::new();
+    for mut block in blocks {
+        block.visit(&mut |it| reader.read(it))?;
+        if let Some(kernels) = &kernels
+            && let Some(packed) = pack(kernels, &block, kv_bits)?
+        {
+            let Mixer::Attention(attention) = block.mixer.inner;
+            run.push((packed, attention.rope));
+            continue;
+        }
+        if !run.is_empty() {
+            layers.push(Layers::Packed(Program::new(std::mem::take(&mut run))));
+        }
+        block.visit(&mut |it| reader.pack(it))?;
+        let Mixer::Attention(attention) = &block.mixer.inner;
+        let head_dim = attention.heads.head_dim;
+        let quantization = kv_bits
+            .map(|bits| KvQuantization::new(bits, head_dim).ok_or(LoadError::KvHeads(head_dim)))
+            .transpose()?;
+        layers.push(Layers::Mlx { block, quantization });
+    }
+    if !run.is_empty() {
+        layers.push(Layers::Packed(Program::new(run)));
+    }
+    Ok(layers)
+}
+
+/// Token counts are bounded by the context.
+fn to_i32s(tokens: &Range<usize>) -> Range<i32> {
+    let to_i32 = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    to_i32(tokens.start)..to_i32(tokens.end)
 }

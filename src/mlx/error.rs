@@ -14,7 +14,7 @@ pub enum LoadError {
         "architecture `{model_type}` is not supported, expected one of {}\nhint: convert or choose a model of such an architecture",
         supported.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
     )]
-    UnsupportedArchitecture { model_type: String, supported: &'static [&'static str] },
+    UnsupportedArchitecture { model_type: String, supported: Vec<&'static str> },
     #[error("{message} in `{}`", path.display())]
     UnsupportedConfig { path: PathBuf, message: String },
     #[error("no weights in `{}`: expected `model.safetensors` or `model.safetensors.index.json`", folder.display())]

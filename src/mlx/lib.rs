@@ -4,59 +4,45 @@
 //! engine drives through [`runabout_engine::model::LanguageModel`]. MLX's streams belong to threads, so a model must
 //! be loaded, used and dropped on one thread. This crate knows nothing of scheduling or the wire.
 //!
-//! Read [`model`] for a step, [`decoder`] for the network, then one architecture, such as `llama`. MLX's own
-//! operations are slow on Linux CPUs, so there [`cpu_kernels`] replaces them.
+//! Read [`model`] for a step, [`decoder`] for the network, [`block`] for what it is made of, then one architecture, such
+//! as `models/llama.rs`. MLX's own operations are slow on Linux CPUs, so there [`cpu`] replaces them.
 
 mod ahead;
-mod array_cache;
-mod attention;
 #[cfg(test)]
 mod bad_folders;
-mod cache;
-mod checkpoint;
+mod block;
 mod config;
 #[cfg(cpu_kernels)]
-mod cpu_kernels;
+mod cpu;
 #[cfg(not(cpu_kernels))]
-#[path = "no_cpu_kernels.rs"]
-mod cpu_kernels;
+#[path = "no_cpu.rs"]
+mod cpu;
 mod decoder;
-mod decoder_config;
 mod device;
 mod error;
-mod foreign;
-mod fused;
-mod heads;
-#[cfg(cpu_kernels)]
-mod kernel_op;
-mod linear;
-mod llama;
 mod model;
-mod norm;
+mod models;
+mod network;
 mod options;
-mod quantized_kv;
-mod qwen2;
-mod rope;
+mod parts;
 mod sampler;
-mod spans;
+mod state;
 #[cfg(test)]
 mod testing;
 mod weights;
 
 use std::path::Path;
 
-use checkpoint::Checkpoint;
-use cpu_kernels::Kernels;
-use decoder::Decoder;
+use cpu::Kernels;
 use device::Compute;
 pub use device::DeviceChoice;
 pub use error::LoadError;
 pub use model::MlxModel;
 pub use options::LoadOptions;
 use options::Placement;
-pub use quantized_kv::KvBits;
 pub use runabout_kernels::Precision;
-use weights::Weights;
+pub use state::KvBits;
+use weights::{Checkpoint, Reader, Weights};
 
 /// Loads the model in `folder`. Calls `progress` with the bytes of weights read so far and in total.
 ///
@@ -93,24 +79,13 @@ fn load_with(
 ) -> Result<MlxModel, LoadError> {
     device::limit_buffer_cache(placement.kernels.is_some())?;
     let file = config::read(folder)?;
-    let resolve = match file.model_type.as_str() {
-        "llama" | "mistral" => llama::resolve,
-        "qwen2" => qwen2::resolve,
-        _ => {
-            return Err(LoadError::UnsupportedArchitecture {
-                model_type: file.model_type,
-                supported: &["llama", "mistral", "qwen2"],
-            });
-        }
-    };
+    let architecture = models::architecture(&file)?;
     let checkpoint = Checkpoint::open(folder)?;
-    let config = resolve(&file, &checkpoint)?;
-    // Before any number in these files decides how much is allocated.
-    config.check(&file)?;
-    checkpoint::check(&checkpoint, &file, &config)?;
-    let mut weights = Weights::open(checkpoint, placement.clone(), progress)?;
-    let decoder = Decoder::load(&mut weights, config)?;
-    MlxModel::new(file.model_type, decoder, weights, placement)
+    let mut reader = Reader::new(&checkpoint, placement.clone(), progress);
+    let mut weights = Weights::open(&file, checkpoint, &placement)?;
+    let network = architecture(&file, &mut weights)?;
+    weights.finish(network.blocks.len())?;
+    MlxModel::new(file.model_type, network, &mut reader, placement)
 }
 
 /// Exits the process at once, without running destructors of statics.

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use mlx_rs::error::{Exception, Result};
@@ -12,17 +13,17 @@ use mlx_rs::{Array, Dtype, memory, transforms};
 use runabout_engine::model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError, n_accepted,
 };
+use runabout_text::TokenId;
 
 use crate::ahead::Ahead;
-use crate::array_cache::STEP_TOKENS;
-use crate::cache::KvCache;
-use crate::cpu_kernels::Kernels;
+use crate::cpu::Kernels;
 use crate::decoder::Decoder;
 use crate::error::{message, not_a_slice};
+use crate::network::Network;
 use crate::options::Placement;
 use crate::sampler::{self, PendingToken};
-use crate::spans::SpanRows;
-use crate::weights::Weights;
+use crate::state::{LayerState, STEP_TOKENS, SpanRows};
+use crate::weights::Reader;
 use crate::{LoadError, device};
 
 /// While tokens are generated, freed buffers return to the allocator after this many steps, as in mlx_lm.
@@ -37,7 +38,7 @@ pub struct MlxModel {
     decoder: Decoder,
     placement: Placement,
     description: ModelDescription,
-    slots: HashMap<SlotId, Vec<KvCache>>,
+    slots: HashMap<SlotId, Vec<LayerState>>,
     next_slot: u32,
     n_steps_since_clear: u32,
     n_steps_since_return: u32,
@@ -50,23 +51,23 @@ pub struct MlxModel {
 impl MlxModel {
     pub(crate) fn new(
         architecture: String,
-        decoder: Decoder,
-        weights: Weights<'_>,
+        network: Network,
+        reader: &mut Reader<'_>,
         placement: Placement,
     ) -> std::result::Result<Self, LoadError> {
-        let config = decoder.config();
+        let (context_length, vocabulary_size) = (network.context_length, network.vocabulary_size);
+        let decoder = Decoder::read(network, reader)?;
         let description = ModelDescription {
             architecture,
-            context_length: config.max_position_embeddings.min(MAX_CONTEXT_TOKENS),
-            vocabulary_size: usize::try_from(config.vocab_size).expect("a loaded vocabulary has a size"),
-            weights_bytes: weights.n_bytes(),
+            context_length: context_length.min(MAX_CONTEXT_TOKENS),
+            vocabulary_size,
+            weights_bytes: reader.n_bytes(),
             kv_bytes_per_token: decoder.kv_bytes_per_token(),
             kv_step_tokens: STEP_TOKENS.unsigned_abs() as usize,
-            quantization_bits: weights.common_bits().map(i32::unsigned_abs),
+            quantization_bits: reader.common_bits().map(i32::unsigned_abs),
             device: placement.compute.name().to_owned(),
             precision: placement.kernels.as_ref().map(|it| it.cpu().precision().to_string()),
         };
-        drop(weights);
         // MLX still holds the memory of weights that have been packed.
         memory::clear_cache()?;
         device::return_freed_memory();
@@ -83,6 +84,33 @@ impl MlxModel {
         })
     }
 
+    /// The logits `[n, vocab_size]` after each of `tokens`, fed to a new slot in chunks of at most `chunk` tokens, for
+    /// comparison with another program. [`LanguageModel::step`] computes only those that are needed.
+    pub fn logits(
+        &mut self,
+        tokens: &[TokenId],
+        chunk: NonZeroUsize,
+    ) -> std::result::Result<Vec<f32>, StepError> {
+        let mut states = self.decoder.make_states();
+        let mut all = Vec::new();
+        for tokens in tokens.chunks(chunk.get()) {
+            all.extend(self.logits_of(tokens, &mut states).map_err(|e| step_error(&e))?);
+        }
+        Ok(all)
+    }
+
+    fn logits_of(&self, tokens: &[TokenId], states: &mut [LayerState]) -> Result<Vec<f32>> {
+        let n = to_i32(tokens.len());
+        let rows: Vec<i32> = (0..n).collect();
+        let mut spans = [SpanRows { rows: 0..n, states }];
+        let logits = self.decoder.forward(&Array::from_slice(tokens, &[n]), &mut spans, &rows)?;
+        let logits = logits.map(|it| it.as_dtype(Dtype::Float32)).transpose()?;
+        transforms::eval(spans[0].states.iter().flat_map(LayerState::pending).chain(&logits))?;
+        states.iter_mut().for_each(LayerState::settle);
+        let logits = logits.as_ref().map(|it| it.try_as_slice::<f32>()).transpose().map_err(not_a_slice)?;
+        Ok(logits.unwrap_or_default().to_vec())
+    }
+
     pub(crate) fn placement(&self) -> &Placement {
         &self.placement
     }
@@ -90,7 +118,7 @@ impl MlxModel {
     /// Updates the count of cache bytes that MLX does not count. Call after anything that changes them.
     fn count_caches(&mut self) {
         if let Some(kernels) = &self.placement.kernels {
-            let n_bytes = self.slots.values().flatten().map(KvCache::n_own_bytes).sum();
+            let n_bytes = self.slots.values().flatten().map(LayerState::n_own_bytes).sum();
             kernels.note_caches(std::mem::replace(&mut self.n_cache_bytes, n_bytes), n_bytes);
         }
     }
@@ -123,7 +151,7 @@ impl MlxModel {
             None => None,
         };
         // Each slot is removed for the step and put back after it, so a failed step closes it.
-        let mut slots: Vec<Vec<KvCache>> = spans
+        let mut slots: Vec<Vec<LayerState>> = spans
             .iter()
             .map(|it| {
                 self.slots.remove(&it.slot).expect("the engine names open slots, each in one span of a step")
@@ -136,7 +164,7 @@ impl MlxModel {
         .into_iter();
         let mut sampled = Vec::with_capacity(spans.len());
         for (span, mut caches) in spans.iter().zip(slots) {
-            caches.iter_mut().for_each(KvCache::settle);
+            caches.iter_mut().for_each(LayerState::settle);
             let n_draws = draws(span).count();
             let mut drawn: Vec<_> = drawn.by_ref().take(n_draws).collect();
             let (_, drafts) = span.tokens.split_at(span.tokens.len() - span.n_drafted);
@@ -167,7 +195,7 @@ impl MlxModel {
     }
 
     /// Feeds the spans and returns the logits `[n_out, vocab_size]` of all draws, not yet evaluated.
-    fn forward(&self, spans: &[Span<'_>], slots: &mut [Vec<KvCache>]) -> Result<Option<Array>> {
+    fn forward(&self, spans: &[Span<'_>], slots: &mut [Vec<LayerState>]) -> Result<Option<Array>> {
         let tokens: Vec<u32> = spans.iter().flat_map(|it| it.tokens).copied().collect();
         let mut span_rows = Vec::with_capacity(spans.len());
         let mut out_rows = Vec::new();
@@ -177,7 +205,7 @@ impl MlxModel {
             if span.sample.is_some() {
                 out_rows.extend(end - 1 - to_i32(span.n_drafted)..end);
             }
-            span_rows.push(SpanRows { rows: start..end, caches });
+            span_rows.push(SpanRows { rows: start..end, states: caches });
             start = end;
         }
         self.decoder.forward(&Array::from_slice(&tokens, &[start]), &mut span_rows, &out_rows)
@@ -188,7 +216,7 @@ impl MlxModel {
         &self,
         kernels: &Kernels,
         spans: &[Span<'_>],
-        slots: &mut [Vec<KvCache>],
+        slots: &mut [Vec<LayerState>],
     ) -> Result<Vec<Sampled>> {
         let logits = self.forward(spans, slots)?.map(|it| it.as_dtype(Dtype::Float32)).transpose()?;
         transforms::eval(held(slots).chain(&logits))?;
@@ -205,7 +233,7 @@ impl MlxModel {
     fn draw_on_device(
         &mut self,
         spans: &[Span<'_>],
-        slots: &mut [Vec<KvCache>],
+        slots: &mut [Vec<LayerState>],
         begun: Option<Vec<PendingToken>>,
         goes_on: bool,
     ) -> Result<Vec<Sampled>> {
@@ -227,7 +255,7 @@ impl MlxModel {
         let n_spans = to_i32(spans.len());
         let mut span_rows: Vec<_> = (0..)
             .zip(slots.iter_mut())
-            .map(|(row, caches)| SpanRows { rows: row..row + 1, caches })
+            .map(|(row, caches)| SpanRows { rows: row..row + 1, states: caches })
             .collect();
         let out_rows: Vec<i32> = (0..n_spans).collect();
         let logits = self.decoder.forward(&Ahead::tokens(&pending)?, &mut span_rows, &out_rows)?;
@@ -267,7 +295,7 @@ impl LanguageModel for MlxModel {
     fn open_slot(&mut self) -> SlotId {
         let slot = SlotId(self.next_slot);
         self.next_slot += 1;
-        self.slots.insert(slot, self.decoder.make_caches());
+        self.slots.insert(slot, self.decoder.make_states());
         slot
     }
 
@@ -279,7 +307,7 @@ impl LanguageModel for MlxModel {
     }
 
     fn slot_room(&self, slot: SlotId) -> usize {
-        self.slots.get(&slot).into_iter().flatten().map(KvCache::n_room).max().unwrap_or(0)
+        self.slots.get(&slot).into_iter().flatten().map(LayerState::n_room).max().unwrap_or(0)
     }
 
     fn fit_slot(&mut self, slot: SlotId) {
@@ -321,7 +349,7 @@ impl LanguageModel for MlxModel {
         let mut caches = self.slots.remove(&slot).expect("the engine names open slots");
         let lender = self.slots.get(&from).expect("the engine names two open slots");
         let appended = self.decoder.append_shifted(&mut caches, lender, &tokens);
-        let appended = appended.and_then(|()| transforms::eval(caches.iter().flat_map(KvCache::pending)));
+        let appended = appended.and_then(|()| transforms::eval(caches.iter().flat_map(LayerState::pending)));
         if appended.is_ok() {
             self.slots.insert(slot, caches);
         }
@@ -360,8 +388,8 @@ fn draws<'a>(span: &Span<'a>) -> impl Iterator<Item = SampleRequest<'a>> {
 }
 
 /// The arrays to evaluate so that the caches hold what was appended.
-fn held(slots: &[Vec<KvCache>]) -> impl Iterator<Item = &Array> {
-    slots.iter().flatten().flat_map(KvCache::pending)
+fn held(slots: &[Vec<LayerState>]) -> impl Iterator<Item = &Array> {
+    slots.iter().flatten().flat_map(LayerState::pending)
 }
 
 /// The `n` rows of `[n, vocab_size]`, one by one.

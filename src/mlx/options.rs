@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 
 use runabout_kernels::Precision;
 
-use crate::cpu_kernels::Kernels;
+use crate::cpu::Kernels;
 use crate::device::{Compute, DeviceChoice};
-use crate::quantized_kv::KvBits;
+use crate::state::KvBits;
 
 /// How a model is loaded.
 #[derive(Clone, Debug, Default)]

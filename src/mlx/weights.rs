@@ -1,90 +1,85 @@
 //! Weights by name, from one safetensors file or several with an index: [`Weights`].
 //!
-//! The checkpoint must have passed [`check`](crate::checkpoint::check). A weight is read when it is taken, so one
-//! that is packed for the CPU kernels and dropped makes room for the next.
+//! Each weight is compared with the files' headers when it is taken, and read only later, by [`Reader`]. So no number
+//! in config.json or in a header decides how much is allocated before it has been found to be right, and a weight that
+//! is packed for the CPU kernels and dropped makes room for the next.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+mod checkpoint;
+mod foreign;
+mod matrix;
+mod piece;
+mod reader;
+mod stack;
+
+use std::collections::{BTreeSet, HashMap};
 
 use mlx_rs::{Array, Dtype};
+use safetensors::tensor::Dtype as FileDtype;
 
 use crate::LoadError;
-use crate::checkpoint::Checkpoint;
-use crate::cpu_kernels::Kernels;
+use crate::config::ModelConfig;
 use crate::device::Compute;
-use crate::error::{file_message, message};
-use crate::linear::{Grouping, Linear, Matrix};
-use crate::norm::RmsNorm;
+use crate::error::file_message;
 use crate::options::Placement;
-use crate::quantized_kv::KvBits;
+use crate::parts::{Norm, NormKind};
 
+pub(crate) use checkpoint::Checkpoint;
+pub(crate) use matrix::{Grouping, Linear, Matrix};
+pub(crate) use piece::{Piece, Visit};
+pub(crate) use reader::Reader;
+pub(crate) use stack::Stack;
+
+/// Types that weights are used in as they are.
+const FLOATS: &str = "F32, F16 or BF16";
+
+/// Ends of names that any checkpoint may have and no model needs: what can be computed.
+const COMPUTABLE: [&str; 2] = [".rotary_emb.inv_freq", ".masked_bias"];
+
+/// The weights of a model folder. Those that are taken are lazy: they have been checked, and not read.
 pub(crate) struct Weights<'a> {
-    /// Not read yet; each with the index of its file in `shards`.
-    arrays: HashMap<String, (Array, usize)>,
-    folder: PathBuf,
-    shards: Vec<PathBuf>,
-    placement: Placement,
-    n_bytes: u64,
-    n_bytes_on_disk: u64,
-    /// Called with the bytes read so far and in total.
-    progress: &'a mut dyn FnMut(u64, u64),
-    /// The number of weights by bits, for [`Self::common_bits`].
-    n_weights_by_bits: HashMap<i32, u64>,
+    file: &'a ModelConfig,
+    checkpoint: Checkpoint,
+    arrays: HashMap<String, Array>,
+    taken: BTreeSet<String>,
+    ignored: Vec<String>,
 }
 
 impl<'a> Weights<'a> {
-    /// Prepares to read a checked checkpoint. `placement` says where the weights will be used.
+    /// Prepares to take weights. `placement` says where they will be used.
     pub(crate) fn open(
+        file: &'a ModelConfig,
         checkpoint: Checkpoint,
-        placement: Placement,
-        progress: &'a mut dyn FnMut(u64, u64),
+        placement: &Placement,
     ) -> Result<Self, LoadError> {
-        let Checkpoint { folder, shards, n_bytes: n_bytes_on_disk, .. } = checkpoint;
-        progress(0, n_bytes_on_disk);
         let mut arrays = HashMap::new();
-        for (shard_idx, path) in shards.iter().enumerate() {
+        for path in &checkpoint.shards {
             let shard = Array::load_safetensors(path)
                 .map_err(|e| LoadError::Weights { path: path.clone(), message: file_message(&e) })?;
             let half = shard.values().map(Array::dtype).find(|it| is_half(*it));
             for (name, array) in shard {
                 // The kernels accept matrices in any type.
-                let is_packed = placement.kernels.is_some() && array.ndim() == 2;
+                let is_packed = placement.kernels.is_some() && array.ndim() > 1;
                 let array =
                     if is_packed { array } else { in_compute_type(&name, array, half, placement.compute)? };
-                arrays.insert(name, (array, shard_idx));
+                arrays.insert(name, array);
             }
         }
-        let n_weights_by_bits = HashMap::new();
-        Ok(Self {
-            arrays,
-            folder,
-            shards,
-            placement,
-            n_bytes: 0,
-            n_bytes_on_disk,
-            progress,
-            n_weights_by_bits,
-        })
+        Ok(Self { file, checkpoint, arrays, taken: BTreeSet::new(), ignored: Vec::new() })
     }
 
-    /// The kernels that the weights are packed for, if any.
-    pub(crate) fn kernels(&self) -> Option<&Kernels> {
-        self.placement.kernels.as_ref()
+    /// Whether there is a weight of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.checkpoint.get(name).is_some()
     }
 
-    /// The quantization of keys and values, if any.
-    pub(crate) fn kv_bits(&self) -> Option<KvBits> {
-        self.placement.kv_bits
+    /// Whether the output matrix is the embedding, which config.json may say in `tie_word_embeddings`.
+    pub(crate) fn is_tied(&self, said: Option<bool>) -> Result<bool, LoadError> {
+        self.checkpoint.is_tied(self.file, said)
     }
 
-    /// Bytes of the weights taken so far.
-    pub(crate) fn n_bytes(&self) -> u64 {
-        self.n_bytes
-    }
-
-    /// The most common number of bits among the quantized weights taken so far.
-    pub(crate) fn common_bits(&self) -> Option<i32> {
-        self.n_weights_by_bits.iter().max_by_key(|(bits, n)| (**n, **bits)).map(|(bits, _)| *bits)
+    /// Expects weights whose names start with `prefix`, which are not used.
+    pub(crate) fn ignore(&mut self, prefix: &str) {
+        self.ignored.push(prefix.to_owned());
     }
 
     /// Takes a linear layer: its matrix `[n_out, n_in]`, and its bias if it has one.
@@ -96,58 +91,134 @@ impl<'a> Weights<'a> {
         has_bias: bool,
     ) -> Result<Linear, LoadError> {
         let matrix = self.matrix(name, n_out, n_in)?;
-        let bias = has_bias.then(|| self.take(&format!("{name}.bias"), &[n_out])).transpose()?;
+        let bias = has_bias.then(|| self.vector(&format!("{name}.bias"), n_out)).transpose()?;
         Ok(Linear { matrix, bias })
     }
 
     /// Takes a matrix `[n_out, n_in]`, which is quantized if the checkpoint has scales for it.
     pub(crate) fn matrix(&mut self, name: &str, n_out: i32, n_in: i32) -> Result<Matrix, LoadError> {
-        let weight_name = format!("{name}.weight");
-        let scales_name = format!("{name}.scales");
-        if !self.arrays.contains_key(&scales_name) {
-            return Ok(Matrix::Plain { weight: self.take(&weight_name, &[n_out, n_in])? });
-        }
-        let weight = self.take_any(&weight_name)?;
-        let scales = self.take_any(&scales_name)?;
-        let grouping = Grouping::of(&weight_name, [n_out, n_in], weight.shape(), scales.shape())?;
-        let Grouping { group_size, bits } = grouping;
-        let biases = self.take(&format!("{name}.biases"), scales.shape())?;
-        let n_weights = u64::from(n_out.unsigned_abs()) * u64::from(n_in.unsigned_abs());
-        *self.n_weights_by_bits.entry(bits).or_default() += n_weights;
-        Ok(Matrix::Quantized { weight, scales, biases, group_size, bits })
+        self.matrix_of(name, &[n_out, n_in])
     }
 
-    /// Takes the norm of rows of `n` numbers.
-    pub(crate) fn norm(&mut self, name: &str, n: i32, eps: f32) -> Result<RmsNorm, LoadError> {
-        Ok(RmsNorm { weight: self.take(&format!("{name}.weight"), &[n])?, eps })
-    }
-
-    /// Takes a weight, which must have this shape.
-    fn take(&mut self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
-        let array = self.take_any(name)?;
-        if array.shape() == shape {
-            return Ok(array);
-        }
-        Err(LoadError::WrongShape {
-            name: name.to_owned(),
-            expected: shape.to_vec(),
-            got: array.shape().to_vec(),
+    /// Takes one layer for each of `n` experts: stacked under `name`, or else each under the name that `each` gives.
+    pub(crate) fn stack(
+        &mut self,
+        name: &str,
+        each: impl Fn(usize) -> Option<String>,
+        [n, n_out, n_in]: [i32; 3],
+        has_bias: bool,
+    ) -> Result<Stack, LoadError> {
+        let first = each(0).filter(|it| self.has(&format!("{it}.weight")));
+        let Some(first) = first.filter(|_| !self.has(&format!("{name}.weight"))) else {
+            let matrix = self.matrix_of(name, &[n, n_out, n_in])?;
+            let bias = has_bias.then(|| self.array(&format!("{name}.bias"), &[n, n_out])).transpose()?;
+            return Ok(Stack { matrix, bias });
+        };
+        let layers = (0..usize::try_from(n).unwrap_or(0))
+            .filter_map(each)
+            .map(|name| self.linear(&name, n_out, n_in, has_bias))
+            .collect::<Result<Vec<_>, _>>()?;
+        Stack::of(layers).map_err(|what| {
+            self.file.unsupported(format!("experts of different {what} (`{first}`) are not supported"))
         })
     }
 
-    /// Takes a weight of any shape, and reads it.
-    fn take_any(&mut self, name: &str) -> Result<Array, LoadError> {
-        let (array, shard_idx) = self
-            .arrays
-            .remove(name)
-            .ok_or_else(|| LoadError::MissingWeight { name: name.to_owned(), folder: self.folder.clone() })?;
-        array.eval().map_err(|e| {
-            let path = self.shards.get(shard_idx).cloned().unwrap_or_default();
-            LoadError::Weights { path, message: message(&e) }
-        })?;
-        self.n_bytes += array.nbytes() as u64;
-        (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
-        Ok(array)
+    /// Takes the RMS norm of rows of `n` numbers.
+    pub(crate) fn norm(&mut self, name: &str, n: i32, eps: f32) -> Result<Norm, LoadError> {
+        let weight = self.vector(&format!("{name}.weight"), n)?;
+        Ok(Norm { kind: NormKind::Rms, weight, eps })
+    }
+
+    /// Takes an RMS norm whose weight is stored as its difference from 1.
+    pub(crate) fn norm_around_1(&mut self, name: &str, n: i32, eps: f32) -> Result<Norm, LoadError> {
+        let norm = self.norm(name, n, eps)?;
+        let weight = norm.weight.add(Array::from_f32(1.0).as_dtype(norm.weight.dtype())?)?;
+        Ok(Norm { weight, ..norm })
+    }
+
+    /// Takes a layer norm with a bias.
+    pub(crate) fn layer_norm(&mut self, name: &str, n: i32, eps: f32) -> Result<Norm, LoadError> {
+        let norm = self.norm(name, n, eps)?;
+        let bias = self.vector(&format!("{name}.bias"), n)?;
+        Ok(Norm { kind: NormKind::Layer { bias }, ..norm })
+    }
+
+    /// Takes `n` numbers.
+    pub(crate) fn vector(&mut self, name: &str, n: i32) -> Result<Array, LoadError> {
+        self.array(name, &[n])
+    }
+
+    /// Fails if the checkpoint has a weight that shows that config.json is not of this model: a bias of a layer that
+    /// should have none, or one more layer than there should be. Other weights that are not used are reported.
+    pub(crate) fn finish(self, n_layers: usize) -> Result<(), LoadError> {
+        let is_ignored = |name: &str| {
+            COMPUTABLE.iter().any(|it| name.ends_with(it))
+                || self.ignored.iter().any(|it| name.starts_with(it))
+        };
+        let mut unused: Vec<&str> =
+            self.checkpoint.names().filter(|it| !self.taken.contains(*it) && !is_ignored(it)).collect();
+        unused.sort_unstable();
+        for name in &unused {
+            let of_layer = name.strip_prefix("model.layers.").and_then(|it| it.split('.').next());
+            let is_beyond = of_layer.and_then(|it| it.parse().ok()).is_some_and(|it: usize| it >= n_layers);
+            let module = name.strip_suffix(".bias").map(|it| format!("{it}.weight"));
+            if is_beyond || module.is_some_and(|it| self.taken.contains(&it)) {
+                return Err(LoadError::UnexpectedWeight { name: (*name).to_owned() });
+            }
+        }
+        if let Some(first) = unused.first() {
+            tracing::warn!(n = unused.len(), first, "weights that the model does not use");
+        }
+        Ok(())
+    }
+
+    fn matrix_of(&mut self, name: &str, shape: &[i32]) -> Result<Matrix, LoadError> {
+        let weight_name = format!("{name}.weight");
+        let scales_name = format!("{name}.scales");
+        match (self.checkpoint.get(&weight_name), self.checkpoint.get(&scales_name)) {
+            (Some(weight), None) if is_float(weight.dtype) => {
+                Ok(Matrix::Plain { weight: self.array(&weight_name, shape)? })
+            }
+            (Some(weight), Some(scales)) if weight.dtype == FileDtype::U32 && is_float(scales.dtype) => {
+                let grouping = Grouping::of(&weight_name, shape, &weight.shape, &scales.shape)?;
+                let scales_shape = scales.shape.clone();
+                Ok(Matrix::Quantized {
+                    weight: self.take(&weight_name)?,
+                    scales: self.take(&scales_name)?,
+                    biases: self.array(&format!("{name}.biases"), &scales_shape)?,
+                    grouping,
+                })
+            }
+            (weight, _) => Err(match (foreign::format(self.file, &self.checkpoint, name), weight) {
+                (Some((format, name)), _) => LoadError::ForeignQuantization { format, name },
+                (None, Some(weight)) => weight.wrong_type(&weight_name, FLOATS),
+                (None, None) => self.missing(&weight_name),
+            }),
+        }
+    }
+
+    /// Takes numbers that are not quantized.
+    pub(crate) fn array(&mut self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
+        let tensor = self.checkpoint.get(name).ok_or_else(|| self.missing(name))?;
+        if !is_float(tensor.dtype) {
+            return Err(tensor.wrong_type(name, FLOATS));
+        }
+        tensor.check_shape(name, shape)?;
+        self.take(name)
+    }
+
+    fn take(&mut self, name: &str) -> Result<Array, LoadError> {
+        self.taken.insert(name.to_owned());
+        self.arrays.get(name).cloned().ok_or_else(|| self.missing(name))
+    }
+
+    /// Quantization that is not known may keep the weight under another name.
+    fn missing(&self, name: &str) -> LoadError {
+        let name = name.to_owned();
+        if let Some(format) = foreign::declared(self.file, &self.checkpoint.folder) {
+            return LoadError::ForeignQuantization { format, name };
+        }
+        LoadError::MissingWeight { name, folder: self.checkpoint.folder.clone() }
     }
 }
 
@@ -173,4 +244,8 @@ fn in_compute_type(
 
 fn is_half(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::Float16 | Dtype::Bfloat16)
+}
+
+fn is_float(dtype: FileDtype) -> bool {
+    matches!(dtype, FileDtype::F32 | FileDtype::F16 | FileDtype::BF16)
 }

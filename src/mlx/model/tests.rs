@@ -7,7 +7,7 @@
 use runabout_engine::model::{LanguageModel, SampleRequest, Sampled, SlotId, Span};
 use runabout_text::SamplingParams;
 
-use crate::cpu_kernels::Kernels;
+use crate::cpu::Kernels;
 use crate::device::Compute;
 use crate::testing::alone;
 use crate::testing::tiny::{self, Tiny};

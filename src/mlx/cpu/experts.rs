@@ -1,0 +1,210 @@
+//! Experts by the CPU kernels: [`PackedExperts`].
+
+use mlx_rs::error::Result;
+use runabout_kernels::{Arrangement, Cpu, Epilogue, Gating, gated};
+
+use super::kernel_op::OpError;
+use super::kernels::Kernels;
+use super::packed::{PackedLinear, floats};
+use super::source::to_kernels;
+use crate::LoadError;
+use crate::parts::{Experts, Routing, Scoring, Shared};
+use crate::weights::Stack;
+
+/// Experts, of which each row uses a few, and the network that all rows use, if any.
+pub(super) struct PackedExperts {
+    router: PackedLinear,
+    routing: Routing,
+    experts: Vec<Expert>,
+    shared: Option<(Expert, Option<PackedLinear>)>,
+}
+
+/// `down(gated(gate(x), up(x)))`.
+struct Expert {
+    gate_up: PackedLinear,
+    /// If the gate is not applied with the product.
+    gate_later: Option<Gating>,
+    down: PackedLinear,
+}
+
+/// A use of an expert: the row, and the weight of the expert's output.
+#[derive(Clone, Copy)]
+struct Use {
+    row: usize,
+    score: f32,
+}
+
+impl PackedExperts {
+    pub(super) fn new(kernels: &Kernels, experts: &Experts) -> std::result::Result<Self, LoadError> {
+        let Experts { router, routing, gate, up, down, gating, shared } = experts;
+        let stacked = Arrangement::Stacked;
+        let gates = layers_of(gate)?;
+        let packed = gates
+            .iter()
+            .zip(layers_of(up)?)
+            .zip(layers_of(down)?)
+            .map(|((gate, up), down)| {
+                let has_bias = gate.bias.is_some() || up.bias.is_some();
+                let (arrangement, gate_later) = arrangement(*gating, has_bias);
+                Ok(Expert {
+                    gate_up: packed_linear(kernels, &[gate, &up], arrangement)?,
+                    gate_later,
+                    down: packed_linear(kernels, &[&down], stacked)?,
+                })
+            })
+            .collect::<std::result::Result<Vec<_>, LoadError>>()?;
+        let shared = shared.as_ref().map(|it| shared_expert(kernels, it)).transpose()?;
+        let router = kernels.linear(None, &[router], stacked)?;
+        Ok(Self { router, routing: *routing, experts: packed, shared })
+    }
+
+    /// Computes `out` `[T, n]` from `x` `[T, n]`.
+    pub(super) fn run(&self, cpu: &Cpu, x: &[f32], out: &mut [f32]) -> std::result::Result<(), OpError> {
+        let n = self.router.n_inputs();
+        let n_rows = x.len() / n;
+        let mut logits = vec![0.0; n_rows * self.router.n_outputs()];
+        self.router.run(x, Epilogue::Store, &mut logits)?;
+        let mut uses = vec![Vec::new(); self.experts.len()];
+        for (row, logits) in logits.chunks_exact_mut(self.router.n_outputs()).enumerate() {
+            for (expert, score) in choose(self.routing, logits) {
+                uses[expert].push(Use { row, score });
+            }
+        }
+        out.fill(0.0);
+        let (mut rows, mut work) = (Vec::new(), Work::default());
+        for (expert, uses) in self.experts.iter().zip(&uses).filter(|it| !it.1.is_empty()) {
+            rows.clear();
+            uses.iter().for_each(|it| rows.extend_from_slice(&x[it.row * n..(it.row + 1) * n]));
+            let y = expert.run(cpu, &rows, &mut work)?;
+            for (y, Use { row, score }) in y.chunks_exact(n).zip(uses) {
+                let out = &mut out[row * n..(row + 1) * n];
+                out.iter_mut().zip(y).for_each(|(out, y)| *out += score * y);
+            }
+        }
+        let Some((expert, gate)) = &self.shared else { return Ok(()) };
+        let mut scores = vec![1.0; n_rows];
+        if let Some(gate) = gate {
+            gate.run(x, Epilogue::Store, &mut scores)?;
+            scores.iter_mut().for_each(|it| *it = 1.0 / (1.0 + (-*it).exp()));
+        }
+        let y = expert.run(cpu, x, &mut work)?;
+        for ((out, y), score) in out.chunks_exact_mut(n).zip(y.chunks_exact(n)).zip(scores) {
+            out.iter_mut().zip(y).for_each(|(out, y)| *out += score * y);
+        }
+        Ok(())
+    }
+}
+
+/// Memory that all experts of a step use.
+#[derive(Default)]
+struct Work {
+    inner: Vec<f32>,
+    gates: Vec<f32>,
+    y: Vec<f32>,
+}
+
+impl Expert {
+    /// The outputs `[T, n]`.
+    fn run<'a>(
+        &self,
+        cpu: &Cpu,
+        x: &[f32],
+        work: &'a mut Work,
+    ) -> std::result::Result<&'a [f32], OpError> {
+        let Work { inner, gates, y } = work;
+        let n_rows = x.len() / self.gate_up.n_inputs();
+        inner.resize(n_rows * self.gate_up.n_outputs(), 0.0);
+        self.gate_up.run(x, Epilogue::Store, inner)?;
+        let n_inner = self.down.n_inputs();
+        let inner = match self.gate_later {
+            Some(gating) => {
+                gates.resize(n_rows * n_inner, 0.0);
+                gated(cpu, gating, inner, n_inner, gates)?;
+                gates
+            }
+            None => inner,
+        };
+        y.resize(n_rows * self.down.n_outputs(), 0.0);
+        self.down.run(inner, Epilogue::Store, y)?;
+        Ok(y)
+    }
+}
+
+/// How gate and up are arranged, and the gating that is left for later: products apply only activations, and only to
+/// gates without a bias.
+fn arrangement(gating: Gating, has_bias: bool) -> (Arrangement, Option<Gating>) {
+    match gating {
+        Gating::Activation(activation) if !has_bias => (Arrangement::Gated(activation), None),
+        _ => (Arrangement::Stacked, Some(gating)),
+    }
+}
+
+/// A row's experts, the best first, with their scores. Changes the logits.
+fn choose(routing: Routing, logits: &mut [f32]) -> Vec<(usize, f32)> {
+    if matches!(routing.scoring, Scoring::Softmax { .. }) {
+        softmax(logits);
+    }
+    let mut best: Vec<_> = logits.iter().copied().enumerate().collect();
+    let n_used = routing.n_used.min(best.len());
+    best.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    best.truncate(n_used);
+    let mut scores: Vec<_> = best.iter().map(|it| it.1).collect();
+    match routing.scoring {
+        Scoring::Softmax { is_normalized: true } => {
+            let sum: f32 = scores.iter().sum();
+            scores.iter_mut().for_each(|it| *it /= sum);
+        }
+        Scoring::Softmax { is_normalized: false } => {}
+        Scoring::SoftmaxOfUsed => softmax(&mut scores),
+    }
+    best.into_iter().map(|it| it.0).zip(scores).collect()
+}
+
+fn softmax(logits: &mut [f32]) {
+    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.iter_mut().for_each(|it| *it = (*it - greatest).exp());
+    let sum: f32 = logits.iter().sum();
+    logits.iter_mut().for_each(|it| *it /= sum);
+}
+
+/// One layer of a stack.
+struct Layer<'a> {
+    matrix: runabout_kernels::Matrix<'a>,
+    bias: Option<Vec<f32>>,
+}
+
+fn layers_of(stack: &Stack) -> Result<Vec<Layer<'_>>> {
+    let matrices = to_kernels(&stack.matrix)?;
+    let biases = stack.bias.as_ref().map(floats).transpose()?;
+    let n = matrices.first().map_or(0, |it| it.n_rows);
+    let bias_of = |i: usize| biases.as_ref().map(|it| it[i * n..(i + 1) * n].to_vec());
+    Ok(matrices.into_iter().enumerate().map(|(i, matrix)| Layer { matrix, bias: bias_of(i) }).collect())
+}
+
+fn packed_linear(
+    kernels: &Kernels,
+    layers: &[&Layer<'_>],
+    arrangement: Arrangement,
+) -> std::result::Result<PackedLinear, LoadError> {
+    let matrices: Vec<_> = layers.iter().map(|it| it.matrix).collect();
+    let bias: Vec<f32> = layers.iter().filter_map(|it| it.bias.as_deref()).flatten().copied().collect();
+    let packed = kernels.pack_sources(&matrices, arrangement)?;
+    Ok(PackedLinear { packed, norm: None, bias: (!bias.is_empty()).then(|| bias.into()) })
+}
+
+fn shared_expert(
+    kernels: &Kernels,
+    shared: &Shared,
+) -> std::result::Result<(Expert, Option<PackedLinear>), LoadError> {
+    let mlp = &shared.mlp;
+    let gate_and_up: Vec<_> = mlp.gate.iter().chain([&mlp.up]).collect();
+    let has_bias = gate_and_up.iter().any(|it| it.bias.is_some());
+    let (arrangement, gate_later) = arrangement(Gating::Activation(mlp.activation), has_bias);
+    let expert = Expert {
+        gate_up: kernels.linear(None, &gate_and_up, arrangement)?,
+        gate_later,
+        down: kernels.linear(None, &[&mlp.down], Arrangement::Stacked)?,
+    };
+    let gate = shared.gate.as_ref().map(|it| kernels.linear(None, &[it], Arrangement::Stacked)).transpose()?;
+    Ok((expert, gate))
+}

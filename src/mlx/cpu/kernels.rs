@@ -1,0 +1,132 @@
+//! The kernels for this machine, and how weights are packed for them: [`Kernels`].
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mlx_rs::error::Result;
+use mlx_rs::memory;
+use runabout_kernels::{Arrangement, Cpu, CpuOptions, KernelError, PATH_VARIABLE, PackedWeights, Precision};
+
+use super::packed::{HostNorm, Packed, PackedLinear, floats};
+use super::source::to_kernels;
+use crate::LoadError;
+use crate::parts::Norm;
+use crate::weights::{Linear, Matrix};
+
+/// The value of [`PATH_VARIABLE`] that disables the kernels.
+const OFF: &str = "off";
+
+/// The kernels for this machine, with their thread pool. Clones share both.
+#[derive(Clone)]
+pub(crate) struct Kernels {
+    cpu: Arc<Cpu>,
+    n_packed_bytes: Arc<AtomicU64>,
+    /// Bytes of the caches of all models that share the kernels.
+    n_cache_bytes: Arc<AtomicU64>,
+    n_peak_bytes: Arc<AtomicU64>,
+}
+
+impl Kernels {
+    /// `None` if [`PATH_VARIABLE`] disables them. [`CpuOptions`] says how `None` arguments are chosen.
+    pub(crate) fn new(
+        n_threads: Option<NonZeroUsize>,
+        precision: Option<Precision>,
+    ) -> std::result::Result<Option<Self>, LoadError> {
+        if std::env::var(PATH_VARIABLE).is_ok_and(|it| it == OFF) {
+            return Ok(None);
+        }
+        let cpu = Cpu::new(CpuOptions { path: None, n_threads, precision })?;
+        tracing::info!(path = %cpu.path(), n_threads = cpu.pool().n_threads(), precision = %cpu.precision(), "CPU kernels");
+        Ok(Some(Self {
+            cpu: Arc::new(cpu),
+            n_packed_bytes: Arc::default(),
+            n_cache_bytes: Arc::default(),
+            n_peak_bytes: Arc::default(),
+        }))
+    }
+
+    /// Bytes of packed weights, which MLX does not count.
+    pub(crate) fn n_packed_bytes(&self) -> u64 {
+        self.n_packed_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all caches, which MLX does not count.
+    pub(crate) fn n_cache_bytes(&self) -> u64 {
+        self.n_cache_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records that a model's caches have changed from `n_before` to `n_now` bytes.
+    pub(crate) fn note_caches(&self, n_before: u64, n_now: u64) {
+        // Wrapping, since the difference can be negative.
+        self.n_cache_bytes.fetch_add(n_now.wrapping_sub(n_before), Ordering::Relaxed);
+    }
+
+    /// Updates and returns the peak of bytes in use, MLX's included.
+    ///
+    /// Resets MLX's own peak. Memory that MLX does not count only grows between two calls, so MLX's peak since the
+    /// last call and the current rest were in use at the same time.
+    pub(crate) fn note_peak(&self) -> Result<u64> {
+        let n_bytes = memory::peak_memory()? as u64 + self.n_packed_bytes() + self.n_cache_bytes();
+        memory::reset_peak_memory()?;
+        Ok(self.n_peak_bytes.fetch_max(n_bytes, Ordering::Relaxed).max(n_bytes))
+    }
+
+    /// A packed copy of `matrix`.
+    pub(crate) fn pack(&self, matrix: &Matrix) -> std::result::Result<Packed, LoadError> {
+        self.pack_all(&[matrix], Arrangement::Stacked)
+    }
+
+    /// A packed copy of `matrices`, which must have the same number of inputs.
+    pub(super) fn pack_all(
+        &self,
+        matrices: &[&Matrix],
+        arrangement: Arrangement,
+    ) -> std::result::Result<Packed, LoadError> {
+        let matrices: Vec<_> =
+            matrices.iter().map(|it| to_kernels(it)).collect::<Result<Vec<_>>>()?.concat();
+        self.pack_sources(&matrices, arrangement)
+    }
+
+    /// A packed copy of matrices in the kernels' terms.
+    pub(super) fn pack_sources(
+        &self,
+        matrices: &[runabout_kernels::Matrix<'_>],
+        arrangement: Arrangement,
+    ) -> std::result::Result<Packed, LoadError> {
+        let weights = PackedWeights::pack(&self.cpu, matrices, arrangement)?;
+        self.n_packed_bytes.fetch_add(weights.n_bytes() as u64, Ordering::Relaxed);
+        self.note_peak()?;
+        Ok(Packed { cpu: Arc::clone(&self.cpu), weights: Arc::new(weights) })
+    }
+
+    /// The norm, if given, and the linear layers as one operation.
+    pub(super) fn linear(
+        &self,
+        norm: Option<&Norm>,
+        linears: &[&Linear],
+        arrangement: Arrangement,
+    ) -> std::result::Result<PackedLinear, LoadError> {
+        let matrices: Vec<_> = linears.iter().map(|it| &it.matrix).collect();
+        let mut bias = Vec::new();
+        for linear in linears {
+            if let Some(it) = &linear.bias {
+                bias.extend(floats(it)?);
+            }
+        }
+        let packed = self.pack_all(&matrices, arrangement)?;
+        let bias = (!bias.is_empty()).then(|| bias.into());
+        Ok(PackedLinear { packed, norm: norm.map(HostNorm::new).transpose()?, bias })
+    }
+
+    /// For kernels that are called directly, without an MLX operation.
+    pub(crate) fn cpu(&self) -> &Arc<Cpu> {
+        &self.cpu
+    }
+}
+
+impl From<KernelError> for LoadError {
+    fn from(error: KernelError) -> Self {
+        LoadError::Kernels(error)
+    }
+}

@@ -1,0 +1,57 @@
+//! The architectures: each file turns config.json and the weights of one `model_type` into a [`Network`].
+
+mod dimensions;
+mod gemma2;
+mod gemma3_text;
+mod glm4;
+mod granite;
+mod granitemoe;
+mod layout;
+mod llama;
+mod mellum;
+mod olmo2;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod qwen3_moe;
+mod seed_oss;
+mod smollm3;
+mod starcoder2;
+
+use crate::LoadError;
+use crate::config::ModelConfig;
+use crate::network::Network;
+use crate::weights::Weights;
+
+type Architecture = fn(&ModelConfig, &mut Weights<'_>) -> Result<Network, LoadError>;
+
+/// The supported architectures, by the `model_type` in config.json. Some types share an architecture, as in mlx_lm.
+const ARCHITECTURES: &[(&str, Architecture)] = &[
+    ("llama", llama::network),
+    ("mistral", llama::network),
+    ("iquestcoder", llama::network),
+    ("xverse", llama::network),
+    ("qwen2", qwen2::network),
+    ("qwen3", qwen3::network),
+    ("qwen3_moe", qwen3_moe::network),
+    ("gemma2", gemma2::network),
+    ("gemma3_text", gemma3_text::network),
+    ("glm4", glm4::network),
+    ("granite", granite::network),
+    ("granitemoe", granitemoe::network),
+    ("mellum", mellum::network),
+    ("olmo2", olmo2::network),
+    ("phi3", phi3::network),
+    ("seed_oss", seed_oss::network),
+    ("smollm3", smollm3::network),
+    ("starcoder2", starcoder2::network),
+];
+
+/// The architecture of a model, or the error that names those that are supported.
+pub(crate) fn architecture(file: &ModelConfig) -> Result<Architecture, LoadError> {
+    let found = ARCHITECTURES.iter().find(|it| it.0 == file.model_type);
+    found.map(|it| it.1).ok_or_else(|| LoadError::UnsupportedArchitecture {
+        model_type: file.model_type.clone(),
+        supported: ARCHITECTURES.iter().map(|it| it.0).collect(),
+    })
+}

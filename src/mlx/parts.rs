@@ -1,0 +1,15 @@
+//! The parts that layers are made of, each with its computation in MLX's operations. They know no kernels.
+
+mod attention;
+mod experts;
+mod heads;
+mod mlp;
+mod norm;
+mod rope;
+
+pub(crate) use attention::Attention;
+pub(crate) use experts::{Experts, Routing, Scoring, Shared};
+pub(crate) use heads::Heads;
+pub(crate) use mlp::Mlp;
+pub(crate) use norm::{Norm, NormKind};
+pub(crate) use rope::{Rope, RopeDefaults};

@@ -1,0 +1,11 @@
+//! The rows of a batch that belong to one sequence: [`SpanRows`].
+
+use std::ops::Range;
+
+use super::LayerState;
+
+/// One span of the batch: its rows, and its slot's states, one per layer.
+pub(crate) struct SpanRows<'a> {
+    pub(crate) rows: Range<i32>,
+    pub(crate) states: &'a mut [LayerState],
+}

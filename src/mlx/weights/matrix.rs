@@ -1,0 +1,190 @@
+//! Matrices and linear layers, quantized or not: one type each, so that a model is written once.
+//!
+//! Whether a matrix is quantized, and to how many bits, follows from the shapes in the checkpoint, as in mlx_lm for
+//! layers that its configuration does not name.
+
+use std::ops::Range;
+
+use mlx_rs::ops::indexing::{Ellipsis, TryIndexOp};
+use mlx_rs::{Array, Dtype, error::Result, ops};
+
+use crate::LoadError;
+use crate::cpu::Packed;
+
+/// A matrix `[n_out, n_in]`, or a stack of such matrices with one more dimension before. Clones share it.
+#[derive(Clone)]
+pub(crate) enum Matrix {
+    Plain {
+        weight: Array, // [n_out, n_in]
+    },
+    /// MLX's affine quantization: `weight = scale * q + bias` over groups along the input.
+    Quantized {
+        weight: Array, // [n_out, n_in * bits / 32], u32
+        scales: Array, // [n_out, n_in / group_size]
+        biases: Array, // [n_out, n_in / group_size]
+        grouping: Grouping,
+    },
+    /// In the layout of the CPU kernels; never a stack.
+    Packed(Packed),
+}
+
+/// `y = x @ weight.T + bias`.
+pub(crate) struct Linear {
+    pub(crate) matrix: Matrix,
+    pub(crate) bias: Option<Array>, // [n_out]
+}
+
+/// The group size and bits of a quantized matrix.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grouping {
+    pub(crate) group_size: i32,
+    pub(crate) bits: i32,
+}
+
+impl Grouping {
+    /// Derived for a weight of `shape` from the shapes of its packed words and its scales.
+    pub(crate) fn of(
+        name: &str,
+        shape: &[i32],
+        words: &[i32],
+        scales: &[i32],
+    ) -> std::result::Result<Self, LoadError> {
+        let (n_words, n_groups, n_in) = match (words, scales, shape) {
+            ([rows @ .., words], [scale_rows @ .., groups], [expected @ .., n_in])
+                if rows == expected && scale_rows == expected =>
+            {
+                (i64::from(*words), i64::from(*groups), i64::from(*n_in))
+            }
+            _ => {
+                return Err(LoadError::WrongShape {
+                    name: name.to_owned(),
+                    expected: shape.to_vec(),
+                    got: words.to_vec(),
+                });
+            }
+        };
+        let unsupported =
+            |message: String| LoadError::UnsupportedQuantization { name: name.to_owned(), message };
+        let bits = [2, 3, 4, 5, 6, 8].into_iter().find(|it| i64::from(*it) * n_in == n_words * 32);
+        let group_size = [32, 64, 128].into_iter().find(|it| i64::from(*it) * n_groups == n_in);
+        Ok(Self {
+            bits: bits.ok_or_else(|| {
+                unsupported(format!(
+                    "expected 2, 3, 4, 5, 6 or 8 bits, got {n_words} words for {n_in} weights"
+                ))
+            })?,
+            group_size: group_size.ok_or_else(|| {
+                unsupported(format!("expected groups of 32, 64 or 128, got {n_groups} for {n_in} weights"))
+            })?,
+        })
+    }
+}
+
+impl Matrix {
+    /// `x @ weight.T` for `x` `[T, n_in]`.
+    pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
+        match self {
+            Self::Plain { weight } => ops::matmul(x, weight.transpose()?),
+            Self::Quantized { weight, scales, biases, grouping: Grouping { group_size, bits } } => {
+                ops::quantized_matmul(x, weight, scales, biases, true, *group_size, *bits)
+            }
+            Self::Packed(packed) => packed.forward(x),
+        }
+    }
+
+    /// The rows at `idx`, dequantized.
+    pub(crate) fn rows(&self, idx: &Array) -> Result<Array> {
+        match self {
+            Self::Plain { weight } => weight.take_axis(idx, 0),
+            Self::Quantized { weight, scales, biases, grouping: Grouping { group_size, bits } } => {
+                ops::dequantize(
+                    weight.take_axis(idx, 0)?,
+                    scales.take_axis(idx, 0)?,
+                    &biases.take_axis(idx, 0)?,
+                    *group_size,
+                    *bits,
+                )
+            }
+            Self::Packed(packed) => packed.rows(idx),
+        }
+    }
+
+    /// The number of columns of its results.
+    pub(crate) fn n_outputs(&self) -> usize {
+        match self {
+            Self::Plain { weight } | Self::Quantized { weight, .. } => weight.dim(-2).unsigned_abs() as usize,
+            Self::Packed(packed) => packed.n_outputs(),
+        }
+    }
+
+    /// The type of activations computed with this matrix.
+    pub(crate) fn dtype(&self) -> Dtype {
+        match self {
+            Self::Plain { weight } => weight.dtype(),
+            Self::Quantized { scales, .. } => scales.dtype(),
+            Self::Packed(_) => Dtype::Float32,
+        }
+    }
+
+    /// Its outputs in `range` as a matrix of their own.
+    pub(crate) fn outputs(&self, range: Range<i32>) -> Result<Self> {
+        let part = |it: &Array| it.try_index((Ellipsis, range.clone(), ..))?.contiguous();
+        Ok(match self {
+            Self::Plain { weight } => Self::Plain { weight: part(weight)? },
+            Self::Quantized { weight, scales, biases, grouping } => Self::Quantized {
+                weight: part(weight)?,
+                scales: part(scales)?,
+                biases: part(biases)?,
+                grouping: *grouping,
+            },
+            Self::Packed(_) => unreachable!("matrices are divided before they are packed"),
+        })
+    }
+
+    pub(crate) fn as_plain(&self) -> Option<&Array> {
+        match self {
+            Self::Plain { weight } => Some(weight),
+            _ => None,
+        }
+    }
+
+    /// Words, scales and biases.
+    pub(crate) fn as_quantized(&self) -> Option<([&Array; 3], Grouping)> {
+        match self {
+            Self::Quantized { weight, scales, biases, grouping } => {
+                Some(([weight, scales, biases], *grouping))
+            }
+            _ => None,
+        }
+    }
+
+    /// The arrays that it consists of; none once it is packed.
+    pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array> {
+        let arrays = match self {
+            Self::Plain { weight } => [Some(weight), None, None],
+            Self::Quantized { weight, scales, biases, .. } => [Some(weight), Some(scales), Some(biases)],
+            Self::Packed(_) => [None; 3],
+        };
+        arrays.into_iter().flatten()
+    }
+}
+
+impl Linear {
+    pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
+        let y = self.matrix.forward(x)?;
+        match &self.bias {
+            Some(bias) => y.add(bias),
+            None => Ok(y),
+        }
+    }
+
+    pub(crate) fn n_outputs(&self) -> usize {
+        self.matrix.n_outputs()
+    }
+
+    /// Its outputs in `range` as a layer of their own.
+    pub(crate) fn outputs(&self, range: Range<i32>) -> Result<Self> {
+        let bias = self.bias.as_ref().map(|it| it.try_index(range.clone())).transpose()?;
+        Ok(Self { matrix: self.matrix.outputs(range)?, bias })
+    }
+}

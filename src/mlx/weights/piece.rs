@@ -1,0 +1,26 @@
+//! What parts of a model consist of, for code that goes over all of a part's weights: [`Piece`].
+
+use mlx_rs::Array;
+
+use super::matrix::{Linear, Matrix};
+use crate::LoadError;
+
+/// A weight of a part.
+pub(crate) enum Piece<'a> {
+    /// A matrix, by itself.
+    Matrix(&'a mut Matrix),
+    /// Matrices of the same shape, one for each expert.
+    Stack(&'a mut Matrix),
+    /// A vector.
+    Vector(&'a mut Array),
+}
+
+/// Called with each weight of a part.
+pub(crate) type Visit<'a> = dyn FnMut(Piece<'_>) -> Result<(), LoadError> + 'a;
+
+impl Linear {
+    pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> Result<(), LoadError> {
+        visit(Piece::Matrix(&mut self.matrix))?;
+        self.bias.as_mut().map_or(Ok(()), |it| visit(Piece::Vector(it)))
+    }
+}

@@ -1,0 +1,89 @@
+//! Reads the weights of a model, part by part: [`Reader`].
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use mlx_rs::Array;
+
+use super::checkpoint::Checkpoint;
+use super::matrix::{Grouping, Matrix};
+use super::piece::Piece;
+use crate::LoadError;
+use crate::error::message;
+use crate::options::Placement;
+
+/// Reads weights that have been taken, and places them where they are used.
+pub(crate) struct Reader<'a> {
+    placement: Placement,
+    folder: PathBuf,
+    n_bytes: u64,
+    n_bytes_on_disk: u64,
+    /// Called with the bytes read so far and in total.
+    progress: &'a mut dyn FnMut(u64, u64),
+    /// The number of weights by bits, for [`Self::common_bits`].
+    n_weights_by_bits: HashMap<i32, usize>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(
+        checkpoint: &Checkpoint,
+        placement: Placement,
+        progress: &'a mut dyn FnMut(u64, u64),
+    ) -> Self {
+        let n_bytes_on_disk = checkpoint.n_bytes;
+        progress(0, n_bytes_on_disk);
+        let folder = checkpoint.folder.clone();
+        Self { placement, folder, n_bytes: 0, n_bytes_on_disk, progress, n_weights_by_bits: HashMap::new() }
+    }
+
+    pub(crate) fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Bytes of the weights read so far.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// The most common number of bits among the quantized weights read so far.
+    pub(crate) fn common_bits(&self) -> Option<i32> {
+        self.n_weights_by_bits.iter().max_by_key(|(bits, n)| (**n, **bits)).map(|(bits, _)| *bits)
+    }
+
+    /// Reads a weight as it is in the checkpoint.
+    pub(crate) fn read(&mut self, piece: Piece<'_>) -> Result<(), LoadError> {
+        match piece {
+            Piece::Vector(array) => self.read_array(array),
+            Piece::Matrix(matrix) | Piece::Stack(matrix) => {
+                if let Matrix::Quantized { weight, grouping: Grouping { bits, .. }, .. } = matrix {
+                    let n_weights = weight.size() * 32 / bits.unsigned_abs() as usize;
+                    *self.n_weights_by_bits.entry(*bits).or_default() += n_weights;
+                }
+                matrix.arrays().try_for_each(|it| self.read_array(it))
+            }
+        }
+    }
+
+    /// Packs a weight that has been read for the CPU kernels, if there are any and it is a matrix.
+    pub(crate) fn pack(&self, piece: Piece<'_>) -> Result<(), LoadError> {
+        if let (Piece::Matrix(matrix), Some(kernels)) = (piece, &self.placement.kernels) {
+            *matrix = Matrix::Packed(kernels.pack(matrix)?);
+        }
+        Ok(())
+    }
+
+    /// Reads a matrix, and packs it for the CPU kernels if there are any.
+    pub(crate) fn place(&mut self, matrix: &mut Matrix) -> Result<(), LoadError> {
+        self.read(Piece::Matrix(matrix))?;
+        self.pack(Piece::Matrix(matrix))
+    }
+
+    fn read_array(&mut self, array: &Array) -> Result<(), LoadError> {
+        array
+            .eval()
+            .map_err(|e| LoadError::Weights { path: self.folder.clone(), message: message(&e) })?;
+        self.n_bytes += array.nbytes() as u64;
+        (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
+        Ok(())
+    }
+}

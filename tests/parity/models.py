@@ -1,0 +1,229 @@
+"""Makes tiny models of every supported architecture, and what mlx_lm computes with them.
+
+    pip install mlx-lm==0.32.2 "mlx[cpu]==0.32.2"
+    python tests/parity/models.py FOLDER             # all models, with all logits: for `cargo xtask bench parity`
+    python tests/parity/models.py --stored > tests/parity/models.json     # the short form that the tests use
+
+Weights follow from their names by a formula that `src/mlx/testing/stored.rs` repeats, so the short form needs no
+weights: it has the names and shapes, the greedy tokens, and a few logits.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.utils import _get_classes
+
+VOCABULARY = 250
+N_PROMPT = 96
+N_GREEDY = 48
+# Positions of the prompt whose logits the short form has, and how many of the first logits.
+STORED_POSITIONS = [0, 1, 40, 95]
+N_STORED = 12
+
+PROMPT = [(37 * i + 11 * (i // 7)) % VOCABULARY for i in range(N_PROMPT)]
+
+BASE = {
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "intermediate_size": 96,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-5,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 1024,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": True,
+}
+LLAMA3 = {
+    "rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32}
+MOE = {
+    "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 32, "decoder_sparse_step": 1,
+    "mlp_only_layers": [], "norm_topk_prob": True, "head_dim": 32,
+}
+GEMMA = {"head_dim": 32, "query_pre_attn_scalar": 24, "rms_norm_eps": 1e-6}
+GRANITE = {
+    "logits_scaling": 3.0, "attention_multiplier": 0.2, "embedding_multiplier": 4.0, "residual_multiplier": 0.4,
+    "attention_bias": False, "mlp_bias": False,
+}
+SLIDING = ["sliding_attention", "full_attention", "sliding_attention"]
+MELLUM = {
+    **MOE, "sliding_window": 16, "layer_types": SLIDING,
+    "rope_parameters": {
+        "full_attention": {"rope_theta": 10000.0, **YARN},
+        "sliding_attention": {"rope_theta": 5000.0, "rope_type": "default"},
+    },
+}
+
+# Name, model_type, fields beside those of BASE, quantization (None, bits, or "mixed").
+MODELS = [
+    ("llama", "llama", {}, None),
+    ("llama, untied, mixed bits", "llama", {"tie_word_embeddings": False}, "mixed"),
+    ("llama, biases, adjacent pairs", "llama", {"attention_bias": True, "mlp_bias": True, "rope_traditional": True}, None),
+    ("llama, llama3 rope", "llama", {"rope_scaling": LLAMA3}, 4),
+    ("llama, linear rope", "llama", {"rope_scaling": {"type": "linear", "factor": 2.0}}, None),
+    ("llama, yarn rope", "llama", {"rope_scaling": YARN}, 8),
+    ("llama, heads of 24", "llama", {"head_dim": 24, "num_key_value_heads": 1}, None),
+    ("mistral", "mistral", {"head_dim": 32}, 3),
+    ("qwen2", "qwen2", {}, 4),
+    ("qwen2, untied", "qwen2", {"tie_word_embeddings": False}, 6),
+    ("qwen3", "qwen3", {"head_dim": 32}, None),
+    ("qwen3, untied, mixed bits", "qwen3", {"head_dim": 32, "tie_word_embeddings": False}, "mixed"),
+    ("qwen3_moe", "qwen3_moe", MOE, None),
+    ("qwen3_moe, 4 bits", "qwen3_moe", {**MOE, "norm_topk_prob": False, "tie_word_embeddings": False}, 4),
+    ("qwen3_moe, dense layers, mixed bits", "qwen3_moe", {**MOE, "decoder_sparse_step": 2, "mlp_only_layers": [0]}, "mixed"),
+    ("gemma2", "gemma2", GEMMA, None),
+    ("gemma2, 4 bits", "gemma2", GEMMA, 4),
+    ("gemma3_text", "gemma3_text", {**GEMMA, "sliding_window": 16, "sliding_window_pattern": 3}, None),
+    ("gemma3_text, 8 bits", "gemma3_text", {**GEMMA, "sliding_window": 16, "sliding_window_pattern": 2}, 8),
+    ("granite", "granite", GRANITE, None),
+    ("granite, biases, untied", "granite", {**GRANITE, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": False}, 4),
+    ("granitemoe", "granitemoe", {**GRANITE, "num_local_experts": 8, "num_experts_per_tok": 3}, 4),
+    ("mellum", "mellum", MELLUM, None),
+    ("mellum, 4 bits", "mellum", {**MELLUM, "tie_word_embeddings": False}, 4),
+    ("phi3", "phi3", {}, None),
+    ("phi3, part rotated, 4 bits", "phi3", {"partial_rotary_factor": 0.5, "tie_word_embeddings": True}, 4),
+    ("phi3, longrope", "phi3", {"rope_scaling": {"type": "longrope", "long_factor": [1.0 + 0.25 * i for i in range(8)], "short_factor": [1.0] * 8}, "original_max_position_embeddings": 64}, None),
+    ("starcoder2", "starcoder2", {"norm_epsilon": 1e-5}, None),
+    ("starcoder2, 4 bits", "starcoder2", {"norm_epsilon": 1e-5, "tie_word_embeddings": False}, 4),
+    ("smollm3", "smollm3", {"no_rope_layer_interval": 2}, None),
+    ("smollm3, 4 bits", "smollm3", {"no_rope_layers": [1, 0, 1]}, 4),
+    ("olmo2", "olmo2", {}, None),
+    ("olmo2, 4 bits", "olmo2", {"tie_word_embeddings": False}, 4),
+    ("seed_oss", "seed_oss", {"head_dim": 32, "attention_bias": True}, None),
+    ("seed_oss, 4 bits", "seed_oss", {"head_dim": 32, "attention_bias": True, "tie_word_embeddings": False}, 4),
+    ("glm4", "glm4", {"head_dim": 32, "attention_bias": True, "partial_rotary_factor": 0.5, "tie_word_embeddings": False}, None),
+    ("glm4, 4 bits", "glm4", {"head_dim": 32, "attention_bias": False, "partial_rotary_factor": 0.5, "tie_word_embeddings": False}, 4),
+]
+
+
+def without_global_scale(gather_qmm):
+    """mlx_lm 0.32.2 passes an argument that mlx 0.32.2 does not have yet; it is None but for nvfp4."""
+
+    def call(*args, global_scale=None, **named):
+        assert global_scale is None
+        return gather_qmm(*args, **named)
+
+    return call
+
+
+mx.gather_qmm = without_global_scale(mx.gather_qmm)
+
+# Modules that mlx_lm does not quantize are too small for a group.
+GROUP = 32
+
+
+def numbers(name, shape):
+    """Numbers in [-1, 1) that follow from the name and the index."""
+    seed = 0x811C9DC5
+    for byte in name.encode():
+        seed = ((seed ^ byte) * 0x01000193) & 0xFFFFFFFF
+    n = math.prod(shape)
+    x = (np.uint64(seed) + np.arange(n, dtype=np.uint64) * np.uint64(0x9E3779B9)).astype(np.uint32)
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x7FEB352D)
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(0x846CA68B)
+    x ^= x >> np.uint32(16)
+    return ((x >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-23) - np.float32(1.0)).reshape(shape)
+
+
+def rule(name, shape, model_type):
+    """The factor for a weight's numbers, and what is added to them."""
+    if "norm" in name and name.endswith(".weight"):
+        return 0.2, 0.0 if model_type.startswith("gemma") else 1.0
+    if name.endswith("bias") or "sinks" in name:
+        return 0.2, 0.0
+    if "embed_tokens" in name or "lm_head" in name:
+        return 1.0, 0.0
+    return 2.5 / math.sqrt(shape[-1]), 0.0
+
+
+def bits_of(quantization, i):
+    return [4, 8, 5, 6][i % 4] if quantization == "mixed" else quantization
+
+
+def build(model_type, more, quantization):
+    """The model, its config.json, and how its weights are made."""
+    config = {**BASE, "model_type": model_type, **more}
+    if "norm_epsilon" in more:
+        del config["rms_norm_eps"]
+    classes = _get_classes(config)
+    model = classes[0](classes[1].from_dict(config))
+    recipe, weights = [], []
+    for name, weight in tree_flatten(model.parameters()):
+        factor, offset = rule(name, weight.shape, model_type)
+        recipe.append([name, list(weight.shape), factor, offset])
+        values = numbers(name, weight.shape) * np.float32(factor) + np.float32(offset)
+        weights.append((name, mx.array(values)))
+    model.update(tree_unflatten(weights))
+    quantized = {}
+    if quantization is not None:
+
+        def choose(path, module):
+            if not hasattr(module, "to_quantized") or module.weight.shape[-1] % GROUP:
+                return False
+            bits = bits_of(quantization, len(quantized))
+            quantized[path] = bits
+            return {"group_size": GROUP, "bits": bits}
+
+        nn.quantize(model, class_predicate=choose)
+        config["quantization"] = {"group_size": GROUP, "bits": bits_of(quantization, 0)}
+        for path, bits in quantized.items():
+            config["quantization"][path] = {"group_size": GROUP, "bits": bits}
+    mx.eval(model.parameters())
+    return model, config, recipe, quantized
+
+
+def expect(model):
+    logits = np.array(model(mx.array([PROMPT]))[0].astype(mx.float32))
+    cache = make_prompt_cache(model)
+    last = model(mx.array([PROMPT]), cache=cache)[0, -1]
+    tokens, gaps = [], []
+    while True:
+        top = mx.sort(last)[-2:]
+        tokens.append(int(mx.argmax(last).item()))
+        gaps.append(round(float((top[1] - top[0]).item()), 6))
+        if len(tokens) == N_GREEDY:
+            return logits, tokens, gaps
+        last = model(mx.array([[tokens[-1]]]), cache=cache)[0, -1]
+
+
+def main(arguments):
+    if arguments == ["--stored"]:
+        rows = []
+        for name, model_type, more, quantization in MODELS:
+            model, config, recipe, quantized = build(model_type, more, quantization)
+            logits, tokens, gaps = expect(model)
+            rows.append({
+                "name": name, "config": config, "weights": recipe, "bits": quantized, "tokens": tokens, "gaps": gaps,
+                "logits": [[round(float(x), 5) for x in logits[i][:N_STORED]] for i in STORED_POSITIONS],
+                "scale": round(float(np.abs(logits).max()), 5),
+            })
+        lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
+        shared = json.dumps({"prompt": PROMPT, "positions": STORED_POSITIONS, "group_size": GROUP})
+        print(f'{shared[:-1]}, "models": [\n{lines}\n]}}')
+        return
+    folder = Path(arguments[0])
+    for name, model_type, more, quantization in MODELS:
+        model, config, _, _ = build(model_type, more, quantization)
+        logits, tokens, gaps = expect(model)
+        target = folder / name.replace(", ", "-").replace(" ", "_")
+        target.mkdir(parents=True, exist_ok=True)
+        mx.save_safetensors(str(target / "model.safetensors"), dict(tree_flatten(model.parameters())))
+        (target / "config.json").write_text(json.dumps(config))
+        expected = {"name": name, "prompt": PROMPT, "tokens": tokens, "gaps": gaps, "logits": logits.tolist()}
+        (target / "expected.json").write_text(json.dumps(expected))
+        print(name, file=sys.stderr)
+
+
+main(sys.argv[1:])
