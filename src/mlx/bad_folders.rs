@@ -68,7 +68,7 @@ fn numbers_of_config_json_that_no_model_has_are_refused_by_name() {
         (
             "hidden_size",
             json!(32),
-            "`model.embed_tokens.weight` has the wrong shape: expected [250, 32], got [250, 64]",
+            "`model.layers.0.self_attn.q_proj.weight` has the wrong shape: expected [32, 32], got [64, 64]",
         ),
         ("head_dim", json!(n - 1), "`head_dim` must be less, with 4 heads"),
         ("head_dim", json!(1 << 28), "`model.layers.0.self_attn.q_proj.weight` has the wrong shape"),
@@ -92,7 +92,7 @@ fn numbers_of_config_json_that_no_model_has_are_refused_by_name() {
             json!(1),
             "`model.layers.1.input_layernorm.weight` is unexpected: config.json describes no such weight",
         ),
-        ("num_hidden_layers", json!(1_i64 << 50), "`model.layers.2.input_layernorm.weight` is missing"),
+        ("num_hidden_layers", json!(1_i64 << 50), "`model.layers.2.self_attn.q_proj.weight` is missing"),
         (
             "rms_norm_eps",
             json!({"__float__": "Infinity"}),

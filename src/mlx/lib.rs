@@ -81,10 +81,11 @@ fn load_with(
     let file = config::read(folder)?;
     let architecture = models::architecture(&file)?;
     let checkpoint = Checkpoint::open(folder)?;
+    let mut unread = Weights::unread(&file, &checkpoint);
+    let n_layers = architecture(&file, &mut unread)?.blocks.len();
+    unread.finish(n_layers)?;
+    let network = architecture(&file, &mut Weights::open(&file, &checkpoint, &placement)?)?;
     let mut reader = Reader::new(&checkpoint, placement.clone(), progress);
-    let mut weights = Weights::open(&file, checkpoint, &placement)?;
-    let network = architecture(&file, &mut weights)?;
-    weights.finish(network.blocks.len())?;
     MlxModel::new(file.model_type, network, &mut reader, placement)
 }
 

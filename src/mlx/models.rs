@@ -4,6 +4,8 @@ mod dimensions;
 mod gemma2;
 mod gemma3_text;
 mod glm4;
+mod glm4_moe;
+mod gpt_oss;
 mod granite;
 mod granitemoe;
 mod layout;
@@ -37,6 +39,8 @@ const ARCHITECTURES: &[(&str, Architecture)] = &[
     ("gemma2", gemma2::network),
     ("gemma3_text", gemma3_text::network),
     ("glm4", glm4::network),
+    ("glm4_moe", glm4_moe::network),
+    ("gpt_oss", gpt_oss::network),
     ("granite", granite::network),
     ("granitemoe", granitemoe::network),
     ("mellum", mellum::network),

@@ -1,8 +1,9 @@
 //! Weights by name, from one safetensors file or several with an index: [`Weights`].
 //!
-//! Each weight is compared with the files' headers when it is taken, and read only later, by [`Reader`]. So no number
-//! in config.json or in a header decides how much is allocated before it has been found to be right, and a weight that
-//! is packed for the CPU kernels and dropped makes room for the next.
+//! An architecture takes its weights twice. The first time each is compared with the files' headers only. So no number
+//! in config.json or in a header decides how much is allocated before it has been found to be right. The second time
+//! the weights are lazy; [`Reader`] reads them part by part, so that one that is packed for the CPU kernels and dropped
+//! makes room for the next.
 
 mod checkpoint;
 mod foreign;
@@ -13,7 +14,7 @@ mod stack;
 
 use std::collections::{BTreeSet, HashMap};
 
-use mlx_rs::{Array, Dtype};
+use mlx_rs::{Array, Dtype, ops};
 use safetensors::tensor::Dtype as FileDtype;
 
 use crate::LoadError;
@@ -35,20 +36,26 @@ const FLOATS: &str = "F32, F16 or BF16";
 /// Ends of names that any checkpoint may have and no model needs: what can be computed.
 const COMPUTABLE: [&str; 2] = [".rotary_emb.inv_freq", ".masked_bias"];
 
-/// The weights of a model folder. Those that are taken are lazy: they have been checked, and not read.
+/// The weights of a model folder.
 pub(crate) struct Weights<'a> {
     file: &'a ModelConfig,
-    checkpoint: Checkpoint,
-    arrays: HashMap<String, Array>,
+    checkpoint: &'a Checkpoint,
+    /// Lazy; `None` to give zeros in their place.
+    arrays: Option<HashMap<String, Array>>,
     taken: BTreeSet<String>,
     ignored: Vec<String>,
 }
 
 impl<'a> Weights<'a> {
-    /// Prepares to take weights. `placement` says where they will be used.
+    /// Compares weights with the headers, and gives zeros.
+    pub(crate) fn unread(file: &'a ModelConfig, checkpoint: &'a Checkpoint) -> Self {
+        Self { file, checkpoint, arrays: None, taken: BTreeSet::new(), ignored: Vec::new() }
+    }
+
+    /// Gives lazy weights, which must have been compared before. `placement` says where they will be used.
     pub(crate) fn open(
         file: &'a ModelConfig,
-        checkpoint: Checkpoint,
+        checkpoint: &'a Checkpoint,
         placement: &Placement,
     ) -> Result<Self, LoadError> {
         let mut arrays = HashMap::new();
@@ -64,7 +71,7 @@ impl<'a> Weights<'a> {
                 arrays.insert(name, array);
             }
         }
-        Ok(Self { file, checkpoint, arrays, taken: BTreeSet::new(), ignored: Vec::new() })
+        Ok(Self { arrays: Some(arrays), ..Self::unread(file, checkpoint) })
     }
 
     /// Whether there is a weight of this name.
@@ -189,7 +196,7 @@ impl<'a> Weights<'a> {
                     grouping,
                 })
             }
-            (weight, _) => Err(match (foreign::format(self.file, &self.checkpoint, name), weight) {
+            (weight, _) => Err(match (foreign::format(self.file, self.checkpoint, name), weight) {
                 (Some((format, name)), _) => LoadError::ForeignQuantization { format, name },
                 (None, Some(weight)) => weight.wrong_type(&weight_name, FLOATS),
                 (None, None) => self.missing(&weight_name),
@@ -209,7 +216,11 @@ impl<'a> Weights<'a> {
 
     fn take(&mut self, name: &str) -> Result<Array, LoadError> {
         self.taken.insert(name.to_owned());
-        self.arrays.get(name).cloned().ok_or_else(|| self.missing(name))
+        let tensor = self.checkpoint.get(name).ok_or_else(|| self.missing(name))?;
+        match &self.arrays {
+            Some(arrays) => arrays.get(name).cloned().ok_or_else(|| self.missing(name)),
+            None => Ok(ops::zeros::<f32>(&tensor.shape)?),
+        }
     }
 
     /// Quantization that is not known may keep the weight under another name.

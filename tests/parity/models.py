@@ -63,6 +63,17 @@ MELLUM = {
         "sliding_attention": {"rope_theta": 5000.0, "rope_type": "default"},
     },
 }
+GPT_OSS = {
+    "head_dim": 32, "num_local_experts": 8, "num_experts_per_tok": 3, "sliding_window": 16, "num_hidden_layers": 4,
+    "rope_scaling": YARN, "rope_theta": 150000, "tie_word_embeddings": False,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+}
+GLM_MOE = {
+    "head_dim": 32, "moe_intermediate_size": 32, "n_group": 1, "topk_group": 1, "n_shared_experts": 1,
+    "n_routed_experts": 8, "routed_scaling_factor": 1.5, "num_experts_per_tok": 3, "first_k_dense_replace": 1,
+    "norm_topk_prob": True, "rope_scaling": None, "use_qk_norm": True, "attention_bias": True,
+    "partial_rotary_factor": 0.5, "tie_word_embeddings": False,
+}
 
 # Name, model_type, fields beside those of BASE, quantization (None, bits, or "mixed").
 MODELS = [
@@ -102,6 +113,10 @@ MODELS = [
     ("seed_oss", "seed_oss", {"head_dim": 32, "attention_bias": True}, None),
     ("seed_oss, 4 bits", "seed_oss", {"head_dim": 32, "attention_bias": True, "tie_word_embeddings": False}, 4),
     ("glm4", "glm4", {"head_dim": 32, "attention_bias": True, "partial_rotary_factor": 0.5, "tie_word_embeddings": False}, None),
+    ("gpt_oss", "gpt_oss", GPT_OSS, None),
+    ("gpt_oss, 4 bits", "gpt_oss", GPT_OSS, 4),
+    ("glm4_moe", "glm4_moe", GLM_MOE, None),
+    ("glm4_moe, 4 bits", "glm4_moe", {**GLM_MOE, "use_qk_norm": False, "n_shared_experts": 2}, 4),
     ("glm4, 4 bits", "glm4", {"head_dim": 32, "attention_bias": False, "partial_rotary_factor": 0.5, "tie_word_embeddings": False}, 4),
 ]
 

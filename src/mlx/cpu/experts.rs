@@ -14,7 +14,10 @@ use crate::weights::Stack;
 /// Experts, of which each row uses a few, and the network that all rows use, if any.
 pub(super) struct PackedExperts {
     router: PackedLinear,
-    routing: Routing,
+    n_used: usize,
+    scoring: Scoring,
+    choice_bias: Option<Vec<f32>>,
+    scale: f32,
     experts: Vec<Expert>,
     shared: Option<(Expert, Option<PackedLinear>)>,
 }
@@ -55,7 +58,10 @@ impl PackedExperts {
             .collect::<std::result::Result<Vec<_>, LoadError>>()?;
         let shared = shared.as_ref().map(|it| shared_expert(kernels, it)).transpose()?;
         let router = kernels.linear(None, &[router], stacked)?;
-        Ok(Self { router, routing: *routing, experts: packed, shared })
+        let Routing { n_used, scoring, choice_bias, scale } = routing;
+        let choice_bias = choice_bias.as_ref().map(floats).transpose()?;
+        let (n_used, scoring, scale) = (*n_used, *scoring, *scale);
+        Ok(Self { router, n_used, scoring, choice_bias, scale, experts: packed, shared })
     }
 
     /// Computes `out` `[T, n]` from `x` `[T, n]`.
@@ -66,7 +72,7 @@ impl PackedExperts {
         self.router.run(x, Epilogue::Store, &mut logits)?;
         let mut uses = vec![Vec::new(); self.experts.len()];
         for (row, logits) in logits.chunks_exact_mut(self.router.n_outputs()).enumerate() {
-            for (expert, score) in choose(self.routing, logits) {
+            for (expert, score) in self.choose(logits) {
                 uses[expert].push(Use { row, score });
             }
         }
@@ -85,13 +91,38 @@ impl PackedExperts {
         let mut scores = vec![1.0; n_rows];
         if let Some(gate) = gate {
             gate.run(x, Epilogue::Store, &mut scores)?;
-            scores.iter_mut().for_each(|it| *it = 1.0 / (1.0 + (-*it).exp()));
+            scores.iter_mut().for_each(|it| *it = sigmoid(*it));
         }
         let y = expert.run(cpu, x, &mut work)?;
         for ((out, y), score) in out.chunks_exact_mut(n).zip(y.chunks_exact(n)).zip(scores) {
             out.iter_mut().zip(y).for_each(|(out, y)| *out += score * y);
         }
         Ok(())
+    }
+}
+
+impl PackedExperts {
+    /// A row's experts, the best first, with their scores. Changes the logits.
+    fn choose(&self, logits: &mut [f32]) -> Vec<(usize, f32)> {
+        match self.scoring {
+            Scoring::Softmax { .. } => softmax(logits),
+            Scoring::SoftmaxOfUsed => {}
+            Scoring::Sigmoid { .. } => logits.iter_mut().for_each(|it| *it = sigmoid(*it)),
+        }
+        let order = |i: usize| logits[i] + self.choice_bias.as_ref().map_or(0.0, |it| it[i]);
+        let mut best: Vec<_> = (0..logits.len()).collect();
+        best.sort_unstable_by(|a, b| order(*b).total_cmp(&order(*a)).then(a.cmp(b)));
+        best.truncate(self.n_used);
+        let mut scores: Vec<_> = best.iter().map(|it| logits[*it]).collect();
+        match self.scoring {
+            Scoring::Softmax { is_normalized: true } | Scoring::Sigmoid { is_normalized: true } => {
+                let sum: f32 = scores.iter().sum();
+                scores.iter_mut().for_each(|it| *it /= sum);
+            }
+            Scoring::Softmax { .. } | Scoring::Sigmoid { .. } => {}
+            Scoring::SoftmaxOfUsed => softmax(&mut scores),
+        }
+        best.into_iter().zip(scores.into_iter().map(|it| it * self.scale)).collect()
     }
 }
 
@@ -139,25 +170,8 @@ fn arrangement(gating: Gating, has_bias: bool) -> (Arrangement, Option<Gating>) 
     }
 }
 
-/// A row's experts, the best first, with their scores. Changes the logits.
-fn choose(routing: Routing, logits: &mut [f32]) -> Vec<(usize, f32)> {
-    if matches!(routing.scoring, Scoring::Softmax { .. }) {
-        softmax(logits);
-    }
-    let mut best: Vec<_> = logits.iter().copied().enumerate().collect();
-    let n_used = routing.n_used.min(best.len());
-    best.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    best.truncate(n_used);
-    let mut scores: Vec<_> = best.iter().map(|it| it.1).collect();
-    match routing.scoring {
-        Scoring::Softmax { is_normalized: true } => {
-            let sum: f32 = scores.iter().sum();
-            scores.iter_mut().for_each(|it| *it /= sum);
-        }
-        Scoring::Softmax { is_normalized: false } => {}
-        Scoring::SoftmaxOfUsed => softmax(&mut scores),
-    }
-    best.into_iter().map(|it| it.0).zip(scores).collect()
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
 }
 
 fn softmax(logits: &mut [f32]) {

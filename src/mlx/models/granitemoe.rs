@@ -39,7 +39,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
         };
         Ok(FeedForward::Experts(Experts {
             router: weights.linear(&format!("{name}.router.layer"), n, n_hidden, false)?,
-            routing: Routing { n_used: fields.num_experts_per_tok, scoring: Scoring::SoftmaxOfUsed },
+            routing: Routing::plain(fields.num_experts_per_tok, Scoring::SoftmaxOfUsed),
             gate,
             up,
             down,

@@ -94,10 +94,10 @@ impl ExpertFields {
         )?;
         Ok(Experts {
             router: weights.linear(&format!("{name}.gate"), n, n_hidden, false)?,
-            routing: Routing {
-                n_used: self.num_experts_per_tok,
-                scoring: Scoring::Softmax { is_normalized: self.norm_topk_prob },
-            },
+            routing: Routing::plain(
+                self.num_experts_per_tok,
+                Scoring::Softmax { is_normalized: self.norm_topk_prob },
+            ),
             gate,
             up,
             down,

@@ -6,7 +6,7 @@ use runabout_kernels::Gating;
 
 use super::mlp::{Mlp, gated};
 use crate::LoadError;
-use crate::weights::{Linear, Stack, Visit};
+use crate::weights::{Linear, Piece, Stack, Visit};
 
 /// With as many expert uses, tokens are sorted by expert, so that each expert's weights are read once, as in mlx_lm.
 const MIN_SORTED: usize = 64;
@@ -23,19 +23,25 @@ pub(crate) struct Experts {
 }
 
 /// How the router's logits become experts and their scores.
-#[derive(Clone, Copy)]
 pub(crate) struct Routing {
     /// The number of experts that a token uses.
     pub(crate) n_used: usize,
     pub(crate) scoring: Scoring,
+    /// Added to the scores when experts are chosen, and not when they are weighed.
+    pub(crate) choice_bias: Option<Array>, // [n_experts]
+    /// Scores are multiplied by this.
+    pub(crate) scale: f32,
 }
 
+/// The scores of experts. Those with the greatest are used; if `is_normalized`, scores are divided by their sum.
 #[derive(Clone, Copy)]
 pub(crate) enum Scoring {
-    /// The softmax over all experts, whose greatest values are used; if `is_normalized`, divided by their sum.
+    /// The softmax over all experts.
     Softmax { is_normalized: bool },
     /// The softmax over the experts in use.
     SoftmaxOfUsed,
+    /// The sigmoid of each expert.
+    Sigmoid { is_normalized: bool },
 }
 
 /// A network that every token uses.
@@ -85,6 +91,9 @@ impl Experts {
 
     pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> std::result::Result<(), LoadError> {
         self.router.visit(visit)?;
+        if let Some(bias) = &mut self.routing.choice_bias {
+            visit(Piece::Vector(bias))?;
+        }
         for stack in [&mut self.gate, &mut self.up, &mut self.down] {
             stack.visit(visit)?;
         }
@@ -95,21 +104,33 @@ impl Experts {
 }
 
 impl Routing {
+    /// Scores without a bias or a factor.
+    pub(crate) fn plain(n_used: usize, scoring: Scoring) -> Self {
+        Self { n_used, scoring, choice_bias: None, scale: 1.0 }
+    }
+
     /// The experts of each token, and their scores, both `[T, n_used]`, from logits `[T, n_experts]`.
-    fn choose(self, logits: &Array) -> Result<(Array, Array)> {
+    fn choose(&self, logits: &Array) -> Result<(Array, Array)> {
         let n_used = i32::try_from(self.n_used).unwrap_or(i32::MAX);
         let logits = logits.as_dtype(Dtype::Float32)?;
         let all = match self.scoring {
             Scoring::Softmax { .. } => ops::softmax_axis(&logits, -1, true)?,
             Scoring::SoftmaxOfUsed => logits,
+            Scoring::Sigmoid { .. } => ops::sigmoid(&logits)?,
         };
-        let experts = ops::argpartition_axis(&all, -n_used, -1)?.try_index((.., -n_used..))?;
+        let order = match &self.choice_bias {
+            Some(bias) => all.add(bias)?,
+            None => all.clone(),
+        };
+        let experts = ops::argpartition_axis(order, -n_used, -1)?.try_index((.., -n_used..))?;
         let scores = take_along_axis(&all, &experts, -1)?;
         let scores = match self.scoring {
-            Scoring::Softmax { is_normalized: true } => scores.divide(scores.sum_axis(-1, true)?)?,
-            Scoring::Softmax { is_normalized: false } => scores,
+            Scoring::Softmax { is_normalized: true } | Scoring::Sigmoid { is_normalized: true } => {
+                scores.divide(scores.sum_axis(-1, true)?)?
+            }
+            Scoring::Softmax { .. } | Scoring::Sigmoid { .. } => scores,
             Scoring::SoftmaxOfUsed => ops::softmax_axis(scores, -1, true)?,
         };
-        Ok((experts, scores))
+        Ok((experts, scores.multiply(Array::from_f32(self.scale))?))
     }
 }
