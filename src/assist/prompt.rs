@@ -3,6 +3,8 @@
 use runabout_engine::{JobError, ModelDescription, TextStart};
 use runabout_text::{Constraint, Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed};
 
+use crate::model::Model;
+
 /// What is built for a request: the prompt's tokens, and how the text after them is sampled and ended.
 pub(crate) struct Prompt {
     pub(crate) tokens: Vec<TokenId>,
@@ -20,6 +22,17 @@ pub(crate) struct Prompt {
     pub(crate) stop: &'static [&'static str],
     /// The most tokens that an answer to this prompt needs, if that is known.
     pub(crate) most_tokens: Option<usize>,
+}
+
+impl Prompt {
+    /// Where its parts begin, if the model needs to know; see [`Job::borders`](runabout_engine::Job::borders).
+    pub(crate) fn borders(&self, model: &Model) -> Vec<usize> {
+        if model.description.slot_cost.needs_checkpoints() {
+            model.facts.tokenizer.borders(&self.tokens)
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 /// Refuses a prompt that is certainly too long: `n_least` is the smallest number of tokens that its text can have. This

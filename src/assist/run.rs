@@ -84,7 +84,8 @@ pub(crate) struct Accepted {
     pub(crate) held: Held,
 }
 
-type Prepared = Result<(Facts, Prompt), Error>;
+/// With the prompt's borders, see [`Job::borders`].
+type Prepared = Result<(Facts, Prompt, Vec<usize>), Error>;
 
 enum Stage {
     Preparing(Pin<Box<dyn Future<Output = Prepared> + Send>>),
@@ -120,8 +121,9 @@ impl Run {
         let preparing = async move {
             let model = handle.ready().await?;
             let facts = model.facts.clone();
-            let prompt = encode(priority, n_bytes, move || build(&model)).await?;
-            Ok((facts, prompt))
+            let work = move || build(&model).map(|it| (it.borders(&model), it));
+            let (borders, prompt) = encode(priority, n_bytes, work).await?;
+            Ok((facts, prompt, borders))
         };
         Self {
             engine: model.engine().clone(),
@@ -182,7 +184,7 @@ impl Run {
             self.newest.as_ref(),
             self.generation.time_budget.map(|it| it.saturating_sub(self.arrived.elapsed())),
         );
-        let (facts, prompt) = tokio::select! {
+        let (facts, prompt, borders) = tokio::select! {
             prepared = preparing => {
                 // Even if that failed, the texts are no longer needed.
                 self.release_texts();
@@ -196,8 +198,8 @@ impl Run {
         };
         let continued = self.newest.as_ref().map_or(Continued::Nothing, Newest::continued);
         match continued {
-            Continued::Nothing => self.submit(&facts, prompt, None),
-            Continued::Running(supersede) => self.submit(&facts, prompt, Some(supersede)),
+            Continued::Nothing => self.submit(&facts, prompt, &borders, None),
+            Continued::Running(supersede) => self.submit(&facts, prompt, &borders, Some(supersede)),
             Continued::Finished(finished) => {
                 let (text, confidence) = (finished.text.clone(), finished.likelihood.confidence());
                 self.stage = Stage::Ending(self.rest_of(finished, &facts, &prompt));
@@ -214,7 +216,13 @@ impl Run {
         }
     }
 
-    fn submit(&mut self, facts: &Facts, prompt: Prompt, mut supersedes: Option<Supersede>) {
+    fn submit(
+        &mut self,
+        facts: &Facts,
+        prompt: Prompt,
+        borders: &[usize],
+        mut supersedes: Option<Supersede>,
+    ) {
         let waited = self.arrived.elapsed();
         let Prompt {
             tokens,
@@ -240,6 +248,7 @@ impl Run {
             params.seed = params.seed.map(|it| it.wrapping_add(choice.into()));
             jobs.push(self.engine.submit(Job {
                 prompt: tokens.clone(),
+                borders: borders.to_vec(),
                 params,
                 end_tokens: end_tokens.clone(),
                 stop: stop.clone(),

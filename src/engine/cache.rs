@@ -2,8 +2,11 @@
 //!
 //! [`PrefixCache`] owns the idle [`Slot`]s. A sequence checks a slot out and gives it back when it ends; meanwhile others
 //! can copy what it holds. Pure functions decide which slot to take or copy (`choice`), what to move behind an edit
-//! (`moves`) and what to evict (`eviction`); this file applies their decisions to the model.
+//! (`moves`), what to evict (`eviction`) and which checkpoints to drop (`checkpoints`); this file applies their
+//! decisions to the model. A slot may not return to where its text departs from a prompt, but only to a place before;
+//! the model says which, and the ledger follows.
 
+mod checkpoints;
 mod choice;
 mod donor;
 mod eviction;
@@ -16,9 +19,11 @@ use std::{cmp::Reverse, mem, sync::Arc};
 use runabout_text::TokenId;
 
 use crate::{
-    model::{LanguageModel, SlotId},
+    model::{LanguageModel, SlotCost, SlotId},
     status::CacheStatus,
 };
+use checkpoints::FEW_CHECKPOINTS;
+pub(crate) use checkpoints::MAX_CHECKPOINTS;
 use choice::{Choice, Owner, PrefixMatch, choose};
 pub(crate) use choice::{MIN_COPY, n_usable};
 pub(crate) use donor::Donor;
@@ -27,6 +32,9 @@ pub(crate) use limits::{CacheLimits, InUse};
 pub(crate) use moves::Move;
 use moves::find_moves;
 pub(crate) use slot::Slot;
+
+/// Fewer tokens than this may be computed again: a checkpoint that saves less is not worth the step that must end there.
+pub(crate) const MIN_SAVED: usize = 8;
 
 /// The number of slots that are searched for tokens behind an edit; each search goes over the whole slot and prompt.
 const MAX_SEARCHED: usize = 4;
@@ -39,8 +47,8 @@ pub(crate) struct CheckoutRequest<'a> {
     pub(crate) document: Option<&'a Arc<str>>,
     /// What running sequences use already.
     pub(crate) in_use: InUse,
-    /// The number of tokens for which there is memory beyond all that runs and this prompt.
-    pub(crate) n_spare: usize,
+    /// The memory that there is beyond all that runs and this prompt.
+    pub(crate) spare_bytes: u64,
 }
 
 /// The slot that a sequence starts with.
@@ -50,6 +58,8 @@ pub(crate) struct CheckedOut {
     pub(crate) slot: Slot,
     /// A slot that holds later parts of the prompt.
     pub(crate) donor: Option<Donor>,
+    /// The length of the longest beginning of the prompt that any slot held, whether or not it could return there.
+    pub(crate) n_common: usize,
 }
 
 /// The idle slots, and statistics of their use.
@@ -58,7 +68,7 @@ pub(crate) struct PrefixCache {
     /// Least recently used first.
     idle: Vec<Slot>,
     limits: CacheLimits,
-    bytes_per_token: u64,
+    cost: SlotCost,
     /// The smallest number of tokens worth moving; 0 if none are moved.
     n_min_reuse: usize,
     n_lookups: u64,
@@ -68,11 +78,11 @@ pub(crate) struct PrefixCache {
 }
 
 impl PrefixCache {
-    pub(crate) fn new(limits: CacheLimits, bytes_per_token: u64, n_min_reuse: usize) -> Self {
+    pub(crate) fn new(limits: CacheLimits, cost: SlotCost, n_min_reuse: usize) -> Self {
         Self {
             idle: Vec::new(),
             limits,
-            bytes_per_token,
+            cost,
             n_min_reuse,
             n_lookups: 0,
             n_hits: 0,
@@ -81,17 +91,25 @@ impl PrefixCache {
         }
     }
 
-    /// Whether a slot holds all of `prompt`: a running one, or an idle one, which then counts as just used. In that
-    /// case warming the prompt needs no work and truncates no slot.
+    pub(crate) fn limits(&self) -> CacheLimits {
+        self.limits
+    }
+
+    /// Whether a slot holds all of `prompt` and can return to its end: a running one, or an idle one, which then counts
+    /// as just used. In that case warming the prompt needs no work and rewinds no slot.
     pub(crate) fn covers<'a>(
         &mut self,
+        model: &dyn LanguageModel,
         prompt: &[TokenId],
         mut running: impl Iterator<Item = &'a Slot>,
     ) -> bool {
-        if let Some(idx) = self.idle.iter().rposition(|slot| slot.ledger.starts_with(prompt)) {
+        let covers = |slot: &Slot| {
+            slot.ledger.starts_with(prompt) && prompt.len() - slot.n_usable(model, prompt) <= MIN_SAVED
+        };
+        if let Some(idx) = self.idle.iter().rposition(covers) {
             let slot = self.idle.remove(idx);
             self.idle.push(slot);
-        } else if !running.any(|slot| slot.ledger.starts_with(prompt)) {
+        } else if !running.any(covers) {
             return false;
         }
         self.count_lookup(prompt.len(), prompt.len());
@@ -99,8 +117,8 @@ impl PrefixCache {
     }
 
     /// The largest number of tokens of `prompt` that an idle slot could save.
-    pub(crate) fn n_usable(&self, prompt: &[TokenId]) -> usize {
-        self.idle.iter().map(|slot| n_usable(&slot.ledger, prompt)).max().unwrap_or(0)
+    pub(crate) fn n_usable(&self, model: &dyn LanguageModel, prompt: &[TokenId]) -> usize {
+        self.idle.iter().map(|slot| slot.n_usable(model, prompt)).max().unwrap_or(0)
     }
 
     /// Checks out a slot that holds the longest available beginning of the prompt and nothing else. The last token of
@@ -112,34 +130,54 @@ impl PrefixCache {
         running: &mut [&mut Slot],
     ) -> CheckedOut {
         let CheckoutRequest { prompt, document, in_use, .. } = request;
-        let of_idle = self.idle.iter().map(|slot| match_idle(slot, request));
-        let of_running =
-            running.iter().map(|slot| PrefixMatch::measure(slot.id, Owner::Running, &slot.ledger, prompt));
+        let of_idle = self.idle.iter().map(|slot| match_idle(slot, request, model));
+        let of_running = running.iter().map(|slot| match_slot(slot, Owner::Running, prompt, model));
         let matches: Vec<PrefixMatch> = of_idle.chain(of_running).collect();
+        let n_common = self.n_common(prompt, running);
         let choice = choose(&matches);
         let donor = self.take_donor(model, request, choice.n_keep());
-        let in_use = donor.as_ref().map_or(in_use, |it| in_use.and(model.slot_room(it.slot.id)));
+        let in_use = donor.as_ref().map_or(in_use, |it| in_use.and(it.slot.bytes(model)));
         let best_donor = donor.as_ref().filter(|it| it.n_prefix >= choice.n_keep());
         let found = match (best_donor, choice) {
             (Some(donor), _) if donor.n_prefix > 0 => donor.slot.copy(model, donor.n_prefix),
             (Some(_), _) | (None, Choice::Fresh) => None,
             (None, Choice::Take { slot, n_keep }) => self.take(slot).map(|mut slot| {
-                slot.cut(model, n_keep);
+                slot.rewind(model, n_keep);
                 slot
             }),
-            (None, Choice::Copy { slot, n_keep }) => match running.iter_mut().find(|it| it.id == slot) {
-                Some(original) => {
-                    self.trim(model, in_use.and(n_keep));
-                    original.note_copied(n_keep, prompt);
-                    original.copy(model, n_keep)
+            (None, Choice::Copy { slot, n_keep }) => match running.iter().position(|it| it.id == slot) {
+                Some(idx) => {
+                    // It may be needed to make room, but what is to be copied is not dropped then.
+                    running[idx].note_copied(n_keep, prompt);
+                    self.trim(model, in_use.and(self.cost.bytes(n_keep, 0)), running);
+                    running[idx].copy(model, n_keep)
                 }
                 None => self.copy_idle(model, slot, (n_keep, prompt), in_use),
             },
         };
-        let slot = found.unwrap_or_else(|| Slot::fresh(model.open_slot()));
+        let slot = found.unwrap_or_else(|| self.open(model, in_use, running));
         let slot = Slot { document: document.cloned(), ..slot };
         self.count_lookup(prompt.len(), slot.ledger.len());
-        CheckedOut { slot, donor }
+        CheckedOut { slot, donor, n_common }
+    }
+
+    /// Opens an empty slot.
+    fn open(&mut self, model: &mut dyn LanguageModel, in_use: InUse, running: &mut [&mut Slot]) -> Slot {
+        if self.cost.fixed_bytes > 0 {
+            self.trim(model, in_use.and(self.cost.fixed_bytes), running);
+        }
+        Slot::fresh(model.open_slot())
+    }
+
+    /// The length of the longest beginning of the prompt that any slot holds. 0 if that makes no difference, since
+    /// slots return there.
+    fn n_common(&self, prompt: &[TokenId], running: &[&mut Slot]) -> usize {
+        if !self.cost.needs_checkpoints() {
+            return 0;
+        }
+        let running = running.iter().map(|it| &it.ledger);
+        let ledgers = self.idle.iter().map(|it| &it.ledger).chain(running);
+        ledgers.map(|it| n_usable(it, prompt)).max().unwrap_or(0)
     }
 
     /// Takes the idle slot that holds most of the prompt at other positions, after the `n_keep` tokens that are
@@ -150,12 +188,12 @@ impl PrefixCache {
         request: CheckoutRequest<'_>,
         n_keep: usize,
     ) -> Option<Donor> {
-        let CheckoutRequest { prompt, in_use, n_spare, .. } = request;
+        let CheckoutRequest { prompt, in_use, spare_bytes, .. } = request;
         if self.n_min_reuse == 0 {
             return None;
         }
         let mut matches: Vec<(&Slot, PrefixMatch)> =
-            self.idle.iter().rev().map(|slot| (slot, match_idle(slot, request))).collect();
+            self.idle.iter().rev().map(|slot| (slot, match_idle(slot, request, model))).collect();
         // The sort is stable, so among equals the most recently used one comes first.
         matches.sort_by_key(|(_, it)| Reverse((it.owner == Owner::SameDocument, it.n_usable)));
         let (best, n_moved, moves) = matches
@@ -169,10 +207,10 @@ impl PrefixCache {
             .filter(|(_, n_moved, _)| *n_moved > 0)
             .min_by_key(|(it, n_moved, _)| Reverse(it.n_usable.max(n_keep) + n_moved))?;
         let mut slot = self.take(best.id)?;
-        let n_room = model.slot_room(slot.id);
-        let with_both = in_use.and(n_room).and(prompt.len());
-        self.trim(model, with_both);
-        if n_room > n_spare || !self.is_within_limits(with_both) {
+        let bytes = slot.bytes(model);
+        let with_both = in_use.and(bytes).and(self.cost.bytes(prompt.len(), 0));
+        self.trim(model, with_both, &mut []);
+        if bytes > spare_bytes || !self.limits.allow(with_both) {
             self.idle.push(slot);
             return None;
         }
@@ -206,10 +244,10 @@ impl PrefixCache {
         in_use: InUse,
     ) -> Option<Slot> {
         let mut original = self.take(id)?;
-        let with_both = in_use.and(model.slot_room(original.id)).and(n_keep);
-        self.trim(model, with_both);
-        if !self.is_within_limits(with_both) {
-            original.cut(model, n_keep);
+        let with_both = in_use.and(original.bytes(model)).and(self.cost.bytes(n_keep, 0));
+        self.trim(model, with_both, &mut []);
+        if !self.limits.allow(with_both) {
+            original.rewind(model, n_keep);
             return Some(original);
         }
         original.note_copied(n_keep, prompt);
@@ -228,18 +266,35 @@ impl PrefixCache {
         }
     }
 
-    /// Evicts idle slots until the limits hold, counting what is `in_use`.
-    pub(crate) fn trim(&mut self, model: &mut dyn LanguageModel, in_use: InUse) {
+    /// Evicts idle slots until the limits hold, counting what is `in_use`. If that is not enough, drops checkpoints of
+    /// `running` slots, which are in use.
+    pub(crate) fn trim(
+        &mut self,
+        model: &mut dyn LanguageModel,
+        mut in_use: InUse,
+        running: &mut [&mut Slot],
+    ) {
+        self.trim_idle(model, in_use);
+        for slot in running {
+            while in_use.bytes > self.limits.bytes && slot.checkpoints.len() > 0 {
+                slot.thin(model, slot.checkpoints.len() - 1);
+                in_use.bytes = in_use.bytes.saturating_sub(self.cost.checkpoint_bytes);
+            }
+        }
+    }
+
+    fn trim_idle(&mut self, model: &mut dyn LanguageModel, in_use: InUse) {
         let idle: Vec<IdleSlot> = self
             .idle
             .iter()
             .map(|slot| IdleSlot {
                 n_tokens: slot.ledger.len(),
                 room: model.slot_room(slot.id).max(slot.ledger.len()),
-                n_shared: slot.n_shared,
+                n_checkpoints: slot.checkpoints.len(),
+                n_shared: slot.n_shared(model),
             })
             .collect();
-        let retentions = retentions(&idle, in_use, self.limits, self.bytes_per_token);
+        let retentions = retentions(&idle, in_use, self.limits, self.cost);
         for (mut slot, retention) in mem::take(&mut self.idle).into_iter().zip(retentions) {
             let kept = match retention {
                 Retention::Keep => Some(slot),
@@ -247,8 +302,14 @@ impl PrefixCache {
                     model.fit_slot(slot.id);
                     Some(slot)
                 }
+                Retention::Thin => {
+                    slot.thin(model, FEW_CHECKPOINTS);
+                    model.fit_slot(slot.id);
+                    Some(slot)
+                }
                 Retention::CutTo(n_keep) => {
-                    slot.cut(model, n_keep);
+                    slot.rewind(model, n_keep);
+                    slot.thin(model, 1);
                     model.fit_slot(slot.id);
                     Some(slot)
                 }
@@ -268,25 +329,22 @@ impl PrefixCache {
         model: &dyn LanguageModel,
         running: impl Iterator<Item = &'a Slot>,
     ) -> CacheStatus {
-        let (mut n_tokens, mut all) = (0, InUse::default());
+        let (mut n_tokens, mut n_checkpoints, mut all) = (0, 0, InUse::default());
         for slot in running.chain(&self.idle) {
             n_tokens += slot.ledger.len();
-            all = all.and(model.slot_room(slot.id));
+            n_checkpoints += slot.checkpoints.len();
+            all = all.and(slot.bytes(model));
         }
         CacheStatus {
             n_slots: all.n_slots,
             n_tokens,
-            bytes: self.bytes_per_token.saturating_mul(all.n_tokens as u64),
+            n_checkpoints,
+            bytes: all.bytes,
             n_lookups: self.n_lookups,
             n_hits: self.n_hits,
             n_tokens_asked: self.n_tokens_asked,
             n_tokens_found: self.n_tokens_found,
         }
-    }
-
-    fn is_within_limits(&self, in_use: InUse) -> bool {
-        in_use.n_slots <= self.limits.n_slots
-            && self.bytes_per_token.saturating_mul(in_use.n_tokens as u64) <= self.limits.bytes
     }
 
     fn take(&mut self, id: SlotId) -> Option<Slot> {
@@ -303,8 +361,12 @@ impl PrefixCache {
 }
 
 /// How much of a prompt an idle slot holds.
-fn match_idle(slot: &Slot, request: CheckoutRequest<'_>) -> PrefixMatch {
+fn match_idle(slot: &Slot, request: CheckoutRequest<'_>, model: &dyn LanguageModel) -> PrefixMatch {
     let is_same = request.document.is_some() && slot.document.as_ref() == request.document;
     let owner = if is_same { Owner::SameDocument } else { Owner::Idle };
-    PrefixMatch::measure(slot.id, owner, &slot.ledger, request.prompt)
+    match_slot(slot, owner, request.prompt, model)
+}
+
+fn match_slot(slot: &Slot, owner: Owner, prompt: &[TokenId], model: &dyn LanguageModel) -> PrefixMatch {
+    PrefixMatch::new(slot.id, owner, slot.ledger.len(), slot.n_usable(model, prompt))
 }

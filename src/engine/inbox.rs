@@ -148,6 +148,7 @@ mod tests {
         let (sender, events) = unbounded_channel();
         let job = Job {
             prompt: vec![1],
+            borders: Vec::new(),
             params: SamplingParams::default(),
             end_tokens: Vec::new(),
             stop: Vec::new(),

@@ -39,6 +39,9 @@ pub enum TextStart {
 pub struct Job {
     /// Never empty.
     pub prompt: Vec<TokenId>,
+    /// The positions in the prompt where a part of it begins, such as a message or a file, in ascending order. Another
+    /// prompt may begin in the same way up to there. Only models that need checkpoints use them.
+    pub borders: Vec<usize>,
     pub params: SamplingParams,
     /// Tokens that end the text and are not part of it.
     pub end_tokens: Vec<TokenId>,

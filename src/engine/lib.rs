@@ -37,8 +37,8 @@ pub use job::{
 pub use likelihood::Likelihood;
 pub use loading::{LoadError, LoadProgress, LoadStage, Loaded};
 pub use model::{
-    LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
-    TokenLogprobs, n_accepted,
+    LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotCopy, SlotCost, SlotId, Span,
+    StepError, TokenLogprobs, n_accepted,
 };
 pub use options::EngineOptions;
 pub use speculation::MAX_DRAFTS;

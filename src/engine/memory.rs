@@ -1,11 +1,12 @@
-//! How much memory there is for keys and values ([`Allowance`]), and how much a job needs ([`SlotSizing`]).
+//! How much memory there is for slots ([`Allowance`]), and how much a job needs ([`SlotSizing`]).
 //!
 //! Memory for the longest text of a job is reserved before it starts, so that a running job never runs out of memory.
-//! The rest holds what past jobs left. This is pure arithmetic; the scheduler decides which jobs wait for memory.
+//! The rest holds checkpoints, and what past jobs left. This is pure arithmetic; the scheduler decides which jobs wait
+//! for memory.
 
 use crate::{
     job::{Job, JobError},
-    model::ModelDescription,
+    model::{ModelDescription, SlotCost},
     speculation::MAX_DRAFTS,
 };
 
@@ -23,43 +24,31 @@ pub(crate) struct Allowance {
     limit_bytes: Option<u64>,
     /// For keys and values.
     kv_bytes: u64,
-    bytes_per_token: u64,
 }
 
 impl Allowance {
-    /// `loaded_bytes` is the memory of the loaded model, `bytes_per_token` that of one token's keys and values.
-    pub(crate) fn new(limit_bytes: Option<u64>, loaded_bytes: u64, bytes_per_token: u64) -> Self {
+    /// `loaded_bytes` is the memory of the loaded model.
+    pub(crate) fn new(limit_bytes: Option<u64>, loaded_bytes: u64) -> Self {
         let kv_bytes = limit_bytes
             .map_or(u64::MAX, |limit| limit.saturating_sub(loaded_bytes).saturating_sub(WORKING_BYTES));
-        Self { limit_bytes, kv_bytes, bytes_per_token }
+        Self { limit_bytes, kv_bytes }
     }
 
+    /// The memory that all slots together may take.
     pub(crate) fn kv_bytes(&self) -> u64 {
         self.kv_bytes
     }
 
-    /// The number of tokens for which all slots together may have memory.
-    pub(crate) fn n_tokens(&self) -> usize {
-        self.n_tokens_beside(0)
+    /// The same, while other parts of the process use `held_bytes` of it.
+    pub(crate) fn kv_bytes_beside(&self, held_bytes: u64) -> u64 {
+        if self.limit_bytes.is_none() { u64::MAX } else { self.kv_bytes.saturating_sub(held_bytes) }
     }
 
-    /// The same, while other parts of the process use `held_bytes` of the memory.
-    pub(crate) fn n_tokens_beside(&self, held_bytes: u64) -> usize {
-        if self.limit_bytes.is_none() {
-            return usize::MAX;
-        }
-        // If the size per token is unknown, there is no limit.
-        let kv_bytes = self.kv_bytes.saturating_sub(held_bytes);
-        let n_tokens = kv_bytes.checked_div(self.bytes_per_token).unwrap_or(u64::MAX);
-        usize::try_from(n_tokens).unwrap_or(usize::MAX)
-    }
-
-    /// Whether a job that needs memory for `n_tokens` fits if it runs alone.
-    pub(crate) fn check(&self, n_tokens: usize) -> Result<(), JobError> {
-        if n_tokens <= self.n_tokens() {
+    /// Whether a job that may need `needed_bytes` fits if it runs alone.
+    pub(crate) fn check(&self, needed_bytes: u64) -> Result<(), JobError> {
+        if needed_bytes <= self.kv_bytes {
             return Ok(());
         }
-        let needed_bytes = self.bytes_per_token.saturating_mul(n_tokens as u64);
         Err(JobError::OutOfMemory { needed_bytes, available_bytes: self.kv_bytes })
     }
 
@@ -69,30 +58,34 @@ impl Allowance {
     }
 }
 
-/// How many tokens a slot takes memory for.
+/// How much memory a slot takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SlotSizing {
     context_length: usize,
-    /// Memory is allocated for this many tokens at a time.
-    step_tokens: usize,
+    cost: SlotCost,
 }
 
 impl SlotSizing {
     pub(crate) fn of(model: &ModelDescription) -> Self {
-        Self { context_length: model.context_length, step_tokens: model.kv_step_tokens.max(1) }
+        Self { context_length: model.context_length, cost: model.slot_cost }
     }
 
-    /// The number of tokens for which a slot has memory when it holds `n_tokens`.
-    pub(crate) fn room_for(self, n_tokens: usize) -> usize {
-        n_tokens.next_multiple_of(self.step_tokens)
+    /// The memory that a slot takes when it holds `n_tokens`, without checkpoints.
+    pub(crate) fn bytes_for(self, n_tokens: usize) -> u64 {
+        self.cost.bytes(self.cost.room_for(n_tokens), 0)
     }
 
-    /// The number of tokens for which a job with a prompt of `n_prompt` tokens may need memory.
-    pub(crate) fn reserved_for(self, n_prompt: usize, job: &Job) -> usize {
+    /// The memory that must be added to a slot with memory for `n_room` tokens so that it can hold `n_tokens`.
+    pub(crate) fn bytes_to_grow(self, n_room: usize, n_tokens: usize) -> u64 {
+        self.bytes_for(n_tokens).saturating_sub(self.cost.bytes(n_room, 0))
+    }
+
+    /// The memory that a job with a prompt of `n_prompt` tokens may need.
+    pub(crate) fn reserved_for(self, n_prompt: usize, job: &Job) -> u64 {
         // Drafts are in the slot while a step checks them.
         let n_drafts = if job.speculate { MAX_DRAFTS } else { 0 };
         let n_tokens = n_prompt.saturating_add(job.max_tokens).saturating_add(n_drafts);
-        self.room_for(n_tokens.min(self.context_length))
+        self.bytes_for(n_tokens.min(self.context_length))
     }
 }
 
@@ -104,44 +97,52 @@ mod tests {
 
     #[test]
     fn memory_beyond_the_model_and_a_step_is_for_keys_and_values() {
-        let allowance = Allowance::new(Some(896 * MIB + WORKING_BYTES), 600 * MIB, 1000);
-        assert_eq!(allowance.kv_bytes(), 296 * MIB);
-        let n_tokens = allowance.n_tokens();
-        assert_eq!(n_tokens, 310_378);
-        assert!(allowance.check(n_tokens).is_ok());
-        let refused = allowance.check(n_tokens + 1);
+        let allowance = Allowance::new(Some(896 * MIB + WORKING_BYTES), 600 * MIB);
         let available = 296 * MIB;
+        assert_eq!(allowance.kv_bytes(), available);
+        assert!(allowance.check(available).is_ok());
         assert!(matches!(
-            refused,
-            Err(JobError::OutOfMemory { needed_bytes: 310_379_000, available_bytes }) if available_bytes == available
+            allowance.check(available + 1),
+            Err(JobError::OutOfMemory { needed_bytes, available_bytes })
+                if needed_bytes == available + 1 && available_bytes == available
         ));
     }
 
     #[test]
     fn memory_that_other_parts_hold_is_not_for_keys_and_values() {
-        let allowance = Allowance::new(Some(10 * MIB + WORKING_BYTES), 0, 1000);
-        assert_eq!(allowance.n_tokens_beside(4 * MIB), 6291);
-        assert_eq!(allowance.n_tokens_beside(11 * MIB), 0);
-        assert_eq!(Allowance::new(None, 0, 1000).n_tokens_beside(4 * MIB), usize::MAX);
+        let allowance = Allowance::new(Some(10 * MIB + WORKING_BYTES), 0);
+        assert_eq!(allowance.kv_bytes_beside(4 * MIB), 6 * MIB);
+        assert_eq!(allowance.kv_bytes_beside(11 * MIB), 0);
+        assert_eq!(Allowance::new(None, 0).kv_bytes_beside(4 * MIB), u64::MAX);
     }
 
     #[test]
     fn a_model_as_large_as_the_limit_leaves_nothing() {
-        let allowance = Allowance::new(Some(100 * MIB), 600 * MIB, 1000);
+        let allowance = Allowance::new(Some(100 * MIB), 600 * MIB);
         assert!(matches!(allowance.check(1), Err(JobError::OutOfMemory { available_bytes: 0, .. })));
     }
 
     #[test]
-    fn without_a_limit_or_a_size_everything_fits() {
-        assert!(Allowance::new(None, 600 * MIB, 1000).check(1 << 40).is_ok());
-        assert!(Allowance::new(Some(0), 600 * MIB, 0).check(1 << 40).is_ok());
-        assert!(!Allowance::new(None, 600 * MIB, 1000).is_short(u64::MAX));
+    fn without_a_limit_everything_fits() {
+        assert!(Allowance::new(None, 600 * MIB).check(1 << 40).is_ok());
+        assert!(!Allowance::new(None, 600 * MIB).is_short(u64::MAX));
     }
 
     #[test]
     fn memory_is_short_in_its_last_sixteenth() {
-        let allowance = Allowance::new(Some(1600), 0, 1);
+        let allowance = Allowance::new(Some(1600), 0);
         assert!(!allowance.is_short(1500));
         assert!(allowance.is_short(1501));
+    }
+
+    #[test]
+    fn a_slot_takes_its_fixed_part_and_whole_steps_of_tokens() {
+        let cost = SlotCost { fixed_bytes: 1000, bytes_per_token: 2, checkpoint_bytes: 300, step_tokens: 16 };
+        let sizing = SlotSizing { context_length: 64, cost };
+        assert_eq!([0, 1, 16, 17].map(|n| sizing.bytes_for(n)), [1000, 1032, 1032, 1064]);
+        assert_eq!(
+            [(0, 1), (16, 16), (16, 17), (40, 17)].map(|(a, b)| sizing.bytes_to_grow(a, b)),
+            [32, 0, 32, 0]
+        );
     }
 }

@@ -1,15 +1,20 @@
 //! What the engine asks of a language model: [`LanguageModel`].
 //!
-//! A model owns numbered *slots*, the KV caches of token sequences. The engine keeps each slot's ledger (the tokens it
-//! holds) and feeds *spans*: new tokens for the end of a slot. One call of [`LanguageModel::step`] takes a ragged batch
-//! of spans, so that linear layers read their weights once for all of them. A model knows nothing about jobs,
-//! priorities or text.
+//! A model owns numbered *slots*, each with the state of one token sequence: keys and values, and in some models also a
+//! recurrent state or a sliding window. The engine keeps each slot's ledger (the tokens it holds) and feeds *spans*: new
+//! tokens for the end of a slot. One call of [`LanguageModel::step`] takes a ragged batch of spans, so that linear
+//! layers read their weights once for all of them. A model knows nothing about jobs, priorities or text.
+//!
+//! Keys and values can be cut off after any token, but other states cannot. So a slot returns only to its *resume
+//! points*, which the model knows: its current length, 0, and whatever its kinds of state allow together. A *checkpoint*
+//! makes one: at the end of a span, the model keeps what it needs to return there. The engine asks for checkpoints where
+//! later prompts will probably depart, and drops them when their memory is needed ([`SlotCost`]).
 
 use std::ops::Range;
 
 use runabout_text::{SamplingParams, TokenId, TokenSet};
 
-/// Identifies a KV cache inside a model. An id is never reused.
+/// Identifies the state of one sequence inside a model. An id is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotId(pub u32);
 
@@ -24,6 +29,9 @@ pub struct Span<'a> {
     /// How to draw the token after the last known one; `None` to draw none, as after a prefill chunk that is not the
     /// last.
     pub sample: Option<SampleRequest<'a>>,
+    /// Whether to make a checkpoint at the end of the span. A span with drafts has none, and neither has a model whose
+    /// checkpoints [cost nothing](SlotCost::checkpoint_bytes).
+    pub checkpoint: bool,
 }
 
 /// How to draw the token after a span.
@@ -75,10 +83,10 @@ pub struct ModelDescription {
     pub vocabulary_size: usize,
     /// The size of the weights as loaded, including those of a draft model.
     pub weights_bytes: u64,
-    /// The size of one token in a slot, including its share in a draft model's slot.
-    pub kv_bytes_per_token: u64,
-    /// Slots allocate memory for this many tokens at a time; at least 1.
-    pub kv_step_tokens: usize,
+    /// The memory that slots take, including those of a draft model.
+    pub slot_cost: SlotCost,
+    /// Whether keys can be moved to other positions, see [`LanguageModel::append_shifted`].
+    pub can_shift: bool,
     /// The bits per weight of the most common quantization; `None` if the weights are not quantized.
     pub quantization_bits: Option<u32>,
     /// The device, for display: `cpu` or `gpu`.
@@ -88,12 +96,33 @@ pub struct ModelDescription {
     pub precision: Option<String>,
 }
 
+/// The memory that a slot takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotCost {
+    /// The size of what a slot has however many tokens it holds, such as a recurrent state or a sliding window.
+    pub fixed_bytes: u64,
+    /// The size of each token that it has memory for.
+    pub bytes_per_token: u64,
+    /// The size of each of its checkpoints. 0 if slots return to any length; then no checkpoints are asked for.
+    pub checkpoint_bytes: u64,
+    /// Memory is allocated for this many tokens at a time; at least 1.
+    pub step_tokens: usize,
+}
+
 /// Memory as the device's allocator counts it, for all models on the device together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryUse {
     pub active_bytes: u64,
     pub peak_bytes: u64,
     pub cache_bytes: u64,
+}
+
+/// A new slot with a copy of the beginning of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotCopy {
+    pub slot: SlotId,
+    /// The number of tokens that it holds.
+    pub n_tokens: usize,
 }
 
 /// A step failed. The contents of its spans' slots are undefined; other slots are unchanged.
@@ -110,8 +139,16 @@ pub trait LanguageModel {
     /// Opens an empty slot.
     fn open_slot(&mut self) -> SlotId;
 
-    /// Truncates a slot to its first `n_tokens`; it must hold at least as many.
-    fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize);
+    /// The greatest length, at most `n_tokens`, to which the slot can return. It holds at least `n_tokens`. If that is
+    /// all it holds, the answer is `n_tokens`; with a checkpoint there too.
+    fn resume_point(&self, slot: SlotId, n_tokens: usize) -> usize;
+
+    /// Returns a slot to its [resume point](Self::resume_point) for `n_tokens`, and says how many tokens it then holds.
+    /// Checkpoints beyond that are lost; those up to it are kept.
+    fn rewind_slot(&mut self, slot: SlotId, n_tokens: usize) -> usize;
+
+    /// Frees the memory of the checkpoint at this length, which the slot has.
+    fn drop_checkpoint(&mut self, slot: SlotId, n_tokens: usize);
 
     /// The number of tokens that a slot has memory for, including those it holds.
     fn slot_room(&self, slot: SlotId) -> usize;
@@ -122,18 +159,24 @@ pub trait LanguageModel {
     /// Closes a slot and frees its memory.
     fn close_slot(&mut self, slot: SlotId);
 
-    /// Opens a slot with a copy of the first `n_tokens` of another, which must hold at least as many.
-    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotId, StepError>;
+    /// Opens a slot with a copy of the beginning of another, up to the other's [resume point](Self::resume_point) for
+    /// `n_tokens`. The copy has no checkpoints.
+    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotCopy, StepError>;
 
     /// Appends to `slot` the keys and values that `from` holds at positions `tokens`, with the keys rotated to their
     /// new positions. They were computed after other tokens than those in `slot`, so they differ from what a step would
-    /// compute. After an error, the contents of `slot` are undefined.
-    fn append_shifted(&mut self, slot: SlotId, from: SlotId, tokens: Range<usize>) -> Result<(), StepError>;
+    /// compute. After an error, the contents of `slot` are undefined. Called only if the model
+    /// [can do this](ModelDescription::can_shift).
+    fn append_shifted(&mut self, slot: SlotId, from: SlotId, tokens: Range<usize>) -> Result<(), StepError> {
+        let _ = (slot, from, tokens);
+        Err(StepError { message: "this model cannot move keys to other positions".to_owned() })
+    }
 
     /// Feeds each span to its slot and draws the requested tokens. Returns one entry per span, in order: empty if the
     /// span has no `sample`, else one token more than the number of accepted drafts. A draft is accepted if all drafts
     /// before it are and it equals the token drawn at its position; afterwards the slot holds the span up to the last
-    /// accepted draft. The result depends neither on how tokens were divided into spans and steps, nor on drafts.
+    /// accepted draft. So the model itself takes back rejected drafts: a state that cannot be cut is kept from before
+    /// them. The result depends neither on how tokens were divided into spans and steps, nor on drafts or checkpoints.
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError>;
 
     /// Like [`Self::step`], if the next step will probably feed only each span's drawn token and draw in the same way.
@@ -144,6 +187,28 @@ pub trait LanguageModel {
     }
 
     fn memory(&self) -> MemoryUse;
+}
+
+impl SlotCost {
+    /// Whether slots return to checkpoints only.
+    #[must_use]
+    pub fn needs_checkpoints(&self) -> bool {
+        self.checkpoint_bytes > 0
+    }
+
+    /// The number of tokens for which a slot has memory when it holds `n_tokens`.
+    #[must_use]
+    pub fn room_for(&self, n_tokens: usize) -> usize {
+        n_tokens.checked_next_multiple_of(self.step_tokens.max(1)).unwrap_or(usize::MAX)
+    }
+
+    /// The size of a slot with memory for `n_room` tokens, and with this many checkpoints.
+    #[must_use]
+    pub fn bytes(&self, n_room: usize, n_checkpoints: usize) -> u64 {
+        let tokens = self.bytes_per_token.saturating_mul(n_room as u64);
+        let checkpoints = self.checkpoint_bytes.saturating_mul(n_checkpoints as u64);
+        self.fixed_bytes.saturating_add(tokens).saturating_add(checkpoints)
+    }
 }
 
 impl<'a> SampleRequest<'a> {

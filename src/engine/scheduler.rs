@@ -35,6 +35,10 @@ pub(crate) struct Candidate {
     pub(crate) draws: bool,
     /// The number of drafts after the last known token that are worth checking.
     pub(crate) n_drafted: usize,
+    /// The next place at which a span must end, so that a checkpoint is made there.
+    pub(crate) border: Option<usize>,
+    /// If a span ends here or later, a checkpoint is made at its end.
+    pub(crate) checkpoint_from: usize,
     /// The number of the last step that fed it.
     pub(crate) last_step: u64,
     /// Whether it took part in a failed step together with others, and so may be the cause. It then runs alone until it
@@ -69,6 +73,8 @@ pub(crate) struct PlannedSpan {
     pub(crate) n_drafted: usize,
     /// Whether the token after the span is drawn.
     pub(crate) sample: bool,
+    /// Whether a checkpoint is made at its end.
+    pub(crate) checkpoint: bool,
 }
 
 impl Candidate {
@@ -84,14 +90,20 @@ impl Candidate {
 
     /// A span of at most `n_tokens` known tokens; `idx` is the candidate's index.
     fn span(&self, idx: usize, n_tokens: usize, n_drafted: usize) -> PlannedSpan {
-        let end = self.n_fed + n_tokens.min(self.n_left());
+        let last = self.border.map_or(self.n_known, |it| it.clamp(self.n_fed + 1, self.n_known));
+        let end = last.min(self.n_fed + n_tokens);
         PlannedSpan {
             idx,
             priority: self.priority,
             range: self.n_fed..end,
             n_drafted,
             sample: self.draws && end == self.n_known,
+            checkpoint: self.has_checkpoint_at(end),
         }
+    }
+
+    fn has_checkpoint_at(&self, end: usize) -> bool {
+        self.border == Some(end) || end >= self.checkpoint_from
     }
 }
 
@@ -140,7 +152,9 @@ fn serve<'a>(plan: &mut Plan, candidates: impl Iterator<Item = (usize, &'a Candi
     let (generating, prompts): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|(_, it)| it.generates());
     let mut n_left = n_tokens.saturating_sub(generating.len());
     for (idx, it) in generating {
-        let n_drafted = if it.draws { it.n_drafted.min(n_left) } else { 0 };
+        // A checkpoint is made after known tokens only.
+        let takes_drafts = it.draws && !it.has_checkpoint_at(it.n_known);
+        let n_drafted = if takes_drafts { it.n_drafted.min(n_left) } else { 0 };
         n_left -= n_drafted;
         plan.spans.push(it.span(idx, 1, n_drafted));
     }
@@ -186,6 +200,8 @@ mod tests {
             n_known,
             draws: true,
             n_drafted: 0,
+            border: None,
+            checkpoint_from: usize::MAX,
             last_step: 0,
             is_suspect: false,
         }
@@ -302,5 +318,31 @@ mod tests {
         let warm = Candidate { draws: false, ..running(1, Background, 0, 4) };
         check(&[warm], 8, 0, &[(1, 0, 4, 0, false)]);
         check(&[Candidate { n_fed: 3, ..warm }], 8, 0, &[(1, 3, 4, 0, false)]);
+    }
+
+    #[test]
+    fn a_span_ends_at_a_border_and_has_a_checkpoint_there() {
+        let spans = |it: Candidate, n_tokens| {
+            let plan = plan(&[it], Budget { n_tokens, n_background: 0 });
+            plan.spans.into_iter().map(|it| (it.range, it.sample, it.checkpoint)).collect::<Vec<_>>()
+        };
+        let prompt = Candidate { border: Some(25), ..running(1, Background, 10, 40) };
+        assert_eq!(spans(prompt, 64), [(10..25, false, true)]);
+        assert_eq!(spans(prompt, 8), [(10..18, false, false)]);
+        let at_end = Candidate { border: Some(40), ..prompt };
+        assert_eq!(spans(at_end, 64), [(10..40, true, true)]);
+        // Beyond what is known, as while tokens are moved.
+        assert_eq!(spans(Candidate { border: Some(50), ..prompt }, 64), [(10..40, true, false)]);
+        // The end of a chunk that is far enough from the last one.
+        let long = Candidate { checkpoint_from: 30, ..running(1, Background, 10, 40) };
+        assert_eq!(spans(long, 8), [(10..18, false, false)]);
+        assert_eq!(spans(long, 24), [(10..34, false, true)]);
+    }
+
+    #[test]
+    fn a_step_with_a_checkpoint_checks_no_drafts() {
+        let drafts = drafting(6, running(1, Background, 9, 10));
+        check(&[Candidate { checkpoint_from: 11, ..drafts }], 16, 0, &[(1, 9, 10, 6, true)]);
+        check(&[Candidate { checkpoint_from: 10, ..drafts }], 16, 0, &[(1, 9, 10, 0, true)]);
     }
 }

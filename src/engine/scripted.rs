@@ -2,7 +2,8 @@
 //!
 //! Each slot holds the tokens that it was fed, and the next token is a function of *them*, not of the history that the
 //! engine passes; so a wrong cache shows as wrong text. Every call is checked against the contract of
-//! [`LanguageModel`], and a violation panics. A [`Recording`] has every span that was fed. A [`Gate`] holds the model
+//! [`LanguageModel`], and a violation panics. Its slots return to any length, or [to checkpoints
+//! only](ScriptedModel::with_checkpoints_only). A [`Recording`] has every span that was fed. A [`Gate`] holds the model
 //! inside a step until the test lets it continue, fail or panic, so tests never sleep.
 
 mod gate;
@@ -20,8 +21,8 @@ use runabout_text::{SamplingParams, TokenId, Tokenizer};
 use crate::{
     loading::Loaded,
     model::{
-        LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError,
-        TokenLogprobs, n_accepted,
+        LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotCopy, SlotCost, SlotId, Span,
+        StepError, TokenLogprobs, n_accepted,
     },
 };
 pub use gate::Gate;
@@ -45,14 +46,21 @@ pub struct ScriptedModel {
     pub shifts_fail: bool,
     next: Next,
     logprob: LogprobOf,
-    slots: BTreeMap<SlotId, Vec<TokenId>>,
-    /// The number of tokens that each open slot has memory for.
-    rooms: BTreeMap<SlotId, usize>,
+    slots: BTreeMap<SlotId, ScriptedSlot>,
     n_opened: u32,
-    /// The most tokens that all slots together have had memory for.
-    n_peak: usize,
+    /// The most memory that all slots together have had.
+    peak_bytes: u64,
     recording: Recording,
     gate: Option<ModelGate>,
+}
+
+/// A slot of the model.
+#[derive(Clone, Debug, Default)]
+struct ScriptedSlot {
+    held: Vec<TokenId>,
+    /// The number of tokens that it has memory for.
+    room: usize,
+    checkpoints: BTreeSet<usize>,
 }
 
 impl ScriptedModel {
@@ -63,8 +71,13 @@ impl ScriptedModel {
                 context_length: 4096,
                 vocabulary_size: 265,
                 weights_bytes: 0,
-                kv_bytes_per_token: 1,
-                kv_step_tokens: 1,
+                slot_cost: SlotCost {
+                    fixed_bytes: 0,
+                    bytes_per_token: 1,
+                    checkpoint_bytes: 0,
+                    step_tokens: 1,
+                },
+                can_shift: true,
                 quantization_bits: None,
                 device: "script".to_owned(),
                 precision: None,
@@ -73,9 +86,8 @@ impl ScriptedModel {
             next: Box::new(next),
             logprob: Box::new(|_, _| 0.0),
             slots: BTreeMap::new(),
-            rooms: BTreeMap::new(),
             n_opened: 0,
-            n_peak: 0,
+            peak_bytes: 0,
             recording: Recording::default(),
             gate: None,
         }
@@ -86,6 +98,17 @@ impl ScriptedModel {
     #[must_use]
     pub fn with_logprobs(self, logprob: impl Fn(&[TokenId], usize) -> f32 + Send + 'static) -> Self {
         Self { logprob: Box::new(logprob), ..self }
+    }
+
+    /// Makes slots return to checkpoints only, as those with a recurrent state do. A slot then costs four tokens more, and
+    /// two for each checkpoint.
+    #[must_use]
+    pub fn with_checkpoints_only(mut self) -> Self {
+        let cost = &mut self.description.slot_cost;
+        cost.fixed_bytes = 4 * cost.bytes_per_token;
+        cost.checkpoint_bytes = 2 * cost.bytes_per_token.max(1);
+        self.description.can_shift = false;
+        self
     }
 
     /// The next token is a printable hash of everything that the slot holds. It never draws [`END`].
@@ -131,38 +154,43 @@ impl ScriptedModel {
         Loaded { draft: Some(Box::new(draft)), ..self.loaded() }
     }
 
-    fn held(&mut self, slot: SlotId) -> &mut Vec<TokenId> {
+    fn slot(&self, slot: SlotId) -> &ScriptedSlot {
+        self.slots.get(&slot).unwrap_or_else(|| panic!("slot {} is not open", slot.0))
+    }
+
+    fn slot_mut(&mut self, slot: SlotId) -> &mut ScriptedSlot {
         self.slots.get_mut(&slot).unwrap_or_else(|| panic!("slot {} is not open", slot.0))
     }
 
-    /// Grows the memory of slots to what they hold, in whole steps; truncating a slot does not shrink it.
-    fn grow_rooms(&mut self) {
-        let n_step = self.description.kv_step_tokens.max(1);
-        for (slot, held) in &self.slots {
-            let room = self.rooms.entry(*slot).or_default();
-            if held.len() > *room {
-                *room = held.len().next_multiple_of(n_step);
+    /// Grows the memory of slots to what they hold, in whole steps; rewinding a slot does not shrink it.
+    fn grow(&mut self) {
+        let cost = self.description.slot_cost;
+        for slot in self.slots.values_mut() {
+            if slot.held.len() > slot.room {
+                slot.room = cost.room_for(slot.held.len());
             }
         }
-        self.n_peak = self.n_peak.max(self.n_room());
+        self.peak_bytes = self.peak_bytes.max(self.active_bytes());
     }
 
-    fn n_room(&self) -> usize {
-        self.rooms.values().sum()
+    fn active_bytes(&self) -> u64 {
+        let cost = self.description.slot_cost;
+        self.slots.values().map(|it| cost.bytes(it.room, it.checkpoints.len())).sum()
     }
 
     /// Draws after a span that was fed, and removes rejected drafts from the slot.
     fn verify(&mut self, span: &Span<'_>) -> Vec<Sampled> {
         let Some(request) = span.sample else { return Vec::new() };
-        assert_eq!(self.held(span.slot), request.history, "the history is not what the slot holds");
+        assert_eq!(self.slot(span.slot).held, request.history, "the history is not what the slot holds");
         let n_drafted = span.n_drafted;
         let mut drawn: Vec<Sampled> =
             (0..=n_drafted).map(|n| self.draw(&request.after_drafts(n, n_drafted))).collect();
         let drafts = &span.tokens[span.tokens.len() - n_drafted..];
         let n_accepted = n_accepted(drafts, drawn.iter().map(|it| it.token));
         drawn.truncate(n_accepted + 1);
+        // The model takes back rejected drafts by itself, whatever its slots return to.
         let n_held = request.history.len() - n_drafted + n_accepted;
-        self.truncate_slot(span.slot, n_held);
+        self.slot_mut(span.slot).held.truncate(n_held);
         drawn
     }
 
@@ -192,51 +220,67 @@ impl LanguageModel for ScriptedModel {
     fn open_slot(&mut self) -> SlotId {
         let slot = SlotId(self.n_opened);
         self.n_opened += 1;
-        self.slots.insert(slot, Vec::new());
+        self.slots.insert(slot, ScriptedSlot::default());
+        self.grow();
         slot
     }
 
-    fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize) {
-        let held = self.held(slot);
+    fn resume_point(&self, slot: SlotId, n_tokens: usize) -> usize {
+        let ScriptedSlot { held, checkpoints, .. } = self.slot(slot);
         assert!(n_tokens <= held.len(), "slot {} holds {} tokens, not {n_tokens}", slot.0, held.len());
+        if n_tokens == held.len() || !self.description.slot_cost.needs_checkpoints() {
+            return n_tokens;
+        }
+        checkpoints.range(..=n_tokens).next_back().copied().unwrap_or(0)
+    }
+
+    fn rewind_slot(&mut self, slot: SlotId, n_tokens: usize) -> usize {
+        let n_tokens = self.resume_point(slot, n_tokens);
+        let ScriptedSlot { held, checkpoints, .. } = self.slot_mut(slot);
         held.truncate(n_tokens);
+        checkpoints.retain(|it| *it <= n_tokens);
+        n_tokens
+    }
+
+    fn drop_checkpoint(&mut self, slot: SlotId, n_tokens: usize) {
+        let is_there = self.slot_mut(slot).checkpoints.remove(&n_tokens);
+        assert!(is_there, "slot {} has no checkpoint at {n_tokens}", slot.0);
     }
 
     fn close_slot(&mut self, slot: SlotId) {
         assert!(self.slots.remove(&slot).is_some(), "slot {} is not open", slot.0);
-        self.rooms.remove(&slot);
     }
 
     fn slot_room(&self, slot: SlotId) -> usize {
-        self.rooms.get(&slot).copied().unwrap_or(0)
+        self.slot(slot).room
     }
 
     fn fit_slot(&mut self, slot: SlotId) {
-        let n_held = self.held(slot).len();
-        self.rooms.insert(slot, n_held);
+        let slot = self.slot_mut(slot);
+        slot.room = slot.held.len();
     }
 
-    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotId, StepError> {
-        let held = self.held(from);
-        assert!(n_tokens <= held.len(), "slot {} holds {} tokens, not {n_tokens}", from.0, held.len());
-        let copied = held[..n_tokens].to_vec();
+    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotCopy, StepError> {
+        let n_tokens = self.resume_point(from, n_tokens);
+        let held = self.slot(from).held[..n_tokens].to_vec();
         let slot = self.open_slot();
-        self.slots.insert(slot, copied);
-        self.grow_rooms();
-        Ok(slot)
+        self.slot_mut(slot).held = held;
+        self.grow();
+        Ok(SlotCopy { slot, n_tokens })
     }
 
     fn append_shifted(&mut self, slot: SlotId, from: SlotId, tokens: Range<usize>) -> Result<(), StepError> {
-        let moved = self.held(from).get(tokens.clone()).map(<[TokenId]>::to_vec);
+        assert!(self.description.can_shift, "keys are moved in a model that cannot do this");
+        let moved = self.slot(from).held.get(tokens.clone()).map(<[TokenId]>::to_vec);
         let moved = moved.unwrap_or_else(|| panic!("slot {} does not hold {tokens:?}", from.0));
-        let start = self.held(slot).len();
+        let start = self.slot(slot).held.len();
         self.recording.record_shift(Shift { slot, start, from, range: tokens });
         if self.shifts_fail {
-            self.held(slot).clear();
+            self.slot_mut(slot).held.clear();
             return Err(StepError { message: "the script says so".to_owned() });
         }
-        self.held(slot).extend(moved);
-        self.grow_rooms();
+        self.slot_mut(slot).held.extend(moved);
+        self.grow();
         Ok(())
     }
 
@@ -249,6 +293,8 @@ impl LanguageModel for ScriptedModel {
             .map(|span| {
                 assert!(span.n_drafted < span.tokens.len(), "a span without a known token");
                 assert!(span.n_drafted == 0 || span.sample.is_some(), "drafts without a sample");
+                let may_remember = self.description.slot_cost.needs_checkpoints() && span.n_drafted == 0;
+                assert!(may_remember || !span.checkpoint, "a checkpoint that is not needed or after drafts");
                 let is_known = |it: &TokenId| (*it as usize) < self.description.vocabulary_size;
                 assert!(span.tokens.iter().all(is_known), "a token beyond the vocabulary");
                 let params = span.sample.map(|it| it.params);
@@ -262,21 +308,27 @@ impl LanguageModel for ScriptedModel {
                 assert!(params.is_none_or(named), "parameters that name a token beyond the vocabulary");
                 let n_sets = span.sample.map_or(0, |it| it.allowed.len());
                 assert!(n_sets == 0 || n_sets > span.n_drafted, "a draw without a set of allowed tokens");
-                let start = self.held(span.slot).len();
+                let start = self.slot(span.slot).held.len();
                 FedSpan {
                     slot: span.slot,
                     start,
                     tokens: span.tokens.to_vec(),
                     n_drafted: span.n_drafted,
                     sampled: span.sample.is_some(),
+                    checkpoint: span.checkpoint,
                 }
             })
             .collect();
         self.recording.record_step(&fed);
         for span in spans {
-            self.held(span.slot).extend_from_slice(span.tokens);
+            let slot = self.slot_mut(span.slot);
+            slot.held.extend_from_slice(span.tokens);
+            if span.checkpoint {
+                let is_new = slot.checkpoints.insert(slot.held.len());
+                assert!(is_new, "a second checkpoint at the same place");
+            }
         }
-        self.grow_rooms();
+        self.grow();
         if let Some(gate) = &self.gate {
             gate.pass(fed)?;
         }
@@ -289,8 +341,7 @@ impl LanguageModel for ScriptedModel {
     }
 
     fn memory(&self) -> MemoryUse {
-        let bytes = |n_tokens: usize| self.description.kv_bytes_per_token * n_tokens as u64;
-        MemoryUse { active_bytes: bytes(self.n_room()), peak_bytes: bytes(self.n_peak), cache_bytes: 0 }
+        MemoryUse { active_bytes: self.active_bytes(), peak_bytes: self.peak_bytes, cache_bytes: 0 }
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! It knows neither the model nor other sequences.
 
+mod borders;
 mod output;
 mod reply;
 mod text;
@@ -26,6 +27,7 @@ use crate::{
     scheduler::{Candidate, PlannedSpan, SlotUse},
     speculation::{AcceptanceRate, DraftCosts, DraftRequest, DraftSource, Drafter, MAX_DRAFTS},
 };
+use borders::Borders;
 pub(crate) use reply::Ended;
 use reply::Reply;
 use text::{FinishedText, GeneratedText};
@@ -43,6 +45,7 @@ pub(crate) struct Sequence {
     /// Present while it holds tokens for this sequence's slot.
     donor: Option<Donor>,
     tokens: Tokens,
+    borders: Borders,
     text: GeneratedText,
     /// What the next step may draw; see [`SampleRequest::allowed`]. `None` until that is computed.
     allowed: Option<Vec<TokenSet>>,
@@ -80,14 +83,20 @@ impl Sequence {
     /// Starts a job in a slot that holds the beginning of its prompt. `draft_rate`: see [`Drafter::new`].
     pub(crate) fn start(
         waiting: WaitingJob,
-        CheckedOut { slot, donor }: CheckedOut,
+        CheckedOut { slot, donor, n_common }: CheckedOut,
         tokenizer: Arc<Tokenizer>,
         draft_rate: AcceptanceRate,
+        needs_checkpoints: bool,
         now: Instant,
     ) -> Self {
         let WaitingJob { id, mut job, reply, submitted } = waiting;
         let tokens = Tokens::new(std::mem::take(&mut job.prompt));
         let (n_prompt, n_cached) = (tokens.n_prompt(), slot.ledger.len());
+        let borders = if needs_checkpoints {
+            Borders::new(n_prompt, &job.borders, n_common, n_cached, slot.checkpoints.last())
+        } else {
+            Borders::unneeded()
+        };
         reply.prefill(n_cached, n_prompt, n_cached);
         let may_draft = job.speculate && job.max_tokens > 1;
         Self {
@@ -101,6 +110,7 @@ impl Sequence {
             slot,
             donor,
             tokens,
+            borders,
             n_drawn: 0,
             usage: Usage { prompt_tokens: n_prompt, cached_tokens: n_cached, ..Usage::default() },
             times: Times::started(submitted, now),
@@ -122,17 +132,17 @@ impl Sequence {
         self.job.is_over_budget(self.times.submitted, now)
     }
 
-    /// What admission needs to know about it. The tokens for which its slot and its donor's have memory are counted by
-    /// the model.
-    pub(crate) fn slot_use(&self, sizing: SlotSizing, n_slot_room: usize, n_donor_room: usize) -> SlotUse {
+    /// What admission needs to know about it. `slot_bytes` is the memory that its slot has without checkpoints, which
+    /// are dropped if memory is needed; `donor_bytes` that of its donor.
+    pub(crate) fn slot_use(&self, sizing: SlotSizing, slot_bytes: u64, donor_bytes: u64) -> SlotUse {
         // After a hand-over, the new job's prompt ends at the typed position, which may be a few tokens beyond the
         // sequence's own prompt.
         let n_prompt = self.tokens.n_prompt().max(self.usage.prompt_tokens);
-        let n_reserved = sizing
+        let reserved_bytes = sizing
             .reserved_for(n_prompt, &self.job)
-            .max(sizing.room_for(self.tokens.n_known()))
-            .max(n_slot_room);
-        SlotUse { priority: self.job.priority, n_reserved: n_reserved + n_donor_room }
+            .max(sizing.bytes_for(self.tokens.n_known()))
+            .max(slot_bytes);
+        SlotUse { priority: self.job.priority, reserved_bytes: reserved_bytes + donor_bytes }
     }
 
     /// What the scheduler needs to know about it.
@@ -146,6 +156,8 @@ impl Sequence {
             n_known: next_move.map_or(self.tokens.n_known(), |it| it.to),
             draws: self.job.max_tokens > 0 && next_move.is_none(),
             n_drafted: self.tokens.n_drafts(),
+            border: self.borders.next(self.slot.ledger.len()),
+            checkpoint_from: self.borders.far_from(self.slot.checkpoints.last()),
             last_step: self.last_step,
             is_suspect: self.is_suspect,
         }
@@ -159,6 +171,13 @@ impl Sequence {
     /// The prompt, until its slot holds all of it.
     pub(crate) fn unfinished_prompt(&self) -> Option<&[TokenId]> {
         (self.slot.ledger.len() < self.tokens.n_prompt()).then(|| self.tokens.prompt())
+    }
+
+    /// Asks for a checkpoint after the first `n_tokens`, if they are not fed yet, since another prompt begins with them.
+    pub(crate) fn share(&mut self, n_tokens: usize) {
+        if n_tokens > self.slot.ledger.len() {
+            self.borders.add(n_tokens);
+        }
     }
 
     /// The prompt and what was generated.
@@ -284,6 +303,7 @@ impl Sequence {
             tokens: &self.tokens.all()[planned.range.start..end],
             n_drafted: planned.n_drafted,
             sample: planned.sample.then(|| self.sample_after(end)),
+            checkpoint: planned.checkpoint,
         }
     }
 
@@ -323,6 +343,9 @@ impl Sequence {
         self.is_suspect &= drawn.is_empty();
         let held = &self.tokens.all()[planned.range.start..planned.range.end + n_accepted];
         self.slot.ledger.extend_from_slice(held);
+        if planned.checkpoint {
+            self.slot.checkpoints.push(planned.range.end, self.borders.contains(planned.range.end));
+        }
         self.tokens.clear_drafts();
         self.allowed = self.allowed.take().filter(|_| drawn.is_empty());
         let (n_held, n_prompt) = (self.slot.ledger.len(), self.tokens.n_prompt());

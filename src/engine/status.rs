@@ -38,7 +38,9 @@ pub struct Status {
 pub struct CacheStatus {
     pub n_slots: usize,
     pub n_tokens: usize,
-    /// The memory of all slots, including unused parts.
+    /// The number of checkpoints of all slots.
+    pub n_checkpoints: usize,
+    /// The memory of all slots, including unused parts and checkpoints.
     pub bytes: u64,
     /// The number of prompts looked up since the start.
     pub n_lookups: u64,

@@ -60,7 +60,7 @@ impl Stepper {
         let Loaded { model, draft, tokenizer } = loaded;
         let model = ModelWithDraft::new(model, draft);
         let (limit_bytes, loaded_bytes) = (options.memory_limit_bytes, model.memory().active_bytes);
-        let allowance = Allowance::new(limit_bytes, loaded_bytes, model.description().kv_bytes_per_token);
+        let allowance = Allowance::new(limit_bytes, loaded_bytes);
         let limits = CacheLimits {
             bytes: options.cache_limit_bytes.min(allowance.kv_bytes()),
             n_slots: options.max_slots,
@@ -198,7 +198,7 @@ impl Stepper {
         if let Some(&token) = waiting.job.prompt.iter().find(|it| **it as usize >= vocabulary_size) {
             return Err(JobError::UnknownToken { token, vocabulary_size });
         }
-        self.allowance.check(waiting.slot_request(self.slots.sizing(), false).n_reserved)
+        self.allowance.check(waiting.slot_request(self.slots.sizing(), false).reserved_bytes)
     }
 
     /// Starts waiting jobs while there are slots and memory for them.
@@ -207,33 +207,34 @@ impl Stepper {
         let sizing = self.slots.sizing();
         self.waits_for_memory = false;
         while !self.waiting.is_empty() {
+            self.slots.share_prefixes(&self.waiting, &mut self.running);
             let waits_for_prefix = |it| self.slots.should_wait_for_prefix(it, &self.running);
             let requests: Vec<SlotRequest> =
                 self.waiting.iter().map(|it| it.slot_request(sizing, waits_for_prefix(it))).collect();
             let uses: Vec<SlotUse> = self.running.iter().map(|it| self.slots.slot_use(it)).collect();
             let held_bytes = self.options.held_bytes.load(Ordering::Relaxed);
-            let n_tokens = self.allowance.n_tokens_beside(held_bytes);
-            let limits = AdmissionLimits { n_running: self.options.max_running, n_tokens };
+            let bytes = self.allowance.kv_bytes_beside(held_bytes);
+            let limits = AdmissionLimits { n_running: self.options.max_running, bytes };
             let Some(idx) = scheduler::admit(&requests, &uses, limits) else {
-                let without_memory_limit = AdmissionLimits { n_tokens: usize::MAX, ..limits };
+                let without_memory_limit = AdmissionLimits { bytes: u64::MAX, ..limits };
                 self.waits_for_memory = scheduler::admit(&requests, &uses, without_memory_limit).is_some();
                 return;
             };
             let waiting = self.waiting.remove(idx);
-            let n_reserved: usize = uses.iter().map(|it| it.n_reserved).sum();
-            let n_spare = limits.n_tokens.saturating_sub(n_reserved + requests[idx].n_reserved);
-            self.start(waiting, n_spare, now);
+            let reserved_bytes: u64 = uses.iter().map(|it| it.reserved_bytes).sum();
+            let spare_bytes = limits.bytes.saturating_sub(reserved_bytes + requests[idx].reserved_bytes);
+            self.start(waiting, spare_bytes, now);
         }
     }
 
-    /// Gives a job its slot. `n_spare` is the number of tokens for which there is memory beyond all reservations.
-    fn start(&mut self, waiting: WaitingJob, n_spare: usize, now: Instant) {
+    /// Gives a job its slot. `spare_bytes` is the memory that there is beyond all reservations.
+    fn start(&mut self, waiting: WaitingJob, spare_bytes: u64, now: Instant) {
         let job = &waiting.job;
         if job.max_tokens == 0 && self.slots.is_warm(&job.prompt, &self.running) {
             self.ended.push(waiting.finish_warm(now));
             return;
         }
-        let checked_out = self.slots.checkout(job, &mut self.running, n_spare);
+        let checked_out = self.slots.checkout(job, &mut self.running, spare_bytes);
         tracing::debug!(
             job = waiting.id.0,
             n_prompt = job.prompt.len(),
@@ -243,7 +244,8 @@ impl Stepper {
         );
         let tokenizer = Arc::clone(&self.tokenizer);
         let rate = self.drafting.rate();
-        self.running.push(Sequence::start(waiting, checked_out, tokenizer, rate, now));
+        let needs_checkpoints = self.description().slot_cost.needs_checkpoints();
+        self.running.push(Sequence::start(waiting, checked_out, tokenizer, rate, needs_checkpoints, now));
     }
 
     /// Takes one step: plans it, runs the model, and distributes the result.
@@ -253,13 +255,13 @@ impl Stepper {
         self.draft();
         self.restrict();
         let started = self.options.clock.now();
-        let plan = self.plan();
+        let mut plan = self.plan();
         if plan.spans.is_empty() {
             // Otherwise jobs that never run would make this loop spin silently.
             assert!(self.running.is_empty(), "expected a plan for the existing jobs, got an empty one");
             return;
         }
-        self.slots.make_room(&plan, &self.running);
+        self.slots.make_room(&mut plan, &mut self.running);
         let result = self.feed(&plan);
         let now = self.options.clock.now();
         self.n_steps += 1;
@@ -305,7 +307,7 @@ impl Stepper {
     /// Whether the step after the planned one will feed exactly the drawn tokens: all running sequences generate, no
     /// job waits, and nothing is or will be drafted. Then the model may start it early.
     fn can_step_ahead(&self, plan: &Plan) -> bool {
-        let is_one_token = |it: &PlannedSpan| it.sample && it.n_tokens() == 1;
+        let is_one_token = |it: &PlannedSpan| it.sample && it.n_tokens() == 1 && !it.checkpoint;
         if !self.waiting.is_empty()
             || self.slots.model.draft_share().is_some()
             || plan.spans.len() != self.running.len()
@@ -409,7 +411,7 @@ impl Stepper {
         tracing::debug!(job = sequence.id.0, ?reason, "a job ends");
         self.slots.give_back_donor(&mut sequence);
         let (slot, ended) = sequence.finish(reason, now);
-        self.slots.give_back(slot, &self.running);
+        self.slots.give_back(slot, &mut self.running);
         self.ended.push(ended);
     }
 
@@ -419,7 +421,7 @@ impl Stepper {
         tracing::debug!(job = sequence.id.0, %error, "a job fails");
         self.slots.give_back_donor(&mut sequence);
         let (slot, ended) = sequence.fail(error);
-        self.slots.give_back(slot, &self.running);
+        self.slots.give_back(slot, &mut self.running);
         self.ended.push(ended);
     }
 

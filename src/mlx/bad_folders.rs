@@ -330,7 +330,9 @@ fn use_it(mut model: MlxModel) -> Result<(), StepError> {
         top_logprobs: Some(1),
         allowed: &[],
     };
-    model.step(&[Span { slot, tokens: &[0], n_drafted: 0, sample: Some(sample) }]).map(drop)
+    model
+        .step(&[Span { slot, tokens: &[0], n_drafted: 0, sample: Some(sample), checkpoint: false }])
+        .map(drop)
 }
 
 /// Loads, and uses what could be loaded.

@@ -11,7 +11,8 @@ use mlx_rs::error::{Exception, Result};
 use mlx_rs::ops::indexing::TryIndexOp;
 use mlx_rs::{Array, Dtype, memory, transforms};
 use runabout_engine::model::{
-    LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotId, Span, StepError, n_accepted,
+    LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotCopy, SlotCost, SlotId, Span,
+    StepError, n_accepted,
 };
 use runabout_text::TokenId;
 
@@ -62,10 +63,15 @@ impl MlxModel {
             context_length: context_length.min(MAX_CONTEXT_TOKENS),
             vocabulary_size,
             weights_bytes: reader.n_bytes(),
-            kv_bytes_per_token: decoder.kv_bytes_per_token(),
-            kv_step_tokens: STEP_TOKENS.unsigned_abs() as usize,
+            slot_cost: SlotCost {
+                fixed_bytes: 0,
+                bytes_per_token: decoder.kv_bytes_per_token(),
+                checkpoint_bytes: 0,
+                step_tokens: STEP_TOKENS.unsigned_abs() as usize,
+            },
+            can_shift: true,
             quantization_bits: reader.common_bits().map(i32::unsigned_abs),
-            device: placement.compute.name().to_owned(),
+device: placement.compute.name().to_owned(),
             precision: placement.kernels.as_ref().map(|it| it.cpu().precision().to_string()),
         };
         // MLX still holds the memory of weights that have been packed.
@@ -299,12 +305,20 @@ impl LanguageModel for MlxModel {
         slot
     }
 
-    fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize) {
+    /// Keys and values can be cut anywhere.
+    fn resume_point(&self, _slot: SlotId, n_tokens: usize) -> usize {
+        n_tokens
+    }
+
+    fn rewind_slot(&mut self, slot: SlotId, n_tokens: usize) -> usize {
         self.step_back(slot);
         for cache in self.slots.get_mut(&slot).into_iter().flatten() {
             cache.truncate(n_tokens);
         }
+        n_tokens
     }
+
+    fn drop_checkpoint(&mut self, _slot: SlotId, _n_tokens: usize) {}
 
     fn slot_room(&self, slot: SlotId) -> usize {
         self.slots.get(&slot).into_iter().flatten().map(LayerState::n_room).max().unwrap_or(0)
@@ -327,14 +341,14 @@ impl LanguageModel for MlxModel {
         self.count_caches();
     }
 
-    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> std::result::Result<SlotId, StepError> {
+    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> std::result::Result<SlotCopy, StepError> {
         self.step_back(from);
         let caches = self.slots.get(&from).expect("the engine names open slots");
         let copies = caches.iter().map(|it| it.copy_prefix(n_tokens)).collect::<Result<_>>();
         let slot = self.open_slot();
         self.slots.insert(slot, copies.map_err(|e| step_error(&e))?);
         self.count_caches();
-        Ok(slot)
+        Ok(SlotCopy { slot, n_tokens })
     }
 
     fn append_shifted(

@@ -226,6 +226,12 @@ impl Tokenizer {
         &self.end_tokens
     }
 
+    /// The positions in a prompt at which its parts begin or end, such as messages, files and the text behind a cursor:
+    /// those of its control tokens.
+    pub fn borders(&self, prompt: &[TokenId]) -> Vec<usize> {
+        self.control.positions(prompt)
+    }
+
     pub(crate) fn control(&self) -> &ControlTokens {
         &self.control
     }
@@ -371,6 +377,14 @@ mod tests {
         let longer = Tokenizer::from_parts(&parts).unwrap();
         assert_eq!(longer.vocabulary_size(), 266);
         assert_eq!((tokenizer.first_difference(&longer), longer.first_difference(&tokenizer)), (None, None));
+    }
+
+    #[test]
+    fn the_borders_of_a_prompt_are_at_its_control_tokens() {
+        let tokenizer = Tokenizer::bytes_for_tests();
+        let prompt = tokenizer.encode_rendered("<|im_start|>ab<|im_end|>\n<|im_start|>", str::to_owned);
+        assert_eq!(tokenizer.borders(&prompt), [0, 3, 5]);
+        assert!(tokenizer.borders(&tokenizer.encode_text("<|im_start|>")).is_empty());
     }
 
     #[test]

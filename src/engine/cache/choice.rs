@@ -1,7 +1,8 @@
 //! Which slot a new sequence takes or copies: a pure decision from lengths alone.
 //!
 //! Taking a slot costs nothing, but a later prompt can no longer reuse what it holds beyond the shared prefix. Copying
-//! takes memory and a memcpy, a few thousandths of the time for computing the tokens, and loses nothing.
+//! takes memory and a memcpy, a few thousandths of the time for computing the tokens, and loses nothing. Of the shared
+//! prefix only that part counts to which the slot can return.
 
 use std::cmp::Reverse;
 
@@ -23,7 +24,7 @@ const MAX_LOSS_OF_DOCUMENT: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PrefixMatch {
     pub(super) id: SlotId,
-    /// The number of tokens that need not be fed again; see [`n_usable`].
+    /// The number of tokens that need not be fed again; see [`Slot::n_usable`](super::Slot::n_usable).
     pub(super) n_usable: usize,
     /// The number of further tokens in the slot, which are lost if it is taken.
     pub(super) n_lost: usize,
@@ -44,7 +45,7 @@ pub(super) enum Owner {
 /// How a new sequence gets its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// Truncate this slot to its first `n_keep` tokens and continue there.
+    /// Return this slot to its first `n_keep` tokens and continue there.
     Take { slot: SlotId, n_keep: usize },
     /// Leave this slot unchanged and continue in a copy of its first `n_keep` tokens.
     Copy { slot: SlotId, n_keep: usize },
@@ -70,9 +71,9 @@ pub(crate) fn n_usable(held: &[TokenId], prompt: &[TokenId]) -> usize {
 }
 
 impl PrefixMatch {
-    pub(super) fn measure(id: SlotId, owner: Owner, ledger: &[TokenId], prompt: &[TokenId]) -> Self {
-        let n_usable = n_usable(ledger, prompt);
-        Self { id, n_usable, n_lost: ledger.len() - n_usable, owner }
+    /// Of a slot that holds `n_held` tokens.
+    pub(super) fn new(id: SlotId, owner: Owner, n_held: usize, n_usable: usize) -> Self {
+        Self { id, n_usable, n_lost: n_held - n_usable, owner }
     }
 
     /// Adds `n_moved` tokens of the prompt, which the slot holds at other positions.
@@ -134,7 +135,7 @@ mod tests {
             .map(|(idx, &(owner, n_ledger, n_shared))| {
                 let ledger: Vec<TokenId> =
                     (0..).take(n_shared).chain(std::iter::repeat(u32::MAX)).take(n_ledger).collect();
-                PrefixMatch::measure(SlotId(idx), owner, &ledger, &prompt)
+                PrefixMatch::new(SlotId(idx), owner, n_ledger, n_usable(&ledger, &prompt))
             })
             .collect();
         let expected = match expected {

@@ -1,6 +1,10 @@
-//! Which idle slots must be evicted so that the cache stays within its limits: a pure decision from lengths alone.
+//! Which idle slots must be evicted so that the cache stays within its limits: a pure decision from sizes alone.
 
-use super::limits::{CacheLimits, InUse};
+use super::{
+    checkpoints::FEW_CHECKPOINTS,
+    limits::{CacheLimits, InUse},
+};
+use crate::model::SlotCost;
 
 /// The facts about an idle slot that eviction uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,7 +12,8 @@ pub(super) struct IdleSlot {
     pub(super) n_tokens: usize,
     /// The number of tokens that it has memory for.
     pub(super) room: usize,
-    /// The length of the longest beginning that another sequence copied.
+    pub(super) n_checkpoints: usize,
+    /// The length of the longest beginning that another sequence copied and that it can return to.
     pub(super) n_shared: usize,
 }
 
@@ -19,7 +24,9 @@ pub(super) enum Retention {
     Keep,
     /// Keep its tokens, and free the memory that they do not need.
     Shrink,
-    /// Keep only this many first tokens, which other sequences share.
+    /// The same, and drop all but [`FEW_CHECKPOINTS`].
+    Thin,
+    /// Keep only this many first tokens, which other sequences share, and one checkpoint.
     CutTo(usize),
     /// Evict it.
     Evict,
@@ -31,55 +38,59 @@ const SLACK_PARTS: usize = 4;
 
 /// Decides what to do with the idle slots, which are given with the least recently used first, so that the limits hold.
 ///
-/// Unused memory is freed first: slots grow in large steps, and truncated slots keep their memory. Then slots are
-/// evicted, the least recently used first. But a beginning that different prompts have shared, such as a system prompt,
-/// is likely to be needed again, so it is kept longer. Those beginnings are evicted last, in the same order.
+/// Unused memory is freed first: slots grow in large steps, and rewound slots keep their memory. Then checkpoints are
+/// dropped that are needed least. Then slots are evicted, the least recently used first. But a beginning that different
+/// prompts have shared, such as a system prompt, is likely to be needed again, so it is kept longer. Those beginnings
+/// are evicted last, in the same order.
 pub(super) fn retentions(
     idle: &[IdleSlot],
     in_use: InUse,
     limits: CacheLimits,
-    bytes_per_token: u64,
+    cost: SlotCost,
 ) -> Vec<Retention> {
-    let mut n_slots = in_use.n_slots + idle.len();
-    let mut n_tokens = in_use.n_tokens + idle.iter().map(|it| it.room).sum::<usize>();
-    let mut rooms: Vec<usize> = idle.iter().map(|it| it.room).collect();
-    let fits = |n_slots: usize, n_tokens: usize| {
-        n_slots <= limits.n_slots && bytes_per_token.saturating_mul(n_tokens as u64) <= limits.bytes
-    };
+    let mut sizes: Vec<u64> = idle.iter().map(|it| cost.bytes(it.room, it.n_checkpoints)).collect();
     let mut retentions = vec![Retention::Keep; idle.len()];
-    for ((retention, room), it) in retentions.iter_mut().zip(&mut rooms).zip(idle) {
-        if fits(n_slots, n_tokens) {
+    let mut all = sizes.iter().fold(in_use, |all, size| all.and(*size));
+    let mut reduce = |idx: usize, retention: Retention, size: u64, all: &mut InUse| {
+        all.bytes = all.bytes - sizes[idx] + size;
+        all.n_slots -= usize::from(retention == Retention::Evict);
+        (sizes[idx], retentions[idx]) = (size, retention);
+    };
+    let fits = |all: &InUse| limits.allow(*all);
+    for (idx, it) in idle.iter().enumerate() {
+        if fits(&all) {
             return retentions;
         }
-        if *room > it.n_tokens + it.n_tokens / SLACK_PARTS {
-            n_tokens -= *room - it.n_tokens;
-            *room = it.n_tokens;
-            *retention = Retention::Shrink;
+        if it.room > it.n_tokens + it.n_tokens / SLACK_PARTS {
+            reduce(idx, Retention::Shrink, cost.bytes(it.n_tokens, it.n_checkpoints), &mut all);
         }
     }
-    for ((retention, room), it) in retentions.iter_mut().zip(&mut rooms).zip(idle) {
-        if fits(n_slots, n_tokens) {
+    for (idx, it) in idle.iter().enumerate() {
+        if fits(&all) {
+            return retentions;
+        }
+        if it.n_checkpoints > FEW_CHECKPOINTS {
+            reduce(idx, Retention::Thin, cost.bytes(it.n_tokens, FEW_CHECKPOINTS), &mut all);
+        }
+    }
+    for (idx, it) in idle.iter().enumerate() {
+        if fits(&all) {
             return retentions;
         }
         if it.n_shared == 0 {
-            n_slots -= 1;
-            n_tokens -= *room;
-            *retention = Retention::Evict;
+            reduce(idx, Retention::Evict, 0, &mut all);
         } else if it.n_shared < it.n_tokens {
-            n_tokens -= *room - it.n_shared;
-            *room = it.n_shared;
-            *retention = Retention::CutTo(it.n_shared);
+            let size = cost.bytes(it.n_shared, it.n_checkpoints.min(1));
+            reduce(idx, Retention::CutTo(it.n_shared), size, &mut all);
         }
     }
-    for (retention, room) in
-        retentions.iter_mut().zip(&rooms).filter(|(retention, _)| **retention != Retention::Evict)
-    {
-        if fits(n_slots, n_tokens) {
+    for (idx, it) in idle.iter().enumerate() {
+        if fits(&all) {
             break;
         }
-        n_slots -= 1;
-        n_tokens -= room;
-        *retention = Retention::Evict;
+        if it.n_shared > 0 {
+            reduce(idx, Retention::Evict, 0, &mut all);
+        }
     }
     retentions
 }
@@ -88,9 +99,13 @@ pub(super) fn retentions(
 mod tests {
     use super::*;
 
+    /// Tokens of 10 bytes.
+    const COST: SlotCost =
+        SlotCost { fixed_bytes: 0, bytes_per_token: 10, checkpoint_bytes: 0, step_tokens: 1 };
+
     /// A slot whose memory is just large enough.
     const fn kept_whole(n_tokens: usize, n_shared: usize) -> IdleSlot {
-        IdleSlot { n_tokens, room: n_tokens, n_shared }
+        IdleSlot { n_tokens, room: n_tokens, n_checkpoints: 0, n_shared }
     }
 
     #[test]
@@ -100,9 +115,9 @@ mod tests {
         let check = |slots: &[(usize, usize, usize)], expected: &[Retention]| {
             let kept: Vec<IdleSlot> = slots
                 .iter()
-                .map(|&(n_tokens, room, n_shared)| IdleSlot { n_tokens, room, n_shared })
+                .map(|&(n_tokens, room, n_shared)| IdleSlot { n_tokens, room, n_checkpoints: 0, n_shared })
                 .collect();
-            assert_eq!(retentions(&kept, InUse::default(), limits, 10), expected, "{slots:?}");
+            assert_eq!(retentions(&kept, InUse::default(), limits, COST), expected, "{slots:?}");
         };
         check(&[(10, 50, 0), (10, 50, 0)], &[Keep, Keep]);
         check(&[(10, 50, 0), (10, 51, 0)], &[Shrink, Keep]);
@@ -121,14 +136,14 @@ mod tests {
             (&[40, 30, 30], InUse::default(), 0),
             // One slot too many.
             (&[10, 10, 10, 10], InUse::default(), 1),
-            (&[10, 10, 10], InUse { n_slots: 1, n_tokens: 1 }, 1),
+            (&[10, 10, 10], InUse { n_slots: 1, bytes: 10 }, 1),
             // One token too many, and the oldest is small.
             (&[5, 60, 36], InUse::default(), 1),
             (&[5, 60, 46], InUse::default(), 2),
             // Growth of a running sequence.
-            (&[40, 30], InUse { n_slots: 1, n_tokens: 31 }, 1),
+            (&[40, 30], InUse { n_slots: 1, bytes: 310 }, 1),
             // Slots in use are not evicted.
-            (&[40, 30], InUse { n_slots: 1, n_tokens: 500 }, 2),
+            (&[40, 30], InUse { n_slots: 1, bytes: 5000 }, 2),
             // A single slot that is larger than the limit.
             (&[101], InUse::default(), 1),
         ];
@@ -136,7 +151,7 @@ mod tests {
             let kept: Vec<IdleSlot> = sizes.iter().map(|&n_tokens| kept_whole(n_tokens, 0)).collect();
             let mut expected = vec![Retention::Evict; *n_evicted];
             expected.resize(sizes.len(), Retention::Keep);
-            assert_eq!(retentions(&kept, *in_use, limits, 10), expected, "{sizes:?} beside {in_use:?}");
+            assert_eq!(retentions(&kept, *in_use, limits, COST), expected, "{sizes:?} beside {in_use:?}");
         }
     }
 
@@ -147,7 +162,7 @@ mod tests {
             let limits = CacheLimits { bytes: 1000, n_slots: 4 };
             let kept: Vec<IdleSlot> =
                 slots.iter().map(|&(n_tokens, n_shared)| kept_whole(n_tokens, n_shared)).collect();
-            assert_eq!(retentions(&kept, InUse::default(), limits, 10), expected, "{slots:?}");
+            assert_eq!(retentions(&kept, InUse::default(), limits, COST), expected, "{slots:?}");
         };
         check(&[(50, 20), (50, 0)], &[Keep, Keep]);
         // The rest of its own conversation is evicted first.
@@ -162,6 +177,28 @@ mod tests {
     fn a_model_without_kv_bytes_is_bounded_by_slots() {
         let limits = CacheLimits { bytes: 0, n_slots: 1 };
         let kept = [kept_whole(1000, 0); 2];
-        assert_eq!(retentions(&kept, InUse::default(), limits, 0), [Retention::Evict, Retention::Keep]);
+        let cost = SlotCost { bytes_per_token: 0, ..COST };
+        assert_eq!(retentions(&kept, InUse::default(), limits, cost), [Retention::Evict, Retention::Keep]);
+    }
+
+    #[test]
+    fn checkpoints_that_are_needed_least_go_before_slots() {
+        use Retention::{CutTo, Evict, Keep, Thin};
+        // A slot of 20 tokens takes 300 bytes, and each of its checkpoints 50.
+        let cost = SlotCost { fixed_bytes: 100, checkpoint_bytes: 50, ..COST };
+        let limits = CacheLimits { bytes: 1000, n_slots: 8 };
+        let check = |slots: &[(usize, usize)], expected: &[Retention]| {
+            let kept: Vec<IdleSlot> = slots
+                .iter()
+                .map(|&(n_checkpoints, n_shared)| IdleSlot { n_checkpoints, ..kept_whole(20, n_shared) })
+                .collect();
+            assert_eq!(retentions(&kept, InUse::default(), limits, cost), expected, "{slots:?}");
+        };
+        check(&[(4, 0), (4, 0)], &[Keep, Keep]);
+        check(&[(4, 0), (5, 0)], &[Thin, Keep]);
+        check(&[(8, 0), (8, 0)], &[Thin, Thin]);
+        check(&[(2, 0), (2, 0), (2, 0)], &[Evict, Keep, Keep]);
+        // 100 + 50 + 50 bytes are left of the first one.
+        check(&[(3, 5), (2, 0), (2, 0)], &[CutTo(5), Keep, Keep]);
     }
 }

@@ -1,19 +1,22 @@
-//! A slot and its ledger: [`Slot`].
+//! A slot, its ledger and its checkpoints: [`Slot`].
 
 use std::sync::Arc;
 
 use runabout_text::TokenId;
 
+use super::{checkpoints::Checkpoints, choice::n_usable};
 use crate::model::{LanguageModel, SlotId};
 
-/// A KV cache inside the model, and what it holds.
+/// A slot inside the model, and what it holds.
 ///
 /// Its owner is either the cache or the one sequence that checked it out, so there is never more than one writer.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
-    /// The tokens whose keys and values the slot holds, whatever has become of the sequence.
+    /// The tokens that the slot holds, whatever has become of the sequence.
     pub(crate) ledger: Vec<TokenId>,
+    /// The checkpoints that the model has made in it.
+    pub(crate) checkpoints: Checkpoints,
     /// The document of the last prompt, if it had one.
     pub(super) document: Option<Arc<str>>,
     /// The length of the longest beginning that another sequence copied.
@@ -23,15 +26,40 @@ pub(crate) struct Slot {
 impl Slot {
     /// A slot that was just opened.
     pub(crate) fn fresh(id: SlotId) -> Self {
-        Self { id, ledger: Vec::new(), document: None, n_shared: 0 }
+        Self { id, ledger: Vec::new(), checkpoints: Checkpoints::default(), document: None, n_shared: 0 }
     }
 
-    /// Cuts it to its first `n_keep` tokens.
-    pub(super) fn cut(&mut self, model: &mut dyn LanguageModel, n_keep: usize) {
-        if n_keep < self.ledger.len() {
-            model.truncate_slot(self.id, n_keep);
-            self.ledger.truncate(n_keep);
-            self.n_shared = self.n_shared.min(n_keep);
+    /// The number of tokens of `prompt` that need not be fed if the slot returns to the end of what both share.
+    pub(crate) fn n_usable(&self, model: &dyn LanguageModel, prompt: &[TokenId]) -> usize {
+        model.resume_point(self.id, n_usable(&self.ledger, prompt))
+    }
+
+    /// The length of the longest beginning that another sequence copied and that the slot can return to.
+    pub(super) fn n_shared(&self, model: &dyn LanguageModel) -> usize {
+        model.resume_point(self.id, self.n_shared)
+    }
+
+    /// The memory it takes.
+    pub(crate) fn bytes(&self, model: &dyn LanguageModel) -> u64 {
+        model.description().slot_cost.bytes(model.slot_room(self.id), self.checkpoints.len())
+    }
+
+    /// Returns to its first `n_tokens`, or to fewer if the model cannot return to them.
+    pub(super) fn rewind(&mut self, model: &mut dyn LanguageModel, n_tokens: usize) {
+        if n_tokens < self.ledger.len() {
+            let n_tokens = model.rewind_slot(self.id, n_tokens);
+            self.ledger.truncate(n_tokens);
+            self.checkpoints.rewind(n_tokens);
+            self.n_shared = self.n_shared.min(n_tokens);
+        }
+    }
+
+    /// Drops checkpoints until at most `n` are left, those that are needed least first.
+    pub(crate) fn thin(&mut self, model: &mut dyn LanguageModel, n: usize) {
+        while self.checkpoints.len() > n
+            && let Some(at) = self.checkpoints.pop_least(self.n_shared)
+        {
+            model.drop_checkpoint(self.id, at);
         }
     }
 
@@ -43,12 +71,13 @@ impl Slot {
         }
     }
 
-    /// Opens a slot with a copy of the first `n_keep` tokens; `None` if the model cannot.
-    pub(super) fn copy(&self, model: &mut dyn LanguageModel, n_keep: usize) -> Option<Self> {
-        let id = model
-            .copy_slot(self.id, n_keep)
+    /// Opens a slot with a copy of the first `n_tokens`, or of fewer if the model cannot return to them; `None` if it
+    /// cannot copy.
+    pub(super) fn copy(&self, model: &mut dyn LanguageModel, n_tokens: usize) -> Option<Self> {
+        let copy = model
+            .copy_slot(self.id, n_tokens)
             .inspect_err(|error| tracing::warn!(%error, "a slot could not be copied"))
             .ok()?;
-        Some(Self { ledger: self.ledger[..n_keep].to_vec(), ..Self::fresh(id) })
+        Some(Self { ledger: self.ledger[..copy.n_tokens].to_vec(), ..Self::fresh(copy.slot) })
     }
 }

@@ -11,8 +11,8 @@ use crate::job::{JobId, Priority};
 pub(crate) struct SlotRequest {
     pub(crate) id: JobId,
     pub(crate) priority: Priority,
-    /// The number of tokens for which it may need memory.
-    pub(crate) n_reserved: usize,
+    /// The memory that it may need.
+    pub(crate) reserved_bytes: u64,
     /// Whether it waits for another job that is computing a prompt with the same beginning. Jobs behind it need not
     /// wait.
     pub(crate) waits_for_prefix: bool,
@@ -22,8 +22,8 @@ pub(crate) struct SlotRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotUse {
     pub(crate) priority: Priority,
-    /// The number of tokens for which memory is reserved.
-    pub(crate) n_reserved: usize,
+    /// The memory that is reserved for it.
+    pub(crate) reserved_bytes: u64,
 }
 
 /// How much may run at a time.
@@ -31,30 +31,30 @@ pub(crate) struct SlotUse {
 pub(crate) struct AdmissionLimits {
     /// The number of jobs of each priority; at least 1 is admitted.
     pub(crate) n_running: usize,
-    /// The number of tokens that all jobs together may hold.
-    pub(crate) n_tokens: usize,
+    /// The memory that all jobs together may take.
+    pub(crate) bytes: u64,
 }
 
 impl AdmissionLimits {
     /// A quarter is kept free for interactive jobs. A background job that does not fit in the rest runs only if nothing
     /// else does.
-    fn n_tokens_for(self, priority: Priority) -> usize {
+    fn bytes_for(self, priority: Priority) -> u64 {
         match priority {
-            Priority::Interactive => self.n_tokens,
-            Priority::Background => self.n_tokens - self.n_tokens / 4,
+            Priority::Interactive => self.bytes,
+            Priority::Background => self.bytes - self.bytes / 4,
         }
     }
 }
 
 /// The index of the applicant that gets the next slot; `None` if none fits.
 pub(crate) fn admit(requests: &[SlotRequest], uses: &[SlotUse], limits: AdmissionLimits) -> Option<usize> {
-    let n_held: usize = uses.iter().map(|it| it.n_reserved).sum();
+    let held_bytes: u64 = uses.iter().map(|it| it.reserved_bytes).sum();
     [Priority::Interactive, Priority::Background].into_iter().find_map(|priority| {
         let is_next = |it: &SlotRequest| it.priority == priority && !it.waits_for_prefix;
         let (idx, next) =
             requests.iter().enumerate().filter(|(_, it)| is_next(it)).min_by_key(|(_, it)| it.id)?;
         let n_running = uses.iter().filter(|it| it.priority == priority).count();
-        let fits = uses.is_empty() || n_held + next.n_reserved <= limits.n_tokens_for(priority);
+        let fits = uses.is_empty() || held_bytes + next.reserved_bytes <= limits.bytes_for(priority);
         (n_running < limits.n_running.max(1) && fits).then_some(idx)
     })
 }
@@ -64,14 +64,14 @@ mod tests {
     use super::*;
     use Priority::{Background, Interactive};
 
-    const LIMITS: AdmissionLimits = AdmissionLimits { n_running: 2, n_tokens: 100 };
+    const LIMITS: AdmissionLimits = AdmissionLimits { n_running: 2, bytes: 100 };
 
-    const fn waiting(id: u64, priority: Priority, n_reserved: usize) -> SlotRequest {
-        SlotRequest { id: JobId(id), priority, n_reserved, waits_for_prefix: false }
+    const fn waiting(id: u64, priority: Priority, reserved_bytes: u64) -> SlotRequest {
+        SlotRequest { id: JobId(id), priority, reserved_bytes, waits_for_prefix: false }
     }
 
-    const fn running(priority: Priority, n_reserved: usize) -> SlotUse {
-        SlotUse { priority, n_reserved }
+    const fn running(priority: Priority, reserved_bytes: u64) -> SlotUse {
+        SlotUse { priority, reserved_bytes }
     }
 
     fn check(requests: &[SlotRequest], uses: &[SlotUse], expected: Option<u64>) {

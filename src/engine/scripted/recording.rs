@@ -41,6 +41,8 @@ pub struct FedSpan {
     /// The number of drafts at the end of the tokens.
     pub n_drafted: usize,
     pub sampled: bool,
+    /// Whether a checkpoint was made at its end.
+    pub checkpoint: bool,
 }
 
 impl Recording {

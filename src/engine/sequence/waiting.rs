@@ -27,8 +27,8 @@ impl WaitingJob {
 
     /// What admission needs to know about it; see [`SlotRequest::waits_for_prefix`].
     pub(crate) fn slot_request(&self, sizing: SlotSizing, waits_for_prefix: bool) -> SlotRequest {
-        let n_reserved = sizing.reserved_for(self.job.prompt.len(), &self.job);
-        SlotRequest { id: self.id, priority: self.job.priority, n_reserved, waits_for_prefix }
+        let reserved_bytes = sizing.reserved_for(self.job.prompt.len(), &self.job);
+        SlotRequest { id: self.id, priority: self.job.priority, reserved_bytes, waits_for_prefix }
     }
 
     /// Whether the receiver of its events is gone.

@@ -1,6 +1,6 @@
 //! The model, together with its draft model if it has one.
 //!
-//! [`ModelWithDraft`] is itself a [`LanguageModel`], so that whatever happens to a slot of the model (truncating,
+//! [`ModelWithDraft`] is itself a [`LanguageModel`], so that whatever happens to a slot of the model (rewinding,
 //! copying, closing) also happens to the draft model's slot for the same text.
 //!
 //! It knows neither jobs nor time.
@@ -10,7 +10,7 @@ use std::ops::Range;
 use runabout_text::TokenId;
 
 use super::draft_model::{DraftModel, DraftRequest};
-use crate::model::{LanguageModel, MemoryUse, ModelDescription, Sampled, SlotId, Span, StepError};
+use crate::model::{LanguageModel, MemoryUse, ModelDescription, Sampled, SlotCopy, SlotId, Span, StepError};
 
 /// A model that may have a draft model.
 pub(crate) struct ModelWithDraft {
@@ -26,8 +26,11 @@ impl ModelWithDraft {
         let mut description = model.description().clone();
         if let Some(draft) = &draft {
             description.weights_bytes += draft.description().weights_bytes;
-            description.kv_bytes_per_token += draft.description().kv_bytes_per_token;
-            description.kv_step_tokens = description.kv_step_tokens.max(draft.description().kv_step_tokens);
+            let (cost, of_draft) = (&mut description.slot_cost, draft.description().slot_cost);
+            // The draft model's slot has one checkpoint, however many the model's has.
+            cost.fixed_bytes += of_draft.fixed_bytes + of_draft.checkpoint_bytes;
+            cost.bytes_per_token += of_draft.bytes_per_token;
+            cost.step_tokens = cost.step_tokens.max(of_draft.step_tokens);
         }
         Self { model, draft: draft.map(DraftModel::new), description }
     }
@@ -69,11 +72,21 @@ impl LanguageModel for ModelWithDraft {
         self.model.open_slot()
     }
 
-    fn truncate_slot(&mut self, slot: SlotId, n_tokens: usize) {
-        self.model.truncate_slot(slot, n_tokens);
+    /// The draft model's slot may have to return to less; it then reads again when it must draft.
+    fn resume_point(&self, slot: SlotId, n_tokens: usize) -> usize {
+        self.model.resume_point(slot, n_tokens)
+    }
+
+    fn rewind_slot(&mut self, slot: SlotId, n_tokens: usize) -> usize {
+        let n_tokens = self.model.rewind_slot(slot, n_tokens);
         if let Some(draft) = &mut self.draft {
-            draft.truncate(slot, n_tokens);
+            draft.rewind(slot, n_tokens);
         }
+        n_tokens
+    }
+
+    fn drop_checkpoint(&mut self, slot: SlotId, n_tokens: usize) {
+        self.model.drop_checkpoint(slot, n_tokens);
     }
 
     fn slot_room(&self, slot: SlotId) -> usize {
@@ -94,10 +107,10 @@ impl LanguageModel for ModelWithDraft {
         }
     }
 
-    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotId, StepError> {
+    fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> Result<SlotCopy, StepError> {
         let copy = self.model.copy_slot(from, n_tokens)?;
         if let Some(draft) = &mut self.draft {
-            draft.copy(from, copy, n_tokens);
+            draft.copy(from, copy);
         }
         Ok(copy)
     }

@@ -3,7 +3,10 @@
 use runabout_text::TokenId;
 
 use crate::{
-    cache::{CacheLimits, CheckedOut, CheckoutRequest, InUse, MIN_COPY, Move, PrefixCache, Slot, n_usable},
+    cache::{
+        CacheLimits, CheckedOut, CheckoutRequest, InUse, MAX_CHECKPOINTS, MIN_COPY, Move, PrefixCache, Slot,
+        n_usable,
+    },
     job::Job,
     memory::SlotSizing,
     model::{LanguageModel, SlotId, StepError},
@@ -23,8 +26,10 @@ pub(super) struct Slots {
 impl Slots {
     /// `n_min_reuse`: see [`EngineOptions::n_min_reuse`](crate::EngineOptions::n_min_reuse).
     pub(super) fn new(model: ModelWithDraft, limits: CacheLimits, n_min_reuse: usize) -> Self {
-        let bytes_per_token = model.description().kv_bytes_per_token;
-        Self { model, cache: PrefixCache::new(limits, bytes_per_token, n_min_reuse) }
+        let description = model.description();
+        let n_min_reuse = if description.can_shift { n_min_reuse } else { 0 };
+        let cache = PrefixCache::new(limits, description.slot_cost, n_min_reuse);
+        Self { model, cache }
     }
 
     pub(super) fn sizing(&self) -> SlotSizing {
@@ -33,9 +38,10 @@ impl Slots {
 
     /// What admission needs to know about a running sequence.
     pub(super) fn slot_use(&self, sequence: &Sequence) -> SlotUse {
-        let n_room = |slot: &Slot| self.model.slot_room(slot.id);
-        let n_donor_room = sequence.donor().map_or(0, |it| n_room(&it.slot));
-        sequence.slot_use(self.sizing(), n_room(&sequence.slot), n_donor_room)
+        let n_room = self.model.slot_room(sequence.slot.id);
+        let slot_bytes = self.model.description().slot_cost.bytes(n_room, 0);
+        let donor_bytes = sequence.donor().map_or(0, |it| it.slot.bytes(&self.model));
+        sequence.slot_use(self.sizing(), slot_bytes, donor_bytes)
     }
 
     /// Whether a job should wait because a running one, of its priority or a higher one, is computing a prompt with the
@@ -43,8 +49,12 @@ impl Slots {
     /// prompt.
     pub(super) fn should_wait_for_prefix(&self, waiting: &WaitingJob, running: &[Sequence]) -> bool {
         let prompt: &[TokenId] = &waiting.job.prompt;
-        let n_held = |it: &Sequence| n_usable(&it.slot.ledger, prompt);
-        let n_soon = |it: &Sequence| Some(n_usable(it.unfinished_prompt()?, prompt));
+        let n_held = |it: &Sequence| it.slot.n_usable(&self.model, prompt);
+        let n_soon = |it: &Sequence| {
+            let n_common = n_usable(it.unfinished_prompt()?, prompt);
+            // A slot that is beyond that may be able to return only to less.
+            Some(if it.slot.ledger.len() <= n_common { n_common } else { n_held(it) })
+        };
         let leaders = running.iter().filter(|it| it.priority() >= waiting.job.priority);
         // Among those that share as much, the one that is furthest.
         let Some((n_soon, n_now)) = leaders.filter_map(|it| Some((n_soon(it)?, n_held(it)))).max() else {
@@ -54,23 +64,39 @@ impl Slots {
             return false;
         }
         let finished = running.iter().filter(|it| it.unfinished_prompt().is_none());
-        let n_elsewhere = finished.map(n_held).chain([self.cache.n_usable(prompt)]).max().unwrap_or(0);
+        let n_elsewhere =
+            finished.map(n_held).chain([self.cache.n_usable(&self.model, prompt)]).max().unwrap_or(0);
         n_soon >= n_elsewhere + MIN_COPY
+    }
+
+    /// Lets running sequences make checkpoints where waiting jobs' prompts depart from theirs, so that these can be
+    /// copied.
+    pub(super) fn share_prefixes(&self, waiting: &[WaitingJob], running: &mut [Sequence]) {
+        if !self.model.description().slot_cost.needs_checkpoints() {
+            return;
+        }
+        for sequence in running {
+            for waiting in waiting {
+                let prompt = sequence.unfinished_prompt();
+                let n_common = prompt.map_or(0, |it| n_usable(it, &waiting.job.prompt));
+                if n_common >= MIN_COPY {
+                    sequence.share(n_common);
+                }
+            }
+        }
     }
 
     /// Whether a slot already holds the whole prompt, so that a prefill-only job has nothing to do.
     pub(super) fn is_warm(&mut self, prompt: &[TokenId], running: &[Sequence]) -> bool {
-        self.cache.covers(prompt, running.iter().map(|it| &it.slot))
+        self.cache.covers(&self.model, prompt, running.iter().map(|it| &it.slot))
     }
 
-    /// A slot for a job that starts. `n_spare` is the number of tokens for which there is memory beyond all that runs
-    /// and this job.
-    pub(super) fn checkout(&mut self, job: &Job, running: &mut [Sequence], n_spare: usize) -> CheckedOut {
+    /// A slot for a job that starts. `spare_bytes` is the memory that there is beyond all that runs and this job.
+    pub(super) fn checkout(&mut self, job: &Job, running: &mut [Sequence], spare_bytes: u64) -> CheckedOut {
         let in_use = self.in_use(running);
         let request =
-            CheckoutRequest { prompt: &job.prompt, document: job.document.as_ref(), in_use, n_spare };
-        let mut running: Vec<&mut Slot> = running.iter_mut().map(|it| &mut it.slot).collect();
-        self.cache.checkout(&mut self.model, request, &mut running)
+            CheckoutRequest { prompt: &job.prompt, document: job.document.as_ref(), in_use, spare_bytes };
+        self.cache.checkout(&mut self.model, request, &mut own_slots(running))
     }
 
     /// Moves the tokens that slots get from others before the next step.
@@ -89,10 +115,9 @@ impl Slots {
         let sequence = &running[idx];
         let (slot, n_held) = (sequence.slot.id, sequence.slot.ledger.len());
         let Some(donor) = sequence.donor().map(|it| it.slot.id) else { return Ok(()) };
-        let mut in_use = self.in_use(running);
-        let n_room = self.sizing().room_for(n_held + due.n_tokens);
-        in_use.n_tokens += n_room.saturating_sub(self.model.slot_room(slot));
-        self.cache.trim(&mut self.model, in_use);
+        let more = self.sizing().bytes_to_grow(self.model.slot_room(slot), n_held + due.n_tokens);
+        let in_use = self.in_use(running).grown(more);
+        self.cache.trim(&mut self.model, in_use, &mut own_slots(running));
         self.model.append_shifted(slot, donor, due.from..due.from + due.n_tokens)?;
         self.cache.count_moved(due.n_tokens);
         if let Some(donor) = running[idx].take_moved(due) {
@@ -101,22 +126,36 @@ impl Slots {
         Ok(())
     }
 
-    /// Evicts idle slots so that memory stays within the limit after the planned step.
-    pub(super) fn make_room(&mut self, plan: &Plan, running: &[Sequence]) {
-        let (mut in_use, sizing) = (self.in_use(running), self.sizing());
+    /// Evicts idle slots so that memory stays within the limit after the planned step. Checkpoints that do not fit are
+    /// removed from the plan.
+    pub(super) fn make_room(&mut self, plan: &mut Plan, running: &mut [Sequence]) {
+        let (sizing, checkpoint_bytes) = (self.sizing(), self.model.description().slot_cost.checkpoint_bytes);
+        let mut more = 0;
         for planned in &plan.spans {
-            let n_room = sizing.room_for(planned.range.end + planned.n_drafted);
-            let slot = running[planned.idx].slot.id;
-            in_use.n_tokens += n_room.saturating_sub(self.model.slot_room(slot));
+            let slot = &mut running[planned.idx].slot;
+            let n_tokens = planned.range.end + planned.n_drafted;
+            more += sizing.bytes_to_grow(self.model.slot_room(slot.id), n_tokens);
+            if planned.checkpoint {
+                slot.thin(&mut self.model, MAX_CHECKPOINTS - 1);
+                more += checkpoint_bytes;
+            }
         }
-        self.cache.trim(&mut self.model, in_use);
+        let in_use = self.in_use(running).grown(more);
+        self.cache.trim(&mut self.model, in_use, &mut own_slots(running));
+        let mut in_use = self.in_use(running).grown(more);
+        for planned in plan.spans.iter_mut().filter(|it| it.checkpoint) {
+            if in_use.bytes > self.cache.limits().bytes {
+                planned.checkpoint = false;
+                in_use.bytes -= checkpoint_bytes;
+            }
+        }
     }
 
     /// Takes back the slot of a sequence that has ended, while the others continue.
-    pub(super) fn give_back(&mut self, slot: Slot, running: &[Sequence]) {
+    pub(super) fn give_back(&mut self, slot: Slot, running: &mut [Sequence]) {
         self.cache.give_back(&mut self.model, slot);
         let in_use = self.in_use(running);
-        self.cache.trim(&mut self.model, in_use);
+        self.cache.trim(&mut self.model, in_use, &mut own_slots(running));
     }
 
     /// Takes back a sequence's donor, if it has one; tokens that remained to be moved are computed instead.
@@ -146,4 +185,9 @@ impl Slots {
     fn in_use(&self, running: &[Sequence]) -> InUse {
         InUse::of(&self.model, running.iter().flat_map(Sequence::slots))
     }
+}
+
+/// The sequences' own slots.
+fn own_slots(running: &mut [Sequence]) -> Vec<&mut Slot> {
+    running.iter_mut().map(|it| &mut it.slot).collect()
 }

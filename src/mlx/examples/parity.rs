@@ -86,7 +86,8 @@ fn feed_all(model: &mut MlxModel, slots: &[SlotId], tokens: &[u32]) -> Result<Ve
         top_logprobs: None,
         allowed: &[],
     });
-    let spans: Vec<_> = slots.iter().map(|&slot| Span { slot, tokens, n_drafted: 0, sample }).collect();
+    let spans: Vec<_> =
+        slots.iter().map(|&slot| Span { slot, tokens, n_drafted: 0, sample, checkpoint: false }).collect();
     Ok(model.step(&spans)?.into_iter().flatten().map(|it| it.token).collect())
 }
 

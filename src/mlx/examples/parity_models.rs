@@ -104,7 +104,7 @@ fn greedy(model: &mut MlxModel, expected: &Expected) -> Result<(usize, bool)> {
     let slot = model.open_slot();
     let mut next = expected.prompt.clone();
     for (i, (token, gap)) in expected.tokens.iter().zip(&expected.gaps).enumerate() {
-        let span = Span { slot, tokens: &next, n_drafted: 0, sample: Some(sample) };
+        let span = Span { slot, tokens: &next, n_drafted: 0, sample: Some(sample), checkpoint: false };
         let drawn = model.step(&[span])?.into_iter().flatten().next().context("a token was asked for")?;
         if drawn.token != *token {
             return Ok((i, *gap < MIN_GAP));

@@ -43,7 +43,13 @@ fn main() -> Result<()> {
                 top_logprobs: Some(0),
                 allowed: std::slice::from_ref(&only_next),
             };
-            let span = Span { slot, tokens: std::slice::from_ref(fed), n_drafted: 0, sample: Some(sample) };
+            let span = Span {
+                slot,
+                tokens: std::slice::from_ref(fed),
+                n_drafted: 0,
+                sample: Some(sample),
+                checkpoint: false,
+            };
             let drawn = model.step(&[span])?.remove(0).remove(0);
             sum += f64::from(drawn.logprobs.context("log probabilities were asked for")?.logprob);
             n += 1;

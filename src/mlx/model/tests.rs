@@ -42,7 +42,8 @@ fn greedy() -> SamplingParams {
 
 fn step_one(model: &mut MlxModel, slot: SlotId, tokens: &[u32], top_logprobs: Option<usize>) -> Sampled {
     let params = greedy();
-    let span = Span { slot, tokens, n_drafted: 0, sample: Some(sample(&params, top_logprobs)) };
+    let span =
+        Span { slot, tokens, n_drafted: 0, sample: Some(sample(&params, top_logprobs)), checkpoint: false };
     model.step(&[span]).unwrap().remove(0).remove(0)
 }
 
@@ -62,7 +63,10 @@ fn generate(model: &mut MlxModel, slot: SlotId, prompt: &[u32], chunk: usize, n:
     let mut chunks: Vec<_> = prompt.chunks(chunk).collect();
     let last = chunks.pop().unwrap();
     for tokens in chunks {
-        assert_eq!(model.step(&[Span { slot, tokens, n_drafted: 0, sample: None }]).unwrap(), [[]]);
+        assert_eq!(
+            model.step(&[Span { slot, tokens, n_drafted: 0, sample: None, checkpoint: false }]).unwrap(),
+            [[]]
+        );
     }
     let mut out = vec![step_one(model, slot, last, None).token];
     while out.len() < n {
@@ -104,7 +108,7 @@ fn tokens_do_not_depend_on_chunks_and_a_slot_can_be_cut_back() {
             assert_eq!(generate(&mut model, slot, &prompt, chunk, 12), expected, "{} {chunk}", tiny.name);
             model.close_slot(slot);
         }
-        model.truncate_slot(slot, 100);
+        model.rewind_slot(slot, 100);
         assert_eq!(generate(&mut model, slot, &prompt[100..], 64, 12), expected, "{}", tiny.name);
     }
 }
@@ -139,6 +143,7 @@ fn tokens_do_not_depend_on_what_else_is_in_the_batch() {
                     tokens,
                     n_drafted: 0,
                     sample: Some(sample(&params, None)),
+                    checkpoint: false,
                 })
                 .collect();
             for (got, sampled) in got.iter_mut().zip(model.step(&spans).unwrap()) {
@@ -179,7 +184,13 @@ fn draft(
             top_logprobs: None,
             allowed: &[],
         };
-        let span = Span { slot, tokens: &history[n_fed..], n_drafted: drafts.len(), sample: Some(request) };
+        let span = Span {
+            slot,
+            tokens: &history[n_fed..],
+            n_drafted: drafts.len(),
+            sample: Some(request),
+            checkpoint: false,
+        };
         let drawn = model.step(&[span]).unwrap().remove(0);
         let n_right = n_right(n_steps).min(drafts.len());
         assert_eq!(drawn.len(), n_right + 1, "{} drafts, {n_right} of them right", drafts.len());
@@ -222,8 +233,8 @@ fn a_copied_slot_goes_its_own_way() {
             generate(&mut model, slot, &[&one[..100], &other[100..]].concat(), 300, 8)
         };
         let expected = generate(&mut model, slot, &one, 300, 8);
-        let copy = model.copy_slot(slot, 100).unwrap();
-        model.truncate_slot(slot, 200);
+        let copy = model.copy_slot(slot, 100).unwrap().slot;
+        model.rewind_slot(slot, 200);
         assert_eq!(generate(&mut model, copy, &other[100..], 300, 8), expected_other, "{}", tiny.name);
         assert_eq!(generate(&mut model, slot, &one[200..], 300, 8), expected, "{}", tiny.name);
     }
@@ -238,11 +249,17 @@ fn a_token_beyond_the_embedding_fails_its_step_and_the_next_step_works() {
         let expected = generate(&mut model, other, &prompt(9, 6), 9, 4);
         let beyond = [tiny::VOCABULARY];
         let error = model
-            .step(&[Span { slot, tokens: &beyond, n_drafted: 0, sample: Some(sample(&greedy(), None)) }])
+            .step(&[Span {
+                slot,
+                tokens: &beyond,
+                n_drafted: 0,
+                sample: Some(sample(&greedy(), None)),
+                checkpoint: false,
+            }])
             .unwrap_err();
         assert_eq!(error.message, "expected tokens below 250, got 250");
         model.close_slot(slot);
-        model.truncate_slot(other, 3);
+        model.rewind_slot(other, 3);
         assert_eq!(generate(&mut model, other, &prompt(9, 6)[3..], 9, 4), expected);
     }
 }
@@ -268,7 +285,13 @@ fn generate_ahead(
                     top_logprobs: (idx == 0).then_some(2),
                     ..sample(params, None)
                 };
-                Span { slot: slots[idx], tokens: &fed[idx], n_drafted: 0, sample: Some(request) }
+                Span {
+                    slot: slots[idx],
+                    tokens: &fed[idx],
+                    n_drafted: 0,
+                    sample: Some(request),
+                    checkpoint: false,
+                }
             })
             .collect();
         let drawn = if goes_on(n) { model.step_ahead(&spans) } else { model.step(&spans) }.unwrap();
@@ -320,21 +343,27 @@ fn a_slot_is_what_it_was_though_a_step_was_begun_for_it() {
     // Leaves a step that was started early after the first token.
     let begin = |model: &mut MlxModel| {
         let slot = model.open_slot();
-        let span = Span { slot, tokens: &prompt, n_drafted: 0, sample: Some(sample(&params, None)) };
+        let span = Span {
+            slot,
+            tokens: &prompt,
+            n_drafted: 0,
+            sample: Some(sample(&params, None)),
+            checkpoint: false,
+        };
         assert_eq!(model.step_ahead(&[span]).unwrap()[0][0].token, expected[0]);
         slot
     };
     // Feeds another token than the drawn one, then truncates to the prompt.
     let slot = begin(&mut model);
     step_one(&mut model, slot, &[(expected[0] + 1) % tiny::VOCABULARY], None);
-    model.truncate_slot(slot, 59);
+    model.rewind_slot(slot, 59);
     assert_eq!(generate(&mut model, slot, &prompt[59..], 60, 8), expected);
     // Truncated, copied and shrunk right away.
     let slot = begin(&mut model);
-    model.truncate_slot(slot, 30);
+    model.rewind_slot(slot, 30);
     assert_eq!(generate(&mut model, slot, &prompt[30..], 60, 8), expected);
     let slot = begin(&mut model);
-    let copy = model.copy_slot(slot, 60).unwrap();
+    let copy = model.copy_slot(slot, 60).unwrap().slot;
     for slot in [slot, copy] {
         assert_eq!(generate(&mut model, slot, &expected[..1], 1, 7), expected[1..]);
     }
@@ -352,18 +381,18 @@ fn a_slot_that_was_cut_gives_its_memory_back_and_goes_on() {
         let slot = model.open_slot();
         generate(&mut model, slot, &prompt, 700, 1);
         assert_eq!(model.slot_room(slot), 768);
-        model.truncate_slot(slot, 33);
+        model.rewind_slot(slot, 33);
         assert_eq!(model.slot_room(slot), 768);
         let before = model.memory().active_bytes;
         model.fit_slot(slot);
         assert!((33..=48).contains(&model.slot_room(slot)), "{}", model.slot_room(slot));
         let n_given_back = before - model.memory().active_bytes;
-        assert!(n_given_back >= 700 * model.description().kv_bytes_per_token, "{n_given_back}");
+        assert!(n_given_back >= 700 * model.description().slot_cost.bytes_per_token, "{n_given_back}");
         let other = model.open_slot();
         let expected = generate(&mut model, other, &prompt[..300], 300, 8);
         assert_eq!(generate(&mut model, slot, &prompt[33..300], 300, 8), expected);
         // Nothing is held, so nothing is kept.
-        model.truncate_slot(slot, 0);
+        model.rewind_slot(slot, 0);
         model.fit_slot(slot);
         assert_eq!(model.slot_room(slot), 0);
         assert_eq!(generate(&mut model, slot, &prompt[..300], 300, 8), expected);
@@ -387,10 +416,10 @@ fn keys_and_values_of_few_bits_take_less_memory_and_say_nearly_the_same() {
 /// Compares results, and returns the bytes per token of keys and values unquantized, in 8 and in 4 bits.
 fn few_bits(tiny: &Tiny, kernels: Option<&Kernels>) -> [u64; 3] {
     let mut exact = load(tiny, kernels.cloned(), None);
-    let mut bytes = vec![exact.description().kv_bytes_per_token];
+    let mut bytes = vec![exact.description().slot_cost.bytes_per_token];
     for (bits, bound) in [(KvBits::Eight, 0.03), (KvBits::Four, 0.4)] {
         let mut model = load(tiny, kernels.cloned(), Some(bits));
-        bytes.push(model.description().kv_bytes_per_token);
+        bytes.push(model.description().slot_cost.bytes_per_token);
         for n in [1, 40, 300] {
             let (expected, got) = (logprobs(&mut exact, &prompt(n, 1)), logprobs(&mut model, &prompt(n, 1)));
             let size = expected.iter().fold(0.0_f32, |size, it| size.max(it.abs()));
@@ -401,11 +430,11 @@ fn few_bits(tiny: &Tiny, kernels: Option<&Kernels>) -> [u64; 3] {
         // All operations on a slot.
         let slot = model.open_slot();
         let expected = generate(&mut model, slot, &prompt(300, 2), 300, 12);
-        model.truncate_slot(slot, 100);
+        model.rewind_slot(slot, 100);
         let before = model.memory().active_bytes;
         model.fit_slot(slot);
         assert!(model.memory().active_bytes < before);
-        let copy = model.copy_slot(slot, 50).unwrap();
+        let copy = model.copy_slot(slot, 50).unwrap().slot;
         assert_eq!(generate(&mut model, slot, &prompt(300, 2)[100..], 64, 12), expected, "{bits} bits");
         assert_eq!(generate(&mut model, copy, &prompt(300, 2)[50..], 250, 12), expected, "{bits} bits");
     }
@@ -430,7 +459,7 @@ fn memory_counts_what_mlx_does_not() {
     let loaded = model.memory();
     let slot = model.open_slot();
     generate(&mut model, slot, &prompt(256, 7), 256, 1);
-    let per_token = model.description().kv_bytes_per_token;
+    let per_token = model.description().slot_cost.bytes_per_token;
     let held = model.memory();
     assert!(held.active_bytes >= loaded.active_bytes + 256 * per_token, "{loaded:?} {held:?} {per_token}");
     assert!(held.active_bytes <= loaded.active_bytes + 257 * per_token, "{loaded:?} {held:?} {per_token}");
@@ -444,7 +473,7 @@ fn memory_counts_what_mlx_does_not() {
 fn shifted_and_fresh(model: &mut MlxModel, there: &[u32], before: &[u32], moved: &[u32]) -> [Vec<f32>; 2] {
     let feed = |model: &mut MlxModel, slot: SlotId, tokens: &[u32]| {
         if !tokens.is_empty() {
-            model.step(&[Span { slot, tokens, n_drafted: 0, sample: None }]).unwrap();
+            model.step(&[Span { slot, tokens, n_drafted: 0, sample: None, checkpoint: false }]).unwrap();
         }
     };
     let likely = |model: &mut MlxModel, slot: SlotId| {
@@ -497,14 +526,14 @@ fn a_slot_goes_its_own_way_after_it_got_tokens_from_another() {
             let (slot, other) = (model.open_slot(), model.open_slot());
             let expected = generate(&mut model, slot, &one, 300, 8);
             generate(&mut model, other, &prompt(20, 3), 20, 1);
-            model.truncate_slot(other, 20);
+            model.rewind_slot(other, 20);
             model.append_shifted(other, slot, 200..300).unwrap();
             assert!(model.slot_room(other) >= 120);
             // The source slot is unchanged, and the target can be truncated and continued.
             let said = generate(&mut model, other, &prompt(9, 4), 9, 8);
-            model.truncate_slot(other, 120);
+            model.rewind_slot(other, 120);
             assert_eq!(generate(&mut model, other, &prompt(9, 4), 9, 8), said, "{}", tiny.name);
-            model.truncate_slot(slot, 250);
+            model.rewind_slot(slot, 250);
             assert_eq!(generate(&mut model, slot, &one[250..], 50, 8), expected, "{}", tiny.name);
         }
     }
@@ -526,7 +555,7 @@ fn memory_of_slots_goes_back_to_the_system_whatever_stays_between_them() {
     let whole = model.open_slot();
     generate(&mut model, whole, &prompt(1000, 2), 256, 1);
     let before = (resident_bytes(), model.memory().active_bytes);
-    let slots: Vec<_> = (0..400).map(|i| model.copy_slot(whole, 100 + i * 2).unwrap()).collect();
+    let slots: Vec<_> = (0..400).map(|i| model.copy_slot(whole, 100 + i * 2).unwrap().slot).collect();
     let full = (resident_bytes(), model.memory().active_bytes);
     assert!(
         full.0 - before.0 > (full.1 - before.1) * 9 / 10,

@@ -4,6 +4,8 @@
 //! `<|fim_suffix|>` and `<|file_sep|>` are not marked as special, yet a source file that mentions them must stay text.
 //! Added tokens such as `<tool_call>` or runs of spaces are ordinary tokens.
 
+use std::collections::HashSet;
+
 use tokenizers::AddedToken;
 
 use crate::TokenId;
@@ -102,6 +104,12 @@ impl ControlTokens {
 
     pub(crate) fn begins_with_one(&self, text: &str) -> bool {
         self.at_start_of(text).is_some()
+    }
+
+    /// The positions of control tokens in a prompt.
+    pub(crate) fn positions(&self, prompt: &[TokenId]) -> Vec<usize> {
+        let ids: HashSet<TokenId> = self.tokens.iter().map(|it| it.id).collect();
+        prompt.iter().enumerate().filter(|(_, it)| ids.contains(it)).map(|(at, _)| at).collect()
     }
 
     pub(crate) fn contains(&self, id: TokenId) -> bool {

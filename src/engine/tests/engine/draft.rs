@@ -260,7 +260,8 @@ fn tokens_that_only_one_of_the_models_has_end_the_drafting() {
 #[test]
 fn the_memory_of_the_draft_model_counts() {
     let (mut model, mut draft) = (ScriptedModel::saying("ok"), ScriptedModel::saying("ok"));
-    (model.description.kv_bytes_per_token, draft.description.kv_bytes_per_token) = (3 << 20, 1 << 20);
+    (model.description.slot_cost.bytes_per_token, draft.description.slot_cost.bytes_per_token) =
+        (3 << 20, 1 << 20);
     (model.description.weights_bytes, draft.description.weights_bytes) = (30, 10);
     let limited = EngineOptions { memory_limit_bytes: Some((1000 + 320) << 20), ..options() };
     let (engine, _) = start_with_draft(model, draft, limited);
@@ -269,7 +270,7 @@ fn the_memory_of_the_draft_model_counts() {
     assert_eq!((needed_bytes >> 20, available_bytes >> 20), (4 * 251, 1000));
     assert_eq!(submit(&engine, "0123456789", |job| job.max_tokens = 240).finish().text, "ok");
     let State::Ready(description) = engine.state() else { panic!("the model is there") };
-    assert_eq!((description.weights_bytes, description.kv_bytes_per_token), (40, 4 << 20));
+    assert_eq!((description.weights_bytes, description.slot_cost.bytes_per_token), (40, 4 << 20));
     // The prompt, and one token; of the two that were drawn, one was fed.
     assert_eq!(engine.status().cache.bytes, (10 + 2) * (4 << 20));
 }

@@ -73,6 +73,7 @@ fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submi
     let (sender, events) = unbounded_channel();
     let mut job = Job {
         prompt: bytes(prompt),
+        borders: Vec::new(),
         params: SamplingParams::default(),
         end_tokens: vec![END],
         stop: Vec::new(),

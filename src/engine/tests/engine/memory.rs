@@ -8,7 +8,7 @@ use super::*;
 const LIMIT_BYTES: u64 = (1000 + 320) << 20;
 
 fn start_limited(mut model: ScriptedModel) -> Engine {
-    model.description.kv_bytes_per_token = 1 << 20;
+    model.description.slot_cost.bytes_per_token = 1 << 20;
     start_with(
         model,
         EngineOptions { memory_limit_bytes: Some(LIMIT_BYTES), cache_limit_bytes: u64::MAX, ..options() },
@@ -54,7 +54,7 @@ fn running_jobs_and_the_cache_together_stay_within_the_limit() {
 /// Uses a model that allocates memory for `kv_step_tokens` at a time, and keeps it when a slot is truncated.
 fn stays_within_the_limit(kv_step_tokens: usize) {
     let mut model = ScriptedModel::hashing();
-    model.description.kv_step_tokens = kv_step_tokens;
+    model.description.slot_cost.step_tokens = kv_step_tokens;
     let engine = start_limited(model);
     let mut jobs = Vec::new();
     for idx in 0..20_u8 {
@@ -76,7 +76,7 @@ fn stays_within_the_limit(kv_step_tokens: usize) {
 #[test]
 fn many_short_texts_give_back_unused_memory_if_it_is_needed() {
     let mut model = ScriptedModel::hashing();
-    model.description.kv_step_tokens = 100;
+    model.description.slot_cost.step_tokens = 100;
     let engine = start_limited(model);
     let prompts: Vec<String> = (0..20_u8).map(|idx| char::from(b'a' + idx).to_string().repeat(30)).collect();
     for prompt in &prompts {

@@ -82,7 +82,7 @@ fn a_long_slot_is_not_sacrificed_for_a_short_shared_beginning() {
 #[test]
 fn the_cache_stays_within_its_bytes_and_evicts_the_least_recently_used() {
     let mut model = ScriptedModel::saying("");
-    model.description.kv_bytes_per_token = 10;
+    model.description.slot_cost.bytes_per_token = 10;
     let engine = start_with(model, EngineOptions { cache_limit_bytes: 400, ..options() });
     let prompts = ["aaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbb", "ccccccccccccccc"];
     let ask = |prompt: &str| submit(&engine, prompt, |_| {}).finish().usage.cached_tokens;
@@ -101,7 +101,7 @@ fn the_cache_stays_within_its_bytes_and_evicts_the_least_recently_used() {
 #[test]
 fn slots_are_evicted_before_a_step_not_after_it() {
     let mut model = ScriptedModel::saying("");
-    model.description.kv_bytes_per_token = 10;
+    model.description.slot_cost.bytes_per_token = 10;
     let engine = start_with(model, EngineOptions { cache_limit_bytes: 200, ..options() });
     submit(&engine, "aaaaaaaa", |_| {}).finish();
     submit(&engine, "bbbbbbbbbbbbbbbbbb", |_| {}).finish();

@@ -121,7 +121,7 @@ fn a_cancel_before_the_move_leaves_both_slots_unchanged() {
 fn without_memory_for_both_slots_the_tail_is_computed() {
     for (kv_mib, n_shifts) in [(300, 1), (250, 0)] {
         let mut model = ScriptedModel::hashing();
-        model.description.kv_bytes_per_token = 1 << 20;
+        model.description.slot_cost.bytes_per_token = 1 << 20;
         let recording = model.recording();
         let options = EngineOptions {
             memory_limit_bytes: Some((kv_mib + 320) << 20),

@@ -113,7 +113,7 @@ fn a_conversation_stays_complete_when_another_shares_its_beginning() {
 #[test]
 fn a_system_prompt_is_kept_longer_than_what_followed_it() {
     let mut model = ScriptedModel::saying("");
-    model.description.kv_bytes_per_token = 1;
+    model.description.slot_cost.bytes_per_token = 1;
     let engine = start_with(model, EngineOptions { cache_limit_bytes: 1000, ..options() });
     let system = "you are a careful assistant. ".repeat(4);
     let ask = |prompt: &str| submit(&engine, prompt, |_| {}).finish().usage.cached_tokens;

@@ -156,8 +156,14 @@ impl runabout_engine::LanguageModel for SeedListener {
     fn open_slot(&mut self) -> runabout_engine::SlotId {
         self.inner.open_slot()
     }
-    fn truncate_slot(&mut self, slot: runabout_engine::SlotId, n_tokens: usize) {
-        self.inner.truncate_slot(slot, n_tokens);
+    fn resume_point(&self, slot: runabout_engine::SlotId, n_tokens: usize) -> usize {
+        self.inner.resume_point(slot, n_tokens)
+    }
+    fn rewind_slot(&mut self, slot: runabout_engine::SlotId, n_tokens: usize) -> usize {
+        self.inner.rewind_slot(slot, n_tokens)
+    }
+    fn drop_checkpoint(&mut self, slot: runabout_engine::SlotId, n_tokens: usize) {
+        self.inner.drop_checkpoint(slot, n_tokens);
     }
     fn slot_room(&self, slot: runabout_engine::SlotId) -> usize {
         self.inner.slot_room(slot)
@@ -174,16 +180,8 @@ impl runabout_engine::LanguageModel for SeedListener {
         &mut self,
         from: runabout_engine::SlotId,
         n_tokens: usize,
-    ) -> Result<runabout_engine::SlotId, runabout_engine::StepError> {
+    ) -> Result<runabout_engine::SlotCopy, runabout_engine::StepError> {
         self.inner.copy_slot(from, n_tokens)
-    }
-    fn append_shifted(
-        &mut self,
-        slot: runabout_engine::SlotId,
-        from: runabout_engine::SlotId,
-        tokens: std::ops::Range<usize>,
-    ) -> Result<(), runabout_engine::StepError> {
-        self.inner.append_shifted(slot, from, tokens)
     }
     fn step(
         &mut self,
