@@ -71,7 +71,7 @@ impl MlxModel {
             },
             can_shift: true,
             quantization_bits: reader.common_bits().map(i32::unsigned_abs),
-device: placement.compute.name().to_owned(),
+            device: placement.compute.name().to_owned(),
             precision: placement.kernels.as_ref().map(|it| it.cpu().precision().to_string()),
         };
         // MLX still holds the memory of weights that have been packed.
