@@ -16,6 +16,7 @@ mod kernels;
 mod pack;
 mod packed;
 mod program;
+mod recurrence;
 mod source;
 
 pub(crate) use in_place_cache::InPlaceCache;
@@ -23,3 +24,4 @@ pub(crate) use kernels::Kernels;
 pub(crate) use pack::pack;
 pub(crate) use packed::{Packed, PackedLinear};
 pub(crate) use program::Program;
+pub(crate) use recurrence::PackedRecurrence;

@@ -74,6 +74,13 @@ GLM_MOE = {
     "norm_topk_prob": True, "rope_scaling": None, "use_qk_norm": True, "attention_bias": True,
     "partial_rotary_factor": 0.5, "tie_word_embeddings": False,
 }
+NEXT = {
+    "head_dim": 32, "linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 32,
+    "linear_value_head_dim": 24, "linear_conv_kernel_dim": 4, "num_hidden_layers": 4, "full_attention_interval": 4,
+    "partial_rotary_factor": 0.25, "tie_word_embeddings": False,
+}
+NEXT_MOE = {**NEXT, **MOE, "shared_expert_intermediate_size": 48}
+ROPE_3_5 = {"rope_parameters": {"rope_type": "default", "rope_theta": 100000.0, "partial_rotary_factor": 0.25}}
 
 # Name, model_type, fields beside those of BASE, quantization (None, bits, or "mixed").
 MODELS = [
@@ -113,6 +120,11 @@ MODELS = [
     ("seed_oss", "seed_oss", {"head_dim": 32, "attention_bias": True}, None),
     ("seed_oss, 4 bits", "seed_oss", {"head_dim": 32, "attention_bias": True, "tie_word_embeddings": False}, 4),
     ("glm4", "glm4", {"head_dim": 32, "attention_bias": True, "partial_rotary_factor": 0.5, "tie_word_embeddings": False}, None),
+    ("qwen3_next", "qwen3_next", NEXT_MOE, None),
+    ("qwen3_next, 4 bits", "qwen3_next", {**NEXT_MOE, "full_attention_interval": 2}, 4),
+    ("qwen3_5", "qwen3_5", {**NEXT, **ROPE_3_5}, None),
+    ("qwen3_5, tied, mixed bits", "qwen3_5", {**NEXT, **ROPE_3_5, "tie_word_embeddings": True, "full_attention_interval": 3}, "mixed"),
+    ("qwen3_5_moe", "qwen3_5_moe", {**NEXT_MOE, **ROPE_3_5, "norm_topk_prob": True}, 4),
     ("gpt_oss", "gpt_oss", GPT_OSS, None),
     ("gpt_oss, 4 bits", "gpt_oss", GPT_OSS, 4),
     ("glm4_moe", "glm4_moe", GLM_MOE, None),
@@ -154,6 +166,10 @@ def numbers(name, shape):
 
 def rule(name, shape, model_type):
     """The factor for a weight's numbers, and what is added to them."""
+    if name.endswith("A_log"):
+        return 1.0, 0.5
+    if "conv1d" in name:
+        return 0.6, 0.0
     if "norm" in name and name.endswith(".weight"):
         return 0.2, 0.0 if model_type.startswith("gemma") else 1.0
     if name.endswith("bias") or "sinks" in name:

@@ -30,9 +30,10 @@ pub(super) enum Register {
     Residual = 0,
     A = 1,
     B = 2,
+    C = 3,
 }
 
-const N_REGISTERS: usize = 3;
+const N_REGISTERS: usize = 4;
 
 /// A step of a layer. `from` and `to` differ.
 pub(super) enum Op {
@@ -47,6 +48,8 @@ pub(super) enum Op {
     Gate { gating: Gating, n: usize, from: Register, to: Register },
     /// Replaces each of `n` numbers by `activation` of it.
     Activate { activation: Activation, n: usize, at: Register },
+    /// Multiplies each of `n` numbers by the sigmoid of the one in `gate`.
+    GateBy { n: usize, gate: Register, at: Register },
     Experts { experts: PackedExperts, from: Register, to: Register },
     /// Adds `scale * from` to the residual.
     Add { scale: f32, from: Register },
@@ -75,7 +78,7 @@ impl Program {
     pub(crate) fn new(layers: Vec<(PackedBlock, Option<Rc<Rope>>)>) -> Self {
         let (blocks, ropes): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
         let n_hidden = blocks.first().map_or(0, |it| it.n_hidden);
-        let mut widths = [n_hidden, 0, 0];
+        let mut widths = [n_hidden, 0, 0, 0];
         for (register, width) in blocks.iter().flat_map(PackedBlock::widths) {
             let held = &mut widths[register as usize];
             *held = width.max(*held);
@@ -163,7 +166,7 @@ impl PackedBlock {
             Op::Norm { norm, to, .. } => Some((*to, norm.len())),
             Op::Gate { n, to, .. } => Some((*to, *n)),
             Op::Experts { to, .. } => Some((*to, self.n_hidden)),
-            Op::AddLinear { .. } | Op::Activate { .. } | Op::Add { .. } => None,
+            Op::AddLinear { .. } | Op::Activate { .. } | Op::GateBy { .. } | Op::Add { .. } => None,
         })
     }
 
@@ -204,6 +207,10 @@ impl PackedBlock {
                 }
                 Op::Activate { activation, n, at } => {
                     activated(cpu, *activation, registers[*at as usize].get_mut(..n_rows * n).ok_or(TOO_SHORT)?);
+                }
+                Op::GateBy { n, gate, at } => {
+                    let (gate, out) = two(registers, (*gate, n_rows * n), (*at, n_rows * n))?;
+                    out.iter_mut().zip(gate).for_each(|(out, gate)| *out /= 1.0 + (-gate).exp());
                 }
                 Op::Experts { experts, from, to } => {
                     let n = n_rows * self.n_hidden;

@@ -19,6 +19,8 @@ pub(crate) struct Attention {
     pub(crate) k_proj: Linear,
     pub(crate) v_proj: Linear,
     pub(crate) o_proj: Linear,
+    /// The heads' outputs are multiplied by the sigmoid of this.
+    pub(crate) gate_proj: Option<Linear>,
     /// Applied to queries and keys before the rotation: to each head, or to all heads together if the norm is as long.
     pub(crate) q_norm: Option<Norm>,
     pub(crate) k_norm: Option<Norm>,
@@ -68,7 +70,10 @@ impl Attention {
             [output] => output.clone(),
             _ => ops::concatenate(&outputs, 0)?,
         };
-        self.o_proj.forward(&output)
+        match &self.gate_proj {
+            Some(gate) => self.o_proj.forward(&output.multiply(ops::sigmoid(gate.forward(x)?)?)?),
+            None => self.o_proj.forward(&output),
+        }
     }
 
     /// Appends keys and values `[1, n_kv_heads, L, head_dim]` and attends with as many queries.
@@ -149,6 +154,9 @@ impl Attention {
     pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> std::result::Result<(), LoadError> {
         for linear in [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj, &mut self.o_proj] {
             linear.visit(visit)?;
+        }
+        if let Some(gate) = &mut self.gate_proj {
+            gate.visit(visit)?;
         }
         for norm in self.q_norm.iter_mut().chain(&mut self.k_norm) {
             norm.visit(visit)?;

@@ -109,6 +109,21 @@ impl Matrix {
         }
     }
 
+    /// Its outputs at `idx` as a matrix of their own, not a stack.
+    pub(crate) fn select(&self, idx: &Array) -> Result<Self> {
+        let part = |it: &Array| it.take_axis(idx, 0);
+        Ok(match self {
+            Self::Plain { weight } => Self::Plain { weight: part(weight)? },
+            Self::Quantized { weight, scales, biases, grouping } => Self::Quantized {
+                weight: part(weight)?,
+                scales: part(scales)?,
+                biases: part(biases)?,
+                grouping: *grouping,
+            },
+            Self::Packed(_) => unreachable!("matrices are divided before they are packed"),
+        })
+    }
+
     /// The number of columns of its results.
     pub(crate) fn n_outputs(&self) -> usize {
         match self {
@@ -180,6 +195,12 @@ impl Linear {
 
     pub(crate) fn n_outputs(&self) -> usize {
         self.matrix.n_outputs()
+    }
+
+    /// Its outputs at `idx` as a layer of their own.
+    pub(crate) fn select(&self, idx: &Array) -> Result<Self> {
+        let bias = self.bias.as_ref().map(|it| it.take_axis(idx, 0)).transpose()?;
+        Ok(Self { matrix: self.matrix.select(idx)?, bias })
     }
 
     /// Its outputs in `range` as a layer of their own.
