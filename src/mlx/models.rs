@@ -11,6 +11,7 @@ mod granitemoe;
 mod layout;
 mod llama;
 mod mellum;
+mod ministral3;
 mod olmo2;
 mod phi3;
 mod qwen2;
@@ -51,6 +52,8 @@ const ARCHITECTURES: &[(&str, Architecture)] = &[
     ("granite", granite::network),
     ("granitemoe", granitemoe::network),
     ("mellum", mellum::network),
+    ("ministral3", ministral3::network),
+    ("mistral3", ministral3::network_with_eyes),
     ("olmo2", olmo2::network),
     ("phi3", phi3::network),
     ("seed_oss", seed_oss::network),

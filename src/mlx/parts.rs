@@ -8,7 +8,7 @@ mod mlp;
 mod norm;
 mod rope;
 
-pub(crate) use attention::Attention;
+pub(crate) use attention::{Attention, PositionScale};
 pub(crate) use experts::{Experts, Routing, Scoring, Shared};
 pub(crate) use gated_delta::GatedDelta;
 pub(crate) use heads::Heads;

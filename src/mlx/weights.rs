@@ -8,6 +8,7 @@
 mod checkpoint;
 mod foreign;
 mod matrix;
+mod mxfp4;
 mod piece;
 mod reader;
 mod stack;
@@ -25,7 +26,7 @@ use crate::options::Placement;
 use crate::parts::{Norm, NormKind};
 
 pub(crate) use checkpoint::Checkpoint;
-use checkpoint::text_name;
+use checkpoint::{Tensor, text_name};
 pub(crate) use matrix::{Grouping, Linear, Matrix};
 pub(crate) use piece::{Piece, Recurrence, Visit};
 pub(crate) use reader::Reader;
@@ -214,6 +215,9 @@ impl<'a> Weights<'a> {
                     grouping,
                 })
             }
+            (Some(weight), Some(scales)) if is_mxfp4(shape, weight, scales) => {
+                Ok(Matrix::Mxfp4 { weight: self.take(&weight_name)?, scales: self.take(&scales_name)? })
+            }
             (weight, _) => Err(match (foreign::format(self.file, self.checkpoint, name), weight) {
                 (Some((format, name)), _) => LoadError::ForeignQuantization { format, name },
                 (None, Some(weight)) => weight.wrong_type(&weight_name, FLOATS),
@@ -269,6 +273,16 @@ fn in_compute_type(
         (Compute::Cpu, it, _) if is_half(it) && !is_scale => array.as_dtype(Dtype::Float32)?,
         _ => array,
     })
+}
+
+/// Whether these are the words and scales of a matrix of `shape` in mxfp4.
+fn is_mxfp4(shape: &[i32], weight: &Tensor, scales: &Tensor) -> bool {
+    let [rows @ .., n_in] = shape else { return false };
+    let has = |tensor: &Tensor, n: i32| {
+        tensor.shape.split_last().is_some_and(|(last, rest)| rest == rows && last.checked_mul(n) == Some(*n_in))
+    };
+    let are_types = weight.dtype == FileDtype::U32 && scales.dtype == FileDtype::U8;
+    are_types && has(weight, 8) && has(scales, 32)
 }
 
 fn is_half(dtype: Dtype) -> bool {

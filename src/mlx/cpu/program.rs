@@ -193,7 +193,9 @@ impl PackedBlock {
                 }
                 Op::Attend { from, to } => {
                     let (n_in, n_out) = (self.attention.n_inputs(), self.attention.n_outputs());
-                    let (qkv, out) = two(registers, (*from, n_rows * n_in), (*to, n_rows * n_out))?;
+                    let [qkv, out] = registers.get_disjoint_mut([*from as usize, *to as usize])?;
+                    let qkv = qkv.get_mut(..n_rows * n_in).ok_or(TOO_SHORT)?;
+                    let out = out.get_mut(..n_rows * n_out).ok_or(TOO_SHORT)?;
                     self.attention.run(cpu, qkv, positions, caches, out)?;
                 }
                 Op::Norm { norm, from, to } => {

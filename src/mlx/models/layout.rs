@@ -59,6 +59,7 @@ pub(super) fn attention_of(
         window: None,
         sinks: None,
         softcap: None,
+        position_scale: None,
     }
 }
 

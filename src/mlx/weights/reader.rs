@@ -7,6 +7,7 @@ use mlx_rs::Array;
 
 use super::checkpoint::Checkpoint;
 use super::matrix::{Grouping, Matrix};
+use super::mxfp4;
 use super::piece::{Piece, Recurrence};
 use crate::LoadError;
 use crate::error::message;
@@ -60,7 +61,11 @@ impl<'a> Reader<'a> {
                     let n_weights = weight.size() * 32 / bits.unsigned_abs() as usize;
                     *self.n_weights_by_bits.entry(*bits).or_default() += n_weights;
                 }
-                matrix.arrays().try_for_each(|it| self.read_array(it))
+                matrix.arrays().try_for_each(|it| self.read_array(it))?;
+                if let Matrix::Mxfp4 { weight, scales } = matrix {
+                    *matrix = mxfp4::to_affine(weight, scales)?;
+                }
+                Ok(())
             }
         }
     }
