@@ -185,6 +185,8 @@ impl StateKind {
                 let heads = attention.heads;
                 let quantized =
                     |bits| KvQuantization::new(bits, heads.head_dim).ok_or(LoadError::KvHeads(heads.head_dim));
+                // MLX's operations keep keys and values in the type of the activations, which is float32 on a CPU.
+                let kv_bits = kv_bits.filter(|it| *it != KvBits::ThirtyTwo);
                 Ok(Self::KeysAndValues { heads, quantization: kv_bits.map(quantized).transpose()? })
             }
             Mixer::GatedDelta(net) => Ok(Self::Recurrent { n_bytes: net.n_state_bytes() }),

@@ -166,6 +166,7 @@ fn kv_shape(heads: Heads, kv_bits: Option<KvBits>) -> KvShape {
         // Half the bytes of float32 to read; after a thousand tokens the cache is as large as a small model's
         // weights. The greedy tokens of the models in the tests are the same as in float32.
         None => KvType::F16,
+        Some(KvBits::ThirtyTwo) => KvType::F32,
         Some(KvBits::Eight) => KvType::Bits8,
         Some(KvBits::Four) => KvType::Bits4,
     };

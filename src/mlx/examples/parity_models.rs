@@ -1,4 +1,4 @@
-//! Compares tiny models of every architecture with mlx_lm, logit by logit: `parity_models FOLDER [PRECISION]`.
+//! Compares tiny models of every architecture with mlx_lm, logit by logit: `parity_models FOLDER [PRECISION [KV_BITS]]`.
 //!
 //! `tests/parity/models.py` makes the folder. Prints a line per model: the greatest error relative to the greatest
 //! logit, with the prompt in one piece, in chunks and token by token, and how many greedy tokens are equal. With
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runabout_engine::model::{LanguageModel, SampleRequest, Span};
-use runabout_mlx::{DeviceChoice, LoadOptions, MlxModel, Precision};
+use runabout_mlx::{DeviceChoice, KvBits, LoadOptions, MlxModel, Precision};
 use runabout_text::SamplingParams;
 use serde::Deserialize;
 
@@ -22,9 +22,9 @@ struct Expected {
     logits: Vec<Vec<f32>>,
 }
 
-/// The greatest error that MLX's own operations may have in float32.
+/// The greatest error in float32.
 const MAX_ERROR: f32 = 1e-3;
-/// The greatest error of the CPU kernels, which keep keys and values in float16.
+/// The greatest error of the CPU kernels with keys and values in float16.
 const MAX_KERNELS_ERROR: f32 = 4e-3;
 /// Tokens whose logits differ by less may change places.
 const MIN_GAP: f32 = 2e-2;
@@ -33,17 +33,18 @@ const EXCUSED: usize = 40;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let folder = args.next().context("usage: parity_models FOLDER [PRECISION]")?;
+    let folder = args.next().context("usage: parity_models FOLDER [PRECISION [KV_BITS]]")?;
     let precision = args.next().map(|it| it.parse::<Precision>()).transpose()?;
+    let kv_bits = args.next().map(|it| it.parse::<KvBits>()).transpose().map_err(anyhow::Error::msg)?;
     let is_mlx = std::env::var("RUNABOUT_KERNELS").is_ok_and(|it| it == "off");
-    let max_error = if is_mlx { MAX_ERROR } else { MAX_KERNELS_ERROR };
+    let max_error = if is_mlx || kv_bits == Some(KvBits::ThirtyTwo) { MAX_ERROR } else { MAX_KERNELS_ERROR };
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(&folder)?.map(|it| Ok(it?.path())).collect::<Result<_>>()?;
     folders.sort();
     let mut n_failed = 0;
     for folder in &folders {
         let expected: Expected = serde_json::from_slice(&std::fs::read(folder.join("expected.json"))?)?;
-        match compare(folder, &expected, precision) {
+        match compare(folder, &expected, precision, kv_bits) {
             Ok((error, n_equal, is_excused)) => {
                 let is_right = error < max_error && is_excused;
                 n_failed += usize::from(!is_right);
@@ -67,8 +68,9 @@ fn compare(
     folder: &Path,
     expected: &Expected,
     precision: Option<Precision>,
+    kv_bits: Option<KvBits>,
 ) -> Result<(f32, usize, bool)> {
-    let options = LoadOptions { device: DeviceChoice::Cpu, precision, ..LoadOptions::default() };
+    let options = LoadOptions { device: DeviceChoice::Cpu, precision, kv_bits, ..LoadOptions::default() };
     let mut model = runabout_mlx::load(folder, &options, &mut |_, _| {})?;
     let error = error(&mut model, expected)?;
     let (n_equal, is_excused) = greedy(&mut model, expected)?;
