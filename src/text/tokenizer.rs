@@ -14,6 +14,7 @@ mod sample;
 mod size;
 mod unspellable;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -36,6 +37,7 @@ use self::pieces::{Cuts, PIECE_BYTES};
 use crate::chat::ChatTemplates;
 use crate::constraint::Grammars;
 use crate::pause::go_on;
+use crate::turn::TurnFormat;
 use crate::{TextError, TokenId, model_json};
 
 /// A model's tokenizer, chat template and end tokens. It is immutable; share it in an `Arc`.
@@ -58,6 +60,10 @@ pub struct Tokenizer {
     /// Put before a raw prompt, in addition to what `inner` adds by itself.
     bos: Option<TokenId>,
     templates: ChatTemplates,
+    /// What the model's turns look like.
+    turn: TurnFormat,
+    /// The texts of the special tokens that mark parts of a turn.
+    turn_marks: HashMap<TokenId, Vec<u8>>,
     end_tokens: Vec<TokenId>,
     /// Computed when it is first needed.
     by_bytes: OnceLock<TokensByBytes>,
@@ -95,6 +101,9 @@ impl Tokenizer {
         let inner_later = later_variant(&inner).map(Arc::new);
         let inner_inside = inside_variant(&inner)?.map(Arc::new);
         let templates = ChatTemplates::new(parts);
+        let turn = TurnFormat::detect(&templates.sources(), |it| inner.token_to_id(it).is_some());
+        let turn_marks =
+            turn.marks().into_iter().filter_map(|it| Some((control.named(it)?, it.into()))).collect();
         let mut tokenizer = Self {
             inner: Arc::new(inner),
             inner_later,
@@ -105,6 +114,8 @@ impl Tokenizer {
             most_bytes: None,
             bos: None,
             templates,
+            turn,
+            turn_marks,
             end_tokens: Vec::new(),
             by_bytes: OnceLock::new(),
             grammars: OnceLock::new(),
@@ -261,6 +272,19 @@ impl Tokenizer {
 
     pub(crate) fn token_bytes(&self, token: TokenId) -> &[u8] {
         self.bytes.of(token)
+    }
+
+    /// The bytes of a token in a model's turn, where the tokens that mark its parts are text, too.
+    pub(crate) fn turn_bytes(&self, token: TokenId) -> &[u8] {
+        match self.bytes.of(token) {
+            [] => self.turn_marks.get(&token).map_or(&[], Vec::as_slice),
+            bytes => bytes,
+        }
+    }
+
+    /// What the model's turns look like.
+    pub fn turn_format(&self) -> TurnFormat {
+        self.turn
     }
 
     pub(crate) fn leading_strip(&self) -> LeadingStrip {
