@@ -93,7 +93,7 @@ type Prepared = Result<(Facts, Prompt), Error>;
 
 enum Stage {
     Preparing(Pin<Box<dyn Future<Output = Prepared> + Send>>),
-    Running(Running),
+    Running(Box<Running>),
     /// The last update is already known.
     Ending(Outcome),
     Ended,
@@ -281,7 +281,7 @@ impl Run {
         if let (Some(newest), Some(job)) = (&mut self.newest, jobs.first()) {
             newest.started(*job);
         }
-        self.stage = Stage::Running(Running {
+        self.stage = Stage::Running(Box::new(Running {
             finishes: vec![None; jobs.len()],
             jobs,
             events,
@@ -293,7 +293,7 @@ impl Run {
             trimmed,
             waited,
             tokenizer: Arc::clone(&facts.tokenizer),
-        });
+        }));
     }
 
     /// Follows the jobs to the next update.

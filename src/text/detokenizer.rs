@@ -36,8 +36,8 @@ impl Detokenizer {
     /// The text that became final with this token; empty while a character is incomplete. Bytes that cannot be part of
     /// a character become U+FFFD.
     pub fn push(&mut self, token: TokenId) -> String {
-        let tokenizer = &self.tokenizer;
-        let bytes = if self.is_turn { tokenizer.turn_bytes(token) } else { tokenizer.token_bytes(token) };
+        let bytes =
+            if self.is_turn { turn_bytes(&self.tokenizer, token) } else { self.tokenizer.token_bytes(token) };
         strip_leading(&mut self.leading, bytes, &mut self.pending);
         take_final(&mut self.pending)
     }
@@ -54,9 +54,17 @@ impl Tokenizer {
         let mut leading = self.leading_strip();
         let mut bytes = Vec::new();
         for &token in tokens {
-            strip_leading(&mut leading, self.turn_bytes(token), &mut bytes);
+            strip_leading(&mut leading, turn_bytes(self, token), &mut bytes);
         }
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// The bytes of a token in a model's turn, where the tokens that mark its parts are text, too.
+fn turn_bytes(tokenizer: &Tokenizer, token: TokenId) -> &[u8] {
+    match tokenizer.token_bytes(token) {
+        [] => tokenizer.marks().text(token),
+        bytes => bytes,
     }
 }
 

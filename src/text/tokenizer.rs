@@ -9,12 +9,12 @@ mod bytes;
 mod control;
 mod ends;
 mod folder;
+mod marks;
 mod pieces;
 mod sample;
 mod size;
 mod unspellable;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -33,6 +33,7 @@ pub(crate) use self::sample::{byte_parts, bytes_with};
 
 use self::by_bytes::TokensByBytes;
 use self::bytes::TokenBytes;
+use self::marks::TurnMarks;
 use self::pieces::{Cuts, PIECE_BYTES};
 use crate::chat::ChatTemplates;
 use crate::constraint::Grammars;
@@ -60,10 +61,7 @@ pub struct Tokenizer {
     /// Put before a raw prompt, in addition to what `inner` adds by itself.
     bos: Option<TokenId>,
     templates: ChatTemplates,
-    /// What the model's turns look like.
-    turn: TurnFormat,
-    /// The texts of the special tokens that mark parts of a turn.
-    turn_marks: HashMap<TokenId, Vec<u8>>,
+    marks: TurnMarks,
     end_tokens: Vec<TokenId>,
     /// Computed when it is first needed.
     by_bytes: OnceLock<TokensByBytes>,
@@ -101,9 +99,7 @@ impl Tokenizer {
         let inner_later = later_variant(&inner).map(Arc::new);
         let inner_inside = inside_variant(&inner)?.map(Arc::new);
         let templates = ChatTemplates::new(parts);
-        let turn = TurnFormat::detect(&templates.sources(), |it| inner.token_to_id(it).is_some());
-        let turn_marks =
-            turn.marks().into_iter().filter_map(|it| Some((control.named(it)?, it.into()))).collect();
+        let marks = TurnMarks::new(&templates, &inner, &control);
         let mut tokenizer = Self {
             inner: Arc::new(inner),
             inner_later,
@@ -114,8 +110,7 @@ impl Tokenizer {
             most_bytes: None,
             bos: None,
             templates,
-            turn,
-            turn_marks,
+            marks,
             end_tokens: Vec::new(),
             by_bytes: OnceLock::new(),
             grammars: OnceLock::new(),
@@ -274,17 +269,13 @@ impl Tokenizer {
         self.bytes.of(token)
     }
 
-    /// The bytes of a token in a model's turn, where the tokens that mark its parts are text, too.
-    pub(crate) fn turn_bytes(&self, token: TokenId) -> &[u8] {
-        match self.bytes.of(token) {
-            [] => self.turn_marks.get(&token).map_or(&[], Vec::as_slice),
-            bytes => bytes,
-        }
+    pub(crate) fn marks(&self) -> &TurnMarks {
+        &self.marks
     }
 
     /// What the model's turns look like.
     pub fn turn_format(&self) -> TurnFormat {
-        self.turn
+        self.marks.format
     }
 
     pub(crate) fn leading_strip(&self) -> LeadingStrip {

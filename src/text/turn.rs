@@ -4,6 +4,7 @@
 //! pieces that may end anywhere, also within a mark. Nothing is lost: what looks like a call and is none stays content,
 //! beside a fault that says why.
 
+mod call;
 mod calls;
 mod choice;
 mod format;
@@ -13,9 +14,11 @@ mod scan;
 mod tagged;
 mod tools;
 mod typed;
+mod written;
 
 pub use self::choice::ToolChoice;
 pub(crate) use self::format::CallFormat;
 pub use self::format::TurnFormat;
-pub use self::reader::{CallFault, Piece, Turn, TurnReader};
+pub use self::reader::TurnReader;
 pub use self::tools::Tools;
+pub use self::written::{CallFault, Piece, Turn};

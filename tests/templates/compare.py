@@ -5,6 +5,8 @@
 A template is written for one form of messages: arguments of calls as an object or as JSON text, missing content as none
 or as an empty text, parts of a content as a list or joined. Our prompt must be what transformers makes of one of these
 forms, and a conversation must be refused if transformers fails on all of them.
+
+Where the form of a template's calls is known, what it writes for a turn that calls must be read as these calls.
 """
 
 import itertools
@@ -110,6 +112,8 @@ CONVERSATIONS = {
     ],
     "assistant first": [{"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}],
 }
+# Texts and numbers, which no family's form may mix up.
+TO_READ = [["get_weather", {"city": 'Pa"ris\n<é>', "days": 2}], ["get_weather", {"city": "2"}], ["now", {}]]
 KWARGS = [{}, {"enable_thinking": False}, {"enable_thinking": True, "reasoning_effort": "low"}]
 
 
@@ -157,14 +161,44 @@ def expected(template, messages, tools, kwargs, is_open):
     return rendered
 
 
+def ask(program, cases):
+    asked = "".join(json.dumps({"messages": [], "add_generation_prompt": False, **case}) + "\n" for case in cases)
+    answers = subprocess.run([program], input=asked, capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in answers.splitlines()]
+
+
+def misread(program, template):
+    """The turns that were not read as they were written, with what was read."""
+    written = []
+    for name, arguments in TO_READ:
+        turn = {"role": "assistant", "content": None, "tool_calls": [call(name, arguments)]}
+        before = expected(template, [USER], TOOLS, {}, True)
+        for text in sorted(expected(template, [USER, turn], TOOLS, {}, False)):
+            start = next((it for it in before if text.startswith(it)), None)
+            # Some forms are not those that the template is written for.
+            if start is not None and name in text[len(start) :]:
+                written.append((name, arguments, text[len(start) :]))
+    cases = [{"template": template, "tools": TOOLS, "special_tokens": SPECIAL_TOKENS, "text": it[2]} for it in written]
+    answers = ask(program, cases)
+    if not all(answer.get("has_calls") for answer in answers):
+        return None
+    wrong = []
+    for name, arguments in TO_READ:
+        read = [(it[2], answer) for it, answer in zip(written, answers) if it[:2] == (name, arguments)]
+        if read and not any(answer["calls"] == [[name, arguments]] for _, answer in read):
+            wrong.append(((name, arguments), read))
+    return wrong
+
+
 def main(folder, program, part=""):
     templates = sorted(path for path in Path(folder).glob("*.jinja") if part in path.name)
-    n_equal, n_refused, wrong = 0, 0, []
+    n_equal, n_refused, n_read, wrong = 0, 0, 0, []
     for path in templates:
         template = path.read_text(encoding="utf-8")
         all_cases = list(cases())
-        asked = "".join(
-            json.dumps(
+        answers = ask(
+            program,
+            [
                 {
                     "template": template,
                     "messages": messages,
@@ -173,14 +207,11 @@ def main(folder, program, part=""):
                     "add_generation_prompt": is_open,
                     "special_tokens": SPECIAL_TOKENS,
                 }
-            )
-            + "\n"
-            for _, messages, tools, kwargs, is_open in all_cases
+                for _, messages, tools, kwargs, is_open in all_cases
+            ],
         )
-        answers = subprocess.run([program], input=asked, capture_output=True, text=True, check=True).stdout
-        n_wrong = 0
-        for (name, messages, tools, kwargs, is_open), line in zip(all_cases, answers.splitlines()):
-            ours = json.loads(line)
+        n_wrong, n_refused_before = 0, n_refused
+        for (name, messages, tools, kwargs, is_open), ours in zip(all_cases, answers):
             theirs = expected(template, messages, tools, kwargs, is_open)
             if ours.get("rendered") in theirs:
                 n_equal += 1
@@ -189,12 +220,25 @@ def main(folder, program, part=""):
             else:
                 n_wrong += 1
                 wrong.append((path.name, name, bool(tools), kwargs, is_open, ours, theirs))
-        print(f"{path.name}: {len(all_cases) - n_wrong} of {len(all_cases)}", flush=True)
+        turns = misread(program, template)
+        calls = "calls are not known" if turns is None else "calls are read"
+        if turns:
+            wrong.append((path.name, "reading calls", True, {}, False, turns, set()))
+            calls = "calls are misread"
+        n_read += turns == []
+        print(
+            f"{path.name}: {len(all_cases) - n_wrong} of {len(all_cases)} as transformers, "
+            f"{n_refused - n_refused_before} of them refused; {calls}",
+            flush=True,
+        )
     for name, conversation, has_tools, kwargs, is_open, ours, theirs in wrong[:20]:
         print(f"\n{name}, {conversation}, tools: {has_tools}, {kwargs}, open: {is_open}\n  ours: {ours}")
         for text in theirs:
             print(f"  transformers: {text!r}")
-    print(f"{len(templates)} templates: {n_equal} prompts are equal, {n_refused} are refused by both, {len(wrong)} differ")
+    print(
+        f"{len(templates)} templates: {n_equal} prompts are equal, {n_refused} are refused by both; "
+        f"the calls of {n_read} are read; {len(wrong)} are wrong"
+    )
     return 1 if wrong or not templates else 0
 
 

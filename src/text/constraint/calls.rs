@@ -107,17 +107,10 @@ impl Writer<'_> {
     ) -> Result<Option<String>, TextError> {
         let arguments = |it: &mut Self| it.json(&arguments_schema(parameters));
         Ok(Some(match format {
-            CallFormat::Hermes | CallFormat::Granite => {
-                format!(
-                    "{} {} \"}}\"",
-                    literal(&format!("{{\"name\": \"{name}\", \"arguments\": ")),
-                    arguments(self)?
-                )
-            }
             CallFormat::Mistral if self.has_arguments_mark() => {
                 format!("{} {} {}", literal(name), self.mark("[ARGS]"), arguments(self)?)
             }
-            CallFormat::Mistral => {
+            CallFormat::Hermes | CallFormat::Granite | CallFormat::Mistral => {
                 format!(
                     "{} {} \"}}\"",
                     literal(&format!("{{\"name\": \"{name}\", \"arguments\": ")),

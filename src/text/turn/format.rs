@@ -178,9 +178,9 @@ impl CallFormat {
         }
     }
 
-    /// Whether calls may also be the whole text, without tags.
+    /// Whether calls may also be the whole text, without tags. Qwen2.5-Coder was to write tags, and does not.
     pub(crate) fn is_bare(self) -> bool {
-        matches!(self, Self::Pythonic | Self::Llama)
+        matches!(self, Self::Pythonic | Self::Llama | Self::Hermes)
     }
 
     /// The tokens within calls that are no text otherwise.

@@ -4,9 +4,10 @@
 //! channel `analysis` is reasoning, `commentary` and `final` are content, and a message to `functions.f` is a call. The
 //! prompt ends with `<|start|>assistant`, so the text begins within a header.
 
-use super::calls::{Parsed, arguments_object};
-use super::reader::Written;
+use super::call::Parsed;
+use super::calls::arguments_object;
 use super::tagged::n_begun;
+use super::written::Written;
 
 const START: &str = "<|start|>";
 const CHANNEL: &str = "<|channel|>";

@@ -3,9 +3,10 @@
 //! Only what comes first can be reasoning: a tag within an answer is part of it. White space around reasoning and calls
 //! belongs to neither, so it waits until it is known what follows it.
 
-use super::calls::{self, Parsed};
+use super::call::Parsed;
+use super::calls;
 use super::format::{CallFormat, CallTag, Tags};
-use super::reader::Written;
+use super::written::Written;
 
 /// Reads one turn.
 #[derive(Debug)]

@@ -59,7 +59,7 @@ impl Kinds {
         match schema.get("type") {
             Some(Value::String(name)) => self.names.push(name.clone()),
             Some(Value::Array(names)) => {
-                self.names.extend(names.iter().filter_map(Value::as_str).map(str::to_owned))
+                self.names.extend(names.iter().filter_map(Value::as_str).map(str::to_owned));
             }
             _ => {}
         }

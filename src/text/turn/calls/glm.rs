@@ -2,7 +2,7 @@
 
 use serde_json::Map;
 
-use super::Call;
+use crate::turn::call::Call;
 use crate::turn::tools::Tools;
 use crate::turn::typed::typed;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Call, Parsed};
+use crate::turn::call::{Call, Parsed};
 
 /// Reads one or several calls.
 pub(super) fn parsed(text: &str) -> Parsed {

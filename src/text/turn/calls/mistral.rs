@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Call, Parsed, json};
+use super::json;
+use crate::turn::call::{Call, Parsed};
 use crate::turn::scan;
 
 const ARGS: &str = "[ARGS]";

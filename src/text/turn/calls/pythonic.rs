@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Call;
+use crate::turn::call::Call;
 use crate::turn::scan::{Scan, n_name};
 use crate::turn::tools::Tools;
 
@@ -31,10 +31,7 @@ pub(super) fn begins(text: &str) -> Option<bool> {
         return if text.is_empty() { None } else { Some(false) };
     };
     let name = &rest[..n_name(rest)];
-    match rest[name.len()..].chars().next() {
-        None => None,
-        Some(it) => Some(it == '(' && !name.is_empty()),
-    }
+    rest[name.len()..].chars().next().map(|it| it == '(' && !name.is_empty())
 }
 
 fn call(scan: &mut Scan<'_>, tools: &Tools) -> Result<Call, String> {

@@ -97,7 +97,7 @@ fn one_text_may_have_several_calls() {
         (CallFormat::Qwen, "<function=find><parameter=n>1</parameter></function><function=now></function>"),
         (CallFormat::Gemma, "call:find{n:1}call:now{}"),
         (CallFormat::Lfm, "[find(n=1), now()]"),
-        (CallFormat::Pythonic, "[find(1), now()]".replace("1", "n=1").as_str()),
+        (CallFormat::Pythonic, "[find(n=1), now()]"),
     ] {
         assert_eq!(read(format, body), Ok(both.clone()), "{format:?}: {body}");
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Call;
+use crate::turn::call::Call;
 use crate::turn::scan::Scan;
 
 /// Values nest no deeper than this.

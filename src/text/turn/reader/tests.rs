@@ -173,6 +173,7 @@ fn a_call_may_be_the_whole_text() {
     for (template, text) in [
         (LLAMA, r#" {"name": "find", "parameters": {"n": 1}}"#),
         (LLAMA, r#"<|python_tag|>{"name": "find", "parameters": {"n": 1}}"#),
+        (HERMES, "<think>hm</think>\n{\"name\": \"find\", \"arguments\": {\"n\": 1}}"),
         (PYTHONIC, "[find(n=1)]"),
         (PYTHONIC, "<|python_start|>[find(n=1)]<|python_end|>"),
     ] {
@@ -183,6 +184,8 @@ fn a_call_may_be_the_whole_text() {
     for (template, text) in [
         (LLAMA, "{\"a\": 1} is JSON"),
         (LLAMA, "{\"name\": \"Ada\"} is JSON"),
+        (HERMES, "{\"name\": \"Ada\"}"),
+        (HERMES, "A call: {\"name\": \"now\"}"),
         (LLAMA, "{"),
         (PYTHONIC, "[1, 2] is a list"),
         (PYTHONIC, "[f(x) for x in y]"),
