@@ -25,6 +25,8 @@ mod models;
 mod network;
 mod options;
 mod parts;
+#[cfg(test)]
+mod resuming;
 mod sampler;
 mod state;
 #[cfg(test)]
