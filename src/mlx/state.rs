@@ -40,6 +40,7 @@ impl LayerState {
         }
     }
 
+    #[cfg(cpu_kernels)]
     pub(crate) fn in_place(&self) -> &InPlaceCache {
         match self {
             Self::InPlace(cache) => cache,
@@ -47,6 +48,7 @@ impl LayerState {
         }
     }
 
+    #[cfg(cpu_kernels)]
     pub(crate) fn in_place_mut(&mut self) -> &mut InPlaceCache {
         match self {
             Self::InPlace(cache) => cache,

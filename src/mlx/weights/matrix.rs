@@ -110,6 +110,7 @@ impl Matrix {
     }
 
     /// The number of columns of its results.
+    #[cfg(cpu_kernels)]
     pub(crate) fn n_outputs(&self) -> usize {
         match self {
             Self::Plain { weight } | Self::Quantized { weight, .. } => weight.dim(-2).unsigned_abs() as usize,
@@ -178,6 +179,7 @@ impl Linear {
         }
     }
 
+    #[cfg(cpu_kernels)]
     pub(crate) fn n_outputs(&self) -> usize {
         self.matrix.n_outputs()
     }
