@@ -1,8 +1,11 @@
 //! Compares tiny models of every architecture with mlx_lm, logit by logit: `parity_models FOLDER [PRECISION]`.
 //!
-//! `tests/parity/models.py` makes the folder. Prints a line per model: the greatest error relative to the greatest
-//! logit, with the prompt in one piece, in chunks and token by token, and how many greedy tokens are equal. With
-//! `RUNABOUT_KERNELS=off` MLX's own operations are compared, else the CPU kernels.
+//! `tests/parity/models.py` makes the folder. Prints a line per model, of columns with tabs between them: its name, the
+//! greatest error relative to the greatest logit, with the prompt in one piece, in chunks and token by token, and how many
+//! greedy tokens are equal. With `RUNABOUT_KERNELS=off` MLX's own operations are compared, else the CPU kernels.
+//! `cargo xtask bench parity` runs both and makes a table.
+
+#![expect(clippy::print_stdout, reason = "a tool for a terminal; the ban is for the worker")]
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -46,12 +49,12 @@ fn main() -> Result<()> {
             Ok((error, n_equal, is_excused)) => {
                 let is_right = error < max_error && is_excused;
                 n_failed += usize::from(!is_right);
-                let mark = if is_right { "" } else { "  differs" };
-                println!("{:<36} {error:>9.1e} {n_equal:>3}/{}{mark}", expected.name, expected.tokens.len());
+                let mark = if is_right { "" } else { "\tdiffers" };
+                println!("{}\t{error:.1e}\t{n_equal}/{}{mark}", expected.name, expected.tokens.len());
             }
             Err(error) => {
                 n_failed += 1;
-                println!("{:<36} {error:#}", expected.name);
+                println!("{}\t{error:#}", expected.name);
             }
         }
     }
@@ -62,11 +65,7 @@ fn main() -> Result<()> {
 }
 
 /// The greatest error, and the result of [`greedy`].
-fn compare(
-    folder: &Path,
-    expected: &Expected,
-    precision: Option<Precision>,
-) -> Result<(f32, usize, bool)> {
+fn compare(folder: &Path, expected: &Expected, precision: Option<Precision>) -> Result<(f32, usize, bool)> {
     let options = LoadOptions { device: DeviceChoice::Cpu, precision, ..LoadOptions::default() };
     let mut model = runabout_mlx::load(folder, &options, &mut |_, _| {})?;
     let error = error(&mut model, expected)?;
