@@ -20,13 +20,7 @@ pub enum Gating {
 }
 
 /// Writes the gated values for rows of `[gate, up]`, `n` values each.
-pub fn gated(
-    cpu: &Cpu,
-    gating: Gating,
-    x: &[f32],
-    n: usize,
-    out: &mut [f32],
-) -> Result<(), KernelError> {
+pub fn gated(cpu: &Cpu, gating: Gating, x: &[f32], n: usize, out: &mut [f32]) -> Result<(), KernelError> {
     if n == 0 {
         return Err(KernelError::Zero { what: "gates" });
     }
@@ -38,7 +32,7 @@ pub fn gated(
         let (gate, up) = x[2 * row * n..2 * (row + 1) * n].split_at(n);
         // SAFETY: the rows do not overlap, and each job has one.
         let out = unsafe { std::slice::from_raw_parts_mut(to.get().add(row * n), n) };
-        cpu.run(Gate { gating, gate, up, out });
+        cpu.run(Gated { gating, gate, up, out });
     });
     Ok(())
 }
@@ -50,21 +44,20 @@ pub fn activated(cpu: &Cpu, activation: Activation, x: &mut [f32]) {
     cpu.pool().for_each(n.div_ceil(VALUES_PER_JOB), |job| {
         let first = job * VALUES_PER_JOB;
         // SAFETY: the jobs' values do not overlap.
-        let out = unsafe {
-            std::slice::from_raw_parts_mut(at.get().add(first), VALUES_PER_JOB.min(n - first))
-        };
+        let out =
+            unsafe { std::slice::from_raw_parts_mut(at.get().add(first), VALUES_PER_JOB.min(n - first)) };
         cpu.run(InPlace { activation, values: out });
     });
 }
 
-struct Gate<'a> {
+struct Gated<'a> {
     gating: Gating,
     gate: &'a [f32],
     up: &'a [f32],
     out: &'a mut [f32],
 }
 
-impl Kernel for Gate<'_> {
+impl Kernel for Gated<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { gating, gate, up, out } = self;

@@ -28,6 +28,7 @@ pub(crate) enum Mixer {
     GatedDelta(GatedDelta),
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one per layer")]
 pub(crate) enum FeedForward {
     Mlp(Mlp),
     Experts(Experts),
@@ -35,12 +36,7 @@ pub(crate) enum FeedForward {
 
 impl Block {
     /// Computes `[T, hidden_size]` from `[T, hidden_size]`, and extends the spans' states of layer `layer_idx`.
-    pub(crate) fn forward(
-        &self,
-        x: &Array,
-        layer_idx: usize,
-        spans: &mut [SpanRows<'_>],
-    ) -> Result<Array> {
+    pub(crate) fn forward(&self, x: &Array, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let h = self.mixer.forward(x, |inner, x| match inner {
             Mixer::Attention(attention) => attention.forward(x, layer_idx, spans),
             Mixer::GatedDelta(net) => net.forward(x, layer_idx, spans),

@@ -26,6 +26,7 @@ pub(crate) struct Decoder {
 }
 
 /// Layers that are computed in the same way.
+#[expect(clippy::large_enum_variant, reason = "there is one per layer")]
 enum Layers {
     Packed(Program),
     Mlx { block: Block, state: StateKind },
@@ -212,10 +213,7 @@ impl Output {
     }
 }
 
-fn read_layers(
-    blocks: Vec<Block>,
-    reader: &mut Reader<'_>,
-) -> std::result::Result<Vec<Layers>, LoadError> {
+fn read_layers(blocks: Vec<Block>, reader: &mut Reader<'_>) -> std::result::Result<Vec<Layers>, LoadError> {
     let (kernels, kv_bits) = (reader.placement().kernels.clone(), reader.placement().kv_bits);
     let mut layers = Vec::new();
     // Packed layers since the last one that is not.

@@ -44,6 +44,7 @@ impl LayerState {
         }
     }
 
+    #[cfg(cpu_kernels)]
     pub(crate) fn in_place(&self) -> &InPlaceCache {
         match self {
             Self::InPlace(cache) => cache,
@@ -51,6 +52,7 @@ impl LayerState {
         }
     }
 
+    #[cfg(cpu_kernels)]
     pub(crate) fn in_place_mut(&mut self) -> &mut InPlaceCache {
         match self {
             Self::InPlace(cache) => cache,

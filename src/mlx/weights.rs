@@ -143,7 +143,7 @@ impl<'a> Weights<'a> {
             .filter_map(each)
             .map(|name| self.linear(&name, n_out, n_in, has_bias))
             .collect::<Result<Vec<_>, _>>()?;
-        Stack::of(layers).map_err(|what| {
+        Stack::of(&layers).map_err(|what| {
             self.file.unsupported(format!("experts of different {what} (`{first}`) are not supported"))
         })
     }

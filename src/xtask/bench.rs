@@ -2,7 +2,8 @@
 //!
 //! `kernels` compares each kernel with the limits of the machine, `peers` the whole worker with llama.cpp and mlx_lm on
 //! the same weights, and `engine` measures the worker with several requests at a time. `completion` and `errands`
-//! measure quality and not speed. All build in release mode, and none is part of `cargo xtask test`.
+//! measure quality and `parity` correctness, not speed. All build in release mode, and none is part of
+//! `cargo xtask test`.
 
 #[cfg(target_os = "linux")]
 mod archives;
@@ -11,6 +12,8 @@ mod completion;
 pub(crate) mod engine;
 #[cfg(target_os = "linux")]
 mod errands;
+#[cfg(target_os = "linux")]
+mod parity;
 #[cfg(target_os = "linux")]
 pub(crate) mod peers;
 
@@ -38,6 +41,12 @@ pub(crate) enum Bench {
     /// target/bench/peers.json. The figures are only meaningful on an idle machine.
     #[cfg(target_os = "linux")]
     Peers(peers::Args),
+    /// Compare tiny models of every architecture with mlx_lm, logit by logit and token by token.
+    ///
+    /// The first run fetches mlx_lm, as for `peers`. Prints for each model the greatest error relative to the greatest
+    /// logit, and how many greedy tokens are equal.
+    #[cfg(target_os = "linux")]
+    Parity,
     /// Measure the quality of completions, and compare it with llama.cpp's on the same weights: holes are cut from real
     /// source files.
     ///
@@ -60,6 +69,8 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
         Bench::Engine(args) => engine::run(root, args),
         #[cfg(target_os = "linux")]
         Bench::Peers(args) => peers::run(root, args),
+        #[cfg(target_os = "linux")]
+        Bench::Parity => parity::run(root),
         #[cfg(target_os = "linux")]
         Bench::Completion(args) => completion::run(root, args),
         #[cfg(target_os = "linux")]

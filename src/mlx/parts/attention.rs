@@ -55,12 +55,7 @@ impl PositionScale {
 impl Attention {
     /// Computes `[T, hidden_size]` from `[T, hidden_size]`, and appends keys and values to the spans' states of layer
     /// `layer_idx`.
-    pub(crate) fn forward(
-        &self,
-        x: &Array,
-        layer_idx: usize,
-        spans: &mut [SpanRows<'_>],
-    ) -> Result<Array> {
+    pub(crate) fn forward(&self, x: &Array, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let Heads { n_heads, n_kv_heads, .. } = self.heads;
         let queries = self.q_proj.forward(x)?; // [T, n_heads * head_dim]
         let keys = self.k_proj.forward(x)?; // [T, n_kv_heads * head_dim]
@@ -78,8 +73,7 @@ impl Attention {
             let keys = self.rotated(&keys, offset)?;
             let n_rows = span.rows.end - span.rows.start;
             let output = self.attend(cache, &queries, [keys, values])?;
-            outputs
-                .push(output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[n_rows, self.heads.n_query()])?);
+            outputs.push(output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[n_rows, self.heads.n_query()])?);
         }
         let output = match outputs.as_slice() {
             [output] => output.clone(),
@@ -96,7 +90,7 @@ impl Attention {
         let view = View::after(cache.n_tokens(), queries.dim(2), self.window);
         if let Some(kv) = cache.quantization() {
             let parts = cache.append(&kv.quantize(new)?)?;
-            return kv.attend(&view.of(&parts)?, queries, self.heads, |scores| self.weigh(scores, &view));
+            return kv.attend(&view.of(&parts)?, queries, self.heads, |scores| self.weigh(&scores, &view));
         }
         let [keys, values] = view.of(&cache.append(&new)?)?;
         if self.softcap.is_none() {
@@ -117,12 +111,12 @@ impl Attention {
         // Query heads of a group share a key-value head.
         let grouped = self.heads.grouped(queries)?; // [1, n_kv_heads, n_shared, L, head_dim]
         let keys = keys.expand_dims(2)?.swap_axes(-1, -2)?;
-        let weights = self.weigh(ops::matmul(&grouped, &keys)?, &view)?;
+        let weights = self.weigh(&ops::matmul(&grouped, &keys)?, &view)?;
         ops::matmul(&weights, values.expand_dims(2)?)?.reshape(queries.shape())
     }
 
     /// The weights of keys from scores `[1, n_kv_heads, n_shared, L, n_keys]` before scaling.
-    fn weigh(&self, scores: Array, view: &View) -> Result<Array> {
+    fn weigh(&self, scores: &Array, view: &View) -> Result<Array> {
         let dtype = scores.dtype();
         let of = |it: f32| Array::from_f32(it).as_dtype(dtype);
         let mut scores = scores.multiply(of(self.scale)?)?;

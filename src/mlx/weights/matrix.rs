@@ -135,6 +135,7 @@ impl Matrix {
     }
 
     /// The number of columns of its results.
+    #[cfg(cpu_kernels)]
     pub(crate) fn n_outputs(&self) -> usize {
         match self {
             Self::Plain { weight } | Self::Quantized { weight, .. } | Self::Mxfp4 { weight, .. } => {
@@ -208,6 +209,7 @@ impl Linear {
         }
     }
 
+    #[cfg(cpu_kernels)]
     pub(crate) fn n_outputs(&self) -> usize {
         self.matrix.n_outputs()
     }

@@ -92,9 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_array(&mut self, array: &Array) -> Result<(), LoadError> {
-        array
-            .eval()
-            .map_err(|e| LoadError::Weights { path: self.folder.clone(), message: message(&e) })?;
+        array.eval().map_err(|e| LoadError::Weights { path: self.folder.clone(), message: message(&e) })?;
         self.n_bytes += array.nbytes() as u64;
         (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
         Ok(())

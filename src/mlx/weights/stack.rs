@@ -17,7 +17,7 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// Stacks linear layers. Fails with the word for what differs among them.
-    pub(crate) fn of(layers: Vec<Linear>) -> std::result::Result<Self, &'static str> {
+    pub(crate) fn of(layers: &[Linear]) -> std::result::Result<Self, &'static str> {
         let stacked = |arrays: Vec<&Array>| ops::stack(&arrays, 0).map_err(|_| "shapes");
         let biases: Option<Vec<_>> = layers.iter().map(|it| it.bias.as_ref()).collect();
         let bias = biases.map(stacked).transpose()?;
