@@ -222,9 +222,9 @@ fn formats_of_other_programs_are_called_by_their_names() {
         ),
         (&[(".weight", I8, &[64, 64]), (".SCB", F32, &[64])], json!({}), "bitsandbytes"),
         (
-            &[(".weight", U32, &[64, 8]), (".scales", U8, &[64, 2])],
-            json!({"quantization": {"group_size": 32, "bits": 4, "mode": "mxfp4"}}),
-            "MLX's mxfp4",
+            &[(".weight", U32, &[64, 8]), (".scales", U8, &[64, 4])],
+            json!({"quantization": {"group_size": 16, "bits": 4, "mode": "nvfp4"}}),
+            "MLX's nvfp4",
         ),
         (&[(".weight", U32, &[64, 8]), (".scales", U8, &[64, 4])], json!({}), "MLX's nvfp4"),
         (&[(".weight", U32, &[64, 16]), (".scales", U8, &[64, 2])], json!({}), "MLX's mxfp8"),

@@ -68,7 +68,9 @@ impl Recurrent {
     /// Returns to a length that is a resume point.
     pub(crate) fn rewind(&mut self, n_tokens: usize) {
         if n_tokens < self.n_tokens {
-            *self = Self { checkpoints: std::mem::take(&mut self.checkpoints), ..self.copy(n_tokens) };
+            let Self { n_tokens, now, .. } = self.copy(n_tokens);
+            (self.n_tokens, self.now) = (n_tokens, now);
+            self.before_drafts.clear();
             self.checkpoints.retain(|it| it.0 <= n_tokens);
         }
     }
