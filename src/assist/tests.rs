@@ -106,6 +106,63 @@ async fn the_texts_of_each_choice_are_its_finish() {
     assert!(outcome.tokenizer.is_some());
 }
 
+/// Completes at the end of a prefix that grows key by key. Returns the tokens of each prompt, and how many of them were
+/// computed.
+async fn type_in(model: ScriptedModel, file: &str, keys: &str) -> Vec<(usize, usize)> {
+    let assistant = assistant(model);
+    let mut counts = Vec::new();
+    for n_typed in 0..=keys.len() {
+        let at_cursor = AtCursor { suffix: Some("\n}\n".repeat(20)), ..AtCursor::default() };
+        let completion = Completion {
+            form: Form::AtCursor(at_cursor),
+            path: Some("main.rs".to_owned()),
+            ..in_document(&format!("{file}{}", &keys[..n_typed]))
+        };
+        let (_, outcome) = finish(assistant.complete(completion).unwrap()).await.unwrap();
+        let usage = outcome.finishes[0].usage;
+        counts.push((usage.prompt_tokens, usage.prompt_tokens - usage.cached_tokens));
+    }
+    counts
+}
+
+#[tokio::test]
+async fn typing_computes_hardly_anything_again_even_if_slots_return_to_checkpoints_only() {
+    let line = "    let total = items.iter().map(|it| it.price).sum();\n";
+    let file = line.repeat(60);
+    for model in [ScriptedModel::hashing(), ScriptedModel::hashing().with_checkpoints_only()] {
+        let counts = type_in(model, &file, &line.repeat(2)[..100]).await;
+        for (n_prompt, n_computed) in &counts[1..] {
+            assert!(n_computed * 100 <= n_prompt * 3, "{n_computed} of {n_prompt}: {counts:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_goes_on_from_its_last_message_if_slots_return_to_checkpoints_only() {
+    let assistant = assistant(ScriptedModel::saying("Sure.").with_checkpoints_only());
+    let ask = async |messages: &[&str]| {
+        let messages = messages.iter().enumerate().map(|(idx, it)| match idx % 2 {
+            0 => Message::user(*it),
+            _ => Message::assistant(*it),
+        });
+        let run = assistant.chat(Conversation {
+            messages: messages.collect(),
+            template_variables: TemplateVariables::new(),
+            generation: Generation::of(64, Priority::Background),
+        });
+        finish(run.unwrap()).await.unwrap().1.finishes[0].usage
+    };
+    let question = "What is a slot, and what is it good for? ".repeat(4);
+    let first = ask(&[&question]).await;
+    assert_eq!(first.cached_tokens, 0);
+    let second = ask(&[&question, "Sure.", "And now?"]).await;
+    assert!(second.cached_tokens >= first.prompt_tokens + "Sure.".len(), "{second:?}");
+    // The answer is not what the model said, so the conversation returns to the message before it.
+    let other = ask(&[&question, "No.", "And now?"]).await;
+    let n_turn = "<\nassistant\n".len();
+    assert!(other.cached_tokens + n_turn >= first.prompt_tokens, "{other:?} after {first:?}");
+}
+
 #[tokio::test]
 async fn a_conversation_is_answered() {
     let assistant = assistant(ScriptedModel::saying("Sure."));

@@ -58,7 +58,8 @@ pub(crate) struct CheckedOut {
     pub(crate) slot: Slot,
     /// A slot that holds later parts of the prompt.
     pub(crate) donor: Option<Donor>,
-    /// The length of the longest beginning of the prompt that any slot held, whether or not it could return there.
+    /// The length of the longest beginning of the prompt with which another one went on in another way, whether or not
+    /// its slot could return there.
     pub(crate) n_common: usize,
 }
 
@@ -147,7 +148,7 @@ impl PrefixCache {
             }),
             (None, Choice::Copy { slot, n_keep }) => match running.iter().position(|it| it.id == slot) {
                 Some(idx) => {
-                    // It may be needed to make room, but what is to be copied is not dropped then.
+                    // If checkpoints must be dropped to make room, then those that are shared come last.
                     running[idx].note_copied(n_keep, prompt);
                     self.trim(model, in_use.and(self.cost.bytes(n_keep, 0)), running);
                     running[idx].copy(model, n_keep)
@@ -169,15 +170,16 @@ impl PrefixCache {
         Slot::fresh(model.open_slot())
     }
 
-    /// The length of the longest beginning of the prompt that any slot holds. 0 if that makes no difference, since
-    /// slots return there.
+    /// The length of the longest beginning of the prompt with which any slot goes on in another way. 0 if that makes no
+    /// difference, since slots return there.
     fn n_common(&self, prompt: &[TokenId], running: &[&mut Slot]) -> usize {
         if !self.cost.needs_checkpoints() {
             return 0;
         }
         let running = running.iter().map(|it| &it.ledger);
         let ledgers = self.idle.iter().map(|it| &it.ledger).chain(running);
-        ledgers.map(|it| n_usable(it, prompt)).max().unwrap_or(0)
+        let departures = ledgers.map(|it| (n_usable(it, prompt), it.len())).filter(|(n, len)| n < len);
+        departures.map(|it| it.0).max().unwrap_or(0)
     }
 
     /// Takes the idle slot that holds most of the prompt at other positions, after the `n_keep` tokens that are

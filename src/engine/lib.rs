@@ -3,7 +3,8 @@
 //! Read in this order: callers submit a [`Job`] and receive [`Event`]s; [`Engine`] is their handle. On the engine's
 //! thread `stepper` runs the loop: it asks `scheduler` which jobs run, `cache` for slots of the model, `speculation`
 //! for drafts and the [`LanguageModel`] for tokens, which the `sequence` of each running job turns into text. `pace`
-//! measures how many tokens fit in a step. [`scripted`] is a model for tests.
+//! measures how many tokens fit in a step. [`scripted`] is a model for tests. Whoever adds a kind of state to a model reads
+//! [`model`].
 //!
 //! This crate knows no JSON, no wire and no MLX. Invariants: one terminal event per job; its deltas joined are its
 //! text; a cancel takes effect within one step and keeps the keys and values that were computed; greedy text depends on

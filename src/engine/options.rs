@@ -19,8 +19,8 @@ pub struct EngineOptions {
     /// The bytes of that memory that other parts of the process use at the moment, for example for waiting requests.
     /// The engine reads this whenever it starts a job beside others.
     pub held_bytes: Arc<AtomicU64>,
-    /// The memory for keys and values that are kept, including those of running jobs. It limits what is kept of
-    /// finished jobs; running jobs may exceed it, up to `memory_limit_bytes`.
+    /// The memory for slots that are kept, including those of running jobs. It limits what is kept of finished jobs, and
+    /// checkpoints; running jobs may exceed it without checkpoints, up to `memory_limit_bytes`.
     pub cache_limit_bytes: u64,
     /// If at least this many tokens of a prompt follow an edit and are in the cache at other positions, they are moved
     /// instead of computed again. They were computed after the text before the edit, so the answer may differ slightly

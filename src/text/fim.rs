@@ -4,6 +4,10 @@
 //! A format is detected from the vocabulary and never from the model's name: names can be wrong, and a model without
 //! the tokens cannot fill in anything. Everything that comes from files is encoded as text, so source code that
 //! mentions `<|fim_suffix|>` does not end the prefix.
+//!
+//! In every order, what the user types comes at the end of the prompt, so that the beginning stays in the engine's cache.
+//! With the suffix last it would not, so there the middle has begun above the cursor. That matters even more for models
+//! whose state cannot be cut anywhere: the engine has checkpoints at the control tokens and near the end.
 
 mod families;
 

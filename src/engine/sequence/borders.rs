@@ -13,7 +13,7 @@
 use crate::cache::MIN_SAVED;
 
 /// Parts of a prompt that are shorter than this share a border: computing them again takes hardly longer than a step.
-const MIN_PART: usize = 128;
+const MIN_PART: usize = 64;
 
 /// Without a border, checkpoints are at least this many tokens apart.
 const FAR: usize = 512;
@@ -42,8 +42,8 @@ impl Borders {
         checkpoint: usize,
     ) -> Self {
         let before_last = n_prompt - 1;
-        let near_end = |it: &usize| (n_prompt.saturating_sub(MIN_SAVED)..before_last).contains(it);
-        let end = parts.iter().copied().find(near_end).unwrap_or(before_last);
+        let near_end = n_prompt.saturating_sub(MIN_SAVED).max(n_held + 1)..before_last;
+        let end = parts.iter().copied().find(|it| near_end.contains(it)).unwrap_or(before_last);
         let mut borders = Self { places: Vec::new(), are_needed: true };
         for place in [end, n_common] {
             if place > n_held && place.saturating_sub(checkpoint) >= MIN_SAVED {
@@ -112,13 +112,15 @@ mod tests {
     fn a_part_that_begins_near_the_end_counts_instead() {
         check(1000, &[0, 500, 994, 996], 0, (0, 0), &[500, 994]);
         check(1000, &[999], 0, (0, 0), &[999]);
+        // The slot is a copy of that beginning, without its checkpoint.
+        check(1000, &[994], 0, (994, 0), &[999]);
         check(1000, &[991], 0, (0, 0), &[991, 999]);
     }
 
     #[test]
     fn short_parts_share_a_border_and_those_that_are_held_have_none() {
-        check(2000, &[10, 100, 200, 300, 400], 0, (0, 0), &[200, 400, 1999]);
-        check(2000, &[10, 100, 200, 300, 400], 0, (250, 200), &[400, 1999]);
+        check(2000, &[10, 50, 100, 150, 200], 0, (0, 0), &[100, 200, 1999]);
+        check(2000, &[10, 50, 100, 150, 200], 0, (120, 100), &[200, 1999]);
         check(2000, &[2000, 3000], 0, (0, 0), &[1999]);
     }
 

@@ -100,7 +100,7 @@ fn timings_are_those_of_the_stages() {
     let (engine, clock) = start_with_clock(model);
     let first = submit(&engine, "1", |job| job.max_tokens = 1);
     gate.arrived();
-    let job = submit(&engine, "twelve bytes", |job| job.max_tokens = 100);
+    let job = submit(&engine, "nine byte", |job| job.max_tokens = 100);
     clock.advance(ms(7));
     gate.release();
     first.finish();
@@ -140,7 +140,7 @@ fn every_token_that_the_model_is_fed_is_counted() {
     let model = ScriptedModel::saying("ab");
     let recording = model.recording();
     let engine = start(model);
-    for (prompt, n_new) in [("12345678", 8), ("12345678", 1)] {
+    for (prompt, n_new) in [("12345678", 8), ("12345678", by_mode(1, 8))] {
         let before = engine.status().n_computed;
         submit(&engine, prompt, |job| job.max_tokens = 100).finish();
         // `a` and `b` are fed, and the end token is not.
