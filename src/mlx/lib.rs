@@ -24,6 +24,8 @@ mod model;
 mod models;
 mod network;
 mod options;
+#[cfg(test)]
+mod parity;
 mod parts;
 mod sampler;
 mod state;

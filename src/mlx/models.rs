@@ -59,3 +59,9 @@ pub(crate) fn architecture(file: &ModelConfig) -> Result<Architecture, LoadError
         supported: ARCHITECTURES.iter().map(|it| it.0).collect(),
     })
 }
+
+/// The supported architectures.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ARCHITECTURES.iter().map(|it| it.0)
+}

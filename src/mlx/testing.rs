@@ -1,5 +1,6 @@
 //! Shared by this crate's tests: exclusive use of MLX, and tiny models.
 
+pub(crate) mod stored;
 pub(crate) mod tiny;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

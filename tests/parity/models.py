@@ -5,11 +5,12 @@
     python tests/parity/models.py --stored > tests/parity/models.json     # the short form that the tests use
 
 Weights follow from their names by a formula that `src/mlx/testing/stored.rs` repeats, so the short form needs no
-weights: it has the names and shapes, the greedy tokens, and a few logits.
+weights: it has their names, shapes, factors and bits, the greedy tokens, and a few logits.
 """
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -192,11 +193,26 @@ def build(model_type, more, quantization):
             return {"group_size": GROUP, "bits": bits}
 
         nn.quantize(model, class_predicate=choose)
-        config["quantization"] = {"group_size": GROUP, "bits": bits_of(quantization, 0)}
+        default = bits_of(quantization, 0)
+        config["quantization"] = {"group_size": GROUP, "bits": default}
         for path, bits in quantized.items():
-            config["quantization"][path] = {"group_size": GROUP, "bits": bits}
+            if bits != default:
+                config["quantization"][path] = {"group_size": GROUP, "bits": bits}
     mx.eval(model.parameters())
     return model, config, recipe, quantized
+
+
+def shortened(recipe, quantized):
+    """The recipe with one row for the same weight of several layers: name, layers, shape, factor, offset, bits."""
+    rows = {}
+    for name, shape, factor, offset in recipe:
+        bits = quantized.get(name.removesuffix(".weight"))
+        layer = re.search(r"\.(\d+)\.", name)
+        pattern = name if layer is None else f"{name[:layer.start()]}.*.{name[layer.end():]}"
+        layers = rows.setdefault((pattern, tuple(shape), factor, offset, bits), [])
+        if layer is not None:
+            layers.append(int(layer[1]))
+    return [[pattern, layers, *more] for (pattern, *more), layers in rows.items()]
 
 
 def expect(model):
@@ -219,10 +235,11 @@ def main(arguments):
         for name, model_type, more, quantization in MODELS:
             model, config, recipe, quantized = build(model_type, more, quantization)
             logits, tokens, gaps = expect(model)
+            positions = np.array(STORED_POSITIONS)
             rows.append({
-                "name": name, "config": config, "weights": recipe, "bits": quantized, "tokens": tokens, "gaps": gaps,
-                "logits": [[round(float(x), 5) for x in logits[i][:N_STORED]] for i in STORED_POSITIONS],
-                "scale": round(float(np.abs(logits).max()), 5),
+                "name": name, "config": config, "weights": shortened(recipe, quantized), "tokens": tokens,
+                "gaps": [round(gap, 3) for gap in gaps], "scale": round(float(np.abs(logits).max()), 4),
+                "logits": [[round(float(x), 4) for x in row[:N_STORED]] for row in logits[positions]],
             })
         lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
         shared = json.dumps({"prompt": PROMPT, "positions": STORED_POSITIONS, "group_size": GROUP})
