@@ -9,11 +9,12 @@ use crate::support::{repository, tiny_model};
 
 /// The tests of the Python client that are run here, by parts of their names: one of each kind of request, and of each
 /// way in which a request or a worker can end.
-const PYTHON_TESTS: [&str; 8] = [
+const PYTHON_TESTS: [&str; 9] = [
     "Parts",
     "a_completion_is_the_same",
     "a_conversation_goes_on",
     "an_answer_with_a_schema",
+    "a_call_that_is_required",
     "next_edits_are_predicted",
     "a_stream_is_cancelled",
     "a_killed_worker",
@@ -28,6 +29,7 @@ fn python(args: &[&str]) -> Output {
         .env("PYTHONPATH", clients.join("python/src"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("RUNABOUT", env!("CARGO_BIN_EXE_runabout"))
+        .env("RUNABOUT_TOOL_MODEL", tiny_model::folder())
         .env("RUNABOUT_TEST_MODEL", tiny_model::slow_folder())
         .output()
         .unwrap_or_else(|e| panic!("`python3`, which the tests of the clients need, cannot be started: {e}"))

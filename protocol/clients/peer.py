@@ -3,7 +3,7 @@
     peer.py PART serve ...
 
 Parts: `future` speaks a later version of the protocol, with members, notifications and values that this one does not
-know; `noisy` has stray lines in its output; `crash` ends at each request but `initialize`; `deaf` reads and never
+know; `thinker` reasons before its answer; `noisy` has stray lines in its output; `crash` ends at each request but `initialize`; `deaf` reads and never
 answers.
 """
 
@@ -53,6 +53,9 @@ def main():
             write({"method": "forecast", "params": [1, 2]})
             write({"method": "progress", "params": {"stage": "dream", "done": 1, "unit": "sheep", "new": {}}})
             write({"method": "delta", "params": {"id": message["id"], "seq": 0, "text": "tex", "new": 1}})
+        if part == "thinker":
+            for seq, (text, more) in enumerate((("h", {"reasoning": True}), ("m", {"reasoning": True}), ("12", {}))):
+                write({"method": "delta", "params": {"id": message["id"], "seq": seq, "text": text, **more}})
         if message["method"] == "warm":
             data = {"kind": "too_tired", "hint": "wait", "new": 1}
             write({**answer, "error": {"code": 1999, "message": "cannot", "data": data, "new": 1}})
@@ -60,7 +63,7 @@ def main():
         result = {"text": "text", "finish_reason": "bored", "usage": {**USAGE, "new": 1}, "timing": TIMING,
                   "params": message["params"], "new": [1],
                   # An answer that was cut off, although it looks whole.
-                  "message": {"role": "assistant", "content": "12"}, "incomplete": {"pointer": "", "open": ""}}
+                  "message": {"role": "assistant", "content": "12", "reasoning": "hm"}, "incomplete": {"pointer": "", "open": ""}}
         write({**answer, "result": result, "new": 1})
 
 

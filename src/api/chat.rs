@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::WORK_ERRORS;
@@ -12,6 +11,7 @@ use crate::integers;
 use crate::outcome::{FinishReason, Priority, Speculation, Timing, TokenLogprobs, Usage};
 use crate::protocol::Method;
 use crate::sampling::params_with_sampling;
+use crate::tools::{Tool, ToolCall, ToolCallError, ToolChoice};
 
 /// The method `chat`.
 pub enum Chat {}
@@ -36,8 +36,12 @@ params_with_sampling! {
         /// error of kind `unsupported`. Default: none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub tools: Vec<Tool>,
+        /// Whether the model calls tools: `auto`, `none`, `required`, or a tool that it must call. Default: `auto`.
+        #[serde(default, skip_serializing_if = "ToolChoice::is_default")]
+        pub tool_choice: ToolChoice,
         /// The form that the answer must have. The prompt does not mention it, so messages should ask for it too. If
-        /// the model reasons first, in `<think>` tags, the form applies to what follows. Default: any text.
+        /// the model reasons first, the form applies to what follows. Must not be given where tools can be called.
+        /// Default: any text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub response_format: Option<ResponseFormat>,
         /// Additional variables for the chat template, such as `{"enable_thinking": false}`.
@@ -82,6 +86,7 @@ impl ChatParams {
         Self {
             messages,
             tools: Vec::new(),
+            tool_choice: ToolChoice::default(),
             response_format: None,
             chat_template_kwargs: Map::new(),
             max_tokens: default_max_tokens(),
@@ -230,86 +235,6 @@ pub enum Role {
     Tool,
 }
 
-/// A tool call that the model makes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ToolCall {
-    /// The id of the call; the tool's message repeats it as `tool_call_id`.
-    pub id: String,
-    #[serde(default, rename = "type")]
-    pub kind: ToolType,
-    pub function: FunctionCall,
-    /// The place of the call among those of its message, which its place in the list says already. Ignored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<u64>,
-}
-
-/// The function to call, and its arguments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FunctionCall {
-    pub name: String,
-    /// The arguments: an object, or a string that contains one as JSON.
-    #[serde(default, deserialize_with = "object_or_text_of_one")]
-    #[schemars(with = "ObjectOrText")]
-    pub arguments: Map<String, Value>,
-}
-
-/// How arguments may be written.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "for the schema alone")]
-enum ObjectOrText {
-    Object(Map<String, Value>),
-    Text(String),
-}
-
-fn object_or_text_of_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    let text = match raw.get().as_bytes() {
-        [b'{', ..] => return integers::from_text(raw.get()).map_err(|it| integers::without_position(&it)),
-        [b'n', ..] => return Ok(Map::new()),
-        [b'"', ..] => {
-            serde_json::from_str::<String>(raw.get()).map_err(|it| integers::without_position(&it))?
-        }
-        // A number, a boolean or a list: refused as a text of one is.
-        _ => raw.get().to_owned(),
-    };
-    match text.trim() {
-        "" => Some(Map::new()),
-        // A long integer alone would be read as the object that stands for it.
-        object if object.starts_with('{') => integers::from_text(object).ok(),
-        _ => None,
-    }
-    .ok_or_else(|| D::Error::custom("must be an object, or a string that holds one"))
-}
-
-/// A tool that the model may call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Tool {
-    #[serde(default, rename = "type")]
-    pub kind: ToolType,
-    pub function: FunctionDefinition,
-}
-
-/// The type of a tool; only `function` is supported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ToolType {
-    #[default]
-    Function,
-}
-
-/// A function, as described to the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FunctionDefinition {
-    pub name: String,
-    /// What the function does, in a sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// The JSON Schema of the arguments, which are an object.
-    #[serde(default, deserialize_with = "integers::maybe_object", skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<Map<String, Value>>,
-}
-
 /// The assistant's turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatResult {
@@ -317,6 +242,9 @@ pub struct ChatResult {
     /// `reasoning`.
     pub message: Message,
     pub finish_reason: FinishReason,
+    /// What looks like a call of a tool but cannot be called: it is malformed, cut off, or names no tool of `tools`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_call_errors: Vec<ToolCallError>,
     /// Present if `response_format` is given and the text was ended before it had that form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<Incomplete>,

@@ -31,13 +31,11 @@ mod schema;
 mod shutdown;
 mod status;
 mod tokenize;
+mod tools;
 mod warm;
 
 pub use cancel::{CancelOutcome, CancelParams, CancelResult};
-pub use chat::{
-    ChatParams, ChatResult, Content, FunctionCall, FunctionDefinition, Message, Role, TextPart, TextPartType,
-    Tool, ToolCall, ToolType,
-};
+pub use chat::{ChatParams, ChatResult, Content, Message, Role, TextPart, TextPartType};
 pub use complete::{
     Choice, CompleteParams, CompleteResult, CompletionMode, CompletionRule, ContextFile, RuleSwitches,
 };
@@ -59,6 +57,10 @@ pub use sampling::Sampling;
 pub use schema::schema;
 pub use status::{CacheStatus, MemoryStatus, QueueStatus, SpeedStatus, StatusParams, StatusResult};
 pub use tokenize::{TokenizeParams, TokenizeResult};
+pub use tools::{
+    FunctionCall, FunctionDefinition, FunctionName, NamedTool, Tool, ToolCall, ToolCallError, ToolChoice,
+    ToolChoiceMode, ToolType,
+};
 pub use warm::{WarmParams, WarmResult};
 
 #[cfg(test)]

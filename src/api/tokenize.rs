@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::chat::{Message, Tool};
+use crate::chat::Message;
 use crate::integers;
 use crate::protocol::Method;
+use crate::tools::Tool;
 
 /// The method `tokenize`.
 pub enum Tokenize {}

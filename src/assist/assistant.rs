@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use runabout_engine::Priority;
 use runabout_text::{Message, TemplateVariables, TokenId};
+use serde_json::Value;
 
 use crate::completion::Completion;
 use crate::conversation::{self, Conversation};
@@ -39,6 +40,8 @@ pub enum Tokenize {
     /// The prompt of a conversation, including the start of the assistant's turn.
     Conversation {
         messages: Vec<Message>,
+        /// As in [`crate::ToolUse::tools`].
+        tools: Vec<Value>,
         template_variables: TemplateVariables,
     },
 }
@@ -149,9 +152,9 @@ impl Assistant {
     pub async fn tokenize(&self, request: Tokenize) -> Result<Vec<TokenId>, Error> {
         let n_bytes = match &request {
             Tokenize::Text(text) => text.len(),
-            Tokenize::Conversation { messages, template_variables } => {
+            Tokenize::Conversation { messages, tools, template_variables } => {
                 conversation::check_messages(messages)?;
-                conversation::request(messages, template_variables).n_bytes()
+                conversation::request(messages, tools, template_variables).n_bytes()
             }
         };
         let _held = self.held.hold(n_bytes)?;
@@ -160,8 +163,9 @@ impl Assistant {
             let tokenizer = &model.facts.tokenizer;
             Ok(match request {
                 Tokenize::Text(text) => tokenizer.encode_text(&text),
-                Tokenize::Conversation { messages, template_variables } => {
-                    tokenizer.encode_chat(&conversation::request(&messages, &template_variables))?
+                Tokenize::Conversation { messages, tools, template_variables } => {
+                    conversation::check_tools(&tools, tokenizer)?;
+                    tokenizer.encode_chat(&conversation::request(&messages, &tools, &template_variables))?
                 }
             })
         })

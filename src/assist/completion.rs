@@ -127,6 +127,7 @@ impl Completion {
                     line_end: None,
                     stop: &[],
                     most_tokens: None,
+                    turn: None,
                 }
             }
             Form::AtCursor(at) => self.prompt_at(at, model, params),
@@ -186,6 +187,7 @@ impl Completion {
             line_end: Some(file.line_end),
             stop: &[],
             most_tokens: None,
+            turn: None,
         }
     }
 }

@@ -24,6 +24,18 @@ pub enum Error {
     /// Only a message with tool calls may have no content.
     #[error("message {index} must have content if it has no tool calls")]
     EmptyMessage { index: usize },
+    /// A call is demanded, and there is nothing to call.
+    #[error("a call of a tool is required, but there are no tools")]
+    NoTools,
+    /// A call is demanded of a tool that is not among the tools.
+    #[error("there is no tool named `{name}`")]
+    UnknownTool { name: String },
+    /// A text that has a format cannot also call tools.
+    #[error("a text must not have a format where tools can be called")]
+    FormatWithTools,
+    /// The model's chat template has no place for tools, or its calls have an unknown form.
+    #[error("the model's chat template {lack}, so it cannot call tools")]
+    CannotCall { lack: &'static str },
     /// The waiting requests already hold too much text.
     #[error(
         "{n_requests} waiting requests leave room for {available_bytes} bytes, got a request of {needed_bytes} bytes"

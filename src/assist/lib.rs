@@ -27,7 +27,7 @@ mod run;
 pub use assistant::{Assistant, Tokenize, Warm};
 pub use completion::{AtCursor, Completion, ContextFile, Form};
 pub use confidence::DEFAULT_MIN_CONFIDENCE;
-pub use conversation::Conversation;
+pub use conversation::{Conversation, ToolUse};
 pub use error::{Error, Limited};
 pub use generation::{Generation, Limits, Sampling};
 pub use held::HeldTexts;
@@ -41,8 +41,8 @@ pub use runabout_engine::{
     Timing, Usage,
 };
 pub use runabout_text::{
-    Content, Format, Goal, Message, NextEditFormat, OpenJson, Rule, TemplateVariables, TextEdit, TextError,
-    ToolCall, Trimmed,
+    CallFault, Content, Format, Goal, Message, NextEditFormat, OpenJson, Rule, TemplateVariables, TextEdit,
+    TextError, ToolCall, ToolChoice, Trimmed, Turn,
 };
 
 #[cfg(test)]

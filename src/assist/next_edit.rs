@@ -250,6 +250,7 @@ impl NextEdit {
             line_end: None,
             stop: format.stop_strings(),
             most_tokens: Some(n_window_tokens * MAX_GROWTH + MORE_TOKENS),
+            turn: None,
         };
         Ok((prompt, window))
     }

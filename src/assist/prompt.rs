@@ -1,7 +1,7 @@
 //! A prompt, ready for the engine.
 
 use runabout_engine::{JobError, ModelDescription, TextStart};
-use runabout_text::{Constraint, Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed};
+use runabout_text::{Constraint, Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed, TurnReader};
 
 use crate::model::Model;
 
@@ -22,6 +22,8 @@ pub(crate) struct Prompt {
     pub(crate) stop: &'static [&'static str],
     /// The most tokens that an answer to this prompt needs, if that is known.
     pub(crate) most_tokens: Option<usize>,
+    /// Reads the text as a turn of a conversation.
+    pub(crate) turn: Option<TurnReader>,
 }
 
 impl Prompt {

@@ -4,6 +4,7 @@
 //! Invariants: the last update is [`Update::Done`] or an error; the texts of a choice, joined, are the text of its
 //! finish; however a run ends, even by being dropped, its jobs in the engine end too.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use runabout_engine::{
     CancelReason, Engine, Event, Finish, FinishReason, Job, JobError, JobId, Likelihood, Supersede, Timing,
     Usage,
 };
-use runabout_text::{LineEnd, Tokenizer, Trimmed};
+use runabout_text::{LineEnd, Piece, Tokenizer, Trimmed, Turn, TurnReader};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::documents::{Continued, FinishedText, Newest};
@@ -36,6 +37,8 @@ pub enum Update {
     /// More text of a choice, which is counted from 0. Never empty; the text is final. `confidence` is the probability,
     /// from 0 to 1, that the model gives to the choice's first line so far.
     Text { choice: u32, text: String, confidence: Option<f64> },
+    /// More of what the model thinks before its answer, in a conversation. Never empty; the text is final.
+    Reasoning { text: String },
     /// The end, always the last update.
     Done(Outcome),
 }
@@ -45,6 +48,8 @@ pub enum Update {
 pub struct Outcome {
     /// One per choice, at least one.
     pub finishes: Vec<Finish>,
+    /// In a conversation: the model's turn, whose content is the text of the only finish.
+    pub turn: Turn,
     /// What was left out because it did not fit into the model's context.
     pub trimmed: Trimmed,
     /// The time from the request's arrival until its jobs were submitted; the times in `finishes` count from there.
@@ -89,7 +94,7 @@ type Prepared = Result<(Facts, Prompt, Vec<usize>), Error>;
 
 enum Stage {
     Preparing(Pin<Box<dyn Future<Output = Prepared> + Send>>),
-    Running(Running),
+    Running(Box<Running>),
     /// The last update is already known.
     Ending(Outcome),
     Ended,
@@ -100,6 +105,10 @@ struct Running {
     jobs: Vec<JobId>,
     events: SelectAll<BoxStream<'static, (usize, Event)>>,
     finishes: Vec<Option<Finish>>,
+    /// Reads the only text as a turn of a conversation.
+    turn: Option<TurnReader>,
+    /// Updates that are certain already.
+    ready: VecDeque<Update>,
     failure: Option<JobError>,
     /// Whether the jobs have been told to end.
     is_interrupted: bool,
@@ -236,6 +245,7 @@ impl Run {
             line_end,
             stop: stop_of_prompt,
             most_tokens,
+            turn,
         } = prompt;
         let mut stop = in_lf(std::mem::take(&mut self.generation.stop), line_end);
         stop.extend(stop_of_prompt.iter().map(|it| (*it).to_owned()));
@@ -280,17 +290,19 @@ impl Run {
         if let (Some(newest), Some(job)) = (&mut self.newest, jobs.first()) {
             newest.started(*job);
         }
-        self.stage = Stage::Running(Running {
+        self.stage = Stage::Running(Box::new(Running {
             finishes: vec![None; jobs.len()],
             jobs,
             events,
+            turn,
+            ready: VecDeque::new(),
             failure: None,
             is_interrupted: false,
             last_report: Instant::now(),
             trimmed,
             waited,
             tokenizer: Arc::clone(&facts.tokenizer),
-        });
+        }));
     }
 
     /// Follows the jobs to the next update.
@@ -339,7 +351,13 @@ impl Run {
             is_incomplete: self.generation.format.is_some(),
         };
         let waited = self.arrived.elapsed();
-        Outcome { finishes: vec![finish], trimmed: Trimmed::default(), waited, tokenizer: None }
+        Outcome {
+            finishes: vec![finish],
+            turn: Turn::default(),
+            trimmed: Trimmed::default(),
+            waited,
+            tokenizer: None,
+        }
     }
 
     /// The outcome of a completion whose text is the rest of an older one's, so that nothing is computed.
@@ -357,6 +375,7 @@ impl Run {
         };
         Outcome {
             finishes: vec![finish],
+            turn: Turn::default(),
             trimmed: prompt.trimmed,
             waited: self.arrived.elapsed(),
             tokenizer: Some(Arc::clone(&facts.tokenizer)),
@@ -368,6 +387,9 @@ impl Running {
     /// The next update; `None` when all jobs have ended.
     async fn next(&mut self, engine: &Engine, newest: Option<&Newest>) -> Option<Update> {
         loop {
+            if let Some(update) = self.ready.pop_front() {
+                return Some(update);
+            }
             let event = tokio::select! {
                 event = self.events.next() => event,
                 () = superseded(newest), if !self.is_interrupted => {
@@ -385,9 +407,18 @@ impl Running {
                 }
                 Event::Delta { text, confidence } => {
                     let choice = u32::try_from(choice).expect("choices are counted by a u32");
-                    return Some(Update::Text { choice, text, confidence });
+                    match &mut self.turn {
+                        Some(turn) => self.ready.extend(updates(turn.push(&text), confidence)),
+                        None => return Some(Update::Text { choice, text, confidence }),
+                    }
                 }
-                Event::Finished(finish) => self.finishes[choice] = Some(*finish),
+                Event::Finished(finish) => {
+                    let confidence = finish.likelihood.confidence();
+                    self.finishes[choice] = Some(*finish);
+                    if let Some(turn) = &mut self.turn {
+                        self.ready.extend(updates(turn.finish(), confidence));
+                    }
+                }
                 Event::Failed(error) => {
                     self.failure.get_or_insert(error);
                     self.interrupt(engine, CancelReason::Cancelled);
@@ -409,13 +440,27 @@ impl Running {
         }
         // A job has no finish if the engine is gone.
         let finishes: Option<Vec<Finish>> = self.finishes.into_iter().collect();
+        let mut finishes = finishes.ok_or(JobError::ShuttingDown)?;
+        let turn = self.turn.map(TurnReader::turn);
+        if let (Some(turn), Some(finish)) = (&turn, finishes.first_mut()) {
+            finish.text.clone_from(&turn.content);
+        }
         Ok(Outcome {
-            finishes: finishes.ok_or(JobError::ShuttingDown)?,
+            finishes,
+            turn: turn.unwrap_or_default(),
             trimmed: self.trimmed,
             waited: self.waited,
             tokenizer: Some(self.tokenizer),
         })
     }
+}
+
+/// The updates for pieces of a turn.
+fn updates(pieces: Vec<Piece>, confidence: Option<f64>) -> impl Iterator<Item = Update> {
+    pieces.into_iter().map(move |it| match it {
+        Piece::Reasoning(text) => Update::Reasoning { text },
+        Piece::Content(text) => Update::Text { choice: 0, text, confidence },
+    })
 }
 
 /// Resolves when a request without jobs must end.

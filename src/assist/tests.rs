@@ -67,7 +67,7 @@ async fn finish(mut run: Run) -> Result<(Vec<String>, Outcome), Error> {
         let update =
             timeout(TIMEOUT, run.next()).await.expect("an update in time").expect("the stream goes on");
         match update? {
-            Update::Prefill { .. } => {}
+            Update::Prefill { .. } | Update::Reasoning { .. } => {}
             Update::Text { choice, text, .. } => {
                 assert!(!text.is_empty());
                 texts.resize(texts.len().max(choice as usize + 1), String::new());
@@ -111,6 +111,7 @@ async fn a_conversation_is_answered() {
     let assistant = assistant(ScriptedModel::saying("Sure."));
     let run = assistant.chat(Conversation {
         messages: vec![Message::user("hi")],
+        tools: ToolUse::default(),
         template_variables: TemplateVariables::new(),
         generation: Generation::of(64, Priority::Background),
     });
@@ -296,6 +297,7 @@ async fn a_conversation_must_have_messages_with_content() {
     let chat = |messages| {
         let request = Conversation {
             messages,
+            tools: ToolUse::default(),
             template_variables: TemplateVariables::new(),
             generation: Generation::of(4, Priority::Background),
         };
@@ -305,8 +307,11 @@ async fn a_conversation_must_have_messages_with_content() {
     let empty = Message { content: None, ..Message::user("") };
     assert!(matches!(chat(vec![Message::user("x"), empty]), Error::EmptyMessage { index: 1 }));
     let empty = Message { content: None, ..Message::user("") };
-    let request =
-        Tokenize::Conversation { messages: vec![empty], template_variables: TemplateVariables::new() };
+    let request = Tokenize::Conversation {
+        messages: vec![empty],
+        tools: Vec::new(),
+        template_variables: TemplateVariables::new(),
+    };
     assert!(matches!(assistant.tokenize(request).await, Err(Error::EmptyMessage { index: 0 })));
 }
 

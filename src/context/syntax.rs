@@ -33,6 +33,8 @@ pub struct Defined {
     pub is_type: bool,
     /// All of it with its decorators, in bytes of the text.
     pub range: Range<usize>,
+    /// The part before its body; in Python, up to the colon.
+    pub head: Range<usize>,
 }
 
 /// A place where a text breaks its grammar.
@@ -55,6 +57,7 @@ impl Syntax {
             is_function: it.is_function,
             is_type: it.is_type,
             range: it.whole,
+            head: it.head,
         });
         let faults = if tree.root_node().has_error() { faults(tree.root_node()) } else { Vec::new() };
         Some(Self { definitions: definitions.collect(), faults })

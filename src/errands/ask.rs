@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use runabout_assist::{
     Assistant, Conversation, Error, FinishReason, Format, Generation, JobError, Message, Model, Run,
-    Sampling, TemplateVariables, TextError, Tokenize, Update,
+    Sampling, TemplateVariables, TextError, Tokenize, ToolUse, Update,
 };
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -124,6 +124,7 @@ impl Asker {
         };
         Conversation {
             messages: question.messages,
+            tools: ToolUse::default(),
             // An errand is too small to think about first. Templates without this variable ignore it.
             template_variables: TemplateVariables::from_iter([(
                 "enable_thinking".to_owned(),
@@ -153,7 +154,7 @@ impl Asker {
             };
             match update {
                 Some(Ok(Update::Prefill { done, total })) => self.report(Stage::Prompt { done, total }),
-                Some(Ok(Update::Text { text, .. })) => {
+                Some(Ok(Update::Text { text, .. } | Update::Reasoning { text })) => {
                     let n_new = tokenizer.as_ref().map_or(1, |it| it.encode_text(&text).len());
                     self.n_tokens.fetch_add(n_new, Ordering::Relaxed);
                     self.report(Stage::Answer { attempt });
@@ -189,7 +190,8 @@ impl Asker {
     /// The number of tokens in the prompt of a conversation.
     pub(crate) async fn n_prompt_tokens(&self, messages: &[Message]) -> Result<usize, Fault> {
         let template_variables = TemplateVariables::new();
-        let request = Tokenize::Conversation { messages: messages.to_vec(), template_variables };
+        let request =
+            Tokenize::Conversation { messages: messages.to_vec(), tools: Vec::new(), template_variables };
         Ok(self.assistant.tokenize(request).await?.len())
     }
 

@@ -61,9 +61,27 @@ impl Source {
         })
     }
 
-    fn check_syntax(&self, changed: &str, instruction: &str) -> Result<(), Fault> {
-        let (Some(language), Some(before)) = (self.language, &self.syntax) else { return Ok(()) };
-        let Some(now) = Syntax::of(language, changed) else { return Ok(()) };
+    /// Checks that a text breaks the grammar at no new place.
+    pub(crate) fn check_new_faults(&self, changed: &str) -> Result<(), Fault> {
+        self.parsed(changed).map(|_| ())
+    }
+
+    /// Checks that the lines that are nothing but a comment are all there, in their order.
+    pub(crate) fn check_comments(&self, changed: &str) -> Result<(), Fault> {
+        let mark = if matches!(self.language, None | Some(Language::Python)) { "#" } else { "//" };
+        let is_comment = |it: &&str| it.starts_with(mark);
+        let mut now = changed.lines().map(str::trim);
+        let mut comments = self.text.lines().map(str::trim).filter(is_comment);
+        match comments.find(|comment| !now.any(|it| it == *comment)) {
+            Some(line) => Err(Fault::Touched { line: line.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The syntax of a changed text, if it can be told and has no more faults than before.
+    fn parsed(&self, changed: &str) -> Result<Option<Syntax>, Fault> {
+        let (Some(language), Some(before)) = (self.language, &self.syntax) else { return Ok(None) };
+        let Some(now) = Syntax::of(language, changed) else { return Ok(None) };
         if now.faults.len() > before.faults.len() {
             let known: Vec<&str> = before.faults.iter().map(|it| line_at(&self.text, it.line)).collect();
             let new = now.faults.iter().find(|it| !known.contains(&line_at(changed, it.line)));
@@ -71,6 +89,11 @@ impl Source {
             let text = line_at(changed, line).trim().to_owned();
             return Err(Fault::DoesNotParse { language: name_of(language), line, text });
         }
+        Ok(Some(now))
+    }
+
+    fn check_syntax(&self, changed: &str, instruction: &str) -> Result<(), Fault> {
+        let (Some(before), Some(now)) = (&self.syntax, self.parsed(changed)?) else { return Ok(()) };
         let words: Vec<String> = words(instruction).map(str::to_lowercase).collect();
         if words.iter().any(|it| WORDS_FOR_REMOVAL.iter().any(|word| it.starts_with(word))) {
             return Ok(());

@@ -1,11 +1,19 @@
 //! Changes files as an instruction says: [`Errands::edit_files`].
 //!
-//! Small models rewrite short code well and quote long code badly. So a short file is rewritten whole; a longer one in
-//! pieces, each a definition that the instruction concerns; and where there is nothing to cut along, by
-//! search-and-replace blocks. Whatever the form, what comes back is checked before it counts.
+//! Small models write what is new well, and copy what is old badly. So as little as possible is left to them. Names are
+//! changed by a grammar and no model; of documentation and type hints, the model writes only the words and the types,
+//! and a grammar tells their places. Other edits are rewritten in pieces, each a definition that the instruction concerns, or
+//! as a whole if the file is short, in a form in which only a few lines can change; and where there is nothing to cut
+//! along, by search-and-replace blocks. Whatever the form, what comes back is checked before it counts.
 
 mod blocks;
+mod docs;
+mod hints;
+mod insertion;
+mod instruction;
 mod pieces;
+mod pinned;
+mod rename;
 
 use std::sync::Arc;
 
@@ -23,13 +31,27 @@ use crate::formats;
 use crate::inquiry::{Inquiry, ask_twice};
 use crate::lines::{dedented, in_lf, indentation, indented, restored};
 use crate::prompts;
+use docs::Undocumented;
+use hints::Untyped;
+use insertion::{Insertion, inserted};
+use instruction::has_word;
 use pieces::{Chosen, Piece, choose};
+use pinned::Allowed;
+use rename::Renaming;
 
 /// Up to this size, a file is rewritten as a whole. Longer ones cost more time than their pieces, and small models begin to
 /// lose lines.
 const MAX_WHOLE_BYTES: usize = 2_500;
 /// The room that blocks must have, at least.
 const BLOCK_TOKENS: usize = 512;
+/// The room for the words of a definition's documentation.
+const DOCUMENTATION_TOKENS: usize = 160;
+/// The room for the types of a function, besides its first line.
+const TYPE_TOKENS: usize = 96;
+/// The room for two names.
+const NAME_TOKENS: usize = 64;
+/// Up to this size, a file is shown whole where only one definition is needed, since its beginning often explains it.
+const MAX_SHOWN_BYTES: usize = 1_500;
 
 /// An instruction, and the files that it goes for, each by itself.
 #[derive(Clone, Debug)]
@@ -135,12 +157,107 @@ impl Editor {
                 Some(chosen) => self.pieces(chosen, evidence).await,
                 None => self.whole(evidence).await,
             },
-            None if is_short => self.whole(evidence).await,
-            None => match chosen() {
-                Some(chosen) => self.pieces(chosen, evidence).await,
-                None => self.blocks(evidence).await,
-            },
+            None => {
+                if let Some(done) = self.without_rewriting(evidence).await {
+                    return done;
+                }
+                match chosen() {
+                    Some(chosen) => self.pieces(chosen, evidence).await,
+                    None if is_short => self.whole(evidence).await,
+                    None => self.blocks(evidence).await,
+                }
+            }
         }
+    }
+
+    /// Does what can be done without rewriting code; `None` if this instruction is of another kind.
+    async fn without_rewriting(&self, evidence: &mut Evidence) -> Option<Result<New, Fault>> {
+        let Self { source, instruction, .. } = self;
+        // Without a grammar there are no places.
+        source.syntax.as_ref()?;
+        if let Some(renaming) = rename::read(instruction) {
+            return Some(self.renamed(&renaming));
+        }
+        if rename::is_asked(instruction) {
+            return Some(self.renamed_by_model(evidence).await);
+        }
+        if let Some(found) = docs::read(source, instruction) {
+            return Some(self.documented(&found, evidence).await);
+        }
+        if let Some(found) = hints::read(source, instruction) {
+            return Some(self.typed(&found, evidence).await);
+        }
+        None
+    }
+
+    fn renamed(&self, renaming: &Renaming) -> Result<New, Fault> {
+        let text = rename::apply(&self.source, renaming)?;
+        if text == self.source.text {
+            return Err(Fault::NothingChanged);
+        }
+        self.source.check_new_faults(&text)?;
+        Ok((text, Vec::new()))
+    }
+
+    /// The instruction does not say the names, so the model does.
+    async fn renamed_by_model(&self, evidence: &mut Evidence) -> Result<New, Fault> {
+        let messages = prompts::names(&self.instruction, &self.path, &self.source.text);
+        let form = Form::Helpful(rename::format_of_names(&self.source.text));
+        let reminder = "write the JSON with both names.";
+        let inquiry = Inquiry { messages, n_answer: NAME_TOKENS, form, reminder };
+        let read = |answer: &str| self.renamed(&rename::of_answer(answer)?);
+        ask_twice(&self.asker, inquiry, evidence, read).await
+    }
+
+    async fn documented(&self, found: &[Undocumented], evidence: &mut Evidence) -> Result<New, Fault> {
+        let asked = found.iter().map(|it| async move {
+            let code = self.shown(&it.code);
+            let messages = it.messages(&self.instruction, &self.path, code);
+            let reminder = "write the words only.";
+            let form = Form::Helpful(it.format(&self.instruction));
+            let inquiry = Inquiry { messages, n_answer: DOCUMENTATION_TOKENS, form, reminder };
+            let mut evidence = Evidence::default();
+            let read = |answer: &str| {
+                let insertion = it.insertion(answer)?;
+                self.source.check_new_faults(&inserted(&self.source.text, vec![insertion.clone()]))?;
+                Ok(vec![insertion])
+            };
+            let result = ask_twice(&self.asker, inquiry, &mut evidence, read).await;
+            (it.name.as_str(), result, evidence)
+        });
+        let (insertions, left_out) = all_or_some(join_all(asked).await, evidence)?;
+        Ok((inserted(&self.source.text, insertions), left_out))
+    }
+
+    async fn typed(&self, found: &[Untyped], evidence: &mut Evidence) -> Result<New, Fault> {
+        let asked = found.iter().map(|it| async move {
+            let mut evidence = Evidence::default();
+            (it.name.as_str(), self.types_of(it, &mut evidence).await, evidence)
+        });
+        let (mut insertions, left_out) = all_or_some(join_all(asked).await, evidence)?;
+        insertions.extend(hints::imports(&self.source, &insertions));
+        let text = inserted(&self.source.text, insertions);
+        self.source.check_new_faults(&text)?;
+        Ok((text, left_out))
+    }
+
+    async fn types_of(&self, function: &Untyped, evidence: &mut Evidence) -> Result<Vec<Insertion>, Fault> {
+        let messages = function.messages(&self.instruction, &self.path, &function.code);
+        let n_answer = TYPE_TOKENS + self.asker.n_tokens(function.head()).await?;
+        let reminder = "write the line that begins with `def`.";
+        let form = Form::Helpful(function.format());
+        let inquiry = Inquiry { messages, n_answer, form, reminder };
+        let read = |answer: &str| {
+            let insertions = function.insertions(answer)?;
+            self.source.check_new_faults(&inserted(&self.source.text, insertions.clone()))?;
+            Ok(insertions)
+        };
+        ask_twice(&self.asker, inquiry, evidence, read).await
+    }
+
+    /// The whole file if it is short, or else a part of it.
+    fn shown<'t>(&'t self, part: &'t str) -> &'t str {
+        if self.source.text.len() <= MAX_SHOWN_BYTES { &self.source.text } else { part }
     }
 
     async fn whole(&self, evidence: &mut Evidence) -> Result<New, Fault> {
@@ -148,7 +265,7 @@ impl Editor {
         let messages = prompts::whole_file(&self.instruction, &self.path, text);
         let n_answer = self.asker.n_tokens(text).await?;
         let reminder = "write the whole file in one code block.";
-        let inquiry = Inquiry { messages, n_answer, form: self.code_form(text), reminder };
+        let inquiry = Inquiry { messages, n_answer, form: self.code_form(text, 0), reminder };
         let read = |answer: &str| {
             let changed = restored(text, &code_of(answer, text)?);
             self.checked(changed)
@@ -209,7 +326,7 @@ impl Editor {
         let messages = prompts::part(&self.instruction, &self.path, &piece.name, &shown);
         let n_answer = self.asker.n_tokens(old).await?;
         let reminder = "write this part in one code block.";
-        let inquiry = Inquiry { messages, n_answer, form: self.code_form(&shown), reminder };
+        let inquiry = Inquiry { messages, n_answer, form: self.code_form(&shown, piece.n_head), reminder };
         let read = |answer: &str| {
             let code = dedented(&code_of(answer, &shown)?);
             let new = restored(old, &indented(&code, margin));
@@ -221,12 +338,25 @@ impl Editor {
         ask_twice(&self.asker, inquiry, evidence, read).await
     }
 
-    /// The form of an answer that is one code block.
-    fn code_form(&self, code: &str) -> Form {
+    /// The form of an answer that is one code block: with few changes if the code is not too long.
+    fn code_form(&self, code: &str, n_head: usize) -> Form {
         if has_fences(code) {
             return Form::Free;
         }
-        Form::Helpful(formats::code_block(prompts::tag(&self.path)))
+        let tag = prompts::tag(&self.path);
+        // An instruction for everything changes many places.
+        let is_pass = has_word(&self.instruction, &["all", "every", "each", "rewrit", "refactor", "translat", "port"]);
+        let pinned = if is_pass { None } else { pinned::format(code, tag, n_head, self.allowed()) };
+        Form::Helpful(pinned.unwrap_or_else(|| formats::code_block(tag)))
+    }
+
+    fn allowed(&self) -> Allowed {
+        let comments = ["comment", "docstring", "document", "doc", "todo", "header", "licen"];
+        let head = ["param", "arg", "signature", "type", "hint", "annotat", "default", "decorat", "async", "return"];
+        Allowed {
+            comments: has_word(&self.instruction, &comments),
+            head: has_word(&self.instruction, &head),
+        }
     }
 
     /// The changed text of the whole file, if it can be one.
@@ -235,6 +365,34 @@ impl Editor {
             return Err(Fault::NothingChanged);
         }
         self.source.check(&changed, &self.instruction)?;
+        if !self.allowed().comments {
+            self.source.check_comments(&changed)?;
+        }
         Ok(changed)
+    }
+}
+
+/// What was found for each definition; those without are left out, unless all are. Faults that are none of the answers'
+/// count for all.
+fn all_or_some(
+    results: Vec<(&str, Result<Vec<Insertion>, Fault>, Evidence)>,
+    evidence: &mut Evidence,
+) -> Result<(Vec<Insertion>, Vec<LeftOut>), Fault> {
+    let mut insertions = Vec::new();
+    let mut left_out = Vec::new();
+    for (name, result, of_one) in results {
+        evidence.merge(of_one);
+        match result {
+            Ok(found) => insertions.extend(found),
+            Err(fault) if fault.is_answers() => left_out.push(LeftOut { name: name.to_owned(), fault }),
+            Err(fault) => return Err(fault),
+        }
+    }
+    match left_out.pop() {
+        Some(last) if insertions.is_empty() => Err(last.fault),
+        last => {
+            left_out.extend(last);
+            Ok((insertions, left_out))
+        }
     }
 }

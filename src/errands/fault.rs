@@ -37,6 +37,12 @@ pub enum Fault {
     Elided { line: String },
     #[error("the answer lost `{name}`, which it must keep")]
     Lost { name: String },
+    #[error("the answer changes `{line}`, which the instruction does not concern")]
+    Touched { line: String },
+    #[error("there is no `{name}` in the code")]
+    NoSuchName { name: String },
+    #[error("the name `{name}` is taken already")]
+    NameTaken { name: String },
     #[error("the answer is none of the labels: `{answer}`")]
     NoLabel { answer: String },
     #[error("the answer is not valid JSON: {message}")]
@@ -70,6 +76,9 @@ impl Fault {
             Self::DoesNotParse { .. } => "does_not_parse",
             Self::Elided { .. } => "elided",
             Self::Lost { .. } => "lost",
+            Self::Touched { .. } => "touched",
+            Self::NoSuchName { .. } => "no_such_name",
+            Self::NameTaken { .. } => "name_taken",
             Self::NoLabel { .. } => "no_label",
             Self::InvalidJson { .. } => "invalid_json",
             Self::InvalidDiff { .. } => "invalid_diff",
@@ -86,6 +95,8 @@ impl Fault {
             Self::Cancelled
                 | Self::OverBudget
                 | Self::TooLong { .. }
+                | Self::NoSuchName { .. }
+                | Self::NameTaken { .. }
                 | Self::InvalidDiff { .. }
                 | Self::InvalidSchema { .. }
                 | Self::Model(_)

@@ -40,6 +40,8 @@ pub enum KernelError {
     Caches,
     #[error("cannot allocate {n_bytes} bytes")]
     Memory { n_bytes: usize, source: std::io::Error },
+    #[error("expected key heads that divide the value heads, of a multiple of 16 dimensions up to 256")]
+    DeltaShape,
     #[error("cannot start the worker threads")]
     Threads { source: std::io::Error },
     #[error("expected `RUNABOUT_KERNELS` to be `avx512`, `avx2`, `neon` or `portable`, got `{got}`")]

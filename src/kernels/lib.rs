@@ -27,6 +27,7 @@
 mod activations;
 mod attention;
 mod cpu;
+mod delta;
 mod error;
 mod gate;
 mod math;
@@ -45,6 +46,7 @@ mod tile;
 
 pub use attention::{Attention, KvCache, KvShape, KvType, Rotation, Window, append_shifted, attend};
 pub use cpu::{Cpu, CpuOptions, PATH_VARIABLE, Path, Precision};
+pub use delta::{DeltaInputs, DeltaShape, gated_delta};
 pub use error::KernelError;
 pub use gate::{Gating, activated, gated};
 pub use half::{bf16, f16};

@@ -1,9 +1,11 @@
 //! The layers of a decoder, as checkpoints describe them: [`Block`].
 
+use std::rc::Rc;
+
 use mlx_rs::{Array, error::Result};
 
 use crate::LoadError;
-use crate::parts::{Attention, Experts, Mlp, Norm};
+use crate::parts::{Attention, Experts, GatedDelta, Mlp, Norm, Rope};
 use crate::state::SpanRows;
 use crate::weights::Visit;
 
@@ -23,6 +25,7 @@ pub(crate) struct Residual<T> {
 
 pub(crate) enum Mixer {
     Attention(Attention),
+    GatedDelta(GatedDelta),
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one per layer")]
@@ -36,6 +39,7 @@ impl Block {
     pub(crate) fn forward(&self, x: &Array, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let h = self.mixer.forward(x, |inner, x| match inner {
             Mixer::Attention(attention) => attention.forward(x, layer_idx, spans),
+            Mixer::GatedDelta(net) => net.forward(x, layer_idx, spans),
         })?;
         self.feed_forward.forward(&h, |inner, x| match inner {
             FeedForward::Mlp(mlp) => mlp.forward(x),
@@ -43,10 +47,19 @@ impl Block {
         })
     }
 
+    /// Of its attention.
+    pub(crate) fn rope(&self) -> Option<&Rc<Rope>> {
+        match &self.mixer.inner {
+            Mixer::Attention(attention) => attention.rope.as_ref(),
+            Mixer::GatedDelta(_) => None,
+        }
+    }
+
     pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> std::result::Result<(), LoadError> {
         self.mixer.visit_norms(visit)?;
         match &mut self.mixer.inner {
             Mixer::Attention(attention) => attention.visit(visit)?,
+            Mixer::GatedDelta(net) => net.visit(visit)?,
         }
         self.feed_forward.visit_norms(visit)?;
         match &mut self.feed_forward.inner {

@@ -12,10 +12,15 @@ use serde_json::Value;
 
 use crate::LoadError;
 
+/// The field with the text part of a model that has more senses.
+const TEXT_PART: &str = "text_config";
+
 /// A parsed config.json.
 pub(crate) struct ModelConfig {
     pub(crate) path: PathBuf,
     pub(crate) model_type: String,
+    /// The type of the text part, if the model has more senses than text.
+    pub(crate) text_type: Option<String>,
     fields: Value,
 }
 
@@ -68,13 +73,20 @@ impl ModelConfig {
     }
 }
 
+/// Reads config.json. If the model has more senses than text, the fields of its text part take the place of the file's
+/// own, and `model_type` remains that of the whole.
 pub(crate) fn read(folder: &Path) -> Result<ModelConfig, LoadError> {
     let path = folder.join("config.json");
     let unreadable = |message: String| LoadError::Config { path: path.clone(), message };
     let text = std::fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
-    let fields = model_json::parse(&text).map_err(|e| unreadable(e.to_string()))?;
-    let Some(model_type) = fields["model_type"].as_str() else {
+    let mut fields = model_json::parse(&text).map_err(|e| unreadable(e.to_string()))?;
+    let Some(model_type) = fields["model_type"].as_str().map(str::to_owned) else {
         return Err(unreadable("`model_type` is missing".to_owned()));
     };
-    Ok(ModelConfig { model_type: model_type.to_owned(), path, fields })
+    let mut text_type = None;
+    if let Some(Value::Object(text)) = fields.get_mut(TEXT_PART).map(Value::take) {
+        text_type = text.get("model_type").and_then(Value::as_str).map(str::to_owned);
+        fields.as_object_mut().into_iter().for_each(|it| it.extend(text.clone()));
+    }
+    Ok(ModelConfig { model_type, text_type, path, fields })
 }

@@ -5,14 +5,15 @@
 
 use std::ops::Range;
 
-use mlx_rs::{Array, Dtype, error::Result};
+use mlx_rs::error::{Exception, Result};
+use mlx_rs::{Array, Dtype};
 
 use crate::LoadError;
 use crate::block::{Block, Mixer};
 use crate::cpu::{PackedLinear, Program, pack};
 use crate::network::{Logits, Network, activation_type, scaled};
-use crate::parts::Norm;
-use crate::state::{ArrayCache, KvQuantization, LayerState, SpanRows};
+use crate::parts::{Heads, Norm};
+use crate::state::{ArrayCache, KvBits, KvQuantization, LayerState, Recurrent, SpanRows};
 use crate::weights::{Matrix, Reader};
 
 pub(crate) struct Decoder {
@@ -28,7 +29,14 @@ pub(crate) struct Decoder {
 #[expect(clippy::large_enum_variant, reason = "there is one per layer")]
 enum Layers {
     Packed(Program),
-    Mlx { block: Block, quantization: Option<KvQuantization> },
+    Mlx { block: Block, state: StateKind },
+}
+
+/// What a layer of MLX's operations keeps for each slot.
+#[derive(Clone, Copy)]
+enum StateKind {
+    KeysAndValues { heads: Heads, quantization: Option<KvQuantization> },
+    Recurrent { n_bytes: u64 },
 }
 
 /// The last norm and the output matrix.
@@ -63,8 +71,11 @@ impl Decoder {
         for layers in &self.layers {
             match layers {
                 Layers::Packed(program) => states.extend(program.make_states()),
-                Layers::Mlx { quantization, .. } => {
+                Layers::Mlx { state: StateKind::KeysAndValues { quantization, .. }, .. } => {
                     states.push(LayerState::Arrays(ArrayCache::new(*quantization)));
+                }
+                Layers::Mlx { state: StateKind::Recurrent { .. }, .. } => {
+                    states.push(LayerState::Recurrent(Recurrent::default()));
                 }
             }
         }
@@ -87,7 +98,9 @@ impl Decoder {
             match layers {
                 Layers::Packed(program) => program.append_shifted(to, from, tokens)?,
                 Layers::Mlx { block, .. } => {
-                    let Mixer::Attention(attention) = &block.mixer.inner;
+                    let Mixer::Attention(attention) = &block.mixer.inner else {
+                        return Err(Exception::custom("a recurrent state cannot be moved"));
+                    };
                     for (to, from) in to.iter_mut().zip(from) {
                         attention.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens))?;
                     }
@@ -100,6 +113,15 @@ impl Decoder {
     /// Bytes per token of keys and values, in all layers.
     pub(crate) fn kv_bytes_per_token(&self) -> u64 {
         self.kv_bytes_per_token
+    }
+
+    /// Bytes of a slot's states that do not depend on the number of tokens, and that cannot be cut.
+    pub(crate) fn recurrent_bytes(&self) -> u64 {
+        let of = |it: &Layers| match it {
+            Layers::Mlx { state: StateKind::Recurrent { n_bytes }, .. } => *n_bytes,
+            _ => 0,
+        };
+        self.layers.iter().map(of).sum()
     }
 
     /// Feeds the tokens `[T]` of all spans and returns the logits `[n_out, vocab_size]` of the rows in `out_rows`;
@@ -143,9 +165,8 @@ impl Layers {
     fn kv_bytes_per_token(&self, dtype: Dtype) -> u64 {
         match self {
             Self::Packed(program) => program.kv_bytes_per_token(),
-            Self::Mlx { block, quantization } => {
-                let Mixer::Attention(attention) = &block.mixer.inner;
-                let heads = attention.heads;
+            Self::Mlx { state: StateKind::Recurrent { .. }, .. } => 0,
+            Self::Mlx { state: StateKind::KeysAndValues { heads, quantization }, .. } => {
                 let n_bytes = match quantization {
                     Some(it) => it.n_bytes(heads.head_dim, dtype),
                     None => {
@@ -154,6 +175,22 @@ impl Layers {
                 };
                 2 * u64::from(heads.n_kv_heads.unsigned_abs()) * n_bytes
             }
+        }
+    }
+}
+
+impl StateKind {
+    fn of(block: &Block, kv_bits: Option<KvBits>) -> std::result::Result<Self, LoadError> {
+        match &block.mixer.inner {
+            Mixer::Attention(attention) => {
+                let heads = attention.heads;
+                let quantized =
+                    |bits| KvQuantization::new(bits, heads.head_dim).ok_or(LoadError::KvHeads(heads.head_dim));
+                // MLX's operations keep keys and values in the type of the activations, which is float32 on a CPU.
+                let kv_bits = kv_bits.filter(|it| *it != KvBits::ThirtyTwo);
+                Ok(Self::KeysAndValues { heads, quantization: kv_bits.map(quantized).transpose()? })
+            }
+            Mixer::GatedDelta(net) => Ok(Self::Recurrent { n_bytes: net.n_state_bytes() }),
         }
     }
 }
@@ -186,20 +223,15 @@ fn read_layers(blocks: Vec<Block>, reader: &mut Reader<'_>) -> std::result::Resu
         if let Some(kernels) = &kernels
             && let Some(packed) = pack(kernels, &block, kv_bits)?
         {
-            let Mixer::Attention(attention) = block.mixer.inner;
-            run.push((packed, attention.rope));
+            run.push((packed, block.rope().cloned()));
             continue;
         }
         if !run.is_empty() {
             layers.push(Layers::Packed(Program::new(std::mem::take(&mut run))));
         }
         block.visit(&mut |it| reader.pack(it))?;
-        let Mixer::Attention(attention) = &block.mixer.inner;
-        let head_dim = attention.heads.head_dim;
-        let quantization = kv_bits
-            .map(|bits| KvQuantization::new(bits, head_dim).ok_or(LoadError::KvHeads(head_dim)))
-            .transpose()?;
-        layers.push(Layers::Mlx { block, quantization });
+        let state = StateKind::of(&block, kv_bits)?;
+        layers.push(Layers::Mlx { block, state });
     }
     if !run.is_empty() {
         layers.push(Layers::Packed(Program::new(run)));

@@ -27,6 +27,8 @@ mod options;
 #[cfg(test)]
 mod parity;
 mod parts;
+#[cfg(test)]
+mod resuming;
 mod sampler;
 mod state;
 #[cfg(test)]

@@ -64,12 +64,12 @@ impl MlxModel {
             vocabulary_size,
             weights_bytes: reader.n_bytes(),
             slot_cost: SlotCost {
-                fixed_bytes: 0,
+                fixed_bytes: decoder.recurrent_bytes(),
                 bytes_per_token: decoder.kv_bytes_per_token(),
-                checkpoint_bytes: 0,
+                checkpoint_bytes: decoder.recurrent_bytes(),
                 step_tokens: STEP_TOKENS.unsigned_abs() as usize,
             },
-            can_shift: true,
+            can_shift: decoder.recurrent_bytes() == 0,
             quantization_bits: reader.common_bits().map(i32::unsigned_abs),
             device: placement.compute.name().to_owned(),
             precision: placement.kernels.as_ref().map(|it| it.cpu().precision().to_string()),
@@ -108,7 +108,7 @@ impl MlxModel {
     fn logits_of(&self, tokens: &[TokenId], states: &mut [LayerState]) -> Result<Vec<f32>> {
         let n = to_i32(tokens.len());
         let rows: Vec<i32> = (0..n).collect();
-        let mut spans = [SpanRows { rows: 0..n, states }];
+        let mut spans = [SpanRows { rows: 0..n, n_drafted: 0, states }];
         let logits = self.decoder.forward(&Array::from_slice(tokens, &[n]), &mut spans, &rows)?;
         let logits = logits.map(|it| it.as_dtype(Dtype::Float32)).transpose()?;
         transforms::eval(spans[0].states.iter().flat_map(LayerState::pending).chain(&logits))?;
@@ -177,7 +177,12 @@ impl MlxModel {
             let n_accepted = n_accepted(drafts, drawn.iter().map(|it| it.token));
             drawn.truncate(n_accepted + 1);
             for cache in &mut caches {
-                cache.forget(span.n_drafted - n_accepted);
+                if n_accepted < span.n_drafted {
+                    cache.forget(span.n_drafted - n_accepted);
+                }
+                if span.checkpoint {
+                    cache.keep();
+                }
             }
             self.slots.insert(span.slot, caches);
             sampled.push(drawn);
@@ -211,7 +216,7 @@ impl MlxModel {
             if span.sample.is_some() {
                 out_rows.extend(end - 1 - to_i32(span.n_drafted)..end);
             }
-            span_rows.push(SpanRows { rows: start..end, states: caches });
+            span_rows.push(SpanRows { rows: start..end, n_drafted: span.n_drafted, states: caches });
             start = end;
         }
         self.decoder.forward(&Array::from_slice(&tokens, &[start]), &mut span_rows, &out_rows)
@@ -261,7 +266,7 @@ impl MlxModel {
         let n_spans = to_i32(spans.len());
         let mut span_rows: Vec<_> = (0..)
             .zip(slots.iter_mut())
-            .map(|(row, caches)| SpanRows { rows: row..row + 1, states: caches })
+            .map(|(row, caches)| SpanRows { rows: row..row + 1, n_drafted: 1, states: caches })
             .collect();
         let out_rows: Vec<i32> = (0..n_spans).collect();
         let logits = self.decoder.forward(&Ahead::tokens(&pending)?, &mut span_rows, &out_rows)?;
@@ -305,20 +310,22 @@ impl LanguageModel for MlxModel {
         slot
     }
 
-    /// Keys and values can be cut anywhere.
-    fn resume_point(&self, _slot: SlotId, n_tokens: usize) -> usize {
-        n_tokens
+    fn resume_point(&self, slot: SlotId, n_tokens: usize) -> usize {
+        // All states that cannot be cut have the same checkpoints.
+        let states = self.slots.get(&slot).into_iter().flatten();
+        states.map(|it| it.resume_point(n_tokens)).min().unwrap_or(0)
     }
 
     fn rewind_slot(&mut self, slot: SlotId, n_tokens: usize) -> usize {
         self.step_back(slot);
-        for cache in self.slots.get_mut(&slot).into_iter().flatten() {
-            cache.truncate(n_tokens);
-        }
+        let n_tokens = self.resume_point(slot, n_tokens);
+        self.slots.get_mut(&slot).into_iter().flatten().for_each(|it| it.rewind(n_tokens));
         n_tokens
     }
 
-    fn drop_checkpoint(&mut self, _slot: SlotId, _n_tokens: usize) {}
+    fn drop_checkpoint(&mut self, slot: SlotId, n_tokens: usize) {
+        self.slots.get_mut(&slot).into_iter().flatten().for_each(|it| it.drop_checkpoint(n_tokens));
+    }
 
     fn slot_room(&self, slot: SlotId) -> usize {
         self.slots.get(&slot).into_iter().flatten().map(LayerState::n_room).max().unwrap_or(0)
@@ -343,6 +350,7 @@ impl LanguageModel for MlxModel {
 
     fn copy_slot(&mut self, from: SlotId, n_tokens: usize) -> std::result::Result<SlotCopy, StepError> {
         self.step_back(from);
+        let n_tokens = self.resume_point(from, n_tokens);
         let caches = self.slots.get(&from).expect("the engine names open slots");
         let copies = caches.iter().map(|it| it.copy_prefix(n_tokens)).collect::<Result<_>>();
         let slot = self.open_slot();

@@ -11,11 +11,14 @@ mod granitemoe;
 mod layout;
 mod llama;
 mod mellum;
+mod ministral3;
 mod olmo2;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3_5;
 mod qwen3_moe;
+mod qwen3_next;
 mod seed_oss;
 mod smollm3;
 mod starcoder2;
@@ -36,6 +39,11 @@ const ARCHITECTURES: &[(&str, Architecture)] = &[
     ("qwen2", qwen2::network),
     ("qwen3", qwen3::network),
     ("qwen3_moe", qwen3_moe::network),
+    ("qwen3_next", qwen3_next::network),
+    ("qwen3_5", qwen3_5::network),
+    ("qwen3_5_text", qwen3_5::network),
+    ("qwen3_5_moe", qwen3_5::network),
+    ("qwen3_5_moe_text", qwen3_5::network),
     ("gemma2", gemma2::network),
     ("gemma3_text", gemma3_text::network),
     ("glm4", glm4::network),
@@ -44,6 +52,8 @@ const ARCHITECTURES: &[(&str, Architecture)] = &[
     ("granite", granite::network),
     ("granitemoe", granitemoe::network),
     ("mellum", mellum::network),
+    ("ministral3", ministral3::network),
+    ("mistral3", ministral3::network_with_eyes),
     ("olmo2", olmo2::network),
     ("phi3", phi3::network),
     ("seed_oss", seed_oss::network),

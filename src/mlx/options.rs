@@ -17,7 +17,7 @@ pub struct LoadOptions {
     /// The precision of the CPU kernels' products with quantized weights. `None` is the fastest one that changes no
     /// greedy text of the models in the tests. Not available where MLX computes.
     pub precision: Option<Precision>,
-    /// Quantizes keys and values, which saves memory at the cost of accuracy. `None` stores them in the type of the
+    /// The bits of keys and values: few save memory at the cost of accuracy. `None` stores them in the type of the
     /// activations, or in float16 with the CPU kernels.
     pub kv_bits: Option<KvBits>,
 }

@@ -2,13 +2,15 @@
 
 mod attention;
 mod experts;
+mod gated_delta;
 mod heads;
 mod mlp;
 mod norm;
 mod rope;
 
-pub(crate) use attention::Attention;
+pub(crate) use attention::{Attention, PositionScale};
 pub(crate) use experts::{Experts, Routing, Scoring, Shared};
+pub(crate) use gated_delta::GatedDelta;
 pub(crate) use heads::Heads;
 pub(crate) use mlp::Mlp;
 pub(crate) use norm::{Norm, NormKind};

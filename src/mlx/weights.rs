@@ -8,6 +8,7 @@
 mod checkpoint;
 mod foreign;
 mod matrix;
+mod mxfp4;
 mod piece;
 mod reader;
 mod stack;
@@ -25,13 +26,25 @@ use crate::options::Placement;
 use crate::parts::{Norm, NormKind};
 
 pub(crate) use checkpoint::Checkpoint;
+use checkpoint::{Tensor, text_name};
 pub(crate) use matrix::{Grouping, Linear, Matrix};
-pub(crate) use piece::{Piece, Visit};
+pub(crate) use piece::{Piece, Recurrence, Visit};
 pub(crate) use reader::Reader;
 pub(crate) use stack::Stack;
 
 /// Types that weights are used in as they are.
 const FLOATS: &str = "F32, F16 or BF16";
+
+/// Starts of names of a model's other senses, and of layers that predict more than one token.
+const OTHER_PARTS: [&str; 7] = [
+    "vision_tower.",
+    "model.vision_tower.",
+    "visual.",
+    "model.visual.",
+    "multi_modal_projector.",
+    "model.multi_modal_projector.",
+    "mtp.",
+];
 
 /// Ends of names that any checkpoint may have and no model needs: what can be computed.
 const COMPUTABLE: [&str; 2] = [".rotary_emb.inv_freq", ".masked_bias"];
@@ -68,7 +81,7 @@ impl<'a> Weights<'a> {
                 let is_packed = placement.kernels.is_some() && array.ndim() > 1;
                 let array =
                     if is_packed { array } else { in_compute_type(&name, array, half, placement.compute)? };
-                arrays.insert(name, array);
+                arrays.insert(text_name(&name), array);
             }
         }
         Ok(Self { arrays: Some(arrays), ..Self::unread(file, checkpoint) })
@@ -77,6 +90,11 @@ impl<'a> Weights<'a> {
     /// Whether there is a weight of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.checkpoint.get(name).is_some()
+    }
+
+    /// The shape of the weight of this name, if there is one.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[i32]> {
+        self.checkpoint.get(name).map(|it| it.shape.as_slice())
     }
 
     /// Whether the output matrix is the embedding, which config.json may say in `tie_word_embeddings`.
@@ -160,6 +178,7 @@ impl<'a> Weights<'a> {
     pub(crate) fn finish(self, n_layers: usize) -> Result<(), LoadError> {
         let is_ignored = |name: &str| {
             COMPUTABLE.iter().any(|it| name.ends_with(it))
+                || OTHER_PARTS.iter().any(|it| name.starts_with(it))
                 || self.ignored.iter().any(|it| name.starts_with(it))
         };
         let mut unused: Vec<&str> =
@@ -195,6 +214,9 @@ impl<'a> Weights<'a> {
                     biases: self.array(&format!("{name}.biases"), &scales_shape)?,
                     grouping,
                 })
+            }
+            (Some(weight), Some(scales)) if is_mxfp4(shape, weight, scales) => {
+                Ok(Matrix::Mxfp4 { weight: self.take(&weight_name)?, scales: self.take(&scales_name)? })
             }
             (weight, _) => Err(match (foreign::format(self.file, self.checkpoint, name), weight) {
                 (Some((format, name)), _) => LoadError::ForeignQuantization { format, name },
@@ -251,6 +273,16 @@ fn in_compute_type(
         (Compute::Cpu, it, _) if is_half(it) && !is_scale => array.as_dtype(Dtype::Float32)?,
         _ => array,
     })
+}
+
+/// Whether these are the words and scales of a matrix of `shape` in mxfp4.
+fn is_mxfp4(shape: &[i32], weight: &Tensor, scales: &Tensor) -> bool {
+    let [rows @ .., n_in] = shape else { return false };
+    let has = |tensor: &Tensor, n: i32| {
+        tensor.shape.split_last().is_some_and(|(last, rest)| rest == rows && last.checked_mul(n) == Some(*n_in))
+    };
+    let are_types = weight.dtype == FileDtype::U32 && scales.dtype == FileDtype::U8;
+    are_types && has(weight, 8) && has(scales, 32)
 }
 
 fn is_half(dtype: Dtype) -> bool {

@@ -21,10 +21,23 @@ pub(crate) use self::template::ChatTemplates;
 use self::marking::{Marking, mark_values, unmark};
 use crate::{TextError, TokenId, Tokenizer};
 
+/// A conversation as the model gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatPrompt {
+    pub tokens: Vec<TokenId>,
+    /// Whether the template has begun the model's reasoning, so that the turn goes on with it.
+    pub is_reasoning: bool,
+}
+
 impl Tokenizer {
     /// Whether there is a chat template that [`Self::encode_chat`] can use.
     pub fn has_chat_template(&self) -> bool {
         self.templates().are_usable()
+    }
+
+    /// Whether the chat template can tell the model about tools.
+    pub fn has_tools(&self) -> bool {
+        self.templates().take_tools()
     }
 
     /// The prompt of a conversation as text, equal to transformers' `apply_chat_template(..., tokenize=False)`. An
@@ -35,10 +48,18 @@ impl Tokenizer {
 
     /// The tokens of a conversation's prompt. The errors are those of [`Self::render_chat`].
     pub fn encode_chat(&self, request: &ChatRequest<'_>) -> Result<Vec<TokenId>, TextError> {
+        Ok(self.chat_prompt(request)?.tokens)
+    }
+
+    /// A conversation's prompt, with what has to be known to read the turn after it. The errors are those of
+    /// [`Self::render_chat`].
+    pub fn chat_prompt(&self, request: &ChatRequest<'_>) -> Result<ChatPrompt, TextError> {
         let rendered = self.templates().render_changed(request, |variables, deleted| {
             mark_values(variables, &Marking { control: self.control(), deleted });
         })?;
-        Ok(self.encode_rendered(&rendered, unmark))
+        let tags = self.turn_format().reasoning_tags();
+        let is_reasoning = tags.is_some_and(|it| rendered.trim_end().ends_with(it.begin));
+        Ok(ChatPrompt { tokens: self.encode_rendered(&rendered, unmark), is_reasoning })
     }
 }
 

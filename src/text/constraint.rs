@@ -3,6 +3,7 @@
 //! Grammars are followed by llguidance, over the bytes of this vocabulary's tokens. Control tokens have no bytes here:
 //! a format that asks for text which looks like one gets it in ordinary tokens, as everywhere in this crate.
 
+mod calls;
 mod format;
 mod open_json;
 mod schema;
@@ -16,6 +17,7 @@ use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
 pub use self::format::Format;
 pub use self::open_json::OpenJson;
 pub(crate) use self::vocabulary::Grammars;
+use crate::turn::{ToolChoice, Tools};
 use crate::{TextError, TokenId, TokenSet, Tokenizer};
 
 /// The longest pattern or grammar, in bytes.
@@ -70,7 +72,19 @@ impl Constraint {
     /// begins with that end, `healed`, and the format applies to what follows. Takes up to a second for the first
     /// format of a tokenizer, and usually milliseconds later.
     pub fn new(tokenizer: &Tokenizer, format: &Format, healed: &str) -> Result<Self, TextError> {
-        let grammar = beginning_with(healed, grammar(format)?);
+        let lead = (!healed.is_empty()).then(|| serde_json::Value::from(healed).to_string());
+        Self::behind(tokenizer, format, lead.as_deref())
+    }
+
+    /// Makes the answer of a turn after `prompt` have this format. A model that reasons may do so first.
+    pub fn of_turn(tokenizer: &Tokenizer, format: &Format, prompt: &[TokenId]) -> Result<Self, TextError> {
+        let lead = calls::before_answer(tokenizer);
+        Ok(Self::behind(tokenizer, format, lead.as_deref())?.after_reasoning(tokenizer, prompt))
+    }
+
+    /// A text with this format behind what `lead` generates, in llguidance's form of Lark.
+    fn behind(tokenizer: &Tokenizer, format: &Format, lead: Option<&str>) -> Result<Self, TextError> {
+        let grammar = beginning_with(lead, grammar(format)?);
         let grammars = tokenizer.grammars();
         let matcher = grammars.matcher(grammar);
         match matcher.get_error() {
@@ -79,12 +93,47 @@ impl Constraint {
         }
     }
 
+    /// Makes the text after a prompt call tools as demanded, in the form of the model's family. `None` if the choice
+    /// demands nothing. Fails if a tool's schema cannot be enforced, or the family's form cannot.
+    pub fn of_calls(
+        tokenizer: &Tokenizer,
+        tools: &Tools,
+        choice: &ToolChoice,
+    ) -> Result<Option<Self>, TextError> {
+        let names: Vec<&str> = match choice {
+            ToolChoice::Auto | ToolChoice::None => return Ok(None),
+            ToolChoice::Required => tools.names().collect(),
+            ToolChoice::Named(name) => vec![name],
+        };
+        let made = |names: &[&str]| -> Result<Self, TextError> {
+            let may_repeat = *choice == ToolChoice::Required;
+            let grammar = calls::grammar(tokenizer, tools, names, may_repeat)?;
+            let grammar = GrammarWithLexer::from_lark(grammar.ok_or(TextError::CallsWithoutGrammar)?);
+            let grammars = tokenizer.grammars();
+            let matcher = grammars.matcher(TopLevelGrammar::from_grammar(grammar));
+            match matcher.get_error() {
+                Some(reason) => Err(TextError::BadFormat { reason: schema::in_short(&reason).to_owned() }),
+                None => Ok(Self { matcher, end: grammars.end(), thinking: Thinking::Closed }),
+            }
+        };
+        made(&names).map(Some).map_err(|err| {
+            // Which tool it is can only be told by trying each.
+            let of_one = |name: &&str| made(&[*name]).err().map(|err| ((*name).to_owned(), err));
+            match (err, names.iter().find_map(of_one)) {
+                (TextError::CallsWithoutGrammar, _) => TextError::CallsWithoutGrammar,
+                (_, Some((name, err))) => TextError::UnsupportedTool { name, reason: err.to_string() },
+                (err, None) => err,
+            }
+        })
+    }
+
     /// Lets the model reason before the text with the format, if it is a model that does: until the end of reasoning
     /// that `prompt` or the text begins, any token may come.
     #[must_use]
     pub fn after_reasoning(self, tokenizer: &Tokenizer, prompt: &[TokenId]) -> Self {
+        let [open, close] = tokenizer.turn_format().reasoning_marks();
         let named = |name| tokenizer.token_to_id(name);
-        let thinking = match (named("<think>"), named("</think>")) {
+        let thinking = match (named(open), named(close)) {
             (Some(open), Some(close)) => {
                 let last = prompt.iter().rev().find(|it| [open, close].contains(it));
                 let tokens = ThinkTokens { open, close };
@@ -217,13 +266,10 @@ fn grammar(format: &Format) -> Result<GrammarWithLexer, TextError> {
     }
 }
 
-/// The grammar for `healed` followed by the text of another grammar.
-fn beginning_with(healed: &str, mut grammar: GrammarWithLexer) -> TopLevelGrammar {
-    if healed.is_empty() {
-        return TopLevelGrammar::from_grammar(grammar);
-    }
-    let literal = serde_json::Value::from(healed);
-    let both = GrammarWithLexer::from_lark(format!("start: {literal} @format\n"));
+/// The grammar for `lead` followed by the text of another grammar.
+fn beginning_with(lead: Option<&str>, mut grammar: GrammarWithLexer) -> TopLevelGrammar {
+    let Some(lead) = lead else { return TopLevelGrammar::from_grammar(grammar) };
+    let both = GrammarWithLexer::from_lark(format!("start: {lead} @format\n"));
     grammar.name = Some("format".to_owned());
     TopLevelGrammar { grammars: vec![both, grammar], max_tokens: None }
 }

@@ -9,32 +9,35 @@ use std::sync::Arc;
 use crate::TokenId;
 use crate::tokenizer::{LeadingStrip, Tokenizer};
 
-/// Decodes the tokens of one text incrementally. Special tokens produce no text.
+/// Decodes the tokens of one text incrementally. Other special tokens than the marks of a turn produce no text.
 #[derive(Debug)]
 pub struct Detokenizer {
     tokenizer: Arc<Tokenizer>,
     /// The bytes of a character that is not complete yet; at most 3 between pushes.
     pending: Vec<u8>,
     leading: LeadingStrip,
+    /// Whether the tokens that mark parts of a turn are text.
+    is_turn: bool,
 }
 
 impl Detokenizer {
     /// Decodes a text of its own, such as a chat turn: if the tokenizer puts a space before the first word, that space
-    /// is removed.
+    /// is removed. The tokens that mark reasoning and calls of tools are text, as [`crate::TurnReader`] needs them.
     pub fn new(tokenizer: Arc<Tokenizer>) -> Self {
         let leading = tokenizer.leading_strip();
-        Self { tokenizer, pending: Vec::new(), leading }
+        Self { tokenizer, pending: Vec::new(), leading, is_turn: true }
     }
 
     /// Decodes a text that continues a prompt, a completion: a space before the first word is part of it.
     pub fn continuing(tokenizer: Arc<Tokenizer>) -> Self {
-        Self { tokenizer, pending: Vec::new(), leading: LeadingStrip::Nothing }
+        Self { tokenizer, pending: Vec::new(), leading: LeadingStrip::Nothing, is_turn: false }
     }
 
     /// The text that became final with this token; empty while a character is incomplete. Bytes that cannot be part of
     /// a character become U+FFFD.
     pub fn push(&mut self, token: TokenId) -> String {
-        let bytes = self.tokenizer.token_bytes(token);
+        let bytes =
+            if self.is_turn { turn_bytes(&self.tokenizer, token) } else { self.tokenizer.token_bytes(token) };
         strip_leading(&mut self.leading, bytes, &mut self.pending);
         take_final(&mut self.pending)
     }
@@ -51,9 +54,17 @@ impl Tokenizer {
         let mut leading = self.leading_strip();
         let mut bytes = Vec::new();
         for &token in tokens {
-            strip_leading(&mut leading, self.token_bytes(token), &mut bytes);
+            strip_leading(&mut leading, turn_bytes(self, token), &mut bytes);
         }
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// The bytes of a token in a model's turn, where the tokens that mark its parts are text, too.
+fn turn_bytes(tokenizer: &Tokenizer, token: TokenId) -> &[u8] {
+    match tokenizer.token_bytes(token) {
+        [] => tokenizer.marks().text(token),
+        bytes => bytes,
     }
 }
 
@@ -190,6 +201,23 @@ mod tests {
     #[test]
     fn special_tokens_and_unknown_ids_are_no_text() {
         assert_eq!(bytes().decode(&[97, 258, 98, 256, 999_999]), "ab");
+    }
+
+    #[test]
+    fn the_marks_of_a_turn_are_text_in_a_turn_only() {
+        let mut parts = crate::tokenizer::byte_parts();
+        let mut json: Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
+        json["model"]["vocab"]["[THINK]"] = json!(265);
+        let mut added = json["added_tokens"][0].clone();
+        added["id"] = json!(265);
+        added["content"] = json!("[THINK]");
+        json["added_tokens"].as_array_mut().unwrap().push(added);
+        parts.tokenizer_json = json.to_string().into_bytes();
+        parts.chat_template = Some(json!("{{ messages }}[THINK][/THINK]"));
+        let tokenizer = Arc::new(Tokenizer::from_parts(&parts).unwrap());
+        assert_eq!(tokenizer.decode(&[258, 265, 97]), "[THINK]a");
+        assert_eq!(pieces(Detokenizer::new(Arc::clone(&tokenizer)), &[258, 265, 97]).concat(), "[THINK]a");
+        assert_eq!(pieces(Detokenizer::continuing(tokenizer), &[258, 265, 97]).concat(), "a");
     }
 
     #[test]

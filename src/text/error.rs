@@ -73,6 +73,16 @@ pub enum TextError {
     #[error("the format asks for what cannot be enforced: {what}")]
     UnsupportedFormat { what: String },
 
+    /// A call is demanded of a tool whose arguments cannot be enforced.
+    #[error("the parameters of the tool `{name}` cannot be enforced: {reason}")]
+    UnsupportedTool { name: String, reason: String },
+
+    /// A call is demanded of a model whose family writes calls in a form that cannot be enforced.
+    #[error(
+        "a call cannot be enforced with this model and these tools, whose form has no grammar\nhint: leave it to the model whether it calls a tool"
+    )]
+    CallsWithoutGrammar,
+
     #[error("`logit_bias` must name tokens below {vocabulary_size}, got {token}")]
     UnknownToken { token: TokenId, vocabulary_size: usize },
 }

@@ -22,8 +22,9 @@ mod sampling_defaults;
 mod stop;
 mod token_set;
 mod tokenizer;
+mod turn;
 
-pub use chat::{ChatRequest, Content, Message, TemplateVariables, ToolCall};
+pub use chat::{ChatPrompt, ChatRequest, Content, Message, TemplateVariables, ToolCall};
 pub use constraint::{Allowed, Constraint, Format, FormatFailed, OpenJson};
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
@@ -41,6 +42,7 @@ pub use sampling_defaults::SamplingDefaults;
 pub use stop::{StopMatcher, StopOutput};
 pub use token_set::TokenSet;
 pub use tokenizer::{Tokenizer, TokenizerParts};
+pub use turn::{CallFault, Piece, ToolChoice, Tools, Turn, TurnFormat, TurnReader};
 
 /// An index into the model's vocabulary.
 pub type TokenId = u32;

@@ -9,6 +9,7 @@ mod bytes;
 mod control;
 mod ends;
 mod folder;
+mod marks;
 mod pieces;
 mod sample;
 mod size;
@@ -32,10 +33,12 @@ pub(crate) use self::sample::{byte_parts, bytes_with};
 
 use self::by_bytes::TokensByBytes;
 use self::bytes::TokenBytes;
+use self::marks::TurnMarks;
 use self::pieces::{Cuts, PIECE_BYTES};
 use crate::chat::ChatTemplates;
 use crate::constraint::Grammars;
 use crate::pause::go_on;
+use crate::turn::TurnFormat;
 use crate::{TextError, TokenId, model_json};
 
 /// A model's tokenizer, chat template and end tokens. It is immutable; share it in an `Arc`.
@@ -58,6 +61,7 @@ pub struct Tokenizer {
     /// Put before a raw prompt, in addition to what `inner` adds by itself.
     bos: Option<TokenId>,
     templates: ChatTemplates,
+    marks: TurnMarks,
     end_tokens: Vec<TokenId>,
     /// Computed when it is first needed.
     by_bytes: OnceLock<TokensByBytes>,
@@ -95,6 +99,7 @@ impl Tokenizer {
         let inner_later = later_variant(&inner).map(Arc::new);
         let inner_inside = inside_variant(&inner)?.map(Arc::new);
         let templates = ChatTemplates::new(parts);
+        let marks = TurnMarks::new(&templates, &inner, &control);
         let mut tokenizer = Self {
             inner: Arc::new(inner),
             inner_later,
@@ -105,6 +110,7 @@ impl Tokenizer {
             most_bytes: None,
             bos: None,
             templates,
+            marks,
             end_tokens: Vec::new(),
             by_bytes: OnceLock::new(),
             grammars: OnceLock::new(),
@@ -267,6 +273,15 @@ impl Tokenizer {
 
     pub(crate) fn token_bytes(&self, token: TokenId) -> &[u8] {
         self.bytes.of(token)
+    }
+
+    pub(crate) fn marks(&self) -> &TurnMarks {
+        &self.marks
+    }
+
+    /// What the model's turns look like.
+    pub fn turn_format(&self) -> TurnFormat {
+        self.marks.format
     }
 
     pub(crate) fn leading_strip(&self) -> LeadingStrip {

@@ -56,8 +56,9 @@ pub(crate) struct ModelArgs {
     /// as float32; `int8` is faster still, but changes some
     #[arg(long, value_name = "f32|int16|int8")]
     pub(crate) precision: Option<Precision>,
-    /// Quantize keys and values to this many bits: less memory per token, but slightly less exact
-    #[arg(long, value_name = "8|4")]
+    /// Store keys and values with this many bits. 8 and 4 take less memory per token, but are slightly less exact; by
+    /// default they have 16 on a CPU
+    #[arg(long, value_name = "32|8|4")]
     pub(crate) kv_bits: Option<KvBits>,
     /// A smaller model with the same vocabulary, given like `--model`. It drafts tokens, which the model checks several
     /// at a time: faster, with the same text

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use runabout_assist::{
     Assistant, Completion, Conversation, Finish, Form, Generation, HeldTexts, Limits, LoadStage, Message,
-    ModelHandle, Priority, Run, Sampling, State, TemplateVariables, Update,
+    ModelHandle, Priority, Run, Sampling, State, TemplateVariables, ToolUse, Update,
 };
 use runabout_engine::EngineOptions;
 
@@ -40,6 +40,7 @@ pub(crate) async fn chat(args: ChatArgs) -> Result<()> {
     messages.push(Message::user(text_or_stdin(args.message)?));
     let run = assistant.chat(Conversation {
         messages,
+        tools: ToolUse::default(),
         template_variables: TemplateVariables::new(),
         generation: generation(&args.sampling),
     })?;
@@ -83,7 +84,7 @@ async fn show(assistant: &Assistant, mut run: Run) -> Result<()> {
         tokio::select! {
             update = run.next() => match update.context("the engine ended without a result")?? {
                 Update::Prefill { .. } => {}
-                Update::Text { text, .. } => {
+                Update::Text { text, .. } | Update::Reasoning { text } => {
                     stdout.write_all(text.as_bytes())?;
                     stdout.flush()?;
                 }

@@ -1,12 +1,17 @@
 //! `cargo xtask bench`: benchmarks.
 //!
 //! `kernels` compares each kernel with the limits of the machine, `peers` the whole worker with llama.cpp and mlx_lm on
-//! the same weights, and `engine` measures the worker with several requests at a time. `completion` measures quality
-//! and `parity` correctness, not speed. All build in release mode, and none is part of `cargo xtask test`.
+//! the same weights, and `engine` measures the worker with several requests at a time. `completion` and `errands`
+//! measure quality and `parity` correctness, not speed. All build in release mode, and none is part of
+//! `cargo xtask test`.
 
+#[cfg(target_os = "linux")]
+mod archives;
 #[cfg(target_os = "linux")]
 mod completion;
 pub(crate) mod engine;
+#[cfg(target_os = "linux")]
+mod errands;
 #[cfg(target_os = "linux")]
 mod parity;
 #[cfg(target_os = "linux")]
@@ -49,6 +54,13 @@ pub(crate) enum Bench {
     /// hash. All answers are written to target/bench/completion.json.
     #[cfg(target_os = "linux")]
     Completion(completion::Args),
+    /// Delegate small tasks on real files to the worker as an agent does, and check what becomes of them.
+    ///
+    /// The first run fetches the files into target/bench/corpus: npm and Python packages, pinned by version and hash.
+    /// Each task is also put to the model as plain chat. All answers are kept in target/bench/errands.jsonl, so that a
+    /// run that was stopped goes on where it was; remove the file to begin anew.
+    #[cfg(target_os = "linux")]
+    Errands(errands::Args),
 }
 
 pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
@@ -61,6 +73,8 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<()> {
         Bench::Parity => parity::run(root),
         #[cfg(target_os = "linux")]
         Bench::Completion(args) => completion::run(root, args),
+        #[cfg(target_os = "linux")]
+        Bench::Errands(args) => errands::run(root, args),
     }
 }
 

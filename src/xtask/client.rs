@@ -19,12 +19,17 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn start(worker: &Path, model: &str) -> Result<Self> {
-        let mut child = Command::new(worker)
-            .args(["serve", "--model", model])
+        Self::spawn(Command::new(worker).args(["serve", "--model", model]))
+    }
+
+    /// Starts a program that speaks the protocol, or another one of lines with JSON-RPC.
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
+        let program = command.get_program().to_owned();
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start `{}`", worker.display()))?;
+            .with_context(|| format!("cannot start `{}`", program.display()))?;
         let stdin = child.stdin.take().context("stdin is piped")?;
         let stdout = BufReader::new(child.stdout.take().context("stdout is piped")?);
         Ok(Self { child, stdin, stdout, unread: VecDeque::new(), next_id: 1 })
@@ -80,6 +85,15 @@ impl Client {
         self.send(&json!({"jsonrpc": "2.0", "method": "exit"}).to_string())?;
         let status = self.child.wait()?;
         ensure!(status.success(), "the worker ended with {status}");
+        Ok(())
+    }
+
+    /// Closes the program's input, and waits for its end.
+    pub(crate) fn close(self) -> Result<()> {
+        let Self { mut child, stdin, .. } = self;
+        drop(stdin);
+        let status = child.wait()?;
+        ensure!(status.success(), "the program ended with {status}");
         Ok(())
     }
 

@@ -22,12 +22,14 @@ const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 /// finds the worker's path in `RUNABOUT`, and in `RUNABOUT_EDITORS` a folder to install editors in.
 const EDITORS: [&str; 5] = ["tests/lsp", "editors/neovim", "editors/vim", "editors/emacs", "editors/vscode"];
 
-/// The folders of the tests with agents' clients and JSON Schemas that are not ours, and of the client libraries. Each
+/// The folders of the tests with agents' clients, JSON Schemas and chat templates that are not ours, and of the client
+/// libraries. Each
 /// has a program `test`, as above.
-const CLIENTS: [&str; 6] = [
+const CLIENTS: [&str; 7] = [
     "tests/mcp",
     "tests/acp",
     "tests/schemas",
+    "tests/templates",
     "protocol/clients/python",
     "protocol/clients/typescript",
     "protocol/clients/rust",

@@ -75,6 +75,20 @@ GLM_MOE = {
     "norm_topk_prob": True, "rope_scaling": None, "use_qk_norm": True, "attention_bias": True,
     "partial_rotary_factor": 0.5, "tie_word_embeddings": False,
 }
+NEXT = {
+    "head_dim": 32, "linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 32,
+    "linear_value_head_dim": 24, "linear_conv_kernel_dim": 4, "num_hidden_layers": 4, "full_attention_interval": 4,
+    "partial_rotary_factor": 0.25, "tie_word_embeddings": False,
+}
+NEXT_MOE = {**NEXT, **MOE, "shared_expert_intermediate_size": 48}
+ROPE_3_5 = {"rope_parameters": {"rope_type": "default", "rope_theta": 100000.0, "partial_rotary_factor": 0.25}}
+MINISTRAL = {
+    "head_dim": 32, "tie_word_embeddings": False,
+    "rope_parameters": {
+        "rope_theta": 10000.0, "type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32, "mscale": 1.0,
+        "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.3,
+    },
+}
 
 # Name, model_type, fields beside those of BASE, quantization (None, bits, or "mixed").
 MODELS = [
@@ -102,6 +116,10 @@ MODELS = [
     ("granitemoe", "granitemoe", {**GRANITE, "num_local_experts": 8, "num_experts_per_tok": 3}, 4),
     ("mellum", "mellum", MELLUM, None),
     ("mellum, 4 bits", "mellum", {**MELLUM, "tie_word_embeddings": False}, 4),
+    ("ministral3", "ministral3", MINISTRAL, None),
+    ("ministral3, windows, 4 bits", "ministral3", {**MINISTRAL, "layer_types": SLIDING, "sliding_window": 16}, 4),
+    ("mistral3", "mistral3", {"text_config": {**BASE, **MINISTRAL, "model_type": "ministral3"}}, None),
+    ("mistral3 of llama, 4 bits", "mistral3", {"text_config": {**BASE, "model_type": "llama", "head_dim": 32}}, 4),
     ("phi3", "phi3", {}, None),
     ("phi3, part rotated, 4 bits", "phi3", {"partial_rotary_factor": 0.5, "tie_word_embeddings": True}, 4),
     ("phi3, longrope", "phi3", {"rope_scaling": {"type": "longrope", "long_factor": [1.0 + 0.25 * i for i in range(8)], "short_factor": [1.0] * 8}, "original_max_position_embeddings": 64}, None),
@@ -114,8 +132,14 @@ MODELS = [
     ("seed_oss", "seed_oss", {"head_dim": 32, "attention_bias": True}, None),
     ("seed_oss, 4 bits", "seed_oss", {"head_dim": 32, "attention_bias": True, "tie_word_embeddings": False}, 4),
     ("glm4", "glm4", {"head_dim": 32, "attention_bias": True, "partial_rotary_factor": 0.5, "tie_word_embeddings": False}, None),
+    ("qwen3_next", "qwen3_next", NEXT_MOE, None),
+    ("qwen3_next, 4 bits", "qwen3_next", {**NEXT_MOE, "full_attention_interval": 2}, 4),
+    ("qwen3_5", "qwen3_5", {**NEXT, **ROPE_3_5}, None),
+    ("qwen3_5, tied, mixed bits", "qwen3_5", {**NEXT, **ROPE_3_5, "tie_word_embeddings": True, "full_attention_interval": 3}, "mixed"),
+    ("qwen3_5_moe", "qwen3_5_moe", {**NEXT_MOE, **ROPE_3_5, "norm_topk_prob": True}, 4),
     ("gpt_oss", "gpt_oss", GPT_OSS, None),
     ("gpt_oss, 4 bits", "gpt_oss", GPT_OSS, 4),
+    ("gpt_oss, mxfp4", "gpt_oss", GPT_OSS, "mxfp4"),
     ("glm4_moe", "glm4_moe", GLM_MOE, None),
     ("glm4_moe, 4 bits", "glm4_moe", {**GLM_MOE, "use_qk_norm": False, "n_shared_experts": 2}, 4),
     ("glm4, 4 bits", "glm4", {"head_dim": 32, "attention_bias": False, "partial_rotary_factor": 0.5, "tie_word_embeddings": False}, 4),
@@ -155,6 +179,10 @@ def numbers(name, shape):
 
 def rule(name, shape, model_type):
     """The factor for a weight's numbers, and what is added to them."""
+    if name.endswith("A_log"):
+        return 1.0, 0.5
+    if "conv1d" in name:
+        return 0.6, 0.0
     if "norm" in name and name.endswith(".weight"):
         return 0.2, 0.0 if model_type.startswith("gemma") else 1.0
     if name.endswith("bias") or "sinks" in name:
@@ -165,12 +193,14 @@ def rule(name, shape, model_type):
 
 
 def bits_of(quantization, i):
-    return [4, 8, 5, 6][i % 4] if quantization == "mixed" else quantization
+    return {"mixed": [4, 8, 5, 6][i % 4], "mxfp4": 8}.get(quantization, quantization)
 
 
 def build(model_type, more, quantization):
     """The model, its config.json, and how its weights are made."""
     config = {**BASE, "model_type": model_type, **more}
+    if "text_config" in more:
+        config = {"model_type": model_type, **more}
     if "norm_epsilon" in more:
         del config["rms_norm_eps"]
     classes = _get_classes(config)
@@ -188,6 +218,9 @@ def build(model_type, more, quantization):
         def choose(path, module):
             if not hasattr(module, "to_quantized") or module.weight.shape[-1] % GROUP:
                 return False
+            if quantization == "mxfp4" and ".experts." in path:
+                quantized[path] = "mxfp4"
+                return {"group_size": GROUP, "bits": 4, "mode": "mxfp4"}
             bits = bits_of(quantization, len(quantized))
             quantized[path] = bits
             return {"group_size": GROUP, "bits": bits}
@@ -197,7 +230,8 @@ def build(model_type, more, quantization):
         config["quantization"] = {"group_size": GROUP, "bits": default}
         for path, bits in quantized.items():
             if bits != default:
-                config["quantization"][path] = {"group_size": GROUP, "bits": bits}
+                mode = {"bits": 4, "mode": bits} if bits == "mxfp4" else {"bits": bits}
+                config["quantization"][path] = {"group_size": GROUP, **mode}
     mx.eval(model.parameters())
     return model, config, recipe, quantized
 
@@ -233,6 +267,9 @@ def main(arguments):
     if arguments == ["--stored"]:
         rows = []
         for name, model_type, more, quantization in MODELS:
+            if quantization == "mxfp4":
+                # The tests cannot make it.
+                continue
             model, config, recipe, quantized = build(model_type, more, quantization)
             logits, tokens, gaps = expect(model)
             positions = np.array(STORED_POSITIONS)

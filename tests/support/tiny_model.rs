@@ -33,8 +33,10 @@ const CONTROL_TOKENS: [&str; 9] = [
 pub(crate) const END_TOKEN: usize = 258;
 const VOCABULARY: usize = 256 + CONTROL_TOKENS.len();
 
-const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n\
-     {{ message['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+const CHAT_TEMPLATE: &str = "{% if tools %}<|im_start|>system\n{{ tools | tojson }} <tool_call></tool_call><|im_end|>\n\
+     {% endif %}{% for message in messages %}<|im_start|>{{ message['role'] }}\n\
+     {{ message['content'] or '' }}{% for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}\
+     </tool_call>{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 /// The differences between the models that are written here.
 #[derive(Clone, Copy)]

@@ -22,6 +22,8 @@ struct Request {
     n_deltas: u64,
     /// The joined deltas, by choice.
     texts: HashMap<u64, String>,
+    /// The joined deltas that are reasoning.
+    reasoning: String,
     is_answered: bool,
 }
 
@@ -82,7 +84,11 @@ impl Requests {
         request.n_deltas += 1;
         let choice = delta["params"]["choice"].as_u64().unwrap_or(0);
         let piece = delta["params"]["text"].as_str().unwrap_or_default();
-        request.texts.entry(choice).or_default().push_str(piece);
+        if delta["params"]["reasoning"] == true {
+            request.reasoning.push_str(piece);
+        } else {
+            request.texts.entry(choice).or_default().push_str(piece);
+        }
         Ok(())
     }
 }
@@ -104,7 +110,18 @@ impl Request {
                 let choices = result["choices"].as_array().into_iter().flatten();
                 choices.zip(0..).try_for_each(|(it, choice)| self.check_text(choice, &it["text"]))
             }
-            "chat" => self.check_text(0, &result["message"]["content"]),
+            "chat" => {
+                // A message that only calls tools has no content.
+                let message = &result["message"];
+                let content = if message["content"].is_null() { &json!("") } else { &message["content"] };
+                self.check_text(0, content)?;
+                let reasoning = message["reasoning"].as_str().unwrap_or_default();
+                if !self.is_streamed || reasoning == self.reasoning {
+                    Ok(())
+                } else {
+                    Err(format!("the deltas of reasoning are {:?}, but it is {reasoning:?}", self.reasoning))
+                }
+            }
             _ => Ok(()),
         }
     }

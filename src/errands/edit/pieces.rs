@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::instruction::{excepted, has_word, tokens};
 use crate::check::{Source, words};
 
 /// A part of a file that is rewritten by itself: whole lines.
@@ -10,6 +11,8 @@ pub(crate) struct Piece {
     /// The definition's name, or where it is.
     pub(crate) name: String,
     pub(crate) range: Range<usize>,
+    /// How many of its lines come before its body.
+    pub(crate) n_head: usize,
 }
 
 /// The parts to rewrite.
@@ -51,6 +54,11 @@ pub(crate) fn choose(source: &Source, instruction: &str) -> Option<Chosen> {
         (!pieces.is_empty()).then_some(Chosen { pieces, is_pass })
     };
     let text = |part: &Part| &source.text[part.piece.range.clone()];
+    let except: Vec<String> = excepted(&tokens(instruction)).into_iter().map(str::to_owned).collect();
+    let is_named = |part: &Part| part.is_function && names.contains(&part.piece.name.as_str());
+    if !goes_for_uses(instruction) && all.iter().any(is_named) {
+        return chosen(&|part| is_named(part) && !except.contains(&part.piece.name), false);
+    }
     if !names.is_empty() {
         return chosen(&|part| names.iter().any(|name| contains_word(text(part), name)), false);
     }
@@ -58,6 +66,11 @@ pub(crate) fn choose(source: &Source, instruction: &str) -> Option<Chosen> {
         return chosen(&|part| part.is_function, true);
     }
     chosen(&|part| part.is_definition && words(instruction).any(|it| it == part.piece.name), false)
+}
+
+/// Whether an instruction means the places where something is used too.
+fn goes_for_uses(instruction: &str) -> bool {
+    has_word(instruction, &["everywhere", "caller", "calls", "uses", "usage", "renam"])
 }
 
 struct Part {
@@ -86,7 +99,8 @@ fn pieces(source: &Source) -> Vec<Part> {
         }
         between(text, end..range.start, &mut parts);
         end = range.end;
-        let piece = Piece { name: definition.name.clone(), range };
+        let n_head = text[range.start..definition.head.end.clamp(range.start, range.end)].lines().count();
+        let piece = Piece { name: definition.name.clone(), range, n_head };
         parts.push(Part { piece, is_definition: true, is_function: definition.is_function });
     }
     between(text, end..text.len(), &mut parts);
@@ -100,7 +114,7 @@ fn between(text: &str, range: Range<usize>, parts: &mut Vec<Part>) {
     }
     let line = |at: usize| text[..at].matches('\n').count() + 1;
     let name = format!("lines {} to {}", line(range.start), line(range.end.saturating_sub(1)));
-    parts.push(Part { piece: Piece { name, range }, is_definition: false, is_function: false });
+    parts.push(Part { piece: Piece { name, range, n_head: 0 }, is_definition: false, is_function: false });
 }
 
 fn whole_lines(text: &str, range: &Range<usize>) -> Range<usize> {
@@ -181,7 +195,12 @@ def add(a, b):
     #[test]
     fn a_name_chooses_every_part_that_contains_it() {
         assert_eq!(chosen("Rename `LIMIT` to `MOST`."), Some((names(&["LIMIT", "open_it"]), false)));
-        assert_eq!(chosen("Make open_it return 2"), Some((names(&["open_it", "closed"]), false)));
+        assert_eq!(chosen("Rename `open_it` in all its uses."), Some((names(&["open_it", "closed"]), false)));
+    }
+
+    #[test]
+    fn of_a_function_that_is_named_its_uses_are_not_meant() {
+        assert_eq!(chosen("Make open_it return 2"), Some((names(&["open_it"]), false)));
     }
 
     #[test]

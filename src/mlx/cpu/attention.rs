@@ -10,9 +10,10 @@ use runabout_kernels::{append_shifted, attend};
 
 use super::in_place_cache::{CACHE_STEP_TOKENS, InPlaceCache, lock};
 use super::kernel_op::OpError;
-use super::packed::{HostNorm, floats, to_usize};
+use super::linear::{HostNorm, floats};
+use super::packed::to_usize;
 use crate::LoadError;
-use crate::parts::{self, Heads, Norm, NormKind, Rope};
+use crate::parts::{self, Heads, Norm, NormKind, PositionScale, Rope};
 use crate::state::{KvBits, LayerState, SpanRows};
 
 /// Attention to the projections of queries, keys and values, without these.
@@ -23,6 +24,7 @@ pub(super) struct PackedAttention {
     k_norm: Option<HostNorm>,
     window: Option<Window>,
     sinks: Option<Vec<f32>>,
+    position_scale: Option<PositionScale>,
     kv_shape: KvShape,
 }
 
@@ -37,7 +39,10 @@ impl PackedAttention {
             matches!(norm.kind, NormKind::Rms) && norm.weight.dim(0) == heads.head_dim
         };
         let mut norms = attention.q_norm.iter().chain(&attention.k_norm);
+        // Scaling comes before the norm here, which would undo it.
+        let is_scaled_and_normed = attention.position_scale.is_some() && attention.q_norm.is_some();
         attention.softcap.is_none()
+            && !is_scaled_and_normed
             && norms.all(is_per_head)
             && runabout_kernels::KvCache::new(kv_shape(heads, kv_bits), 0).is_ok()
     }
@@ -54,6 +59,7 @@ impl PackedAttention {
             k_norm: attention.k_norm.as_ref().map(HostNorm::new).transpose()?,
             window: attention.window.map(|size| Window { size, n_kept: 0 }),
             sinks: attention.sinks.as_ref().map(floats).transpose()?,
+            position_scale: attention.position_scale,
             kv_shape: kv_shape(attention.heads, kv_bits),
         })
     }
@@ -79,12 +85,12 @@ impl PackedAttention {
         to_usize(self.heads.n_query())
     }
 
-    /// Rotates queries and keys of the projections `[T, ...]` of all spans' rows, appends keys and values to the
+    /// Scales and rotates queries and keys of the projections `[T, ...]` of all spans' rows, appends keys and values to the
     /// spans' caches, and attends; `out` is `[T, n_heads * head_dim]`.
     pub(super) fn run(
         &self,
         cpu: &Cpu,
-        qkv: &[f32],
+        qkv: &mut [f32],
         positions: &Positions,
         caches: &[SpanCache],
         out: &mut [f32],
@@ -92,8 +98,15 @@ impl PackedAttention {
         let (n_in, n_out) = (self.n_inputs(), self.n_outputs());
         let rope = positions.as_ref().map(|(table, pairs)| runabout_kernels::Rope { table, pairs: *pairs });
         for SpanCache { rows, cache } in caches {
+            let qkv = qkv.get_mut(rows.start * n_in..rows.end * n_in).ok_or("the input is too short")?;
+            let mut cache = lock(cache);
+            if let Some(scale) = self.position_scale {
+                for (position, row) in (cache.len()..).zip(qkv.chunks_exact_mut(n_in)) {
+                    row[..n_out].iter_mut().for_each(|it| *it *= scale.at(position));
+                }
+            }
             let attention = Attention {
-                qkv: qkv.get(rows.start * n_in..rows.end * n_in).ok_or("the input is too short")?,
+                qkv,
                 n_heads: to_usize(self.heads.n_heads),
                 scale: self.scale,
                 q_norm: self.q_norm.as_ref().map(HostNorm::borrow),
@@ -103,7 +116,6 @@ impl PackedAttention {
                 sinks: self.sinks.as_deref(),
             };
             let out = out.get_mut(rows.start * n_out..rows.end * n_out).ok_or("the output is too short")?;
-            let mut cache = lock(cache);
             let n_tokens = cache.len() + rows.len();
             cache.reserve(n_tokens.next_multiple_of(CACHE_STEP_TOKENS))?;
             attend(cpu, &mut cache, &attention, out)?;
@@ -155,6 +167,7 @@ fn kv_shape(heads: Heads, kv_bits: Option<KvBits>) -> KvShape {
         // Half the bytes of float32 to read; after a thousand tokens the cache is as large as a small model's
         // weights. The greedy tokens of the models in the tests are the same as in float32.
         None => KvType::F16,
+        Some(KvBits::ThirtyTwo) => KvType::F32,
         Some(KvBits::Eight) => KvType::Bits8,
         Some(KvBits::Four) => KvType::Bits4,
     };

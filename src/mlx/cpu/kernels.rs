@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlx_rs::error::Result;
 use mlx_rs::memory;
-use runabout_kernels::{Arrangement, Cpu, CpuOptions, KernelError, PATH_VARIABLE, PackedWeights, Precision};
+use runabout_kernels::{
+    Arrangement, Cpu, CpuOptions, DeltaShape, KernelError, PATH_VARIABLE, PackedWeights, Precision,
+};
 
-use super::packed::{HostNorm, Packed, PackedLinear, floats};
+use super::linear::{HostNorm, PackedLinear, floats};
+use super::packed::Packed;
+use super::recurrence::PackedRecurrence;
 use super::source::to_kernels;
 use crate::LoadError;
 use crate::parts::Norm;
@@ -75,6 +79,11 @@ impl Kernels {
     /// A packed copy of `matrix`.
     pub(crate) fn pack(&self, matrix: &Matrix) -> std::result::Result<Packed, LoadError> {
         self.pack_all(&[matrix], Arrangement::Stacked)
+    }
+
+    /// The recurrence of a gated delta net; `None` if the kernels do not support its shape.
+    pub(crate) fn recurrence(&self, shape: DeltaShape) -> Option<PackedRecurrence> {
+        PackedRecurrence::new(&self.cpu, shape)
     }
 
     /// A packed copy of `matrices`, which must have the same number of inputs.

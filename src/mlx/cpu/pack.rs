@@ -7,7 +7,7 @@ use runabout_kernels::{Arrangement, Gating};
 use super::attention::PackedAttention;
 use super::experts::PackedExperts;
 use super::kernels::Kernels;
-use super::packed::HostNorm;
+use super::linear::HostNorm;
 use super::program::{Op, PackedBlock, Register};
 use crate::LoadError;
 use crate::block::{Block, FeedForward, Mixer, Residual};
@@ -22,7 +22,7 @@ pub(crate) fn pack(
     block: &Block,
     kv_bits: Option<KvBits>,
 ) -> Result<Option<PackedBlock>, LoadError> {
-    let Mixer::Attention(attention) = &block.mixer.inner;
+    let Mixer::Attention(attention) = &block.mixer.inner else { return Ok(None) };
     if !PackedAttention::supports(attention, kv_bits)
         || !has_known_norms(&block.mixer)
         || !has_known_norms(&block.feed_forward)
@@ -56,11 +56,17 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     fn attention<T>(&mut self, residual: &Residual<T>, attention: &Attention) -> Result<(), LoadError> {
-        let Attention { q_proj, k_proj, v_proj, o_proj, .. } = attention;
+        let Attention { q_proj, k_proj, v_proj, o_proj, gate_proj, .. } = attention;
         let linears = [q_proj, k_proj, v_proj];
         let linear = self.kernels.linear(residual.before.as_ref(), &linears, Arrangement::Stacked)?;
         self.ops.push(Op::Linear { linear, from: Register::Residual, to: Register::A });
         self.ops.push(Op::Attend { from: Register::A, to: Register::B });
+        if let Some(gate) = gate_proj {
+            let n = gate.n_outputs();
+            let linear = self.kernels.linear(residual.before.as_ref(), &[gate], Arrangement::Stacked)?;
+            self.ops.push(Op::Linear { linear, from: Register::Residual, to: Register::C });
+            self.ops.push(Op::GateBy { n, gate: Register::C, at: Register::B });
+        }
         self.add_linear(residual, o_proj, Register::B)
     }
 

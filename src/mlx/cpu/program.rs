@@ -16,7 +16,8 @@ use runabout_kernels::{Activation, Cpu, Epilogue, Gating, activated, gated, rms_
 use super::attention::{PackedAttention, Positions, SpanCache, append_rotated};
 use super::experts::PackedExperts;
 use super::kernel_op::{Inputs, OpError, kernel_op};
-use super::packed::{HostNorm, PackedLinear, to_i32, to_usize};
+use super::linear::{HostNorm, PackedLinear};
+use super::packed::{to_i32, to_usize};
 use crate::parts::Rope;
 use crate::state::{LayerState, SpanRows};
 
@@ -30,9 +31,10 @@ pub(super) enum Register {
     Residual = 0,
     A = 1,
     B = 2,
+    C = 3,
 }
 
-const N_REGISTERS: usize = 3;
+const N_REGISTERS: usize = 4;
 
 /// A step of a layer. `from` and `to` differ.
 pub(super) enum Op {
@@ -47,6 +49,8 @@ pub(super) enum Op {
     Gate { gating: Gating, n: usize, from: Register, to: Register },
     /// Replaces each of `n` numbers by `activation` of it.
     Activate { activation: Activation, n: usize, at: Register },
+    /// Multiplies each of `n` numbers by the sigmoid of the one in `gate`.
+    GateBy { n: usize, gate: Register, at: Register },
     Experts { experts: PackedExperts, from: Register, to: Register },
     /// Adds `scale * from` to the residual.
     Add { scale: f32, from: Register },
@@ -75,7 +79,7 @@ impl Program {
     pub(crate) fn new(layers: Vec<(PackedBlock, Option<Rc<Rope>>)>) -> Self {
         let (blocks, ropes): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
         let n_hidden = blocks.first().map_or(0, |it| it.n_hidden);
-        let mut widths = [n_hidden, 0, 0];
+        let mut widths = [n_hidden, 0, 0, 0];
         for (register, width) in blocks.iter().flat_map(PackedBlock::widths) {
             let held = &mut widths[register as usize];
             *held = width.max(*held);
@@ -163,7 +167,7 @@ impl PackedBlock {
             Op::Norm { norm, to, .. } => Some((*to, norm.len())),
             Op::Gate { n, to, .. } => Some((*to, *n)),
             Op::Experts { to, .. } => Some((*to, self.n_hidden)),
-            Op::AddLinear { .. } | Op::Activate { .. } | Op::Add { .. } => None,
+            Op::AddLinear { .. } | Op::Activate { .. } | Op::GateBy { .. } | Op::Add { .. } => None,
         })
     }
 
@@ -190,7 +194,9 @@ impl PackedBlock {
                 }
                 Op::Attend { from, to } => {
                     let (n_in, n_out) = (self.attention.n_inputs(), self.attention.n_outputs());
-                    let (qkv, out) = two(registers, (*from, n_rows * n_in), (*to, n_rows * n_out))?;
+                    let [qkv, out] = registers.get_disjoint_mut([*from as usize, *to as usize])?;
+                    let qkv = qkv.get_mut(..n_rows * n_in).ok_or(TOO_SHORT)?;
+                    let out = out.get_mut(..n_rows * n_out).ok_or(TOO_SHORT)?;
                     self.attention.run(cpu, qkv, positions, caches, out)?;
                 }
                 Op::Norm { norm, from, to } => {
@@ -204,6 +210,10 @@ impl PackedBlock {
                 }
                 Op::Activate { activation, n, at } => {
                     activated(cpu, *activation, registers[*at as usize].get_mut(..n_rows * n).ok_or(TOO_SHORT)?);
+                }
+                Op::GateBy { n, gate, at } => {
+                    let (gate, out) = two(registers, (*gate, n_rows * n), (*at, n_rows * n))?;
+                    out.iter_mut().zip(gate).for_each(|(out, gate)| *out /= 1.0 + (-gate).exp());
                 }
                 Op::Experts { experts, from, to } => {
                     let n = n_rows * self.n_hidden;

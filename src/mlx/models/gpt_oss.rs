@@ -1,6 +1,6 @@
 //! `gpt_oss`: OpenAI's open models: experts with biases and clamped gates, attention sinks, windows in every other layer.
 //!
-//! Defaults as in mlx_lm's `models/gpt_oss.py`.
+//! Defaults as in mlx_lm's `models/gpt_oss.py`. Only its conversions load, not the original checkpoints.
 
 use std::rc::Rc;
 

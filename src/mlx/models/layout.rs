@@ -50,6 +50,7 @@ pub(super) fn attention_of(
         k_proj,
         v_proj,
         o_proj,
+        gate_proj: None,
         q_norm: None,
         k_norm: None,
         heads,
@@ -58,6 +59,7 @@ pub(super) fn attention_of(
         window: None,
         sinks: None,
         softcap: None,
+        position_scale: None,
     }
 }
 

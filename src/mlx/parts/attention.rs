@@ -19,6 +19,8 @@ pub(crate) struct Attention {
     pub(crate) k_proj: Linear,
     pub(crate) v_proj: Linear,
     pub(crate) o_proj: Linear,
+    /// The heads' outputs are multiplied by the sigmoid of this.
+    pub(crate) gate_proj: Option<Linear>,
     /// Applied to queries and keys before the rotation: to each head, or to all heads together if the norm is as long.
     pub(crate) q_norm: Option<Norm>,
     pub(crate) k_norm: Option<Norm>,
@@ -33,6 +35,21 @@ pub(crate) struct Attention {
     pub(crate) sinks: Option<Array>, // [n_heads]
     /// Scores `s` become `c * tanh(s / c)`.
     pub(crate) softcap: Option<f32>,
+    /// Queries at later positions are multiplied by a number.
+    pub(crate) position_scale: Option<PositionScale>,
+}
+
+/// Multiplies queries at position `p` by `1 + beta * ln(1 + floor(p / n))`.
+#[derive(Clone, Copy)]
+pub(crate) struct PositionScale {
+    pub(crate) beta: f32,
+    pub(crate) n: f32,
+}
+
+impl PositionScale {
+    pub(crate) fn at(self, position: usize) -> f32 {
+        1.0 + self.beta * (1.0 + (position as f32 / self.n).floor()).ln()
+    }
 }
 
 impl Attention {
@@ -52,7 +69,7 @@ impl Attention {
             let values = self.split_heads(&values, &span.rows, n_kv_heads)?;
             let cache = span.states[layer_idx].arrays_mut();
             let offset = cache.n_tokens();
-            let queries = self.rotated(&queries, offset)?;
+            let queries = self.scaled(self.rotated(&queries, offset)?, offset)?;
             let keys = self.rotated(&keys, offset)?;
             let n_rows = span.rows.end - span.rows.start;
             let output = self.attend(cache, &queries, [keys, values])?;
@@ -62,7 +79,10 @@ impl Attention {
             [output] => output.clone(),
             _ => ops::concatenate(&outputs, 0)?,
         };
-        self.o_proj.forward(&output)
+        match &self.gate_proj {
+            Some(gate) => self.o_proj.forward(&output.multiply(ops::sigmoid(gate.forward(x)?)?)?),
+            None => self.o_proj.forward(&output),
+        }
     }
 
     /// Appends keys and values `[1, n_kv_heads, L, head_dim]` and attends with as many queries.
@@ -144,6 +164,9 @@ impl Attention {
         for linear in [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj, &mut self.o_proj] {
             linear.visit(visit)?;
         }
+        if let Some(gate) = &mut self.gate_proj {
+            gate.visit(visit)?;
+        }
         for norm in self.q_norm.iter_mut().chain(&mut self.k_norm) {
             norm.visit(visit)?;
         }
@@ -152,6 +175,15 @@ impl Attention {
 
     fn rotated(&self, x: &Array, offset: i32) -> Result<Array> {
         self.rope.as_ref().map_or_else(|| Ok(x.clone()), |it| it.forward(x, offset))
+    }
+
+    /// Queries `[1, n_heads, L, head_dim]` after [`Self::position_scale`].
+    fn scaled(&self, queries: Array, offset: i32) -> Result<Array> {
+        let Some(scale) = self.position_scale else { return Ok(queries) };
+        let scales: Vec<f32> =
+            (offset..offset + queries.dim(2)).map(|it| scale.at(it.unsigned_abs() as usize)).collect();
+        let scales = Array::from_slice(&scales, &[queries.dim(2), 1]);
+        queries.multiply(scales.as_dtype(queries.dtype())?)
     }
 
     /// The rows of one span, out of `[T, n_heads * head_dim]`, as `[1, n_heads, L, head_dim]`.

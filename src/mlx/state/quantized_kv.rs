@@ -16,6 +16,8 @@ use crate::parts::Heads;
 pub enum KvBits {
     Four,
     Eight,
+    /// Float32, which is not quantized.
+    ThirtyTwo,
 }
 
 /// How a head's keys and values are quantized.
@@ -30,6 +32,7 @@ impl KvBits {
         match self {
             Self::Four => 4,
             Self::Eight => 8,
+            Self::ThirtyTwo => 32,
         }
     }
 }
@@ -101,7 +104,8 @@ impl FromStr for KvBits {
         match text {
             "4" => Ok(Self::Four),
             "8" => Ok(Self::Eight),
-            _ => Err(format!("expected `8` or `4`, got `{text}`")),
+            "32" => Ok(Self::ThirtyTwo),
+            _ => Err(format!("expected `32`, `8` or `4`, got `{text}`")),
         }
     }
 }

@@ -90,6 +90,16 @@ impl Tensor {
     }
 }
 
+/// The name of a weight in a model that is nothing but its text part.
+///
+/// Models with more senses keep their text part under a name of its own, in one of two orders.
+pub(crate) fn text_name(name: &str) -> String {
+    if let Some(rest) = name.strip_prefix("model.language_model.") {
+        return format!("model.{rest}");
+    }
+    name.strip_prefix("language_model.").unwrap_or(name).to_owned()
+}
+
 /// Reads the tensors of one file and returns its size. Fails unless the file is as long as its header says.
 fn read_header(path: &Path, tensors: &mut HashMap<String, Tensor>) -> Result<u64, LoadError> {
     let bad = |message: String| LoadError::Weights { path: path.to_owned(), message };
@@ -112,7 +122,7 @@ fn read_header(path: &Path, tensors: &mut HashMap<String, Tensor>) -> Result<u64
         let shape = info.shape.iter().map(|it| i32::try_from(*it)).collect::<Result<_, _>>();
         let shape = shape
             .map_err(|_| bad(format!("`{name}` has the shape {:?}, beyond what MLX counts", info.shape)))?;
-        tensors.insert(name, Tensor { dtype: info.dtype, shape });
+        tensors.insert(text_name(&name), Tensor { dtype: info.dtype, shape });
     }
     Ok(n_bytes)
 }

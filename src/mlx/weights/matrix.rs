@@ -24,6 +24,11 @@ pub(crate) enum Matrix {
         biases: Array, // [n_out, n_in / group_size]
         grouping: Grouping,
     },
+    /// MLX's mxfp4, as it is in the checkpoint. It becomes affine when it is read.
+    Mxfp4 {
+        weight: Array, // [n_out, n_in / 8], u32
+        scales: Array, // [n_out, n_in / 32], u8
+    },
     /// In the layout of the CPU kernels; never a stack.
     Packed(Packed),
 }
@@ -80,6 +85,8 @@ impl Grouping {
     }
 }
 
+const NOT_READ: &str = "a matrix is read before it is used";
+
 impl Matrix {
     /// `x @ weight.T` for `x` `[T, n_in]`.
     pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
@@ -88,6 +95,7 @@ impl Matrix {
             Self::Quantized { weight, scales, biases, grouping: Grouping { group_size, bits } } => {
                 ops::quantized_matmul(x, weight, scales, biases, true, *group_size, *bits)
             }
+            Self::Mxfp4 { .. } => unreachable!("{NOT_READ}"),
             Self::Packed(packed) => packed.forward(x),
         }
     }
@@ -105,15 +113,34 @@ impl Matrix {
                     *bits,
                 )
             }
+            Self::Mxfp4 { .. } => unreachable!("{NOT_READ}"),
             Self::Packed(packed) => packed.rows(idx),
         }
+    }
+
+    /// Its outputs at `idx` as a matrix of their own, not a stack.
+    pub(crate) fn select(&self, idx: &Array) -> Result<Self> {
+        let part = |it: &Array| it.take_axis(idx, 0);
+        Ok(match self {
+            Self::Plain { weight } => Self::Plain { weight: part(weight)? },
+            Self::Quantized { weight, scales, biases, grouping } => Self::Quantized {
+                weight: part(weight)?,
+                scales: part(scales)?,
+                biases: part(biases)?,
+                grouping: *grouping,
+            },
+            Self::Mxfp4 { weight, scales } => Self::Mxfp4 { weight: part(weight)?, scales: part(scales)? },
+            Self::Packed(_) => unreachable!("matrices are divided before they are packed"),
+        })
     }
 
     /// The number of columns of its results.
     #[cfg(cpu_kernels)]
     pub(crate) fn n_outputs(&self) -> usize {
         match self {
-            Self::Plain { weight } | Self::Quantized { weight, .. } => weight.dim(-2).unsigned_abs() as usize,
+            Self::Plain { weight } | Self::Quantized { weight, .. } | Self::Mxfp4 { weight, .. } => {
+                weight.dim(-2).unsigned_abs() as usize
+            }
             Self::Packed(packed) => packed.n_outputs(),
         }
     }
@@ -123,6 +150,7 @@ impl Matrix {
         match self {
             Self::Plain { weight } => weight.dtype(),
             Self::Quantized { scales, .. } => scales.dtype(),
+            Self::Mxfp4 { .. } => Dtype::Bfloat16,
             Self::Packed(_) => Dtype::Float32,
         }
     }
@@ -138,6 +166,7 @@ impl Matrix {
                 biases: part(biases)?,
                 grouping: *grouping,
             },
+            Self::Mxfp4 { weight, scales } => Self::Mxfp4 { weight: part(weight)?, scales: part(scales)? },
             Self::Packed(_) => unreachable!("matrices are divided before they are packed"),
         })
     }
@@ -164,6 +193,7 @@ impl Matrix {
         let arrays = match self {
             Self::Plain { weight } => [Some(weight), None, None],
             Self::Quantized { weight, scales, biases, .. } => [Some(weight), Some(scales), Some(biases)],
+            Self::Mxfp4 { weight, scales } => [Some(weight), Some(scales), None],
             Self::Packed(_) => [None; 3],
         };
         arrays.into_iter().flatten()
@@ -182,6 +212,12 @@ impl Linear {
     #[cfg(cpu_kernels)]
     pub(crate) fn n_outputs(&self) -> usize {
         self.matrix.n_outputs()
+    }
+
+    /// Its outputs at `idx` as a layer of their own.
+    pub(crate) fn select(&self, idx: &Array) -> Result<Self> {
+        let bias = self.bias.as_ref().map(|it| it.take_axis(idx, 0)).transpose()?;
+        Ok(Self { matrix: self.matrix.select(idx)?, bias })
     }
 
     /// Its outputs in `range` as a layer of their own.

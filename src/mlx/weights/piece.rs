@@ -1,9 +1,11 @@
 //! What parts of a model consist of, for code that goes over all of a part's weights: [`Piece`].
 
 use mlx_rs::Array;
+use runabout_kernels::DeltaShape;
 
 use super::matrix::{Linear, Matrix};
 use crate::LoadError;
+use crate::cpu::PackedRecurrence;
 
 /// A weight of a part.
 pub(crate) enum Piece<'a> {
@@ -13,6 +15,14 @@ pub(crate) enum Piece<'a> {
     Stack(&'a mut Matrix),
     /// A vector.
     Vector(&'a mut Array),
+    /// Nothing of the checkpoint, but a place for a kernel.
+    Recurrence(&'a mut Recurrence, DeltaShape),
+}
+
+/// What computes the recurrence of a gated delta net.
+pub(crate) enum Recurrence {
+    Mlx,
+    Packed(PackedRecurrence),
 }
 
 /// Called with each weight of a part.

@@ -7,7 +7,8 @@ use mlx_rs::Array;
 
 use super::checkpoint::Checkpoint;
 use super::matrix::{Grouping, Matrix};
-use super::piece::Piece;
+use super::mxfp4;
+use super::piece::{Piece, Recurrence};
 use crate::LoadError;
 use crate::error::message;
 use crate::options::Placement;
@@ -53,21 +54,33 @@ impl<'a> Reader<'a> {
     /// Reads a weight as it is in the checkpoint.
     pub(crate) fn read(&mut self, piece: Piece<'_>) -> Result<(), LoadError> {
         match piece {
+            Piece::Recurrence(..) => Ok(()),
             Piece::Vector(array) => self.read_array(array),
             Piece::Matrix(matrix) | Piece::Stack(matrix) => {
                 if let Matrix::Quantized { weight, grouping: Grouping { bits, .. }, .. } = matrix {
                     let n_weights = weight.size() * 32 / bits.unsigned_abs() as usize;
                     *self.n_weights_by_bits.entry(*bits).or_default() += n_weights;
                 }
-                matrix.arrays().try_for_each(|it| self.read_array(it))
+                matrix.arrays().try_for_each(|it| self.read_array(it))?;
+                if let Matrix::Mxfp4 { weight, scales } = matrix {
+                    *matrix = mxfp4::to_affine(weight, scales)?;
+                }
+                Ok(())
             }
         }
     }
 
-    /// Packs a weight that has been read for the CPU kernels, if there are any and it is a matrix.
+    /// Packs a weight that has been read for the CPU kernels, if there are any and they have a use for it.
     pub(crate) fn pack(&self, piece: Piece<'_>) -> Result<(), LoadError> {
-        if let (Piece::Matrix(matrix), Some(kernels)) = (piece, &self.placement.kernels) {
-            *matrix = Matrix::Packed(kernels.pack(matrix)?);
+        let Some(kernels) = &self.placement.kernels else { return Ok(()) };
+        match piece {
+            Piece::Matrix(matrix) => *matrix = Matrix::Packed(kernels.pack(matrix)?),
+            Piece::Recurrence(recurrence, shape) => {
+                if let Some(packed) = kernels.recurrence(shape) {
+                    *recurrence = Recurrence::Packed(packed);
+                }
+            }
+            Piece::Stack(_) | Piece::Vector(_) => {}
         }
         Ok(())
     }

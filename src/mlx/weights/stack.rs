@@ -58,7 +58,9 @@ impl Stack {
                     is_sorted,
                 )?
             }
-            Matrix::Packed(_) => unreachable!("stacks are packed by whole networks"),
+            Matrix::Mxfp4 { .. } | Matrix::Packed(_) => {
+                unreachable!("stacks are read before they are used, and packed by whole networks")
+            }
         };
         match &self.bias {
             Some(bias) => y.add(bias.take_axis(experts, 0)?.expand_dims(-2)?),

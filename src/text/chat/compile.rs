@@ -5,7 +5,7 @@
 //! tests are checked as Jinja2's compiler checks them: not inside `if`, where it leaves that to the run. Tags that load
 //! other templates are refused in the same places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::machinery::ast::{CallArg, Expr, Stmt};
 use minijinja::machinery::{CodeGenerator, Instruction, Instructions, parse};
@@ -189,6 +189,25 @@ pub(super) fn check_names(
     Ok(())
 }
 
+/// The functions that a template calls although nothing has their name, each with its line. That is an error only where
+/// the call is reached, in Jinja2 as here.
+pub(super) fn unknown_functions(
+    source: &str,
+    syntax: &SyntaxConfig,
+    environment: &Environment<'_>,
+) -> Result<Vec<(String, u16)>, Error> {
+    let tree = parse(source, NAME, syntax.clone())?;
+    let mut names = Names::default();
+    names.statement(&tree, false);
+    let is_global = |name: &str| environment.globals().any(|(it, _)| it == name);
+    // `loop` and `caller` are there where they have a meaning.
+    let is_known = |name: &str| {
+        is_global(name) || names.assigned.contains(name) || ["loop", "caller", "super"].contains(&name)
+    };
+    let unknown = names.called.iter().filter(|(name, _)| !is_known(name));
+    Ok(unknown.map(|(name, line)| ((*name).to_owned(), *line)).collect())
+}
+
 /// The method of strings that makes bytes, which no prompt can hold and no public template asks for.
 pub(super) const BYTES_METHOD: &str = "encode";
 
@@ -197,6 +216,9 @@ pub(super) const BYTES_METHOD: &str = "encode";
 struct Names<'source> {
     filters: BTreeMap<&'source str, u16>,
     tests: BTreeMap<&'source str, u16>,
+    /// The functions that are called by their names, and the names that the template gives to something.
+    called: BTreeMap<&'source str, u16>,
+    assigned: BTreeSet<&'source str>,
     /// Where [`BYTES_METHOD`] is called first.
     bytes_line: Option<u16>,
     /// The first tag that loads another template, with its line.
@@ -216,6 +238,7 @@ impl<'source> Names<'source> {
             Stmt::Template(it) => self.body(&it.children, is_soft),
             Stmt::EmitExpr(it) => self.expression(&it.expr, is_soft),
             Stmt::ForLoop(it) => {
+                self.assign(&it.target);
                 self.expression(&it.iter, is_soft);
                 self.maybe(it.filter_expr.as_ref(), false);
                 self.body(&it.body, false);
@@ -227,11 +250,18 @@ impl<'source> Names<'source> {
                 self.body(&it.false_body, true);
             }
             Stmt::WithBlock(it) => {
-                it.assignments.iter().for_each(|(_, value)| self.expression(value, is_soft));
+                for (target, value) in &it.assignments {
+                    self.assign(target);
+                    self.expression(value, is_soft);
+                }
                 self.body(&it.body, false);
             }
-            Stmt::Set(it) => self.expression(&it.expr, is_soft),
+            Stmt::Set(it) => {
+                self.assign(&it.target);
+                self.expression(&it.expr, is_soft);
+            }
             Stmt::SetBlock(it) => {
+                self.assign(&it.target);
                 self.maybe(it.filter.as_ref(), false);
                 self.body(&it.body, false);
             }
@@ -242,6 +272,8 @@ impl<'source> Names<'source> {
             }
             Stmt::Block(it) => self.body(&it.body, false),
             Stmt::Macro(it) => {
+                self.assigned.insert(it.name);
+                it.args.iter().for_each(|argument| self.assign(argument));
                 it.defaults.iter().for_each(|default| self.expression(default, false));
                 self.body(&it.body, false);
             }
@@ -257,6 +289,17 @@ impl<'source> Names<'source> {
             Stmt::Import(it) => self.load("import", it.span().start_line, is_soft),
             Stmt::FromImport(it) => self.load("from", it.span().start_line, is_soft),
             Stmt::Extends(it) => self.load("extends", it.span().start_line, is_soft),
+            _ => {}
+        }
+    }
+
+    fn assign(&mut self, target: &Expr<'source>) {
+        match target {
+            Expr::Var(it) => {
+                self.assigned.insert(it.id);
+            }
+            Expr::List(it) => it.items.iter().for_each(|item| self.assign(item)),
+            Expr::Tuple(it) => it.items.iter().for_each(|item| self.assign(item)),
             _ => {}
         }
     }
@@ -329,6 +372,9 @@ impl<'source> Names<'source> {
                     && method.name == BYTES_METHOD
                 {
                     self.bytes_line.get_or_insert(method.span().start_line);
+                }
+                if let Expr::Var(function) = &it.expr {
+                    self.called.entry(function.id).or_insert(function.span().start_line);
                 }
                 self.expression(&it.expr, is_soft);
                 self.arguments(&it.args, is_soft);

@@ -74,6 +74,15 @@ impl ChatTemplates {
                     .map(|()| source)
                     .map_err(|err| describe(&err))
             });
+            let unknown = source.as_deref().ok().and_then(|it| {
+                compile::unknown_functions(it, all.environment.syntax(), &all.environment).ok()
+            });
+            for (function, line) in unknown.into_iter().flatten() {
+                tracing::warn!(
+                    template = name,
+                    "the chat template calls `{function}`, which does not exist (line {line}): chats that come to it will fail"
+                );
+            }
             let deleted = source.as_deref().map(deleted_texts).unwrap_or_default();
             let mut template = ChatTemplate { name, source, shape: shape::PLAIN, deleted };
             if template.source.is_ok() {
@@ -96,6 +105,16 @@ impl ChatTemplates {
     /// Whether conversations have a template that can be used.
     pub(crate) fn are_usable(&self) -> bool {
         self.template(DEFAULT).is_some_and(|it| it.source.is_ok())
+    }
+
+    /// The texts of the templates that can be used, one after the other.
+    pub(crate) fn sources(&self) -> String {
+        self.templates.iter().filter_map(|it| it.source.as_deref().ok()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether a template has a use for tools.
+    pub(crate) fn take_tools(&self) -> bool {
+        self.sources().contains("tools")
     }
 
     pub(crate) fn render(&self, request: &ChatRequest<'_>) -> Result<String, TextError> {

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::TurnReader;
 use crate::tokenizer::byte_parts;
 
 const END: TokenId = 256;
@@ -240,6 +241,192 @@ fn a_model_may_reason_before_the_format_begins() {
     // An earlier turn's reasoning does not count.
     let mut earlier = after(&[open, close, u32::from(b'x')]);
     assert!(earlier.allowed(&[], &[END]).unwrap().sets[0].contains(open));
+}
+
+/// A byte-level tokenizer with a family's template, and its marks as control tokens from id [`FIRST`] on.
+fn of_family(template: &str, marks: &[&str]) -> Tokenizer {
+    let mut parts = byte_parts();
+    let mut json: Value = serde_json::from_slice(&parts.tokenizer_json).unwrap();
+    for (mark, id) in marks.iter().zip(FIRST..) {
+        json["added_tokens"].as_array_mut().unwrap().push(json!({
+            "id": id, "content": mark, "special": true, "normalized": false,
+            "single_word": false, "lstrip": false, "rstrip": false,
+        }));
+    }
+    parts.tokenizer_json = json.to_string().into_bytes();
+    parts.chat_template = Some(json!(format!("{{{{ tools }}}}{{# {template} #}}")));
+    Tokenizer::from_parts(&parts).unwrap()
+}
+
+fn find_and_now() -> Tools {
+    let parameters = json!({
+        "type": "object", "required": ["text", "n"],
+        "properties": {"text": {"type": "string"}, "n": {"type": "integer"}, "all": {"type": "boolean"}},
+    });
+    Tools::new(&[
+        json!({"type": "function", "function": {"name": "find", "parameters": parameters}}),
+        json!({"type": "function", "function": {"name": "now"}}),
+    ])
+}
+
+/// The calls of a text that a constraint allows token by token, as `[name, arguments]`.
+fn called(tokenizer: &Tokenizer, choice: &ToolChoice, text: &str) -> Result<Vec<Value>, String> {
+    let tools = find_and_now();
+    let mut constraint = Constraint::of_calls(tokenizer, &tools, choice).unwrap().unwrap();
+    for token in tokenizer.encode_rendered(text, str::to_owned) {
+        if constraint.is_complete() {
+            return Err("nothing more".to_owned());
+        }
+        let set = constraint.allowed(&[], &[END]).unwrap().sets.remove(0);
+        if !set.contains(token) {
+            let allowed: String = set.iter().take(20).map(|it| tokenizer.decode(&[it])).collect();
+            return Err(format!("{:?}, but only {allowed:?}", tokenizer.decode(&[token])));
+        }
+        constraint.push(token).unwrap();
+    }
+    assert!(constraint.may_end(), "{text}");
+    let mut reader = TurnReader::new(tokenizer.turn_format(), tools, false, 1);
+    reader.push(text);
+    reader.finish();
+    let turn = reader.turn();
+    assert_eq!((turn.content.as_str(), turn.faults.as_slice()), ("", &[][..]), "{text}");
+    Ok(turn.calls.iter().map(|it| json!([it.name, it.arguments])).collect())
+}
+
+#[test]
+fn a_demanded_call_has_its_familys_form_and_fits_its_schema() {
+    let json = r#"{"text": "a", "n": 2, "all": true}"#;
+    let cases: &[(&str, &[&str], String)] = &[
+        ("<tool_call>", &[], format!("<tool_call>\n{{\"name\": \"find\", \"arguments\": {json}}}\n</tool_call>")),
+        (
+            "<tool_call>",
+            &["<tool_call>", "</tool_call>"],
+            format!("<tool_call>\n{{\"name\": \"find\", \"arguments\": {json}}}\n</tool_call>"),
+        ),
+        (
+            "<tool_call>\n<function=",
+            &[],
+            "<tool_call>\n<function=find>\n<parameter=text>\na\n</parameter>\n<parameter=n>\n2\n</parameter>\n<parameter=all>\ntrue\n</parameter>\n</function>\n</tool_call>".to_owned(),
+        ),
+        (
+            "<seed:tool_call>",
+            &[],
+            "<seed:tool_call>\n<function=find>\n<parameter=text>a</parameter>\n<parameter=n>2</parameter>\n<parameter=all>true</parameter>\n</function>\n</seed:tool_call>".to_owned(),
+        ),
+        (
+            "<arg_key>",
+            &["<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"],
+            "<tool_call>find\n<arg_key>text</arg_key>\n<arg_value>a</arg_value>\n<arg_key>n</arg_key>\n<arg_value>2</arg_value>\n<arg_key>all</arg_key>\n<arg_value>true</arg_value>\n</tool_call>".to_owned(),
+        ),
+        (
+            "<arg_key>",
+            &[],
+            "<tool_call>find<arg_key>text</arg_key><arg_value>a</arg_value><arg_key>n</arg_key><arg_value>2</arg_value><arg_key>all</arg_key><arg_value>true</arg_value></tool_call>".to_owned(),
+        ),
+        ("[TOOL_CALLS]", &["[TOOL_CALLS]", "[ARGS]"], format!("[TOOL_CALLS]find[ARGS]{json}")),
+        ("[TOOL_CALLS]", &["[TOOL_CALLS]"], format!("[TOOL_CALLS][{{\"name\": \"find\", \"arguments\": {json}}}]")),
+        (
+            "<|tool_call><tool_call|>",
+            &["<|tool_call>", "<tool_call|>", "<|\"|>"],
+            "<|tool_call>call:find{text:<|\"|>a<|\"|>,n:2,all:true}<tool_call|>".to_owned(),
+        ),
+        (
+            "<start_function_call>",
+            &["<start_function_call>", "<end_function_call>", "<escape>"],
+            "<start_function_call>call:find{text:<escape>a<escape>,n:2,all:true}<end_function_call>".to_owned(),
+        ),
+        (
+            "<|tool_call_start|>",
+            &["<|tool_call_start|>", "<|tool_call_end|>"],
+            "<|tool_call_start|>[find(text=\"a\", n=2, all=true)]<|tool_call_end|>".to_owned(),
+        ),
+        ("[func_name1(", &[], "[find(text=\"a\", n=2, all=true)]".to_owned()),
+        ("\"parameters\": dictionary", &[], format!("{{\"name\": \"find\", \"parameters\": {json}}}")),
+        ("<|tool_call|>", &["<|tool_call|>"], format!("<|tool_call|>[{{\"name\": \"find\", \"arguments\": {json}}}]")),
+        (
+            "<|channel|><|message|>",
+            &["<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>"],
+            format!(
+                "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.find <|constrain|>json<|message|>{json}"
+            ),
+        ),
+    ];
+    for (template, marks, text) in cases {
+        let tokenizer = of_family(template, marks);
+        let choice = ToolChoice::Named("find".to_owned());
+        let find = json!(["find", {"text": "a", "n": 2, "all": true}]);
+        assert_eq!(called(&tokenizer, &choice, text), Ok(vec![find]), "{text}");
+        assert!(called(&tokenizer, &ToolChoice::Required, text).is_ok(), "{text}");
+        // Another tool, another type, and no call at all.
+        assert!(called(&tokenizer, &ToolChoice::Named("now".to_owned()), text).is_err(), "{text}");
+        assert!(called(&tokenizer, &choice, &text.replace('2', "two")).is_err(), "{text}");
+        assert!(called(&tokenizer, &choice, "No.").is_err());
+    }
+}
+
+#[test]
+fn a_format_applies_to_the_final_channel() {
+    let marks = ["<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>"];
+    let tokenizer = of_family("<|channel|><|message|>", &marks);
+    let format = Format::Regex("[0-9]+".to_owned());
+    for (text, is_allowed) in [
+        ("<|channel|>final<|message|>12", true),
+        ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>12", true),
+        ("<|channel|>analysis<|message|><|end|><|start|>assistant<|channel|>final<|message|>1", true),
+        ("12", false),
+        ("<|channel|>final<|message|>a", false),
+        ("<|channel|>commentary<|message|>1", false),
+    ] {
+        let mut constraint = Constraint::of_turn(&tokenizer, &format, &[]).unwrap();
+        let follows = |token: TokenId| {
+            let is_next = constraint.allowed(&[], &[END]).unwrap().sets[0].contains(token);
+            is_next && constraint.push(token).is_ok()
+        };
+        assert_eq!(
+            tokenizer.encode_rendered(text, str::to_owned).into_iter().all(follows),
+            is_allowed,
+            "{text}"
+        );
+        assert!(!is_allowed || constraint.may_end(), "{text}");
+    }
+}
+
+#[test]
+fn arguments_may_be_left_out_where_the_schema_lets_them() {
+    for (template, without, too_few) in [
+        ("[func_name1(", "[find(text=\"a\", n=2)]", "[find(n=2)]"),
+        (
+            "<tool_call>\n<function=",
+            "<tool_call>\n<function=find>\n<parameter=text>\na\n</parameter>\n<parameter=n>\n2\n</parameter>\n</function>\n</tool_call>",
+            "<tool_call>\n<function=find>\n<parameter=n>\n2\n</parameter>\n</function>\n</tool_call>",
+        ),
+    ] {
+        let tokenizer = of_family(template, &[]);
+        assert!(called(&tokenizer, &ToolChoice::Required, without).is_ok(), "{without}");
+        assert!(called(&tokenizer, &ToolChoice::Required, too_few).is_err(), "{too_few}");
+    }
+}
+
+#[test]
+fn several_calls_may_be_demanded_at_once() {
+    let now = r#"{"name": "now", "arguments": {}}"#;
+    for (template, marks, text) in [
+        (
+            "<tool_call>",
+            &[][..],
+            format!("<tool_call>\n{now}\n</tool_call>\n<tool_call>\n{now}\n</tool_call>"),
+        ),
+        (
+            "[TOOL_CALLS]",
+            &["[TOOL_CALLS]", "[ARGS]"],
+            "[TOOL_CALLS]now[ARGS]{}[TOOL_CALLS]now[ARGS]{}".to_owned(),
+        ),
+        ("[func_name1(", &[], "[now(), now()]".to_owned()),
+    ] {
+        let tokenizer = of_family(template, marks);
+        assert_eq!(called(&tokenizer, &ToolChoice::Required, &text).unwrap().len(), 2, "{text}");
+        assert!(called(&tokenizer, &ToolChoice::Named("now".to_owned()), &text).is_err(), "once: {text}");
+    }
 }
 
 #[test]

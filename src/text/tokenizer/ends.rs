@@ -13,8 +13,17 @@ use crate::chat::{ChatRequest, ChatTemplates, Message};
 
 /// Tokens that end a turn with any template: if a vocabulary has them as control tokens, they mean nothing else.
 /// `<|end|>` and `<|user|>` are not listed, since in some model families text follows them; there the template tells.
-const ALWAYS_END: [&str; 6] =
-    ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>"];
+/// `<|call|>` ends a turn that calls a tool.
+const ALWAYS_END: [&str; 8] = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|return|>",
+    "<|call|>",
+];
 
 /// An answer that no template contains.
 const ANSWER: &str = "Wolpertinger";

@@ -19,8 +19,19 @@ const CONTROL_TOKENS: [&str; 9] = [
 ];
 
 const CHAT_ML: &str = "\
+{%- if tools %}
+    {{- '<|im_start|>system\\n' }}
+    {%- for tool in tools %}
+        {{- tool | tojson + '\\n' }}
+    {%- endfor %}
+    {{- 'Call them with <tool_call></tool_call>.<|im_end|>\\n' }}
+{%- endif %}
 {%- for message in messages %}
-    {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+    {{- '<|im_start|>' + message.role + '\\n' + (message.content or '') }}
+    {%- for call in message.tool_calls or [] %}
+        {{- '<tool_call>' + call.function | tojson + '</tool_call>' }}
+    {%- endfor %}
+    {{- '<|im_end|>\\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- '<|im_start|>assistant\\n' }}
@@ -29,7 +40,8 @@ const CHAT_ML: &str = "\
 impl Tokenizer {
     /// A tokenizer for tests: tokens 0-255 are the single bytes; 256 `<|endoftext|>` (the end token), 257
     /// `<|im_start|>`, 258 `<|im_end|>`, 259 `<|fim_prefix|>`, 260 `<|fim_middle|>`, 261 `<|fim_suffix|>`, 262
-    /// `<|fim_pad|>`, 263 `<|repo_name|>`, 264 `<|file_sep|>`. Its chat template is plain ChatML.
+    /// `<|fim_pad|>`, 263 `<|repo_name|>`, 264 `<|file_sep|>`. Its chat template is ChatML with tools as Hermes has
+    /// them.
     pub fn bytes_for_tests() -> Self {
         Self::from_parts(&byte_parts()).expect("the sample tokenizer is valid")
     }

@@ -24,7 +24,6 @@ mod reply;
 mod session;
 mod sessions;
 mod step;
-mod thoughts;
 mod updates;
 mod wording;
 

@@ -4,6 +4,7 @@
 mod acp;
 mod lsp;
 mod mcp;
+mod native;
 mod peer;
 mod telegraph;
 

@@ -48,6 +48,14 @@ class Parts(unittest.TestCase):
         self.assertIn(("forecast", [1, 2]), told)
         self.assertEqual([params["stage"] for method, params in told if method == "progress"], ["dream"])
 
+    def test_reasoning_is_told_apart_from_the_answer(self):
+        told = {True: "", False: ""}
+        with self.client("thinker").chat_stream("a") as stream:
+            for delta in stream:
+                told[delta.get("reasoning", False)] += delta["text"]
+            message = stream.result()["message"]
+        self.assertEqual((told[True], told[False]), (message["reasoning"], message["content"]))
+
     def test_an_unknown_kind_of_error_is_an_error_with_its_kind_and_hint(self):
         with self.assertRaises(RequestFailed) as caught:
             self.client("future").warm("a")

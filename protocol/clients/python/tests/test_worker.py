@@ -1,4 +1,5 @@
-"""The client with the real worker, which `RUNABOUT` names, and the model `RUNABOUT_TEST_MODEL`."""
+"""The client with the real worker, which `RUNABOUT` names, and the model `RUNABOUT_TEST_MODEL`; for tools, the model
+`RUNABOUT_TOOL_MODEL`, whose chat template must have them."""
 
 import asyncio
 import gc
@@ -32,6 +33,19 @@ SCHEMA = {
     "required": ["severity", "fixed"],
     "additionalProperties": False,
     "properties": {"severity": {"enum": ["low", "high"]}, "fixed": {"type": "boolean"}},
+}
+TOOL_MODEL = os.environ.get("RUNABOUT_TOOL_MODEL", "qwen2.5-coder-0.5b")
+FORECAST = {
+    "type": "function",
+    "function": {
+        "name": "forecast",
+        "description": "The weather of the next days",
+        "parameters": {
+            "type": "object",
+            "required": ["city", "days"],
+            "properties": {"city": {"type": "string", "maxLength": 20}, "days": {"type": "integer", "maximum": 99}},
+        },
+    },
 }
 # Runs until it is stopped: the tokens that end a text are never chosen.
 ENDLESS = {"mode": "raw", "max_tokens": 4000, "temperature": 0, "logit_bias": {"0": -100.0, "2": -100.0}}
@@ -110,6 +124,25 @@ class Requests(unittest.TestCase):
             self.client.chat_json("Severity of this, as JSON: it crashes.", SCHEMA, max_tokens=2)
         self.assertEqual(caught.exception.result["finish_reason"], "length")
         self.assertIn("with `{", str(caught.exception))
+
+    def test_a_call_that_is_required_fits_its_schema_and_goes_on_with_its_result(self):
+        with Client(TOOL_MODEL, options={"offline": True}) as tooled:
+            asked = [{"role": "user", "content": "How warm will Rome be in the next 3 days?"}]
+            options = {"tools": [FORECAST], "max_tokens": 300, "temperature": 0}
+            choice = {"type": "function", "function": {"name": "forecast"}}
+            stream = tooled.chat_stream(asked, tool_choice=choice, **options)
+            told = "".join(delta["text"] for delta in stream)
+            result = stream.result()
+            calls = result["message"]["tool_calls"]
+            self.assertEqual((told, result["message"]["content"], result["finish_reason"]), ("", None, "tool_calls"))
+            self.assertEqual(calls[0]["function"]["name"], "forecast")
+            arguments = calls[0]["function"]["arguments"]
+            self.assertIsInstance(arguments["city"], str)
+            self.assertIsInstance(arguments["days"], int)
+            answers = [{"role": "tool", "tool_call_id": call["id"], "content": '{"celsius": [20, 21, 19]}'} for call in calls]
+            final = tooled.chat([*asked, result["message"], *answers], tool_choice="none", **options)
+            self.assertNotIn("tool_calls", final["message"])
+            self.assertGreater(final["usage"]["prompt_tokens"], result["usage"]["prompt_tokens"] // 2)
 
     def test_next_edits_are_predicted_or_the_error_says_that_the_model_cannot(self):
         edits = [{"original": "    c\n", "updated": "    center = \n"}]

@@ -62,3 +62,20 @@ impl NextEditParams {
         Self { prefix: prefix.into(), suffix: Some(suffix.into()), ..Self::default() }
     }
 }
+
+impl ToolChoice {
+    /// The model answers, and is not told about tools.
+    pub fn none() -> Self {
+        Self::ToolChoiceMode(ToolChoiceMode::None)
+    }
+
+    /// The model calls at least one tool.
+    pub fn required() -> Self {
+        Self::ToolChoiceMode(ToolChoiceMode::Required)
+    }
+
+    /// The model calls this tool.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self::NamedTool(NamedTool { r#type: ToolType::Function, function: FunctionName { name: name.into() } })
+    }
+}

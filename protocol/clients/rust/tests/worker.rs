@@ -1,4 +1,5 @@
-//! The client with the real worker, which `RUNABOUT` names, and the model `RUNABOUT_TEST_MODEL`.
+//! The client with the real worker, which `RUNABOUT` names, and the model `RUNABOUT_TEST_MODEL`; for tools, the model
+//! `RUNABOUT_TOOL_MODEL`, whose chat template must have them.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use runabout_client::protocol::{
     CancelOutcome, ChatParams, CompleteParams, CompletionMode, FinishReason, Message, NextEditParams,
-    TokenizeParams, WarmParams,
+    TokenizeParams, ToolChoice, WarmParams,
 };
 use runabout_client::{Client, Error, Settings};
 
@@ -116,6 +117,31 @@ async fn an_answer_with_a_schema_is_a_value_or_incomplete() {
     assert!(error.to_string().contains("with `{"), "{error}");
     let Error::Incomplete(result) = error else { panic!("{error:?}") };
     assert_eq!(result.finish_reason, FinishReason::Length);
+}
+
+#[tokio::test]
+async fn a_call_that_is_required_fits_its_schema() {
+    let model = std::env::var("RUNABOUT_TOOL_MODEL").unwrap_or("qwen2.5-coder-0.5b".to_owned());
+    let client = Client::new(Settings { model: Some(model), ..settings() });
+    let tools = serde_json::from_value(serde_json::json!([{"type": "function", "function": {
+        "name": "forecast", "description": "The weather", "parameters": {
+            "type": "object", "required": ["city", "days"],
+            "properties": {"city": {"type": "string", "maxLength": 20}, "days": {"type": "integer", "maximum": 99}},
+        },
+    }}]));
+    let params = ChatParams {
+        tools: tools.unwrap(),
+        tool_choice: Some(ToolChoice::named("forecast")),
+        max_tokens: Some(300),
+        temperature: Some(0.0),
+        ..ChatParams::new([Message::user("How warm will Rome be in the next 3 days?")])
+    };
+    let result = client.chat(params).await.unwrap();
+    assert_eq!(result.finish_reason, FinishReason::ToolCalls);
+    let function = &result.message.tool_calls[0].function;
+    assert_eq!(function.name, "forecast");
+    let arguments = serde_json::to_value(&function.arguments).unwrap();
+    assert!(arguments["city"].is_string() && arguments["days"].is_i64(), "{arguments}");
 }
 
 #[tokio::test]

@@ -79,9 +79,12 @@ export interface ChatParams {
    * of kind `unsupported`. Default: none.
    */
   tools?: Tool[];
+  /** Whether the model calls tools: `auto`, `none`, `required`, or a tool that it must call. Default: `auto`. */
+  tool_choice?: ToolChoice;
   /**
    * The form that the answer must have. The prompt does not mention it, so messages should ask for it too. If the
-   * model reasons first, in `<think>` tags, the form applies to what follows. Default: any text.
+   * model reasons first, the form applies to what follows. Must not be given where tools can be called. Default: any
+   * text.
    */
   response_format?: ResponseFormat | null;
   /** Additional variables for the chat template, such as `{"enable_thinking": false}`. */
@@ -158,6 +161,8 @@ export interface ChatResult {
    */
   message: Message;
   finish_reason: FinishReason;
+  /** What looks like a call of a tool but cannot be called: it is malformed, cut off, or names no tool of `tools`. */
+  tool_call_errors?: ToolCallError[];
   /** Present if `response_format` is given and the text was ended before it had that form. */
   incomplete?: Incomplete | null;
   usage: Usage;
@@ -503,6 +508,11 @@ export interface FunctionDefinition {
   parameters?: Record<string, unknown> | null;
 }
 
+/** A function among the tools. */
+export interface FunctionName {
+  name: string;
+}
+
 /** Where a text was ended before it had the form of `response_format`. */
 export interface Incomplete {
   /** The JSON Pointer of the innermost value that was begun and not ended; present for `json_schema`. */
@@ -627,6 +637,12 @@ export interface ModelSummary {
   next_edit_format?: string | null;
   /** Whether the model has a chat template. Without one, `chat` fails with an error of kind `unsupported`. */
   chat?: boolean | null;
+}
+
+/** A tool that the model must call. */
+export interface NamedTool {
+  type: ToolType;
+  function: FunctionName;
 }
 
 /** How a model is asked for the next edit. */
@@ -979,6 +995,26 @@ export interface ToolCall {
   /** The place of the call among those of its message, which its place in the list says already. Ignored. */
   index?: number | null;
 }
+
+/** What the model wrote as a call of a tool, but cannot be called. */
+export interface ToolCallError {
+  /** Why it cannot be called, for people. */
+  message: string;
+  /** What the model wrote. It is part of the message's `content`, too. */
+  text: string;
+}
+
+/** Whether the model calls tools. */
+export type ToolChoice = ToolChoiceMode | NamedTool;
+
+/** Whether the model calls tools. */
+export type ToolChoiceMode =
+  /** If it wants to. */
+  | "auto"
+  /** Not at all: the prompt does not mention any. */
+  | "none"
+  /** At least one. */
+  | "required";
 
 /** The type of a tool; only `function` is supported. */
 export type ToolType =

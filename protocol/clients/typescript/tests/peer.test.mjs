@@ -43,6 +43,16 @@ test("what a later protocol adds is kept and does no harm", async () => {
   assert.equal(told.find(([method]) => method === "progress")[1].stage, "dream");
 });
 
+test("reasoning is told apart from the answer", async () => {
+  await withPeer("thinker", {}, async (client) => {
+    const told = { reasoning: "", content: "" };
+    const stream = client.chatStream({ messages: "a" });
+    for await (const delta of stream) told[delta.reasoning ? "reasoning" : "content"] += delta.text;
+    const { reasoning, content } = (await stream.result).message;
+    assert.deepEqual(told, { reasoning, content });
+  });
+});
+
 test("an unknown kind of error is an error with its kind and hint", async () => {
   await withPeer("future", {}, async (client) => {
     const error = await client.warm({ prefix: "a" }).catch((it) => it);

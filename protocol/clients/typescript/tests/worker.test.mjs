@@ -1,4 +1,5 @@
-// The client with the real worker, which `RUNABOUT` names, and the model `RUNABOUT_TEST_MODEL`.
+// The client with the real worker, which `RUNABOUT` names, and the model `RUNABOUT_TEST_MODEL`; for tools, the model
+// `RUNABOUT_TOOL_MODEL`, whose chat template must have them.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -97,6 +98,29 @@ describe("requests", () => {
     assert(error instanceof IncompleteAnswer);
     assert.equal(error.result.finish_reason, "length");
     assert.match(error.message, /with `\{/);
+  });
+
+  test("a call that is required fits its schema and goes on with its result", async () => {
+    const tooled = new Client({ ...SETTINGS, model: process.env.RUNABOUT_TOOL_MODEL ?? "qwen2.5-coder-0.5b" });
+    const parameters = {
+      type: "object",
+      required: ["city", "days"],
+      properties: { city: { type: "string", maxLength: 20 }, days: { type: "integer", maximum: 99 } },
+    };
+    const tools = [{ type: "function", function: { name: "forecast", description: "The weather", parameters } }];
+    const options = { tools, max_tokens: 300, temperature: 0 };
+    const asked = [{ role: "user", content: "How warm will Rome be in the next 3 days?" }];
+    const tool_choice = { type: "function", function: { name: "forecast" } };
+    const stream = tooled.chatStream({ messages: asked, tool_choice, ...options });
+    assert.equal(await textOf(stream), "");
+    const { message, finish_reason } = await stream.result;
+    const [call] = message.tool_calls;
+    assert.deepEqual([message.content, finish_reason, call.function.name], [null, "tool_calls", "forecast"]);
+    assert.deepEqual(Object.values(call.function.arguments).map((it) => typeof it), ["string", "number"]);
+    const answer = { role: "tool", tool_call_id: call.id, content: '{"celsius": [20, 21, 19]}' };
+    const final = await tooled.chat({ messages: [...asked, message, answer], ...options, tool_choice: "none" });
+    assert.equal(final.message.tool_calls, undefined);
+    await tooled.close();
   });
 
   test("next edits are predicted, or the error says that the model cannot", async () => {

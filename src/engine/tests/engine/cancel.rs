@@ -106,7 +106,7 @@ fn cancel_while_the_model_loads_is_answered_at_once() {
     let (go_on, wait_here) = std::sync::mpsc::channel::<()>();
     let engine = Engine::spawn(options(), move |_| {
         wait_here.recv().unwrap();
-        Ok(ScriptedModel::hashing().loaded())
+        Ok(in_mode(ScriptedModel::hashing()).loaded())
     })
     .unwrap();
     let (cancelled, kept) = (submit(&engine, "cancelled", |_| {}), submit(&engine, "kept", |_| {}));

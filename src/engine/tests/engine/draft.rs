@@ -14,6 +14,7 @@ fn start_with_draft(
     draft: ScriptedModel,
     options: EngineOptions,
 ) -> (Engine, [Recording; 2]) {
+    let (model, draft) = (in_mode(model), in_mode(draft));
     let recordings = [model.recording(), draft.recording()];
     let engine = Engine::spawn(options, move |_| Ok(model.loaded_with_draft(draft))).unwrap();
     (engine, recordings)

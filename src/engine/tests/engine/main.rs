@@ -3,12 +3,16 @@
 //! Nothing sleeps. A test that needs the engine at a certain point holds the model there with a gate; time is moved by
 //! hand. For every job that is followed to its end, the general guarantees are checked: one terminal event, which is
 //! the last, and deltas that together are the text.
+//!
+//! These tests are compiled twice: as `engine`, where the model's slots return to any length, and as `checkpoints`, where
+//! they return to checkpoints only ([`in_mode`]). Where the engine then computes more, [`by_mode`] has both numbers.
 
 #![allow(clippy::unwrap_used)]
 
 mod batch;
 mod budget;
 mod cancel;
+mod checkpoints;
 mod confidence;
 mod death;
 mod draft;
@@ -36,12 +40,32 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// Longer than any test takes that passes.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
+/// Whether the model's slots return to checkpoints only.
+fn has_checkpoints_only() -> bool {
+    env!("CARGO_CRATE_NAME") == "checkpoints"
+}
+
+/// The model as these tests use it.
+fn in_mode(model: ScriptedModel) -> ScriptedModel {
+    if has_checkpoints_only() { model.with_checkpoints_only() } else { model }
+}
+
+/// What is expected if slots return to any length, and if they return to checkpoints only.
+fn by_mode<T>(anywhere: T, checkpoints_only: T) -> T {
+    if has_checkpoints_only() { checkpoints_only } else { anywhere }
+}
+
 /// An engine whose clock does not move.
 fn start(model: ScriptedModel) -> Engine {
     start_with(model, options())
 }
 
 fn start_with(model: ScriptedModel, options: EngineOptions) -> Engine {
+    start_as_it_is(in_mode(model), options)
+}
+
+/// Starts a model that the test itself has prepared.
+fn start_as_it_is(model: ScriptedModel, options: EngineOptions) -> Engine {
     Engine::spawn(options, move |_| Ok(model.loaded())).unwrap()
 }
 

@@ -85,7 +85,7 @@ fn jobs_that_wait_for_the_model_to_load_run_afterwards() {
     let engine = Engine::spawn(options(), move |report| {
         report(LoadProgress { stage: LoadStage::Load, done: 1, total: 2 });
         wait_here.recv().unwrap();
-        Ok(ScriptedModel::saying("loaded").loaded())
+        Ok(in_mode(ScriptedModel::saying("loaded")).loaded())
     })
     .unwrap();
     let job = submit(&engine, "p", |job| job.max_tokens = 100);

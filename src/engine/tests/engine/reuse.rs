@@ -1,4 +1,6 @@
 //! Moving what follows an edit, if that is allowed: which tokens, when, and what happens to the slot they come from.
+//!
+//! Only models whose slots return to any length can do this, so most of these tests are the same in both modes.
 
 use proptest::prelude::*;
 use runabout_engine::scripted::{FedSpan, Shift};
@@ -27,7 +29,7 @@ fn only_the_edit_and_the_last_token_are_computed() {
     for (edited, expected) in [("NEWER", "NEWER"), ("O-and-more", "-and-more"), ("OL", "")] {
         let model = ScriptedModel::hashing();
         let recording = model.recording();
-        let engine = start_with(model, reusing(16));
+        let engine = start_as_it_is(model, reusing(16));
         submit(&engine, &prompt("OLD"), |_| {}).finish();
         recording.take();
         let edited = prompt(edited);
@@ -54,7 +56,7 @@ fn nothing_is_moved_unless_it_is_enabled_and_long_enough() {
     for n_min_reuse in [0, TAIL.len()] {
         let model = ScriptedModel::hashing();
         let recording = model.recording();
-        let engine = start_with(model, reusing(n_min_reuse));
+        let engine = start_as_it_is(model, reusing(n_min_reuse));
         submit(&engine, &prompt("OLD"), |_| {}).finish();
         let finish = submit(&engine, &prompt("NEWER"), |_| {}).finish();
         assert_eq!((finish.usage.cached_tokens, recording.shifts()), (HEAD.len(), Vec::new()));
@@ -65,7 +67,7 @@ fn nothing_is_moved_unless_it_is_enabled_and_long_enough() {
 fn several_edits_are_handled_and_chunks_end_where_a_part_begins() {
     let model = ScriptedModel::hashing();
     let recording = model.recording();
-    let engine = start_with(model, EngineOptions { prefill_chunk: 4, ..reusing(10) });
+    let engine = start_as_it_is(model, EngineOptions { prefill_chunk: 4, ..reusing(10) });
     let middle = "the first part that stays; ";
     submit(&engine, &prompt(&format!("one {middle}two")), |_| {}).finish();
     recording.take();
@@ -79,13 +81,13 @@ fn several_edits_are_handled_and_chunks_end_where_a_part_begins() {
 
 #[test]
 fn the_slot_of_the_same_document_is_used_up_and_another_ones_stays_if_much_is_left() {
-    let engine = start_with(ScriptedModel::hashing(), reusing(16));
+    let engine = start_as_it_is(ScriptedModel::hashing(), reusing(16));
     let document: Arc<str> = "file:///a".into();
     for edited in ["OLD", "NEWER", "NEWEST OF ALL"] {
         submit(&engine, &prompt(edited), |job| job.document = Some(Arc::clone(&document))).finish();
         assert_eq!(engine.status().cache.n_slots, 1);
     }
-    let engine = start_with(ScriptedModel::hashing(), reusing(16));
+    let engine = start_as_it_is(ScriptedModel::hashing(), reusing(16));
     let long = format!("{}{}", prompt("OLD"), "and a long answer, ".repeat(20));
     submit(&engine, &long, |_| {}).finish();
     submit(&engine, &prompt("NEWER"), |_| {}).finish();
@@ -99,7 +101,7 @@ fn a_cancel_before_the_move_leaves_both_slots_unchanged() {
     let mut model = ScriptedModel::hashing();
     let recording = model.recording();
     let gate = model.gate();
-    let engine = start_with(model, reusing(16));
+    let engine = start_as_it_is(model, reusing(16));
     let first = submit(&engine, &prompt("OLD"), |job| job.max_tokens = 1);
     while !gate.pass().iter().any(|it| it.sampled) {}
     first.finish();
@@ -128,7 +130,7 @@ fn without_memory_for_both_slots_the_tail_is_computed() {
             cache_limit_bytes: u64::MAX,
             ..reusing(16)
         };
-        let engine = start_with(model, options);
+        let engine = start_as_it_is(model, options);
         submit(&engine, &prompt("OLD"), |_| {}).finish();
         let edited = prompt("NEWER");
         let finish = submit(&engine, &edited, |job| job.max_tokens = 40).finish();
@@ -143,11 +145,29 @@ fn without_memory_for_both_slots_the_tail_is_computed() {
 fn if_a_model_cannot_move_tokens_they_are_computed() {
     let mut model = ScriptedModel::hashing();
     model.shifts_fail = true;
-    let engine = start_with(model, reusing(16));
+    let engine = start_as_it_is(model, reusing(16));
     submit(&engine, &prompt("OLD"), |_| {}).finish();
     let edited = prompt("NEWER");
     assert_eq!(submit(&engine, &edited, |_| {}).finish().text, alone(&edited, 4));
     assert_eq!(submit(&engine, "something else", |_| {}).finish().text, alone("something else", 4));
+}
+
+#[test]
+fn nothing_is_moved_in_a_model_that_cannot_do_this() {
+    // The scripted model panics if it is asked to.
+    for only_checkpoints in [false, true] {
+        let mut model = ScriptedModel::hashing();
+        if only_checkpoints {
+            model = model.with_checkpoints_only();
+        } else {
+            model.description.can_shift = false;
+        }
+        let engine = start_as_it_is(model, reusing(16));
+        submit(&engine, &prompt("OLD"), |_| {}).finish();
+        let finish = submit(&engine, &prompt("NEWER"), |_| {}).finish();
+        assert_eq!(finish.text, alone(&prompt("NEWER"), 4));
+        assert_eq!(finish.usage.cached_tokens, if only_checkpoints { 0 } else { HEAD.len() });
+    }
 }
 
 fn prompts() -> impl Strategy<Value = Vec<String>> {

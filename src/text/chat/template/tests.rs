@@ -12,8 +12,9 @@ use serde_json::json;
 use super::*;
 use crate::{Content, Message, ToolCall};
 
-/// What `render_jinja_template` of transformers 5.23 makes of these templates and conversations. `smollm2` and
-/// `qwen2.5-coder` are the models' own templates (Apache-2.0); the others are written in the style of a family.
+/// What `render_jinja_template` of transformers makes of these templates and conversations: 5.23 in `cases.json`, 5.24 in
+/// `families.json`, whose conversations are those of `tests/templates`, which compares many models' own templates.
+/// `smollm2` and `qwen2.5-coder` are the models' own (Apache-2.0); the others are written in the style of a family.
 #[derive(Deserialize)]
 struct Oracle {
     special_tokens: Value,
@@ -41,6 +42,10 @@ fn source(template: &str) -> &'static str {
         "mistral-style" => include_str!("../../testdata/chat/mistral-style.jinja"),
         "gemma-style" => include_str!("../../testdata/chat/gemma-style.jinja"),
         "deepseek-style" => include_str!("../../testdata/chat/deepseek-style.jinja"),
+        "qwen3-style" => include_str!("../../testdata/chat/qwen3-style.jinja"),
+        "qwen3-coder-style" => include_str!("../../testdata/chat/qwen3-coder-style.jinja"),
+        "harmony-style" => include_str!("../../testdata/chat/harmony-style.jinja"),
+        "arguments-style" => include_str!("../../testdata/chat/arguments-style.jinja"),
         "odds-and-ends" => include_str!("../../testdata/chat/odds-and-ends.jinja"),
         _ => panic!("no template `{template}`"),
     }
@@ -62,9 +67,12 @@ fn render(templates: &ChatTemplates, tools: &[Value]) -> Result<String, TextErro
 
 #[test]
 fn prompts_equal_transformers_character_by_character() {
-    let oracle: Oracle = serde_json::from_str(include_str!("../../testdata/chat/cases.json")).unwrap();
-    assert!(oracle.cases.len() > 40);
-    for case in &oracle.cases {
+    let oracles: [Oracle; 2] = [
+        serde_json::from_str(include_str!("../../testdata/chat/cases.json")).unwrap(),
+        serde_json::from_str(include_str!("../../testdata/chat/families.json")).unwrap(),
+    ];
+    assert!(oracles.iter().map(|it| it.cases.len()).sum::<usize>() > 80);
+    for (oracle, case) in oracles.iter().flat_map(|it| it.cases.iter().map(move |case| (it, case))) {
         let mut config = oracle.special_tokens.clone();
         config["chat_template"] = source(&case.template).into();
         let messages: Vec<Message> =
@@ -100,6 +108,21 @@ fn templates_by_name_may_be_an_object() {
     let both = templates(json!({"chat_template": {"tool_use": "with tools", "default": "plain"}}));
     assert_eq!(render(&both, &[]).unwrap(), "plain");
     assert_eq!(render(&both, &[json!({})]).unwrap(), "with tools");
+}
+
+#[test]
+fn functions_that_do_not_exist_are_found_when_a_template_is_loaded() {
+    let source = "{% macro m(a) %}{{ a() }}{{ caller() }}{% endmacro %}{% set f = m %}{{ m(1) }}{{ f(1) }}\n\
+        {% for g, h in messages %}{{ g() ~ h() }}{% endfor %}{{ range(1) }}{{ raise_exception('x') }}\n\
+        {% if tools %}{{ fetch(1) }}{% endif %}{{ messages.append(strftime_then('%Y')) }}";
+    let environment = environment();
+    let unknown = compile::unknown_functions(source, environment.syntax(), &environment).unwrap();
+    assert_eq!(unknown, [("fetch".to_owned(), 3), ("strftime_then".to_owned(), 3)]);
+    // Only a chat that comes to the call fails, as in Jinja2, and the error names it.
+    let some = templates(json!({"chat_template": "{% if tools %}{{ fetch(1) }}{% endif %}x"}));
+    assert_eq!(render(&some, &[]).unwrap(), "x");
+    let err = render(&some, &[json!({})]).unwrap_err();
+    assert!(matches!(&err, TextError::BadChatTemplate { reason } if reason.contains("fetch")), "{err}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(super) async fn fit(
         }
         let request = Tokenize::Conversation {
             messages: messages.clone(),
+            tools: Vec::new(),
             template_variables: TemplateVariables::new(),
         };
         let n_tokens = assistant.tokenize(request).await?.len();

@@ -7,7 +7,7 @@ use agent_client_protocol_schema::v1::{
     PromptResponse, SessionInfoUpdate, SessionUpdate, StopReason, UsageUpdate,
 };
 use runabout_assist::{
-    Conversation, Error, FinishReason, Generation, JobError, Model, Priority, TemplateVariables,
+    Conversation, Error, FinishReason, Generation, JobError, Model, Priority, TemplateVariables, ToolUse,
 };
 use runabout_rpc::{ErrorObjectOwned, Params, RequestContext};
 use serde_json::Value;
@@ -126,10 +126,11 @@ async fn ask(
     let Question { model, prompt, steps, fitted } = question;
     let run = agent.client.assistant.chat(Conversation {
         messages: fitted.messages,
+        tools: ToolUse::default(),
         template_variables: TemplateVariables::new(),
         generation: Generation::of(MAX_TOKENS, Priority::Interactive),
     })?;
-    let Reply { thought, answer, reason, usage } = follow(run, &model.facts, updates).await?;
+    let Reply { thought, answer, reason, usage } = follow(run, updates).await?;
     let used = (usage.prompt_tokens + usage.completion_tokens) as u64;
     session.set_used(used);
     updates

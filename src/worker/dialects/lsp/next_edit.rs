@@ -158,7 +158,7 @@ fn recent(documents: &Documents, uri: &str, first_line: usize, workspace: &Works
 async fn outcome(mut run: Run) -> Result<Outcome, Error> {
     loop {
         match run.next().await.unwrap_or(Err(JobError::ShuttingDown.into()))? {
-            Update::Prefill { .. } | Update::Text { .. } => {}
+            Update::Prefill { .. } | Update::Text { .. } | Update::Reasoning { .. } => {}
             Update::Done(outcome) => return Ok(outcome),
         }
     }

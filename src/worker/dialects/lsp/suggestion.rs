@@ -116,7 +116,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) async fn follow(run: &mut Run, suggestion: &Suggestion) -> Result<Option<Outcome>, Error> {
     loop {
         match run.next().await.unwrap_or(Err(JobError::ShuttingDown.into()))? {
-            Update::Prefill { .. } => {}
+            Update::Prefill { .. } | Update::Reasoning { .. } => {}
             Update::Text { text, confidence, .. } => {
                 suggestion.grow(&text, confidence);
                 return Ok(None);

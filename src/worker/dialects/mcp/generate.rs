@@ -1,7 +1,7 @@
 //! The tool `generate`: the model answers a message or continues a conversation.
 
 use runabout_assist::{
-    Conversation, Format, Generation, Message, OpenJson, Priority, Sampling, TemplateVariables,
+    Conversation, Format, Generation, Message, OpenJson, Priority, Sampling, TemplateVariables, ToolUse,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,7 @@ impl Tool for Generate {
                 ..Generation::of(max_tokens, Priority::Interactive)
             },
             messages: messages(arguments.system, arguments.prompt, arguments.messages)?,
+            tools: ToolUse::default(),
             template_variables: TemplateVariables::new(),
         };
         call.progress.expect(max_tokens);
@@ -126,8 +127,7 @@ impl Tool for Generate {
         let evidence = Evidence::of(&outcome, call);
         let finish = outcome.finishes.swap_remove(0);
         let finish_reason = FinishReason::from(finish.reason);
-        // The form does not apply to reasoning.
-        let formed = finish.text.rsplit("</think>").next().unwrap_or_default().trim();
+        let formed = finish.text.trim();
         let json: Option<Value> =
             if is_json && !finish.is_incomplete { serde_json::from_str(formed).ok() } else { None };
         let valid = has_format.then_some(!finish.is_incomplete && (json.is_some() || !is_json));

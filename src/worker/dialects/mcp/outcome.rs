@@ -12,7 +12,7 @@ pub(super) async fn of(run: Run, call: &Call) -> Result<Outcome, Failure> {
     loop {
         match run.next().await? {
             Update::Prefill { done, total } => call.progress.prompt(done, total),
-            Update::Text { text, .. } => call.progress.text(&text),
+            Update::Text { text, .. } | Update::Reasoning { text } => call.progress.text(&text),
             Update::Done(outcome) => return Ok(outcome),
         }
     }

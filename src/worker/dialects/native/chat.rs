@@ -1,7 +1,8 @@
 //! `chat`: generates the assistant's next message.
 
 use runabout_api::methods::Chat;
-use runabout_api::{ChatParams, ChatResult, Message, ResponseFormat, Role};
+use runabout_api::{self as api, ChatParams, ChatResult, ResponseFormat};
+use runabout_assist::FinishReason;
 
 use super::method::{Answer, Call, MethodResult};
 use super::stream::{self, Streaming};
@@ -21,8 +22,13 @@ impl Answer for Chat {
         let logprobs =
             outcome.tokenizer.as_deref().map(|it| to_wire::logprobs(finish, it)).unwrap_or_default();
         Ok(ChatResult {
-            message: Message::new(Role::Assistant, finish.text.clone()),
-            finish_reason: to_wire::finish_reason(finish.reason),
+            message: to_wire::message(&outcome.turn),
+            // The model ended its turn in order to get the results of its calls.
+            finish_reason: match finish.reason {
+                FinishReason::Eos if !outcome.turn.calls.is_empty() => api::FinishReason::ToolCalls,
+                reason => to_wire::finish_reason(reason),
+            },
+            tool_call_errors: outcome.turn.faults.iter().map(to_wire::tool_call_error).collect(),
             incomplete: to_wire::incomplete(finish, is_json),
             usage,
             timing,

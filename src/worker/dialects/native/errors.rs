@@ -21,6 +21,17 @@ pub(super) fn of_request(error: &Error) -> ErrorObjectOwned {
         }
         Error::NoNextEdit => unsupported(None, error.to_string()),
         Error::LacksTokens { .. } => unsupported(Some("format"), error.to_string()),
+        Error::NoTools => {
+            invalid("tool_choice", "`tool_choice` must not require a call where there are no `tools`")
+        }
+        Error::UnknownTool { name } => {
+            invalid("tool_choice", format!("`tool_choice` must name one of the `tools`, got `{name}`"))
+        }
+        Error::FormatWithTools => {
+            let message = "`response_format` must not be given where `tools` can be called\nhint: `\"tool_choice\": \"none\"` lets the model answer only";
+            invalid("response_format", message)
+        }
+        Error::CannotCall { .. } => unsupported(Some("tools"), error.to_string()),
         Error::NoRoom { n_requests, needed_bytes, available_bytes } => {
             let data = ErrorData::Overloaded {
                 queued: *n_requests,
@@ -86,6 +97,8 @@ fn of_text(error: &TextError) -> ErrorObjectOwned {
         TextError::UnknownToken { .. } => invalid("logit_bias", message),
         TextError::BadFormat { .. } => invalid("response_format", message),
         TextError::UnsupportedFormat { .. } => unsupported(Some("response_format"), message),
+        TextError::UnsupportedTool { .. } => unsupported(Some("tools"), message),
+        TextError::CallsWithoutGrammar => unsupported(Some("tool_choice"), message),
         TextError::NoChatTemplate
         | TextError::BadChatTemplate { .. }
         | TextError::ChatTemplateTooCostly { .. } => unsupported(None, message),

@@ -1,14 +1,16 @@
 //! Converts the types of the protocol to the requests of [`runabout_assist`].
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use runabout_api::{
     self as api, ChatParams, CompleteParams, CompletionMode, CompletionRule, NextEditParams, ResponseFormat,
-    Speculation, Tool,
+    Speculation, Tool, ToolChoiceMode,
 };
 use runabout_assist::{
     AtCursor, Completion, Content, ContextFile, Conversation, Form, Format, Generation, Goal, Message,
-    NextEdit, NextEditForm, NextEditFormat, Priority, RecentEdit, Rule, Sampling, ToolCall,
+    NextEdit, NextEditForm, NextEditFormat, Priority, RecentEdit, Rule, Sampling, ToolCall, ToolChoice,
+    ToolUse,
 };
 use serde_json::Value;
 
@@ -111,8 +113,9 @@ fn check_confidence(least: f64) -> MethodResult<()> {
 
 pub(super) fn conversation(params: ChatParams) -> MethodResult<Conversation> {
     let generation = generation!(params);
-    no_tools(&params.tools)?;
+    let tools = ToolUse { tools: tools(params.tools)?, choice: tool_choice(params.tool_choice) };
     Ok(Conversation {
+        tools,
         messages: params.messages.into_iter().map(message).collect(),
         template_variables: params.chat_template_kwargs,
         generation,
@@ -128,11 +131,37 @@ fn format(format: ResponseFormat) -> Option<Format> {
     }
 }
 
-pub(super) fn no_tools(tools: &[Tool]) -> MethodResult<()> {
-    if tools.is_empty() {
-        return Ok(());
+/// Descriptions of tools in the form that chat templates get.
+pub(super) fn tools(tools: Vec<Tool>) -> MethodResult<Vec<Value>> {
+    let mut names = HashSet::new();
+    for (index, tool) in tools.iter().enumerate() {
+        let (field, name) = (format!("tools[{index}].function.name"), tool.function.name.as_str());
+        let is_name = |it: char| it.is_alphanumeric() || matches!(it, '_' | '-' | '.');
+        if name.is_empty() || !name.chars().all(is_name) {
+            let message = format!("`{field}` must be letters, digits, `_`, `-` and `.`, got {name:?}");
+            return Err(errors::invalid(&field, message));
+        }
+        if !names.insert(name) {
+            return Err(errors::invalid(
+                &field,
+                format!("`{field}` must differ from the others, got `{name}` twice"),
+            ));
+        }
     }
-    Err(errors::unsupported(Some("tools"), "`tools` are not supported by this version"))
+    let described = tools.iter().map(|it| {
+        serde_json::to_value(it)
+            .map_err(|err| errors::invalid("tools", format!("`tools` cannot be read: {err}")))
+    });
+    described.collect()
+}
+
+fn tool_choice(choice: api::ToolChoice) -> ToolChoice {
+    match choice {
+        api::ToolChoice::Mode(ToolChoiceMode::Auto) => ToolChoice::Auto,
+        api::ToolChoice::Mode(ToolChoiceMode::None) => ToolChoice::None,
+        api::ToolChoice::Mode(ToolChoiceMode::Required) => ToolChoice::Required,
+        api::ToolChoice::Named(it) => ToolChoice::Named(it.function.name),
+    }
 }
 
 /// Converts a message to the form that chat templates get.

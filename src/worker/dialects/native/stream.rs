@@ -40,24 +40,24 @@ pub(super) async fn outcome(
     let mut run = Following::new(run, request);
     let mut n_deltas = 0;
     let outcome = loop {
+        let mut delta = None;
         match run.next().await.map_err(|error| errors::of_request(&error))? {
             Update::Prefill { done, total } => report_prefill(request, done, total),
-            Update::Text { .. } if streaming == Streaming::Off => {}
-            Update::Text { choice, text, .. } => {
-                let params = DeltaParams {
-                    id: wire_id(request),
-                    seq: n_deltas,
-                    text,
-                    choice: (streaming == Streaming::Several).then_some(choice),
-                    reasoning: false,
-                };
-                n_deltas += 1;
-                if let Err(NotifyError::Closed(_)) = request.notify(Delta::NAME, &params).await {
-                    // The client is gone.
-                    run.cancel();
-                }
-            }
+            Update::Text { .. } | Update::Reasoning { .. } if streaming == Streaming::Off => {}
             Update::Done(outcome) => break outcome,
+            Update::Text { .. } | Update::Reasoning { .. } if streaming == Streaming::Off => {}
+            Update::Text { choice, text, .. } => {
+                let choice = (streaming == Streaming::Several).then_some(choice);
+                delta = Some((text, choice, false));
+            }
+            Update::Reasoning { text } => delta = Some((text, None, true)),
+        }
+        let Some((text, choice, reasoning)) = delta else { continue };
+        let params = DeltaParams { id: wire_id(request), seq: n_deltas, text, choice, reasoning };
+        n_deltas += 1;
+        if let Err(NotifyError::Closed(_)) = request.notify(Delta::NAME, &params).await {
+            // The client is gone.
+            run.cancel();
         }
     };
     let by_cancel = outcome.finishes.iter().any(|it| it.reason == FinishReason::Cancelled);

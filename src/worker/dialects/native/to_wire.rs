@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use runabout_api::{self as api, ErrorData, WorkerState};
-use runabout_assist::{Finish, FinishReason, JobError, OpenJson, Outcome, Rule, State, Trimmed};
+use runabout_assist::{
+    CallFault, Finish, FinishReason, JobError, OpenJson, Outcome, Rule, State, Trimmed, Turn,
+};
 use runabout_text::Tokenizer;
 
 pub(super) fn worker_state(state: &State) -> WorkerState {
@@ -45,13 +47,36 @@ pub(super) fn incomplete(finish: &Finish, is_json: bool) -> Option<api::Incomple
     if !finish.is_incomplete {
         return None;
     }
-    // The format does not apply to reasoning.
-    let formed = finish.text.rsplit("</think>").next().filter(|_| is_json);
-    let open = formed.map(|it| OpenJson::of(it.trim_start()));
+    let open = is_json.then(|| OpenJson::of(finish.text.trim_start()));
     Some(api::Incomplete {
         pointer: open.as_ref().map(|it| it.pointer.clone()),
         open: open.map(|it| it.open),
     })
+}
+
+/// The message of a turn.
+pub(super) fn message(turn: &Turn) -> api::Message {
+    let calls = turn.calls.iter().map(|it| api::ToolCall {
+        id: it.id.clone().unwrap_or_default(),
+        kind: api::ToolType::Function,
+        function: api::FunctionCall {
+            name: it.name.clone(),
+            arguments: it.arguments.as_object().cloned().unwrap_or_default(),
+        },
+        index: None,
+    });
+    let tool_calls: Vec<_> = calls.collect();
+    let says_nothing = turn.content.is_empty() && !tool_calls.is_empty();
+    api::Message {
+        content: (!says_nothing).then(|| api::Content::Text(turn.content.clone())),
+        reasoning: (!turn.reasoning.is_empty()).then(|| turn.reasoning.clone()),
+        tool_calls,
+        ..api::Message::new(api::Role::Assistant, "")
+    }
+}
+
+pub(super) fn tool_call_error(fault: &CallFault) -> api::ToolCallError {
+    api::ToolCallError { message: fault.reason.clone(), text: fault.text.clone() }
 }
 
 /// The confidence in a text.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use runabout_assist::{
     Completion, Conversation, Error, FinishReason, Form, Generation, JobError, Message, Priority, Run, State,
-    TemplateVariables, Update,
+    TemplateVariables, ToolUse, Update,
 };
 use runabout_rpc::{
     CancelledBy, ErrorObject, ErrorObjectOwned, FirstMessage, Handle, Notifications, Params, Protocol,
@@ -119,6 +119,7 @@ async fn talk(params: Params<'static>, client: Arc<Client>, request: RequestCont
     let Talk { said, most } = params::parse_lenient(&params)?;
     let run = client.assistant.chat(Conversation {
         messages: said.into_iter().map(Message::user).collect(),
+        tools: ToolUse::default(),
         template_variables: TemplateVariables::new(),
         generation: Generation::of(most, Priority::Interactive),
     });
@@ -130,7 +131,7 @@ async fn send(run: Run, request: &RequestContext) -> Answer {
     let mut run = Following::new(run, request);
     loop {
         match run.next().await.map_err(in_own_words)? {
-            Update::Prefill { .. } => {}
+            Update::Prefill { .. } | Update::Reasoning { .. } => {}
             Update::Text { text, .. } => {
                 // Fails when the client is gone, which cancels the request.
                 let _ = request.notify("piece", &json!({"of": request.id(), "text": text})).await;

@@ -5,14 +5,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use runabout_store::wheel::{self, Pip, Requirement, Wheel};
 use serde_json::Value;
 
-use super::super::peers::fetch::sha256;
+use super::super::archives::{self, Archive};
 use crate::cargo::cargo;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +163,10 @@ pub(super) fn sources(folder: &Path) -> Result<Vec<SourceFile>> {
 }
 
 impl Package {
+    fn archive(&self) -> Archive {
+        Archive { name: self.name, version: self.version, sha256: self.sha256 }
+    }
+
     fn source(&self, path: &str, text: String) -> Option<SourceFile> {
         let is_ours = self.folders.iter().any(|it| path.starts_with(it))
             && (path.ends_with(self.extension) || self.is_further(path))
@@ -213,7 +216,7 @@ fn read_crate(package: &Package, (metadata, lock): &(Value, String)) -> Result<V
     let root = Path::new(manifest).parent().context("a manifest lies in a folder")?;
     let mut sources = Vec::new();
     for folder in package.folders {
-        for path in files(&root.join(folder))? {
+        for path in archives::files(&root.join(folder))? {
             let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
             sources.extend(fs::read_to_string(&path).ok().and_then(|it| package.source(&name, it)));
         }
@@ -221,59 +224,12 @@ fn read_crate(package: &Package, (metadata, lock): &(Value, String)) -> Result<V
     Ok(sources)
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
-    }
-    Ok(found)
-}
-
 fn read_npm(package: &Package, folder: &Path) -> Result<Vec<SourceFile>> {
-    let archive = folder.join(format!("{}-{}.tgz", package.name, package.version));
-    if !archive.is_file() {
-        let mut npm = Command::new("npm");
-        npm.args(["pack", "--silent", "--ignore-scripts", "--pack-destination"]).arg(folder);
-        npm.arg(format!("{}@{}", package.name, package.version)).stdout(Stdio::null());
-        let status =
-            npm.status().context("cannot start `npm`\nhint: install Node 20 or newer, which brings npm")?;
-        ensure!(status.success(), "npm ended with {status}");
-    }
-    check(&archive, package.sha256)?;
-    let unpacked = folder.join(package.name);
-    fs::create_dir_all(&unpacked)?;
-    let status = Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(&unpacked).status();
-    ensure!(status.context("cannot start `tar`")?.success(), "tar cannot unpack `{}`", archive.display());
-    let mut sources = Vec::new();
-    for path in files(&unpacked)? {
-        let name = path.strip_prefix(&unpacked)?.to_string_lossy().into_owned();
-        sources.extend(fs::read_to_string(&path).ok().and_then(|it| package.source(&name, it)));
-    }
-    Ok(sources)
+    let texts = archives::npm(package.archive(), folder)?;
+    Ok(texts.into_iter().filter_map(|(path, text)| package.source(&path, text)).collect())
 }
 
 fn read_wheel(package: &Package, folder: &Path) -> Result<Vec<SourceFile>> {
-    let Package { name, version, sha256, .. } = *package;
-    let requirement = Requirement { name, version: Some(version), sha256: Some(sha256) };
-    let fetched = wheel::fetch(&requirement, folder, &Pip::default(), &mut |_| {})?;
-    let mut wheel = Wheel::open(&fetched)?;
-    let members: Vec<String> = wheel.members()?.into_iter().map(|(name, _)| name).collect();
-    let mut sources = Vec::new();
-    for member in members.iter().filter(|it| it.ends_with(package.extension)) {
-        let mut bytes = Vec::new();
-        wheel.copy(member, &mut bytes)?;
-        sources.extend(String::from_utf8(bytes).ok().and_then(|it| package.source(member, it)));
-    }
-    Ok(sources)
-}
-
-fn check(path: &Path, expected: &str) -> Result<()> {
-    let got = sha256(path)?;
-    ensure!(
-        got == expected,
-        "expected SHA-256 {expected} of `{}`, got {got}\nhint: remove it",
-        path.display()
-    );
-    Ok(())
+    let texts = archives::wheel(package.archive(), folder)?;
+    Ok(texts.into_iter().filter_map(|(path, text)| package.source(&path, text)).collect())
 }

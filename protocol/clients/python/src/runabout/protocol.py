@@ -60,6 +60,8 @@ Role = Union[Literal["user", "assistant", "system", "tool"], str]
 Speculation = Literal["off", "auto"]
 # The type of a part; only `text` is supported.
 TextPartType = Union[Literal["text"], str]
+# Whether the model calls tools.
+ToolChoiceMode = Literal["auto", "none", "required"]
 # The type of a tool; only `function` is supported.
 ToolType = Union[Literal["function"], str]
 # The worker's state.
@@ -124,8 +126,11 @@ class ChatOptions(TypedDict):
     # The tools that the model may call. If its chat template does not support tools, the request fails with an error
     # of kind `unsupported`. Default: none.
     tools: NotRequired[Sequence[Tool]]
+    # Whether the model calls tools: `auto`, `none`, `required`, or a tool that it must call. Default: `auto`.
+    tool_choice: NotRequired[ToolChoice]
     # The form that the answer must have. The prompt does not mention it, so messages should ask for it too. If the
-    # model reasons first, in `<think>` tags, the form applies to what follows. Default: any text.
+    # model reasons first, the form applies to what follows. Must not be given where tools can be called. Default: any
+    # text.
     response_format: NotRequired[Optional[ResponseFormat]]
     # Additional variables for the chat template, such as `{"enable_thinking": false}`.
     chat_template_kwargs: NotRequired[Mapping[str, Any]]
@@ -192,6 +197,8 @@ class ChatResult(TypedDict):
     # `reasoning`.
     message: Message
     finish_reason: FinishReason
+    # What looks like a call of a tool but cannot be called: it is malformed, cut off, or names no tool of `tools`.
+    tool_call_errors: NotRequired[Sequence[ToolCallError]]
     # Present if `response_format` is given and the text was ended before it had that form.
     incomplete: NotRequired[Optional[Incomplete]]
     usage: Usage
@@ -431,6 +438,11 @@ class FunctionDefinition(TypedDict):
     parameters: NotRequired[Optional[Mapping[str, Any]]]
 
 
+class FunctionName(TypedDict):
+    """A function among the tools."""
+    name: str
+
+
 class Incomplete(TypedDict):
     """Where a text was ended before it had the form of `response_format`."""
     # The JSON Pointer of the innermost value that was begun and not ended; present for `json_schema`.
@@ -547,6 +559,12 @@ class ModelSummary(TypedDict):
     next_edit_format: NotRequired[Optional[str]]
     # Whether the model has a chat template. Without one, `chat` fails with an error of kind `unsupported`.
     chat: NotRequired[Optional[bool]]
+
+
+class NamedTool(TypedDict):
+    """A tool that the model must call."""
+    type: ToolType
+    function: FunctionName
 
 
 class NextEditOptions(TypedDict):
@@ -801,6 +819,14 @@ class ToolCall(TypedDict):
     index: NotRequired[Optional[int]]
 
 
+class ToolCallError(TypedDict):
+    """What the model wrote as a call of a tool, but cannot be called."""
+    # Why it cannot be called, for people.
+    message: str
+    # What the model wrote. It is part of the message's `content`, too.
+    text: str
+
+
 class TopLogprob(TypedDict):
     """One of the most likely tokens at a position."""
     token: int
@@ -871,6 +897,9 @@ ResponseFormat = Union[
     RegexFormat,
     LarkFormat,
 ]
+
+# Whether the model calls tools.
+ToolChoice = Union[ToolChoiceMode, NamedTool]
 
 # The params of a later `complete` or `chat` that should start fast; those of `chat` if `messages` is present. Only
 # the prompt is processed: parameters that concern the answer have no effect.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::conversation::{Message, Tool};
+use super::conversation::{Message, Tool, ToolType};
 
 /// Stops a running or waiting request, which is then answered at once. If `cancel` stopped it, the answer is a result
 /// that holds the text so far; if `$/cancelRequest` did, it is error -32800 with the text so far in `data.partial`. A
@@ -31,8 +31,12 @@ pub struct ChatParams {
     /// error of kind `unsupported`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
+    /// Whether the model calls tools: `auto`, `none`, `required`, or a tool that it must call. Default: `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<ToolChoice>,
     /// The form that the answer must have. The prompt does not mention it, so messages should ask for it too. If the
-    /// model reasons first, in `<think>` tags, the form applies to what follows. Default: any text.
+    /// model reasons first, the form applies to what follows. Must not be given where tools can be called. Default:
+    /// any text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<ResponseFormat>,
     /// Additional variables for the chat template, such as `{"enable_thinking": false}`.
@@ -294,6 +298,12 @@ pub struct ContextFile {
     pub text: String,
 }
 
+/// A function among the tools.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FunctionName {
+    pub name: String,
+}
+
 /// Introduces the client. Optional, and answered at once, even while the model loads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InitializeParams {
@@ -307,6 +317,13 @@ pub struct InitializeParams {
     /// Parameters that were not known when this library was written.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// A tool that the model must call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedTool {
+    pub r#type: ToolType,
+    pub function: FunctionName,
 }
 
 /// How a model is asked for the next edit.
@@ -485,6 +502,29 @@ pub struct TokenizeParams {
     /// Parameters that were not known when this library was written.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Whether the model calls tools.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ToolChoice {
+    ToolChoiceMode(ToolChoiceMode),
+    /// The model calls this tool, once.
+    NamedTool(NamedTool),
+}
+
+/// Whether the model calls tools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToolChoiceMode {
+    /// If it wants to.
+    #[serde(rename = "auto")]
+    Auto,
+    /// Not at all: the prompt does not mention any.
+    #[serde(rename = "none")]
+    None,
+    /// At least one.
+    #[serde(rename = "required")]
+    Required,
 }
 
 /// The params of a later `complete` or `chat` that should start fast; those of `chat` if `messages` is present. Only

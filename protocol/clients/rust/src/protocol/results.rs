@@ -39,6 +39,9 @@ pub struct ChatResult {
     /// `reasoning`.
     pub message: Message,
     pub finish_reason: FinishReason,
+    /// What looks like a call of a tool but cannot be called: it is malformed, cut off, or names no tool of `tools`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_call_errors: Vec<ToolCallError>,
     /// Present if `response_format` is given and the text was ended before it had that form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<Incomplete>,
@@ -255,6 +258,15 @@ pub struct TokenizeResult {
     /// The token ids; present if `return_tokens` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Vec<u32>>,
+}
+
+/// What the model wrote as a call of a tool, but cannot be called.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToolCallError {
+    /// Why it cannot be called, for people.
+    pub message: String,
+    /// What the model wrote. It is part of the message's `content`, too.
+    pub text: String,
 }
 
 /// One of the most likely tokens at a position.

@@ -39,7 +39,7 @@ async fn thoughts_are_told_apart_from_the_answer_and_not_repeated_to_the_model()
     let mut editor = Editor::with(&ready(model).await, json!({})).await;
     let session = editor.session().await;
     let answered = editor.tell(&session, "Is it?").await;
-    assert_eq!(answered.text("agent_thought_chunk"), "\nhm");
+    assert_eq!(answered.text("agent_thought_chunk"), "hm");
     assert_eq!(answered.text("agent_message_chunk"), "Yes.");
     editor.tell(&session, "Sure?").await;
     let fed: Vec<u32> = recording.spans().into_iter().flat_map(|it| it.tokens).collect();
