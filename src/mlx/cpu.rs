@@ -13,6 +13,7 @@ mod experts;
 mod in_place_cache;
 mod kernel_op;
 mod kernels;
+mod linear;
 mod pack;
 mod packed;
 mod program;
@@ -21,7 +22,8 @@ mod source;
 
 pub(crate) use in_place_cache::InPlaceCache;
 pub(crate) use kernels::Kernels;
+pub(crate) use linear::PackedLinear;
 pub(crate) use pack::pack;
-pub(crate) use packed::{Packed, PackedLinear};
+pub(crate) use packed::Packed;
 pub(crate) use program::Program;
 pub(crate) use recurrence::PackedRecurrence;

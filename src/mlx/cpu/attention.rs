@@ -10,7 +10,8 @@ use runabout_kernels::{append_shifted, attend};
 
 use super::in_place_cache::{CACHE_STEP_TOKENS, InPlaceCache, lock};
 use super::kernel_op::OpError;
-use super::packed::{HostNorm, floats, to_usize};
+use super::linear::{HostNorm, floats};
+use super::packed::to_usize;
 use crate::LoadError;
 use crate::parts::{self, Heads, Norm, NormKind, PositionScale, Rope};
 use crate::state::{KvBits, LayerState, SpanRows};

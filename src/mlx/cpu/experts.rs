@@ -5,7 +5,7 @@ use runabout_kernels::{Arrangement, Cpu, Epilogue, Gating, gated};
 
 use super::kernel_op::OpError;
 use super::kernels::Kernels;
-use super::packed::{PackedLinear, floats};
+use super::linear::{PackedLinear, floats};
 use super::source::to_kernels;
 use crate::LoadError;
 use crate::parts::{Experts, Routing, Scoring, Shared};

@@ -10,7 +10,8 @@ use runabout_kernels::{
     Arrangement, Cpu, CpuOptions, DeltaShape, KernelError, PATH_VARIABLE, PackedWeights, Precision,
 };
 
-use super::packed::{HostNorm, Packed, PackedLinear, floats};
+use super::linear::{HostNorm, PackedLinear, floats};
+use super::packed::Packed;
 use super::recurrence::PackedRecurrence;
 use super::source::to_kernels;
 use crate::LoadError;

@@ -7,7 +7,7 @@ use runabout_kernels::{Arrangement, Gating};
 use super::attention::PackedAttention;
 use super::experts::PackedExperts;
 use super::kernels::Kernels;
-use super::packed::HostNorm;
+use super::linear::HostNorm;
 use super::program::{Op, PackedBlock, Register};
 use crate::LoadError;
 use crate::block::{Block, FeedForward, Mixer, Residual};

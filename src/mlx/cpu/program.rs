@@ -16,7 +16,8 @@ use runabout_kernels::{Activation, Cpu, Epilogue, Gating, activated, gated, rms_
 use super::attention::{PackedAttention, Positions, SpanCache, append_rotated};
 use super::experts::PackedExperts;
 use super::kernel_op::{Inputs, OpError, kernel_op};
-use super::packed::{HostNorm, PackedLinear, to_i32, to_usize};
+use super::linear::{HostNorm, PackedLinear};
+use super::packed::{to_i32, to_usize};
 use crate::parts::Rope;
 use crate::state::{LayerState, SpanRows};
 

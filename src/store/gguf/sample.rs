@@ -139,6 +139,11 @@ impl Sample {
                 this.tensor(&format!("blk.0.{part}.bias"), &[len], GgmlType::F32);
             }
         }
+        if architecture == "qwen3" {
+            for part in ["attn_q_norm", "attn_k_norm"] {
+                this.tensor(&format!("blk.0.{part}.weight"), &[16], GgmlType::F32);
+            }
+        }
         this
     }
 }

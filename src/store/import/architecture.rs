@@ -1,9 +1,9 @@
 //! The model's architecture as a GGUF file describes it, and the `config.json` that describes the same for
 //! transformers: [`Architecture`].
 //!
-//! There are two families, `llama` and `qwen2`, which differ in the weights that llama.cpp permuted. Anything that
-//! would change what the model computes (experts, another rope, an unknown tensor) is refused here, before anything is
-//! converted.
+//! There are three families, `llama`, `qwen2` and `qwen3`, which differ in the weights that llama.cpp permuted, in biases
+//! and in norms of queries and keys. Anything that would change what the model computes (experts, another rope, an unknown
+//! tensor) is refused here, before anything is converted.
 
 use std::collections::HashSet;
 
@@ -20,6 +20,7 @@ use crate::gguf::{GgufFile, TensorInfo};
 pub(super) enum Family {
     Llama,
     Qwen2,
+    Qwen3,
 }
 
 /// The dimensions and constants of the model.
@@ -49,10 +50,11 @@ impl Architecture {
         let family = match name {
             "llama" => Family::Llama,
             "qwen2" => Family::Qwen2,
+            "qwen3" => Family::Qwen3,
             other => {
                 return Err(gguf.unsupported(
                     format!("the architecture `{other}`"),
-                    "`llama` and `qwen2` are known; for others take a safetensors folder in the layout of mlx-community",
+                    "`llama`, `qwen2` and `qwen3` are known; for others take a safetensors folder in the layout of mlx-community",
                 ));
             }
         };
@@ -169,15 +171,19 @@ impl Architecture {
             ] {
                 check(format!("blk.{layer}.{part}.weight"), n_rows, n_columns)?;
             }
+            if self.family == Family::Qwen3 {
+                check(format!("blk.{layer}.attn_q_norm.weight"), 1, self.head_dim)?;
+                check(format!("blk.{layer}.attn_k_norm.weight"), 1, self.head_dim)?;
+            }
             let mut biases = Vec::new();
             if self.attention_bias {
                 biases.extend([("attn_q", q), ("attn_k", kv), ("attn_v", kv)]);
-                // transformers' `attention_bias` means all four projections for llama but three for qwen2.
-                if self.family == Family::Llama {
+                // transformers' `attention_bias` means all four projections, and qwen2 has three biases without it.
+                if self.family != Family::Qwen2 {
                     biases.push(("attn_output", hidden));
                 }
             }
-            if self.mlp_bias {
+            if self.mlp_bias && self.family == Family::Llama {
                 biases.extend([("ffn_gate", inner), ("ffn_up", inner), ("ffn_down", hidden)]);
             }
             for (part, len) in biases {
@@ -211,6 +217,8 @@ impl Architecture {
                     "attn_k" => "self_attn.k_proj",
                     "attn_v" => "self_attn.v_proj",
                     "attn_output" => "self_attn.o_proj",
+                    "attn_q_norm" => "self_attn.q_norm",
+                    "attn_k_norm" => "self_attn.k_norm",
                     "ffn_norm" => "post_attention_layernorm",
                     "ffn_gate" => "mlp.gate_proj",
                     "ffn_up" => "mlp.up_proj",
@@ -240,6 +248,7 @@ impl Architecture {
         let (model_type, class) = match self.family {
             Family::Llama => ("llama", "LlamaForCausalLM"),
             Family::Qwen2 => ("qwen2", "Qwen2ForCausalLM"),
+            Family::Qwen3 => ("qwen3", "Qwen3ForCausalLM"),
         };
         let mut config = json!({
             "architectures": [class],
@@ -261,8 +270,10 @@ impl Architecture {
             "bos_token_id": bos,
             "eos_token_id": one_or_many(eos),
         });
-        if self.family == Family::Llama {
+        if self.family != Family::Qwen2 {
             config["attention_bias"] = self.attention_bias.into();
+        }
+        if self.family == Family::Llama {
             config["mlp_bias"] = self.mlp_bias.into();
         }
         if let Some(quantization) = quantization(bits_by_module) {

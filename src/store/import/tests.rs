@@ -163,8 +163,10 @@ fn rows_of_q_and_k_are_restored_to_their_order_for_llama_only() {
     assert_eq!(rows_of(&bytes, "model.layers.0.self_attn.q_proj.weight"), two_heads);
     assert_eq!(rows_of(&bytes, "model.layers.0.self_attn.k_proj.weight"), one_head);
 
-    let bytes = import(&with_numbered_rows("qwen2")).unwrap().weights();
     let in_order: Vec<f32> = (0..32_u8).map(f32::from).collect();
+    let bytes = import(&with_numbered_rows("qwen3")).unwrap().weights();
+    assert_eq!(rows_of(&bytes, "model.layers.0.self_attn.q_proj.weight"), in_order);
+    let bytes = import(&with_numbered_rows("qwen2")).unwrap().weights();
     assert_eq!(rows_of(&bytes, "model.layers.0.self_attn.q_proj.weight"), in_order);
     let weights = SafeTensors::deserialize(&bytes).unwrap();
     let bias = weights.tensor("model.layers.0.self_attn.q_proj.bias").unwrap();
@@ -189,6 +191,25 @@ fn biases_of_a_llama_are_reordered_like_their_rows() {
     assert_eq!(bias("q_proj")[..4], [0.0, 2.0, 4.0, 6.0]);
     assert_eq!(bias("q_proj")[16..20], [16.0, 18.0, 20.0, 22.0]);
     assert_eq!(bias("v_proj")[..4], [0.0, 1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn a_qwen3_file_keeps_the_norms_of_queries_and_keys() {
+    let mut sample = Sample::model("qwen3");
+    let norm = sample.tensors.iter_mut().find(|it| it.0 == "blk.0.attn_q_norm.weight").unwrap();
+    norm.3 = (0..16_u8).flat_map(|it| f32::from(it).to_le_bytes()).collect();
+    let imported = import(&sample).unwrap();
+    let config = imported.json("config.json");
+    assert_eq!((&config["model_type"], &config["attention_bias"]), (&json!("qwen3"), &json!(false)));
+    let bytes = imported.weights();
+    let weights = SafeTensors::deserialize(&bytes).unwrap();
+    let norm = weights.tensor("model.layers.0.self_attn.q_norm.weight").unwrap();
+    assert_eq!(singles(norm.data()), (0..16_u8).map(f32::from).collect::<Vec<_>>());
+    assert!(weights.tensor("model.layers.0.self_attn.k_norm.weight").is_ok());
+
+    sample.tensors.retain(|it| it.0 != "blk.0.attn_k_norm.weight");
+    let refusal = import(&sample).err().unwrap();
+    assert!(refusal.contains("it has no `blk.0.attn_k_norm.weight`"), "{refusal}");
 }
 
 #[test]

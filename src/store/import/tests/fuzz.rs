@@ -56,7 +56,7 @@ fn changed(good: &[u8], header_bytes: usize, random: &mut Random) -> Vec<u8> {
 fn a_changed_file_is_imported_or_refused_and_never_panics() {
     let folder = tempfile::tempdir().unwrap();
     let (gguf, made) = (folder.path().join("x.gguf"), folder.path().join("made"));
-    for architecture in ["llama", "qwen2"] {
+    for architecture in ["llama", "qwen2", "qwen3"] {
         let sample = Sample::model(architecture);
         let good = sample.bytes();
         let n_data_bytes: usize = sample.tensors.iter().map(|it| it.3.len().next_multiple_of(32)).sum();

@@ -143,6 +143,8 @@ fn a_tensor_with_an_unknown_name_is_refused() {
     for (architecture, name) in [
         ("llama", "blk.0.attn_v.bias"),
         ("qwen2", "blk.0.attn_output.bias"),
+        ("qwen2", "blk.0.ffn_down.bias"),
+        ("qwen3", "blk.0.ffn_down.bias"),
         ("llama", "token_embd.bias"),
         ("llama", "output_norm.bias"),
     ] {
