@@ -5,7 +5,7 @@ use std::rc::Rc;
 use mlx_rs::{Array, error::Result};
 
 use crate::LoadError;
-use crate::parts::{Attention, Experts, GatedDelta, Mlp, Norm, Rope};
+use crate::parts::{Attention, Experts, GatedDelta, Mlp, Norm, Rope, ShortConv};
 use crate::state::SpanRows;
 use crate::weights::Visit;
 
@@ -26,6 +26,7 @@ pub(crate) struct Residual<T> {
 pub(crate) enum Mixer {
     Attention(Attention),
     GatedDelta(GatedDelta),
+    ShortConv(ShortConv),
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one per layer")]
@@ -40,6 +41,7 @@ impl Block {
         let h = self.mixer.forward(x, |inner, x| match inner {
             Mixer::Attention(attention) => attention.forward(x, layer_idx, spans),
             Mixer::GatedDelta(net) => net.forward(x, layer_idx, spans),
+            Mixer::ShortConv(conv) => conv.forward(x, layer_idx, spans),
         })?;
         self.feed_forward.forward(&h, |inner, x| match inner {
             FeedForward::Mlp(mlp) => mlp.forward(x),
@@ -51,7 +53,7 @@ impl Block {
     pub(crate) fn rope(&self) -> Option<&Rc<Rope>> {
         match &self.mixer.inner {
             Mixer::Attention(attention) => attention.rope.as_ref(),
-            Mixer::GatedDelta(_) => None,
+            Mixer::GatedDelta(_) | Mixer::ShortConv(_) => None,
         }
     }
 
@@ -60,6 +62,7 @@ impl Block {
         match &mut self.mixer.inner {
             Mixer::Attention(attention) => attention.visit(visit)?,
             Mixer::GatedDelta(net) => net.visit(visit)?,
+            Mixer::ShortConv(conv) => conv.visit(visit)?,
         }
         self.feed_forward.visit_norms(visit)?;
         match &mut self.feed_forward.inner {

@@ -191,6 +191,7 @@ impl StateKind {
                 Ok(Self::KeysAndValues { heads, quantization: kv_bits.map(quantized).transpose()? })
             }
             Mixer::GatedDelta(net) => Ok(Self::Recurrent { n_bytes: net.n_state_bytes() }),
+            Mixer::ShortConv(conv) => Ok(Self::Recurrent { n_bytes: conv.n_state_bytes() }),
         }
     }
 }

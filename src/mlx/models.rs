@@ -9,6 +9,7 @@ mod gpt_oss;
 mod granite;
 mod granitemoe;
 mod layout;
+mod lfm2;
 mod llama;
 mod mellum;
 mod ministral3;
@@ -51,6 +52,7 @@ const ARCHITECTURES: &[(&str, Architecture)] = &[
     ("gpt_oss", gpt_oss::network),
     ("granite", granite::network),
     ("granitemoe", granitemoe::network),
+    ("lfm2", lfm2::network),
     ("mellum", mellum::network),
     ("ministral3", ministral3::network),
     ("mistral3", ministral3::network_with_eyes),

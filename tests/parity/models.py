@@ -89,6 +89,10 @@ MINISTRAL = {
         "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.3,
     },
 }
+LFM = {
+    "norm_eps": 1e-5, "conv_bias": False, "conv_L_cache": 3, "block_dim": 64, "block_multiple_of": 32,
+    "block_ffn_dim_multiplier": 1.0, "block_auto_adjust_ff_dim": True, "full_attn_idxs": [1],
+}
 
 # Name, model_type, fields beside those of BASE, quantization (None, bits, or "mixed").
 MODELS = [
@@ -137,6 +141,8 @@ MODELS = [
     ("qwen3_5", "qwen3_5", {**NEXT, **ROPE_3_5}, None),
     ("qwen3_5, tied, mixed bits", "qwen3_5", {**NEXT, **ROPE_3_5, "tie_word_embeddings": True, "full_attention_interval": 3}, "mixed"),
     ("qwen3_5_moe", "qwen3_5_moe", {**NEXT_MOE, **ROPE_3_5, "norm_topk_prob": True}, 4),
+    ("lfm2", "lfm2", LFM, None),
+    ("lfm2, biases, 4 bits", "lfm2", {**LFM, "conv_bias": True, "block_auto_adjust_ff_dim": False, "full_attn_idxs": [0, 2]}, 4),
     ("gpt_oss", "gpt_oss", GPT_OSS, None),
     ("gpt_oss, 4 bits", "gpt_oss", GPT_OSS, 4),
     ("gpt_oss, mxfp4", "gpt_oss", GPT_OSS, "mxfp4"),
@@ -181,7 +187,7 @@ def rule(name, shape, model_type):
     """The factor for a weight's numbers, and what is added to them."""
     if name.endswith("A_log"):
         return 1.0, 0.5
-    if "conv1d" in name:
+    if "conv1d" in name or name.endswith("conv.conv.weight"):
         return 0.6, 0.0
     if "norm" in name and name.endswith(".weight"):
         return 0.2, 0.0 if model_type.startswith("gemma") else 1.0
@@ -201,7 +207,7 @@ def build(model_type, more, quantization):
     config = {**BASE, "model_type": model_type, **more}
     if "text_config" in more:
         config = {"model_type": model_type, **more}
-    if "norm_epsilon" in more:
+    if "norm_epsilon" in more or "norm_eps" in more:
         del config["rms_norm_eps"]
     classes = _get_classes(config)
     model = classes[0](classes[1].from_dict(config))

@@ -26,11 +26,12 @@ pub(super) struct Dimensions {
 struct Fields {
     hidden_size: i32,
     num_hidden_layers: usize,
+    #[serde(alias = "block_ff_dim")]
     intermediate_size: i32,
     num_attention_heads: i32,
     num_key_value_heads: Option<i32>,
     head_dim: Option<i32>,
-    #[serde(alias = "norm_epsilon", alias = "layer_norm_epsilon")]
+    #[serde(alias = "norm_epsilon", alias = "layer_norm_epsilon", alias = "norm_eps")]
     rms_norm_eps: f32,
     vocab_size: i32,
     max_position_embeddings: Option<usize>,

@@ -15,7 +15,7 @@ use crate::LoadError;
 use crate::block::{Block, FeedForward, Mixer, Residual};
 use crate::config::ModelConfig;
 use crate::network::Network;
-use crate::parts::{Attention, GatedDelta, Norm, Rope, RopeDefaults, Shared};
+use crate::parts::{Attention, Convolution, GatedDelta, Norm, Rope, RopeDefaults, Shared};
 use crate::weights::{Linear, Recurrence, Weights};
 
 #[derive(Deserialize)]
@@ -206,7 +206,10 @@ fn gated_delta(
         z_proj,
         b_proj,
         a_proj,
-        conv: weights.array(&conv, &conv_shape)?.reshape(&[n_channels, n_kernel])?,
+        convolution: Convolution {
+            weight: weights.array(&conv, &conv_shape)?.reshape(&[n_channels, n_kernel])?,
+            bias: None,
+        },
         a_log: weights.vector(&format!("{name}.A_log"), n_heads)?,
         dt_bias: weights.vector(&format!("{name}.dt_bias"), n_heads)?,
         norm: weights.norm(&format!("{name}.norm"), to_i32(shape.value_dim), dimensions.norm_eps)?,

@@ -7,6 +7,7 @@ use mlx_rs::ops::indexing::TryIndexOp;
 use mlx_rs::{Array, Dtype, error::Result, fast, ops};
 use runabout_kernels::{Activation, DeltaShape};
 
+use super::convolution::Convolution;
 use super::mlp::activate;
 use super::norm::Norm;
 use crate::LoadError;
@@ -25,7 +26,8 @@ pub(crate) struct GatedDelta {
     pub(crate) b_proj: Linear,
     /// How fast they fade.
     pub(crate) a_proj: Linear,
-    pub(crate) conv: Array, // [n_channels, n_kernel]
+    /// Of queries, keys and values.
+    pub(crate) convolution: Convolution,
     pub(crate) a_log: Array,   // [n_value_heads]
     pub(crate) dt_bias: Array, // [n_value_heads]
     /// Of each head's outputs.
@@ -63,13 +65,7 @@ impl GatedDelta {
             let state = span.states[layer_idx].recurrent_mut();
             let n = qkv.dim(0);
             let before = state.now().clone();
-            let inputs = match &before.inputs {
-                Some(held) => ops::concatenate(&[held, &qkv], 0)?,
-                None => {
-                    let none = ops::zeros_dtype(&[self.n_kept(), qkv.dim(1)], qkv.dtype())?;
-                    ops::concatenate(&[&none, &qkv], 0)?
-                }
-            };
+            let inputs = self.convolution.inputs(before.inputs.as_ref(), &qkv)?;
             let rows = self.convolved(&inputs, n, decays, betas)?;
             let mut memory = match before.memory {
                 Some(memory) => memory,
@@ -90,8 +86,8 @@ impl GatedDelta {
                     (output, memory) = self.recur(&rows.part(start, end)?, &memory)?;
                     outputs.push(output);
                 }
-                let kept = inputs.try_index((end..end + self.n_kept(), ..))?.contiguous()?;
-                after.push(Moment { inputs: Some(kept), memory: Some(memory.clone()) });
+                let held = self.convolution.held_after(&inputs, end)?;
+                after.push(Moment { inputs: Some(held), memory: Some(memory.clone()) });
                 start = end;
             }
             state.advance(n.unsigned_abs() as usize, after);
@@ -112,18 +108,10 @@ impl GatedDelta {
         ops::exp(rate.multiply(softplus)?)
     }
 
-    /// The inputs of the recurrence for `n` rows, from the inputs of the convolution `[n_kept + n, n_channels]`.
+    /// The inputs of the recurrence for `n` rows, from the inputs of the convolution.
     fn convolved(&self, inputs: &Array, n: i32, decays: Array, betas: Array) -> Result<Rows> {
         let DeltaShape { n_key_heads, n_value_heads, key_dim, value_dim } = self.shape;
-        let mut sum: Option<Array> = None;
-        for i in 0..=self.n_kept() {
-            let term = inputs.try_index((i..i + n, ..))?.multiply(self.conv.try_index((.., i))?)?;
-            sum = Some(match sum {
-                Some(sum) => sum.add(term)?,
-                None => term,
-            });
-        }
-        let convolved = activate(Activation::Silu, &sum.expect("a convolution has a kernel"))?;
+        let convolved = activate(Activation::Silu, &self.convolution.forward(inputs)?)?;
         let n_keys = to_i32(n_key_heads * key_dim);
         let keys_shape = [n, to_i32(n_key_heads), to_i32(key_dim)];
         let queries = convolved.try_index((.., ..n_keys))?.reshape(&keys_shape)?;
@@ -170,13 +158,7 @@ impl GatedDelta {
 
     /// The size of a slot's state.
     pub(crate) fn n_state_bytes(&self) -> u64 {
-        let n_inputs = self.conv.dim(0) * self.n_kept();
-        4 * (u64::from(n_inputs.unsigned_abs()) + self.shape.n_state() as u64)
-    }
-
-    /// The rows of inputs that the convolution looks back at.
-    fn n_kept(&self) -> i32 {
-        self.conv.dim(1) - 1
+        self.convolution.n_held_bytes() + 4 * self.shape.n_state() as u64
     }
 
     pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> std::result::Result<(), LoadError> {
@@ -190,7 +172,8 @@ impl GatedDelta {
             linear.visit(visit)?;
         }
         self.norm.visit(visit)?;
-        for vector in [&mut self.conv, &mut self.a_log, &mut self.dt_bias] {
+        self.convolution.visit(visit)?;
+        for vector in [&mut self.a_log, &mut self.dt_bias] {
             visit(Piece::Vector(vector))?;
         }
         visit(Piece::Recurrence(&mut self.recurrence, self.shape))
