@@ -345,18 +345,17 @@ impl Editor {
         }
         let tag = prompts::tag(&self.path);
         // An instruction for everything changes many places.
-        let is_pass = has_word(&self.instruction, &["all", "every", "each", "rewrit", "refactor", "translat", "port"]);
+        let is_pass =
+            has_word(&self.instruction, &["all", "every", "each", "rewrit", "refactor", "translat", "port"]);
         let pinned = if is_pass { None } else { pinned::format(code, tag, n_head, self.allowed()) };
         Form::Helpful(pinned.unwrap_or_else(|| formats::code_block(tag)))
     }
 
     fn allowed(&self) -> Allowed {
         let comments = ["comment", "docstring", "document", "doc", "todo", "header", "licen"];
-        let head = ["param", "arg", "signature", "type", "hint", "annotat", "default", "decorat", "async", "return"];
-        Allowed {
-            comments: has_word(&self.instruction, &comments),
-            head: has_word(&self.instruction, &head),
-        }
+        let head =
+            ["param", "arg", "signature", "type", "hint", "annotat", "default", "decorat", "async", "return"];
+        Allowed { comments: has_word(&self.instruction, &comments), head: has_word(&self.instruction, &head) }
     }
 
     /// The changed text of the whole file, if it can be one.

@@ -224,7 +224,8 @@ mod tests {
     fn what_does_not_fit_together_is_refused() {
         let cpu = cpus().pop().unwrap();
         let shape = DeltaShape { n_key_heads: 1, n_value_heads: 1, key_dim: 16, value_dim: 1 };
-        let inputs = DeltaInputs { queries: &[0.0; 16], keys: &[0.0; 16], values: &[0.0], decays: &[1.0], betas: &[] };
+        let inputs =
+            DeltaInputs { queries: &[0.0; 16], keys: &[0.0; 16], values: &[0.0], decays: &[1.0], betas: &[] };
         let mut state = [0.0; 16];
         assert!(matches!(
             gated_delta(&cpu, shape, inputs, &mut state, &mut [0.0]),

@@ -184,8 +184,9 @@ impl StateKind {
         match &block.mixer.inner {
             Mixer::Attention(attention) => {
                 let heads = attention.heads;
-                let quantized =
-                    |bits| KvQuantization::new(bits, heads.head_dim).ok_or(LoadError::KvHeads(heads.head_dim));
+                let quantized = |bits| {
+                    KvQuantization::new(bits, heads.head_dim).ok_or(LoadError::KvHeads(heads.head_dim))
+                };
                 // MLX's operations keep keys and values in the type of the activations, which is float32 on a CPU.
                 let kv_bits = kv_bits.filter(|it| *it != KvBits::ThirtyTwo);
                 Ok(Self::KeysAndValues { heads, quantization: kv_bits.map(quantized).transpose()? })

@@ -114,7 +114,13 @@ fn every_architecture_generates_the_same_text_however_it_gets_there() {
             for i in 0..N {
                 let sample = Some(request(&params));
                 let spans = [
-                    Span { slot: other, tokens: &stored.prompt[i..i + 2], n_drafted: 0, sample: None, checkpoint: false },
+                    Span {
+                        slot: other,
+                        tokens: &stored.prompt[i..i + 2],
+                        n_drafted: 0,
+                        sample: None,
+                        checkpoint: false,
+                    },
                     Span { slot, tokens: &next, n_drafted: 0, sample, checkpoint: false },
                 ];
                 let drawn = model.step(&spans).unwrap().remove(1).remove(0).token;

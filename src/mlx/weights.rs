@@ -279,7 +279,10 @@ fn in_compute_type(
 fn is_mxfp4(shape: &[i32], weight: &Tensor, scales: &Tensor) -> bool {
     let [rows @ .., n_in] = shape else { return false };
     let has = |tensor: &Tensor, n: i32| {
-        tensor.shape.split_last().is_some_and(|(last, rest)| rest == rows && last.checked_mul(n) == Some(*n_in))
+        tensor
+            .shape
+            .split_last()
+            .is_some_and(|(last, rest)| rest == rows && last.checked_mul(n) == Some(*n_in))
     };
     let are_types = weight.dtype == FileDtype::U32 && scales.dtype == FileDtype::U8;
     are_types && has(weight, 8) && has(scales, 32)

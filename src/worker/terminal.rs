@@ -80,11 +80,20 @@ fn text_or_stdin(text: String) -> Result<String> {
 async fn show(assistant: &Assistant, mut run: Run) -> Result<()> {
     show_loading(assistant.model()).await;
     let mut stdout = std::io::stdout();
+    let mut is_reasoning = false;
     let outcome = loop {
         tokio::select! {
             update = run.next() => match update.context("the engine ended without a result")?? {
                 Update::Prefill { .. } => {}
-                Update::Text { text, .. } | Update::Reasoning { text } => {
+                Update::Reasoning { text } => {
+                    is_reasoning = true;
+                    stdout.write_all(text.as_bytes())?;
+                    stdout.flush()?;
+                }
+                Update::Text { text, .. } => {
+                    if std::mem::take(&mut is_reasoning) {
+                        stdout.write_all(b"\n\n")?;
+                    }
                     stdout.write_all(text.as_bytes())?;
                     stdout.flush()?;
                 }

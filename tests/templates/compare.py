@@ -11,6 +11,7 @@ Where the form of a template's calls is known, what it writes for a turn that ca
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,8 @@ CONVERSATIONS = {
     ],
     "assistant first": [{"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}],
 }
+# The tokens that end a turn are no text of the model.
+END_OF_TURN = re.compile(r"(\s*(</s>|<\|eot_id\|>|<\|eom_id\|>|<\|end\|>))+\s*$")
 # Texts and numbers, which no family's form may mix up.
 TO_READ = [["get_weather", {"city": 'Pa"ris\n<é>', "days": 2}], ["get_weather", {"city": "2"}], ["now", {}]]
 KWARGS = [{}, {"enable_thinking": False}, {"enable_thinking": True, "reasoning_effort": "low"}]
@@ -177,7 +180,9 @@ def misread(program, template):
             start = next((it for it in before if text.startswith(it)), None)
             # Some forms are not those that the template is written for.
             if start is not None and name in text[len(start) :]:
-                written.append((name, arguments, text[len(start) :]))
+                written.append((name, arguments, END_OF_TURN.sub("", text[len(start) :])))
+    if not written:
+        return None
     cases = [{"template": template, "tools": TOOLS, "special_tokens": SPECIAL_TOKENS, "text": it[2]} for it in written]
     answers = ask(program, cases)
     if not all(answer.get("has_calls") for answer in answers):
@@ -221,7 +226,7 @@ def main(folder, program, part=""):
                 n_wrong += 1
                 wrong.append((path.name, name, bool(tools), kwargs, is_open, ours, theirs))
         turns = misread(program, template)
-        calls = "calls are not known" if turns is None else "calls are read"
+        calls = "no calls, or in an unknown form" if turns is None else "calls are read"
         if turns:
             wrong.append((path.name, "reading calls", True, {}, False, turns, set()))
             calls = "calls are misread"

@@ -20,7 +20,18 @@ const WORDS_FOR_OTHER: [&str; 10] =
 
 /// Types that need no import.
 const BUILT_IN: [&str; 13] = [
-    "int", "str", "float", "bool", "bytes", "None", "object", "complex", "list", "dict", "set", "tuple",
+    "int",
+    "str",
+    "float",
+    "bool",
+    "bytes",
+    "None",
+    "object",
+    "complex",
+    "list",
+    "dict",
+    "set",
+    "tuple",
     "frozenset",
 ];
 /// Types with one argument.
@@ -57,7 +68,8 @@ struct Slot {
 /// have them.
 pub(crate) fn read(source: &Source, instruction: &str) -> Option<Vec<Untyped>> {
     let said = instruction.to_lowercase();
-    let is_asked = ["type hint", "type annotation", "typehint", "annotate"].iter().any(|it| said.contains(it));
+    let is_asked =
+        ["type hint", "type annotation", "typehint", "annotate"].iter().any(|it| said.contains(it));
     if source.language != Some(Language::Python) || !is_asked || has_word(instruction, &WORDS_FOR_OTHER) {
         return None;
     }
@@ -67,14 +79,21 @@ pub(crate) fn read(source: &Source, instruction: &str) -> Option<Vec<Untyped>> {
     let all = signatures(Language::Python, &source.text)?;
     let wanted = targets(source, &tokens(instruction), |it| it.is_function);
     let is_wanted = |it: &Signature| {
-        wanted.iter().any(|of| of.name == it.name && of.range.start <= it.range.start && it.range.end <= of.head.end)
+        wanted
+            .iter()
+            .any(|of| of.name == it.name && of.range.start <= it.range.start && it.range.end <= of.head.end)
     };
     let found: Vec<Untyped> = all
         .into_iter()
         .filter(|it| is_wanted(it))
         .filter_map(|it| {
             let range = wanted.iter().find(|of| of.range.contains(&it.range.start))?.range.clone();
-            Untyped::of(source, it, dedented(&source.text[line_start(&source.text, range.start)..range.end]), &types)
+            Untyped::of(
+                source,
+                it,
+                dedented(&source.text[line_start(&source.text, range.start)..range.end]),
+                &types,
+            )
         })
         .collect();
     (!found.is_empty()).then_some(found)
@@ -142,7 +161,8 @@ impl Untyped {
         let line = answer.lines().find(|it| it.trim_start().starts_with(['d', 'a'])).ok_or(Fault::NoCode)?;
         let pattern: Vec<String> = self.parts.iter().map(|it| regex::escape(it)).collect();
         let pattern = format!("^{}", pattern.join("(.+?)"));
-        let captures = Regex::new(&pattern).ok().and_then(|it| it.captures(line.trim())).ok_or(Fault::NoCode)?;
+        let captures =
+            Regex::new(&pattern).ok().and_then(|it| it.captures(line.trim())).ok_or(Fault::NoCode)?;
         let types = captures.iter().skip(1).flatten().map(|it| it.as_str());
         let mut insertions = Vec::new();
         for (Slot { at, before, is_tight }, of) in self.slots.iter().zip(types) {
@@ -242,7 +262,8 @@ mod tests {
 
     #[test]
     fn only_the_functions_that_are_named_are_meant() {
-        let new = typed("Add type hints to `fits` only.", &["def fits(self, other: int, *rest: Box) -> bool:"]);
+        let new =
+            typed("Add type hints to `fits` only.", &["def fits(self, other: int, *rest: Box) -> bool:"]);
         assert_eq!(new.unwrap(), CODE.replace("*rest)", "*rest: Box) -> bool"));
         assert_eq!(typed("Fix the type hints of `fits`.", &[]), None);
     }

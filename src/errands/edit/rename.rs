@@ -42,7 +42,8 @@ pub(crate) fn is_asked(instruction: &str) -> bool {
 
 /// The form of names that the model says: one of the file's, and a new one.
 pub(crate) fn format_of_names(text: &str) -> Format {
-    let mut known: Vec<&str> = words(text).filter(|it| !it.starts_with(|it: char| it.is_ascii_digit())).collect();
+    let mut known: Vec<&str> =
+        words(text).filter(|it| !it.starts_with(|it: char| it.is_ascii_digit())).collect();
     known.sort_unstable();
     known.dedup();
     let schema = json!({
@@ -231,7 +232,9 @@ impl<'a> Places<'a> {
         }
         let others = self.found.iter().filter(|it| match &it.role {
             NameRole::Argument { function } => {
-                self.definitions.is_empty() && !self.is_excepted(it) && self.functions.contains(&function.as_str())
+                self.definitions.is_empty()
+                    && !self.is_excepted(it)
+                    && self.functions.contains(&function.as_str())
             }
             NameRole::Comment | NameRole::Docstring => self.is_within(it) && self.is_surely_name(it),
             NameRole::String => self.is_within(it) && self.is_exported(it),
@@ -296,7 +299,10 @@ mod tests {
     fn old_and_new_names_are_read_however_it_is_said() {
         assert_eq!(pairs("Rename `a` to `b`."), [pair("a", "b")]);
         assert_eq!(pairs("rename the function load to read everywhere"), [pair("load", "read")]);
-        assert_eq!(pairs("Rename load_all into read_all, with all its uses."), [pair("load_all", "read_all")]);
+        assert_eq!(
+            pairs("Rename load_all into read_all, with all its uses."),
+            [pair("load_all", "read_all")]
+        );
         assert_eq!(pairs("Rename the method `Box.open` of `Box` to `unlock`"), [pair("open", "unlock")]);
         assert_eq!(pairs("Rename `a` and `b` to `c` and `d`."), [pair("a", "c"), pair("b", "d")]);
         assert_eq!(pairs("Rename `a` to `b`, and `c` to `d`."), [pair("a", "b"), pair("c", "d")]);

@@ -35,9 +35,8 @@ impl PackedAttention {
     /// Whether the kernels can compute it.
     pub(super) fn supports(attention: &parts::Attention, kv_bits: Option<KvBits>) -> bool {
         let heads = attention.heads;
-        let is_per_head = |norm: &Norm| {
-            matches!(norm.kind, NormKind::Rms) && norm.weight.dim(0) == heads.head_dim
-        };
+        let is_per_head =
+            |norm: &Norm| matches!(norm.kind, NormKind::Rms) && norm.weight.dim(0) == heads.head_dim;
         let mut norms = attention.q_norm.iter().chain(&attention.k_norm);
         // Scaling comes before the norm here, which would undo it.
         let is_scaled_and_normed = attention.position_scale.is_some() && attention.q_norm.is_some();
@@ -66,7 +65,8 @@ impl PackedAttention {
 
     /// An empty cache for this layer.
     pub(super) fn make_state(&self) -> LayerState {
-        let cache = runabout_kernels::KvCache::new(self.kv_shape, 0).expect("`supports` has made one of this shape");
+        let cache =
+            runabout_kernels::KvCache::new(self.kv_shape, 0).expect("`supports` has made one of this shape");
         LayerState::InPlace(InPlaceCache::new(cache))
     }
 

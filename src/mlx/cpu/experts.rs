@@ -136,12 +136,7 @@ struct Work {
 
 impl Expert {
     /// The outputs `[T, n]`.
-    fn run<'a>(
-        &self,
-        cpu: &Cpu,
-        x: &[f32],
-        work: &'a mut Work,
-    ) -> std::result::Result<&'a [f32], OpError> {
+    fn run<'a>(&self, cpu: &Cpu, x: &[f32], work: &'a mut Work) -> std::result::Result<&'a [f32], OpError> {
         let Work { inner, gates, y } = work;
         let n_rows = x.len() / self.gate_up.n_inputs();
         inner.resize(n_rows * self.gate_up.n_outputs(), 0.0);
@@ -219,6 +214,7 @@ fn shared_expert(
         gate_later,
         down: kernels.linear(None, &[&mlp.down], Arrangement::Stacked)?,
     };
-    let gate = shared.gate.as_ref().map(|it| kernels.linear(None, &[it], Arrangement::Stacked)).transpose()?;
+    let gate =
+        shared.gate.as_ref().map(|it| kernels.linear(None, &[it], Arrangement::Stacked)).transpose()?;
     Ok((expert, gate))
 }

@@ -92,8 +92,7 @@ impl Kernels {
         matrices: &[&Matrix],
         arrangement: Arrangement,
     ) -> std::result::Result<Packed, LoadError> {
-        let matrices: Vec<_> =
-            matrices.iter().map(|it| to_kernels(it)).collect::<Result<Vec<_>>>()?.concat();
+        let matrices: Vec<_> = matrices.iter().map(|it| to_kernels(it)).collect::<Result<Vec<_>>>()?.concat();
         self.pack_sources(&matrices, arrangement)
     }
 

@@ -39,21 +39,55 @@ const N_REGISTERS: usize = 4;
 /// A step of a layer. `from` and `to` differ.
 pub(super) enum Op {
     /// Writes `linear(from)`, with the norm before it, if any.
-    Linear { linear: PackedLinear, from: Register, to: Register },
+    Linear {
+        linear: PackedLinear,
+        from: Register,
+        to: Register,
+    },
     /// Adds `linear(from)` to the residual.
-    AddLinear { linear: PackedLinear, from: Register },
+    AddLinear {
+        linear: PackedLinear,
+        from: Register,
+    },
     /// Writes the outputs of the heads from the projections of queries, keys and values.
-    Attend { from: Register, to: Register },
-    Norm { norm: HostNorm, from: Register, to: Register },
+    Attend {
+        from: Register,
+        to: Register,
+    },
+    Norm {
+        norm: HostNorm,
+        from: Register,
+        to: Register,
+    },
     /// Writes the gated values of rows of `[gate, up]`, `n` numbers each.
-    Gate { gating: Gating, n: usize, from: Register, to: Register },
+    Gate {
+        gating: Gating,
+        n: usize,
+        from: Register,
+        to: Register,
+    },
     /// Replaces each of `n` numbers by `activation` of it.
-    Activate { activation: Activation, n: usize, at: Register },
+    Activate {
+        activation: Activation,
+        n: usize,
+        at: Register,
+    },
     /// Multiplies each of `n` numbers by the sigmoid of the one in `gate`.
-    GateBy { n: usize, gate: Register, at: Register },
-    Experts { experts: PackedExperts, from: Register, to: Register },
+    GateBy {
+        n: usize,
+        gate: Register,
+        at: Register,
+    },
+    Experts {
+        experts: PackedExperts,
+        from: Register,
+        to: Register,
+    },
     /// Adds `scale * from` to the residual.
-    Add { scale: f32, from: Register },
+    Add {
+        scale: f32,
+        from: Register,
+    },
 }
 
 /// A layer that the kernels compute.
@@ -103,12 +137,7 @@ impl Program {
 
     /// Computes `[T, hidden_size]` from `[T, hidden_size]`, and appends keys and values to the spans' states, of which
     /// the first layer's is `first_layer`.
-    pub(crate) fn forward(
-        &self,
-        x: &Array,
-        first_layer: usize,
-        spans: &mut [SpanRows<'_>],
-    ) -> Result<Array> {
+    pub(crate) fn forward(&self, x: &Array, first_layer: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let n_rows = to_usize(x.dim(0));
         // Scratch memory is part of the result, as extra rows, so that MLX counts it.
         let n_work: usize = self.widths.iter().map(|it| n_rows * it + LINE_FLOATS).sum();
@@ -209,7 +238,11 @@ impl PackedBlock {
                     gated(cpu, *gating, x, *n, out)?;
                 }
                 Op::Activate { activation, n, at } => {
-                    activated(cpu, *activation, registers[*at as usize].get_mut(..n_rows * n).ok_or(TOO_SHORT)?);
+                    activated(
+                        cpu,
+                        *activation,
+                        registers[*at as usize].get_mut(..n_rows * n).ok_or(TOO_SHORT)?,
+                    );
                 }
                 Op::GateBy { n, gate, at } => {
                     let (gate, out) = two(registers, (*gate, n_rows * n), (*at, n_rows * n))?;

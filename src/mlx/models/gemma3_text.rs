@@ -59,8 +59,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
             let mut norm =
                 |part: &str| weights.norm_around_1(&format!("{attn}.{part}"), head_dim, dimensions.norm_eps);
             let (q_norm, k_norm) = (Some(norm("q_norm")?), Some(norm("k_norm")?));
-            let (rope, window) =
-                if is_sliding[i] { (&local_rope, Some(window)) } else { (&rope, None) };
+            let (rope, window) = if is_sliding[i] { (&local_rope, Some(window)) } else { (&rope, None) };
             let attention =
                 layout::attention(weights, &attn, &dimensions, AttentionBias::default(), Some(rope))?;
             let attention = Attention { q_norm, k_norm, scale, window, ..attention };

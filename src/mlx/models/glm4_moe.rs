@@ -78,8 +78,7 @@ fn experts(
     dimensions: &Dimensions,
     fields: &Fields,
 ) -> Result<Experts, LoadError> {
-    let (n, n_hidden, n_inner) =
-        (fields.n_routed_experts, dimensions.n_hidden, fields.moe_intermediate_size);
+    let (n, n_hidden, n_inner) = (fields.n_routed_experts, dimensions.n_hidden, fields.moe_intermediate_size);
     let [gate, up, down] = layout::expert_stacks(
         weights,
         &format!("{name}.switch_mlp"),
@@ -91,13 +90,8 @@ fn experts(
         let n_inner = n_inner.checked_mul(n_shared);
         let n_inner = n_inner.ok_or_else(|| file.impossible("n_shared_experts", "less", n_shared))?;
         let size = [n_hidden, n_inner];
-        let mlp = layout::gated_mlp_of(
-            weights,
-            &format!("{name}.shared_experts"),
-            size,
-            false,
-            Activation::Silu,
-        )?;
+        let mlp =
+            layout::gated_mlp_of(weights, &format!("{name}.shared_experts"), size, false, Activation::Silu)?;
         Ok::<_, LoadError>(Shared { mlp, gate: None })
     });
     Ok(Experts {

@@ -33,11 +33,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
     let fields: Fields = file.fields()?;
     let mut dimensions = Dimensions::read(file, DEFAULT_CONTEXT)?;
     dimensions.is_tied = Some(false);
-    layout::check_experts(
-        file,
-        ("num_local_experts", fields.num_local_experts),
-        fields.num_experts_per_tok,
-    )?;
+    layout::check_experts(file, ("num_local_experts", fields.num_local_experts), fields.num_experts_per_tok)?;
     let window = fields.sliding_window.unwrap_or(DEFAULT_WINDOW);
     file.positive("sliding_window", i32::try_from(window).unwrap_or(i32::MAX))?;
     let is_sliding = layout::sliding_layers(file, fields.layer_types.as_deref(), dimensions.n_layers, |i| {

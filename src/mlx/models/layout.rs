@@ -196,12 +196,7 @@ pub(super) fn double_normed(
             after: Some(after_attention),
             scale: 1.0,
         },
-        feed_forward: Residual {
-            before: Some(before),
-            inner: feed_forward,
-            after: Some(after),
-            scale: 1.0,
-        },
+        feed_forward: Residual { before: Some(before), inner: feed_forward, after: Some(after), scale: 1.0 },
     }
 }
 

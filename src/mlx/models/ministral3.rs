@@ -34,10 +34,7 @@ const DEFAULT_CONTEXT: usize = 262_144;
 const TEXT_TYPE: &str = "ministral3";
 
 /// `mistral3`, whose text part is a `ministral3` or a llama.
-pub(super) fn network_with_eyes(
-    file: &ModelConfig,
-    weights: &mut Weights<'_>,
-) -> Result<Network, LoadError> {
+pub(super) fn network_with_eyes(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<Network, LoadError> {
     match file.text_type.as_deref() {
         Some(TEXT_TYPE) => network(file, weights),
         Some("mistral4") => Err(file.unsupported("a text part of type `mistral4` is not supported")),

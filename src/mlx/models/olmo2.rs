@@ -40,8 +40,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
             let q_norm = Some(weights.norm(&format!("{attn}.q_norm"), heads.n_query(), eps)?);
             let k_norm = Some(weights.norm(&format!("{attn}.k_norm"), heads.n_key(), eps)?);
             let attention = Attention { q_norm, k_norm, ..attention };
-            let mlp =
-                layout::gated_mlp(weights, &name, &dimensions, fields.mlp_bias, Activation::Silu)?;
+            let mlp = layout::gated_mlp(weights, &name, &dimensions, fields.mlp_bias, Activation::Silu)?;
             let mut norm =
                 |part: &str| weights.norm(&format!("{name}.{part}"), dimensions.n_hidden, eps).map(Some);
             Ok(Block {

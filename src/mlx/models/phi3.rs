@@ -38,8 +38,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
                 qkv.outputs(n_query..n_query + n_key)?,
                 qkv.outputs(n_query + n_key..n_query + 2 * n_key)?,
             ];
-            let o_proj =
-                weights.linear(&format!("{attn}.o_proj"), dimensions.n_hidden, n_query, false)?;
+            let o_proj = weights.linear(&format!("{attn}.o_proj"), dimensions.n_hidden, n_query, false)?;
             let attention = layout::attention_of(qkv, o_proj, heads, Some(&rope));
             let mlp = layout::joined_mlp(weights, &name, &dimensions, Activation::Silu)?;
             layout::pre_normed(weights, &name, &dimensions, attention, FeedForward::Mlp(mlp))

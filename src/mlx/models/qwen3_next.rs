@@ -49,14 +49,15 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
         let (n_values, n_all) = (n_shared * value_dim, 2 * key_dim + 2 * n_shared * value_dim);
         let qkvz =
             weights.linear(&format!("{name}.in_proj_qkvz"), to_i32(n_key_heads * n_all), n_hidden, false)?;
-        let ba =
-            weights.linear(&format!("{name}.in_proj_ba"), to_i32(2 * n_value_heads), n_hidden, false)?;
+        let ba = weights.linear(&format!("{name}.in_proj_ba"), to_i32(2 * n_value_heads), n_hidden, false)?;
         let of_heads = |n_all: usize, first: usize, n: usize| {
             (0..n_key_heads).flat_map(move |head| (0..n).map(move |i| to_i32(head * n_all + first + i)))
         };
-        let qkv = of_heads(n_all, 0, key_dim)
-            .chain(of_heads(n_all, key_dim, key_dim))
-            .chain(of_heads(n_all, 2 * key_dim, n_values));
+        let qkv = of_heads(n_all, 0, key_dim).chain(of_heads(n_all, key_dim, key_dim)).chain(of_heads(
+            n_all,
+            2 * key_dim,
+            n_values,
+        ));
         Ok([
             qkvz.select(&indices(qkv))?,
             qkvz.select(&indices(of_heads(n_all, 2 * key_dim + n_values, n_values)))?,
@@ -116,7 +117,9 @@ pub(super) fn network_with(
                     taken.shared = shared(weights, &name, &dimensions, &fields)?;
                     FeedForward::Experts(taken)
                 }
-                _ => FeedForward::Mlp(layout::gated_mlp(weights, &name, &dimensions, false, Activation::Silu)?),
+                _ => {
+                    FeedForward::Mlp(layout::gated_mlp(weights, &name, &dimensions, false, Activation::Silu)?)
+                }
             };
             let before_mixer: Norm = norm(weights, "input_layernorm", dimensions.n_hidden)?;
             let before = norm(weights, "post_attention_layernorm", dimensions.n_hidden)?;
@@ -170,8 +173,7 @@ fn attention(
     let Dimensions { n_hidden, heads, .. } = *dimensions;
     let bias = fields.attention_bias;
     let name = format!("{layer}.self_attn");
-    let mut linear =
-        |part: &str, n_out, n_in| weights.linear(&format!("{name}.{part}"), n_out, n_in, bias);
+    let mut linear = |part: &str, n_out, n_in| weights.linear(&format!("{name}.{part}"), n_out, n_in, bias);
     let q_and_gate = linear("q_proj", 2 * heads.n_query(), n_hidden)?;
     let of_heads = |first: i32| {
         (0..heads.n_heads)
@@ -227,8 +229,7 @@ fn shared(
 ) -> Result<Option<Shared>, LoadError> {
     let Some(n_inner) = fields.shared_expert_intermediate_size.filter(|it| *it > 0) else { return Ok(None) };
     let size = [dimensions.n_hidden, n_inner];
-    let mlp =
-        layout::gated_mlp_of(weights, &format!("{name}.shared_expert"), size, false, Activation::Silu)?;
+    let mlp = layout::gated_mlp_of(weights, &format!("{name}.shared_expert"), size, false, Activation::Silu)?;
     let gate = weights.linear(&format!("{name}.shared_expert_gate"), 1, dimensions.n_hidden, false)?;
     Ok(Some(Shared { mlp, gate: Some(gate) }))
 }

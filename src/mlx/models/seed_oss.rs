@@ -38,8 +38,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
             let name = layout::layer(i);
             let attention =
                 layout::attention(weights, &format!("{name}.self_attn"), &dimensions, bias, Some(&rope))?;
-            let mlp =
-                layout::gated_mlp(weights, &name, &dimensions, fields.mlp_bias, Activation::Silu)?;
+            let mlp = layout::gated_mlp(weights, &name, &dimensions, fields.mlp_bias, Activation::Silu)?;
             layout::pre_normed(weights, &name, &dimensions, attention, FeedForward::Mlp(mlp))
         })
         .collect::<Result<_, _>>()?;

@@ -53,8 +53,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
             let rope = Some(&rope).filter(|_| has_positions);
             let attention =
                 layout::attention(weights, &format!("{name}.self_attn"), &dimensions, bias, rope)?;
-            let mlp =
-                layout::gated_mlp(weights, &name, &dimensions, fields.mlp_bias, Activation::Silu)?;
+            let mlp = layout::gated_mlp(weights, &name, &dimensions, fields.mlp_bias, Activation::Silu)?;
             layout::pre_normed(weights, &name, &dimensions, attention, FeedForward::Mlp(mlp))
         })
         .collect::<Result<_, _>>()?;

@@ -48,12 +48,7 @@ struct Rows {
 
 impl GatedDelta {
     /// Computes `[T, hidden_size]` from `[T, hidden_size]`, and advances the spans' states of layer `layer_idx`.
-    pub(crate) fn forward(
-        &self,
-        x: &Array,
-        layer_idx: usize,
-        spans: &mut [SpanRows<'_>],
-    ) -> Result<Array> {
+    pub(crate) fn forward(&self, x: &Array, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let qkv = self.qkv_proj.forward(x)?; // [T, n_channels]
         let betas = ops::sigmoid(self.b_proj.forward(x)?)?.as_dtype(Dtype::Float32)?; // [T, n_value_heads]
         let decays = self.decays(&self.a_proj.forward(x)?)?;
@@ -162,13 +157,9 @@ impl GatedDelta {
     }
 
     pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> std::result::Result<(), LoadError> {
-        for linear in [
-            &mut self.qkv_proj,
-            &mut self.z_proj,
-            &mut self.b_proj,
-            &mut self.a_proj,
-            &mut self.out_proj,
-        ] {
+        for linear in
+            [&mut self.qkv_proj, &mut self.z_proj, &mut self.b_proj, &mut self.a_proj, &mut self.out_proj]
+        {
             linear.visit(visit)?;
         }
         self.norm.visit(visit)?;

@@ -130,8 +130,9 @@ impl RopeConfig {
         let rotated_part = given.partial_rotary_factor.or(top.partial_rotary_factor);
         let rotated_part = match (rotated_part, defaults.rotated_part) {
             (Some(part), None) if part.to_bits() != 1.0_f32.to_bits() => {
-                return Err(file
-                    .unsupported(format!("`partial_rotary_factor` {part} is not supported, expected 1")));
+                return Err(
+                    file.unsupported(format!("`partial_rotary_factor` {part} is not supported, expected 1"))
+                );
             }
             (Some(part), Some(_)) if !(part > 0.0 && part <= 1.0) => {
                 return Err(file.impossible("partial_rotary_factor", "above 0 and at most 1", part));
@@ -160,10 +161,7 @@ fn scaling(
     };
     let factor = || needed("factor", given.factor);
     let old_context = |default: f32| {
-        finite(
-            "original_max_position_embeddings",
-            given.original_max_position_embeddings.unwrap_or(default),
-        )
+        finite("original_max_position_embeddings", given.original_max_position_embeddings.unwrap_or(default))
     };
     Ok(match given.rope_type.or(given.old_type).as_deref().unwrap_or("default") {
         // Text has the same position in all three dimensions.
@@ -295,8 +293,7 @@ impl Rope {
     ) -> std::result::Result<Self, LoadError> {
         let by_type = |it: &Value| it.get(LOCAL_LAYER_TYPE).is_some();
         if ["rope_scaling", "rope_parameters"].iter().filter_map(|it| file.get(it)).any(by_type) {
-            let defaults =
-                RopeDefaults { base, layer_type: Some(LOCAL_LAYER_TYPE), ..RopeDefaults::DENSE };
+            let defaults = RopeDefaults { base, layer_type: Some(LOCAL_LAYER_TYPE), ..RopeDefaults::DENSE };
             return Self::read(file, head_dim, &defaults);
         }
         let base = file.finite(field, base)?;

@@ -91,8 +91,7 @@ impl KvQuantization {
         };
         let grouped = heads.grouped(queries)?;
         let scores = ops::quantized_matmul(grouped, k, k_scales, k_biases, true, group_size, bits)?;
-        let output =
-            ops::quantized_matmul(weigh(scores)?, v, v_scales, v_biases, false, group_size, bits)?;
+        let output = ops::quantized_matmul(weigh(scores)?, v, v_scales, v_biases, false, group_size, bits)?;
         output.reshape(queries.shape())
     }
 }

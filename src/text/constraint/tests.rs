@@ -304,12 +304,12 @@ fn a_demanded_call_has_its_familys_form_and_fits_its_schema() {
             format!("<tool_call>\n{{\"name\": \"find\", \"arguments\": {json}}}\n</tool_call>"),
         ),
         (
-            "<tool_call>\n<function=",
+            "<tool_call>\n<function=a><parameter=",
             &[],
             "<tool_call>\n<function=find>\n<parameter=text>\na\n</parameter>\n<parameter=n>\n2\n</parameter>\n<parameter=all>\ntrue\n</parameter>\n</function>\n</tool_call>".to_owned(),
         ),
         (
-            "<seed:tool_call>",
+            "<seed:tool_call><function=a><parameter=",
             &[],
             "<seed:tool_call>\n<function=find>\n<parameter=text>a</parameter>\n<parameter=n>2</parameter>\n<parameter=all>true</parameter>\n</function>\n</seed:tool_call>".to_owned(),
         ),
@@ -396,7 +396,7 @@ fn arguments_may_be_left_out_where_the_schema_lets_them() {
     for (template, without, too_few) in [
         ("[func_name1(", "[find(text=\"a\", n=2)]", "[find(n=2)]"),
         (
-            "<tool_call>\n<function=",
+            "<tool_call>\n<function=a><parameter=",
             "<tool_call>\n<function=find>\n<parameter=text>\na\n</parameter>\n<parameter=n>\n2\n</parameter>\n</function>\n</tool_call>",
             "<tool_call>\n<function=find>\n<parameter=n>\n2\n</parameter>\n</function>\n</tool_call>",
         ),

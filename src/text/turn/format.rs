@@ -124,6 +124,10 @@ impl CallFormat {
     fn detect(template: &str, has_token: impl Fn(&str) -> bool) -> Option<Self> {
         let has = |mark: &str| template.contains(mark);
         // Templates write line ends in text as `\n`, too.
+        // Forms that only look like others: MiniMax's, functionary's and Apriel's.
+        if has("<invoke name=") || has("<tool_calls>") || (has("<function=") && !has("<parameter=")) {
+            return None;
+        }
         let has_functions = has("<tool_call>\\n<function=") || has("<tool_call>\n<function=");
         Some(if has("<|tool_call>") && has("<tool_call|>") {
             Self::Gemma
@@ -204,8 +208,8 @@ mod tests {
     fn a_template_tells_its_familys_format() {
         let cases = [
             ("<tool_call>\\n{\\\"name\\\": tool_call.name", CallFormat::Hermes),
-            ("{{- '<tool_call>\\n<function=' }}", CallFormat::Qwen),
-            ("<seed:tool_call>\\n<function=", CallFormat::Seed),
+            ("{{- '<tool_call>\\n<function=' }}<parameter=", CallFormat::Qwen),
+            ("<seed:tool_call>\\n<function=a><parameter=", CallFormat::Seed),
             ("<tool_call>{name}<arg_key>{k}</arg_key>", CallFormat::Glm),
             ("[TOOL_CALLS]", CallFormat::Mistral),
             ("<|tool_call>call: <tool_call|>", CallFormat::Gemma),
@@ -219,7 +223,14 @@ mod tests {
         for (template, format) in cases {
             assert_eq!(TurnFormat::detect(template, |_| false).calls, Some(format), "{template}");
         }
-        assert_eq!(TurnFormat::detect("{{ messages }}", |_| false).calls, None);
+        for unknown in [
+            "{{ messages }}",
+            "<tool_call><invoke name=",
+            "<|python_tag|><function=",
+            "<tool_calls> not <tool_call>",
+        ] {
+            assert_eq!(TurnFormat::detect(unknown, |_| false).calls, None, "{unknown}");
+        }
         let lfm = TurnFormat::detect("{{ tools }}", |it| it.starts_with("<|tool_call_"));
         assert_eq!(lfm.calls, Some(CallFormat::Lfm));
     }

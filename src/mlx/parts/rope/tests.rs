@@ -16,7 +16,8 @@ fn read(fields: &Value) -> std::result::Result<RopeConfig, String> {
         config[key] = value.clone();
     }
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-    RopeConfig::read(&crate::config::read(folder.path()).unwrap(), &RopeDefaults::DENSE).map_err(|e| e.to_string())
+    RopeConfig::read(&crate::config::read(folder.path()).unwrap(), &RopeDefaults::DENSE)
+        .map_err(|e| e.to_string())
 }
 
 fn with(base: f32, scaling: Scaling) -> RopeConfig {
@@ -85,14 +86,20 @@ fn scaling_is_found_wherever_it_was_written_and_the_newer_name_of_its_type_wins(
             json!({"rope_theta": 5e4, "rope_scaling": {"type": "linear", "rope_type": null, "factor": 2.0}}),
             linear.clone(),
         ),
-        (json!({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 5e4}}), linear.clone()),
+        (
+            json!({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 5e4}}),
+            linear.clone(),
+        ),
         (
             json!({"rope_theta": 5e4, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
                 "rope_parameters": {"rope_theta": 1e5, "rope_type": "default"}}),
             linear.clone(),
         ),
         (json!({"rope_theta": 5e4, "rope_scaling": of_type(&["type"])}), with(5e4, scaled.clone())),
-        (json!({"rope_theta": 5e4, "rope_scaling": of_type(&["rope_type", "type"])}), with(5e4, scaled.clone())),
+        (
+            json!({"rope_theta": 5e4, "rope_scaling": of_type(&["rope_type", "type"])}),
+            with(5e4, scaled.clone()),
+        ),
         (json!({"rope_theta": 5e4, "rope_parameters": of_type(&["rope_type"])}), with(5e4, scaled.clone())),
     ] {
         assert_eq!(read(&fields), Ok(expected), "{fields}");
@@ -168,7 +175,15 @@ fn llama3_scaling_stretches_only_long_wavelengths() {
 fn yarn_slows_only_pairs_that_turn_rarely() {
     let freqs = yarn_freqs(64, 150_000.0, 32.0, 4096.0, [32.0, 1.0]);
     // mlx_lm 0.32.2: `YarnRoPE(64, base=150000, scaling_factor=32, ...)._freqs`.
-    let expected = [(0, 1.0), (8, 19.679_897), (9, 31.624_8), (12, 142.537_16), (16, 1_721.326), (18, 26_103.654), (31, 3_307_412.5)];
+    let expected = [
+        (0, 1.0),
+        (8, 19.679_897),
+        (9, 31.624_8),
+        (12, 142.537_16),
+        (16, 1_721.326),
+        (18, 26_103.654),
+        (31, 3_307_412.5),
+    ];
     for (i, expected) in expected {
         let got: f32 = freqs[i];
         assert!((got / expected - 1.0).abs() < 1e-4, "frequency {i}: expected {expected}, got {got}");

@@ -12,6 +12,7 @@ impl Answer for Chat {
     async fn answer(mut call: Call) -> MethodResult<ChatResult> {
         let params: ChatParams = call.read()?;
         let (return_tokens, return_logprobs) = (params.return_tokens, params.logprobs.is_some());
+        let has_format = params.response_format.is_some();
         let is_json = matches!(params.response_format, Some(ResponseFormat::JsonSchema { .. }));
         let streaming = if params.stream { Streaming::One } else { Streaming::Off };
         let conversation = from_wire::conversation(params)?;
@@ -29,7 +30,8 @@ impl Answer for Chat {
                 reason => to_wire::finish_reason(reason),
             },
             tool_call_errors: outcome.turn.faults.iter().map(to_wire::tool_call_error).collect(),
-            incomplete: to_wire::incomplete(finish, is_json),
+            // A call that was cut off is among the errors.
+            incomplete: to_wire::incomplete(finish, is_json).filter(|_| has_format),
             usage,
             timing,
             tokens: return_tokens.then(|| finish.tokens.clone()),

@@ -113,7 +113,7 @@ fn check_confidence(least: f64) -> MethodResult<()> {
 
 pub(super) fn conversation(params: ChatParams) -> MethodResult<Conversation> {
     let generation = generation!(params);
-    let tools = ToolUse { tools: tools(params.tools)?, choice: tool_choice(params.tool_choice) };
+    let tools = ToolUse { tools: tools(&params.tools)?, choice: tool_choice(params.tool_choice) };
     Ok(Conversation {
         tools,
         messages: params.messages.into_iter().map(message).collect(),
@@ -132,7 +132,7 @@ fn format(format: ResponseFormat) -> Option<Format> {
 }
 
 /// Descriptions of tools in the form that chat templates get.
-pub(super) fn tools(tools: Vec<Tool>) -> MethodResult<Vec<Value>> {
+pub(super) fn tools(tools: &[Tool]) -> MethodResult<Vec<Value>> {
     let mut names = HashSet::new();
     for (index, tool) in tools.iter().enumerate() {
         let (field, name) = (format!("tools[{index}].function.name"), tool.function.name.as_str());

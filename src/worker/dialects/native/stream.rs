@@ -43,7 +43,6 @@ pub(super) async fn outcome(
         let mut delta = None;
         match run.next().await.map_err(|error| errors::of_request(&error))? {
             Update::Prefill { done, total } => report_prefill(request, done, total),
-            Update::Text { .. } | Update::Reasoning { .. } if streaming == Streaming::Off => {}
             Update::Done(outcome) => break outcome,
             Update::Text { .. } | Update::Reasoning { .. } if streaming == Streaming::Off => {}
             Update::Text { choice, text, .. } => {

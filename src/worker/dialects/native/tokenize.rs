@@ -14,7 +14,7 @@ impl Answer for methods::Tokenize {
             (Some(text), None) => Tokenize::Text(text),
             (None, Some(messages)) => Tokenize::Conversation {
                 messages: messages.into_iter().map(from_wire::message).collect(),
-                tools: from_wire::tools(tools)?,
+                tools: from_wire::tools(&tools)?,
                 template_variables: chat_template_kwargs,
             },
             _ => return Err(errors::invalid("text", "exactly one of `text` and `messages` must be given")),
