@@ -63,21 +63,17 @@ impl GatedDelta {
             let state = span.states[layer_idx].recurrent_mut();
             let n = qkv.dim(0);
             let before = state.now().clone();
-            let inputs = match &before.inputs {
-                Some(held) => ops::concatenate(&[held, &qkv], 0)?,
-                None => {
-                    let none = ops::zeros_dtype(&[self.n_kept(), qkv.dim(1)], qkv.dtype())?;
-                    ops::concatenate(&[&none, &qkv], 0)?
-                }
-            };
+            let held = before.inputs.as_ref().map_or_else(
+                || ops::zeros_dtype(&[self.n_kept(), qkv.dim(1)], qkv.dtype()),
+                |it| Ok(it.clone()),
+            )?;
+            let inputs = ops::concatenate(&[&held, &qkv], 0)?;
             let rows = self.convolved(&inputs, n, decays, betas)?;
-            let mut memory = match before.memory {
-                Some(memory) => memory,
-                None => {
-                    let DeltaShape { n_value_heads, value_dim, key_dim, .. } = self.shape;
-                    ops::zeros::<f32>(&[n_value_heads, value_dim, key_dim].map(to_i32))?
-                }
-            };
+            let DeltaShape { n_value_heads, value_dim, key_dim, .. } = self.shape;
+            let mut memory = before.memory.map_or_else(
+                || ops::zeros::<f32>(&[n_value_heads, value_dim, key_dim].map(to_i32)),
+                Ok,
+            )?;
             // The state after the known tokens, and after each draft.
             let n_known = n - to_i32(span.n_drafted);
             let ends = (0..=to_i32(span.n_drafted)).map(|it| n_known + it);
