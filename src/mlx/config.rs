@@ -88,5 +88,5 @@ pub(crate) fn read(folder: &Path) -> Result<ModelConfig, LoadError> {
         text_type = text.get("model_type").and_then(Value::as_str).map(str::to_owned);
         fields.as_object_mut().into_iter().for_each(|it| it.extend(text.clone()));
     }
-    Ok(ModelConfig { model_type, text_type, path, fields })
+    Ok(ModelConfig { path, model_type, text_type, fields })
 }

@@ -48,7 +48,8 @@ fn pack(group: &[u32], to: &mut Vec<u32>) {
         bits |= u64::from(value) << n_bits;
         n_bits += 5;
         if n_bits >= 32 {
-            to.push((bits & u64::from(u32::MAX)) as u32);
+            #[expect(clippy::cast_possible_truncation, reason = "the rest stays")]
+            to.push(bits as u32);
             bits >>= 32;
             n_bits -= 32;
         }
