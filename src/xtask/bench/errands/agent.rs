@@ -93,10 +93,7 @@ impl Agent {
             }
             Kind::Log => {
                 let labels = LABELS.join(", ");
-                (
-                    format!("{file}Answer with one of these labels and nothing else: {labels}"),
-                    SHORT_TOKENS,
-                )
+                (format!("{file}Answer with one of these labels and nothing else: {labels}"), SHORT_TOKENS)
             }
             // A token of code has rarely fewer than two bytes.
             _ => (
@@ -112,9 +109,7 @@ impl Agent {
         let said = output["text"].as_str().unwrap_or_default();
         let block = longest_block(said);
         let answer = match kind {
-            Kind::Log => {
-                Ok(said.trim().trim_matches(|it: char| !it.is_alphanumeric()).to_lowercase())
-            }
+            Kind::Log => Ok(said.trim().trim_matches(|it: char| !it.is_alphanumeric()).to_lowercase()),
             Kind::Extract => Ok(block.unwrap_or_else(|| said.trim().to_owned())),
             _ => block.ok_or_else(|| "there is no code block".to_owned()),
         };
@@ -123,7 +118,7 @@ impl Agent {
     }
 
     /// Calls a tool; an error of the tool is not an error of the benchmark.
-    fn call(&mut self, tool: &str, arguments: &Value) -> Result<Result<Value, String>> {
+    pub(super) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Result<Value, String>> {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {},
