@@ -61,7 +61,10 @@ pub fn occurrences(language: Language, text: &str, name: &str) -> Option<Vec<Occ
             words(if is_doc { NameRole::Docstring } else { NameRole::String }, &mut found);
         } else if is_leaf && kind.ends_with("identifier") && &text[node.byte_range()] == name {
             found.push(Occurrence { range: node.byte_range(), role: role_of(node, text) });
-        } else if is_leaf && kind == "shorthand_property_identifier_pattern" && &text[node.byte_range()] == name {
+        } else if is_leaf
+            && kind == "shorthand_property_identifier_pattern"
+            && &text[node.byte_range()] == name
+        {
             found.push(Occurrence { range: node.byte_range(), role: NameRole::Shorthand });
         }
         if !kind.contains("comment") && !STRINGS.contains(&kind) && cursor.goto_first_child() {
@@ -78,9 +81,9 @@ pub fn occurrences(language: Language, text: &str, name: &str) -> Option<Vec<Occ
 
 /// Where `name` stands in a text as a whole word.
 fn places<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = usize> + 't {
-    text.match_indices(name).map(|(at, _)| at).filter(move |at| {
-        !text[..*at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part)
-    })
+    text.match_indices(name)
+        .map(|(at, _)| at)
+        .filter(move |at| !text[..*at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part))
 }
 
 fn role_of(node: Node<'_>, text: &str) -> NameRole {
@@ -100,8 +103,8 @@ fn role_of(node: Node<'_>, text: &str) -> NameRole {
             NameRole::Member
         }
         (_, "field_access") if is("field") => NameRole::Member,
-        ("property_identifier", "pair" | "pair_pattern" | "property_signature") => NameRole::Key,
-        ("field_identifier", "field_initializer" | "keyed_element" | "field_designator") => NameRole::Key,
+        ("property_identifier", "pair" | "pair_pattern" | "property_signature")
+        | ("field_identifier", "field_initializer" | "keyed_element" | "field_designator") => NameRole::Key,
         ("property_identifier" | "private_property_identifier" | "field_identifier", _) => NameRole::Member,
         _ => NameRole::Plain,
     }
@@ -138,11 +141,9 @@ mod tests {
     #[test]
     fn keys_and_variables_of_one_name_are_told_apart() {
         use NameRole::{Key, Member, Plain, Shorthand};
-        let text = "const size = 1;\nconst a = {size}, b = {size: 2};\nconst {size: c} = a;\na.size = `${size}`;\n";
-        assert_eq!(
-            roles(Language::JavaScript, text, "size"),
-            [Plain, Shorthand, Key, Key, Member, Plain]
-        );
+        let text =
+            "const size = 1;\nconst a = {size}, b = {size: 2};\nconst {size: c} = a;\na.size = `${size}`;\n";
+        assert_eq!(roles(Language::JavaScript, text, "size"), [Plain, Shorthand, Key, Key, Member, Plain]);
     }
 
     #[test]

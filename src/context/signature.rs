@@ -128,7 +128,9 @@ mod tests {
         let text = "class A:\n    @property\n    async def f(self, a, b: int, c=1, *d, e: str = '', **g) -> None:\n        def h(x): pass\n";
         let found = signatures(Language::Python, text).unwrap();
         let [f, h] = &found[..] else { panic!("{found:?}") };
-        assert!(text[f.range.clone()].starts_with("async def f(") && text[f.range.clone()].ends_with("None:"));
+        assert!(
+            text[f.range.clone()].starts_with("async def f(") && text[f.range.clone()].ends_with("None:")
+        );
         let names: Vec<_> = f.parameters.iter().map(|it| (it.name.as_str(), it.has_type)).collect();
         let expected = [("a", false), ("b", true), ("c", false), ("d", false), ("e", true), ("g", false)];
         assert_eq!(names, expected);
@@ -140,7 +142,10 @@ mod tests {
     #[test]
     fn an_import_goes_behind_the_others() {
         let place = |text: &str| text[import_place(Language::Python, text).unwrap()..].to_owned();
-        assert_eq!(place("\"\"\"Doc.\"\"\"\n\nimport os\nimport sys\n\nx = 1\nimport re\n"), "\nx = 1\nimport re\n");
+        assert_eq!(
+            place("\"\"\"Doc.\"\"\"\n\nimport os\nimport sys\n\nx = 1\nimport re\n"),
+            "\nx = 1\nimport re\n"
+        );
         assert_eq!(place("# mark\n\"\"\"Doc.\"\"\"\nx = 1\n"), "x = 1\n");
         assert_eq!(place("x = 1\n"), "x = 1\n");
     }

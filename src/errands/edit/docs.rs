@@ -6,7 +6,7 @@ use runabout_context::{Defined, Language};
 
 use super::insertion::{Insertion, line_range, margin, targets};
 use super::instruction::{has_word, tokens};
-use crate::check::Source;
+use crate::check::{Source, asked};
 use crate::fault::Fault;
 use crate::lines::dedented;
 use crate::prompts;
@@ -17,8 +17,8 @@ const WORDS_FOR_DOCS: [&str; 4] = ["docstring", "jsdoc", "javadoc", "rustdoc"];
 const WORDS_FOR_NEW: [&str; 7] = ["add", "writ", "document", "giv", "insert", "put", "provid"];
 /// Beginnings of words that ask for a change of what is there, or for more than documentation.
 const WORDS_FOR_OTHER: [&str; 12] = [
-    "remov", "delet", "rewrit", "translat", "fix", "updat", "improv", "shorten", "correct", "hint", "annotat",
-    "renam",
+    "remov", "delet", "rewrit", "translat", "fix", "updat", "improv", "shorten", "correct", "hint",
+    "annotat", "renam",
 ];
 /// Beginnings of words that ask for one line.
 const WORDS_FOR_SHORT: [&str; 4] = ["one", "short", "single", "brief"];
@@ -58,14 +58,17 @@ pub(crate) fn read(source: &Source, instruction: &str) -> Option<Vec<Undocumente
     let is_asked = has_word(instruction, &WORDS_FOR_DOCS)
         || instruction.to_lowercase().contains("doc comment")
         || instruction.trim_start().to_lowercase().starts_with("document ");
-    if !is_asked || !has_word(instruction, &WORDS_FOR_NEW) || has_word(instruction, &WORDS_FOR_OTHER) {
+    if !is_asked || !has_word(instruction, &WORDS_FOR_NEW) || has_word(&asked(instruction), &WORDS_FOR_OTHER)
+    {
         return None;
     }
     let style = match source.language? {
         Language::Python => Style::Quotes,
         Language::Rust => Style::Lines("///"),
         Language::Go => Style::Lines("//"),
-        Language::C | Language::Java | Language::JavaScript | Language::Tsx | Language::TypeScript => Style::Stars,
+        Language::C | Language::Java | Language::JavaScript | Language::Tsx | Language::TypeScript => {
+            Style::Stars
+        }
     };
     let tokens = tokens(instruction);
     let names_types = has_word(instruction, &["class", "struct", "type"]);
@@ -73,8 +76,10 @@ pub(crate) fn read(source: &Source, instruction: &str) -> Option<Vec<Undocumente
         let is_named = tokens.iter().any(|token| token.is_name && token.text == it.name);
         it.is_function || (it.is_type && (names_types || is_named))
     };
-    let found: Vec<Undocumented> =
-        targets(source, &tokens, is_wanted).into_iter().filter_map(|it| undocumented(source, it, style)).collect();
+    let found: Vec<Undocumented> = targets(source, &tokens, is_wanted)
+        .into_iter()
+        .filter_map(|it| undocumented(source, it, style))
+        .collect();
     (!found.is_empty()).then_some(found)
 }
 
@@ -86,8 +91,10 @@ fn undocumented(source: &Source, definition: &Defined, style: Style) -> Option<U
     let name = definition.name.clone();
     if style == Style::Quotes {
         let behind = text.get(definition.head.end..definition.range.end)?;
-        let first = behind.lines().skip(1).find(|it| !it.trim().is_empty() && !it.trim_start().starts_with('#'))?;
-        let is_one_line = !behind.lines().next().is_some_and(|it| it.trim().is_empty() || it.trim().starts_with('#'));
+        let first =
+            behind.lines().skip(1).find(|it| !it.trim().is_empty() && !it.trim_start().starts_with('#'))?;
+        let is_one_line =
+            !behind.lines().next().is_some_and(|it| it.trim().is_empty() || it.trim().starts_with('#'));
         let bare = first.trim_start().trim_start_matches(['r', 'R', 'b', 'u', 'f']);
         if is_one_line || bare.starts_with(['"', '\'']) {
             return None;
@@ -119,7 +126,8 @@ impl Undocumented {
             _ => "[A-Z][^\\n\"`\\\\*]{9,200}".to_owned(),
         };
         let is_short = has_word(instruction, &WORDS_FOR_SHORT) || !is_long(instruction);
-        let more = if is_short { String::new() } else { format!("(\\n[^\\n\"`\\\\*]{{0,120}}){{0,{MAX_LINES}}}") };
+        let more =
+            if is_short { String::new() } else { format!("(\\n[^\\n\"`\\\\*]{{0,120}}){{0,{MAX_LINES}}}") };
         Format::Regex(first + &more)
     }
 
@@ -213,9 +221,14 @@ mod tests {
     #[test]
     fn only_those_that_are_named_and_undocumented_are_meant() {
         let text = "def f():\n    return 1\n\ndef g():\n    return 2\n\ndef h():\n    'Yes.'\n    return 3\n";
-        let with = |name: &str| text.replace(&format!("def {name}():\n"), &format!("def {name}():\n    \"\"\"Does it.\"\"\"\n"));
+        let with = |name: &str| {
+            text.replace(&format!("def {name}():\n"), &format!("def {name}():\n    \"\"\"Does it.\"\"\"\n"))
+        };
         assert_eq!(documented("m.py", text, "Write a docstring for `f`; `h` has one.").unwrap(), with("f"));
-        assert_eq!(documented("m.py", text, "Add docstrings to all functions except `f`.").unwrap(), with("g"));
+        assert_eq!(
+            documented("m.py", text, "Add docstrings to all functions except `f`.").unwrap(),
+            with("g")
+        );
         assert_eq!(documented("m.py", text, "Add a docstring to `h`."), None);
         assert_eq!(documented("m.py", text, "Remove the docstring of `h`."), None);
     }

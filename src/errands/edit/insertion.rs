@@ -47,7 +47,8 @@ pub(crate) fn targets<'s>(
 
 /// Whether a plain word can only mean this definition, since none is surely named.
 fn is_alone(all: &[&Defined], definition: &Defined, tokens: &[Token]) -> bool {
-    definition.name.len() > 2 && !all.iter().any(|it| tokens.iter().any(|token| token.is_name && token.text == it.name))
+    definition.name.len() > 2
+        && !all.iter().any(|it| tokens.iter().any(|token| token.is_name && token.text == it.name))
 }
 
 fn has_body(definition: &Defined) -> bool {

@@ -30,11 +30,7 @@ pub(crate) fn tokens(instruction: &str) -> Vec<Token> {
             found.push(Token { text, is_name, before: std::mem::take(&mut before) });
             rest = &rest[end..];
         } else if let Some((name, behind)) = quoted(rest) {
-            found.push(Token {
-                text: name.to_owned(),
-                is_name: true,
-                before: std::mem::take(&mut before),
-            });
+            found.push(Token { text: name.to_owned(), is_name: true, before: std::mem::take(&mut before) });
             rest = behind;
         } else {
             before.push(first);
@@ -105,7 +101,10 @@ mod tests {
 
     #[test]
     fn names_are_in_quotes_or_spelled_as_such() {
-        assert_eq!(names("Rename `a` to \"b\", don't touch load_all() or 'Box.open'"), ["a", "b", "load_all", "open"]);
+        assert_eq!(
+            names("Rename `a` to \"b\", don't touch load_all() or 'Box.open'"),
+            ["a", "b", "load_all", "open"]
+        );
         assert_eq!(names("Call run() in getValue"), ["run", "getValue"]);
         assert!(names("Fix `x + 1` in the loop").is_empty());
     }

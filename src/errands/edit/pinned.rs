@@ -38,10 +38,8 @@ pub(crate) fn format(code: &str, tag: &str, n_head: usize, allowed: Allowed) -> 
     }
     let is_pinned = pinned(&lines, n_head, allowed);
     let quoted = |text: String| Value::from(text).to_string();
-    let mut grammar = format!(
-        "start: {} k{MAX_HUNKS}_0 \"```\"\nLINE: /[^`\\n]*\\n/\n",
-        quoted(format!("```{tag}\n"))
-    );
+    let mut grammar =
+        format!("start: {} k{MAX_HUNKS}_0 \"```\"\nLINE: /[^`\\n]*\\n/\n", quoted(format!("```{tag}\n")));
     // Writing to a string cannot fail.
     for (i, line) in lines.iter().enumerate() {
         let _ = writeln!(grammar, "L{i}: {}", quoted(format!("{line}\n")));
@@ -84,11 +82,13 @@ fn pinned(lines: &[&str], n_head: usize, allowed: Allowed) -> Vec<bool> {
     let of_line = |(i, line): (usize, &&str)| {
         let bare = line.trim();
         let is_head = i < n_head && !allowed.head;
-        let mut is_words = ["#", "//", "/*", "* ", "*/"].iter().any(|it| bare.starts_with(it)) || quotes.is_some();
+        let mut is_words =
+            ["#", "//", "/*", "* ", "*/"].iter().any(|it| bare.starts_with(it)) || quotes.is_some();
         // Strings over several lines that begin a line are docstrings.
         let mut rest = bare;
         while let Some((at, mark)) = next_quotes(rest, quotes) {
-            is_words |= quotes.is_some() || bare.starts_with(mark) || bare[1.min(bare.len())..].starts_with(mark);
+            is_words |=
+                quotes.is_some() || bare.starts_with(mark) || bare[1.min(bare.len())..].starts_with(mark);
             quotes = if quotes.is_some() { None } else { Some(mark) };
             rest = &rest[at + 3..];
         }
@@ -110,8 +110,15 @@ mod tests {
 
     #[test]
     fn heads_comments_and_docstrings_stay() {
-        let lines =
-            ["def f(a):", "    \"\"\"One.", "    Two.\"\"\"", "    # why", "    x = '''a", "b'''", "    return x"];
+        let lines = [
+            "def f(a):",
+            "    \"\"\"One.",
+            "    Two.\"\"\"",
+            "    # why",
+            "    x = '''a",
+            "b'''",
+            "    return x",
+        ];
         assert_eq!(pinned(&lines, 1, Allowed::default()), [true, true, true, true, false, true, false]);
         let all = Allowed { comments: true, head: true };
         assert!(!pinned(&lines, 1, all).contains(&true));
