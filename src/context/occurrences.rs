@@ -103,8 +103,8 @@ fn role_of(node: Node<'_>, text: &str) -> NameRole {
             NameRole::Member
         }
         (_, "field_access") if is("field") => NameRole::Member,
-        ("property_identifier", "pair" | "pair_pattern" | "property_signature") => NameRole::Key,
-        ("field_identifier", "field_initializer" | "keyed_element" | "field_designator") => NameRole::Key,
+        ("property_identifier", "pair" | "pair_pattern" | "property_signature")
+        | ("field_identifier", "field_initializer" | "keyed_element" | "field_designator") => NameRole::Key,
         ("property_identifier" | "private_property_identifier" | "field_identifier", _) => NameRole::Member,
         _ => NameRole::Plain,
     }

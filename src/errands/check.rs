@@ -94,7 +94,7 @@ impl Source {
 
     fn check_syntax(&self, changed: &str, instruction: &str) -> Result<(), Fault> {
         let (Some(before), Some(now)) = (&self.syntax, self.parsed(changed)?) else { return Ok(()) };
-        let words: Vec<String> = words(instruction).map(str::to_lowercase).collect();
+        let words: Vec<String> = words(&asked(instruction)).map(str::to_lowercase).collect();
         if words.iter().any(|it| WORDS_FOR_REMOVAL.iter().any(|word| it.starts_with(word))) {
             return Ok(());
         }
@@ -132,6 +132,15 @@ fn line_at(text: &str, line: usize) -> &str {
 /// The words and names in a text.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|it: char| !it.is_alphanumeric() && it != '_').filter(|it| !it.is_empty())
+}
+
+/// What an instruction asks for, without the clauses that say what not to do.
+pub(crate) fn asked(instruction: &str) -> String {
+    const NEGATIONS: [&str; 8] = ["not", "don", "never", "without", "nothing", "no", "keep", "leave"];
+    let is_negation =
+        |clause: &&str| words(clause).take(3).any(|it| NEGATIONS.contains(&it.to_lowercase().as_str()));
+    let clauses = instruction.split_inclusive(['.', ';', ',', '\n']);
+    clauses.filter(|it| !is_negation(it)).collect()
 }
 
 /// The language as people write it.
@@ -179,6 +188,8 @@ mod tests {
         assert!(matches!(check(changed, "Add type hints."), Err(Fault::Lost { name }) if name == "b"));
         check(changed, "Remove the function that is not needed.").unwrap();
         check(&CODE.replace("def b", "def c"), "Rename `b` to `c`.").unwrap();
+        let lost = check(changed, "Add type hints, but do not remove anything.");
+        assert!(matches!(lost, Err(Fault::Lost { .. })), "{lost:?}");
     }
 
     #[test]

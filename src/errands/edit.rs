@@ -245,7 +245,7 @@ impl Editor {
         let messages = function.messages(&self.instruction, &self.path, &function.code);
         let n_answer = TYPE_TOKENS + self.asker.n_tokens(function.head()).await?;
         let reminder = "write the line that begins with `def`.";
-        let form = Form::Helpful(function.format());
+        let form = Form::Helpful(function.format(&self.instruction));
         let inquiry = Inquiry { messages, n_answer, form, reminder };
         let read = |answer: &str| {
             let insertions = function.insertions(answer)?;
@@ -323,7 +323,7 @@ impl Editor {
         let old = &self.source.text[piece.range.clone()];
         let margin = indentation(old);
         let shown = dedented(old);
-        let messages = prompts::part(&self.instruction, &self.path, &piece.name, &shown);
+        let messages = prompts::part(&self.instruction, &self.path, &shown, piece.n_head > 0);
         let n_answer = self.asker.n_tokens(old).await?;
         let reminder = "write this part in one code block.";
         let inquiry = Inquiry { messages, n_answer, form: self.code_form(&shown, piece.n_head), reminder };

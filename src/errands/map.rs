@@ -106,7 +106,10 @@ impl Task {
                 EXTRACT_TOKENS
             }
         };
-        let prompt = |text: &str| prompts::about_file(&question, path, text);
+        let prompt = |text: &str| match &self.task {
+            MapTask::Classify { .. } => prompts::label_of_file(&question, path, text),
+            MapTask::Summarize | MapTask::Extract { .. } => prompts::about_file(&question, path, text),
+        };
         let (shown, is_cut) = fit(asker, &text, n_answer, prompt).await?;
         evidence.is_input_truncated = is_cut;
         let messages = prompt(shown);
@@ -148,10 +151,7 @@ impl Task {
             }
             MapTask::Classify { labels } => {
                 let what = instruction.unwrap_or("Which label fits this file best?");
-                format!(
-                    "{what}\n\nThe labels: {}\n\nAnswer with one of the labels and nothing else.",
-                    labels.join(", ")
-                )
+                format!("{what}\n\nAnswer with one of these labels and nothing else: {}", labels.join(", "))
             }
             MapTask::Extract { schema } => {
                 let what = instruction.unwrap_or("Extract the values from this file.");

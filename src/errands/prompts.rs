@@ -35,26 +35,20 @@ pub(crate) fn tag(file_name: &str) -> &'static str {
     }
 }
 
-/// Asks for the whole changed file. More words, about what to keep, make small models keep everything.
+/// Asks for the whole changed file. More words, such as about what to keep, make small models keep everything.
 pub(crate) fn whole_file(instruction: &str, path: &str, text: &str) -> Vec<Message> {
     let code = fenced(text, tag(path));
-    vec![
-        Message::system(EDITOR),
-        Message::user(format!(
-            "The file `{path}`:\n{code}\n\n{instruction}\n\nAnswer with the whole changed file in one code block."
-        )),
-    ]
+    vec![Message::user(format!(
+        "The file `{path}`:\n{code}\n\n{instruction}\n\nAnswer with the whole changed file in one code block."
+    ))]
 }
 
 /// Asks for one changed part of a file.
-pub(crate) fn part(instruction: &str, path: &str, name: &str, text: &str) -> Vec<Message> {
+pub(crate) fn part(instruction: &str, path: &str, text: &str, is_definition: bool) -> Vec<Message> {
     let code = fenced(text, tag(path));
-    vec![
-        Message::system(EDITOR),
-        Message::user(format!(
-            "A part of the file `{path}` ({name}):\n{code}\n\n{instruction}\n\nAnswer with this whole part as it is after that, in one code block."
-        )),
-    ]
+    let what =
+        if is_definition { "the whole changed function" } else { "all of this code as it is after that" };
+    vec![Message::user(format!("{code}\n\n{instruction}\n\nAnswer with {what} in one code block."))]
 }
 
 /// Asks for the words of a definition's documentation, after one example.
@@ -96,11 +90,11 @@ pub(crate) fn types(instruction: &str, path: &str, name: &str, code: &str) -> Ve
             "A part of the file `{path}`:\n{code}\n\n{instruction}\n\nAnswer with the line of `{name}` that begins with `def`, with its types."
         ))
     };
-    let example = "def find(names, start):\n    for idx, name in enumerate(names):\n        if name.startswith(start):\n            return idx\n    return None\n";
+    let example = "def find(names, start):\n    return [name for name in names if name.startswith(start)]\n";
     vec![
         Message::system(EDITOR),
         ask("example.py", example, "Add type hints.", "find"),
-        Message::assistant("def find(names: list[str], start: str) -> int | None:"),
+        Message::assistant("def find(names: list[str], start: str) -> list[str]:"),
         ask(path, code, instruction, name),
     ]
 }
@@ -144,6 +138,12 @@ pub(crate) fn again(fault: &Fault, form: &str) -> Message {
 pub(crate) fn about_file(task: &str, path: &str, text: &str) -> Vec<Message> {
     let code = fenced(text, tag(path));
     vec![Message::system(READER), Message::user(format!("The file `{path}`:\n{code}\n\n{task}"))]
+}
+
+/// Asks for a label of one file, in few words: with more, small models choose worse.
+pub(crate) fn label_of_file(task: &str, path: &str, text: &str) -> Vec<Message> {
+    let code = fenced(text, tag(path));
+    vec![Message::user(format!("The file `{path}`:\n{code}\n\n{task}"))]
 }
 
 /// Asks for a review of the changes of one file.

@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// as `mcp`
     #[arg(long, value_name = "FOLDER", num_args = 0.., conflicts_with_all = ["passed_on", "editors"])]
     clients: Option<Vec<String>>,
+    /// Also what takes minutes, such as a tool call of five minutes
+    #[arg(long, requires = "clients")]
+    long: bool,
     /// Passed on to `cargo test --workspace`, such as part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     passed_on: Vec<String>,
@@ -54,10 +57,10 @@ pub(crate) struct Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     setup::run(root, &setup::Args::default())?;
     if let Some(names) = &args.editors {
-        return run_scripts(root, &chosen(&EDITORS, names)?);
+        return run_scripts(root, &chosen(&EDITORS, names)?, false);
     }
     if let Some(names) = &args.clients {
-        return run_scripts(root, &chosen(&CLIENTS, names)?);
+        return run_scripts(root, &chosen(&CLIENTS, names)?, args.long);
     }
 
     // The tests are built too: this way cargo selects the features that `cargo test` needs, and builds everything only
@@ -84,7 +87,7 @@ fn pull_models(worker: &Path) -> Result<()> {
 }
 
 /// Runs the program `test` of each of these folders.
-fn run_scripts(root: &Path, folders: &[&str]) -> Result<ExitCode> {
+fn run_scripts(root: &Path, folders: &[&str], is_long: bool) -> Result<ExitCode> {
     let worker = build_worker(root)?;
     pull_models(&worker)?;
     let mut failed = Vec::new();
@@ -93,6 +96,7 @@ fn run_scripts(root: &Path, folders: &[&str]) -> Result<ExitCode> {
         let test = Command::new(root.join(folder).join("test"))
             .env("RUNABOUT", &worker)
             .env("RUNABOUT_EDITORS", root.join("target/editors"))
+            .env("RUNABOUT_LONG", if is_long { "1" } else { "" })
             .status()
             .with_context(|| format!("starting `{folder}/test`"))?;
         if !test.success() {

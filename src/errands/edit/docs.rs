@@ -6,7 +6,7 @@ use runabout_context::{Defined, Language};
 
 use super::insertion::{Insertion, line_range, margin, targets};
 use super::instruction::{has_word, tokens};
-use crate::check::Source;
+use crate::check::{Source, asked};
 use crate::fault::Fault;
 use crate::lines::dedented;
 use crate::prompts;
@@ -58,7 +58,8 @@ pub(crate) fn read(source: &Source, instruction: &str) -> Option<Vec<Undocumente
     let is_asked = has_word(instruction, &WORDS_FOR_DOCS)
         || instruction.to_lowercase().contains("doc comment")
         || instruction.trim_start().to_lowercase().starts_with("document ");
-    if !is_asked || !has_word(instruction, &WORDS_FOR_NEW) || has_word(instruction, &WORDS_FOR_OTHER) {
+    if !is_asked || !has_word(instruction, &WORDS_FOR_NEW) || has_word(&asked(instruction), &WORDS_FOR_OTHER)
+    {
         return None;
     }
     let style = match source.language? {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::insertion::{Insertion, targets};
 use super::instruction::{has_word, tokens};
-use crate::check::Source;
+use crate::check::{Source, asked, words};
 use crate::fault::Fault;
 use crate::lines::dedented;
 use crate::prompts;
@@ -19,13 +19,12 @@ const WORDS_FOR_OTHER: [&str; 10] =
     ["remov", "delet", "fix", "updat", "improv", "correct", "docstring", "renam", "chang", "replac"];
 
 /// Types that need no import.
-const BUILT_IN: [&str; 13] = [
+const BUILT_IN: [&str; 12] = [
     "int",
     "str",
     "float",
     "bool",
     "bytes",
-    "None",
     "object",
     "complex",
     "list",
@@ -55,11 +54,23 @@ pub(crate) struct Untyped {
     types: Vec<String>,
 }
 
+/// Whether `None` is a type of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NoneType {
+    No,
+    Maybe,
+    /// Besides others.
+    Yes,
+    /// And nothing else.
+    Only,
+}
+
 /// A place for a type in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     at: usize,
     before: &'static str,
+    none: NoneType,
     /// Whether an equals sign without spaces follows. Behind a type it has them.
     is_tight: bool,
 }
@@ -70,7 +81,10 @@ pub(crate) fn read(source: &Source, instruction: &str) -> Option<Vec<Untyped>> {
     let said = instruction.to_lowercase();
     let is_asked =
         ["type hint", "type annotation", "typehint", "annotate"].iter().any(|it| said.contains(it));
-    if source.language != Some(Language::Python) || !is_asked || has_word(instruction, &WORDS_FOR_OTHER) {
+    if source.language != Some(Language::Python)
+        || !is_asked
+        || has_word(&asked(instruction), &WORDS_FOR_OTHER)
+    {
         return None;
     }
     let syntax = source.syntax.as_ref()?;
@@ -107,11 +121,16 @@ impl Untyped {
     fn of(source: &Source, signature: Signature, code: String, types: &[String]) -> Option<Self> {
         let text = &source.text;
         let is_tight = |at: usize| text[at..].starts_with('=') && !text[at..].starts_with("= ");
-        let slot = |at: usize, before| Slot { at, before, is_tight: is_tight(at) };
+        let default = |at: usize| text[at..].trim_start().strip_prefix('=').map(str::trim_start);
+        let of_parameter = |at: usize| {
+            if default(at).is_some_and(|it| it.starts_with("None")) { NoneType::Yes } else { NoneType::No }
+        };
+        let slot = |at: usize, before, none| Slot { at, before, none, is_tight: is_tight(at) };
         let parameters = signature.parameters.iter().filter(|it| !it.has_type);
-        let mut slots: Vec<Slot> = parameters.map(|it| slot(it.type_at, ": ")).collect();
+        let mut slots: Vec<Slot> =
+            parameters.map(|it| slot(it.type_at, ": ", of_parameter(it.type_at))).collect();
         if signature.returns.is_none() && signature.name != "__init__" {
-            slots.push(slot(signature.returns_at, " -> "));
+            slots.push(slot(signature.returns_at, " -> ", result(&code)));
         }
         if slots.is_empty() {
             return None;
@@ -119,7 +138,7 @@ impl Untyped {
         let mut parts = Vec::new();
         let mut end = signature.range.start;
         let mut equals = "";
-        for Slot { at, before, is_tight } in &slots {
+        for Slot { at, before, is_tight, .. } in &slots {
             parts.push(format!("{equals}{}{before}", on_one_line(&text[end..*at])));
             (equals, end) = if *is_tight { (" = ", at + 1) } else { ("", *at) };
         }
@@ -137,19 +156,26 @@ impl Untyped {
         self.code.split_once(":\n").map_or(&self.code, |it| it.0)
     }
 
-    /// The first line with a type at each place that lacks one.
-    pub(crate) fn format(&self) -> Format {
+    /// The first line with a type at each place that lacks one. Small models like to add `None`, so it is only allowed
+    /// where the code has it, or the instruction.
+    pub(crate) fn format(&self, instruction: &str) -> Format {
         let quoted = |it: &str| Value::from(it).to_string();
         let list = |names: &[&str]| names.iter().map(|it| quoted(it)).collect::<Vec<_>>().join(" | ");
-        let mut start = String::new();
-        for (idx, part) in self.parts.iter().enumerate() {
-            let slot = if idx == 0 { "" } else { "union " };
-            let _ = write!(start, "{slot}{} ", quoted(part));
+        let is_said = has_word(instruction, &["none", "optional"]);
+        let mut start = quoted(&self.parts[0]);
+        for (slot, part) in self.slots.iter().zip(&self.parts[1..]) {
+            let of = match slot.none {
+                NoneType::No if !is_said => "union",
+                NoneType::No | NoneType::Maybe => "optional",
+                NoneType::Yes => "union \" | None\"",
+                NoneType::Only => "\"None\"",
+            };
+            let _ = write!(start, " {of} {}", quoted(part));
         }
         let own: Vec<&str> = self.types.iter().map(String::as_str).collect();
         let simple = [&BUILT_IN[..], &["Any", "Callable"], &own[..]].concat();
         Format::Lark(format!(
-            "start: {start}\nunion: type (\" | \" type){{0,2}}\ntype: simple | one | two | tuple\nsimple: {}\none: ({}) \"[\" union \"]\"\ntwo: ({}) \"[\" union \", \" union \"]\"\ntuple: \"tuple[\" union (\", \" union){{0,3}} (\", ...\")? \"]\"\n",
+            "start: {start}\noptional: \"None\" | union (\" | None\")?\nunion: type (\" | \" type){{0,2}}\ntype: simple | one | two | tuple\nsimple: {}\none: ({}) \"[\" union \"]\"\ntwo: ({}) \"[\" union \", \" union \"]\"\ntuple: \"tuple[\" union (\", \" union){{0,3}} (\", ...\")? \"]\"\n",
             list(&simple),
             list(&OF_ONE),
             list(&OF_TWO),
@@ -165,7 +191,7 @@ impl Untyped {
             Regex::new(&pattern).ok().and_then(|it| it.captures(line.trim())).ok_or(Fault::NoCode)?;
         let types = captures.iter().skip(1).flatten().map(|it| it.as_str());
         let mut insertions = Vec::new();
-        for (Slot { at, before, is_tight }, of) in self.slots.iter().zip(types) {
+        for (Slot { at, before, is_tight, .. }, of) in self.slots.iter().zip(types) {
             let space = if *is_tight { " " } else { "" };
             insertions.push(Insertion { at: *at, text: format!("{before}{of}{space}") });
             if *is_tight {
@@ -177,6 +203,28 @@ impl Untyped {
         }
         Ok(insertions)
     }
+}
+
+/// Whether a function returns `None`: it says so, it can end without `return`, or it has no value to return.
+fn result(code: &str) -> NoneType {
+    let lines = || code.lines().map(str::trim).filter(|it| !it.is_empty() && !it.starts_with('#'));
+    let is_bare = |it: &str| it == "return" || it == "return None";
+    let has_value = lines().any(|it| it.starts_with("return ") && !is_bare(it));
+    if words(code).any(|it| it == "yield") {
+        return NoneType::No;
+    }
+    if !has_value {
+        return NoneType::Only;
+    }
+    if lines().any(is_bare) {
+        return NoneType::Yes;
+    }
+    let margin = |it: &str| it.len() - it.trim_start().len();
+    let is_code = |it: &&str| !it.trim().is_empty() && !it.trim().starts_with('#');
+    let outermost = code.lines().filter(is_code).map(margin).filter(|it| *it > 0).min();
+    let last = code.lines().rev().filter(is_code).find(|it| Some(margin(it)) == outermost);
+    let ends = last.is_some_and(|it| ["return", "raise"].iter().any(|word| it.trim().starts_with(word)));
+    if ends && !code.contains("else None") { NoneType::No } else { NoneType::Maybe }
 }
 
 /// White space and line ends as single spaces, so that the model has one line to write.
@@ -258,6 +306,16 @@ mod tests {
             .replace("    path,", "    path: str,")
             .replace("mode='r',\n)", "mode: str = 'r',\n) -> Iterable[str]");
         assert_eq!(new, format!("from collections.abc import Iterable\n\n{expected}"));
+    }
+
+    #[test]
+    fn none_is_a_result_only_where_the_code_can_end_with_it() {
+        let of = |body: &str| result(&format!("def f(x):\n{body}"));
+        assert_eq!(of("    if x:\n        return 1\n    return 2\n"), NoneType::No);
+        assert_eq!(of("    if x:\n        return 1\n"), NoneType::Maybe);
+        assert_eq!(of("    if x:\n        return\n    return 2\n"), NoneType::Yes);
+        assert_eq!(of("    for y in x:\n        yield y\n"), NoneType::No);
+        assert_eq!(of("    print(x)\n"), NoneType::Only);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use runabout_context::{Defined, NameRole, Occurrence, occurrences};
 use serde_json::json;
 
 use super::instruction::{Token, excepted, has_word, is_spelled_as_name, tokens};
-use crate::check::{Source, words};
+use crate::check::{Source, asked, words};
 use crate::fault::Fault;
 use crate::formats;
 use crate::map::json_of;
@@ -25,9 +25,9 @@ pub(crate) struct Renaming {
 }
 
 /// Beginnings of words that ask for more than a rename.
-const WORDS_FOR_MORE: [&str; 13] = [
+const WORDS_FOR_MORE: [&str; 12] = [
     "add", "remov", "delet", "fix", "convert", "document", "writ", "insert", "simplif", "replac", "extract",
-    "split", "type",
+    "split",
 ];
 /// Words between an old name and a new one.
 const WORDS_FOR_TO: [&str; 3] = ["to", "into", "as"];
@@ -37,7 +37,14 @@ const WORDS_FOR_OF: [&str; 5] = ["of", "in", "inside", "from", "within"];
 /// Whether an instruction asks for a rename and for nothing else.
 pub(crate) fn is_asked(instruction: &str) -> bool {
     let first = words(instruction).next().unwrap_or_default().to_lowercase();
-    first.starts_with("renam") && !has_word(instruction, &WORDS_FOR_MORE)
+    first.starts_with("renam") && !asks_for_more(instruction)
+}
+
+/// Whether there is more to do than to rename. Names do not count.
+fn asks_for_more(instruction: &str) -> bool {
+    let tokens = tokens(&asked(instruction));
+    let outside: Vec<&str> = tokens.iter().filter(|it| !it.is_name).map(|it| it.text.as_str()).collect();
+    has_word(&outside.join(" "), &WORDS_FOR_MORE)
 }
 
 /// The form of names that the model says: one of the file's, and a new one.
@@ -75,8 +82,7 @@ pub(crate) fn of_answer(answer: &str) -> Result<Renaming, Fault> {
 pub(crate) fn read(instruction: &str) -> Option<Renaming> {
     let tokens = tokens(instruction);
     let start = tokens.iter().position(|it| !it.is_name && it.text.to_lowercase().starts_with("renam"))?;
-    let outside = tokens.iter().filter(|it| !it.is_name).map(|it| it.text.as_str());
-    if has_word(&outside.collect::<Vec<_>>().join(" "), &WORDS_FOR_MORE) {
+    if asks_for_more(instruction) {
         return None;
     }
     let mut pairs = Vec::new();
@@ -315,6 +321,7 @@ mod tests {
     #[test]
     fn what_asks_for_more_or_names_nothing_is_left_to_the_model() {
         assert!(read("Rename `a` to `b` and add a docstring.").is_none());
+        assert_eq!(pairs("Rename `a` to `b`. Do not remove anything."), [pair("a", "b")]);
         assert!(read("Rename the function.").is_none());
         assert!(read("Fix `a`.").is_none());
     }

@@ -23,6 +23,7 @@ mod roots;
 mod schema;
 mod session;
 mod status;
+mod tasks;
 mod tool;
 mod tools;
 mod write_tests;
@@ -90,6 +91,17 @@ fn methods(session: &Arc<Session>) -> runabout_rpc::Methods {
             .register_async_method("tools/call", |params, session, extensions| {
                 tools::call(params, session, RequestContext::of(&extensions))
             })
+            .err(),
+        module
+            .register_method("tasks/get", |params, session, _| {
+                tasks::get(&params, &session.tasks, &session.client)
+            })
+            .err(),
+        module
+            .register_method("tasks/update", |params, session, _| tasks::update(&params, &session.tasks))
+            .err(),
+        module
+            .register_method("tasks/cancel", |params, session, _| tasks::cancel(&params, &session.tasks))
             .err(),
         module
             .register_async_method("subscriptions/listen", |params, _, extensions| {

@@ -10,6 +10,7 @@ mod check;
 mod kept;
 mod set;
 mod table;
+mod together;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use anyhow::{Context, Result};
 use self::agent::Agent;
 use self::check::Checker;
 use self::kept::{Kept, Outcome};
-use self::set::{Errand, Kind};
+use self::set::{Errand, Kind, Way};
 use crate::cargo::build_worker;
 use crate::setup;
 
@@ -49,6 +50,10 @@ pub(crate) struct Args {
     /// An existing worker to use instead of building one.
     #[arg(long, value_name = "PATH")]
     runabout: Option<PathBuf>,
+    /// Measure nothing but the time that eight files take in one call, against one call after the other. The figure is
+    /// only meaningful on an idle machine.
+    #[arg(long)]
+    together: bool,
     /// Ask no model: see that each check accepts a right answer and refuses the file as it was.
     #[arg(long)]
     check_only: bool,
@@ -59,26 +64,6 @@ enum Part {
     All,
     HeldOut,
     Building,
-}
-
-/// How a model is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Way {
-    /// Through the tools for files.
-    Tools,
-    /// As plain chat, for the whole answer.
-    Chat,
-}
-
-impl Way {
-    const ALL: [Self; 2] = [Self::Tools, Self::Chat];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Tools => "tools",
-            Self::Chat => "chat",
-        }
-    }
 }
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
@@ -96,6 +81,15 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         setup::run(root, &setup::Args::default())?;
         build_worker(root)?
     };
+    if args.together {
+        let work = folder.join("errands");
+        for model in &args.models {
+            let mut agent = Agent::start(&worker, model, &work, &folder.join("errands.log"))?;
+            together::compare(&mut agent, model, &errands, &work)?;
+            agent.stop()?;
+        }
+        return Ok(());
+    }
     let mut kept = Kept::open(&folder.join(&args.kept_in))?;
     for model in &args.models {
         for way in Way::ALL.into_iter().filter(|way| args.only.is_none_or(|only| only == *way)) {

@@ -111,7 +111,7 @@ impl Tool for EditFiles {
         let evidence = Evidence::of_errand(edited.iter().map(|it| &it.evidence), call);
         let changes = changes(&snapshots, &edited);
         // What a client no longer wants must not happen to its files.
-        let is_wanted = apply && !changes.is_empty() && call.request.cancelled_by().is_none();
+        let is_wanted = apply && !changes.is_empty() && !call.is_given_up();
         // The diffs are worth having even so.
         let apply_error =
             if is_wanted { files::apply(call, changes).await.err().map(|it| it.0) } else { None };

@@ -8,12 +8,15 @@ use runabout_rpc::{ErrorObject, ErrorObjectOwned, Params, params};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The revisions whose requests describe their client.
 pub(super) const MODERN: &[&str] = &["2026-07-28"];
 /// The revisions that begin with `initialize`, the latest first.
 pub(super) const LEGACY: &[&str] = &["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+
+/// The extension for calls that are answered with a task.
+pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
 
@@ -33,6 +36,8 @@ pub(super) struct Meta {
     pub(super) era: Era,
     /// A string or a number as the client wrote it; absent if the client does not want to hear of progress.
     pub(super) progress_token: Option<Box<RawValue>>,
+    /// Whether a call may be answered with a task.
+    pub(super) takes_tasks: bool,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +53,7 @@ struct Members {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
     version: Option<String>,
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
-    capabilities: Option<Map<String, Value>>,
+    capabilities: Option<Value>,
 }
 
 impl Meta {
@@ -56,14 +61,14 @@ impl Meta {
     pub(super) fn of(params: &Params<'_>) -> Result<Self, ErrorObjectOwned> {
         let WithMeta { meta } = params::parse_lenient(params)?;
         let Some(Members { progress_token, version, capabilities }) = meta else {
-            return Ok(Self { era: Era::Legacy, progress_token: None });
+            return Ok(Self { era: Era::Legacy, progress_token: None, takes_tasks: false });
         };
         let era = match version {
             // As long as the handshake decides the version, it need not be in each request.
             None => Era::Legacy,
             Some(version) if LEGACY.contains(&version.as_str()) => Era::Legacy,
             Some(version) if MODERN.contains(&version.as_str()) => {
-                if capabilities.is_none() {
+                if !capabilities.as_ref().is_some_and(Value::is_object) {
                     let field = "_meta.io.modelcontextprotocol/clientCapabilities";
                     return Err(params::invalid(field, format!("`{field}` is missing")));
                 }
@@ -71,10 +76,12 @@ impl Meta {
             }
             Some(version) => return Err(unsupported(&version)),
         };
+        let extensions = capabilities.as_ref().map(|it| &it["extensions"]);
+        let takes_tasks = era == Era::Modern && extensions.is_some_and(|it| it[TASKS].is_object());
         let is_token = |it: &RawValue| {
             it.get().starts_with(['"', '-']) || it.get().starts_with(|c: char| c.is_ascii_digit())
         };
-        Ok(Self { era, progress_token: progress_token.filter(|it| is_token(it)) })
+        Ok(Self { era, progress_token: progress_token.filter(|it| is_token(it)), takes_tasks })
     }
 }
 
@@ -85,6 +92,13 @@ impl Era {
             result["resultType"] = "complete".into();
             result["_meta"]["io.modelcontextprotocol/serverInfo"] = server_info();
         }
+        result
+    }
+
+    /// A task instead of a result.
+    pub(super) fn task(self, task: Value) -> Value {
+        let mut result = self.result(task);
+        result["resultType"] = "task".into();
         result
     }
 

@@ -79,7 +79,7 @@ pub(super) async fn finish<T>(
     loop {
         let event = tokio::select! {
             event = errand.next() => event,
-            _ = call.request.cancelled(), if !is_cancelled => {
+            () = call.given_up(), if !is_cancelled => {
                 is_cancelled = true;
                 errand.cancel();
                 continue;

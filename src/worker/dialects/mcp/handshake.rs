@@ -5,7 +5,7 @@ use runabout_rpc::{ErrorObjectOwned, Params, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::era::{Era, LEGACY, MODERN, Meta, server_info};
+use super::era::{Era, LEGACY, MODERN, Meta, TASKS, server_info};
 
 /// Tells the agent's own model when the tools are worth calling.
 const INSTRUCTIONS: &str = "Tools of a small language model on this machine, for simple and bulky coding tasks: it costs \
@@ -34,7 +34,7 @@ pub(super) fn initialize(params: &Params<'_>) -> Result<Value, ErrorObjectOwned>
     let agreed = LEGACY.iter().find(|it| **it == version).unwrap_or(&LEGACY[0]);
     Ok(json!({
         "protocolVersion": agreed,
-        "capabilities": capabilities(),
+        "capabilities": {"tools": {}},
         "serverInfo": server_info(),
         "instructions": INSTRUCTIONS,
     }))
@@ -45,15 +45,11 @@ pub(super) fn discover(params: &Params<'_>) -> Result<Value, ErrorObjectOwned> {
     Meta::of(params)?;
     Ok(Era::Modern.lasting_result(json!({
         "supportedVersions": MODERN,
-        "capabilities": capabilities(),
+        "capabilities": {"tools": {}, "extensions": {TASKS: {}}},
         "instructions": INSTRUCTIONS,
     })))
 }
 
 pub(super) fn ping(params: &Params<'_>) -> Result<Value, ErrorObjectOwned> {
     Ok(Meta::of(params)?.era.result(json!({})))
-}
-
-fn capabilities() -> Value {
-    json!({"tools": {}})
 }

@@ -78,6 +78,11 @@ impl Progress {
         self.stage().parts = Some(Parts { done: done as u64, total: total as u64, what: what.into() });
     }
 
+    /// What is being done.
+    pub(super) fn message(&self, client: &Client) -> String {
+        self.stage().message(client)
+    }
+
     /// Does `work`, and tells the client meanwhile, if it gave a token.
     pub(super) async fn reported<T>(
         &self,

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::failure::Failure;
 use super::progress::Progress;
@@ -50,6 +51,8 @@ pub(super) struct Call {
     pub(super) request: RequestContext,
     pub(super) progress: Progress,
     pub(super) started: Instant,
+    /// Of a call that is a task: whether the client gave it up. The request is answered then.
+    pub(super) task: Option<watch::Receiver<bool>>,
 }
 
 /// The successful result of a tool.
@@ -67,9 +70,28 @@ pub(super) struct Entry {
     pub(super) name: &'static str,
     pub(super) definition: fn() -> Value,
     pub(super) call: fn(Call, Params<'static>) -> Called,
+    /// Whether a call may take long, so that it becomes a task if the client knows tasks.
+    pub(super) is_long: bool,
 }
 
 impl Call {
+    /// Resolves when the client does not want the call any more.
+    pub(super) async fn given_up(&self) {
+        match &self.task {
+            None => {
+                self.request.cancelled().await;
+            }
+            // Fails only if the task is forgotten, and nobody can ask for it.
+            Some(task) => {
+                let _ = task.clone().wait_for(|it| *it).await;
+            }
+        }
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.task.as_ref().map_or_else(|| self.request.cancelled_by().is_some(), |it| *it.borrow())
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.session.client
     }
@@ -83,7 +105,12 @@ impl Call {
 
 impl Entry {
     pub(super) const fn of<T: Tool>() -> Self {
-        Self { name: T::NAME, definition: definition::<T>, call: call::<T> }
+        Self { name: T::NAME, definition: definition::<T>, call: call::<T>, is_long: false }
+    }
+
+    /// A tool whose calls may take long.
+    pub(super) const fn of_long<T: Tool>() -> Self {
+        Self { is_long: true, ..Self::of::<T>() }
     }
 }
 

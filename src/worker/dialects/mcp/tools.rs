@@ -28,10 +28,10 @@ const INVALID_PARAMS: i32 = -32602;
 const TOOLS: &[Entry] = &[
     Entry::of::<CompleteCode>(),
     Entry::of::<Generate>(),
-    Entry::of::<EditFiles>(),
-    Entry::of::<MapFiles>(),
-    Entry::of::<ReviewDiff>(),
-    Entry::of::<WriteTests>(),
+    Entry::of_long::<EditFiles>(),
+    Entry::of_long::<MapFiles>(),
+    Entry::of_long::<ReviewDiff>(),
+    Entry::of_long::<WriteTests>(),
     Entry::of::<Status>(),
 ];
 
@@ -59,7 +59,7 @@ pub(super) async fn call(
         name: String,
         arguments: Option<Box<RawValue>>,
     }
-    let Meta { era, progress_token } = Meta::of(&params)?;
+    let Meta { era, progress_token, takes_tasks } = Meta::of(&params)?;
     let CallParams { name, arguments } = params::parse_lenient(&params)?;
     drop(params);
     let tool = TOOLS.iter().find(|it| it.name == name).ok_or_else(|| unknown(&name))?;
@@ -67,22 +67,38 @@ pub(super) async fn call(
     if !arguments.starts_with('{') {
         return Err(params::invalid("arguments", "`arguments` must be an object"));
     }
+    let arguments = Params::new(Some(&arguments)).into_owned();
     let progress = Progress::default();
+    let started = Instant::now();
     let call = Call {
         session: Arc::clone(&session),
         request: request.clone(),
         progress: progress.clone(),
-        started: Instant::now(),
+        started,
+        task: None,
     };
-    let work = (tool.call)(call, Params::new(Some(&arguments)).into_owned());
-    drop(arguments);
-    let started = Instant::now();
-    let called = progress.reported(&session.client, &request, progress_token.as_deref(), work).await;
+    let work = move |task| (tool.call)(Call { task, ..call }, arguments);
+    if takes_tasks && tool.is_long {
+        let (id, given_up) = session.tasks.begin(progress);
+        let told = session.tasks.told(&id, &session.client).unwrap_or_default();
+        tokio::spawn(async move {
+            let called = work(Some(given_up)).await;
+            count(tool.name, &called, started.elapsed(), &session).await;
+            session.tasks.end(&id, result(tool.name, called));
+        });
+        return Ok(era.task(told));
+    }
+    let called = progress.reported(&session.client, &request, progress_token.as_deref(), work(None)).await;
     count(tool.name, &called, started.elapsed(), &session).await;
-    Ok(era.result(called.unwrap_or_else(|Failure(message)| {
-        tracing::debug!(tool = tool.name, message, "a tool failed");
+    Ok(era.result(result(tool.name, called)))
+}
+
+/// What a call came to. A failure is a result too.
+fn result(tool: &str, called: Result<Value, Failure>) -> Value {
+    called.unwrap_or_else(|Failure(message)| {
+        tracing::debug!(tool, message, "a tool failed");
         json!({"content": [{"type": "text", "text": message}], "isError": true})
-    })))
+    })
 }
 
 /// Counts the call for `runabout stats`, if it used the model or failed.

@@ -85,8 +85,7 @@ impl Tool for WriteTests {
         let written = errand::finish(errand, &names, call).await?;
         let evidence = Evidence::of_errand(written.iter().map(|it| &it.evidence), call);
         // What a client no longer wants must not happen to its files.
-        let is_wanted =
-            apply && written.iter().any(|it| it.outcome.is_ok()) && call.request.cancelled_by().is_none();
+        let is_wanted = apply && written.iter().any(|it| it.outcome.is_ok()) && !call.is_given_up();
         // The diffs are worth having even so.
         let apply_error = if is_wanted { write(call, &written).await.err().map(|it| it.0) } else { None };
         let applied = is_wanted && apply_error.is_none();

@@ -5,5 +5,6 @@ mod agent;
 mod eras;
 mod files;
 mod progress;
+mod tasks;
 mod tools;
 mod withdrawal;

@@ -118,7 +118,7 @@ impl Agent {
     }
 
     /// Calls a tool; an error of the tool is not an error of the benchmark.
-    fn call(&mut self, tool: &str, arguments: &Value) -> Result<Result<Value, String>> {
+    pub(super) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Result<Value, String>> {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {},

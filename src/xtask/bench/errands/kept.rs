@@ -9,8 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Way;
-use super::set::Errand;
+use super::set::{Errand, Way};
 
 /// What became of a task.
 #[derive(Clone, Debug)]

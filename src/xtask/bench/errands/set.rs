@@ -92,6 +92,26 @@ pub(crate) enum Kind {
     Log,
 }
 
+/// How a model is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// Through the tools for files.
+    Tools,
+    /// As plain chat, for the whole answer.
+    Chat,
+}
+
+impl Way {
+    pub(super) const ALL: [Self; 2] = [Self::Tools, Self::Chat];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Chat => "chat",
+        }
+    }
+}
+
 /// A task and its file.
 pub(super) struct Errand {
     pub(super) id: String,

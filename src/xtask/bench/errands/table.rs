@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::Way;
 use super::kept::Kept;
-use super::set::{Errand, Kind};
+use super::set::{Errand, Kind, Way};
 
 /// For each model and way, the shares that came out right: of each kind, of all, and of those that were held out; and
 /// how many of the others said themselves that they failed.

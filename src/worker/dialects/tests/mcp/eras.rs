@@ -37,7 +37,8 @@ async fn a_client_may_discover_the_server_and_ask_without_a_handshake() {
     let mut agent = Agent::of(&app);
     let found = agent.result("server/discover", json!({"_meta": modern()})).await;
     assert_eq!(found["supportedVersions"], json!(["2026-07-28"]));
-    assert_eq!(found["capabilities"], json!({"tools": {}}));
+    let capabilities = json!({"tools": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}});
+    assert_eq!(found["capabilities"], capabilities);
     assert_eq!(found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "runabout");
     let list = agent.result("tools/list", json!({"_meta": modern()})).await;
     for result in [&found, &list] {

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::calls::CallLog;
 
 /// A folder with these files.
-fn folder(files: &[(&str, &str)]) -> TempDir {
+pub(super) fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
@@ -25,7 +25,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 /// A process that may use these folders.
-fn with_roots(model: ScriptedModel, roots: &[&Path]) -> Arc<App> {
+pub(super) fn with_roots(model: ScriptedModel, roots: &[&Path]) -> Arc<App> {
     let mut app = Arc::into_inner(app(model)).unwrap();
     app.roots = roots.iter().map(|it| it.to_path_buf()).collect();
     Arc::new(app)
@@ -124,7 +124,7 @@ async fn the_arguments_of_a_task_must_fit_it() {
 async fn a_file_that_cannot_be_edited_says_why_and_stays_as_it_is() {
     let folder = folder(&[("a.py", "x = 1\n")]);
     let mut agent = Agent::of(&with_roots(ScriptedModel::saying("I cannot do that."), &[folder.path()]));
-    let arguments = json!({"instruction": "rename x to y", "paths": ["a.py"], "apply": true});
+    let arguments = json!({"instruction": "make x a list", "paths": ["a.py"], "apply": true});
     let result = agent.call("edit_files", arguments).await;
     let output = &result["structuredContent"];
     assert_eq!(output["applied"], false, "{output}");
@@ -132,6 +132,20 @@ async fn a_file_that_cannot_be_edited_says_why_and_stays_as_it_is() {
     assert_eq!((&file["path"], file.get("diff")), (&json!("a.py"), None), "{file}");
     assert!(file["error"]["message"].is_string(), "{file}");
     assert_eq!(std::fs::read_to_string(folder.path().join("a.py")).unwrap(), "x = 1\n");
+}
+
+#[tokio::test]
+async fn a_rename_is_right_whatever_the_model_would_say() {
+    let folder = folder(&[("a.py", "x = 1\nprint(x, 'x')\n")]);
+    let mut agent = Agent::of(&with_roots(ScriptedModel::saying("I cannot do that."), &[folder.path()]));
+    let arguments = json!({"instruction": "rename x to y", "paths": ["a.py"], "apply": true});
+    let output = agent.call("edit_files", arguments).await["structuredContent"].clone();
+    assert_eq!(
+        (&output["applied"], &output["files"][0]["outcome"]),
+        (&json!(true), &json!("changed")),
+        "{output}"
+    );
+    assert_eq!(std::fs::read_to_string(folder.path().join("a.py")).unwrap(), "y = 1\nprint(y, 'x')\n");
 }
 
 #[tokio::test]
