@@ -63,10 +63,9 @@ impl GatedDelta {
             let inputs = self.convolution.inputs(before.inputs.as_ref(), &qkv)?;
             let rows = self.convolved(&inputs, n, decays, betas)?;
             let DeltaShape { n_value_heads, value_dim, key_dim, .. } = self.shape;
-            let mut memory = before.memory.map_or_else(
-                || ops::zeros::<f32>(&[n_value_heads, value_dim, key_dim].map(to_i32)),
-                Ok,
-            )?;
+            let mut memory = before
+                .memory
+                .map_or_else(|| ops::zeros::<f32>(&[n_value_heads, value_dim, key_dim].map(to_i32)), Ok)?;
             // The state after the known tokens, and after each draft.
             let n_known = n - to_i32(span.n_drafted);
             let ends = (0..=to_i32(span.n_drafted)).map(|it| n_known + it);

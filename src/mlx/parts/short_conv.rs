@@ -17,12 +17,7 @@ pub(crate) struct ShortConv {
 
 impl ShortConv {
     /// Computes `[T, hidden_size]` from `[T, hidden_size]`, and advances the spans' states of layer `layer_idx`.
-    pub(crate) fn forward(
-        &self,
-        x: &Array,
-        layer_idx: usize,
-        spans: &mut [SpanRows<'_>],
-    ) -> Result<Array> {
+    pub(crate) fn forward(&self, x: &Array, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
         let all = self.in_proj.forward(x)?;
         let n = all.dim(1) / 3;
         let [b, c, x] = [0, 1, 2].map(|i| all.try_index((.., i * n..(i + 1) * n)));
@@ -35,9 +30,8 @@ impl ShortConv {
             outputs.push(self.convolution.forward(&inputs)?);
             let n_rows = span.rows.end - span.rows.start;
             let n_drafted = i32::try_from(span.n_drafted).unwrap_or(i32::MAX);
-            let after = (n_rows - n_drafted..=n_rows).map(|n| {
-                Ok(Moment { inputs: Some(self.convolution.held_after(&inputs, n)?), memory: None })
-            });
+            let after = (n_rows - n_drafted..=n_rows)
+                .map(|n| Ok(Moment { inputs: Some(self.convolution.held_after(&inputs, n)?), memory: None }));
             state.advance(n_rows.unsigned_abs() as usize, after.collect::<Result<_>>()?);
         }
         self.out_proj.forward(&c?.multiply(ops::concatenate(&outputs, 0)?)?)
