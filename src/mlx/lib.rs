@@ -30,6 +30,8 @@ mod parts;
 #[cfg(test)]
 mod resuming;
 mod sampler;
+#[cfg(test)]
+mod serving;
 mod state;
 #[cfg(test)]
 mod testing;
