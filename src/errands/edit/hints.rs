@@ -213,18 +213,24 @@ fn result(code: &str) -> NoneType {
     if words(code).any(|it| it == "yield") {
         return NoneType::No;
     }
-    if !has_value {
-        return NoneType::Only;
-    }
-    if lines().any(is_bare) {
+    if has_value && lines().any(is_bare) {
         return NoneType::Yes;
     }
     let margin = |it: &str| it.len() - it.trim_start().len();
     let is_code = |it: &&str| !it.trim().is_empty() && !it.trim().starts_with('#');
     let outermost = code.lines().filter(is_code).map(margin).filter(|it| *it > 0).min();
     let last = code.lines().rev().filter(is_code).find(|it| Some(margin(it)) == outermost);
-    let ends = last.is_some_and(|it| ["return", "raise"].iter().any(|word| it.trim().starts_with(word)));
-    if ends && !code.contains("else None") { NoneType::No } else { NoneType::Maybe }
+    let last = last.unwrap_or_default().trim();
+    let ends_with = |words: &[&str]| words.iter().any(|it| last.starts_with(it));
+    if !has_value {
+        // What is only declared may return anything.
+        return if ends_with(&["raise", "...", "pass"]) { NoneType::Maybe } else { NoneType::Only };
+    }
+    if ends_with(&["return", "raise"]) && !code.contains("else None") {
+        NoneType::No
+    } else {
+        NoneType::Maybe
+    }
 }
 
 /// White space and line ends as single spaces, so that the model has one line to write.
@@ -316,6 +322,7 @@ mod tests {
         assert_eq!(of("    if x:\n        return\n    return 2\n"), NoneType::Yes);
         assert_eq!(of("    for y in x:\n        yield y\n"), NoneType::No);
         assert_eq!(of("    print(x)\n"), NoneType::Only);
+        assert_eq!(of("    raise NotImplementedError\n"), NoneType::Maybe);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn compare(agent: &mut Agent, model: &str, errands: &[Errand], root: 
     let folder = root.join("together");
     fs::create_dir_all(&folder)?;
     let mut texts: Vec<&str> = Vec::new();
-    for errand in errands.iter().filter(|it| it.file_name.ends_with(".py")) {
+    for errand in errands.iter().filter(|it| it.file_name.rsplit_once('.').is_some_and(|it| it.1 == "py")) {
         if !texts.contains(&errand.text.as_str()) {
             texts.push(&errand.text);
         }
