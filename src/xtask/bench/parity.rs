@@ -102,7 +102,7 @@ fn line(text: &str) -> Option<Line> {
 /// One row per model, with a column for each way to compute.
 fn table(columns: &[Vec<Line>]) -> Result<String> {
     let first = columns.first().context("there are ways to compute")?;
-    let mut rows = vec![("model", WAYS.iter().map(|it| it.title.to_owned()).collect())];
+    let mut rows = vec![("model", WAYS.iter().map(|it| it.title.to_owned()).collect::<Vec<_>>())];
     for (i, line) in first.iter().enumerate() {
         let cells = columns.iter().map(|column| {
             let cell = column.get(i).filter(|it| it.model == line.model);
