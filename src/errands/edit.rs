@@ -371,10 +371,13 @@ impl Editor {
     }
 }
 
+/// What was found for one definition, by its name.
+type OfDefinition<'a> = (&'a str, Result<Vec<Insertion>, Fault>, Evidence);
+
 /// What was found for each definition; those without are left out, unless all are. Faults that are none of the answers'
 /// count for all.
 fn all_or_some(
-    results: Vec<(&str, Result<Vec<Insertion>, Fault>, Evidence)>,
+    results: Vec<OfDefinition<'_>>,
     evidence: &mut Evidence,
 ) -> Result<(Vec<Insertion>, Vec<LeftOut>), Fault> {
     let mut insertions = Vec::new();

@@ -150,12 +150,16 @@ impl Undocumented {
             (Style::Quotes, [line]) => push(&format!("\"\"\"{line}\"\"\"")),
             (Style::Quotes, [first, rest @ ..]) => {
                 push(&format!("\"\"\"{first}"));
-                rest.iter().for_each(|it| push(it));
+                for it in rest {
+                    push(it);
+                }
                 push("\"\"\"");
             }
             (Style::Stars, lines) => {
                 push("/**");
-                lines.iter().for_each(|it| push(&format!(" * {it}")));
+                for it in lines {
+                    push(&format!(" * {it}"));
+                }
                 push(" */");
             }
             (Style::Lines(mark), lines) => lines.iter().for_each(|it| push(&format!("{mark} {it}"))),

@@ -121,8 +121,11 @@ pub(crate) fn read(instruction: &str) -> Option<Renaming> {
     Some(Renaming { pairs, inside, except })
 }
 
-/// The next old names from `at` on, with the names behind `of` or `in`, and the index of the `to` behind them.
-fn old_names(tokens: &[Token], at: usize) -> Option<(usize, (Vec<String>, Vec<String>))> {
+/// Old names, and the names behind `of` or `in`.
+type OldNames = (Vec<String>, Vec<String>);
+
+/// The next old names from `at` on, and the index of the `to` behind them.
+fn old_names(tokens: &[Token], at: usize) -> Option<(usize, OldNames)> {
     let rest = tokens.get(at..)?;
     let to = rest.iter().position(|it| !it.is_name && WORDS_FOR_TO.contains(&it.text.as_str()))?;
     let before = &rest[..to];

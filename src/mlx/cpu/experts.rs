@@ -80,7 +80,9 @@ impl PackedExperts {
         let (mut rows, mut work) = (Vec::new(), Work::default());
         for (expert, uses) in self.experts.iter().zip(&uses).filter(|it| !it.1.is_empty()) {
             rows.clear();
-            uses.iter().for_each(|it| rows.extend_from_slice(&x[it.row * n..(it.row + 1) * n]));
+            for it in uses {
+                rows.extend_from_slice(&x[it.row * n..(it.row + 1) * n]);
+            }
             let y = expert.run(cpu, &rows, &mut work)?;
             for (y, Use { row, score }) in y.chunks_exact(n).zip(uses) {
                 let out = &mut out[row * n..(row + 1) * n];
@@ -91,7 +93,9 @@ impl PackedExperts {
         let mut scores = vec![1.0; n_rows];
         if let Some(gate) = gate {
             gate.run(x, Epilogue::Store, &mut scores)?;
-            scores.iter_mut().for_each(|it| *it = sigmoid(*it));
+            for score in &mut scores {
+                *score = sigmoid(*score);
+            }
         }
         let y = expert.run(cpu, x, &mut work)?;
         for ((out, y), score) in out.chunks_exact_mut(n).zip(y.chunks_exact(n)).zip(scores) {
@@ -117,7 +121,9 @@ impl PackedExperts {
         match self.scoring {
             Scoring::Softmax { is_normalized: true } | Scoring::Sigmoid { is_normalized: true } => {
                 let sum: f32 = scores.iter().sum();
-                scores.iter_mut().for_each(|it| *it /= sum);
+                for score in &mut scores {
+                    *score /= sum;
+                }
             }
             Scoring::Softmax { .. } | Scoring::Sigmoid { .. } => {}
             Scoring::SoftmaxOfUsed => softmax(&mut scores),
@@ -171,9 +177,13 @@ fn sigmoid(x: f32) -> f32 {
 
 fn softmax(logits: &mut [f32]) {
     let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    logits.iter_mut().for_each(|it| *it = (*it - greatest).exp());
+    for logit in &mut *logits {
+        *logit = (*logit - greatest).exp();
+    }
     let sum: f32 = logits.iter().sum();
-    logits.iter_mut().for_each(|it| *it /= sum);
+    for logit in logits {
+        *logit /= sum;
+    }
 }
 
 /// One layer of a stack.

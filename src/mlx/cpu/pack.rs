@@ -103,7 +103,7 @@ impl Packer<'_> {
             }
             None => Register::Residual,
         };
-        let experts = PackedExperts::new(self.kernels, experts)?;
+        let experts = Box::new(PackedExperts::new(self.kernels, experts)?);
         self.ops.push(Op::Experts { experts, from, to: Register::B });
         self.add(residual, Register::B, Register::A)
     }

@@ -79,7 +79,7 @@ pub(super) enum Op {
         at: Register,
     },
     Experts {
-        experts: PackedExperts,
+        experts: Box<PackedExperts>,
         from: Register,
         to: Register,
     },

@@ -14,13 +14,9 @@ pub(crate) struct Convolution {
 impl Convolution {
     /// Rows `x` `[n, n_channels]` after those that are held of the tokens before, or zeros before the first token.
     pub(crate) fn inputs(&self, held: Option<&Array>, x: &Array) -> Result<Array> {
-        match held {
-            Some(held) => ops::concatenate(&[held, x], 0),
-            None => {
-                let none = ops::zeros_dtype(&[self.n_kept(), x.dim(1)], x.dtype())?;
-                ops::concatenate(&[&none, x], 0)
-            }
-        }
+        let held = held
+            .map_or_else(|| ops::zeros_dtype(&[self.n_kept(), x.dim(1)], x.dtype()), |it| Ok(it.clone()))?;
+        ops::concatenate(&[&held, x], 0)
     }
 
     /// The results `[n, n_channels]` of [`Self::inputs`].
