@@ -147,6 +147,7 @@ async fn a_conversation_goes_on_from_its_last_message_if_slots_return_to_checkpo
         });
         let run = assistant.chat(Conversation {
             messages: messages.collect(),
+            tools: ToolUse::default(),
             template_variables: TemplateVariables::new(),
             generation: Generation::of(64, Priority::Background),
         });

@@ -21,7 +21,7 @@ const MISSING_CAPABILITY: i32 = -32021;
 const INVALID_PARAMS: i32 = -32602;
 
 /// How long a task can be asked about after it is done.
-const KEPT: Duration = Duration::from_secs(3600);
+const KEPT: Duration = Duration::from_hours(1);
 /// How often a client should ask, in milliseconds.
 const POLL_INTERVAL_MS: u32 = 1_000;
 /// More tasks are not kept: of those that are done, the oldest ones are forgotten first.
