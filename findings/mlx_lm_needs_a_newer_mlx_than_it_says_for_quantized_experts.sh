@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What meets: mlx-lm 0.32.2, which asks for mlx>=0.32.2, and mlx 0.32.2, on a tiny random qwen3_moe that mlx_lm quantizes.
 # Guess: a version of mlx that mlx_lm's own requirement allows can run its models.
-# Seen: pip installs the two, the model in float32 runs, and the same model in 4 bits fails with a TypeError: mlx_lm passes
-#   `global_scale` to `gather_qmm`, which mlx 0.32.2 does not have. So does every quantized model with experts.
+# Seen: pip installs the two, the model in float32 runs, and the same model in 4 bits fails with a TypeError: the class that
+#   mlx_lm has for quantized experts passes `global_scale` to `gather_qmm`, which mlx 0.32.2 does not have.
 # Fails if one of these changes.
 set -euo pipefail
 folder=$(mktemp -d)
