@@ -159,8 +159,10 @@ fn a_prompt_longer_than_the_context_is_refused_and_not_shortened() {
 fn unsupported_parameters_are_refused_and_not_ignored() {
     let mut worker = Worker::tiny();
     let messages = json!([{"role": "user", "content": "hi"}]);
-    let tool = json!({"type": "function", "function": {"name": "f"}});
-    let error = worker.call_error("chat", &json!({"messages": messages, "tools": [tool]}));
+    let unique = json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "array", "uniqueItems": true}}});
+    let tool = json!({"type": "function", "function": {"name": "f", "parameters": unique}});
+    let params = json!({"messages": messages, "tools": [tool], "tool_choice": "required"});
+    let error = worker.call_error("chat", &params);
     assert_eq!(
         (&error["code"], &error["data"]),
         (&json!(1005), &json!({"kind": "unsupported", "field": "tools"}))

@@ -168,7 +168,7 @@ fn numbers_that_would_take_all_memory_are_refused_and_the_process_keeps_running(
         (config("head_dim", json!(1 << 28)), "q_proj.weight` has the wrong shape"),
         (
             config("num_hidden_layers", json!(1_i64 << 40)),
-            "`model.layers.2.input_layernorm.weight` is missing",
+            "`model.layers.2.self_attn.q_proj.weight` is missing",
         ),
         (config("rope_theta", json!("1e5")), "`rope_theta` must be"),
         (vocabulary(u32::MAX), "token ids must be below"),
