@@ -17,7 +17,7 @@ const call = (name, args, options) => client.callTool({ name, arguments: args },
 const status = async () => (await call("status", {})).structuredContent;
 
 /** A text that never ends by itself. */
-const endless = (more) => ({ prompt: "Count to a million.", max_tokens: 8000, regex: "[a-z ]{9000}", temperature: 0, ...more });
+const endless = (more) => ({ prompt: "Count to a million.", max_tokens: 8000, regex: "[a-z ]{60000}", temperature: 0, ...more });
 // The call that loads the model is not part of it.
 await call("generate", { prompt: "Hello", max_tokens: 1 }, { timeout: 600_000 });
 

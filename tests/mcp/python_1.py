@@ -56,5 +56,9 @@ async def check():
             check_output(tools["edit_files"], result.structuredContent)
             check_diff(folder, result.structuredContent)
 
+            # This client gives a call up without saying so, and fails if its answer comes while it closes.
+            while (await session.call_tool("status", {})).structuredContent["running"] > 0:
+                await asyncio.sleep(0.2)
+
 
 asyncio.run(check())
