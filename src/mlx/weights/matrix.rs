@@ -120,18 +120,7 @@ impl Matrix {
 
     /// Its outputs at `idx` as a matrix of their own, not a stack.
     pub(crate) fn select(&self, idx: &Array) -> Result<Self> {
-        let part = |it: &Array| it.take_axis(idx, 0);
-        Ok(match self {
-            Self::Plain { weight } => Self::Plain { weight: part(weight)? },
-            Self::Quantized { weight, scales, biases, grouping } => Self::Quantized {
-                weight: part(weight)?,
-                scales: part(scales)?,
-                biases: part(biases)?,
-                grouping: *grouping,
-            },
-            Self::Mxfp4 { weight, scales } => Self::Mxfp4 { weight: part(weight)?, scales: part(scales)? },
-            Self::Packed(_) => unreachable!("matrices are divided before they are packed"),
-        })
+        self.with_each(|it| it.take_axis(idx, 0))
     }
 
     /// The number of columns of its results.
@@ -157,7 +146,11 @@ impl Matrix {
 
     /// Its outputs in `range` as a matrix of their own.
     pub(crate) fn outputs(&self, range: Range<i32>) -> Result<Self> {
-        let part = |it: &Array| it.try_index((Ellipsis, range.clone(), ..))?.contiguous();
+        self.with_each(|it| it.try_index((Ellipsis, range.clone(), ..))?.contiguous())
+    }
+
+    /// The matrix of `part` of each array; in all of them, a row is an output.
+    fn with_each(&self, part: impl Fn(&Array) -> Result<Array>) -> Result<Self> {
         Ok(match self {
             Self::Plain { weight } => Self::Plain { weight: part(weight)? },
             Self::Quantized { weight, scales, biases, grouping } => Self::Quantized {
