@@ -6,6 +6,8 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::KernelError;
 use crate::memory::Slabs;
 use crate::pool::Pool;
@@ -43,7 +45,7 @@ enum Token {
 ///
 /// In all precisions except [`Precision::F32`], a row's results do not depend, bit for bit, on the rows computed with
 /// it. Matrices that are not quantized are always multiplied in f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Precision {
     /// All in f32. Error: about 1e-7 of the root mean square of a result.
     F32,

@@ -36,6 +36,8 @@ pub enum KernelError {
     RotatedDims { head_dim: usize, got: usize },
     #[error("expected positions below {n_positions}, got {got}\nhint: make a longer rope table")]
     Position { n_positions: usize, got: usize },
+    #[error("expected a form that weights are packed into")]
+    Form,
     #[error("expected two caches of the same shape")]
     Caches,
     #[error("cannot allocate {n_bytes} bytes")]

@@ -2,10 +2,12 @@
 //!
 //! Accurate to about one unit in the last place in the relevant range, as checked by tests.
 
+use serde::{Deserialize, Serialize};
+
 use crate::simd::Simd;
 
 /// A function applied to the gate of a gated layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Activation {
     /// `x / (1 + exp(-x))`.
     Silu,

@@ -11,22 +11,26 @@
 //!
 //! Rows beyond the last are zero, and so are columns beyond the last of a plain matrix.
 
+mod form;
 pub(crate) mod quads;
 mod rows;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{expect_len, product};
 use crate::memory::Arena;
 use crate::simd::LANES;
 use crate::{Activation, Cpu, KernelError, Precision};
 
+pub use form::{PACKING_VERSION, PackedForm};
+
 /// Columns that are unpacked together: `bits` words of 32 bits hold 32 values exactly.
 pub(crate) const CHUNK: usize = 32;
 
 /// The type of plain weights, scales and biases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FloatType {
     F32,
     F16,
@@ -65,7 +69,7 @@ pub enum Weights<'a> {
 }
 
 /// How several matrices with the same input become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arrangement {
     /// The outputs are concatenated, as for query, key and value.
     Stacked,
@@ -94,7 +98,7 @@ pub(crate) struct Segment {
 }
 
 /// The layout of a block of sixteen rows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Layout {
     pub(crate) coding: Coding,
     pub(crate) n_groups: usize,
@@ -102,14 +106,14 @@ pub(crate) struct Layout {
 }
 
 /// The encoding of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Coding {
     Plain(FloatType),
     Affine { bits: usize, header: Header },
 }
 
 /// The start of a group: sixteen scales, and sixteen biases unless the matrix is centred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) scales: FloatType,
     /// Every bias is `-2^(bits - 1)` times its scale.
@@ -180,12 +184,7 @@ impl Matrix<'_> {
                 Ok(Layout { coding, n_groups: n_cols.div_ceil(CHUNK), chunks_per_group: 1 })
             }
             Weights::Affine { words, scales, biases, bits, group_size } => {
-                if !matches!(bits, 2..=6 | 8) {
-                    return Err(KernelError::Bits { got: bits });
-                }
-                if !matches!(group_size, 32 | 64 | 128) {
-                    return Err(KernelError::GroupSize { got: group_size });
-                }
+                check_affine(bits, group_size)?;
                 if !n_cols.is_multiple_of(group_size) {
                     return Err(KernelError::Columns { group_size, n_cols });
                 }
@@ -202,6 +201,16 @@ impl Matrix<'_> {
             }
         }
     }
+}
+
+fn check_affine(bits: usize, group_size: usize) -> Result<(), KernelError> {
+    if !matches!(bits, 2..=6 | 8) {
+        return Err(KernelError::Bits { got: bits });
+    }
+    if !matches!(group_size, 32 | 64 | 128) {
+        return Err(KernelError::GroupSize { got: group_size });
+    }
+    Ok(())
 }
 
 /// Whether every bias is `-2^(bits - 1)` times its scale.
@@ -227,6 +236,18 @@ impl Header {
 }
 
 impl Layout {
+    fn check(&self) -> Result<(), KernelError> {
+        match self.coding {
+            Coding::Plain(_) if self.chunks_per_group == 1 => Ok(()),
+            Coding::Plain(_) => Err(KernelError::Form),
+            Coding::Affine { bits, .. } => check_affine(bits, self.chunks_per_group.saturating_mul(CHUNK)),
+        }
+    }
+
+    fn n_chunks(&self) -> usize {
+        self.n_groups.saturating_mul(self.chunks_per_group)
+    }
+
     pub(crate) fn header_bytes(&self) -> usize {
         match self.coding {
             Coding::Plain(_) => 0,
@@ -272,41 +293,15 @@ impl PackedWeights {
         matrices: &[Matrix],
         arrangement: Arrangement,
     ) -> Result<PackedWeights, KernelError> {
-        let n_cols = matrices.first().map_or(0, |it| it.n_cols);
-        let mut segments = Vec::with_capacity(matrices.len());
-        let mut n_bytes = 0;
-        for matrix in matrices {
-            if matrix.n_cols != n_cols {
-                return Err(KernelError::Shapes { what: "columns", first: n_cols, other: matrix.n_cols });
-            }
-            let layout = matrix.layout()?;
-            let segment = Segment { offset: n_bytes, n_rows: matrix.n_rows, layout };
-            n_bytes += product("weights", &[segment.n_blocks(), layout.block_bytes()])?;
-            segments.push(segment);
-        }
-        match (arrangement, matrices) {
-            (_, []) => return Err(KernelError::Matrices { expected: 1, got: 0 }),
-            (Arrangement::Stacked, _) => {}
-            (Arrangement::Gated(_), [gate, up]) if gate.n_rows == up.n_rows => {}
-            (Arrangement::Gated(_), [gate, up]) => {
-                return Err(KernelError::Shapes { what: "rows", first: gate.n_rows, other: up.n_rows });
-            }
-            (Arrangement::Gated(_), _) => {
-                return Err(KernelError::Matrices { expected: 2, got: matrices.len() });
-            }
-        }
-
-        let all_affine = segments.iter().all(|it| matches!(it.layout.coding, Coding::Affine { .. }));
-        let precision = if all_affine { cpu.precision() } else { Precision::F32 };
-        let arena = cpu.slabs().take(n_bytes)?;
-        let base = SendPtr(arena.as_mut_ptr());
-        for (matrix, segment) in matrices.iter().zip(&segments) {
+        let packed = Self::empty(cpu, &PackedForm::of(cpu, matrices, arrangement)?)?;
+        let (precision, base) = (packed.precision, SendPtr(packed.arena.as_mut_ptr()));
+        for (matrix, segment) in matrices.iter().zip(&packed.segments) {
             cpu.pool().for_each(segment.n_blocks(), |block| {
                 // SAFETY: the arena has room for every block of every segment, and each job has its own.
                 unsafe { pack_block(matrix, segment, block, precision, base.get()) };
             });
         }
-        Ok(PackedWeights { arena, segments, arrangement, precision, n_cols })
+        Ok(packed)
     }
 
     /// The number of columns of an input row.

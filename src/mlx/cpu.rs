@@ -11,6 +11,7 @@
 mod attention;
 mod experts;
 mod in_place_cache;
+mod kept;
 mod kernel_op;
 mod kernels;
 mod linear;
@@ -21,6 +22,7 @@ mod recurrence;
 mod source;
 
 pub(crate) use in_place_cache::InPlaceCache;
+pub(crate) use kept::{Keeping, Kept};
 pub(crate) use kernels::Kernels;
 pub(crate) use linear::PackedLinear;
 pub(crate) use pack::pack;

@@ -62,6 +62,9 @@ pub enum LoadError {
     KvHeads(i32),
     #[error("the CPU kernels failed")]
     Kernels(#[source] runabout_kernels::KernelError),
+    /// Never returned by [`crate::load`], which then packs them again.
+    #[error("cannot use the packed weights in `{}`: {message}", path.display())]
+    Kept { path: PathBuf, message: String },
     #[error("MLX failed while loading: {0}")]
     Mlx(String),
 }

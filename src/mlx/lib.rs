@@ -39,7 +39,7 @@ mod weights;
 
 use std::path::Path;
 
-use cpu::Kernels;
+use cpu::{Kept, Kernels};
 use device::Compute;
 pub use device::DeviceChoice;
 pub use error::LoadError;
@@ -66,6 +66,7 @@ pub fn load(
     if let (None, Some(precision)) = (&kernels, options.precision) {
         return Err(LoadError::Precision(precision));
     }
+    let kernels = kernels.map(|it| it.keeping_in(options.packed_folder.clone()));
     load_with(folder, Placement { compute, kernels, kv_bits: options.kv_bits }, progress)
 }
 
@@ -90,9 +91,22 @@ fn load_with(
     let mut unread = Weights::unread(&file, &checkpoint);
     let n_layers = architecture(&file, &mut unread)?.blocks.len();
     unread.finish(n_layers)?;
-    let network = architecture(&file, &mut Weights::open(&file, &checkpoint, &placement)?)?;
-    let mut reader = Reader::new(&checkpoint, placement.clone(), progress);
-    MlxModel::new(file.model_type, network, &mut reader, placement)
+    let mut load = |kept: Option<Kept>| {
+        let network = architecture(&file, &mut Weights::open(&file, &checkpoint, &placement)?)?;
+        let kernels = placement.kernels.as_ref().map(|it| it.keeping(kept));
+        let mut reader = Reader::new(&checkpoint, Placement { kernels, ..placement.clone() }, progress);
+        MlxModel::new(file.model_type.clone(), network, &mut reader, placement.clone())
+    };
+    let files = [&file.path].into_iter().chain(&checkpoint.shards).cloned().collect::<Vec<_>>();
+    match load(placement.kernels.as_ref().and_then(|it| it.kept(&files))) {
+        Err(LoadError::Kept { path, message }) => {
+            tracing::warn!(path = %path.display(), message, "packed weights cannot be used, and are packed again");
+            // Without success, the next start tries the same again.
+            let _ = std::fs::remove_file(path);
+            load(None)
+        }
+        loaded => loaded,
+    }
 }
 
 /// Exits the process at once, without running destructors of statics.

@@ -17,7 +17,7 @@ use runabout_engine::model::{
 use runabout_text::TokenId;
 
 use crate::ahead::Ahead;
-use crate::cpu::Kernels;
+use crate::cpu::{Keeping, Kernels};
 use crate::decoder::Decoder;
 use crate::error::{message, not_a_slice};
 use crate::network::Network;
@@ -47,6 +47,8 @@ pub struct MlxModel {
     n_cache_bytes: u64,
     /// A step that was started early. Never used with the kernels, which read draws at once.
     ahead: Option<Ahead>,
+    /// Writes the packed weights for later starts.
+    _keeping: Option<Keeping>,
 }
 
 impl MlxModel {
@@ -87,6 +89,7 @@ impl MlxModel {
             n_steps_since_return: 0,
             n_cache_bytes: 0,
             ahead: None,
+            _keeping: reader.finish(),
         })
     }
 

@@ -22,7 +22,7 @@ use crate::parts::{Norm, Rope};
 use crate::state::{KvBits, LayerState, SpanRows};
 
 pub(crate) use held::{InPlaceCache, Packed, PackedRecurrence};
-pub(crate) use kernels::Kernels;
+pub(crate) use kernels::{Keeping, Kept, Kernels};
 
 pub(crate) struct PackedLinear(Never);
 

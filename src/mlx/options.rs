@@ -1,6 +1,7 @@
 //! How a model is loaded: [`LoadOptions`] from the caller, [`Placement`] once the device is chosen.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use runabout_kernels::Precision;
 
@@ -20,6 +21,9 @@ pub struct LoadOptions {
     /// The bits of keys and values: few save memory at the cost of accuracy. `None` stores them in the type of the
     /// activations, or in float16 with the CPU kernels.
     pub kv_bits: Option<KvBits>,
+    /// A folder in which packed weights are kept, so that the next start is several times faster; it is created if
+    /// needed. `None` keeps nothing. Only the CPU kernels pack weights.
+    pub packed_folder: Option<PathBuf>,
 }
 
 /// The device that a model is on, and how it computes there.

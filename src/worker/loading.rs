@@ -30,6 +30,7 @@ pub(crate) fn start(
             threads: args.threads,
             precision: args.precision,
             kv_bits: args.kv_bits,
+            packed_folder: (!args.no_packed_cache).then(store_folder).flatten().map(|it| it.join("packed")),
         },
         is_offline: args.offline,
         memory_limit_bytes: options.memory_limit_bytes,

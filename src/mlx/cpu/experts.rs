@@ -6,7 +6,7 @@ use runabout_kernels::{Arrangement, Cpu, Epilogue, Gating, gated};
 use super::kernel_op::OpError;
 use super::kernels::Kernels;
 use super::linear::{PackedLinear, floats};
-use super::source::to_kernels;
+use super::source::Source;
 use crate::LoadError;
 use crate::parts::{Experts, Routing, Scoring, Shared};
 use crate::weights::Stack;
@@ -188,16 +188,19 @@ fn softmax(logits: &mut [f32]) {
 
 /// One layer of a stack.
 struct Layer<'a> {
-    matrix: runabout_kernels::Matrix<'a>,
+    source: Source<'a>,
     bias: Option<Vec<f32>>,
 }
 
 fn layers_of(stack: &Stack) -> Result<Vec<Layer<'_>>> {
-    let matrices = to_kernels(&stack.matrix)?;
     let biases = stack.bias.as_ref().map(floats).transpose()?;
-    let n = matrices.first().map_or(0, |it| it.n_rows);
-    let bias_of = |i: usize| biases.as_ref().map(|it| it[i * n..(i + 1) * n].to_vec());
-    Ok(matrices.into_iter().enumerate().map(|(i, matrix)| Layer { matrix, bias: bias_of(i) }).collect())
+    let sources = Source::of_stack(&stack.matrix).enumerate();
+    Ok(sources
+        .map(|(i, source)| {
+            let [n, _] = source.shape();
+            Layer { source, bias: biases.as_ref().map(|it| it[i * n..(i + 1) * n].to_vec()) }
+        })
+        .collect())
 }
 
 fn packed_linear(
@@ -205,9 +208,9 @@ fn packed_linear(
     layers: &[&Layer<'_>],
     arrangement: Arrangement,
 ) -> std::result::Result<PackedLinear, LoadError> {
-    let matrices: Vec<_> = layers.iter().map(|it| it.matrix).collect();
+    let sources: Vec<_> = layers.iter().map(|it| it.source).collect();
     let bias: Vec<f32> = layers.iter().filter_map(|it| it.bias.as_deref()).flatten().copied().collect();
-    let packed = kernels.pack_sources(&matrices, arrangement)?;
+    let packed = kernels.pack_all(&sources, arrangement)?;
     Ok(PackedLinear { packed, norm: None, bias: (!bias.is_empty()).then(|| bias.into()) })
 }
 

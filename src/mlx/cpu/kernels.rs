@@ -1,6 +1,7 @@
 //! The kernels for this machine, and how weights are packed for them: [`Kernels`].
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,16 +11,19 @@ use runabout_kernels::{
     Arrangement, Cpu, CpuOptions, DeltaShape, KernelError, PATH_VARIABLE, PackedWeights, Precision,
 };
 
+use super::kept::{Keeping, Kept};
 use super::linear::{HostNorm, PackedLinear, floats};
 use super::packed::Packed;
 use super::recurrence::PackedRecurrence;
-use super::source::to_kernels;
+use super::source::Source;
 use crate::LoadError;
 use crate::parts::Norm;
 use crate::weights::{Linear, Matrix};
 
 /// The value of [`PATH_VARIABLE`] that disables the kernels.
 const OFF: &str = "off";
+/// Models with fewer packed bytes are packed as fast as they are read.
+const MIN_KEPT_BYTES: usize = 16 << 20;
 
 /// The kernels for this machine, with their thread pool. Clones share both.
 #[derive(Clone)]
@@ -29,6 +33,10 @@ pub(crate) struct Kernels {
     /// Bytes of the caches of all models that share the kernels.
     n_cache_bytes: Arc<AtomicU64>,
     n_peak_bytes: Arc<AtomicU64>,
+    /// Where models keep their packed weights, if anywhere.
+    packed_folder: Option<PathBuf>,
+    /// The file of the model that is being loaded.
+    kept: Option<Arc<Kept>>,
 }
 
 impl Kernels {
@@ -47,6 +55,8 @@ impl Kernels {
             n_packed_bytes: Arc::default(),
             n_cache_bytes: Arc::default(),
             n_peak_bytes: Arc::default(),
+            packed_folder: None,
+            kept: None,
         }))
     }
 
@@ -76,9 +86,34 @@ impl Kernels {
         Ok(self.n_peak_bytes.fetch_max(n_bytes, Ordering::Relaxed).max(n_bytes))
     }
 
+    /// The same kernels, for models that keep their packed weights in this folder.
+    pub(crate) fn keeping_in(self, packed_folder: Option<PathBuf>) -> Self {
+        Self { packed_folder, ..self }
+    }
+
+    /// The packed weights of the model that consists of `files`; see [`Kept::open`].
+    pub(crate) fn kept(&self, files: &[PathBuf]) -> Option<Kept> {
+        Kept::open(self.packed_folder.as_deref()?, files, self.cpu.precision())
+    }
+
+    /// The same kernels, for loading the model of this file.
+    pub(crate) fn keeping(&self, kept: Option<Kept>) -> Self {
+        Self { kept: kept.map(Arc::new), ..self.clone() }
+    }
+
+    /// Whether packed weights come from a file, so that those of the checkpoint need not be read.
+    pub(crate) fn is_restoring(&self) -> bool {
+        self.kept.as_ref().is_some_and(|it| it.is_restoring())
+    }
+
+    /// To be called when a model has been loaded. Keeps its packed weights, as long as the result lives.
+    pub(crate) fn finish(&self) -> Option<Keeping> {
+        self.kept.as_ref()?.finish(MIN_KEPT_BYTES)
+    }
+
     /// A packed copy of `matrix`.
     pub(crate) fn pack(&self, matrix: &Matrix) -> std::result::Result<Packed, LoadError> {
-        self.pack_all(&[matrix], Arrangement::Stacked)
+        self.pack_all(&[Source::of(matrix)], Arrangement::Stacked)
     }
 
     /// The recurrence of a gated delta net; `None` if the kernels do not support its shape.
@@ -86,26 +121,31 @@ impl Kernels {
         PackedRecurrence::new(&self.cpu, shape)
     }
 
-    /// A packed copy of `matrices`, which must have the same number of inputs.
+    /// A packed copy of `sources`, which must have the same number of inputs.
     pub(super) fn pack_all(
         &self,
-        matrices: &[&Matrix],
+        sources: &[Source<'_>],
         arrangement: Arrangement,
     ) -> std::result::Result<Packed, LoadError> {
-        let matrices: Vec<_> = matrices.iter().map(|it| to_kernels(it)).collect::<Result<Vec<_>>>()?.concat();
-        self.pack_sources(&matrices, arrangement)
-    }
-
-    /// A packed copy of matrices in the kernels' terms.
-    pub(super) fn pack_sources(
-        &self,
-        matrices: &[runabout_kernels::Matrix<'_>],
-        arrangement: Arrangement,
-    ) -> std::result::Result<Packed, LoadError> {
-        let weights = PackedWeights::pack(&self.cpu, matrices, arrangement)?;
+        let pack = || {
+            let matrices = sources.iter().map(Source::to_kernels).collect::<Result<Vec<_>>>()?;
+            Ok(PackedWeights::pack(&self.cpu, &matrices, arrangement)?)
+        };
+        let weights = match &self.kept {
+            Some(kept) => {
+                let n_outputs = sources.iter().map(|it| it.shape()[0]);
+                let n_outputs = match arrangement {
+                    Arrangement::Stacked => n_outputs.sum(),
+                    Arrangement::Gated(_) => n_outputs.max().unwrap_or(0),
+                };
+                let n_inputs = sources.first().map_or(0, |it| it.shape()[1]);
+                kept.next(&self.cpu, [n_inputs, n_outputs], arrangement, pack)?
+            }
+            None => Arc::new(pack()?),
+        };
         self.n_packed_bytes.fetch_add(weights.n_bytes() as u64, Ordering::Relaxed);
         self.note_peak()?;
-        Ok(Packed { cpu: Arc::clone(&self.cpu), weights: Arc::new(weights) })
+        Ok(Packed { cpu: Arc::clone(&self.cpu), weights })
     }
 
     /// The norm, if given, and the linear layers as one operation.
@@ -115,14 +155,14 @@ impl Kernels {
         linears: &[&Linear],
         arrangement: Arrangement,
     ) -> std::result::Result<PackedLinear, LoadError> {
-        let matrices: Vec<_> = linears.iter().map(|it| &it.matrix).collect();
+        let sources: Vec<_> = linears.iter().map(|it| Source::of(&it.matrix)).collect();
         let mut bias = Vec::new();
         for linear in linears {
             if let Some(it) = &linear.bias {
                 bias.extend(floats(it)?);
             }
         }
-        let packed = self.pack_all(&matrices, arrangement)?;
+        let packed = self.pack_all(&sources, arrangement)?;
         let bias = (!bias.is_empty()).then(|| bias.into());
         Ok(PackedLinear { packed, norm: norm.map(HostNorm::new).transpose()?, bias })
     }

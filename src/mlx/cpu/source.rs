@@ -8,29 +8,64 @@ use super::packed::to_usize;
 use crate::error::not_a_slice;
 use crate::weights::Matrix;
 
-/// The matrix in the kernels' terms; a stack becomes one matrix after the other. It is evaluated if it has not
-/// been.
-pub(super) fn to_kernels(matrix: &Matrix) -> Result<Vec<runabout_kernels::Matrix<'_>>> {
-    let (weight, n_cols) = match matrix {
-        Matrix::Plain { weight } => (weight, weight.dim(-1)),
-        Matrix::Quantized { weight, scales, grouping, .. } => (weight, scales.dim(-1) * grouping.group_size),
-        Matrix::Mxfp4 { .. } | Matrix::Packed(_) => unreachable!("matrices are read, and packed once"),
-    };
-    let (n_rows, n_cols) = (to_usize(weight.dim(-2)), to_usize(n_cols));
-    let n_stacked = weight.size() / (n_rows * to_usize(weight.dim(-1))).max(1);
-    let all = match matrix {
-        Matrix::Quantized { weight, scales, biases, grouping } => Weights::Affine {
-            words: slice(weight)?,
-            scales: floats(scales)?,
-            biases: floats(biases)?,
-            bits: to_usize(grouping.bits),
-            group_size: to_usize(grouping.group_size),
-        },
-        _ => Weights::Plain(floats(weight)?),
-    };
-    Ok((0..n_stacked)
-        .map(|i| runabout_kernels::Matrix { n_rows, n_cols, weights: part_of(all, i, n_stacked) })
-        .collect())
+/// A matrix of the checkpoint, or one matrix of a stack.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    matrix: &'a Matrix,
+    /// Its place in the stack.
+    i: usize,
+    n_stacked: usize,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn of(matrix: &'a Matrix) -> Self {
+        Self { matrix, i: 0, n_stacked: 1 }
+    }
+
+    /// Each matrix of a stack.
+    pub(super) fn of_stack(stack: &'a Matrix) -> impl Iterator<Item = Self> {
+        let n_stacked = to_usize(words_of(stack).dim(0));
+        (0..n_stacked).map(move |i| Self { matrix: stack, i, n_stacked })
+    }
+
+    /// `[n_outputs, n_inputs]`.
+    pub(super) fn shape(&self) -> [usize; 2] {
+        let n_inputs = match self.matrix {
+            Matrix::Plain { weight } => weight.dim(-1),
+            Matrix::Quantized { scales, grouping, .. } => scales.dim(-1) * grouping.group_size,
+            Matrix::Mxfp4 { weight, .. } => weight.dim(-1) * 8,
+            Matrix::Packed(_) => unreachable!("{PACKED_ONCE}"),
+        };
+        [words_of(self.matrix).dim(-2), n_inputs].map(to_usize)
+    }
+
+    /// The matrix in the kernels' terms. It is evaluated if it has not been.
+    pub(super) fn to_kernels(&self) -> Result<runabout_kernels::Matrix<'a>> {
+        let [n_rows, n_cols] = self.shape();
+        let all = match self.matrix {
+            Matrix::Plain { weight } => Weights::Plain(floats(weight)?),
+            Matrix::Quantized { weight, scales, biases, grouping } => Weights::Affine {
+                words: slice(weight)?,
+                scales: floats(scales)?,
+                biases: floats(biases)?,
+                bits: to_usize(grouping.bits),
+                group_size: to_usize(grouping.group_size),
+            },
+            Matrix::Mxfp4 { .. } | Matrix::Packed(_) => unreachable!("{PACKED_ONCE}"),
+        };
+        let weights = part_of(all, self.i, self.n_stacked);
+        Ok(runabout_kernels::Matrix { n_rows, n_cols, weights })
+    }
+}
+
+const PACKED_ONCE: &str = "matrices are read, and packed once";
+
+/// The array whose rows are the matrix's.
+fn words_of(matrix: &Matrix) -> &Array {
+    match matrix {
+        Matrix::Plain { weight } | Matrix::Quantized { weight, .. } | Matrix::Mxfp4 { weight, .. } => weight,
+        Matrix::Packed(_) => unreachable!("{PACKED_ONCE}"),
+    }
 }
 
 /// The `i`th of `n` equal parts.

@@ -1,6 +1,7 @@
 //! The kernels that this platform does not have: [`Kernels`].
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use mlx_rs::error::Result;
 use runabout_kernels::{Cpu, DeltaShape, Precision};
@@ -8,6 +9,10 @@ use runabout_kernels::{Cpu, DeltaShape, Precision};
 use super::held::{Never, Packed, PackedRecurrence};
 use crate::LoadError;
 use crate::weights::Matrix;
+
+pub(crate) struct Keeping(#[expect(dead_code, reason = "there is no such value")] Never);
+
+pub(crate) struct Kept(#[expect(dead_code, reason = "there is no such value")] Never);
 
 #[derive(Clone)]
 pub(crate) struct Kernels(pub(super) Never);
@@ -34,6 +39,26 @@ impl Kernels {
     }
 
     pub(crate) fn note_peak(&self) -> Result<u64> {
+        match self.0 {}
+    }
+
+    pub(crate) fn keeping_in(self, _: Option<PathBuf>) -> Self {
+        match self.0 {}
+    }
+
+    pub(crate) fn kept(&self, _: &[PathBuf]) -> Option<Kept> {
+        match self.0 {}
+    }
+
+    pub(crate) fn keeping(&self, _: Option<Kept>) -> Self {
+        match self.0 {}
+    }
+
+    pub(crate) fn is_restoring(&self) -> bool {
+        match self.0 {}
+    }
+
+    pub(crate) fn finish(&self) -> Option<Keeping> {
         match self.0 {}
     }
 

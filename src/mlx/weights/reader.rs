@@ -1,7 +1,7 @@
 //! Reads the weights of a model, part by part: [`Reader`].
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mlx_rs::Array;
 
@@ -10,6 +10,7 @@ use super::matrix::{Grouping, Matrix};
 use super::mxfp4;
 use super::piece::{Piece, Recurrence};
 use crate::LoadError;
+use crate::cpu::Keeping;
 use crate::error::message;
 use crate::options::Placement;
 
@@ -51,7 +52,7 @@ impl<'a> Reader<'a> {
         self.n_weights_by_bits.iter().max_by_key(|(bits, n)| (**n, **bits)).map(|(bits, _)| *bits)
     }
 
-    /// Reads a weight as it is in the checkpoint.
+    /// Reads a weight as it is in the checkpoint, unless it will come packed from a file.
     pub(crate) fn read(&mut self, piece: Piece<'_>) -> Result<(), LoadError> {
         match piece {
             Piece::Recurrence(..) => Ok(()),
@@ -61,10 +62,10 @@ impl<'a> Reader<'a> {
                     let n_weights = weight.size() * 32 / bits.unsigned_abs() as usize;
                     *self.n_weights_by_bits.entry(*bits).or_default() += n_weights;
                 }
-                matrix.arrays().try_for_each(|it| self.read_array(it))?;
-                if let Matrix::Mxfp4 { weight, scales } = matrix {
-                    *matrix = mxfp4::to_affine(weight, scales)?;
+                if !self.is_restoring() {
+                    read_matrix(&self.folder, matrix)?;
                 }
+                matrix.arrays().for_each(|it| self.count(it));
                 Ok(())
             }
         }
@@ -80,6 +81,8 @@ impl<'a> Reader<'a> {
                     *recurrence = Recurrence::Packed(packed);
                 }
             }
+            // It stays as it is, so it is needed after all.
+            Piece::Stack(matrix) if self.is_restoring() => return read_matrix(&self.folder, matrix),
             Piece::Stack(_) | Piece::Vector(_) => {}
         }
         Ok(())
@@ -91,10 +94,36 @@ impl<'a> Reader<'a> {
         self.pack(Piece::Matrix(matrix))
     }
 
+    /// Whether packed weights come from a file.
+    fn is_restoring(&self) -> bool {
+        self.placement.kernels.as_ref().is_some_and(|it| it.is_restoring())
+    }
+
+    /// To be called at the end. Keeps packed weights for later starts, as long as the result lives.
+    pub(crate) fn finish(&self) -> Option<Keeping> {
+        self.placement.kernels.as_ref()?.finish()
+    }
+
     fn read_array(&mut self, array: &Array) -> Result<(), LoadError> {
-        array.eval().map_err(|e| LoadError::Weights { path: self.folder.clone(), message: message(&e) })?;
-        self.n_bytes += array.nbytes() as u64;
-        (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
+        evaluate(&self.folder, array)?;
+        self.count(array);
         Ok(())
     }
+
+    fn count(&mut self, array: &Array) {
+        self.n_bytes += array.nbytes() as u64;
+        (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
+    }
+}
+
+fn read_matrix(folder: &Path, matrix: &mut Matrix) -> Result<(), LoadError> {
+    matrix.arrays().try_for_each(|it| evaluate(folder, it))?;
+    if let Matrix::Mxfp4 { weight, scales } = matrix {
+        *matrix = mxfp4::to_affine(weight, scales)?;
+    }
+    Ok(())
+}
+
+fn evaluate(folder: &Path, array: &Array) -> Result<(), LoadError> {
+    array.eval().map_err(|e| LoadError::Weights { path: folder.to_owned(), message: message(&e) })
 }
