@@ -182,3 +182,48 @@ fn numbers_that_would_take_all_memory_are_refused_and_the_process_keeps_running(
         assert_eq!(worker.call("status", &json!({}))["state"], "failed");
     }
 }
+
+#[test]
+fn packed_weights_are_kept_for_the_next_start_and_a_damaged_file_does_no_harm() {
+    let (model, home) = (named_model("smollm2-135m"), tempfile::tempdir().unwrap());
+    let serve = |args: &[&str]| {
+        let mut command = runabout();
+        command.arg("serve").arg("--model").arg(&model).args(args).env("RUNABOUT_HOME", home.path());
+        Worker::spawn(command, Framing::Lines)
+    };
+    let asked = json!({"prefix": "def mean(values):\n    return ", "mode": "raw", "max_tokens": 12});
+    let packed = || {
+        fs::read_dir(home.path().join("packed")).map_or(Vec::new(), |it| {
+            it.map(|it| it.unwrap().path())
+                .filter(|it| it.extension().is_some_and(|it| it == "packed"))
+                .collect()
+        })
+    };
+
+    let mut worker = serve(&["--no-packed-cache"]);
+    let expected = worker.call("complete", &asked)["text"].clone();
+    drop(worker);
+    assert_eq!(packed(), Vec::<PathBuf>::new());
+
+    let mut worker = serve(&[]);
+    // It is written while the worker works.
+    while packed().is_empty() {
+        assert_eq!(worker.call("complete", &asked)["text"], expected);
+        assert!(!worker.log().contains("packed weights are not kept"), "{}", worker.log());
+    }
+    drop(worker);
+
+    let mut worker = serve(&[]);
+    assert_eq!(worker.call("complete", &asked)["text"], expected);
+    assert!(worker.log().contains("packed weights are taken from an earlier start"));
+    drop(worker);
+
+    let [file] = &packed()[..] else { panic!("one model has one file") };
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).unwrap();
+    let mut worker = serve(&[]);
+    assert_eq!(worker.call("complete", &asked)["text"], expected);
+    assert!(worker.log().contains("packed weights cannot be used"));
+}

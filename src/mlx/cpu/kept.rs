@@ -120,10 +120,11 @@ impl Kept {
         let path = folder.join(format!("{name}-{hash:08x}-{precision}.packed"));
         let state = match open(&path, &key) {
             Ok(Opened { file, start, entries }) => {
+                tracing::debug!(path = %path.display(), "packed weights are taken from an earlier start");
                 State::Restoring { file, at: start, left: entries.into_iter() }
             }
             Err(fault) => {
-                tracing::debug!(path = %path.display(), %fault, "no packed weights are kept");
+                tracing::debug!(path = %path.display(), %fault, "no packed weights to take");
                 State::Packing(Vec::new())
             }
         };
