@@ -66,7 +66,8 @@ pub fn load(
     if let (None, Some(precision)) = (&kernels, options.precision) {
         return Err(LoadError::Precision(precision));
     }
-    load_with(folder, Placement { compute, kernels, kv_bits: options.kv_bits }, progress)
+    let placement = Placement { compute, kernels, kv_bits: options.kv_bits };
+    load_with(folder, options.adapter.as_deref(), placement, progress)
 }
 
 /// Loads a second, smaller model that drafts tokens for `model`, on the same device and with the same options.
@@ -75,18 +76,19 @@ pub fn load_beside(
     folder: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
-    load_with(folder, model.placement().clone(), progress)
+    load_with(folder, None, model.placement().clone(), progress)
 }
 
 fn load_with(
     folder: &Path,
+    adapter: Option<&Path>,
     placement: Placement,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
     device::limit_buffer_cache(placement.kernels.is_some())?;
     let file = config::read(folder)?;
     let architecture = models::architecture(&file)?;
-    let checkpoint = Checkpoint::open(folder)?;
+    let checkpoint = Checkpoint::open(folder, adapter)?;
     let mut unread = Weights::unread(&file, &checkpoint);
     let n_layers = architecture(&file, &mut unread)?.blocks.len();
     unread.finish(n_layers)?;

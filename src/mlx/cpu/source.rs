@@ -14,7 +14,7 @@ pub(super) fn to_kernels(matrix: &Matrix) -> Result<Vec<runabout_kernels::Matrix
     let (weight, n_cols) = match matrix {
         Matrix::Plain { weight } => (weight, weight.dim(-1)),
         Matrix::Quantized { weight, scales, grouping, .. } => (weight, scales.dim(-1) * grouping.group_size),
-        Matrix::Mxfp4 { .. } | Matrix::Packed(_) => unreachable!("matrices are read, and packed once"),
+        Matrix::Micro(_) | Matrix::Packed(_) => unreachable!("matrices are read, and packed once"),
     };
     let (n_rows, n_cols) = (to_usize(weight.dim(-2)), to_usize(n_cols));
     let n_stacked = weight.size() / (n_rows * to_usize(weight.dim(-1))).max(1);

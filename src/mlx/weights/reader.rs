@@ -7,6 +7,7 @@ use mlx_rs::Array;
 
 use super::checkpoint::Checkpoint;
 use super::matrix::{Grouping, Matrix};
+use super::micro::MicroFormat;
 use super::mxfp4;
 use super::piece::{Piece, Recurrence};
 use crate::LoadError;
@@ -62,8 +63,16 @@ impl<'a> Reader<'a> {
                     *self.n_weights_by_bits.entry(*bits).or_default() += n_weights;
                 }
                 matrix.arrays().try_for_each(|it| self.read_array(it))?;
-                if let Matrix::Mxfp4 { weight, scales } = matrix {
-                    *matrix = mxfp4::to_affine(weight, scales)?;
+                if let Matrix::Micro(micro) = matrix {
+                    match micro.format {
+                        MicroFormat::Mxfp4 => *matrix = mxfp4::to_affine(&micro.weight, &micro.scales)?,
+                        MicroFormat::Mxfp8 | MicroFormat::Nvfp4 if self.placement.kernels.is_some() => {
+                            let weight = micro.dequantized()?;
+                            weight.eval()?;
+                            *matrix = Matrix::Plain { weight };
+                        }
+                        MicroFormat::Mxfp8 | MicroFormat::Nvfp4 => {}
+                    }
                 }
                 Ok(())
             }
