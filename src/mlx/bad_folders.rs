@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use runabout_engine::model::{LanguageModel, SampleRequest, Span, StepError};
@@ -27,7 +28,7 @@ fn placement(kernels: Option<Kernels>) -> Placement {
 }
 
 fn load(folder: &Path) -> Result<MlxModel, LoadError> {
-    crate::load_with(folder, placement(None), &mut |_, _| {})
+    crate::load_with(folder, None, placement(None), &mut |_, _| {})
 }
 
 fn config(folder: &Path) -> Value {
@@ -172,7 +173,7 @@ fn formats_of_other_programs_are_called_by_their_names() {
     use Dtype::{BF16, F8_E4M3, F16, F32, I8, I32, I64, U8, U32};
     let _alone = alone();
     let quantized = |method: &str| json!({"quantization_config": {"quant_method": method}});
-    let cases: [(Parts<'_>, Value, &str); 15] = [
+    let cases: [(Parts<'_>, Value, &str); 14] = [
         (&[(".weight", F8_E4M3, &[64, 64]), (".weight_scale_inv", F32, &[1, 1])], quantized("fp8"), "`fp8`"),
         (&[(".weight", F8_E4M3, &[64, 64]), (".weight_scale_inv", F32, &[1, 1])], json!({}), "fp8"),
         (&[(".weight", F8_E4M3, &[64, 64])], json!({}), "fp8 (F8_E4M3)"),
@@ -222,12 +223,15 @@ fn formats_of_other_programs_are_called_by_their_names() {
         ),
         (&[(".weight", I8, &[64, 64]), (".SCB", F32, &[64])], json!({}), "bitsandbytes"),
         (
-            &[(".weight", U32, &[64, 8]), (".scales", U8, &[64, 4])],
-            json!({"quantization": {"group_size": 16, "bits": 4, "mode": "nvfp4"}}),
-            "MLX's nvfp4",
+            &[(".weight", U32, &[64, 8]), (".scales", U8, &[64, 1])],
+            json!({"quantization": {"group_size": 64, "bits": 4, "mode": "mxint4"}}),
+            "MLX's mxint4",
         ),
-        (&[(".weight", U32, &[64, 8]), (".scales", U8, &[64, 4])], json!({}), "MLX's nvfp4"),
-        (&[(".weight", U32, &[64, 16]), (".scales", U8, &[64, 2])], json!({}), "MLX's mxfp8"),
+        (
+            &[(".weight", U32, &[64, 8]), (".scales", U8, &[64, 1])],
+            json!({}),
+            "a micro-scaling format with other groups than MLX's",
+        ),
         (&[(".packed_numbers", I8, &[64, 64])], quantized("torchao"), "`torchao`"),
     ];
     for (tensors, more, expected) in cases {
@@ -250,6 +254,22 @@ fn formats_of_other_programs_are_called_by_their_names() {
     changed["quantization_config"] = json!({"quant_method": "fp8"});
     write_config(folder, &changed.to_string());
     use_it(load(folder).unwrap()).unwrap();
+}
+
+#[test]
+fn a_head_is_used_unless_config_json_says_that_it_is_the_embedding() {
+    let _alone = alone();
+    for (said, is_used) in [(json!(true), false), (json!(false), true), (Value::Null, true)] {
+        let tiny = Tiny::plain();
+        let folder = tiny.folder.path();
+        let zeros = vec![0; 250 * 64 * 4];
+        edit(folder, |tensors| tensors.push(("lm_head.weight".into(), Dtype::F32, vec![250, 64], zeros)));
+        let mut changed = config(folder);
+        changed["tie_word_embeddings"] = said;
+        write_config(folder, &changed.to_string());
+        let logits = load(folder).unwrap().logits(&[1], NonZeroUsize::MIN).unwrap();
+        assert_eq!(logits.iter().all(|it| it.to_bits() == 0), is_used, "{changed}");
+    }
 }
 
 #[test]
@@ -337,7 +357,7 @@ fn use_it(mut model: MlxModel) -> Result<(), StepError> {
 
 /// Loads, and uses what could be loaded.
 fn try_it(folder: &Path, kernels: Option<Kernels>) -> bool {
-    match crate::load_with(folder, placement(kernels), &mut |_, _| {}) {
+    match crate::load_with(folder, None, placement(kernels), &mut |_, _| {}) {
         Ok(model) => {
             // Bytes read as another type may be NaN.
             if let Err(error) = use_it(model) {

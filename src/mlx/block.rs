@@ -5,14 +5,21 @@ use std::rc::Rc;
 use mlx_rs::{Array, error::Result};
 
 use crate::LoadError;
-use crate::parts::{Attention, Experts, GatedDelta, Mlp, Norm, Rope, ShortConv};
+use crate::parts::{
+    Attention, Experts, GatedDelta, LatentAttention, Mamba2, Mlp, MlpAndExperts, Norm, Rope, ShortConv,
+    TokenGate,
+};
 use crate::state::SpanRows;
-use crate::weights::Visit;
+use crate::weights::{Piece, Visit};
 
 /// One layer: a mixer, which looks at other tokens, and then a feed-forward network, which does not.
 pub(crate) struct Block {
     pub(crate) mixer: Residual<Mixer>,
     pub(crate) feed_forward: Residual<FeedForward>,
+    /// What the layer gets of each token beside the residual.
+    pub(crate) token_gate: Option<TokenGate>,
+    /// The layer's output is multiplied by this.
+    pub(crate) scale: Option<Array>, // [1]
 }
 
 /// `x + scale * after(inner(before(x)))`, with optional norms.
@@ -23,9 +30,12 @@ pub(crate) struct Residual<T> {
     pub(crate) scale: f32,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one per layer")]
 pub(crate) enum Mixer {
     Attention(Attention),
+    Latent(LatentAttention),
     GatedDelta(GatedDelta),
+    Mamba2(Mamba2),
     ShortConv(ShortConv),
 }
 
@@ -33,27 +43,50 @@ pub(crate) enum Mixer {
 pub(crate) enum FeedForward {
     Mlp(Mlp),
     Experts(Experts),
+    Both(MlpAndExperts),
 }
 
 impl Block {
-    /// Computes `[T, hidden_size]` from `[T, hidden_size]`, and extends the spans' states of layer `layer_idx`.
-    pub(crate) fn forward(&self, x: &Array, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
+    /// A layer that consists of these two.
+    pub(crate) fn new(mixer: Residual<Mixer>, feed_forward: Residual<FeedForward>) -> Self {
+        Self { mixer, feed_forward, token_gate: None, scale: None }
+    }
+
+    /// Computes `[T, hidden_size]` from `[T, hidden_size]` and the inputs of its token gate, if it has one, and extends the
+    /// spans' states of layer `layer_idx`.
+    pub(crate) fn forward(
+        &self,
+        x: &Array,
+        token_inputs: Option<&Array>,
+        layer_idx: usize,
+        spans: &mut [SpanRows<'_>],
+    ) -> Result<Array> {
         let h = self.mixer.forward(x, |inner, x| match inner {
             Mixer::Attention(attention) => attention.forward(x, layer_idx, spans),
+            Mixer::Latent(attention) => attention.forward(x, layer_idx, spans),
             Mixer::GatedDelta(net) => net.forward(x, layer_idx, spans),
+            Mixer::Mamba2(net) => net.forward(x, layer_idx, spans),
             Mixer::ShortConv(conv) => conv.forward(x, layer_idx, spans),
         })?;
-        self.feed_forward.forward(&h, |inner, x| match inner {
+        let mut h = self.feed_forward.forward(&h, |inner, x| match inner {
             FeedForward::Mlp(mlp) => mlp.forward(x),
             FeedForward::Experts(experts) => experts.forward(x),
-        })
+            FeedForward::Both(both) => both.forward(x),
+        })?;
+        if let (Some(gate), Some(inputs)) = (&self.token_gate, token_inputs) {
+            h = gate.forward(&h, inputs, layer_idx)?;
+        }
+        match &self.scale {
+            Some(scale) => h.multiply(scale),
+            None => Ok(h),
+        }
     }
 
     /// Of its attention.
     pub(crate) fn rope(&self) -> Option<&Rc<Rope>> {
         match &self.mixer.inner {
             Mixer::Attention(attention) => attention.rope.as_ref(),
-            Mixer::GatedDelta(_) | Mixer::ShortConv(_) => None,
+            Mixer::Latent(_) | Mixer::GatedDelta(_) | Mixer::Mamba2(_) | Mixer::ShortConv(_) => None,
         }
     }
 
@@ -61,14 +94,19 @@ impl Block {
         self.mixer.visit_norms(visit)?;
         match &mut self.mixer.inner {
             Mixer::Attention(attention) => attention.visit(visit)?,
+            Mixer::Latent(attention) => attention.visit(visit)?,
             Mixer::GatedDelta(net) => net.visit(visit)?,
+            Mixer::Mamba2(net) => net.visit(visit)?,
             Mixer::ShortConv(conv) => conv.visit(visit)?,
         }
         self.feed_forward.visit_norms(visit)?;
         match &mut self.feed_forward.inner {
-            FeedForward::Mlp(mlp) => mlp.visit(visit),
-            FeedForward::Experts(experts) => experts.visit(visit),
+            FeedForward::Mlp(mlp) => mlp.visit(visit)?,
+            FeedForward::Experts(experts) => experts.visit(visit)?,
+            FeedForward::Both(both) => both.visit(visit)?,
         }
+        self.token_gate.iter_mut().try_for_each(|it| it.visit(visit))?;
+        self.scale.iter_mut().try_for_each(|it| visit(Piece::Vector(it)))
     }
 }
 

@@ -44,6 +44,21 @@ impl ModelConfig {
         self.fields.get(field).filter(|it| !it.is_null())
     }
 
+    /// The same file with `defaults` in place of the fields that it does not have.
+    pub(crate) fn with_defaults(&self, defaults: Value) -> Self {
+        let mut fields = self.fields.clone();
+        let missing = |name: &str| self.get(name).is_none();
+        if let (Value::Object(fields), Value::Object(defaults)) = (&mut fields, defaults) {
+            fields.extend(defaults.into_iter().filter(|it| missing(&it.0)));
+        }
+        Self {
+            fields,
+            path: self.path.clone(),
+            model_type: self.model_type.clone(),
+            text_type: self.text_type.clone(),
+        }
+    }
+
     fn unreadable(&self, message: &dyn Display) -> LoadError {
         LoadError::Config { path: self.path.clone(), message: message.to_string() }
     }

@@ -12,13 +12,14 @@ use crate::LoadError;
 use crate::block::{Block, Mixer};
 use crate::cpu::{PackedLinear, Program, pack};
 use crate::network::{Logits, Network, activation_type, scaled};
-use crate::parts::{Heads, Norm};
+use crate::parts::{Heads, KvSource, Norm, TokenInputs};
 use crate::state::{ArrayCache, KvBits, KvQuantization, LayerState, Recurrent, SpanRows};
 use crate::weights::{Matrix, Reader};
 
 pub(crate) struct Decoder {
     embedding: Matrix,
     embedding_scale: f32,
+    token_inputs: Option<TokenInputs>,
     layers: Vec<Layers>,
     output: Output,
     logits: Logits,
@@ -35,8 +36,19 @@ enum Layers {
 /// What a layer of MLX's operations keeps for each slot.
 #[derive(Clone, Copy)]
 enum StateKind {
-    KeysAndValues { heads: Heads, quantization: Option<KvQuantization> },
-    Recurrent { n_bytes: u64 },
+    KeysAndValues {
+        heads: Heads,
+        quantization: Option<KvQuantization>,
+    },
+    /// So many numbers per token.
+    Latents {
+        n: i32,
+    },
+    Recurrent {
+        n_bytes: u64,
+    },
+    /// It looks at the keys and values of another layer.
+    Nothing,
 }
 
 /// The last norm and the output matrix.
@@ -48,9 +60,15 @@ enum Output {
 impl Decoder {
     /// Reads the weights, and packs for the CPU kernels what they can compute.
     pub(crate) fn read(network: Network, reader: &mut Reader<'_>) -> std::result::Result<Self, LoadError> {
-        let Network { mut embedding, embedding_scale, blocks, mut norm, head, logits, .. } = network;
+        let Network {
+            mut embedding, embedding_scale, mut token_inputs, blocks, mut norm, head, logits, ..
+        } = network;
         let dtype = activation_type(&embedding, &norm);
         reader.place(&mut embedding)?;
+        if let Some(inputs) = &mut token_inputs {
+            inputs.visit(&mut |it| reader.read(it))?;
+            inputs.visit(&mut |it| reader.pack(it))?;
+        }
         let layers = read_layers(blocks, reader)?;
         norm.visit(&mut |it| reader.read(it))?;
         let matrix = match head {
@@ -62,7 +80,7 @@ impl Decoder {
         };
         let kv_bytes_per_token = layers.iter().map(|it| it.kv_bytes_per_token(dtype)).sum();
         let output = Output::new(norm, matrix)?;
-        Ok(Self { embedding, embedding_scale, layers, output, logits, kv_bytes_per_token })
+        Ok(Self { embedding, embedding_scale, token_inputs, layers, output, logits, kv_bytes_per_token })
     }
 
     /// Empty states for a slot, one per layer.
@@ -74,9 +92,13 @@ impl Decoder {
                 Layers::Mlx { state: StateKind::KeysAndValues { quantization, .. }, .. } => {
                     states.push(LayerState::Arrays(ArrayCache::new(*quantization)));
                 }
+                Layers::Mlx { state: StateKind::Latents { .. }, .. } => {
+                    states.push(LayerState::Arrays(ArrayCache::new(None)));
+                }
                 Layers::Mlx { state: StateKind::Recurrent { .. }, .. } => {
                     states.push(LayerState::Recurrent(Recurrent::default()));
                 }
+                Layers::Mlx { state: StateKind::Nothing, .. } => states.push(LayerState::Nothing),
             }
         }
         states
@@ -98,11 +120,19 @@ impl Decoder {
             match layers {
                 Layers::Packed(program) => program.append_shifted(to, from, tokens)?,
                 Layers::Mlx { block, .. } => {
-                    let Mixer::Attention(attention) = &block.mixer.inner else {
-                        return Err(Exception::custom("a recurrent state cannot be moved"));
-                    };
                     for (to, from) in to.iter_mut().zip(from) {
-                        attention.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens))?;
+                        match &block.mixer.inner {
+                            Mixer::Attention(it) if matches!(it.source, KvSource::Layer(_)) => {}
+                            Mixer::Attention(it) => {
+                                it.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens))?;
+                            }
+                            Mixer::Latent(it) => {
+                                it.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens))?;
+                            }
+                            Mixer::GatedDelta(_) | Mixer::Mamba2(_) | Mixer::ShortConv(_) => {
+                                return Err(Exception::custom("a recurrent state cannot be moved"));
+                            }
+                        }
                     }
                 }
             }
@@ -133,11 +163,12 @@ impl Decoder {
         out_rows: &[i32],
     ) -> Result<Option<Array>> {
         let mut h = scaled(self.embedding.rows(tokens)?, self.embedding_scale)?;
+        let inputs = self.token_inputs.as_ref().map(|it| it.forward(tokens, &h)).transpose()?;
         let mut at = 0;
         for layers in &self.layers {
             h = match layers {
                 Layers::Packed(program) => program.forward(&h, at, spans)?,
-                Layers::Mlx { block, .. } => block.forward(&h, at, spans)?,
+                Layers::Mlx { block, .. } => block.forward(&h, inputs.as_ref(), at, spans)?,
             };
             at += layers.n_layers();
         }
@@ -165,13 +196,12 @@ impl Layers {
     fn kv_bytes_per_token(&self, dtype: Dtype) -> u64 {
         match self {
             Self::Packed(program) => program.kv_bytes_per_token(),
-            Self::Mlx { state: StateKind::Recurrent { .. }, .. } => 0,
+            Self::Mlx { state: StateKind::Recurrent { .. } | StateKind::Nothing, .. } => 0,
+            Self::Mlx { state: StateKind::Latents { n }, .. } => n_float_bytes(*n, dtype),
             Self::Mlx { state: StateKind::KeysAndValues { heads, quantization }, .. } => {
                 let n_bytes = match quantization {
                     Some(it) => it.n_bytes(heads.head_dim, dtype),
-                    None => {
-                        u64::from(heads.head_dim.unsigned_abs()) * if dtype == Dtype::Float32 { 4 } else { 2 }
-                    }
+                    None => n_float_bytes(heads.head_dim, dtype),
                 };
                 2 * u64::from(heads.n_kv_heads.unsigned_abs()) * n_bytes
             }
@@ -182,6 +212,11 @@ impl Layers {
 impl StateKind {
     fn of(block: &Block, kv_bits: Option<KvBits>) -> std::result::Result<Self, LoadError> {
         match &block.mixer.inner {
+            Mixer::Attention(attention) if matches!(attention.source, KvSource::Layer(_)) => {
+                Ok(Self::Nothing)
+            }
+            // They are as small as quantized keys and values already.
+            Mixer::Latent(attention) => Ok(Self::Latents { n: attention.n_stored() }),
             Mixer::Attention(attention) => {
                 let heads = attention.heads;
                 let quantized = |bits| {
@@ -192,6 +227,7 @@ impl StateKind {
                 Ok(Self::KeysAndValues { heads, quantization: kv_bits.map(quantized).transpose()? })
             }
             Mixer::GatedDelta(net) => Ok(Self::Recurrent { n_bytes: net.n_state_bytes() }),
+            Mixer::Mamba2(net) => Ok(Self::Recurrent { n_bytes: net.n_state_bytes() }),
             Mixer::ShortConv(conv) => Ok(Self::Recurrent { n_bytes: conv.n_state_bytes() }),
         }
     }
@@ -239,6 +275,11 @@ fn read_layers(blocks: Vec<Block>, reader: &mut Reader<'_>) -> std::result::Resu
         layers.push(Layers::Packed(Program::new(run)));
     }
     Ok(layers)
+}
+
+/// Bytes of `n` numbers in an activation type.
+fn n_float_bytes(n: i32, dtype: Dtype) -> u64 {
+    u64::from(n.unsigned_abs()) * if dtype == Dtype::Float32 { 4 } else { 2 }
 }
 
 /// Token counts are bounded by the context.

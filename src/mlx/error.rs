@@ -42,7 +42,7 @@ pub enum LoadError {
     UnsupportedQuantization { name: String, message: String },
     /// Quantized by another program than MLX.
     #[error(
-        "the weights are quantized as {format} (`{name}`), expected float32, float16 or bfloat16, or MLX's mxfp4 or affine quantization in 2, 3, 4, 5, 6 or 8 bits\nhint: choose a conversion of the model for MLX, or convert its original with `mlx_lm.convert`"
+        "the weights are quantized as {format} (`{name}`), expected float32, float16 or bfloat16, or MLX's mxfp4, mxfp8 or nvfp4, or its affine quantization in 2, 3, 4, 5, 6 or 8 bits\nhint: choose a conversion of the model for MLX, or convert its original with `mlx_lm.convert`"
     )]
     ForeignQuantization { format: String, name: String },
     #[error(
@@ -50,6 +50,11 @@ pub enum LoadError {
         path.display()
     )]
     NoHead { path: PathBuf },
+    #[error(
+        "cannot use the adapter `{}`: {message}\nhint: `--adapter` takes a folder that `mlx_lm.lora` has written for this model",
+        path.display()
+    )]
+    Adapter { path: PathBuf, message: String },
     #[error("{0}")]
     Device(String),
     #[error(

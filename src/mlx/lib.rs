@@ -67,7 +67,8 @@ pub fn load(
         return Err(LoadError::Precision(precision));
     }
     let kernels = kernels.map(|it| it.keeping_in(options.packed_folder.clone()));
-    load_with(folder, Placement { compute, kernels, kv_bits: options.kv_bits }, progress)
+    let placement = Placement { compute, kernels, kv_bits: options.kv_bits };
+    load_with(folder, options.adapter.as_deref(), placement, progress)
 }
 
 /// Loads a second, smaller model that drafts tokens for `model`, on the same device and with the same options.
@@ -76,18 +77,19 @@ pub fn load_beside(
     folder: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
-    load_with(folder, model.placement().clone(), progress)
+    load_with(folder, None, model.placement().clone(), progress)
 }
 
 fn load_with(
     folder: &Path,
+    adapter: Option<&Path>,
     placement: Placement,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
     device::limit_buffer_cache(placement.kernels.is_some())?;
     let file = config::read(folder)?;
     let architecture = models::architecture(&file)?;
-    let checkpoint = Checkpoint::open(folder)?;
+    let checkpoint = Checkpoint::open(folder, adapter)?;
     let mut unread = Weights::unread(&file, &checkpoint);
     let n_layers = architecture(&file, &mut unread)?.blocks.len();
     unread.finish(n_layers)?;
@@ -97,7 +99,7 @@ fn load_with(
         let mut reader = Reader::new(&checkpoint, Placement { kernels, ..placement.clone() }, progress);
         MlxModel::new(file.model_type.clone(), network, &mut reader, placement.clone())
     };
-    let files = [&file.path].into_iter().chain(&checkpoint.shards).cloned().collect::<Vec<_>>();
+    let files = [&file.path].into_iter().chain(checkpoint.files()).cloned().collect::<Vec<_>>();
     match load(placement.kernels.as_ref().and_then(|it| it.kept(&files))) {
         Err(LoadError::Kept { path, message }) => {
             tracing::warn!(path = %path.display(), message, "packed weights cannot be used, and are packed again");

@@ -1,13 +1,16 @@
 //! The architectures: each file turns config.json and the weights of one `model_type` into a [`Network`].
 
+mod deepseek_v2;
 mod dimensions;
 mod gemma2;
 mod gemma3_text;
+mod gemma4_text;
 mod glm4;
 mod glm4_moe;
 mod gpt_oss;
 mod granite;
 mod granitemoe;
+mod granitemoehybrid;
 mod layout;
 mod lfm2;
 mod llama;
@@ -37,6 +40,7 @@ const ARCHITECTURES: &[(&str, Architecture)] = &[
     ("mistral", llama::network),
     ("iquestcoder", llama::network),
     ("xverse", llama::network),
+    ("deepseek_v2", deepseek_v2::network),
     ("qwen2", qwen2::network),
     ("qwen3", qwen3::network),
     ("qwen3_moe", qwen3_moe::network),
@@ -47,11 +51,16 @@ const ARCHITECTURES: &[(&str, Architecture)] = &[
     ("qwen3_5_moe_text", qwen3_5::network),
     ("gemma2", gemma2::network),
     ("gemma3_text", gemma3_text::network),
+    ("gemma3", gemma3_text::network_with_eyes),
+    ("gemma4_text", gemma4_text::network),
+    ("gemma4", gemma4_text::network),
+    ("gemma4_unified", gemma4_text::network),
     ("glm4", glm4::network),
     ("glm4_moe", glm4_moe::network),
     ("gpt_oss", gpt_oss::network),
     ("granite", granite::network),
     ("granitemoe", granitemoe::network),
+    ("granitemoehybrid", granitemoehybrid::network),
     ("lfm2", lfm2::network),
     ("mellum", mellum::network),
     ("ministral3", ministral3::network),

@@ -3,7 +3,7 @@
 use mlx_rs::{Array, Dtype, error::Result, ops};
 
 use crate::block::Block;
-use crate::parts::Norm;
+use crate::parts::{Norm, TokenInputs};
 use crate::weights::Matrix;
 
 /// What an architecture makes of a model folder. Its weights have been checked, but not read yet.
@@ -11,6 +11,8 @@ pub(crate) struct Network {
     pub(crate) embedding: Matrix,
     /// Embeddings are multiplied by this.
     pub(crate) embedding_scale: f32,
+    /// What each layer gets of a token beside its embedding.
+    pub(crate) token_inputs: Option<TokenInputs>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) norm: Norm,
     /// The output matrix; `None` if it is the embedding.

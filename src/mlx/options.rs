@@ -13,6 +13,9 @@ use crate::state::KvBits;
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     pub device: DeviceChoice,
+    /// A folder with a fine-tuning of the model that mlx_lm has written: adapter_config.json and adapters.safetensors.
+    /// LoRA and DoRA are computed beside the model's matrices, which stay as they are, quantized or not.
+    pub adapter: Option<PathBuf>,
     /// Compute threads on a CPU; `None` is one per physical core.
     pub threads: Option<NonZeroUsize>,
     /// The precision of the CPU kernels' products with quantized weights. `None` is the fastest one that changes no

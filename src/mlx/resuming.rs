@@ -79,7 +79,9 @@ fn every_architecture_generates_the_same_text_however_it_gets_there() {
             let folder = stored.checkpoint(expected);
             let kv_bits = Some(KvBits::ThirtyTwo);
             let placement = Placement { compute: Compute::Cpu, kernels: kernels.clone(), kv_bits };
-            let mut model = crate::load_with(folder.path(), placement, &mut |_, _| {}).unwrap();
+            let adapter = expected.adapter_folder(folder.path());
+            let mut model =
+                crate::load_with(folder.path(), adapter.as_deref(), placement, &mut |_, _| {}).unwrap();
             let prompt = &stored.prompt[..40];
             let slot = model.open_slot();
             let alone = generate(&mut model, slot, prompt);

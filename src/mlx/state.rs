@@ -27,6 +27,8 @@ pub(crate) enum LayerState {
     Arrays(ArrayCache),
     InPlace(InPlaceCache),
     Recurrent(Recurrent),
+    /// Of a layer that looks at another layer's state.
+    Nothing,
 }
 
 impl LayerState {
@@ -70,7 +72,7 @@ impl LayerState {
     /// The greatest length, at most `n_tokens`, to which it can return.
     pub(crate) fn resume_point(&self, n_tokens: usize) -> usize {
         match self {
-            Self::Arrays(_) | Self::InPlace(_) => n_tokens,
+            Self::Arrays(_) | Self::InPlace(_) | Self::Nothing => n_tokens,
             Self::Recurrent(state) => state.resume_point(n_tokens),
         }
     }
@@ -81,6 +83,7 @@ impl LayerState {
             Self::Arrays(cache) => cache.truncate(n_tokens),
             Self::InPlace(cache) => cache.truncate(n_tokens),
             Self::Recurrent(state) => state.rewind(n_tokens),
+            Self::Nothing => {}
         }
     }
 
@@ -105,6 +108,7 @@ impl LayerState {
             }
             Self::InPlace(cache) => cache.truncate(cache.n_tokens().saturating_sub(n_tokens)),
             Self::Recurrent(state) => state.forget(n_tokens),
+            Self::Nothing => {}
         }
     }
 
@@ -115,6 +119,7 @@ impl LayerState {
             Self::Arrays(cache) => Ok(Self::Arrays(cache.copy_prefix(n_tokens))),
             Self::InPlace(cache) => cache.copy_prefix(n_tokens).map(Self::InPlace),
             Self::Recurrent(state) => Ok(Self::Recurrent(state.copy(n_tokens))),
+            Self::Nothing => Ok(Self::Nothing),
         }
     }
 
@@ -123,7 +128,7 @@ impl LayerState {
         match self {
             Self::Arrays(cache) => cache.n_room().unsigned_abs() as usize,
             Self::InPlace(cache) => cache.n_room(),
-            Self::Recurrent(_) => 0,
+            Self::Recurrent(_) | Self::Nothing => 0,
         }
     }
 
@@ -132,7 +137,7 @@ impl LayerState {
         match self {
             Self::Arrays(cache) => cache.fit(),
             Self::InPlace(cache) => cache.fit(),
-            Self::Recurrent(_) => Ok(()),
+            Self::Recurrent(_) | Self::Nothing => Ok(()),
         }
     }
 
@@ -142,6 +147,7 @@ impl LayerState {
             Self::Arrays(cache) => (cache.parts(), None, None),
             Self::InPlace(cache) => (&[][..], cache.written(), None),
             Self::Recurrent(state) => (&[][..], None, Some(state.arrays())),
+            Self::Nothing => (&[][..], None, None),
         };
         arrays.iter().chain(written).chain(recurrent.into_iter().flatten())
     }
@@ -156,7 +162,7 @@ impl LayerState {
     /// Bytes that MLX does not count.
     pub(crate) fn n_own_bytes(&self) -> u64 {
         match self {
-            Self::Arrays(_) | Self::Recurrent(_) => 0,
+            Self::Arrays(_) | Self::Recurrent(_) | Self::Nothing => 0,
             Self::InPlace(cache) => cache.n_bytes(),
         }
     }

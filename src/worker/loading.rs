@@ -27,6 +27,7 @@ pub(crate) fn start(
         draft: args.draft_model.as_deref().map(str::parse).transpose()?,
         options: LoadOptions {
             device: args.device.into(),
+            adapter: args.adapter.clone(),
             threads: args.threads,
             precision: args.precision,
             kv_bits: args.kv_bits,
@@ -95,7 +96,8 @@ fn find(request: &Request, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Re
     };
     let folder = resolve(&request.reference)?;
     let draft = request.draft.as_ref().map(&mut resolve).transpose()?;
-    let n_bytes = memory::weights_bytes(&folder.path)?;
+    let n_adapter_bytes = request.options.adapter.as_deref().map_or(Ok(0), memory::weights_bytes)?;
+    let n_bytes = memory::weights_bytes(&folder.path)? + n_adapter_bytes;
     let n_draft_bytes = draft.as_ref().map_or(Ok(0), |it| memory::weights_bytes(&it.path))?;
     memory::check_weights(n_bytes + n_draft_bytes, request.memory_limit_bytes)?;
     let facts = read_facts(&folder.path, &folder.name)?;

@@ -1,7 +1,7 @@
 """Makes tiny models of every supported architecture, and what mlx_lm computes with them.
 
     pip install mlx-lm==0.32.2 "mlx[cpu]==0.32.2"
-    python tests/parity/models.py FOLDER             # all models, with all logits: for `cargo xtask bench parity`
+    python tests/parity/models.py FOLDER [NAME...]   # models, with all logits: for `cargo xtask bench parity`
     python tests/parity/models.py --stored > tests/parity/models.json     # the short form that the tests use
 
 Weights follow from their names by a formula that `src/mlx/testing/stored.rs` repeats, so the short form needs no
@@ -19,6 +19,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.utils import _get_classes
 
 VOCABULARY = 250
@@ -94,7 +95,36 @@ LFM = {
     "block_ffn_dim_multiplier": 1.0, "block_auto_adjust_ff_dim": True, "full_attn_idxs": [1],
 }
 
-# Name, model_type, fields beside those of BASE, quantization (None, bits, or "mixed").
+DEEPSEEK = {
+    "num_key_value_heads": 4, "moe_intermediate_size": 32, "n_shared_experts": 2, "n_routed_experts": 8,
+    "routed_scaling_factor": 1.5, "kv_lora_rank": 32, "q_lora_rank": None, "qk_rope_head_dim": 16, "v_head_dim": 24,
+    "qk_nope_head_dim": 32, "topk_method": "greedy", "n_group": 1, "topk_group": 1, "num_experts_per_tok": 3,
+    "first_k_dense_replace": 1, "tie_word_embeddings": False,
+    "rope_scaling": {**YARN, "type": "yarn", "beta_fast": 32, "beta_slow": 1, "mscale": 0.707, "mscale_all_dim": 0.707},
+}
+GRANITE_HYBRID = {
+    **GRANITE, "layer_types": ["mamba", "attention", "mamba"], "num_local_experts": 8, "num_experts_per_tok": 3,
+    "shared_intermediate_size": 48, "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_proj_bias": False,
+    "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_n_groups": 1, "mamba_conv_bias": True,
+    "position_embedding_type": "nope",
+}
+GEMMA4 = {
+    "rms_norm_eps": 1e-6, "num_hidden_layers": 5, "head_dim": 32, "global_head_dim": 64, "sliding_window": 16,
+    "sliding_window_pattern": 2, "num_kv_shared_layers": 2, "hidden_size_per_layer_input": 32,
+    "vocab_size_per_layer_input": VOCABULARY, "rope_parameters": None,
+}
+GEMMA4_MOE = {
+    **GEMMA4, "num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0, "attention_k_eq_v": True,
+    "num_global_key_value_heads": 1, "enable_moe_block": True, "num_experts": 8, "top_k_experts": 3,
+    "moe_intermediate_size": 32, "layer_types": [*SLIDING, "sliding_attention", "full_attention"],
+    "rope_parameters": {
+        "full_attention": {"rope_theta": 50000.0, "rope_type": "proportional", "partial_rotary_factor": 0.5},
+        "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"},
+    },
+}
+
+# Name, model_type, fields beside those of BASE, quantization (None, bits, "mixed", the name of a format, or "original" for
+# experts in mxfp4 under the names of OpenAI's checkpoints).
 MODELS = [
     ("llama", "llama", {}, None),
     ("llama, untied, mixed bits", "llama", {"tie_word_embeddings": False}, "mixed"),
@@ -148,7 +178,32 @@ MODELS = [
     ("gpt_oss, mxfp4", "gpt_oss", GPT_OSS, "mxfp4"),
     ("glm4_moe", "glm4_moe", GLM_MOE, None),
     ("glm4_moe, 4 bits", "glm4_moe", {**GLM_MOE, "use_qk_norm": False, "n_shared_experts": 2}, 4),
+    ("glm4_moe, groups", "glm4_moe", {**GLM_MOE, "n_group": 4, "topk_group": 2, "n_routed_experts": 16}, None),
+    ("gemma3", "gemma3", {"vocab_size": VOCABULARY, "text_config": {**BASE, **GEMMA, "model_type": "gemma3_text", "sliding_window": 16, "sliding_window_pattern": 3}}, 4),
+    ("gemma4_text", "gemma4_text", GEMMA4, None),
+    ("gemma4_text, experts", "gemma4_text", GEMMA4_MOE, None),
+    ("gemma4_text, experts, 4 bits", "gemma4_text", {**GEMMA4_MOE, "num_kv_shared_layers": 2}, 4),
+    ("gemma4", "gemma4", {"vocab_size": VOCABULARY, "text_config": {**BASE, **GEMMA4, "model_type": "gemma4_text"}}, "mixed"),
+    ("granitemoehybrid", "granitemoehybrid", GRANITE_HYBRID, None),
+    ("granitemoehybrid, groups, 4 bits", "granitemoehybrid", {**GRANITE_HYBRID, "mamba_n_groups": 2, "mamba_proj_bias": True, "position_embedding_type": "rope"}, 4),
+    ("granitemoehybrid, dense", "granitemoehybrid", {**GRANITE_HYBRID, "num_local_experts": 0, "tie_word_embeddings": False, "mamba_conv_bias": False}, None),
+    ("deepseek_v2", "deepseek_v2", DEEPSEEK, None),
+    ("deepseek_v2, groups", "deepseek_v2", {**DEEPSEEK, "q_lora_rank": 48, "topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2, "rope_scaling": {**DEEPSEEK["rope_scaling"], "mscale": 1.0}}, None),
+    ("deepseek_v2, 4 bits", "deepseek_v2", {**DEEPSEEK, "q_lora_rank": 32, "attention_bias": True}, 4),
+    ("llama, nvfp4", "llama", {"tie_word_embeddings": False}, "nvfp4"),
+    ("qwen3_moe, mxfp8", "qwen3_moe", MOE, "mxfp8"),
+    ("gpt_oss, original", "gpt_oss", GPT_OSS, "original"),
     ("glm4, 4 bits", "glm4", {"head_dim": 32, "attention_bias": False, "partial_rotary_factor": 0.5, "tie_word_embeddings": False}, 4),
+]
+
+# The same with what mlx_lm's adapter_config.json says of a fine-tuning.
+LORA = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": {"rank": 4, "scale": 2.0, "dropout": 0.0}}
+ADAPTED = [
+    ("llama, lora, mixed bits", "llama", {"attention_bias": True}, "mixed", LORA),
+    ("llama, dora, 4 bits", "llama", {}, 4, {**LORA, "fine_tune_type": "dora", "num_layers": 3}),
+    ("phi3, lora", "phi3", {}, None, LORA),
+    ("qwen3_moe, lora, 4 bits", "qwen3_moe", {**MOE, "mlp_only_layers": [2]}, 4, LORA),
+    ("qwen2, full", "qwen2", {}, None, {"fine_tune_type": "full", "num_layers": 1}),
 ]
 
 
@@ -190,7 +245,9 @@ def rule(name, shape, model_type):
     if "conv1d" in name or name.endswith("conv.conv.weight"):
         return 0.6, 0.0
     if "norm" in name and name.endswith(".weight"):
-        return 0.2, 0.0 if model_type.startswith("gemma") else 1.0
+        return 0.2, 0.0 if model_type in ("gemma2", "gemma3_text", "gemma3") else 1.0
+    if name.endswith("scale") or name.endswith("layer_scalar"):
+        return 0.2, 1.0
     if name.endswith("bias") or "sinks" in name:
         return 0.2, 0.0
     if "embed_tokens" in name or "lm_head" in name:
@@ -199,7 +256,16 @@ def rule(name, shape, model_type):
 
 
 def bits_of(quantization, i):
-    return {"mixed": [4, 8, 5, 6][i % 4], "mxfp4": 8}.get(quantization, quantization)
+    return {"mixed": [4, 8, 5, 6][i % 4], "mxfp4": 8, "original": 8}.get(quantization, quantization)
+
+
+def settings_of(bits):
+    """What MLX calls a format."""
+    modes = {"mxfp4": (32, 4), "mxfp8": (32, 8), "nvfp4": (16, 4)}
+    if bits not in modes:
+        return {"group_size": GROUP, "bits": bits}
+    group_size, n_bits = modes[bits]
+    return {"group_size": group_size, "bits": n_bits, "mode": bits}
 
 
 def build(model_type, more, quantization):
@@ -224,22 +290,61 @@ def build(model_type, more, quantization):
         def choose(path, module):
             if not hasattr(module, "to_quantized") or module.weight.shape[-1] % GROUP:
                 return False
-            if quantization == "mxfp4" and ".experts." in path:
-                quantized[path] = "mxfp4"
-                return {"group_size": GROUP, "bits": 4, "mode": "mxfp4"}
             bits = bits_of(quantization, len(quantized))
+            if quantization in ("mxfp4", "original") and ".experts." in path:
+                bits = "mxfp4"
             quantized[path] = bits
-            return {"group_size": GROUP, "bits": bits}
+            return settings_of(bits)
 
         nn.quantize(model, class_predicate=choose)
         default = bits_of(quantization, 0)
-        config["quantization"] = {"group_size": GROUP, "bits": default}
+        config["quantization"] = settings_of(default)
         for path, bits in quantized.items():
-            mode = {"bits": 4, "mode": bits} if bits == "mxfp4" else {"bits": bits}
             if bits != default:
-                config["quantization"][path] = {"group_size": GROUP, **mode}
+                config["quantization"][path] = settings_of(bits)
     mx.eval(model.parameters())
     return model, config, recipe, quantized
+
+
+def under_original_names(model):
+    """The weights as OpenAI's checkpoints have them, which mlx_lm turns into those of the model."""
+    weights = dict(tree_flatten(model.parameters()))
+    original = {name: it for name, it in weights.items() if ".experts." not in name}
+    for name in [it for it in weights if it.endswith(".experts.down_proj.weight")]:
+        experts = name.removesuffix("down_proj.weight")
+        down, joined = f"{experts}down_proj", f"{experts}gate_up_proj"
+        for part, ending in (("weight", "_blocks"), ("scales", "_scales"), ("bias", "_bias")):
+            gate, up = (weights[f"{experts}{it}.{part}"] for it in ("gate_proj", "up_proj"))
+            pair = mx.stack([gate, up], axis=2)
+            joint = pair.reshape(gate.shape[0], -1, *gate.shape[2:])
+            for module, it in ((down, weights[f"{down}.{part}"]), (joined, joint)):
+                if part == "weight":
+                    it = it.view(mx.uint8).reshape(*it.shape[:-1], -1, 16)
+                original[module + ending] = it
+    restored = model.sanitize(dict(original))
+    assert restored.keys() == weights.keys()
+    assert all(mx.array_equal(weights[name], it) for name, it in restored.items())
+    return original
+
+
+def adapt(model, settings):
+    """Fine-tunes the model with weights that follow from their names, and returns these and how they are made."""
+    kind = settings["fine_tune_type"]
+    if kind == "full":
+        names = [f"model.layers.2.{it}" for it in ("mlp.up_proj.weight", "self_attn.q_proj.bias")]
+    else:
+        linear_to_lora_layers(model, settings["num_layers"], settings["lora_parameters"], use_dora=kind == "dora")
+        endings = (".lora_a", ".lora_b", ".m")
+        names = [name for name, _ in tree_flatten(model.parameters()) if name.endswith(endings)]
+    recipe, weights = [], []
+    for name, old in tree_flatten(model.parameters()):
+        if name in names:
+            factor, offset = (0.5, 1.5) if name.endswith(".m") else (0.4, 0.0)
+            recipe.append([name, list(old.shape), factor, offset])
+            # Seeded by another name than the weight that it takes the place of.
+            weights.append((name, mx.array(numbers(f"adapter.{name}", old.shape) * np.float32(factor) + np.float32(offset))))
+    model.update(tree_unflatten(weights))
+    return dict(weights), recipe
 
 
 def shortened(recipe, quantized):
@@ -269,33 +374,49 @@ def expect(model):
         last = model(mx.array([[tokens[-1]]]), cache=cache)[0, -1]
 
 
+def rows():
+    return [(*it, None) for it in MODELS] + ADAPTED
+
+
 def main(arguments):
     if arguments == ["--stored"]:
-        rows = []
-        for name, model_type, more, quantization in MODELS:
-            if quantization == "mxfp4":
-                # The tests cannot make it.
+        lines = []
+        for name, model_type, more, quantization, settings in rows():
+            if quantization in ("mxfp4", "original"):
+                # With keys in float16, as in the tests, experts that are about as likely change places; and the tests cannot
+                # make original names.
                 continue
             model, config, recipe, quantized = build(model_type, more, quantization)
+            row = {"name": name, "config": config, "weights": shortened(recipe, quantized)}
+            if settings is not None:
+                row["adapter"] = {"config": settings, "weights": shortened(adapt(model, settings)[1], {})}
             logits, tokens, gaps = expect(model)
-            positions = np.array(STORED_POSITIONS)
-            rows.append({
-                "name": name, "config": config, "weights": shortened(recipe, quantized), "tokens": tokens,
-                "gaps": [round(gap, 3) for gap in gaps], "scale": round(float(np.abs(logits).max()), 4),
-                "logits": [[round(float(x), 4) for x in row[:N_STORED]] for row in logits[positions]],
-            })
-        lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
+            row |= {
+                "tokens": tokens, "gaps": [round(gap, 3) for gap in gaps],
+                "scale": round(float(np.abs(logits).max()), 4),
+                "logits": [[round(float(x), 4) for x in it[:N_STORED]] for it in logits[np.array(STORED_POSITIONS)]],
+            }
+            lines.append(json.dumps(row, separators=(",", ":")))
         shared = json.dumps({"prompt": PROMPT, "positions": STORED_POSITIONS, "group_size": GROUP})
-        print(f'{shared[:-1]}, "models": [\n{lines}\n]}}')
+        models = ",\n".join(lines)
+        print(f'{shared[:-1]}, "models": [\n{models}\n]}}')
         return
-    folder = Path(arguments[0])
-    for name, model_type, more, quantization in MODELS:
+    folder, wanted = Path(arguments[0]), arguments[1:]
+    for name, model_type, more, quantization, settings in rows():
+        if wanted and not any(name == it or name.split(", ")[0] == it for it in wanted):
+            continue
         model, config, _, _ = build(model_type, more, quantization)
-        logits, tokens, gaps = expect(model)
         target = folder / name.replace(", ", "-").replace(" ", "_")
         target.mkdir(parents=True, exist_ok=True)
-        mx.save_safetensors(str(target / "model.safetensors"), dict(tree_flatten(model.parameters())))
+        weights = under_original_names(model) if quantization == "original" else tree_flatten(model.parameters())
+        mx.save_safetensors(str(target / "model.safetensors"), dict(weights))
         (target / "config.json").write_text(json.dumps(config))
+        if settings is not None:
+            adapter = target / "adapter"
+            adapter.mkdir(exist_ok=True)
+            mx.save_safetensors(str(adapter / "adapters.safetensors"), adapt(model, settings)[0])
+            (adapter / "adapter_config.json").write_text(json.dumps(settings))
+        logits, tokens, gaps = expect(model)
         expected = {"name": name, "prompt": PROMPT, "tokens": tokens, "gaps": gaps, "logits": logits.tolist()}
         (target / "expected.json").write_text(json.dumps(expected))
         print(name, file=sys.stderr)

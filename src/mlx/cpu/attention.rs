@@ -41,6 +41,7 @@ impl PackedAttention {
         // Scaling comes before the norm here, which would undo it.
         let is_scaled_and_normed = attention.position_scale.is_some() && attention.q_norm.is_some();
         attention.softcap.is_none()
+            && attention.v_norm.is_none()
             && !is_scaled_and_normed
             && norms.all(is_per_head)
             && runabout_kernels::KvCache::new(kv_shape(heads, kv_bits), 0).is_ok()

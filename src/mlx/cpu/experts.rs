@@ -5,10 +5,10 @@ use runabout_kernels::{Arrangement, Cpu, Epilogue, Gating, gated};
 
 use super::kernel_op::OpError;
 use super::kernels::Kernels;
-use super::linear::{PackedLinear, floats};
+use super::linear::{HostLowRank, PackedLinear, floats};
 use super::source::Source;
 use crate::LoadError;
-use crate::parts::{Experts, Routing, Scoring, Shared};
+use crate::parts::{Experts, Groups, Scoring, Shared};
 use crate::weights::Stack;
 
 /// Experts, of which each row uses a few, and the network that all rows use, if any.
@@ -17,7 +17,9 @@ pub(super) struct PackedExperts {
     n_used: usize,
     scoring: Scoring,
     choice_bias: Option<Vec<f32>>,
+    groups: Option<Groups>,
     scale: f32,
+    expert_scales: Option<Vec<f32>>,
     experts: Vec<Expert>,
     shared: Option<(Expert, Option<PackedLinear>)>,
 }
@@ -43,25 +45,32 @@ impl PackedExperts {
         let stacked = Arrangement::Stacked;
         let gates = layers_of(gate)?;
         let packed = gates
-            .iter()
+            .into_iter()
             .zip(layers_of(up)?)
             .zip(layers_of(down)?)
             .map(|((gate, up), down)| {
-                let has_bias = gate.bias.is_some() || up.bias.is_some();
-                let (arrangement, gate_later) = arrangement(*gating, has_bias);
+                let are_matrices = gate.is_matrix() && up.is_matrix();
+                let (arrangement, gate_later) = arrangement(*gating, are_matrices);
                 Ok(Expert {
-                    gate_up: packed_linear(kernels, &[gate, &up], arrangement)?,
+                    gate_up: packed_linear(kernels, vec![gate, up], arrangement)?,
                     gate_later,
-                    down: packed_linear(kernels, &[&down], stacked)?,
+                    down: packed_linear(kernels, vec![down], stacked)?,
                 })
             })
             .collect::<std::result::Result<Vec<_>, LoadError>>()?;
         let shared = shared.as_ref().map(|it| shared_expert(kernels, it)).transpose()?;
         let router = kernels.linear(None, &[router], stacked)?;
-        let Routing { n_used, scoring, choice_bias, scale } = routing;
-        let choice_bias = choice_bias.as_ref().map(floats).transpose()?;
-        let (n_used, scoring, scale) = (*n_used, *scoring, *scale);
-        Ok(Self { router, n_used, scoring, choice_bias, scale, experts: packed, shared })
+        Ok(Self {
+            router,
+            n_used: routing.n_used,
+            scoring: routing.scoring,
+            choice_bias: routing.choice_bias.as_ref().map(floats).transpose()?,
+            groups: routing.groups,
+            scale: routing.scale,
+            expert_scales: routing.expert_scales.as_ref().map(floats).transpose()?,
+            experts: packed,
+            shared,
+        })
     }
 
     /// Computes `out` `[T, n]` from `x` `[T, n]`.
@@ -113,9 +122,15 @@ impl PackedExperts {
             Scoring::SoftmaxOfUsed => {}
             Scoring::Sigmoid { .. } => logits.iter_mut().for_each(|it| *it = sigmoid(*it)),
         }
-        let order = |i: usize| logits[i] + self.choice_bias.as_ref().map_or(0.0, |it| it[i]);
+        let mut order = logits.to_vec();
+        if let Some(bias) = &self.choice_bias {
+            order.iter_mut().zip(bias).for_each(|(it, bias)| *it += bias);
+        }
+        if let Some(groups) = self.groups {
+            limit(groups, &mut order);
+        }
         let mut best: Vec<_> = (0..logits.len()).collect();
-        best.sort_unstable_by(|a, b| order(*b).total_cmp(&order(*a)).then(a.cmp(b)));
+        best.sort_unstable_by(|a, b| order[*b].total_cmp(&order[*a]).then(a.cmp(b)));
         best.truncate(self.n_used);
         let mut scores: Vec<_> = best.iter().map(|it| logits[*it]).collect();
         match self.scoring {
@@ -128,7 +143,27 @@ impl PackedExperts {
             Scoring::Softmax { .. } | Scoring::Sigmoid { .. } => {}
             Scoring::SoftmaxOfUsed => softmax(&mut scores),
         }
-        best.into_iter().zip(scores.into_iter().map(|it| it * self.scale)).collect()
+        let scale =
+            |expert: usize| self.expert_scales.as_ref().map_or(self.scale, |it| self.scale * it[expert]);
+        best.into_iter().zip(scores).map(|(expert, score)| (expert, score * scale(expert))).collect()
+    }
+}
+
+/// Replaces scores outside the best groups by 0.
+fn limit(groups: Groups, scores: &mut [f32]) {
+    let n_each = scores.len() / groups.n;
+    let mut values: Vec<_> = scores
+        .chunks_exact(n_each)
+        .enumerate()
+        .map(|(group, scores)| {
+            let mut scores = scores.to_vec();
+            scores.sort_unstable_by(|a, b| b.total_cmp(a));
+            (group, scores[..groups.n_counted].iter().sum::<f32>())
+        })
+        .collect();
+    values.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
+    for (group, _) in &values[groups.n_used..] {
+        scores[group * n_each..(group + 1) * n_each].fill(0.0);
     }
 }
 
@@ -163,10 +198,10 @@ impl Expert {
 }
 
 /// How gate and up are arranged, and the gating that is left for later: products apply only activations, and only to
-/// gates without a bias.
-fn arrangement(gating: Gating, has_bias: bool) -> (Arrangement, Option<Gating>) {
+/// gates of nothing but a matrix.
+fn arrangement(gating: Gating, are_matrices: bool) -> (Arrangement, Option<Gating>) {
     match gating {
-        Gating::Activation(activation) if !has_bias => (Arrangement::Gated(activation), None),
+        Gating::Activation(activation) if are_matrices => (Arrangement::Gated(activation), None),
         _ => (Arrangement::Stacked, Some(gating)),
     }
 }
@@ -189,29 +224,43 @@ fn softmax(logits: &mut [f32]) {
 /// One layer of a stack.
 struct Layer<'a> {
     source: Source<'a>,
+    low_rank: Option<HostLowRank>,
     bias: Option<Vec<f32>>,
+}
+
+impl Layer<'_> {
+    fn is_matrix(&self) -> bool {
+        self.low_rank.is_none() && self.bias.is_none()
+    }
 }
 
 fn layers_of(stack: &Stack) -> Result<Vec<Layer<'_>>> {
     let biases = stack.bias.as_ref().map(floats).transpose()?;
-    let sources = Source::of_stack(&stack.matrix).enumerate();
-    Ok(sources
-        .map(|(i, source)| {
-            let [n, _] = source.shape();
-            Layer { source, bias: biases.as_ref().map(|it| it[i * n..(i + 1) * n].to_vec()) }
+    let sources: Vec<_> = Source::of_stack(&stack.matrix).collect();
+    let low_ranks = stack.low_rank.as_ref().map(|it| HostLowRank::of_each(it, sources.len())).transpose()?;
+    let mut low_ranks = low_ranks.into_iter().flatten();
+    let bias_of = |i: usize, n: usize| biases.as_ref().map(|it| it[i * n..(i + 1) * n].to_vec());
+    let layers = sources.into_iter().enumerate();
+    Ok(layers
+        .map(|(i, source)| Layer {
+            source,
+            low_rank: low_ranks.next(),
+            bias: bias_of(i, source.shape()[0]),
         })
         .collect())
 }
 
 fn packed_linear(
     kernels: &Kernels,
-    layers: &[&Layer<'_>],
+    layers: Vec<Layer<'_>>,
     arrangement: Arrangement,
 ) -> std::result::Result<PackedLinear, LoadError> {
     let sources: Vec<_> = layers.iter().map(|it| it.source).collect();
     let bias: Vec<f32> = layers.iter().filter_map(|it| it.bias.as_deref()).flatten().copied().collect();
     let packed = kernels.pack_all(&sources, arrangement)?;
-    Ok(PackedLinear { packed, norm: None, bias: (!bias.is_empty()).then(|| bias.into()) })
+    let low_ranks: Vec<_> = layers.into_iter().map(|it| (it.source.shape()[0], it.low_rank)).collect();
+    let low_rank = kernels.low_rank(packed.weights.n_inputs(), &low_ranks)?;
+    Ok(PackedLinear { packed, low_rank, norm: None, bias: (!bias.is_empty()).then(|| bias.into()) })
 }
 
 fn shared_expert(
@@ -220,8 +269,8 @@ fn shared_expert(
 ) -> std::result::Result<(Expert, Option<PackedLinear>), LoadError> {
     let mlp = &shared.mlp;
     let gate_and_up: Vec<_> = mlp.gate.iter().chain([&mlp.up]).collect();
-    let has_bias = gate_and_up.iter().any(|it| it.bias.is_some());
-    let (arrangement, gate_later) = arrangement(Gating::Activation(mlp.activation), has_bias);
+    let are_matrices = gate_and_up.iter().all(|it| it.is_matrix());
+    let (arrangement, gate_later) = arrangement(Gating::Activation(mlp.activation), are_matrices);
     let expert = Expert {
         gate_up: kernels.linear(None, &gate_and_up, arrangement)?,
         gate_later,

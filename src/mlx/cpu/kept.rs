@@ -116,7 +116,9 @@ impl Kept {
         let key = Key::of(&files, precision).ok()?;
         let first = files.first()?;
         let name = first.parent()?.file_name()?.to_string_lossy();
-        let hash = crc32fast::hash(first.as_os_str().as_encoded_bytes());
+        let mut hash = crc32fast::Hasher::new();
+        files.iter().for_each(|it| hash.update(it.as_os_str().as_encoded_bytes()));
+        let hash = hash.finalize();
         let path = folder.join(format!("{name}-{hash:08x}-{precision}.packed"));
         let state = match open(&path, &key) {
             Ok(Opened { file, start, entries }) => {

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mlx_rs::error::Result;
 use mlx_rs::memory;
 use runabout_kernels::{
-    Arrangement, Cpu, CpuOptions, DeltaShape, KernelError, PATH_VARIABLE, PackedWeights, Precision,
+    Arrangement, Cpu, CpuOptions, DeltaShape, Floats, KernelError, PATH_VARIABLE, PackedWeights, Precision,
 };
 
 use super::kept::{Keeping, Kept};
-use super::linear::{HostNorm, PackedLinear, floats};
+use super::linear::{HostLowRank, HostNorm, PackedLinear, PackedLowRank, floats};
 use super::packed::Packed;
 use super::recurrence::PackedRecurrence;
 use super::source::Source;
@@ -143,12 +143,49 @@ impl Kernels {
             }
             None => Arc::new(pack()?),
         };
+        self.note_packed(weights)
+    }
+
+    fn note_packed(&self, weights: Arc<PackedWeights>) -> std::result::Result<Packed, LoadError> {
         self.n_packed_bytes.fetch_add(weights.n_bytes() as u64, Ordering::Relaxed);
         self.note_peak()?;
         Ok(Packed { cpu: Arc::clone(&self.cpu), weights })
     }
 
-    /// The norm, if given, and the linear layers as one operation.
+    /// Terms of low rank of layers with the same input, given with the numbers of their outputs, as one of all outputs;
+    /// `None` if none has one.
+    pub(super) fn low_rank(
+        &self,
+        n_in: usize,
+        layers: &[(usize, Option<HostLowRank>)],
+    ) -> std::result::Result<Option<PackedLowRank>, LoadError> {
+        let n_rank: usize = layers.iter().filter_map(|it| it.1.as_ref()).map(|it| it.rank).sum();
+        if n_rank == 0 {
+            return Ok(None);
+        }
+        let n_out: usize = layers.iter().map(|it| it.0).sum();
+        let (mut down, mut up) = (Vec::with_capacity(n_rank * n_in), vec![0.0; n_out * n_rank]);
+        let (mut first_row, mut first_column) = (0, 0);
+        for (n, low_rank) in layers {
+            if let Some(low_rank) = low_rank {
+                down.extend_from_slice(&low_rank.down);
+                for (i, row) in low_rank.up.chunks_exact(low_rank.rank).enumerate() {
+                    let at = (first_row + i) * n_rank + first_column;
+                    up[at..at + low_rank.rank].copy_from_slice(row);
+                }
+                first_column += low_rank.rank;
+            }
+            first_row += n;
+        }
+        let plain = |n_rows, n_cols, numbers: &[f32]| {
+            let weights = runabout_kernels::Weights::Plain(Floats::F32(numbers));
+            let matrix = runabout_kernels::Matrix { n_rows, n_cols, weights };
+            self.note_packed(Arc::new(PackedWeights::pack(&self.cpu, &[matrix], Arrangement::Stacked)?))
+        };
+        Ok(Some(PackedLowRank { down: plain(n_rank, n_in, &down)?, up: plain(n_out, n_rank, &up)? }))
+    }
+
+    /// The norm, if given, and the linear layers as one operation. Gated ones must have nothing but a matrix.
     pub(super) fn linear(
         &self,
         norm: Option<&Norm>,
@@ -164,7 +201,12 @@ impl Kernels {
         }
         let packed = self.pack_all(&sources, arrangement)?;
         let bias = (!bias.is_empty()).then(|| bias.into());
-        Ok(PackedLinear { packed, norm: norm.map(HostNorm::new).transpose()?, bias })
+        let low_ranks = linears
+            .iter()
+            .map(|it| Ok((it.n_outputs(), it.low_rank.as_ref().map(HostLowRank::new).transpose()?)))
+            .collect::<Result<Vec<_>>>()?;
+        let low_rank = self.low_rank(packed.weights.n_inputs(), &low_ranks)?;
+        Ok(PackedLinear { packed, low_rank, norm: norm.map(HostNorm::new).transpose()?, bias })
     }
 
     /// For kernels that are called directly, without an MLX operation.

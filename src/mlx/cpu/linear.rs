@@ -7,10 +7,11 @@ use mlx_rs::{Array, Dtype};
 use runabout_kernels::{Epilogue, Input, KernelError, matmul};
 
 use super::kernel_op::kernel_op;
-use super::packed::{Packed, to_i32};
+use super::packed::{Packed, to_i32, to_usize};
 use crate::LoadError;
 use crate::error::not_a_slice;
 use crate::parts::{Norm, NormKind};
+use crate::weights::LowRank;
 
 impl Packed {
     /// The norm followed by this matrix, without a bias; `None` if the kernels have no such norm.
@@ -18,16 +19,25 @@ impl Packed {
         if !matches!(norm.kind, NormKind::Rms) {
             return Ok(None);
         }
-        Ok(Some(PackedLinear { packed: self.clone(), norm: Some(HostNorm::new(norm)?), bias: None }))
+        let norm = Some(HostNorm::new(norm)?);
+        Ok(Some(PackedLinear { packed: self.clone(), low_rank: None, norm, bias: None }))
     }
 }
 
-/// `norm(x) @ weights.T + bias`, with an optional norm and bias. Clones share the weights.
+/// `norm(x) @ weights.T + low_rank(norm(x)) + bias`, all but the weights optional. Clones share the weights.
 #[derive(Clone)]
 pub(crate) struct PackedLinear {
     pub(super) packed: Packed,
+    pub(super) low_rank: Option<PackedLowRank>,
     pub(super) norm: Option<HostNorm>,
     pub(super) bias: Option<Arc<[f32]>>,
+}
+
+/// `x @ down.T @ up.T`.
+#[derive(Clone)]
+pub(super) struct PackedLowRank {
+    pub(super) down: Packed,
+    pub(super) up: Packed,
 }
 
 impl PackedLinear {
@@ -48,7 +58,13 @@ impl PackedLinear {
     ) -> std::result::Result<(), KernelError> {
         let Packed { cpu, weights } = &self.packed;
         let norm = self.norm.as_ref().map(HostNorm::borrow);
-        matmul(cpu, weights, Input { x, norm, bias: self.bias.as_deref() }, epilogue, out)
+        matmul(cpu, weights, Input { x, norm, bias: self.bias.as_deref() }, epilogue, out)?;
+        let Some(PackedLowRank { down, up }) = &self.low_rank else { return Ok(()) };
+        let n_rows = x.len() / weights.n_inputs();
+        let mut inner = vec![0.0; n_rows * down.n_outputs()];
+        matmul(cpu, &down.weights, Input { x, norm, bias: None }, Epilogue::Store, &mut inner)?;
+        let input = Input { x: &inner, norm: None, bias: None };
+        matmul(cpu, &up.weights, input, Epilogue::Accumulate, out)
     }
 
     pub(super) fn n_inputs(&self) -> usize {
@@ -57,6 +73,27 @@ impl PackedLinear {
 
     pub(super) fn n_outputs(&self) -> usize {
         self.packed.weights.n_outputs()
+    }
+}
+
+/// A term of low rank in host memory.
+pub(super) struct HostLowRank {
+    pub(super) rank: usize,
+    pub(super) down: Vec<f32>, // [rank, n_in]
+    pub(super) up: Vec<f32>,   // [n_out, rank]
+}
+
+impl HostLowRank {
+    pub(super) fn new(low_rank: &LowRank) -> Result<Self> {
+        let rank = to_usize(low_rank.down.dim(-2));
+        Ok(Self { rank, down: floats(&low_rank.down)?, up: floats(&low_rank.up)? })
+    }
+
+    /// The layers of a stack of `n`, in the stack's order.
+    pub(super) fn of_each(low_rank: &LowRank, n: usize) -> Result<Vec<Self>> {
+        let Self { rank, down, up } = Self::new(low_rank)?;
+        let parts = down.chunks_exact(down.len() / n).zip(up.chunks_exact(up.len() / n));
+        Ok(parts.map(|(down, up)| Self { rank, down: down.to_vec(), up: up.to_vec() }).collect())
     }
 }
 

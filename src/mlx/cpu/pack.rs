@@ -11,7 +11,7 @@ use super::linear::HostNorm;
 use super::program::{Op, PackedBlock, Register};
 use crate::LoadError;
 use crate::block::{Block, FeedForward, Mixer, Residual};
-use crate::parts::{Attention, Experts, Mlp, Norm, NormKind};
+use crate::parts::{Attention, Experts, KvSource, Mlp, Norm, NormKind};
 use crate::state::KvBits;
 use crate::weights::Linear;
 
@@ -23,17 +23,21 @@ pub(crate) fn pack(
     kv_bits: Option<KvBits>,
 ) -> Result<Option<PackedBlock>, LoadError> {
     let Mixer::Attention(attention) = &block.mixer.inner else { return Ok(None) };
-    if !PackedAttention::supports(attention, kv_bits)
+    let KvSource::Own { k_proj, v_proj } = &attention.source else { return Ok(None) };
+    if block.token_gate.is_some()
+        || block.scale.is_some()
+        || !PackedAttention::supports(attention, kv_bits)
         || !has_known_norms(&block.mixer)
         || !has_known_norms(&block.feed_forward)
     {
         return Ok(None);
     }
     let mut packer = Packer { kernels, ops: Vec::new() };
-    packer.attention(&block.mixer, attention)?;
+    packer.attention(&block.mixer, attention, [k_proj, v_proj])?;
     match &block.feed_forward.inner {
         FeedForward::Mlp(mlp) => packer.mlp(&block.feed_forward, mlp)?,
         FeedForward::Experts(experts) => packer.experts(&block.feed_forward, experts)?,
+        FeedForward::Both(_) => return Ok(None),
     }
     Ok(Some(PackedBlock {
         cpu: Arc::clone(kernels.cpu()),
@@ -55,8 +59,13 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    fn attention<T>(&mut self, residual: &Residual<T>, attention: &Attention) -> Result<(), LoadError> {
-        let Attention { q_proj, k_proj, v_proj, o_proj, gate_proj, .. } = attention;
+    fn attention<T>(
+        &mut self,
+        residual: &Residual<T>,
+        attention: &Attention,
+        [k_proj, v_proj]: [&Linear; 2],
+    ) -> Result<(), LoadError> {
+        let Attention { q_proj, o_proj, gate_proj, .. } = attention;
         let linears = [q_proj, k_proj, v_proj];
         let linear = self.kernels.linear(residual.before.as_ref(), &linears, Arrangement::Stacked)?;
         self.ops.push(Op::Linear { linear, from: Register::Residual, to: Register::A });
@@ -76,11 +85,11 @@ impl Packer<'_> {
         let (from, to) = (Register::Residual, Register::A);
         let n = up.n_outputs();
         match gate {
-            Some(gate) if gate.bias.is_none() && up.bias.is_none() => {
+            Some(gate) if gate.is_matrix() && up.is_matrix() => {
                 let linear = self.kernels.linear(before, &[gate, up], Arrangement::Gated(*activation))?;
                 self.ops.push(Op::Linear { linear, from, to });
             }
-            // The kernels have no gate with a bias, which is rare.
+            // The kernels have no gate of anything but a matrix, which is rare.
             Some(gate) => {
                 let linear = self.kernels.linear(before, &[gate, up], Arrangement::Stacked)?;
                 self.ops.push(Op::Linear { linear, from, to: Register::B });

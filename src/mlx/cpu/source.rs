@@ -33,7 +33,7 @@ impl<'a> Source<'a> {
         let n_inputs = match self.matrix {
             Matrix::Plain { weight } => weight.dim(-1),
             Matrix::Quantized { scales, grouping, .. } => scales.dim(-1) * grouping.group_size,
-            Matrix::Mxfp4 { weight, .. } => weight.dim(-1) * 8,
+            Matrix::Micro(micro) => micro.n_inputs(),
             Matrix::Packed(_) => unreachable!("{PACKED_ONCE}"),
         };
         [words_of(self.matrix).dim(-2), n_inputs].map(to_usize)
@@ -51,7 +51,7 @@ impl<'a> Source<'a> {
                 bits: to_usize(grouping.bits),
                 group_size: to_usize(grouping.group_size),
             },
-            Matrix::Mxfp4 { .. } | Matrix::Packed(_) => unreachable!("{PACKED_ONCE}"),
+            Matrix::Micro(_) | Matrix::Packed(_) => unreachable!("{PACKED_ONCE}"),
         };
         let weights = part_of(all, self.i, self.n_stacked);
         Ok(runabout_kernels::Matrix { n_rows, n_cols, weights })
@@ -63,7 +63,8 @@ const PACKED_ONCE: &str = "matrices are read, and packed once";
 /// The array whose rows are the matrix's.
 fn words_of(matrix: &Matrix) -> &Array {
     match matrix {
-        Matrix::Plain { weight } | Matrix::Quantized { weight, .. } | Matrix::Mxfp4 { weight, .. } => weight,
+        Matrix::Plain { weight } | Matrix::Quantized { weight, .. } => weight,
+        Matrix::Micro(micro) => micro.words(),
         Matrix::Packed(_) => unreachable!("{PACKED_ONCE}"),
     }
 }

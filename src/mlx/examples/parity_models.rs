@@ -75,7 +75,9 @@ fn compare(
     kv_bits: Option<KvBits>,
     is_exact: bool,
 ) -> Result<(f32, usize, bool)> {
-    let options = LoadOptions { device: DeviceChoice::Cpu, precision, kv_bits, ..LoadOptions::default() };
+    let adapter = Some(folder.join("adapter")).filter(|it| it.exists());
+    let options =
+        LoadOptions { device: DeviceChoice::Cpu, precision, kv_bits, adapter, ..LoadOptions::default() };
     let mut model = runabout_mlx::load(folder, &options, &mut |_, _| {})?;
     let error = error(&mut model, expected, is_exact)?;
     let (n_equal, is_excused) = greedy(&mut model, expected)?;

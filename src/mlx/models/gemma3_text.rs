@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use runabout_kernels::bf16;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::dimensions::Dimensions;
 use super::gemma2;
@@ -33,6 +34,15 @@ const DEFAULT_WINDOW: usize = 512;
 const DEFAULT_PATTERN: usize = 6;
 const ROPE: RopeDefaults<'_> =
     RopeDefaults { base: 1_000_000.0, layer_type: Some("full_attention"), ..RopeDefaults::DENSE };
+
+/// The text part of a model with eyes, whose config.json leaves out what is as in the first of them.
+pub(super) fn network_with_eyes(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<Network, LoadError> {
+    let file = file.with_defaults(json!({
+        "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6, "vocab_size": 262_208,
+        "max_position_embeddings": 131_072,
+    }));
+    network(&file, weights)
+}
 
 pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<Network, LoadError> {
     let fields: Fields = file.fields()?;

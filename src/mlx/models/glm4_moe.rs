@@ -14,7 +14,7 @@ use crate::LoadError;
 use crate::block::FeedForward;
 use crate::config::ModelConfig;
 use crate::network::Network;
-use crate::parts::{Experts, Rope, RopeDefaults, Routing, Scoring, Shared};
+use crate::parts::{Experts, Rope, RopeDefaults, Routing, Scoring};
 use crate::weights::Weights;
 
 #[derive(Deserialize)]
@@ -32,7 +32,8 @@ struct Fields {
     #[serde(default)]
     norm_topk_prob: bool,
     routed_scaling_factor: Option<f32>,
-    n_group: Option<i32>,
+    n_group: Option<usize>,
+    topk_group: Option<usize>,
 }
 
 const DEFAULT_CONTEXT: usize = 131_072;
@@ -45,9 +46,6 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
     let n = fields.n_routed_experts;
     layout::check_experts(file, ("n_routed_experts", n), fields.num_experts_per_tok)?;
     file.positive("moe_intermediate_size", fields.moe_intermediate_size)?;
-    if let Some(n_groups) = fields.n_group.filter(|it| *it > 1) {
-        return Err(file.unsupported(format!("`n_group` {n_groups} is not supported, expected 1")));
-    }
     // A layer that predicts one more token follows.
     weights.ignore(&format!("{}.", layout::layer(dimensions.n_layers)));
     let rope = Rc::new(Rope::read(file, dimensions.heads.head_dim, &ROPE)?);
@@ -86,22 +84,22 @@ fn experts(
         [n, n_inner, n_hidden],
         false,
     )?;
-    let shared = fields.n_shared_experts.filter(|it| *it > 0).map(|n_shared| {
-        let n_inner = n_inner.checked_mul(n_shared);
-        let n_inner = n_inner.ok_or_else(|| file.impossible("n_shared_experts", "less", n_shared))?;
-        let size = [n_hidden, n_inner];
-        let mlp =
-            layout::gated_mlp_of(weights, &format!("{name}.shared_experts"), size, false, Activation::Silu)?;
-        Ok::<_, LoadError>(Shared { mlp, gate: None })
-    });
     Ok(Experts {
-        shared: shared.transpose()?,
+        shared: layout::shared_experts(file, weights, name, [n_hidden, n_inner], fields.n_shared_experts)?,
         router: weights.linear(&format!("{name}.gate"), n, n_hidden, false)?,
         routing: Routing {
             n_used: fields.num_experts_per_tok,
             scoring: Scoring::Sigmoid { is_normalized: fields.norm_topk_prob },
             choice_bias: Some(weights.vector(&format!("{name}.gate.e_score_correction_bias"), n)?),
+            groups: layout::expert_groups(
+                file,
+                n,
+                fields.num_experts_per_tok,
+                [fields.n_group, fields.topk_group],
+                2,
+            )?,
             scale: fields.routed_scaling_factor.unwrap_or(1.0),
+            expert_scales: None,
         },
         gate,
         up,

@@ -1,9 +1,10 @@
 //! `gpt_oss`: OpenAI's open models: experts with biases and clamped gates, attention sinks, windows in every other layer.
 //!
-//! Defaults as in mlx_lm's `models/gpt_oss.py`. Only its conversions load, not the original checkpoints.
+//! Defaults as in mlx_lm's `models/gpt_oss.py`.
 
 use std::rc::Rc;
 
+use mlx_rs::Array;
 use runabout_kernels::Gating;
 use serde::Deserialize;
 
@@ -14,7 +15,7 @@ use crate::block::FeedForward;
 use crate::config::ModelConfig;
 use crate::network::Network;
 use crate::parts::{Attention, Experts, Rope, RopeDefaults, Routing, Scoring};
-use crate::weights::Weights;
+use crate::weights::{Stack, Weights};
 
 #[derive(Deserialize)]
 struct Fields {
@@ -48,7 +49,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
             let attention = layout::attention(weights, &attn, &dimensions, bias, Some(&rope))?;
             let sinks = Some(weights.vector(&format!("{attn}.sinks"), dimensions.heads.n_heads)?);
             let attention = Attention { sinks, window: is_sliding[i].then_some(window), ..attention };
-            let experts = experts(weights, &format!("{name}.mlp"), &dimensions, &fields)?;
+            let experts = experts(file, weights, &format!("{name}.mlp"), &dimensions, &fields)?;
             layout::pre_normed(weights, &name, &dimensions, attention, FeedForward::Experts(experts))
         })
         .collect::<Result<_, _>>()?;
@@ -56,6 +57,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
 }
 
 fn experts(
+    file: &ModelConfig,
     weights: &mut Weights<'_>,
     name: &str,
     dimensions: &Dimensions,
@@ -63,8 +65,12 @@ fn experts(
 ) -> Result<Experts, LoadError> {
     let (n, n_hidden) = (fields.num_local_experts, dimensions.n_hidden);
     let stacks = format!("{name}.experts");
-    let [gate, up, down] =
-        layout::expert_stacks(weights, &stacks, None, [n, dimensions.n_inner, n_hidden], true)?;
+    let n_inner = dimensions.n_inner;
+    let [gate, up, down] = if weights.has(&format!("{stacks}.gate_up_proj_blocks")) {
+        original(file, weights, &stacks, [n, n_inner, n_hidden])?
+    } else {
+        layout::expert_stacks(weights, &stacks, None, [n, n_inner, n_hidden], true)?
+    };
     Ok(Experts {
         router: weights.linear(&format!("{name}.router"), n, n_hidden, true)?,
         routing: Routing::plain(fields.num_experts_per_tok, Scoring::SoftmaxOfUsed),
@@ -74,4 +80,24 @@ fn experts(
         gating: GATING,
         shared: None,
     })
+}
+
+/// The experts of OpenAI's own checkpoint, where rows of gate and up take turns.
+fn original(
+    file: &ModelConfig,
+    weights: &mut Weights<'_>,
+    name: &str,
+    [n, n_inner, n_hidden]: [i32; 3],
+) -> Result<[Stack; 3], LoadError> {
+    let joined = format!("{name}.gate_up_proj");
+    let n_joined = n_inner.checked_mul(2);
+    let n_joined = n_joined.ok_or_else(|| file.impossible("intermediate_size", "less", n_inner))?;
+    let gate_up = weights.mxfp4_blocks(&joined, [n, n_joined, n_hidden], &format!("{joined}_bias"))?;
+    let every_other = |first: i32| Array::arange::<_, i32>(first, n_joined, 2);
+    let down = format!("{name}.down_proj");
+    Ok([
+        gate_up.select(&every_other(0)?)?,
+        gate_up.select(&every_other(1)?)?,
+        weights.mxfp4_blocks(&down, [n, n_hidden, n_inner], &format!("{down}_bias"))?,
+    ])
 }

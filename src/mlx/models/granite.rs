@@ -48,36 +48,58 @@ pub(super) fn network_with(
     weights: &mut Weights<'_>,
     feed_forward: impl Fn(&mut Weights<'_>, &str, &Dimensions) -> Result<FeedForward, LoadError>,
 ) -> Result<Network, LoadError> {
-    let multipliers: Multipliers = file.fields()?;
-    for (field, value) in [
-        ("logits_scaling", multipliers.logits_scaling),
-        ("attention_multiplier", multipliers.attention_multiplier),
-        ("embedding_multiplier", multipliers.embedding_multiplier),
-        ("residual_multiplier", multipliers.residual_multiplier),
-    ] {
-        file.finite(field, value)?;
-    }
+    let multipliers = Multipliers::read(file)?;
     let dimensions = Dimensions::read(file, DEFAULT_CONTEXT)?;
     let rope = Rc::new(Rope::read(file, dimensions.heads.head_dim, &RopeDefaults::DENSE)?);
-    let bias = AttentionBias { qkv: multipliers.attention_bias, o: multipliers.attention_bias };
     let blocks = (0..dimensions.n_layers)
         .map(|i| {
             let name = layout::layer(i);
-            let attention =
-                layout::attention(weights, &format!("{name}.self_attn"), &dimensions, bias, Some(&rope))?;
-            let attention = Attention { scale: multipliers.attention_multiplier, ..attention };
+            let attention = multipliers.attention(weights, &name, &dimensions, Some(&rope))?;
             let feed_forward = feed_forward(weights, &name, &dimensions)?;
             let block = layout::pre_normed(weights, &name, &dimensions, attention, feed_forward)?;
-            let scale = multipliers.residual_multiplier;
-            Ok(Block {
-                mixer: block.mixer.scaled_by(scale),
-                feed_forward: block.feed_forward.scaled_by(scale),
-            })
+            Ok(multipliers.block(block))
         })
         .collect::<Result<_, LoadError>>()?;
-    Ok(Network {
-        embedding_scale: multipliers.embedding_multiplier,
-        logits: Logits { scale: multipliers.logits_scaling.recip(), softcap: None },
-        ..layout::network(weights, &dimensions, blocks)?
-    })
+    Ok(multipliers.network(layout::network(weights, &dimensions, blocks)?))
+}
+
+impl Multipliers {
+    pub(super) fn read(file: &ModelConfig) -> Result<Self, LoadError> {
+        let multipliers: Self = file.fields()?;
+        for (field, value) in [
+            ("logits_scaling", multipliers.logits_scaling),
+            ("attention_multiplier", multipliers.attention_multiplier),
+            ("embedding_multiplier", multipliers.embedding_multiplier),
+            ("residual_multiplier", multipliers.residual_multiplier),
+        ] {
+            file.finite(field, value)?;
+        }
+        Ok(multipliers)
+    }
+
+    /// Attention with Granite's scale, without a bias or with one in all its layers.
+    pub(super) fn attention(
+        &self,
+        weights: &mut Weights<'_>,
+        layer: &str,
+        dimensions: &Dimensions,
+        rope: Option<&Rc<Rope>>,
+    ) -> Result<Attention, LoadError> {
+        let bias = AttentionBias { qkv: self.attention_bias, o: self.attention_bias };
+        let attention = layout::attention(weights, &format!("{layer}.self_attn"), dimensions, bias, rope)?;
+        Ok(Attention { scale: self.attention_multiplier, ..attention })
+    }
+
+    pub(super) fn block(&self, block: Block) -> Block {
+        let scale = self.residual_multiplier;
+        Block::new(block.mixer.scaled_by(scale), block.feed_forward.scaled_by(scale))
+    }
+
+    pub(super) fn network(&self, network: Network) -> Network {
+        Network {
+            embedding_scale: self.embedding_multiplier,
+            logits: Logits { scale: self.logits_scaling.recip(), softcap: None },
+            ..network
+        }
+    }
 }

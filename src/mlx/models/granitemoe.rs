@@ -5,6 +5,7 @@
 use runabout_kernels::{Activation, Gating};
 use serde::Deserialize;
 
+use super::dimensions::Dimensions;
 use super::{granite, layout};
 use crate::LoadError;
 use crate::block::FeedForward;
@@ -13,17 +14,39 @@ use crate::network::Network;
 use crate::parts::{Experts, Routing, Scoring};
 use crate::weights::Weights;
 
+/// The experts' part of config.json.
 #[derive(Deserialize)]
-struct Fields {
+pub(super) struct ExpertFields {
     num_local_experts: i32,
     num_experts_per_tok: usize,
 }
 
 pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<Network, LoadError> {
-    let fields: Fields = file.fields()?;
-    let n = fields.num_local_experts;
-    layout::check_experts(file, ("num_local_experts", n), fields.num_experts_per_tok)?;
+    let fields = ExpertFields::read(file)?;
     granite::network_with(file, weights, |weights, layer, dimensions| {
+        fields.take(weights, layer, dimensions).map(FeedForward::Experts)
+    })
+}
+
+impl ExpertFields {
+    pub(super) fn read(file: &ModelConfig) -> Result<Self, LoadError> {
+        let fields: Self = file.fields()?;
+        layout::check_experts(
+            file,
+            ("num_local_experts", fields.num_local_experts),
+            fields.num_experts_per_tok,
+        )?;
+        Ok(fields)
+    }
+
+    /// Takes the experts of the layer of this name.
+    pub(super) fn take(
+        &self,
+        weights: &mut Weights<'_>,
+        layer: &str,
+        dimensions: &Dimensions,
+    ) -> Result<Experts, LoadError> {
+        let n = self.num_local_experts;
         let name = format!("{layer}.block_sparse_moe");
         let (n_hidden, n_inner) = (dimensions.n_hidden, dimensions.n_inner);
         // In the original checkpoint, gate and up are one matrix.
@@ -37,14 +60,14 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
             let name = format!("{name}.switch_mlp");
             layout::expert_stacks(weights, &name, None, [n, n_inner, n_hidden], false)?
         };
-        Ok(FeedForward::Experts(Experts {
+        Ok(Experts {
             router: weights.linear(&format!("{name}.router.layer"), n, n_hidden, false)?,
-            routing: Routing::plain(fields.num_experts_per_tok, Scoring::SoftmaxOfUsed),
+            routing: Routing::plain(self.num_experts_per_tok, Scoring::SoftmaxOfUsed),
             gate,
             up,
             down,
             gating: Gating::Activation(Activation::Silu),
             shared: None,
-        }))
-    })
+        })
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use mlx_rs::Array;
 use runabout_kernels::Activation;
 
 use super::dimensions::Dimensions;
@@ -9,7 +10,7 @@ use crate::LoadError;
 use crate::block::{Block, FeedForward, Mixer, Residual};
 use crate::config::ModelConfig;
 use crate::network::{Logits, Network};
-use crate::parts::{Attention, Heads, Mlp, Norm, Rope};
+use crate::parts::{Attention, Groups, Heads, KvSource, Mlp, Norm, Rope, Shared};
 use crate::weights::{Linear, Stack, Weights};
 
 /// Which linear layers of attention have a bias.
@@ -47,12 +48,12 @@ pub(super) fn attention_of(
 ) -> Attention {
     Attention {
         q_proj,
-        k_proj,
-        v_proj,
+        source: KvSource::Own { k_proj, v_proj },
         o_proj,
         gate_proj: None,
         q_norm: None,
         k_norm: None,
+        v_norm: None,
         heads,
         scale: heads.scale(),
         rope: rope.cloned(),
@@ -127,6 +128,22 @@ pub(super) fn expert_stacks(
     ])
 }
 
+/// `shared_experts` of a network of experts: one network as large as `n_shared` experts.
+pub(super) fn shared_experts(
+    file: &ModelConfig,
+    weights: &mut Weights<'_>,
+    name: &str,
+    [n_hidden, n_inner]: [i32; 2],
+    n_shared: Option<i32>,
+) -> Result<Option<Shared>, LoadError> {
+    let Some(n_shared) = n_shared.filter(|it| *it > 0) else { return Ok(None) };
+    let n_inner = n_inner.checked_mul(n_shared);
+    let n_inner = n_inner.ok_or_else(|| file.impossible("n_shared_experts", "less", n_shared))?;
+    let name = format!("{name}.shared_experts");
+    let mlp = gated_mlp_of(weights, &name, [n_hidden, n_inner], false, Activation::Silu)?;
+    Ok(Some(Shared { mlp, gate: None }))
+}
+
 /// Fails unless a token uses at least one expert and at most as many as there are.
 pub(super) fn check_experts(
     file: &ModelConfig,
@@ -140,6 +157,44 @@ pub(super) fn check_experts(
         return Err(file.impossible("num_experts_per_tok", &format!("at most `{field}`, {n}"), n_used));
     }
     Ok(())
+}
+
+/// The groups that `n_group` and `topk_group` of config.json make of `n` experts, of which a token uses `n_used`; `None`
+/// if there is one group. `n_counted` scores make a group's value.
+pub(super) fn expert_groups(
+    file: &ModelConfig,
+    n: i32,
+    n_used: usize,
+    [n_groups, n_groups_used]: [Option<usize>; 2],
+    n_counted: usize,
+) -> Result<Option<Groups>, LoadError> {
+    let n = usize::try_from(n).unwrap_or(0);
+    let n_groups = n_groups.unwrap_or(1);
+    if n_groups == 1 {
+        return Ok(None);
+    }
+    if n_groups == 0 || !n.is_multiple_of(n_groups) || n / n_groups < n_counted {
+        let expected = format!("a divisor of the number of experts, {n}");
+        return Err(file.impossible("n_group", &expected, n_groups));
+    }
+    let n_groups_used = n_groups_used.unwrap_or(n_groups);
+    if n_groups_used == 0 || n_groups_used > n_groups || n_groups_used * (n / n_groups) < n_used {
+        let expected = format!("enough for {n_used} experts and at most `n_group`, {n_groups}");
+        return Err(file.impossible("topk_group", &expected, n_groups_used));
+    }
+    Ok(Some(Groups { n: n_groups, n_used: n_groups_used, n_counted }))
+}
+
+/// The weight `[n_channels, n_kernel]` of a convolution of each channel, which mlx_lm's conversions have turned.
+pub(super) fn depthwise(
+    weights: &mut Weights<'_>,
+    name: &str,
+    n_channels: i32,
+    n_kernel: i32,
+) -> Result<Array, LoadError> {
+    let is_turned = weights.shape(name).is_some_and(|it| it.last() == Some(&1));
+    let shape = if is_turned { [n_channels, n_kernel, 1] } else { [n_channels, 1, n_kernel] };
+    Ok(weights.array(name, &shape)?.reshape(&[n_channels, n_kernel])?)
 }
 
 /// The name of layer `i`.
@@ -177,10 +232,10 @@ pub(super) fn pre_normed(
 ) -> Result<Block, LoadError> {
     let Dimensions { n_hidden, norm_eps, .. } = *dimensions;
     let mut norm = |part: &str| weights.norm(&format!("{name}.{part}"), n_hidden, norm_eps);
-    Ok(Block {
-        mixer: Residual::after_norm(norm("input_layernorm")?, Mixer::Attention(attention)),
-        feed_forward: Residual::after_norm(norm("post_attention_layernorm")?, feed_forward),
-    })
+    Ok(Block::new(
+        Residual::after_norm(norm("input_layernorm")?, Mixer::Attention(attention)),
+        Residual::after_norm(norm("post_attention_layernorm")?, feed_forward),
+    ))
 }
 
 /// A layer with norms before and after attention, then before and after the feed-forward network.
@@ -189,15 +244,15 @@ pub(super) fn double_normed(
     feed_forward: FeedForward,
     [before_attention, after_attention, before, after]: [Norm; 4],
 ) -> Block {
-    Block {
-        mixer: Residual {
+    Block::new(
+        Residual {
             before: Some(before_attention),
             inner: Mixer::Attention(attention),
             after: Some(after_attention),
             scale: 1.0,
         },
-        feed_forward: Residual { before: Some(before), inner: feed_forward, after: Some(after), scale: 1.0 },
-    }
+        Residual { before: Some(before), inner: feed_forward, after: Some(after), scale: 1.0 },
+    )
 }
 
 /// `embed_tokens`, `blocks`, an RMS norm and `lm_head`.
@@ -229,6 +284,7 @@ pub(super) fn network_with(
     Ok(Network {
         embedding,
         embedding_scale: 1.0,
+        token_inputs: None,
         blocks,
         norm,
         head,

@@ -76,10 +76,10 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
                 activation: Activation::Silu,
             };
             let mut norm = |part: &str| weights.norm(&format!("{name}.{part}"), n_hidden, eps);
-            Ok(Block {
-                mixer: Residual::after_norm(norm("operator_norm")?, mixer),
-                feed_forward: Residual::after_norm(norm("ffn_norm")?, FeedForward::Mlp(mlp)),
-            })
+            Ok(Block::new(
+                Residual::after_norm(norm("operator_norm")?, mixer),
+                Residual::after_norm(norm("ffn_norm")?, FeedForward::Mlp(mlp)),
+            ))
         })
         .collect::<Result<_, LoadError>>()?;
     let norm = weights.norm("model.embedding_norm", n_hidden, eps)?;
@@ -110,15 +110,11 @@ fn short_conv(
     fields: &Fields,
 ) -> Result<ShortConv, LoadError> {
     let (n_kernel, has_bias) = (fields.conv_l_cache, fields.conv_bias);
-    let conv = format!("{name}.conv.weight");
-    // mlx_lm's conversions have turned the convolution.
-    let is_turned = weights.shape(&conv).is_some_and(|it| it.last() == Some(&1));
-    let shape = if is_turned { [n_hidden, n_kernel, 1] } else { [n_hidden, 1, n_kernel] };
     let n_projected = n_hidden.saturating_mul(3);
     Ok(ShortConv {
         in_proj: weights.linear(&format!("{name}.in_proj"), n_projected, n_hidden, has_bias)?,
         convolution: Convolution {
-            weight: weights.array(&conv, &shape)?.reshape(&[n_hidden, n_kernel])?,
+            weight: layout::depthwise(weights, &format!("{name}.conv.weight"), n_hidden, n_kernel)?,
             bias: has_bias.then(|| weights.vector(&format!("{name}.conv.bias"), n_hidden)).transpose()?,
         },
         out_proj: weights.linear(&format!("{name}.out_proj"), n_hidden, n_hidden, has_bias)?,

@@ -43,20 +43,20 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
             let mlp = layout::gated_mlp(weights, &name, &dimensions, fields.mlp_bias, Activation::Silu)?;
             let mut norm =
                 |part: &str| weights.norm(&format!("{name}.{part}"), dimensions.n_hidden, eps).map(Some);
-            Ok(Block {
-                mixer: Residual {
+            Ok(Block::new(
+                Residual {
                     before: None,
                     inner: Mixer::Attention(attention),
                     after: norm("post_attention_layernorm")?,
                     scale: 1.0,
                 },
-                feed_forward: Residual {
+                Residual {
                     before: None,
                     inner: FeedForward::Mlp(mlp),
                     after: norm("post_feedforward_layernorm")?,
                     scale: 1.0,
                 },
-            })
+            ))
         })
         .collect::<Result<_, LoadError>>()?;
     layout::network(weights, &dimensions, blocks)

@@ -123,10 +123,10 @@ pub(super) fn network_with(
             };
             let before_mixer: Norm = norm(weights, "input_layernorm", dimensions.n_hidden)?;
             let before = norm(weights, "post_attention_layernorm", dimensions.n_hidden)?;
-            Ok(Block {
-                mixer: Residual::after_norm(before_mixer, mixer),
-                feed_forward: Residual::after_norm(before, feed_forward),
-            })
+            Ok(Block::new(
+                Residual::after_norm(before_mixer, mixer),
+                Residual::after_norm(before, feed_forward),
+            ))
         })
         .collect::<Result<_, LoadError>>()?;
     let norm = if is_original {
@@ -200,16 +200,13 @@ fn gated_delta(
     let (n_values, n_heads) = (to_i32(shape.n_value_heads * shape.value_dim), to_i32(shape.n_value_heads));
     let n_channels = 2 * to_i32(shape.n_key_heads * shape.key_dim) + n_values;
     let n_kernel = fields.linear_conv_kernel_dim;
-    let conv = format!("{name}.conv1d.weight");
-    let is_turned = weights.shape(&conv).is_some_and(|it| it.last() == Some(&1));
-    let conv_shape = if is_turned { [n_channels, n_kernel, 1] } else { [n_channels, 1, n_kernel] };
     Ok(GatedDelta {
         qkv_proj,
         z_proj,
         b_proj,
         a_proj,
         convolution: Convolution {
-            weight: weights.array(&conv, &conv_shape)?.reshape(&[n_channels, n_kernel])?,
+            weight: layout::depthwise(weights, &format!("{name}.conv1d.weight"), n_channels, n_kernel)?,
             bias: None,
         },
         a_log: weights.vector(&format!("{name}.A_log"), n_heads)?,

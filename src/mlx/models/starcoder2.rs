@@ -46,10 +46,10 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
                 activation: Activation::Gelu,
             };
             let mut norm = |part: &str| weights.layer_norm(&format!("{name}.{part}"), n_hidden, eps);
-            Ok(Block {
-                mixer: Residual::after_norm(norm("input_layernorm")?, Mixer::Attention(attention)),
-                feed_forward: Residual::after_norm(norm("post_attention_layernorm")?, FeedForward::Mlp(mlp)),
-            })
+            Ok(Block::new(
+                Residual::after_norm(norm("input_layernorm")?, Mixer::Attention(attention)),
+                Residual::after_norm(norm("post_attention_layernorm")?, FeedForward::Mlp(mlp)),
+            ))
         })
         .collect::<Result<_, LoadError>>()?;
     let norm = weights.layer_norm("model.norm", n_hidden, eps)?;

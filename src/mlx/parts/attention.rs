@@ -16,14 +16,15 @@ use crate::weights::{Linear, Piece, Visit};
 /// Attention with its projections, from the normed input of a layer to what is added to the residual.
 pub(crate) struct Attention {
     pub(crate) q_proj: Linear,
-    pub(crate) k_proj: Linear,
-    pub(crate) v_proj: Linear,
+    pub(crate) source: KvSource,
     pub(crate) o_proj: Linear,
     /// The heads' outputs are multiplied by the sigmoid of this.
     pub(crate) gate_proj: Option<Linear>,
     /// Applied to queries and keys before the rotation: to each head, or to all heads together if the norm is as long.
     pub(crate) q_norm: Option<Norm>,
     pub(crate) k_norm: Option<Norm>,
+    /// Applied to each value head.
+    pub(crate) v_norm: Option<Norm>,
     pub(crate) heads: Heads,
     /// The factor that scores are multiplied by.
     pub(crate) scale: f32,
@@ -37,6 +38,15 @@ pub(crate) struct Attention {
     pub(crate) softcap: Option<f32>,
     /// Queries at later positions are multiplied by a number.
     pub(crate) position_scale: Option<PositionScale>,
+}
+
+/// Where keys and values come from.
+#[expect(clippy::large_enum_variant, reason = "there is one per layer")]
+pub(crate) enum KvSource {
+    /// Projections of the layer's input.
+    Own { k_proj: Linear, v_proj: Linear },
+    /// The keys and values of an earlier layer, by its number, this step's included.
+    Layer(usize),
 }
 
 /// Multiplies queries at position `p` by `1 + beta * ln(1 + floor(p / n))`.
@@ -56,23 +66,29 @@ impl Attention {
     /// Computes `[T, hidden_size]` from `[T, hidden_size]`, and appends keys and values to the spans' states of layer
     /// `layer_idx`.
     pub(crate) fn forward(&self, x: &Array, layer_idx: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {
-        let Heads { n_heads, n_kv_heads, .. } = self.heads;
         let queries = self.q_proj.forward(x)?; // [T, n_heads * head_dim]
-        let keys = self.k_proj.forward(x)?; // [T, n_kv_heads * head_dim]
-        let values = self.v_proj.forward(x)?;
         let queries = normed(self.q_norm.as_ref(), queries)?;
-        let keys = normed(self.k_norm.as_ref(), keys)?;
+        let (state_idx, new) = match &self.source {
+            KvSource::Own { k_proj, v_proj } => {
+                let keys = normed(self.k_norm.as_ref(), k_proj.forward(x)?)?; // [T, n_kv_heads * head_dim]
+                (layer_idx, Some([keys, normed(self.v_norm.as_ref(), v_proj.forward(x)?)?]))
+            }
+            KvSource::Layer(idx) => (*idx, None),
+        };
         let mut outputs = Vec::with_capacity(spans.len());
         for span in spans {
-            let queries = self.split_heads(&queries, &span.rows, n_heads)?; // [1, n_heads, L, head_dim]
-            let keys = self.split_heads(&keys, &span.rows, n_kv_heads)?;
-            let values = self.split_heads(&values, &span.rows, n_kv_heads)?;
-            let cache = span.states[layer_idx].arrays_mut();
-            let offset = cache.n_tokens();
-            let queries = self.scaled(self.rotated(&queries, offset)?, offset)?;
-            let keys = self.rotated(&keys, offset)?;
             let n_rows = span.rows.end - span.rows.start;
-            let output = self.attend(cache, &queries, [keys, values])?;
+            let queries = self.split_heads(&queries, &span.rows, self.heads.n_heads)?; // [1, n_heads, L, head_dim]
+            let cache = span.states[state_idx].arrays_mut();
+            if let Some([keys, values]) = &new {
+                let keys = self.split_heads(keys, &span.rows, self.heads.n_kv_heads)?;
+                let values = self.split_heads(values, &span.rows, self.heads.n_kv_heads)?;
+                let keys = self.rotated(&keys, cache.n_tokens())?;
+                append(cache, [keys, values])?;
+            }
+            let offset = cache.n_tokens() - n_rows;
+            let queries = self.scaled(self.rotated(&queries, offset)?, offset)?;
+            let output = self.attend(cache, &queries)?;
             outputs.push(output.transpose_axes(&[0, 2, 1, 3])?.reshape(&[n_rows, self.heads.n_query()])?);
         }
         let output = match outputs.as_slice() {
@@ -85,14 +101,15 @@ impl Attention {
         }
     }
 
-    /// Appends keys and values `[1, n_kv_heads, L, head_dim]` and attends with as many queries.
-    fn attend(&self, cache: &mut ArrayCache, queries: &Array, new: [Array; 2]) -> Result<Array> {
-        let view = View::after(cache.n_tokens(), queries.dim(2), self.window);
+    /// Attends with the queries `[1, n_heads, L, head_dim]` of the last tokens to all that the cache holds.
+    fn attend(&self, cache: &ArrayCache, queries: &Array) -> Result<Array> {
+        let n_rows = queries.dim(2);
+        let view = View::after(cache.n_tokens() - n_rows, n_rows, self.window);
         if let Some(kv) = cache.quantization() {
-            let parts = cache.append(&kv.quantize(new)?)?;
-            return kv.attend(&view.of(&parts)?, queries, self.heads, |scores| self.weigh(&scores, &view));
+            let parts = view.of(&cache.held()?)?;
+            return kv.attend(&parts, queries, self.heads, |scores| self.weigh(&scores, &view));
         }
-        let [keys, values] = view.of(&cache.append(&new)?)?;
+        let [keys, values] = view.of(&cache.held()?)?;
         if self.softcap.is_none() {
             let mask = view.mask()?;
             let mask = match &mask {
@@ -161,13 +178,16 @@ impl Attention {
     }
 
     pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> std::result::Result<(), LoadError> {
-        for linear in [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj, &mut self.o_proj] {
-            linear.visit(visit)?;
+        self.q_proj.visit(visit)?;
+        if let KvSource::Own { k_proj, v_proj } = &mut self.source {
+            k_proj.visit(visit)?;
+            v_proj.visit(visit)?;
         }
+        self.o_proj.visit(visit)?;
         if let Some(gate) = &mut self.gate_proj {
             gate.visit(visit)?;
         }
-        for norm in self.q_norm.iter_mut().chain(&mut self.k_norm) {
+        for norm in self.q_norm.iter_mut().chain(&mut self.k_norm).chain(&mut self.v_norm) {
             norm.visit(visit)?;
         }
         self.sinks.as_mut().map_or(Ok(()), |it| visit(Piece::Vector(it)))
@@ -198,4 +218,12 @@ impl Attention {
 fn normed(norm: Option<&Norm>, x: Array) -> Result<Array> {
     let Some(norm) = norm else { return Ok(x) };
     norm.forward(&x.reshape(&[-1, norm.weight.dim(0)])?)?.reshape(x.shape())
+}
+
+/// Appends keys and values `[1, n_kv_heads, L, head_dim]`.
+fn append(cache: &mut ArrayCache, new: [Array; 2]) -> Result<()> {
+    match cache.quantization() {
+        Some(kv) => cache.append(&kv.quantize(new)?),
+        None => cache.append(&new),
+    }
 }

@@ -1,12 +1,12 @@
 //! A feed-forward network of experts, of which each token uses a few: [`Experts`].
 
-use mlx_rs::ops::indexing::{TryIndexOp, take_along_axis};
-use mlx_rs::{Array, Dtype, error::Result, ops};
+use mlx_rs::{Array, error::Result, ops};
 use runabout_kernels::Gating;
 
 use super::mlp::{Mlp, gated};
+use super::routing::Routing;
 use crate::LoadError;
-use crate::weights::{Linear, Piece, Stack, Visit};
+use crate::weights::{Linear, Stack, Visit};
 
 /// With as many expert uses, tokens are sorted by expert, so that each expert's weights are read once, as in mlx_lm.
 const MIN_SORTED: usize = 64;
@@ -22,28 +22,6 @@ pub(crate) struct Experts {
     pub(crate) shared: Option<Shared>,
 }
 
-/// How the router's logits become experts and their scores.
-pub(crate) struct Routing {
-    /// The number of experts that a token uses.
-    pub(crate) n_used: usize,
-    pub(crate) scoring: Scoring,
-    /// Added to the scores when experts are chosen, and not when they are weighed.
-    pub(crate) choice_bias: Option<Array>, // [n_experts]
-    /// Scores are multiplied by this.
-    pub(crate) scale: f32,
-}
-
-/// The scores of experts. Those with the greatest are used; if `is_normalized`, scores are divided by their sum.
-#[derive(Clone, Copy)]
-pub(crate) enum Scoring {
-    /// The softmax over all experts.
-    Softmax { is_normalized: bool },
-    /// The softmax over the experts in use.
-    SoftmaxOfUsed,
-    /// The sigmoid of each expert.
-    Sigmoid { is_normalized: bool },
-}
-
 /// A network that every token uses.
 pub(crate) struct Shared {
     pub(crate) mlp: Mlp,
@@ -54,7 +32,12 @@ pub(crate) struct Shared {
 impl Experts {
     /// Computes `[T, hidden_size]` from `[T, hidden_size]`.
     pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
-        let (experts, scores) = self.routing.choose(&self.router.forward(x)?)?; // [T, n_used] each
+        self.forward_routed(x, x)
+    }
+
+    /// The same, with experts that are chosen by other rows than they compute.
+    pub(crate) fn forward_routed(&self, x: &Array, router_x: &Array) -> Result<Array> {
+        let (experts, scores) = self.routing.choose(&self.router.forward(router_x)?)?; // [T, n_used] each
         let y = self.of(x, &experts)?; // [T, n_used, hidden_size]
         let dtype = y.dtype();
         let y = y.multiply(scores.expand_dims(-1)?)?.sum_axis(-2, false)?.as_dtype(dtype)?;
@@ -91,46 +74,12 @@ impl Experts {
 
     pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> std::result::Result<(), LoadError> {
         self.router.visit(visit)?;
-        if let Some(bias) = &mut self.routing.choice_bias {
-            visit(Piece::Vector(bias))?;
-        }
+        self.routing.visit(visit)?;
         for stack in [&mut self.gate, &mut self.up, &mut self.down] {
             stack.visit(visit)?;
         }
         let Some(Shared { mlp, gate }) = &mut self.shared else { return Ok(()) };
         mlp.visit(visit)?;
         gate.as_mut().map_or(Ok(()), |it| it.visit(visit))
-    }
-}
-
-impl Routing {
-    /// Scores without a bias or a factor.
-    pub(crate) fn plain(n_used: usize, scoring: Scoring) -> Self {
-        Self { n_used, scoring, choice_bias: None, scale: 1.0 }
-    }
-
-    /// The experts of each token, and their scores, both `[T, n_used]`, from logits `[T, n_experts]`.
-    fn choose(&self, logits: &Array) -> Result<(Array, Array)> {
-        let n_used = i32::try_from(self.n_used).unwrap_or(i32::MAX);
-        let logits = logits.as_dtype(Dtype::Float32)?;
-        let all = match self.scoring {
-            Scoring::Softmax { .. } => ops::softmax_axis(&logits, -1, true)?,
-            Scoring::SoftmaxOfUsed => logits,
-            Scoring::Sigmoid { .. } => ops::sigmoid(&logits)?,
-        };
-        let order = match &self.choice_bias {
-            Some(bias) => all.add(bias)?,
-            None => all.clone(),
-        };
-        let experts = ops::argpartition_axis(order, -n_used, -1)?.try_index((.., -n_used..))?;
-        let scores = take_along_axis(&all, &experts, -1)?;
-        let scores = match self.scoring {
-            Scoring::Softmax { is_normalized: true } | Scoring::Sigmoid { is_normalized: true } => {
-                scores.divide(scores.sum_axis(-1, true)?)?
-            }
-            Scoring::Softmax { .. } | Scoring::Sigmoid { .. } => scores,
-            Scoring::SoftmaxOfUsed => ops::softmax_axis(scores, -1, true)?,
-        };
-        Ok((experts, scores.multiply(Array::from_f32(self.scale))?))
     }
 }

@@ -74,6 +74,10 @@ enum Scaling {
         factors: Vec<f32>,
         magnitude: f32,
     },
+    /// Pairs beyond the rotated part of a head stand still, but are counted in the power series (Gemma 4).
+    Proportional {
+        factor: f32,
+    },
 }
 
 /// The top-level fields of config.json.
@@ -195,9 +199,10 @@ fn scaling(
             let magnitude = if ratio > 1.0 { (1.0 + ratio.ln() / old.ln()).sqrt() } else { 1.0 };
             Scaling::Long { factors, magnitude: finite("original_max_position_embeddings", magnitude)? }
         }
+        "proportional" => Scaling::Proportional { factor: finite("factor", given.factor.unwrap_or(1.0))? },
         other => {
             return Err(file.unsupported(format!(
-                "`{path}` of type `{other}` is not supported, expected `default`, `linear`, `llama3`, `yarn` or `longrope`"
+                "`{path}` of type `{other}` is not supported, expected `default`, `linear`, `llama3`, `yarn`, `longrope` or `proportional`"
             )));
         }
     })
@@ -280,6 +285,15 @@ impl Rope {
             let expected = format!("{} numbers", n_dims / 2);
             return Err(file.impossible("rope_scaling.long_factor", &expected, factors.len()));
         }
+        if let Scaling::Proportional { factor } = config.scaling {
+            let rotated = (n_dims / 2).unsigned_abs() as usize;
+            let plain = Self::new(head_dim, &RopeConfig { scaling: Scaling::None, ..config });
+            let freqs: Vec<_> = plain_freqs(head_dim, config.base)
+                .enumerate()
+                .map(|(i, freq)| if i < rotated { factor * freq } else { f32::INFINITY })
+                .collect();
+            return Ok(plain.with_freqs(&freqs, 1.0));
+        }
         Ok(Self::new(n_dims, &config))
     }
 
@@ -315,7 +329,7 @@ impl Rope {
             table: RefCell::default(),
         };
         match scaling {
-            Scaling::None => plain,
+            Scaling::None | Scaling::Proportional { .. } => plain,
             Scaling::Linear { factor } => {
                 let scale = 1.0 / factor;
                 let angles = plain.angles.iter().map(|it| it * f64::from(scale)).collect();
@@ -342,6 +356,11 @@ impl Rope {
         let angles = freqs.iter().map(|it| f64::from(*it).recip()).collect();
         let freqs = Array::from_slice(freqs, &[self.n_dims / 2]);
         Self { base: None, freqs: Some(freqs), angles, magnitude, ..self }
+    }
+
+    /// The number of dimensions of a head that are rotated.
+    pub(crate) fn n_dims(&self) -> i32 {
+        self.n_dims
     }
 
     /// Rotates `x` `[1, n_heads, L, head_dim]`, whose first position is `offset`.

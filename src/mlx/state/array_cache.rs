@@ -36,8 +36,8 @@ impl ArrayCache {
         self.n_tokens
     }
 
-    /// Appends one array `[1, n_kv_heads, L, n]` per part, and returns for each part all that the cache now holds.
-    pub(crate) fn append<const N: usize>(&mut self, new: &[Array; N]) -> Result<[Array; N]> {
+    /// Appends one array `[1, n_kv_heads, L, n]` per part.
+    pub(crate) fn append<const N: usize>(&mut self, new: &[Array; N]) -> Result<()> {
         let start = self.n_tokens;
         let end = start + new.first().map_or(0, |it| it.dim(2));
         if self.n_room() < end {
@@ -51,8 +51,12 @@ impl ArrayCache {
             part.try_index_mut((.., .., start..end, ..), new)?;
         }
         self.n_tokens = end;
-        let held =
-            self.parts.iter().map(|it| it.try_index((.., .., ..end, ..))).collect::<Result<Vec<_>>>()?;
+        Ok(())
+    }
+
+    /// All that it holds, for each of its `N` parts. Something must have been appended before.
+    pub(crate) fn held<const N: usize>(&self) -> Result<[Array; N]> {
+        let held = self.parts_of(0..self.n_tokens)?;
         Ok(held.try_into().unwrap_or_else(|_| unreachable!("a cache gets as many parts each time")))
     }
 

@@ -3,32 +3,23 @@
 //! The weights themselves are not read.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use runabout_text::model_json;
-use safetensors::tensor::{Dtype, Metadata};
 use serde::Deserialize;
 
+use super::adapter::{Adapter, AdapterKind};
+use super::header::{Tensor, read_header};
 use crate::LoadError;
 use crate::config::ModelConfig;
-
-/// safetensors' own limit for a header.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// The tensors of a model folder, and the files they are in.
 pub(crate) struct Checkpoint {
     pub(crate) folder: PathBuf,
     pub(crate) shards: Vec<PathBuf>,
     pub(crate) n_bytes: u64,
+    pub(super) adapter: Option<Adapter>,
     tensors: HashMap<String, Tensor>,
-}
-
-/// A weight as the header describes it.
-pub(crate) struct Tensor {
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<i32>,
 }
 
 #[derive(Deserialize)]
@@ -37,14 +28,31 @@ struct ShardIndex {
 }
 
 impl Checkpoint {
-    pub(crate) fn open(folder: &Path) -> Result<Self, LoadError> {
-        let shards = shards(folder)?;
+    /// Reads the headers of a model's files, and of an adapter's.
+    pub(crate) fn open(folder: &Path, adapter: Option<&Path>) -> Result<Self, LoadError> {
+        let mut shards = shards(folder)?;
         let mut tensors = HashMap::new();
         let mut n_bytes = 0;
         for path in &shards {
             n_bytes += read_header(path, &mut tensors)?;
         }
-        Ok(Self { folder: folder.to_owned(), shards, n_bytes, tensors })
+        let mut adapter = adapter.map(Adapter::open).transpose()?;
+        n_bytes += adapter.as_ref().map_or(0, |it| it.n_bytes);
+        if let Some(full) = adapter.take_if(|it| it.kind == AdapterKind::Full) {
+            if let Some(name) = full.tensors.keys().find(|it| !tensors.contains_key(*it)) {
+                let message = format!("the model has no weight `{name}`");
+                return Err(LoadError::Adapter { path: full.path, message });
+            }
+            tensors.extend(full.tensors);
+            // Later files take the place of earlier ones.
+            shards.push(full.path);
+        }
+        Ok(Self { folder: folder.to_owned(), shards, n_bytes, adapter, tensors })
+    }
+
+    /// The files with weights, the adapter's among them.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.shards.iter().chain(self.adapter.as_ref().map(|it| &it.path))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -71,60 +79,6 @@ impl Checkpoint {
             None => Ok(!has_head),
         }
     }
-}
-
-impl Tensor {
-    pub(crate) fn check_shape(&self, name: &str, expected: &[i32]) -> Result<(), LoadError> {
-        if self.shape == expected {
-            return Ok(());
-        }
-        Err(LoadError::WrongShape {
-            name: name.to_owned(),
-            expected: expected.to_vec(),
-            got: self.shape.clone(),
-        })
-    }
-
-    pub(crate) fn wrong_type(&self, name: &str, expected: &'static str) -> LoadError {
-        LoadError::WrongType { name: name.to_owned(), expected, got: format!("{:?}", self.dtype) }
-    }
-}
-
-/// The name of a weight in a model that is nothing but its text part.
-///
-/// Models with more senses keep their text part under a name of its own, in one of two orders.
-pub(crate) fn text_name(name: &str) -> String {
-    if let Some(rest) = name.strip_prefix("model.language_model.") {
-        return format!("model.{rest}");
-    }
-    name.strip_prefix("language_model.").unwrap_or(name).to_owned()
-}
-
-/// Reads the tensors of one file and returns its size. Fails unless the file is as long as its header says.
-fn read_header(path: &Path, tensors: &mut HashMap<String, Tensor>) -> Result<u64, LoadError> {
-    let bad = |message: String| LoadError::Weights { path: path.to_owned(), message };
-    let mut file = File::open(path).map_err(|_| LoadError::MissingShard { path: path.to_owned() })?;
-    let n_bytes = file.metadata().map_err(|e| bad(e.to_string()))?.len();
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(|e| bad(e.to_string()))?;
-    let n_header = u64::from_le_bytes(length);
-    if n_header > MAX_HEADER_BYTES.min(n_bytes) {
-        return Err(bad(format!("its header claims {n_header} bytes, and the file has {n_bytes}")));
-    }
-    let mut header = Vec::new();
-    file.take(n_header).read_to_end(&mut header).map_err(|e| bad(e.to_string()))?;
-    let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?;
-    let expected = 8 + n_header + metadata.data_len() as u64;
-    if expected != n_bytes {
-        return Err(bad(format!("expected {expected} bytes by its header, got {n_bytes}")));
-    }
-    for (name, info) in metadata.tensors() {
-        let shape = info.shape.iter().map(|it| i32::try_from(*it)).collect::<Result<_, _>>();
-        let shape = shape
-            .map_err(|_| bad(format!("`{name}` has the shape {:?}, beyond what MLX counts", info.shape)))?;
-        tensors.insert(text_name(&name), Tensor { dtype: info.dtype, shape });
-    }
-    Ok(n_bytes)
 }
 
 /// The files that hold the weights, in a fixed order.

@@ -8,7 +8,8 @@ use runabout_text::model_json;
 use safetensors::tensor::Dtype;
 use serde_json::Value;
 
-use super::checkpoint::{Checkpoint, Tensor};
+use super::checkpoint::Checkpoint;
+use super::header::Tensor;
 use crate::config::ModelConfig;
 
 /// Name suffixes of tensors that identify a format, the most specific first.
@@ -28,6 +29,9 @@ const MARKS: [(&str, &str); 14] = [
     (".weight_scale_2", "modelopt"),
     (".weight_scale", "fp8 or compressed-tensors"),
 ];
+
+/// What MLX calls the formats that can be loaded.
+const KNOWN_MODES: [&str; 4] = ["affine", "mxfp4", "mxfp8", "nvfp4"];
 
 /// The format of a module's weight, and the name of the tensor that shows it; `None` if nothing does.
 ///
@@ -52,16 +56,10 @@ pub(crate) fn format(file: &ModelConfig, checkpoint: &Checkpoint, module: &str) 
 
 /// The format that a weight of this type implies.
 fn type_format(weight: &Tensor, scales: Option<&Tensor>) -> Option<String> {
-    let columns = |it: &Tensor| it.shape.last().map_or(0, |it| i64::from(*it));
     Some(match (weight.dtype, scales) {
-        // Two micro-scaling formats have 4 bits: nvfp4 has groups of 16, mxfp4 of 32.
+        // The formats that MLX has are not foreign.
         (Dtype::U32, Some(scales)) if scales.dtype == Dtype::U8 => {
-            match columns(weight).checked_div(columns(scales)) {
-                Some(2) => "MLX's nvfp4".to_owned(),
-                Some(4) => "MLX's mxfp4".to_owned(),
-                Some(8) => "MLX's mxfp8".to_owned(),
-                _ => "a micro-scaling format of MLX".to_owned(),
-            }
+            "a micro-scaling format with other groups than MLX's".to_owned()
         }
         (Dtype::F8_E4M3 | Dtype::F8_E5M2, _) => format!("fp8 ({:?})", weight.dtype),
         (Dtype::U8 | Dtype::I8 | Dtype::I32, _) => format!("{:?} numbers", weight.dtype),
@@ -82,7 +80,8 @@ pub(crate) fn declared(file: &ModelConfig, folder: &Path) -> Option<String> {
             None => format!("`{method}`"),
         });
     }
-    if let Some(mode) = file.get("quantization").and_then(|it| name(it, "mode")).filter(|it| it != "affine") {
+    let mode = file.get("quantization").and_then(|it| name(it, "mode"));
+    if let Some(mode) = mode.filter(|it| !KNOWN_MODES.contains(&it.as_str())) {
         return Some(format!("MLX's {mode}"));
     }
     let beside = std::fs::read(folder.join("hf_quant_config.json")).ok()?;

@@ -8,6 +8,8 @@ use std::ops::Range;
 use mlx_rs::ops::indexing::{Ellipsis, TryIndexOp};
 use mlx_rs::{Array, Dtype, error::Result, ops};
 
+use super::low_rank::LowRank;
+use super::micro::Micro;
 use crate::LoadError;
 use crate::cpu::Packed;
 
@@ -24,18 +26,17 @@ pub(crate) enum Matrix {
         biases: Array, // [n_out, n_in / group_size]
         grouping: Grouping,
     },
-    /// MLX's mxfp4, as it is in the checkpoint. It becomes affine when it is read.
-    Mxfp4 {
-        weight: Array, // [n_out, n_in / 8], u32
-        scales: Array, // [n_out, n_in / 32], u8
-    },
+    /// Small floats. Those that are affine become so when they are read, and others plain if there are CPU kernels.
+    Micro(Micro),
     /// In the layout of the CPU kernels; never a stack.
     Packed(Packed),
 }
 
-/// `y = x @ weight.T + bias`.
+/// `y = x @ weight.T + low_rank(x) + bias`. Clones share the arrays.
+#[derive(Clone)]
 pub(crate) struct Linear {
     pub(crate) matrix: Matrix,
+    pub(crate) low_rank: Option<LowRank>,
     pub(crate) bias: Option<Array>, // [n_out]
 }
 
@@ -85,8 +86,6 @@ impl Grouping {
     }
 }
 
-const NOT_READ: &str = "a matrix is read before it is used";
-
 impl Matrix {
     /// `x @ weight.T` for `x` `[T, n_in]`.
     pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
@@ -95,7 +94,7 @@ impl Matrix {
             Self::Quantized { weight, scales, biases, grouping: Grouping { group_size, bits } } => {
                 ops::quantized_matmul(x, weight, scales, biases, true, *group_size, *bits)
             }
-            Self::Mxfp4 { .. } => unreachable!("{NOT_READ}"),
+            Self::Micro(micro) => micro.forward(x),
             Self::Packed(packed) => packed.forward(x),
         }
     }
@@ -113,9 +112,37 @@ impl Matrix {
                     *bits,
                 )
             }
-            Self::Mxfp4 { .. } => unreachable!("{NOT_READ}"),
+            Self::Micro(micro) => micro.with_each(|it| it.take_axis(idx, 0))?.dequantized(),
             Self::Packed(packed) => packed.rows(idx),
         }
+    }
+
+    /// The numbers that it stands for. It must not have been packed.
+    pub(crate) fn dequantized(&self) -> Result<Array> {
+        match self {
+            Self::Plain { weight } => Ok(weight.clone()),
+            Self::Quantized { weight, scales, biases, grouping: Grouping { group_size, bits } } => {
+                ops::dequantize(weight, scales, biases, *group_size, *bits)
+            }
+            Self::Micro(micro) => micro.dequantized(),
+            Self::Packed(_) => unreachable!("matrices are dequantized before they are packed"),
+        }
+    }
+
+    /// The same with each output multiplied by its number in `scales` `[n_out]`, in the type `dtype`. Quantized numbers
+    /// stay as they are.
+    pub(crate) fn scaled(&self, scales: &Array, dtype: Dtype) -> Result<Self> {
+        let factors = scales.as_dtype(Dtype::Float32)?.expand_dims(-1)?;
+        let scaled = |it: &Array| it.as_dtype(Dtype::Float32)?.multiply(&factors)?.as_dtype(dtype);
+        Ok(match self {
+            Self::Quantized { weight, scales, biases, grouping } => Self::Quantized {
+                weight: weight.clone(),
+                scales: scaled(scales)?,
+                biases: scaled(biases)?,
+                grouping: *grouping,
+            },
+            other => Self::Plain { weight: scaled(&other.dequantized()?)? },
+        })
     }
 
     /// Its outputs at `idx` as a matrix of their own, not a stack.
@@ -123,11 +150,16 @@ impl Matrix {
         self.with_each(|it| it.take_axis(idx, 0))
     }
 
+    /// Outputs at `idx` of each matrix of a stack.
+    pub(crate) fn select_of_each(&self, idx: &Array) -> Result<Self> {
+        self.with_each(|it| it.take_axis(idx, -2))
+    }
+
     /// The number of columns of its results.
     #[cfg(cpu_kernels)]
     pub(crate) fn n_outputs(&self) -> usize {
         match self {
-            Self::Plain { weight } | Self::Quantized { weight, .. } | Self::Mxfp4 { weight, .. } => {
+            Self::Plain { weight } | Self::Quantized { weight, .. } | Self::Micro(Micro { weight, .. }) => {
                 weight.dim(-2).unsigned_abs() as usize
             }
             Self::Packed(packed) => packed.n_outputs(),
@@ -139,7 +171,7 @@ impl Matrix {
         match self {
             Self::Plain { weight } => weight.dtype(),
             Self::Quantized { scales, .. } => scales.dtype(),
-            Self::Mxfp4 { .. } => Dtype::Bfloat16,
+            Self::Micro(_) => Dtype::Bfloat16,
             Self::Packed(_) => Dtype::Float32,
         }
     }
@@ -159,9 +191,16 @@ impl Matrix {
                 biases: part(biases)?,
                 grouping: *grouping,
             },
-            Self::Mxfp4 { weight, scales } => Self::Mxfp4 { weight: part(weight)?, scales: part(scales)? },
+            Self::Micro(micro) => Self::Micro(micro.with_each(part)?),
             Self::Packed(_) => unreachable!("matrices are divided before they are packed"),
         })
+    }
+
+    pub(crate) fn as_micro(&self) -> Option<&Micro> {
+        match self {
+            Self::Micro(micro) => Some(micro),
+            _ => None,
+        }
     }
 
     pub(crate) fn as_plain(&self) -> Option<&Array> {
@@ -186,7 +225,7 @@ impl Matrix {
         let arrays = match self {
             Self::Plain { weight } => [Some(weight), None, None],
             Self::Quantized { weight, scales, biases, .. } => [Some(weight), Some(scales), Some(biases)],
-            Self::Mxfp4 { weight, scales } => [Some(weight), Some(scales), None],
+            Self::Micro(Micro { weight, scales, .. }) => [Some(weight), Some(scales), None],
             Self::Packed(_) => [None; 3],
         };
         arrays.into_iter().flatten()
@@ -195,11 +234,20 @@ impl Matrix {
 
 impl Linear {
     pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
-        let y = self.matrix.forward(x)?;
+        let mut y = self.matrix.forward(x)?;
+        if let Some(low_rank) = &self.low_rank {
+            y = y.add(low_rank.forward(x)?.as_dtype(y.dtype())?)?;
+        }
         match &self.bias {
             Some(bias) => y.add(bias),
             None => Ok(y),
         }
+    }
+
+    /// Whether there is nothing but a matrix.
+    #[cfg(cpu_kernels)]
+    pub(crate) fn is_matrix(&self) -> bool {
+        self.bias.is_none() && self.low_rank.is_none()
     }
 
     #[cfg(cpu_kernels)]
@@ -210,12 +258,14 @@ impl Linear {
     /// Its outputs at `idx` as a layer of their own.
     pub(crate) fn select(&self, idx: &Array) -> Result<Self> {
         let bias = self.bias.as_ref().map(|it| it.take_axis(idx, 0)).transpose()?;
-        Ok(Self { matrix: self.matrix.select(idx)?, bias })
+        let low_rank = self.low_rank.as_ref().map(|it| it.select(idx)).transpose()?;
+        Ok(Self { matrix: self.matrix.select(idx)?, low_rank, bias })
     }
 
     /// Its outputs in `range` as a layer of their own.
     pub(crate) fn outputs(&self, range: Range<i32>) -> Result<Self> {
         let bias = self.bias.as_ref().map(|it| it.try_index(range.clone())).transpose()?;
-        Ok(Self { matrix: self.matrix.outputs(range)?, bias })
+        let low_rank = self.low_rank.as_ref().map(|it| it.outputs(range.clone())).transpose()?;
+        Ok(Self { matrix: self.matrix.outputs(range)?, low_rank, bias })
     }
 }

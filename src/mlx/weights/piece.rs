@@ -3,6 +3,7 @@
 use mlx_rs::Array;
 use runabout_kernels::DeltaShape;
 
+use super::low_rank::LowRank;
 use super::matrix::{Linear, Matrix};
 use crate::LoadError;
 use crate::cpu::PackedRecurrence;
@@ -31,6 +32,8 @@ pub(crate) type Visit<'a> = dyn FnMut(Piece<'_>) -> Result<(), LoadError> + 'a;
 impl Linear {
     pub(crate) fn visit(&mut self, visit: &mut Visit<'_>) -> Result<(), LoadError> {
         visit(Piece::Matrix(&mut self.matrix))?;
+        let low_rank = self.low_rank.iter_mut().flat_map(LowRank::arrays_mut);
+        low_rank.into_iter().try_for_each(|it| visit(Piece::Vector(it)))?;
         self.bias.as_mut().map_or(Ok(()), |it| visit(Piece::Vector(it)))
     }
 }

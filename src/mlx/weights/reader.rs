@@ -7,6 +7,7 @@ use mlx_rs::Array;
 
 use super::checkpoint::Checkpoint;
 use super::matrix::{Grouping, Matrix};
+use super::micro::MicroFormat;
 use super::mxfp4;
 use super::piece::{Piece, Recurrence};
 use crate::LoadError;
@@ -63,7 +64,7 @@ impl<'a> Reader<'a> {
                     *self.n_weights_by_bits.entry(*bits).or_default() += n_weights;
                 }
                 if !self.is_restoring() {
-                    read_matrix(&self.folder, matrix)?;
+                    self.read_matrix(matrix)?;
                 }
                 matrix.arrays().for_each(|it| self.count(it));
                 Ok(())
@@ -82,7 +83,7 @@ impl<'a> Reader<'a> {
                 }
             }
             // It stays as it is, so it is needed after all.
-            Piece::Stack(matrix) if self.is_restoring() => return read_matrix(&self.folder, matrix),
+            Piece::Stack(matrix) if self.is_restoring() => return self.read_matrix(matrix),
             Piece::Stack(_) | Piece::Vector(_) => {}
         }
         Ok(())
@@ -110,18 +111,26 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    fn read_matrix(&self, matrix: &mut Matrix) -> Result<(), LoadError> {
+        matrix.arrays().try_for_each(|it| evaluate(&self.folder, it))?;
+        if let Matrix::Micro(micro) = matrix {
+            match micro.format {
+                MicroFormat::Mxfp4 => *matrix = mxfp4::to_affine(&micro.weight, &micro.scales)?,
+                MicroFormat::Mxfp8 | MicroFormat::Nvfp4 if self.placement.kernels.is_some() => {
+                    let weight = micro.dequantized()?;
+                    weight.eval()?;
+                    *matrix = Matrix::Plain { weight };
+                }
+                MicroFormat::Mxfp8 | MicroFormat::Nvfp4 => {}
+            }
+        }
+        Ok(())
+    }
+
     fn count(&mut self, array: &Array) {
         self.n_bytes += array.nbytes() as u64;
         (self.progress)(self.n_bytes.min(self.n_bytes_on_disk), self.n_bytes_on_disk);
     }
-}
-
-fn read_matrix(folder: &Path, matrix: &mut Matrix) -> Result<(), LoadError> {
-    matrix.arrays().try_for_each(|it| evaluate(folder, it))?;
-    if let Matrix::Mxfp4 { weight, scales } = matrix {
-        *matrix = mxfp4::to_affine(weight, scales)?;
-    }
-    Ok(())
 }
 
 fn evaluate(folder: &Path, array: &Array) -> Result<(), LoadError> {
