@@ -351,7 +351,7 @@ mod tests {
     /// Takes two matrices, which are packed if they are not kept.
     fn load(kept: &Kept) -> Result<Vec<Vec<u8>>, LoadError> {
         let cpu = cpu();
-        let mut load = |value: f32| {
+        let load = |value: f32| {
             let values = vec![value; SHAPE[0] * SHAPE[1]];
             let weights = Weights::Plain(Floats::F32(&values));
             let matrix = Matrix { n_rows: SHAPE[1], n_cols: SHAPE[0], weights };
