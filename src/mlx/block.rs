@@ -30,7 +30,6 @@ pub(crate) struct Residual<T> {
     pub(crate) scale: f32,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one per layer")]
 pub(crate) enum Mixer {
     Attention(Attention),
     Latent(LatentAttention),

@@ -7,6 +7,7 @@
 mod architecture;
 mod blocks;
 mod decimal;
+mod family;
 mod json_file;
 mod keys;
 mod rope;

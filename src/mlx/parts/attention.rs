@@ -41,7 +41,6 @@ pub(crate) struct Attention {
 }
 
 /// Where keys and values come from.
-#[expect(clippy::large_enum_variant, reason = "there is one per layer")]
 pub(crate) enum KvSource {
     /// Projections of the layer's input.
     Own { k_proj: Linear, v_proj: Linear },

@@ -140,7 +140,7 @@ impl<R: Read> HeaderReader<R> {
         let ggml_type = GgmlType::from_code(code).map_err(|kind| {
             Failure::Unsupported(
                 format!("tensor type {kind} (in `{name}`)"),
-                "choose a Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, F16 or BF16 file",
+                "choose a file of another type, such as Q4_K_M, Q6_K or Q8_0",
             )
         })?;
         let block_len = ggml_type.block_len() as u64;

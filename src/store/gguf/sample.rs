@@ -67,12 +67,20 @@ impl Sample {
                 GgmlType::F32 => block.copy_from_slice(&(f32::from(random()) / 256.0).to_le_bytes()),
                 GgmlType::F16 => block.copy_from_slice(&scale),
                 GgmlType::Bf16 => block.copy_from_slice(&half::bf16::from_f32(0.5).to_le_bytes()),
+                GgmlType::Q2K => {
+                    block[80..82].copy_from_slice(&scale);
+                    block[82..].copy_from_slice(&scale);
+                }
+                GgmlType::Q3K => block[108..].copy_from_slice(&scale),
                 GgmlType::Q6K => block[208..].copy_from_slice(&scale),
+                GgmlType::Mxfp4 => block[0] = 120,
                 GgmlType::Q4_1 | GgmlType::Q5_1 | GgmlType::Q4K | GgmlType::Q5K => {
                     block[..2].copy_from_slice(&scale);
                     block[2..4].copy_from_slice(&scale);
                 }
-                GgmlType::Q4_0 | GgmlType::Q5_0 | GgmlType::Q8_0 => block[..2].copy_from_slice(&scale),
+                GgmlType::Q4_0 | GgmlType::Q5_0 | GgmlType::Q8_0 | GgmlType::Iq4Nl | GgmlType::Iq4Xs => {
+                    block[..2].copy_from_slice(&scale)
+                }
             }
             bytes.extend(block);
         }
@@ -139,12 +147,59 @@ impl Sample {
                 this.tensor(&format!("blk.0.{part}.bias"), &[len], GgmlType::F32);
             }
         }
-        if architecture == "qwen3" {
+        if ["qwen3", "qwen3moe", "gemma3"].contains(&architecture) {
             for part in ["attn_q_norm", "attn_k_norm"] {
                 this.tensor(&format!("blk.0.{part}.weight"), &[16], GgmlType::F32);
             }
         }
+        if ["granite", "granitemoe"].contains(&architecture) {
+            for key in ["logit_scale", "attention.scale", "embedding_scale", "residual_scale"] {
+                this.set(&format!("{architecture}.{key}"), Value::Float(0.5));
+            }
+        }
+        if ["gemma2", "gemma3", "seed_oss", "gpt-oss"].contains(&architecture) {
+            this.tensor("blk.0.post_attention_norm.weight", &[32], GgmlType::F32);
+        }
+        if ["gemma2", "gemma3"].contains(&architecture) {
+            this.tensor("blk.0.post_ffw_norm.weight", &[32], GgmlType::F32);
+        }
+        if ["seed_oss", "gpt-oss"].contains(&architecture) {
+            this.remove("ffn_norm");
+        }
+        if ["qwen3moe", "granitemoe", "gpt-oss"].contains(&architecture) {
+            this.add_experts(architecture);
+        }
         this
+    }
+
+    /// Four experts of 32 in place of the feed-forward network.
+    fn add_experts(&mut self, architecture: &str) {
+        self.remove("ffn_gate.");
+        self.remove("ffn_up.");
+        self.remove("ffn_down.");
+        let keys = [("expert_count", 4), ("expert_used_count", 2), ("expert_feed_forward_length", 32)];
+        for (key, value) in keys {
+            self.set(&format!("{architecture}.{key}"), Value::Unsigned(value));
+        }
+        self.tensor("blk.0.ffn_gate_inp.weight", &[32, 4], GgmlType::F32);
+        for part in ["ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"] {
+            self.tensor(&format!("blk.0.{part}.weight"), &[32, 32, 4], GgmlType::Mxfp4);
+        }
+        if architecture == "gpt-oss" {
+            self.tensor("blk.0.ffn_gate_inp.bias", &[4], GgmlType::F32);
+            for part in ["ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"] {
+                self.tensor(&format!("blk.0.{part}.bias"), &[32, 4], GgmlType::F32);
+            }
+            for (part, len) in [("attn_q", 32), ("attn_k", 16), ("attn_v", 16), ("attn_output", 32)] {
+                self.tensor(&format!("blk.0.{part}.bias"), &[len], GgmlType::F32);
+            }
+            self.tensor("blk.0.attn_sinks.weight", &[2], GgmlType::F32);
+        }
+    }
+
+    /// Removes the tensors of a part of the layer.
+    fn remove(&mut self, part: &str) {
+        self.tensors.retain(|it| !it.0.starts_with(&format!("blk.0.{part}")));
     }
 }
 

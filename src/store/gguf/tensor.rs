@@ -11,9 +11,14 @@ pub enum GgmlType {
     Q5_0,
     Q5_1,
     Q8_0,
+    Q2K,
+    Q3K,
     Q4K,
     Q5K,
     Q6K,
+    Iq4Nl,
+    Iq4Xs,
+    Mxfp4,
 }
 
 impl GgmlType {
@@ -28,28 +33,28 @@ impl GgmlType {
             6 => Self::Q5_0,
             7 => Self::Q5_1,
             8 => Self::Q8_0,
+            10 => Self::Q2K,
+            11 => Self::Q3K,
             12 => Self::Q4K,
             13 => Self::Q5K,
             14 => Self::Q6K,
+            20 => Self::Iq4Nl,
+            23 => Self::Iq4Xs,
             30 => Self::Bf16,
+            39 => Self::Mxfp4,
             other => {
                 let name = match other {
                     9 => "Q8_1",
-                    10 => "Q2_K",
-                    11 => "Q3_K",
                     15 => "Q8_K",
                     16 => "IQ2_XXS",
                     17 => "IQ2_XS",
                     18 => "IQ3_XXS",
                     19 => "IQ1_S",
-                    20 => "IQ4_NL",
                     21 => "IQ3_S",
                     22 => "IQ2_S",
-                    23 => "IQ4_XS",
                     29 => "IQ1_M",
                     34 => "TQ1_0",
                     35 => "TQ2_0",
-                    39 => "MXFP4",
                     _ => return Err(format!("number {other}")),
                 };
                 return Err(format!("`{name}`"));
@@ -61,8 +66,8 @@ impl GgmlType {
     pub fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => 32,
-            Self::Q4K | Self::Q5K | Self::Q6K => 256,
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Iq4Nl | Self::Mxfp4 => 32,
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K | Self::Iq4Xs => 256,
         }
     }
 
@@ -76,9 +81,14 @@ impl GgmlType {
             Self::Q5_0 => 22,
             Self::Q5_1 => 24,
             Self::Q8_0 => 34,
+            Self::Q2K => 84,
+            Self::Q3K => 110,
             Self::Q4K => 144,
             Self::Q5K => 176,
             Self::Q6K => 210,
+            Self::Iq4Nl => 18,
+            Self::Iq4Xs => 136,
+            Self::Mxfp4 => 17,
         }
     }
 }

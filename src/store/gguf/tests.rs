@@ -130,10 +130,11 @@ fn a_tensor_type_that_cannot_be_imported_is_named() {
     let mut bytes = Sample::model("llama").bytes();
     let name = b"token_embd.weight";
     let at = bytes.windows(name.len()).position(|it| it == name).unwrap() + name.len() + 4 + 16;
-    bytes[at..at + 4].copy_from_slice(&11_u32.to_le_bytes());
+    bytes[at..at + 4].copy_from_slice(&21_u32.to_le_bytes());
     let err = refusal(&bytes);
     assert!(
-        err.contains("tensor type `Q3_K` (in `token_embd.weight`)") && err.contains("hint: choose a Q4_0"),
+        err.contains("tensor type `IQ3_S` (in `token_embd.weight`)")
+            && err.contains("hint: choose a file of"),
         "{err}"
     );
 }

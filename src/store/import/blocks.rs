@@ -2,11 +2,13 @@
 //! code + bias`.
 //!
 //! MLX stores the codes of a row as one little-endian bit stream: code `i` takes the bits `i * bits .. (i + 1) * bits`,
-//! for every width (checked against `mx.dequantize` for 3, 4, 5, 6 and 8 bits; 5-bit codes straddle 32-bit words). For
-//! all types but Q6_K, the codes stay the same. Scales and biases are in half precision: ggml's own are, so the simple
-//! types stay exact, and MLX requires scales, biases and activations of the same type. For the K types a scale is a
-//! product, which is rounded to 11 bits, a much smaller error than their quantization step. For the layout of the
-//! blocks see ggml's `ggml-common.h` and `dequantize_row_*`.
+//! for every width (checked against `mx.dequantize` for 3, 4, 5, 6 and 8 bits; 5-bit codes straddle 32-bit words).
+//! Scales and biases are in half precision: ggml's own are, so the simple types stay exact, and MLX requires scales,
+//! biases and activations of the same type. The types whose 16 values are not evenly spaced (IQ4_NL, IQ4_XS, MXFP4) stay
+//! exact too, with codes of more bits. For IQ4_XS and the K types a scale is a product, which is rounded to 11 bits, a
+//! much smaller error than their quantization step. Q2_K, Q3_K and Q6_K have groups of 16, two of which become one: they
+//! are quantized again, with more bits than they had. For the layout of the blocks see ggml's `ggml-common.h` and
+//! `dequantize_row_*`.
 
 use half::f16;
 
@@ -24,8 +26,9 @@ pub(super) fn affine_bits(ggml_type: GgmlType) -> Option<usize> {
     match ggml_type {
         GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16 => None,
         GgmlType::Q4_0 | GgmlType::Q4_1 | GgmlType::Q4K => Some(4),
-        GgmlType::Q5_0 | GgmlType::Q5_1 | GgmlType::Q5K => Some(5),
-        GgmlType::Q8_0 | GgmlType::Q6K => Some(8),
+        GgmlType::Q5_0 | GgmlType::Q5_1 | GgmlType::Q5K | GgmlType::Mxfp4 => Some(5),
+        GgmlType::Q2K | GgmlType::Q3K => Some(6),
+        GgmlType::Q8_0 | GgmlType::Q6K | GgmlType::Iq4Nl | GgmlType::Iq4Xs => Some(8),
     }
 }
 
@@ -89,8 +92,26 @@ fn group(ggml_type: GgmlType, block: &[u8], idx: usize) -> Group {
             let codes = std::array::from_fn(|i| block[2 + i] ^ 0x80);
             Group { codes, scale: d, bias: times(d, -128.0) }
         }
+        GgmlType::Q2K => q2_group(block, idx),
+        GgmlType::Q3K => q3_group(block, idx),
         GgmlType::Q4K | GgmlType::Q5K => k_group(ggml_type, block, idx),
         GgmlType::Q6K => q6_group(block, idx),
+        GgmlType::Iq4Nl => uneven_group(half_at(block, 0), &block[2..]),
+        GgmlType::Iq4Xs => {
+            let low = block[4 + idx / 2] >> (idx % 2 * 4) & 0x0f;
+            let high = u16::from_le_bytes([block[2], block[3]]) >> (2 * idx) & 3;
+            let scale = f32::from(low) + f32::from(high) * 16.0 - 32.0;
+            uneven_group(times(half_at(block, 0), scale), &block[8 + 16 * idx..])
+        }
+        GgmlType::Mxfp4 => {
+            // Codes are 16 more than twice their values.
+            let codes = nibbles(&block[1..]).map(|it| (MXFP4_VALUES[usize::from(it)] + 16).cast_unsigned());
+            let scale = (f32::from(block[0]) - 128.0).exp2();
+            let rounded = f16::from_f32(scale);
+            // A power of two that half precision does not have.
+            let scale = if rounded.to_f32().to_bits() == scale.to_bits() { rounded } else { f16::NAN };
+            Group { codes, scale, bias: times(scale, -16.0) }
+        }
         GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16 => unreachable!("float tensors have no groups"),
     }
 }
@@ -126,6 +147,67 @@ fn six_bit_pair(packed: &[u8], idx: usize) -> (u8, u8) {
     }
 }
 
+/// The values of IQ4_NL's and IQ4_XS's codes.
+const UNEVEN_VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// Twice the values of MXFP4's codes.
+const MXFP4_VALUES: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
+/// The codes of 8 bits are 128 more than the values.
+fn uneven_group(scale: f16, nibbles_from: &[u8]) -> Group {
+    let codes = nibbles(nibbles_from).map(|it| UNEVEN_VALUES[usize::from(it)].cast_unsigned() ^ 0x80);
+    Group { codes, scale, bias: times(scale, -128.0) }
+}
+
+/// Q2_K has groups of 16 weights with a scale and a minimum of 4 bits each. The range of two of them is divided into 63
+/// steps, so weights are off by at most 1 in 126 of their range.
+fn q2_group(block: &[u8], idx: usize) -> Group {
+    let (d, d_min) = (half_at(block, 80).to_f32(), half_at(block, 82).to_f32());
+    let quarters = &block[16 + idx / 4 * 32..][..32];
+    let weights: [f32; GROUP] = std::array::from_fn(|i| {
+        let packed = block[2 * idx + i / 16];
+        let q = quarters[i] >> (idx % 4 * 2) & 3;
+        d * f32::from(packed & 0x0f) * f32::from(q) - d_min * f32::from(packed >> 4)
+    });
+    let (least, greatest) = weights.iter().fold((f32::MAX, f32::MIN), |(a, b), it| (a.min(*it), b.max(*it)));
+    let (scale, bias) = (f16::from_f32((greatest - least) / 63.0), f16::from_f32(least));
+    let inverse = inverse(scale);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to six bits")]
+    let codes = weights.map(|it| ((it - bias.to_f32()) * inverse).round().clamp(0.0, 63.0) as u8);
+    Group { codes, scale, bias }
+}
+
+/// Q3_K has groups of 16 weights with signed scales. The new step is an eighth of the larger one of two, as for Q6_K: the
+/// weights with that scale stay exact, and the others are off by at most a sixteenth of it.
+fn q3_group(block: &[u8], idx: usize) -> Group {
+    let d = half_at(block, 108).to_f32();
+    let packed = &block[96..108];
+    let scale = |i: usize| {
+        let low = if i < 8 { packed[i] & 0x0f } else { packed[i - 8] >> 4 };
+        let high = packed[8 + i % 4] >> (i / 4 * 2) & 3;
+        d * (f32::from(low | high << 4) - 32.0)
+    };
+    let scales = [scale(2 * idx), scale(2 * idx + 1)];
+    let larger = if scales[0].abs() >= scales[1].abs() { scales[0] } else { scales[1] };
+    let step = f16::from_f32(larger / 8.0);
+    let inverse = inverse(step);
+    let low = &block[32 + idx / 4 * 32..][..32];
+    let codes = std::array::from_fn(|i| {
+        let is_high = block[i] >> idx & 1 == 1;
+        let q = f32::from(low[i] >> (idx % 4 * 2) & 3) - if is_high { 0.0 } else { 4.0 };
+        // Only -4, together with a scale of the opposite sign, gives 64.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to six bits")]
+        let code = ((q * scales[i / 16] * inverse).round() + 32.0).clamp(0.0, 63.0) as u8;
+        code
+    });
+    Group { codes, scale: step, bias: times(step, -32.0) }
+}
+
+/// 0 for 0.
+fn inverse(step: f16) -> f32 {
+    if step.to_f32() == 0.0 { 0.0 } else { step.to_f32().recip() }
+}
+
 /// Q6_K has groups of 16 weights with signed scales, which MLX does not support; two of them become one 8-bit group.
 ///
 /// The new step is a quarter of the larger scale. The codes of the 16 weights with that scale become multiples of 4 and
@@ -141,7 +223,7 @@ fn q6_group(block: &[u8], idx: usize) -> Group {
 
     let larger = if scales[0].abs() >= scales[1].abs() { scales[0] } else { scales[1] };
     let step = f16::from_f32(larger / 4.0);
-    let inverse = if step.to_f32() == 0.0 { 0.0 } else { step.to_f32().recip() };
+    let inverse = inverse(step);
     let codes = std::array::from_fn(|i| {
         let nibble = if quarter < 2 { low[i] & 0x0f } else { low[i] >> 4 };
         let q = i32::from(nibble | (high[i] >> (2 * quarter) & 3) << 4) - 32;
@@ -226,9 +308,14 @@ mod tests {
             "Q5_0" => GgmlType::Q5_0,
             "Q5_1" => GgmlType::Q5_1,
             "Q8_0" => GgmlType::Q8_0,
+            "Q2_K" => GgmlType::Q2K,
+            "Q3_K" => GgmlType::Q3K,
             "Q4_K" => GgmlType::Q4K,
             "Q5_K" => GgmlType::Q5K,
             "Q6_K" => GgmlType::Q6K,
+            "IQ4_NL" => GgmlType::Iq4Nl,
+            "IQ4_XS" => GgmlType::Iq4Xs,
+            "MXFP4" => GgmlType::Mxfp4,
             other => panic!("{other}"),
         };
         include_str!("blocks/vectors.txt")
@@ -248,15 +335,18 @@ mod tests {
     #[test]
     fn every_type_keeps_the_weights_of_ggml() {
         let vectors = vectors();
-        assert_eq!(vectors.len(), 16);
+        assert_eq!(vectors.len(), 26);
         for (ggml_type, blocks, expected) in vectors {
             let got = convert(ggml_type, &blocks);
             assert_eq!(got.len(), expected.len());
-            // The bound covers the rounding of a scale to half precision, times up to 31, and of a bias. Q6_K has its
-            // own test.
+            // The bound covers the rounding of a scale to half precision, times up to 31, and of a bias; for Q2_K also half
+            // a step. Q3_K and Q6_K have their own test.
             let largest = expected.iter().fold(0.0_f32, |max, it| max.max(it.abs()));
             let tolerance = match ggml_type {
                 GgmlType::Q4K | GgmlType::Q5K => largest / 512.0,
+                GgmlType::Iq4Xs => largest / 2048.0,
+                GgmlType::Q2K => largest / 50.0,
+                GgmlType::Q3K => largest / 8.0,
                 GgmlType::Q6K => largest / 64.0,
                 _ => 0.0,
             };
@@ -266,22 +356,43 @@ mod tests {
         }
     }
 
+    /// The two scales of a group of Q3_K or Q6_K, by ggml's own unpacking for Q3_K.
+    fn signed_scales(ggml_type: GgmlType, blocks: &[u8], group: usize) -> [i8; 2] {
+        if ggml_type == GgmlType::Q6K {
+            return [0, 1].map(|i| blocks[192 + 2 * group + i].cast_signed());
+        }
+        let word = |at: usize| u32::from_le_bytes(blocks[96 + at..100 + at].try_into().unwrap());
+        let (a, b, high) = (word(0), word(4), word(8));
+        let [low, two] = [0x0f0f_0f0f, 0x0303_0303];
+        let words = [
+            a & low | (high & two) << 4,
+            b & low | (high >> 2 & two) << 4,
+            a >> 4 & low | (high >> 4 & two) << 4,
+            b >> 4 & low | (high >> 6 & two) << 4,
+        ];
+        let bytes = words.map(u32::to_le_bytes).concat();
+        [0, 1].map(|i| bytes[2 * group + i].cast_signed() - 32)
+    }
+
     #[test]
-    fn q6_k_is_exact_for_the_larger_scale_and_off_by_at_most_an_eighth_of_it_for_the_other() {
-        for (_, blocks, expected) in vectors().into_iter().filter(|(it, ..)| *it == GgmlType::Q6K) {
-            let got = convert(GgmlType::Q6K, &blocks);
-            let d = half_at(&blocks, 208).to_f32();
-            for (group, scales) in blocks[192..208].chunks(2).enumerate() {
-                let scales = [scales[0].cast_signed(), scales[1].cast_signed()];
-                let step = d.abs() * f32::from(scales[0].unsigned_abs().max(scales[1].unsigned_abs()));
-                for i in 0..GROUP {
-                    let error = (got[group * GROUP + i] - expected[group * GROUP + i]).abs();
-                    let is_larger = scales[i / 16].unsigned_abs() >= scales[1 - i / 16].unsigned_abs();
-                    // The rounding of the scale is multiplied by up to 32. The one code that does not fit is off by a
-                    // quarter.
-                    let rounding = step * 32.0 / 2048.0;
-                    let limit = if is_larger { rounding } else { step / 4.0 + rounding };
-                    assert!(error <= limit, "group {group}, weight {i}: {error} over {limit}");
+    fn types_with_two_scales_are_exact_for_the_larger_one_and_off_by_half_a_step_for_the_other() {
+        // The type, the offset of its own factor, and how many steps the larger scale becomes.
+        for (wanted, at, n_steps) in [(GgmlType::Q3K, 108, 8.0), (GgmlType::Q6K, 208, 4.0)] {
+            for (ggml_type, blocks, expected) in vectors().into_iter().filter(|it| it.0 == wanted) {
+                let got = convert(ggml_type, &blocks);
+                let d = half_at(&blocks, at).to_f32();
+                for group in 0..8 {
+                    let scales = signed_scales(ggml_type, &blocks, group);
+                    let larger = d.abs() * f32::from(scales[0].unsigned_abs().max(scales[1].unsigned_abs()));
+                    for i in 0..GROUP {
+                        let error = (got[group * GROUP + i] - expected[group * GROUP + i]).abs();
+                        let is_larger = scales[i / 16].unsigned_abs() >= scales[1 - i / 16].unsigned_abs();
+                        // The rounding of the scale is multiplied by up to 32. The one code that does not fit is off
+                        // by a whole step.
+                        let rounding = larger * 32.0 / 2048.0;
+                        let limit = if is_larger { rounding } else { larger / n_steps + rounding };
+                        assert!(error <= limit, "{wanted:?} group {group}, weight {i}: {error} over {limit}");
+                    }
                 }
             }
         }

@@ -33,6 +33,9 @@ pub(super) fn scaling(
     };
     let factor = factor.filter(|it| *it != 0.0);
     let kind = gguf.metadata.text(&format!("{architecture}.rope.scaling.type")).unwrap_or("linear");
+    if let ("yarn", Some(factor), None) = (kind, factor, gguf.tensor(FREQS)) {
+        return yarn(gguf, architecture, factor);
+    }
     let is_linear = match (kind, factor) {
         ("none", _) => false,
         ("linear", factor) => factor.is_some_and(|it| (it - 1.0).abs() > f64::EPSILON),
@@ -48,6 +51,30 @@ pub(super) fn scaling(
             Err(gguf.unsupported("a rope that is scaled in two ways", "choose another model"))
         }
     }
+}
+
+/// YaRN with the parameters that llama.cpp can be told, and otherwise its defaults.
+fn yarn(gguf: &GgufFile, architecture: &str, factor: f64) -> Result<Value, StoreError> {
+    let number = |key: &str, or: f64| {
+        let key = format!("{architecture}.rope.scaling.{key}");
+        let it = keys::number(gguf, &key, "a number above 0", |it| it.is_finite() && it > 0.0)?;
+        Ok::<_, StoreError>(shortest(it.unwrap_or(or)))
+    };
+    let key = format!("{architecture}.rope.scaling.original_context_length");
+    let original = keys::count(gguf, &key, 1..=keys::MAX_COUNT)?.ok_or_else(|| keys::absent(gguf, &key))?;
+    for other in ["yarn_log_multiplier", "attn_factor", "yarn_ext_factor", "yarn_attn_factor"] {
+        let key = format!("{architecture}.rope.scaling.{other}");
+        if gguf.metadata.value(&key).is_some() {
+            return Err(gguf.unsupported(format!("`{key}`"), "choose another model"));
+        }
+    }
+    Ok(json!({
+        "rope_type": "yarn",
+        "factor": shortest(factor),
+        "original_max_position_embeddings": original,
+        "beta_fast": number("yarn_beta_fast", 32.0)?,
+        "beta_slow": number("yarn_beta_slow", 1.0)?,
+    }))
 }
 
 /// Finds the parameters of Llama 3's rope formula, of which llama.cpp only stores the result. The factor is the largest

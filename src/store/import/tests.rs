@@ -213,6 +213,75 @@ fn a_qwen3_file_keeps_the_norms_of_queries_and_keys() {
 }
 
 #[test]
+fn each_family_has_the_names_and_fields_of_its_checkpoints() {
+    let experts = |stacks: &str, router: &str| {
+        let stacks = ["gate_proj", "up_proj", "down_proj"].map(|it| format!("{stacks}.{it}.weight"));
+        let stacks = stacks.into_iter().map(|it| (it, vec![4, 32, 5]));
+        stacks.chain([(format!("{router}.weight"), vec![4, 32])]).collect::<Vec<_>>()
+    };
+    let norms = |names: &[&str]| {
+        names.iter().map(|it| (format!("{it}.weight"), vec![32])).collect::<Vec<(String, Vec<usize>)>>()
+    };
+    let gemma =
+        norms(&["pre_feedforward_layernorm", "post_feedforward_layernorm", "post_attention_layernorm"]);
+    for (architecture, model_type, fields, tensors) in [
+        (
+            "qwen3moe",
+            "qwen3_moe",
+            json!({"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "norm_topk_prob": true}),
+            experts("mlp.switch_mlp", "mlp.gate"),
+        ),
+        ("granite", "granite", json!({"residual_multiplier": 0.5, "logits_scaling": 0.5}), norms(&[])),
+        (
+            "granitemoe",
+            "granitemoe",
+            json!({"num_local_experts": 4, "attention_multiplier": 0.5}),
+            experts("block_sparse_moe.switch_mlp", "block_sparse_moe.router.layer"),
+        ),
+        ("gemma2", "gemma2", json!({"query_pre_attn_scalar": 16, "sliding_window": 4096}), gemma.clone()),
+        (
+            "gemma3",
+            "gemma3_text",
+            json!({"rope_local_base_freq": 10_000.0, "hidden_act": "gelu_pytorch_tanh"}),
+            gemma,
+        ),
+        ("seed_oss", "seed_oss", json!({"attention_bias": false}), norms(&["post_attention_layernorm"])),
+        (
+            "gpt-oss",
+            "gpt_oss",
+            json!({"num_local_experts": 4, "sliding_window": 128, "attention_bias": true}),
+            [
+                experts("mlp.experts", "mlp.router"),
+                vec![
+                    ("self_attn.sinks".to_owned(), vec![2]),
+                    ("mlp.experts.up_proj.bias".to_owned(), vec![4, 32]),
+                ],
+            ]
+            .concat(),
+        ),
+    ] {
+        let sample = Sample::model(architecture);
+        let imported = import(&sample).unwrap_or_else(|e| panic!("{architecture}: {e}"));
+        let config = imported.json("config.json");
+        assert_eq!(config["model_type"], model_type);
+        for (field, value) in fields.as_object().unwrap() {
+            assert_eq!(&config[field], value, "{architecture} {field}");
+        }
+        let bytes = imported.weights();
+        let weights = SafeTensors::deserialize(&bytes).unwrap();
+        for (name, shape) in tensors {
+            let tensor = weights.tensor(&format!("model.layers.0.{name}"));
+            assert_eq!(tensor.unwrap().shape(), shape, "{architecture} {name}");
+        }
+        // Gemma's norms are stored by llama.cpp as what they multiply by.
+        let stored = singles(&sample.tensors.iter().find(|it| it.0 == "output_norm.weight").unwrap().3);
+        let offset = if architecture.starts_with("gemma") { 1.0 } else { 0.0 };
+        let expected: Vec<f32> = stored.iter().map(|it| it - offset).collect();
+        assert_eq!(singles(weights.tensor("model.norm.weight").unwrap().data()), expected, "{architecture}");
+    }
+}
+
+#[test]
 fn an_unquantized_file_keeps_its_float_types() {
     for (ggml_type, name, dtype) in [
         (GgmlType::F32, "float32", Dtype::F32),

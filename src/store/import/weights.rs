@@ -85,6 +85,8 @@ pub(super) struct Conversion<'a> {
     /// Set if llama.cpp interleaved the two halves of each head.
     head_dim: Option<usize>,
     float: FloatType,
+    /// Subtracted from numbers that are not quantized.
+    offset: f32,
     pub(super) module: String,
     /// The width of the codes; `None` if the tensor is not quantized.
     pub(super) bits: Option<usize>,
@@ -95,7 +97,7 @@ impl<'a> Conversion<'a> {
     fn new(
         tensor: &'a TensorInfo,
         module: String,
-        kind: &str,
+        name: String,
         permuted: Option<usize>,
         float: FloatType,
     ) -> Self {
@@ -112,7 +114,7 @@ impl<'a> Conversion<'a> {
             None => {
                 let shape =
                     if is_vector { vec![tensor.n_columns] } else { vec![tensor.n_rows, tensor.n_columns] };
-                vec![(format!("{module}.{kind}"), float.dtype(), shape)]
+                vec![(name, float.dtype(), shape)]
             }
             Some(bits) => {
                 let groups = vec![n_rows, n_columns / GROUP];
@@ -123,7 +125,17 @@ impl<'a> Conversion<'a> {
                 ]
             }
         };
-        Self { tensor, n_rows, n_columns, head_dim: permuted, float, module, bits, outputs }
+        Self { tensor, n_rows, n_columns, head_dim: permuted, float, offset: 0.0, module, bits, outputs }
+    }
+
+    /// Makes the outputs stacks of `n` matrices.
+    fn stack(&mut self, n: usize) {
+        for (_, _, shape) in &mut self.outputs {
+            if let Some(n_rows) = shape.first_mut() {
+                *n_rows /= n;
+            }
+            shape.insert(0, n);
+        }
     }
 
     fn output_bytes(&self) -> impl Iterator<Item = u64> {
@@ -162,14 +174,21 @@ pub(super) fn plan<'a>(
         if tensor.name == rope::FREQS {
             continue;
         }
-        let Some((module, kind)) = Architecture::module_of(&tensor.name) else {
+        let Some((module, kind)) = architecture.module_of(&tensor.name) else {
             return Err(gguf.unsupported(format!("the tensor `{}`", tensor.name), "choose another model"));
         };
-        if affine_bits(tensor.ggml_type).is_some() && (kind != "weight" || tensor.n_dims != 2) {
+        let is_matrix = kind == "weight" && tensor.n_dims > 1;
+        if affine_bits(tensor.ggml_type).is_some() && !is_matrix {
             return Err(gguf.bad(format!("tensor `{}` is quantized and not a matrix", tensor.name)));
         }
         let permuted = architecture.is_permuted(tensor).then_some(architecture.head_dim);
-        conversions.push(Conversion::new(tensor, module, kind, permuted, float));
+        let name = if kind.is_empty() { module.clone() } else { format!("{module}.{kind}") };
+        let mut conversion = Conversion::new(tensor, module, name, permuted, float);
+        conversion.offset = architecture.offset(tensor);
+        if let Some(n) = architecture.n_stacked(tensor) {
+            conversion.stack(n);
+        }
+        conversions.push(conversion);
     }
     // Tensors after which the next one would not be aligned come last.
     conversions.sort_by_key(|it| it.output_bytes().any(|n_bytes| n_bytes % ALIGNMENT as u64 != 0));
@@ -357,7 +376,8 @@ impl Chunk<'_> {
                 let ggml_type = self.conversion.tensor.ggml_type;
                 repack_row(ggml_type, raw, main, &mut scales[groups.clone()], &mut biases[groups])?;
             } else {
-                convert_floats(self.conversion.tensor.ggml_type, raw, self.conversion.float, main)?;
+                let Conversion { float, offset, .. } = *self.conversion;
+                convert_floats(self.conversion.tensor.ggml_type, raw, float, offset, main)?;
             }
         }
         Ok(())
@@ -365,11 +385,18 @@ impl Chunk<'_> {
 }
 
 /// Converts between float types. A finite number that would become infinite is an error; others are rounded.
-fn convert_floats(from: GgmlType, raw: &[u8], to: FloatType, out: &mut [u8]) -> Result<(), NotFinite> {
-    if matches!(
+fn convert_floats(
+    from: GgmlType,
+    raw: &[u8],
+    to: FloatType,
+    offset: f32,
+    out: &mut [u8],
+) -> Result<(), NotFinite> {
+    let is_same = matches!(
         (from, to),
         (GgmlType::F16, FloatType::F16) | (GgmlType::Bf16, FloatType::Bf16) | (GgmlType::F32, FloatType::F32)
-    ) {
+    );
+    if is_same && offset.to_bits() == 0 {
         out.copy_from_slice(raw);
         return Ok(());
     }
@@ -379,7 +406,7 @@ fn convert_floats(from: GgmlType, raw: &[u8], to: FloatType, out: &mut [u8]) -> 
         _ => f32::from_le_bytes([raw[4 * idx], raw[4 * idx + 1], raw[4 * idx + 2], raw[4 * idx + 3]]),
     };
     for (idx, out) in out.chunks_exact_mut(to.n_bytes()).enumerate() {
-        let value = value(idx);
+        let value = value(idx) - offset;
         let is_finite = match to {
             FloatType::F16 => {
                 out.copy_from_slice(&f16::from_f32(value).to_le_bytes());

@@ -46,13 +46,39 @@ fn a_rope_that_is_not_scaled_has_no_scaling() {
 
 #[test]
 fn an_unsupported_scaling_is_refused_before_the_import() {
-    for kind in ["yarn", "longrope", "dynamic"] {
+    for kind in ["longrope", "dynamic"] {
         let err = scaling(|it| {
             it.set("llama.rope.scaling.type", Value::Text(kind.to_owned()));
             it.set("llama.rope.scaling.factor", Value::Float(4.0));
         });
         assert!(err.unwrap_err().contains(&format!("needs the rope scaling `{kind}`")));
     }
+}
+
+#[test]
+fn yarn_keeps_its_parameters_and_needs_the_original_context() {
+    let yarn = |it: &mut Sample| {
+        it.set("llama.rope.scaling.type", Value::Text("yarn".to_owned()));
+        it.set("llama.rope.scaling.factor", Value::Float(32.0));
+        it.set("llama.rope.scaling.yarn_beta_fast", Value::Float(16.0));
+    };
+    let key = "llama.rope.scaling.original_context_length";
+    assert!(scaling(yarn).unwrap_err().contains(&format!("`{key}` is missing")));
+    let given = scaling(|it| {
+        yarn(it);
+        it.set(key, Value::Unsigned(4096));
+    });
+    let expected = json!({
+        "rope_type": "yarn", "factor": 32.0, "original_max_position_embeddings": 4096, "beta_fast": 16.0,
+        "beta_slow": 1.0,
+    });
+    assert_eq!(given.unwrap(), expected);
+    let other = scaling(|it| {
+        yarn(it);
+        it.set(key, Value::Unsigned(4096));
+        it.set("llama.rope.scaling.yarn_log_multiplier", Value::Float(0.1));
+    });
+    assert!(other.unwrap_err().contains("`llama.rope.scaling.yarn_log_multiplier`"));
 }
 
 /// Llama 3.2's numbers for a head of 16: three short wavelengths, one in the transition, then long ones.
