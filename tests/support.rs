@@ -40,6 +40,8 @@ pub(crate) struct Worker {
 pub(crate) fn runabout() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runabout"));
     command.env("RUNABOUT_LOG", "debug");
+    // The settings of whoever runs the tests do not count.
+    command.env("RUNABOUT_CONFIG", "");
     command
 }
 

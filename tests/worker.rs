@@ -25,5 +25,6 @@ mod parity;
 mod recording;
 mod response_format;
 mod support;
+mod terminal;
 mod transcripts;
 mod wire;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use runabout_engine::TextStart;
 use runabout_text::{
-    self as text, CompletionPrompt, Constraint, Cursor, Goal, Healing, InLf, LineEnd, Rule, Rules,
-    Surroundings, Tokenizer, Trimmed, continuation_prompt, healing_start,
+    self as text, ChatRequest, CompletionPrompt, Constraint, Cursor, Goal, Healing, InLf, LineEnd, Message,
+    Rule, Rules, Surroundings, TemplateVariables, TokenId, Tokenizer, Trimmed, continuation_prompt,
+    healing_start,
 };
 
 use crate::error::{Error, Limited};
@@ -42,7 +43,20 @@ pub struct Completion {
 pub enum Form {
     /// The prompt is the prefix alone, and no rule ends the text.
     Raw,
+    /// The prefix is a message to the model, and the text is its answer as it is: reasoning and calls of tools stay in it.
+    Message(ToModel),
     AtCursor(AtCursor),
+}
+
+/// How a message is put to the model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToModel {
+    /// The system prompt.
+    pub system: Option<String>,
+    /// The beginning of the answer, which the model goes on from. It is not part of the text.
+    pub begun: Option<String>,
+    /// Additional variables for the model's chat template.
+    pub template_variables: TemplateVariables,
 }
 
 /// The text around a cursor, and how the completion ends.
@@ -94,6 +108,7 @@ impl Completion {
         let of = |it: &Option<String>| it.as_ref().map_or(0, String::len);
         let surroundings = match &self.form {
             Form::Raw => 0,
+            Form::Message(to) => of(&to.system) + of(&to.begun),
             Form::AtCursor(at) => {
                 let context: usize = at
                     .context
@@ -115,22 +130,20 @@ impl Completion {
             Form::Raw => {
                 let n_least = facts.tokenizer.least_tokens(&self.prefix);
                 check_size(n_least, self.generation.max_tokens, description)?;
-                Prompt {
-                    tokens: facts.tokenizer.encode_prompt(&self.prefix),
-                    trimmed: Trimmed::default(),
+                self.prompt_of(
+                    facts.tokenizer.encode_prompt(&self.prefix),
+                    TextStart::Continuing,
+                    model,
                     params,
-                    end_tokens: facts.tokenizer.end_tokens().to_vec(),
-                    rules: None,
-                    healing: None,
-                    constraint: None,
-                    text_start: TextStart::Continuing,
-                    line_end: None,
-                    stop: &[],
-                    most_tokens: None,
-                    turn: None,
-                }
+                )?
             }
-            Form::AtCursor(at) => self.prompt_at(at, model, params),
+            Form::Message(to) => {
+                let n_least = facts.tokenizer.least_tokens(&self.prefix);
+                check_size(n_least, self.generation.max_tokens, description)?;
+                let text_start = if to.begun.is_some() { TextStart::Continuing } else { TextStart::Fresh };
+                self.prompt_of(self.message_tokens(to, &facts.tokenizer)?, text_start, model, params)?
+            }
+            Form::AtCursor(at) => self.prompt_at(at, model, params)?,
         };
         if let Some(format) = &self.generation.format {
             let healed = prompt.healing.as_ref().map_or("", Healing::text);
@@ -141,7 +154,50 @@ impl Completion {
         if prompt.tokens.is_empty() { Err(Error::EmptyPrompt) } else { Ok(prompt) }
     }
 
-    fn prompt_at(&self, at: &AtCursor, model: &Model, params: text::SamplingParams) -> Prompt {
+    /// A prompt of these tokens, whose text no rule ends.
+    fn prompt_of(
+        &self,
+        tokens: Vec<TokenId>,
+        text_start: TextStart,
+        model: &Model,
+        params: text::SamplingParams,
+    ) -> Result<Prompt, Error> {
+        Ok(Prompt {
+            tokens,
+            trimmed: Trimmed::default(),
+            params,
+            end_tokens: self.generation.all_end_tokens(&model.facts.tokenizer)?,
+            rules: None,
+            healing: None,
+            constraint: None,
+            text_start,
+            line_end: None,
+            stop: &[],
+            most_tokens: None,
+            turn: None,
+        })
+    }
+
+    /// The tokens of a message, as the model's chat template puts it.
+    fn message_tokens(&self, to: &ToModel, tokenizer: &Tokenizer) -> Result<Vec<TokenId>, Error> {
+        let system = to.system.iter().map(Message::system);
+        let begun = to.begun.iter().map(Message::assistant);
+        let messages: Vec<_> = system.chain([Message::user(&self.prefix)]).chain(begun).collect();
+        let is_begun = to.begun.is_some();
+        let request = ChatRequest {
+            messages: &messages,
+            tools: &[],
+            kwargs: &to.template_variables,
+            add_generation_prompt: !is_begun,
+        };
+        Ok(if is_begun {
+            tokenizer.encode_unfinished_chat(&request)?
+        } else {
+            tokenizer.encode_chat(&request)?
+        })
+    }
+
+    fn prompt_at(&self, at: &AtCursor, model: &Model, params: text::SamplingParams) -> Result<Prompt, Error> {
         let Model { facts, description } = model;
         let tokenizer = &facts.tokenizer;
         let file = InLf::new(&self.prefix, at.suffix.as_deref().unwrap_or_default());
@@ -161,7 +217,7 @@ impl Completion {
         let max_tokens = self.generation.max_tokens as usize;
         let limit =
             description.context_length - max_tokens.min(description.context_length / MIN_PROMPT_SHARE);
-        let mut end_tokens = tokenizer.end_tokens().to_vec();
+        let mut end_tokens = self.generation.all_end_tokens(tokenizer)?;
         let CompletionPrompt { tokens, trimmed } = match &facts.fim {
             Some(fim) => {
                 end_tokens.extend(fim.stop_tokens());
@@ -175,7 +231,7 @@ impl Completion {
             language: at.language.as_deref(),
             path: self.path.as_deref(),
         };
-        Prompt {
+        Ok(Prompt {
             tokens,
             trimmed: file.trimmed(trimmed),
             params,
@@ -188,7 +244,7 @@ impl Completion {
             stop: &[],
             most_tokens: None,
             turn: None,
-        }
+        })
     }
 }
 

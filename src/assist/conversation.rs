@@ -99,7 +99,7 @@ impl Conversation {
             tokens,
             trimmed: Trimmed::default(),
             params,
-            end_tokens: tokenizer.end_tokens().to_vec(),
+            end_tokens: self.generation.all_end_tokens(tokenizer)?,
             rules: None,
             healing: None,
             constraint,

@@ -36,6 +36,9 @@ pub enum Error {
     /// The model's chat template has no place for tools, or its calls have an unknown form.
     #[error("the model's chat template {lack}, so it cannot call tools")]
     CannotCall { lack: &'static str },
+    /// A token that is to end the text is not in the model's vocabulary.
+    #[error("the model has no token `{name}` that could end a text")]
+    UnknownEndToken { name: String },
     /// The waiting requests already hold too much text.
     #[error(
         "{n_requests} waiting requests leave room for {available_bytes} bytes, got a request of {needed_bytes} bytes"

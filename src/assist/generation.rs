@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runabout_engine::Priority;
-use runabout_text::{Format, SamplingParams, TokenId};
+use runabout_text::{Format, SamplingParams, TokenId, Tokenizer};
 
 use crate::error::{Error, Limited};
 
@@ -36,6 +36,8 @@ pub struct Generation {
     pub priority: Priority,
     /// Strings that end the text. They are not part of it.
     pub stop: Vec<String>,
+    /// Names of tokens that end the text too, beside the model's own end tokens.
+    pub end_tokens: Vec<String>,
     /// `Some(n)` reports the log probability of each token and of the `n` most likely ones.
     pub top_logprobs: Option<u32>,
     pub sampling: Sampling,
@@ -53,6 +55,7 @@ impl Generation {
             time_budget: None,
             priority,
             stop: Vec::new(),
+            end_tokens: Vec::new(),
             top_logprobs: None,
             sampling: Sampling::default(),
             format: None,
@@ -62,12 +65,21 @@ impl Generation {
 
     /// The approximate size of its lists in memory.
     pub(crate) fn n_bytes(&self) -> usize {
-        let stop: usize = self.stop.iter().map(|it| size_of::<String>() + it.len()).sum();
+        let stop: usize =
+            self.stop.iter().chain(&self.end_tokens).map(|it| size_of::<String>() + it.len()).sum();
         let bias = self.sampling.logit_bias.as_ref().map_or(0, Vec::len);
         let format = self.format.as_ref().map_or(0, |it| match it {
             Format::JsonSchema(text) | Format::Regex(text) | Format::Lark(text) => text.len(),
         });
         stop + bias * size_of::<(TokenId, f32)>() + format
+    }
+
+    /// The tokens that end the text.
+    pub(crate) fn all_end_tokens(&self, tokenizer: &Tokenizer) -> Result<Vec<TokenId>, Error> {
+        let named = self.end_tokens.iter().map(|name| {
+            tokenizer.token_to_id(name).ok_or_else(|| Error::UnknownEndToken { name: name.clone() })
+        });
+        tokenizer.end_tokens().iter().copied().map(Ok).chain(named).collect()
     }
 
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {

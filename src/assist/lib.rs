@@ -25,7 +25,7 @@ mod prompt;
 mod run;
 
 pub use assistant::{Assistant, Tokenize, Warm};
-pub use completion::{AtCursor, Completion, ContextFile, Form};
+pub use completion::{AtCursor, Completion, ContextFile, Form, ToModel};
 pub use confidence::DEFAULT_MIN_CONFIDENCE;
 pub use conversation::{Conversation, ToolUse};
 pub use error::{Error, Limited};

@@ -165,6 +165,30 @@ async fn a_conversation_goes_on_from_its_last_message_if_slots_return_to_checkpo
 }
 
 #[tokio::test]
+async fn a_message_is_answered_from_what_has_begun_up_to_any_token_that_ends_it() {
+    let assistant = assistant(ScriptedModel::saying("Sure, why not?"));
+    let ask = async |begun: Option<&str>, end_tokens: &[&str]| {
+        let to = ToModel { begun: begun.map(str::to_owned), ..ToModel::default() };
+        let generation = Generation {
+            end_tokens: end_tokens.iter().map(|it| (*it).to_owned()).collect(),
+            ..Generation::of(64, Priority::Interactive)
+        };
+        let message = Completion { form: Form::Message(to), generation, ..raw("hi", 64) };
+        finish(assistant.complete(message).unwrap()).await.map(|it| it.1.finishes[0].clone())
+    };
+    let plain = ask(None, &[]).await.unwrap();
+    assert_eq!(plain.text, "Sure, why not?");
+    let begun = ask(Some("Well. "), &[]).await.unwrap();
+    assert_eq!(begun.usage.prompt_tokens, plain.usage.prompt_tokens + "Well. ".len());
+    assert_eq!(begun.text, plain.text, "what has begun is not part of the text");
+    let ended = ask(None, &[","]).await.unwrap();
+    assert_eq!((ended.text.as_str(), ended.reason), ("Sure", FinishReason::Eos));
+    assert!(
+        matches!(ask(None, &["no such token"]).await, Err(Error::UnknownEndToken { name }) if name == "no such token")
+    );
+}
+
+#[tokio::test]
 async fn a_conversation_is_answered() {
     let assistant = assistant(ScriptedModel::saying("Sure."));
     let run = assistant.chat(Conversation {

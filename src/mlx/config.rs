@@ -94,7 +94,13 @@ pub(crate) fn read(folder: &Path) -> Result<ModelConfig, LoadError> {
     let path = folder.join("config.json");
     let unreadable = |message: String| LoadError::Config { path: path.clone(), message };
     let text = std::fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
-    let mut fields = model_json::parse(&text).map_err(|e| unreadable(e.to_string()))?;
+    parse(path, &text)
+}
+
+/// The same for the text of the file at `path`.
+pub(crate) fn parse(path: PathBuf, text: &[u8]) -> Result<ModelConfig, LoadError> {
+    let unreadable = |message: String| LoadError::Config { path: path.clone(), message };
+    let mut fields = model_json::parse(text).map_err(|e| unreadable(e.to_string()))?;
     let Some(model_type) = fields["model_type"].as_str().map(str::to_owned) else {
         return Err(unreadable("`model_type` is missing".to_owned()));
     };

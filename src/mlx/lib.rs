@@ -7,6 +7,7 @@
 //! Read [`model`] for a step, [`decoder`] for the network, [`block`] for what it is made of, then one architecture, such
 //! as `models/llama.rs`. MLX's own operations are slow on Linux CPUs, so there [`cpu`] replaces them.
 
+mod about;
 mod ahead;
 #[cfg(test)]
 mod bad_folders;
@@ -27,6 +28,7 @@ mod options;
 #[cfg(test)]
 mod parity;
 mod parts;
+mod random_model;
 #[cfg(test)]
 mod resuming;
 mod sampler;
@@ -39,13 +41,14 @@ mod weights;
 
 use std::path::Path;
 
-use cpu::{Kept, Kernels};
-use device::Compute;
+pub use about::{About, KernelChoice, about};
+use cpu::Kept;
 pub use device::DeviceChoice;
 pub use error::LoadError;
 pub use model::MlxModel;
 pub use options::LoadOptions;
 use options::Placement;
+pub use random_model::RandomModel;
 pub use runabout_kernels::Precision;
 pub use state::KvBits;
 use weights::{Checkpoint, Reader, Weights};
@@ -58,16 +61,8 @@ pub fn load(
     options: &LoadOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
-    let compute = device::select(options.device)?;
-    let kernels = match compute {
-        Compute::Cpu => Kernels::new(options.threads, options.precision)?,
-        Compute::Gpu => None,
-    };
-    if let (None, Some(precision)) = (&kernels, options.precision) {
-        return Err(LoadError::Precision(precision));
-    }
-    let kernels = kernels.map(|it| it.keeping_in(options.packed_folder.clone()));
-    let placement = Placement { compute, kernels, kv_bits: options.kv_bits };
+    let mut placement = Placement::choose(options)?;
+    placement.kernels = placement.kernels.map(|it| it.keeping_in(options.packed_folder.clone()));
     load_with(folder, options.adapter.as_deref(), placement, progress)
 }
 

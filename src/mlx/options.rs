@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use runabout_kernels::Precision;
 
+use crate::LoadError;
 use crate::cpu::Kernels;
-use crate::device::{Compute, DeviceChoice};
+use crate::device::{self, Compute, DeviceChoice};
 use crate::state::KvBits;
 
 /// How a model is loaded.
@@ -36,4 +37,19 @@ pub(crate) struct Placement {
     /// The kernels that replace MLX's operations, if any.
     pub(crate) kernels: Option<Kernels>,
     pub(crate) kv_bits: Option<KvBits>,
+}
+
+impl Placement {
+    /// Chooses the device, makes it the default of this thread, and prepares the kernels for it.
+    pub(crate) fn choose(options: &LoadOptions) -> Result<Self, LoadError> {
+        let compute = device::select(options.device)?;
+        let kernels = match compute {
+            Compute::Cpu => Kernels::new(options.threads, options.precision)?,
+            Compute::Gpu => None,
+        };
+        if let (None, Some(precision)) = (&kernels, options.precision) {
+            return Err(LoadError::Precision(precision));
+        }
+        Ok(Self { compute, kernels, kv_bits: options.kv_bits })
+    }
 }

@@ -15,6 +15,7 @@ mod matrix;
 mod micro;
 mod mxfp4;
 mod piece;
+mod random;
 mod reader;
 mod stack;
 
@@ -39,6 +40,7 @@ pub(crate) use matrix::{Grouping, Linear, Matrix};
 pub(crate) use micro::tests::quantize;
 use micro::{Micro, MicroFormat};
 pub(crate) use piece::{Piece, Recurrence, Visit};
+pub(crate) use random::{Quantization, RandomWeights};
 pub(crate) use reader::Reader;
 pub(crate) use stack::Stack;
 
@@ -64,8 +66,7 @@ const COMPUTABLE: [&str; 2] = [".rotary_emb.inv_freq", ".masked_bias"];
 pub(crate) struct Weights<'a> {
     file: &'a ModelConfig,
     checkpoint: &'a Checkpoint,
-    /// Lazy; `None` to give zeros in their place.
-    arrays: Option<HashMap<String, Array>>,
+    source: Source<'a>,
     /// Whether activations are float32, as on a CPU.
     is_float32: bool,
     /// The lazy weights of the adapter, empty without one.
@@ -75,13 +76,23 @@ pub(crate) struct Weights<'a> {
     ignored: Vec<String>,
 }
 
+/// What a weight is, once its name and shape are known.
+enum Source<'a> {
+    /// Zeros in its place.
+    Unread,
+    /// Lazy, by name.
+    Lazy(HashMap<String, Array>),
+    /// Whatever shape is asked for.
+    Random(&'a mut RandomWeights),
+}
+
 impl<'a> Weights<'a> {
     /// Compares weights with the headers, and gives zeros.
     pub(crate) fn unread(file: &'a ModelConfig, checkpoint: &'a Checkpoint) -> Self {
         Self {
             file,
             checkpoint,
-            arrays: None,
+            source: Source::Unread,
             is_float32: true,
             adapter_arrays: HashMap::new(),
             taken: BTreeSet::new(),
@@ -117,7 +128,21 @@ impl<'a> Weights<'a> {
                 adapter_arrays.insert(text_name(&name), array);
             }
         }
-        Ok(Self { arrays: Some(arrays), is_float32, adapter_arrays, ..Self::unread(file, checkpoint) })
+        Ok(Self {
+            source: Source::Lazy(arrays),
+            is_float32,
+            adapter_arrays,
+            ..Self::unread(file, checkpoint)
+        })
+    }
+
+    /// Makes all weights up. `checkpoint` is empty.
+    pub(crate) fn random(
+        file: &'a ModelConfig,
+        checkpoint: &'a Checkpoint,
+        weights: &'a mut RandomWeights,
+    ) -> Self {
+        Self { source: Source::Random(weights), ..Self::unread(file, checkpoint) }
     }
 
     /// Whether there is a weight of this name.
@@ -132,6 +157,9 @@ impl<'a> Weights<'a> {
 
     /// Whether the output matrix is the embedding, which config.json may say in `tie_word_embeddings`.
     pub(crate) fn is_tied(&self, said: Option<bool>) -> Result<bool, LoadError> {
+        if let Source::Random(_) = self.source {
+            return Ok(said.unwrap_or(true));
+        }
         self.checkpoint.is_tied(self.file, said)
     }
 
@@ -162,7 +190,7 @@ impl<'a> Weights<'a> {
     /// Takes a matrix `[n_out, n_in]` as the numbers that it stands for, in the type of activations.
     pub(crate) fn dense(&mut self, name: &str, n_out: i32, n_in: i32) -> Result<Array, LoadError> {
         let matrix = self.matrix(name, n_out, n_in)?;
-        if self.arrays.is_none() {
+        if !matches!(self.source, Source::Lazy(_)) {
             return Ok(ops::zeros::<f32>(&[n_out, n_in])?);
         }
         let (matrix, low_rank) = self.adapted(name, matrix, [n_out, n_in])?;
@@ -256,6 +284,9 @@ impl<'a> Weights<'a> {
     }
 
     fn matrix_of(&mut self, name: &str, shape: &[i32]) -> Result<Matrix, LoadError> {
+        if let Source::Random(weights) = &mut self.source {
+            return Ok(weights.matrix(shape)?);
+        }
         let weight_name = format!("{name}.weight");
         let scales_name = format!("{name}.scales");
         if let Some(matrix) = self.micro(name, [&weight_name, &scales_name], shape)? {
@@ -322,9 +353,9 @@ impl<'a> Weights<'a> {
         }
         let (blocks, scales) = (self.take(&blocks_name)?, self.take(&scales_name)?);
         let shape = [n, n_out, n_groups * 4];
-        let weight = match self.arrays {
-            Some(_) => blocks.view_dtype(Dtype::Uint32)?.reshape(&shape)?,
-            None => ops::zeros::<f32>(&shape)?,
+        let weight = match self.source {
+            Source::Lazy(_) => blocks.view_dtype(Dtype::Uint32)?.reshape(&shape)?,
+            Source::Unread | Source::Random(_) => ops::zeros::<f32>(&shape)?,
         };
         let matrix = Matrix::Micro(Micro { format: MicroFormat::Mxfp4, weight, scales });
         Ok(Stack { matrix, low_rank: None, bias: Some(self.array(bias, &[n, n_out])?) })
@@ -332,6 +363,9 @@ impl<'a> Weights<'a> {
 
     /// Takes numbers that are not quantized.
     pub(crate) fn array(&mut self, name: &str, shape: &[i32]) -> Result<Array, LoadError> {
+        if let Source::Random(weights) = &mut self.source {
+            return Ok(weights.array(shape)?);
+        }
         let tensor = self.checkpoint.get(name).ok_or_else(|| self.missing(name))?;
         if !is_float(tensor.dtype) {
             return Err(tensor.wrong_type(name, FLOATS));
@@ -343,9 +377,9 @@ impl<'a> Weights<'a> {
     fn take(&mut self, name: &str) -> Result<Array, LoadError> {
         self.taken.insert(name.to_owned());
         let tensor = self.checkpoint.get(name).ok_or_else(|| self.missing(name))?;
-        match &self.arrays {
-            Some(arrays) => arrays.get(name).cloned().ok_or_else(|| self.missing(name)),
-            None => Ok(ops::zeros::<f32>(&tensor.shape)?),
+        match &self.source {
+            Source::Lazy(arrays) => arrays.get(name).cloned().ok_or_else(|| self.missing(name)),
+            Source::Unread | Source::Random(_) => Ok(ops::zeros::<f32>(&tensor.shape)?),
         }
     }
 

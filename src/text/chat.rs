@@ -18,7 +18,9 @@ mod template;
 pub use self::message::{ChatRequest, Content, Message, TemplateVariables, ToolCall};
 pub(crate) use self::template::ChatTemplates;
 
-use self::marking::{Marking, mark_values, unmark};
+use serde_json::Value;
+
+use self::marking::{BORDER, Marking, mark_values, unmark};
 use crate::{TextError, TokenId, Tokenizer};
 
 /// A conversation as the model gets it.
@@ -61,13 +63,45 @@ impl Tokenizer {
         let is_reasoning = tags.is_some_and(|it| rendered.trim_end().ends_with(it.begin));
         Ok(ChatPrompt { tokens: self.encode_rendered(&rendered, unmark), is_reasoning })
     }
+
+    /// The tokens of a prompt that ends inside its last message, which the model is to continue: transformers'
+    /// `apply_chat_template(..., continue_final_message=True)`. An error as of [`Self::render_chat`], or if the template
+    /// does not write out that message.
+    pub fn encode_unfinished_chat(&self, request: &ChatRequest<'_>) -> Result<Vec<TokenId>, TextError> {
+        // The space shows whether the template removes white space around a message.
+        let end = format!("{BORDER} ");
+        let mut rendered = self.templates().render_changed(request, |variables, deleted| {
+            mark_values(variables, &Marking { control: self.control(), deleted });
+            if let Some(text) = last_text(variables) {
+                text.push_str(&end);
+            }
+        })?;
+        let at = rendered.rfind(BORDER).ok_or(TextError::CannotContinue)?;
+        let keeps_spaces = rendered[at..].starts_with(&end);
+        rendered.truncate(at);
+        let prompt = if keeps_spaces { &rendered } else { rendered.trim_end() };
+        Ok(self.encode_rendered(prompt, unmark))
+    }
+}
+
+/// The text of the last message, in the shape that the template gets.
+fn last_text(variables: &mut TemplateVariables) -> Option<&mut String> {
+    let message = variables.get_mut("messages")?.as_array_mut()?.last_mut()?;
+    match message.get_mut("content")? {
+        Value::String(text) => Some(text),
+        Value::Array(parts) => match parts.last_mut()?.get_mut("text")? {
+            Value::String(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use serde_json::{Map, Value, json};
+    use serde_json::{Map, json};
 
     use super::*;
     use crate::tokenizer::{TokenizerParts, byte_parts};
@@ -95,6 +129,41 @@ mod tests {
         let expected =
             [vec![START], text("user\nhi"), vec![END], text("\n"), vec![START], text("assistant\n")].concat();
         assert_eq!(tokens, expected);
+    }
+
+    #[test]
+    fn a_message_that_has_begun_is_continued_as_the_template_writes_it() {
+        let each = |content: &str| {
+            format!("{{% for m in messages %}}<|im_start|>{{{{ {content} }}}}<|im_end|>{{% endfor %}}")
+        };
+        let prompt = |template: &str, begun: &str| {
+            let parts = TokenizerParts { chat_template: Some(json!(template)), ..byte_parts() };
+            let tokenizer = Tokenizer::from_parts(&parts).unwrap();
+            let messages = [Message::user("hi"), Message::assistant(begun)];
+            let request = ChatRequest {
+                messages: &messages,
+                tools: &[],
+                kwargs: &Map::new(),
+                add_generation_prompt: false,
+            };
+            let tokens = tokenizer.encode_unfinished_chat(&request)?;
+            Ok::<_, TextError>((
+                [START, END].map(|it| tokens.iter().filter(|t| **t == it).count()),
+                tokenizer.decode(&tokens),
+            ))
+        };
+        let (as_is, trimmed, first) =
+            (each("m.content"), each("m.content | trim"), "{{ messages[0].content }}");
+        let text = |it: Result<([usize; 2], String), TextError>| {
+            let (counts, text) = it.unwrap();
+            assert_eq!(counts, [2, 1], "the last message has no end");
+            text
+        };
+        assert_eq!(text(prompt(&as_is, "Sure: ")), "hiSure: ");
+        assert_eq!(text(prompt(&trimmed, "Sure: ")), "hiSure:");
+        // A control token in it stays text, and the same words before it do not matter.
+        assert_eq!(text(prompt(&as_is, "hi<|im_end|>")), "hihi<|im_end|>");
+        assert!(matches!(prompt(first, "Sure"), Err(TextError::CannotContinue)));
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub enum TextError {
     #[error("the model has no chat template\nhint: use an instruct model, or `complete` instead of `chat`")]
     NoChatTemplate,
 
+    /// The template leaves out the message that the model is to continue.
+    #[error("the model's chat template does not write out the last message, so it cannot be continued")]
+    CannotContinue,
+
     #[error(
         "the model's chat template cannot be used: {reason}\nhint: `complete` works without it; another `chat_template.jinja` in the model's folder goes before it"
     )]

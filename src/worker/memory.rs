@@ -48,6 +48,19 @@ pub(crate) fn check_weights(needed_bytes: u64, limit_bytes: Option<u64>) -> Resu
     }
 }
 
+/// Fails if the machine has less free memory than this. For weights that are made up, which are not worth swapping for.
+pub(crate) fn check_free(needed_bytes: u64) -> Result<(), LoadError> {
+    check_weights(needed_bytes, free_bytes())
+}
+
+/// The memory that is free on this machine, or in the container; `None` if the system does not report it.
+pub(crate) fn free_bytes() -> Option<u64> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    let machine = system.available_memory();
+    Some(system.cgroup_limits().map_or(machine, |it| it.free_memory.min(machine)))
+}
+
 /// The size of a model's weights in bytes, taken from its `.safetensors` files without reading them.
 pub(crate) fn weights_bytes(folder: &Path) -> Result<u64> {
     let mut n_bytes = 0;

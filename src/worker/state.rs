@@ -14,6 +14,11 @@ pub(crate) fn conversations() -> Option<PathBuf> {
     Some(folder(|it| env::var_os(it))?.join("conversations"))
 }
 
+/// The file of what was entered in conversations at a terminal; `None` if the environment names no home.
+pub(crate) fn chat_history() -> Option<PathBuf> {
+    Some(folder(|it| env::var_os(it))?.join("chat_history"))
+}
+
 /// `$RUNABOUT_HOME/state`, or else the place that the system has for this.
 fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let path = |name: &str| variable(name).map(PathBuf::from).filter(|it| it.is_absolute());

@@ -21,8 +21,17 @@ pub(crate) fn build_worker(root: &Path) -> Result<PathBuf> {
 pub(crate) fn build_release(root: &Path, args: &[&str], program: &str) -> Result<PathBuf> {
     let status = cargo(root).args(["build", "--release"]).args(args).status().context("cannot run cargo")?;
     ensure!(status.success(), "`{program}` cannot be built");
+    release_program(program)
+}
+
+/// Where a program is that was built in release mode.
+pub(crate) fn release_program(program: &str) -> Result<PathBuf> {
+    Ok(target_folder()?.join("release").join(program))
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder() -> Result<PathBuf> {
     // This tool is in the folder of the dev profile, in the same target folder.
     let tool = std::env::current_exe()?;
-    let target = tool.ancestors().nth(2).context("cargo builds into `target/debug`")?;
-    Ok(target.join("release").join(program))
+    Ok(tool.ancestors().nth(2).context("cargo builds into `target/debug`")?.to_owned())
 }

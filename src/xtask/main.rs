@@ -17,6 +17,8 @@ mod bench;
 mod cargo;
 mod client;
 mod demo;
+#[cfg(target_os = "linux")]
+mod dist;
 mod record;
 mod setup;
 mod test;
@@ -50,6 +52,9 @@ enum Command {
     /// Run benchmarks: of the kernels, of the worker compared with others, and of completion quality.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Make what people install: an archive, a Python wheel, an npm package and a Homebrew formula.
+    #[cfg(target_os = "linux")]
+    Dist(dist::Args),
     /// Run bindgen. Used by `setup`.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -71,6 +76,10 @@ fn main() -> ExitCode {
             .and_then(|()| record::run(root))
             .map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(root, &bench).map(|()| ExitCode::SUCCESS),
+        #[cfg(target_os = "linux")]
+        Command::Dist(args) => setup::run(root, &setup::Args::default())
+            .and_then(|()| dist::run(root, &args))
+            .map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Command::Bindings(args) => setup::bindings::run(&args).map(|()| ExitCode::SUCCESS),
     };

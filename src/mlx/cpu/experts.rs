@@ -242,11 +242,7 @@ fn layers_of(stack: &Stack) -> Result<Vec<Layer<'_>>> {
     let bias_of = |i: usize, n: usize| biases.as_ref().map(|it| it[i * n..(i + 1) * n].to_vec());
     let layers = sources.into_iter().enumerate();
     Ok(layers
-        .map(|(i, source)| Layer {
-            source,
-            low_rank: low_ranks.next(),
-            bias: bias_of(i, source.shape()[0]),
-        })
+        .map(|(i, source)| Layer { source, low_rank: low_ranks.next(), bias: bias_of(i, source.shape()[0]) })
         .collect())
 }
 

@@ -5,7 +5,7 @@ use mlx_rs::{Array, Dtype, ops};
 use super::adapter::AdapterKind;
 use super::low_rank::LowRank;
 use super::matrix::Matrix;
-use super::{FLOATS, Weights, is_float};
+use super::{FLOATS, Source, Weights, is_float};
 use crate::LoadError;
 
 impl Weights<'_> {
@@ -19,7 +19,7 @@ impl Weights<'_> {
         let low_rank = self.low_rank(name, &[], [n_out, n_in])?;
         let length = self.adapter_array(&format!("{name}.m"), &[n_out])?;
         let (Some(low_rank), Some(length)) = (&low_rank, length) else { return Ok((matrix, low_rank)) };
-        if self.arrays.is_none() {
+        if matches!(self.source, Source::Unread) {
             return Ok((matrix, Some(low_rank.clone())));
         }
         let sum = matrix.dequantized()?.as_dtype(Dtype::Float32)?.add(low_rank.product()?)?;
@@ -63,8 +63,8 @@ impl Weights<'_> {
         }
         tensor.check_shape(name, shape)?;
         self.adapter_taken.insert(name.to_owned());
-        match (&self.arrays, self.adapter_arrays.get(name)) {
-            (Some(_), Some(array)) => Ok(Some(array.clone())),
+        match (&self.source, self.adapter_arrays.get(name)) {
+            (Source::Lazy(_), Some(array)) => Ok(Some(array.clone())),
             _ => Ok(Some(ops::zeros::<f32>(shape)?)),
         }
     }

@@ -15,6 +15,10 @@ use crate::tokenizer::ControlTokens;
 const ESCAPE: char = '\u{FDD0}';
 const MARK: char = '\u{FDD1}';
 
+/// What can be put into a marked text to find a place again. No marked text contains it by itself, unless a user wrote
+/// these very noncharacters.
+pub(super) const BORDER: &str = "\u{FDD0}\u{FDD2}";
+
 /// What has to be marked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Marking<'a> {

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::files;
 use super::outcome;
 use super::tool::{Call, Effect, Report, Tool};
+use crate::place::{self, OutOfText};
 
 const DEFAULT_MAX_TOKENS: u32 = 256;
 
@@ -153,29 +154,12 @@ impl Tool for CompleteCode {
     }
 }
 
-/// The text before and after a place, which is counted from 1; without a column it is the end of the line.
+/// The text before and after a place, as [`place::split`] counts it.
 fn split(text: &str, line: usize, column: Option<usize>) -> Result<(String, String), Failure> {
-    let line_ends = text.match_indices('\n').map(|(at, _)| at + 1);
-    let starts: Vec<usize> = std::iter::once(0).chain(line_ends).collect();
-    let n_lines = starts.len();
-    let Some(start) = line.checked_sub(1).and_then(|it| starts.get(it)) else {
-        return Err(Failure::argument("line", &format!("must be from 1 to {n_lines}, got {line}")));
-    };
-    let rest = &text[*start..];
-    let content = rest.split('\n').next().unwrap_or_default();
-    let content = content.strip_suffix('\r').unwrap_or(content);
-    let n_chars = content.chars().count();
-    let at = match column {
-        None => content.len(),
-        Some(column) if (1..=n_chars + 1).contains(&column) => {
-            content.char_indices().nth(column - 1).map_or(content.len(), |it| it.0)
-        }
-        Some(column) => {
-            let problem = format!("must be from 1 to {}, got {column}", n_chars + 1);
-            return Err(Failure::argument("column", &problem));
-        }
-    };
-    let (before, after) = text.split_at(start + at);
+    let (before, after) = place::split(text, line, column).map_err(|error| {
+        let argument = if matches!(error, OutOfText::Line { .. }) { "line" } else { "column" };
+        Failure::argument(argument, &error.to_string())
+    })?;
     Ok((before.to_owned(), after.to_owned()))
 }
 
@@ -204,19 +188,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_in_a_file_is_counted_in_lines_and_characters() {
-        let text = "é = 1\r\n\nlet";
-        let split = |line, column| {
-            split(text, line, column).map(|(before, after)| format!("{before}|{after}")).map_err(|it| it.0)
-        };
-        assert_eq!(split(1, None).unwrap(), "é = 1|\r\n\nlet");
-        assert_eq!(split(1, Some(2)).unwrap(), "é| = 1\r\n\nlet");
-        assert_eq!(split(1, Some(6)).unwrap(), "é = 1|\r\n\nlet");
-        assert_eq!(split(2, None).unwrap(), "é = 1\r\n|\nlet");
-        assert_eq!(split(3, Some(1)).unwrap(), "é = 1\r\n\n|let");
-        assert_eq!(split(3, None).unwrap(), "é = 1\r\n\nlet|");
-        assert_eq!(split(1, Some(7)).unwrap_err(), "`column` must be from 1 to 6, got 7");
-        assert_eq!(split(4, None).unwrap_err(), "`line` must be from 1 to 3, got 4");
-        assert_eq!(split(0, None).unwrap_err(), "`line` must be from 1 to 3, got 0");
+    fn a_place_outside_the_text_is_refused_by_the_name_of_the_argument() {
+        let split = |line, column| split("let\n", line, column).map_err(|it| it.0);
+        assert_eq!(split(1, Some(2)).unwrap(), ("l".to_owned(), "et\n".to_owned()));
+        assert_eq!(split(1, Some(7)).unwrap_err(), "`column` must be from 1 to 4, got 7");
+        assert_eq!(split(3, None).unwrap_err(), "`line` must be from 1 to 2, got 3");
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn of_request(error: &Error) -> ErrorObjectOwned {
             let message = format!("`{field}` must be a string where there are no `tool_calls`");
             invalid(&field, message)
         }
-        Error::NoNextEdit => unsupported(None, error.to_string()),
+        Error::NoNextEdit | Error::UnknownEndToken { .. } => unsupported(None, error.to_string()),
         Error::LacksTokens { .. } => unsupported(Some("format"), error.to_string()),
         Error::NoTools => {
             invalid("tool_choice", "`tool_choice` must not require a call where there are no `tools`")
@@ -100,6 +100,7 @@ fn of_text(error: &TextError) -> ErrorObjectOwned {
         TextError::UnsupportedTool { .. } => unsupported(Some("tools"), message),
         TextError::CallsWithoutGrammar => unsupported(Some("tool_choice"), message),
         TextError::NoChatTemplate
+        | TextError::CannotContinue
         | TextError::BadChatTemplate { .. }
         | TextError::ChatTemplateTooCostly { .. } => unsupported(None, message),
         _ => invalid("messages", message),

@@ -27,6 +27,7 @@ macro_rules! generation {
             time_budget: $params.time_budget_ms.map(Duration::from_millis),
             priority: priority($params.priority),
             stop: $params.stop,
+            end_tokens: Vec::new(),
             top_logprobs: $params.logprobs,
             format: $params.response_format.and_then(format),
             speculate: $params.speculation == Speculation::Auto,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 from pathlib import Path
 from typing import Mapping, Optional, Union
 
@@ -23,7 +24,9 @@ def find_program(program: Optional[Union[str, "os.PathLike[str]"]] = None) -> st
             raise ProgramNotFound(f"there is no program `{wanted}`{source}")
         return os.path.abspath(found)
     own = Path(__file__).parent / "bin" / "runabout"
-    found = shutil.which(own) or shutil.which("runabout")
+    # Where a wheel with the program installs it, though the environment need not be active.
+    script = Path(sysconfig.get_path("scripts")) / "runabout"
+    found = shutil.which(own) or shutil.which(script) or shutil.which("runabout")
     if found is None:
         raise ProgramNotFound(
             "there is no program `runabout`\n"

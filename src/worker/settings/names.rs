@@ -1,0 +1,30 @@
+//! The names of the settings: [`NAMES`].
+
+/// The settings, by the name of their option with underscores.
+pub(crate) const NAMES: [&str; 25] = [
+    "model",
+    "adapter",
+    "device",
+    "threads",
+    "precision",
+    "kv_bits",
+    "draft_model",
+    "num_draft_tokens",
+    "no_packed_cache",
+    "memory_limit",
+    "offline",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "max_frame_bytes",
+    "max_queued",
+    "step_target_ms",
+    "max_running",
+    "cache_limit_mib",
+    "cache_reuse",
+    "no_stats",
+    "no_history",
+];
