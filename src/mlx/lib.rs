@@ -12,6 +12,7 @@ mod ahead;
 mod bad_folders;
 mod block;
 mod config;
+mod convert;
 #[cfg(cpu_kernels)]
 mod cpu;
 #[cfg(not(cpu_kernels))]
@@ -39,11 +40,14 @@ mod weights;
 
 use std::path::Path;
 
+use config::ModelConfig;
+pub use convert::{Conversion, ConvertError, Float, Mode, Quantization, Recipe, convert};
 use cpu::{Kept, Kernels};
 use device::Compute;
 pub use device::DeviceChoice;
 pub use error::LoadError;
 pub use model::MlxModel;
+use models::Architecture;
 pub use options::LoadOptions;
 use options::Placement;
 pub use runabout_kernels::Precision;
@@ -71,6 +75,25 @@ pub fn load(
     load_with(folder, options.adapter.as_deref(), placement, progress)
 }
 
+/// Whether [`load`] would accept the model in `folder`, by config.json and the headers of its weights alone. Takes
+/// milliseconds, and no weight is read.
+pub fn check(folder: &Path) -> Result<(), LoadError> {
+    let file = config::read(folder)?;
+    let architecture = models::architecture(&file)?;
+    check_weights(&file, architecture, &Checkpoint::open(folder, None)?)
+}
+
+/// Fails if the checkpoint does not have exactly the weights that the architecture needs.
+fn check_weights(
+    file: &ModelConfig,
+    architecture: Architecture,
+    checkpoint: &Checkpoint,
+) -> Result<(), LoadError> {
+    let mut unread = Weights::unread(file, checkpoint);
+    let n_layers = architecture(file, &mut unread)?.blocks.len();
+    unread.finish(n_layers)
+}
+
 /// Loads a second, smaller model that drafts tokens for `model`, on the same device and with the same options.
 pub fn load_beside(
     model: &MlxModel,
@@ -90,9 +113,7 @@ fn load_with(
     let file = config::read(folder)?;
     let architecture = models::architecture(&file)?;
     let checkpoint = Checkpoint::open(folder, adapter)?;
-    let mut unread = Weights::unread(&file, &checkpoint);
-    let n_layers = architecture(&file, &mut unread)?.blocks.len();
-    unread.finish(n_layers)?;
+    check_weights(&file, architecture, &checkpoint)?;
     let mut load = |kept: Option<Kept>| {
         let network = architecture(&file, &mut Weights::open(&file, &checkpoint, &placement)?)?;
         let kernels = placement.kernels.as_ref().map(|it| it.keeping(kept));
