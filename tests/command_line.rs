@@ -166,16 +166,6 @@ fn bench_measures_a_model_and_one_that_is_made_up() {
 }
 
 #[test]
-fn models_list_includes_models_that_can_be_downloaded() {
-    let home = tempfile::tempdir().unwrap();
-    let output = runabout().args(["models", "list"]).env("RUNABOUT_HOME", home.path()).output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    for name in ["smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"] {
-        assert!(printed.lines().any(|it| it.starts_with(name) && it.contains("not here")), "{printed}");
-    }
-}
-
-#[test]
 fn an_error_is_printed_once_with_a_hint() {
     let home = tempfile::tempdir().unwrap();
     let cases: [(&[&str], &str); 5] = [

@@ -20,6 +20,7 @@ mod generation;
 mod hostile_load;
 mod lsp;
 mod mcp;
+mod models;
 mod next_edit;
 mod parity;
 mod recording;

@@ -13,6 +13,7 @@ mod ahead;
 mod bad_folders;
 mod block;
 mod config;
+mod convert;
 #[cfg(cpu_kernels)]
 mod cpu;
 #[cfg(not(cpu_kernels))]
@@ -42,10 +43,13 @@ mod weights;
 use std::path::Path;
 
 pub use about::{About, KernelChoice, about};
+use config::ModelConfig;
+pub use convert::{Conversion, ConvertError, Float, Mode, Quantization, Recipe, convert};
 use cpu::Kept;
 pub use device::DeviceChoice;
 pub use error::LoadError;
 pub use model::MlxModel;
+use models::Architecture;
 pub use options::LoadOptions;
 use options::Placement;
 pub use random_model::RandomModel;
@@ -64,6 +68,25 @@ pub fn load(
     let mut placement = Placement::choose(options)?;
     placement.kernels = placement.kernels.map(|it| it.keeping_in(options.packed_folder.clone()));
     load_with(folder, options.adapter.as_deref(), placement, progress)
+}
+
+/// Whether [`load`] would accept the model in `folder`, by config.json and the headers of its weights alone. Takes
+/// milliseconds, and no weight is read.
+pub fn check(folder: &Path) -> Result<(), LoadError> {
+    let file = config::read(folder)?;
+    let architecture = models::architecture(&file)?;
+    check_weights(&file, architecture, &Checkpoint::open(folder, None)?)
+}
+
+/// Fails if the checkpoint does not have exactly the weights that the architecture needs.
+fn check_weights(
+    file: &ModelConfig,
+    architecture: Architecture,
+    checkpoint: &Checkpoint,
+) -> Result<(), LoadError> {
+    let mut unread = Weights::unread(file, checkpoint);
+    let n_layers = architecture(file, &mut unread)?.blocks.len();
+    unread.finish(n_layers)
 }
 
 /// Loads a second, smaller model that drafts tokens for `model`, on the same device and with the same options.
@@ -85,9 +108,7 @@ fn load_with(
     let file = config::read(folder)?;
     let architecture = models::architecture(&file)?;
     let checkpoint = Checkpoint::open(folder, adapter)?;
-    let mut unread = Weights::unread(&file, &checkpoint);
-    let n_layers = architecture(&file, &mut unread)?.blocks.len();
-    unread.finish(n_layers)?;
+    check_weights(&file, architecture, &checkpoint)?;
     let mut load = |kept: Option<Kept>| {
         let network = architecture(&file, &mut Weights::open(&file, &checkpoint, &placement)?)?;
         let kernels = placement.kernels.as_ref().map(|it| it.keeping(kept));

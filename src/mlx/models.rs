@@ -32,7 +32,7 @@ use crate::config::ModelConfig;
 use crate::network::Network;
 use crate::weights::Weights;
 
-type Architecture = fn(&ModelConfig, &mut Weights<'_>) -> Result<Network, LoadError>;
+pub(crate) type Architecture = fn(&ModelConfig, &mut Weights<'_>) -> Result<Network, LoadError>;
 
 /// The supported architectures, by the `model_type` in config.json. Some types share an architecture, as in mlx_lm.
 const ARCHITECTURES: &[(&str, Architecture)] = &[

@@ -89,7 +89,7 @@ pub(crate) fn sha256_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut res, byte| {
         // Writing to a string cannot fail.
         let _ = write!(res, "{byte:02x}");

@@ -18,7 +18,7 @@ pub enum StoreError {
     },
 
     #[error(
-        "cannot {action} `{}`: the disk is full\nhint: free some space, or set `RUNABOUT_HOME` to a folder on another disk",
+        "cannot {action} `{}`: the disk is full\nhint: free some space, or set `RUNABOUT_HOME` and `HF_HOME` to folders on another disk",
         path.display()
     )]
     DiskFull { action: &'static str, path: PathBuf },
@@ -134,6 +134,9 @@ pub enum StoreError {
         "`{reference}` is on the model hub, which this build does not support\nhint: build with the `hub` feature"
     )]
     HubNotBuilt { reference: String },
+    /// Never shown: another file's error is.
+    #[error("the download was stopped, since another file failed")]
+    Stopped,
     #[error("neither source has `{name}`: the model hub: {hub}; the package index: {packages}")]
     NoSource { name: String, hub: Box<StoreError>, packages: Box<StoreError> },
 }
@@ -169,7 +172,7 @@ mod tests {
             let text = io_error("write", path)(io::Error::from(kind)).to_string();
             assert_eq!(
                 text,
-                "cannot write `/models/x.part`: the disk is full\nhint: free some space, or set `RUNABOUT_HOME` to a folder on another disk"
+                "cannot write `/models/x.part`: the disk is full\nhint: free some space, or set `RUNABOUT_HOME` and `HF_HOME` to folders on another disk"
             );
         }
         let other = io_error("write", path)(io::Error::from(io::ErrorKind::PermissionDenied));

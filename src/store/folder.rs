@@ -23,7 +23,7 @@ const INDEX: &str = "model.safetensors.index.json";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
     pub path: PathBuf,
-    /// The name in the models directory, or else the folder's own name; for messages and logs.
+    /// The name in the models directory or on the hub, or else the folder's own name; for messages and logs.
     pub name: String,
     /// The size of all safetensors files together.
     pub weight_bytes: u64,
@@ -43,9 +43,17 @@ impl ModelFolder {
             weight_bytes += check_safetensors(&path.join(file))?;
         }
         let absolute = path.canonicalize().map_err(io_error("read", path))?;
-        let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { path: absolute, name, weight_bytes })
+        Ok(Self { name: name_of(&absolute), path: absolute, weight_bytes })
     }
+}
+
+/// A snapshot in the hub's cache is called after its repository, since its own name is a commit.
+fn name_of(path: &Path) -> String {
+    #[cfg(feature = "hub")]
+    if let Some((repository, _)) = crate::cache::snapshot_of(path) {
+        return repository;
+    }
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn check_config(folder: &Path) -> Result<(), StoreError> {

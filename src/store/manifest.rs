@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,18 @@ impl Manifest {
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|err| StoreError::BadManifest { path, reason: err.to_string() })
+    }
+
+    /// Notes that the model is used now.
+    pub(crate) fn touch(folder: &Path) {
+        let file = fs::File::options().append(true).open(folder.join(MANIFEST));
+        // A model that cannot be written to can still be used.
+        let _ = file.and_then(|it| it.set_modified(SystemTime::now()));
+    }
+
+    /// When the model was used last; `None` if it has no manifest.
+    pub(crate) fn touched(folder: &Path) -> Option<SystemTime> {
+        fs::metadata(folder.join(MANIFEST)).ok()?.modified().ok()
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<(), StoreError> {

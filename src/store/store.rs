@@ -1,65 +1,49 @@
-//! The models directory: [`Store`].
+//! Where models are kept: [`Store`].
 //!
-//! `HOME/models/NAME` is a model. It is made in `HOME/partial/NAME` and renamed, so it is complete, with its manifest,
-//! as soon as it exists, and it stays until the user removes it. `HOME/locks/NAME` prevents two processes from making
-//! the same model. An attempt that fails or is killed leaves its downloads in `partial`, where the next one continues.
-//! Nothing here loads or serves a model.
+//! `HOME/models/NAME` is a model that was converted here. It is made in `HOME/partial/NAME` and renamed, so it is
+//! complete, with its manifest, as soon as it exists, and it stays until the user removes it. `HOME/locks/NAME` prevents
+//! two processes from making the same model. An attempt that fails or is killed leaves its downloads in `partial`, where
+//! the next one continues. A model of the hub that needs no conversion is in the cache that is shared with Python, and
+//! `HOME/pins/NAME` says which commit of it is used. Nothing here loads or serves a model.
 
+#[cfg(feature = "hub")]
+mod cached;
 mod disk;
 mod fetch;
+mod installed;
 mod options;
+mod removal;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::digest::sha256_file;
+#[cfg(feature = "hub")]
+use crate::cache::HubCache;
 use crate::error::{StoreError, io_error};
 use crate::folder::ModelFolder;
 use crate::import::IMPORTER_VERSION;
 use crate::manifest::{Manifest, Source};
-use crate::progress::{Progress, Reporter, Stage};
+use crate::progress::{Progress, Reporter};
 use crate::reference::ModelRef;
 
-use disk::{clear, folder_bytes, stamp, sync_folder};
+use disk::{clear, stamp, sync_folder};
+use fetch::{Fetched, Places};
 
+pub use installed::{Installed, Place};
 pub use options::Options;
+pub use removal::Removal;
+pub use verify::{Fault, FaultKind, Verdict};
 
-/// A model in the models directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Installed {
-    /// The name that `remove` and `verify` take.
-    pub name: String,
-    pub path: PathBuf,
-    /// The size of all its files.
-    pub n_bytes: u64,
-    /// `None` for a folder that the user put there.
-    pub manifest: Option<Manifest>,
-}
-
-/// A file that differs from the manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub file: String,
-    pub kind: FaultKind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    Missing,
-    /// The file has other bytes than the manifest says.
-    Changed {
-        expected: String,
-        got: String,
-    },
-}
-
-/// The models directory.
+/// The models on this machine.
 #[derive(Clone, Debug)]
 pub struct Store {
     home: PathBuf,
+    #[cfg(feature = "hub")]
+    cache: HubCache,
 }
 
 impl Store {
@@ -80,13 +64,42 @@ impl Store {
         Ok(home.join(data).join("runabout"))
     }
 
-    /// Creates the directory if it is missing.
+    /// Opens the store that the environment names, and the hub's cache that Python uses.
+    pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, StoreError> {
+        let this = Self::open(Self::default_home(&variable)?)?;
+        #[cfg(feature = "hub")]
+        if let Some(cache) = crate::hub::cache_folder(&variable) {
+            return Ok(this.with_hub_cache(cache));
+        }
+        Ok(this)
+    }
+
+    /// Creates the folders that are missing. The hub's cache is one of them.
     pub fn open(home: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let this = Self { home: home.into() };
+        let home = home.into();
+        let this = Self {
+            #[cfg(feature = "hub")]
+            cache: HubCache::new(home.join("hub")),
+            home,
+        };
         for folder in [this.models(), this.locks(), this.partial()] {
             fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
         }
         Ok(this)
+    }
+
+    /// Keeps models of the hub in another cache. Its folder is created when something is put there.
+    #[cfg(feature = "hub")]
+    #[must_use]
+    pub fn with_hub_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = HubCache::new(folder);
+        self
+    }
+
+    /// The folder of the hub's cache.
+    #[cfg(feature = "hub")]
+    pub fn hub_cache(&self) -> &Path {
+        self.cache.root()
     }
 
     pub fn home(&self) -> &Path {
@@ -107,92 +120,53 @@ impl Store {
             };
             return ModelFolder::open(path);
         };
-        let folder = self.models().join(&name);
-        let state = folder_state(reference, &folder)?;
-        if state == FolderState::Current {
-            return ModelFolder::open(&folder);
+        let found = self.find(reference, &name)?;
+        if found.state == State::Current && !options.is_refresh {
+            return self.used(found, &name);
         }
         let _lock = self.lock(&name)?;
         // Another process may have made it in the meantime.
-        let state = folder_state(reference, &folder)?;
-        if state == FolderState::Current {
-            return ModelFolder::open(&folder);
+        let found = self.find(reference, &name)?;
+        if found.state == State::Current && !(options.is_refresh && found.commit.is_some()) {
+            return self.used(found, &name);
         }
-        match self.make(reference, &name, options, &mut Reporter::new(progress)) {
-            Ok(()) => {}
-            Err(err) if state == FolderState::OldImport => {
+        match self.make(reference, &name, &found, options, &mut Reporter::new(progress)) {
+            Ok(Some(folder)) => ModelFolder::open(&folder),
+            Ok(None) => self.used(found, &name),
+            Err(err) if found.state == State::OldImport => {
                 tracing::warn!(model = %reference, %err, "the model cannot be imported again; using the import of an older version");
+                self.used(found, &name)
             }
-            Err(err) => return Err(err),
+            Err(err) if found.state == State::Current && is_of_network(&err) => {
+                tracing::warn!(model = %reference, %err, "cannot ask for a newer commit; using the one that is here");
+                self.used(found, &name)
+            }
+            Err(err) => Err(err),
         }
-        ModelFolder::open(&folder)
     }
 
-    /// All models in the directory, sorted by name.
-    pub fn list(&self) -> Result<Vec<Installed>, StoreError> {
-        let models = self.models();
-        let mut installed = Vec::new();
-        for entry in fs::read_dir(&models).map_err(io_error("read", &models))? {
-            let entry = entry.map_err(io_error("read", &models))?;
-            let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
-            if name.starts_with('.') || !path.is_dir() {
-                continue;
-            }
-            let n_bytes = folder_bytes(&path)?;
-            // A model with an unreadable manifest is listed, so that the user can remove it.
-            let manifest = Manifest::read(&path).ok().flatten();
-            installed.push(Installed { name, path, n_bytes, manifest });
+    /// What is here for a reference.
+    fn find(&self, reference: &ModelRef, name: &str) -> Result<Found, StoreError> {
+        let folder = self.models().join(name);
+        let (state, commit) = folder_state(reference, &folder)?;
+        #[cfg(feature = "hub")]
+        if state == State::Absent
+            && let Some((opened, commit)) = self.find_cached(reference, name)
+        {
+            let folder = opened.path.clone();
+            return Ok(Found { folder, state: State::Current, commit: Some(commit), opened: Some(opened) });
         }
-        installed.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(installed)
+        Ok(Found { folder, state, commit, opened: None })
     }
 
-    /// Deletes the model of that name (or reference) with its unfinished downloads, and returns the number of bytes
-    /// freed. Only a folder directly inside the models directory is ever deleted; a symbolic link is unlinked, not
-    /// followed.
-    pub fn remove(&self, name: &str) -> Result<u64, StoreError> {
-        let name = self.installed_name(name)?;
-        let _lock = self.lock(&name)?;
-        let mut n_bytes = 0;
-        for path in [self.models().join(&name), self.partial().join(&name)] {
-            let Ok(metadata) = path.symlink_metadata() else { continue };
-            if metadata.is_dir() {
-                n_bytes += folder_bytes(&path)?;
-                // Renamed first, so that no process finds an incomplete model.
-                let doomed = self.partial().join(format!(".removed-{name}"));
-                clear(&doomed)?;
-                fs::rename(&path, &doomed).map_err(io_error("remove", &path))?;
-                clear(&doomed)?;
-            } else {
-                fs::remove_file(&path).map_err(io_error("remove", &path))?;
-            }
+    /// Opens what was found, and remembers when.
+    fn used(&self, found: Found, name: &str) -> Result<ModelFolder, StoreError> {
+        // Opening a model reads its whole tokenizer, so it is not done twice.
+        let folder = found.opened.map_or_else(|| ModelFolder::open(&found.folder), Ok)?;
+        for manifest in [self.models().join(name), self.pins().join(name)] {
+            Manifest::touch(&manifest);
         }
-        Ok(n_bytes)
-    }
-
-    /// Hashes every file of a model and returns those that differ from the manifest.
-    pub fn verify(&self, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Fault>, StoreError> {
-        let folder = self.models().join(self.installed_name(name)?);
-        let manifest = Manifest::read(&folder)?.ok_or(StoreError::NoManifest { folder: folder.clone() })?;
-        let total = manifest.files.iter().map(|it| it.n_bytes).sum();
-        let mut reporter = Reporter::new(progress);
-        let (mut before, mut faults) = (0, Vec::new());
-        for record in &manifest.files {
-            let path = folder.join(&record.name);
-            if path.is_file() {
-                let (got, _) = sha256_file(&path, &mut |done| {
-                    reporter.report(Stage::Verify, before + done, Some(total));
-                })?;
-                if got != record.sha256 {
-                    let kind = FaultKind::Changed { expected: record.sha256.clone(), got };
-                    faults.push(Fault { file: record.name.clone(), kind });
-                }
-            } else {
-                faults.push(Fault { file: record.name.clone(), kind: FaultKind::Missing });
-            }
-            before += record.n_bytes;
-        }
-        Ok(faults)
+        Ok(folder)
     }
 
     fn models(&self) -> PathBuf {
@@ -207,20 +181,9 @@ impl Store {
         self.home.join("partial")
     }
 
-    /// The name in the models directory for what the user typed.
-    fn installed_name(&self, text: &str) -> Result<String, StoreError> {
-        let is_there = |name: &str| {
-            let is_component = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
-            is_component
-                && (self.models().join(name).symlink_metadata().is_ok() || self.partial().join(name).exists())
-        };
-        if is_there(text) {
-            return Ok(text.to_owned());
-        }
-        let by_reference = text.parse::<ModelRef>().ok().and_then(|it| absolute(&it).ok()?.folder_name());
-        by_reference
-            .filter(|name| is_there(name))
-            .ok_or_else(|| StoreError::NotInstalled { name: text.to_owned(), home: self.home.clone() })
+    /// For each model of the hub's cache that is used, its manifest: the commit, and the hash of each file.
+    fn pins(&self) -> PathBuf {
+        self.home.join("pins")
     }
 
     /// Waits for any other process that is making the same model. The lock is held until the file is dropped.
@@ -241,19 +204,28 @@ impl Store {
         }
     }
 
-    /// Makes the model in `partial` and publishes it. The caller must hold the lock.
+    /// Makes the model in `partial` and publishes it. Returns its folder, or `None` if the commit that was found is still
+    /// the newest. The caller must hold the lock.
     fn make(
         &self,
         reference: &ModelRef,
         name: &str,
+        found: &Found,
         options: &Options,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<PathBuf>, StoreError> {
         let partial = self.partial().join(name);
         let made = partial.join("model");
         clear(&made)?;
         fs::create_dir_all(&made).map_err(io_error("create", &made))?;
-        let manifest = match fetch::fetch(reference, options, &partial, &made, reporter) {
+        let places = Places {
+            partial: &partial,
+            made: &made,
+            present: found.commit.as_deref(),
+            #[cfg(feature = "hub")]
+            cache: &self.cache,
+        };
+        let fetched = match fetch::fetch(reference, options, &places, reporter) {
             Ok(it) => it,
             Err(err) => {
                 // An incomplete model is useless; the downloads stay.
@@ -261,6 +233,17 @@ impl Store {
                 let _ = fs::remove_dir(&partial);
                 return Err(err);
             }
+        };
+        let manifest = match fetched {
+            Fetched::Made(manifest) => manifest,
+            #[cfg(feature = "hub")]
+            Fetched::Cached { folder, manifest } => {
+                clear(&partial)?;
+                self.pin(name, &manifest)?;
+                return Ok(Some(folder));
+            }
+            #[cfg(feature = "hub")]
+            Fetched::Unchanged => return clear(&partial).map(|()| None),
         };
         manifest.write(&made)?;
         ModelFolder::open(&made)?;
@@ -274,13 +257,23 @@ impl Store {
         }
         fs::rename(&made, &folder).map_err(io_error("create", &folder))?;
         sync_folder(&self.models())?;
-        clear(&partial)
+        clear(&partial)?;
+        Ok(Some(folder))
     }
 }
 
-/// Whether a folder in the models directory can be used for a reference.
+/// What is on this machine for a reference.
+struct Found {
+    folder: PathBuf,
+    state: State,
+    /// The commit of the hub that it is, if the reference names no commit itself.
+    commit: Option<String>,
+    opened: Option<ModelFolder>,
+}
+
+/// Whether what is here can be used for a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FolderState {
+enum State {
     Absent,
     Current,
     /// Converted by another version of this crate, but usable.
@@ -289,25 +282,39 @@ enum FolderState {
     OtherSource,
 }
 
-fn folder_state(reference: &ModelRef, folder: &Path) -> Result<FolderState, StoreError> {
+/// The state of a folder in the models directory, and the commit that it was made from.
+fn folder_state(reference: &ModelRef, folder: &Path) -> Result<(State, Option<String>), StoreError> {
     if !folder.is_dir() {
-        return Ok(FolderState::Absent);
+        return Ok((State::Absent, None));
     }
     // A folder without a manifest was put there by the user, and is used as it is.
-    let Some(manifest) = Manifest::read(folder)? else { return Ok(FolderState::Current) };
+    let Some(manifest) = Manifest::read(folder)? else { return Ok((State::Current, None)) };
     if let (ModelRef::Gguf(path), Source::File { modified_ns, gguf, .. }) = (reference, &manifest.source) {
         match stamp(path) {
             Ok((n_bytes, modified)) if (n_bytes, modified) != (gguf.n_bytes, *modified_ns) => {
-                return Ok(FolderState::OtherSource);
+                return Ok((State::OtherSource, None));
             }
             // A model stays even if the GGUF file that it was made from is gone.
             _ => {}
         }
     }
+    let commit = match (reference, manifest.source) {
+        (ModelRef::Hub { .. }, Source::Hub { commit, .. }) => Some(commit),
+        _ => None,
+    };
     Ok(match manifest.importer_version {
-        Some(version) if version != IMPORTER_VERSION => FolderState::OldImport,
-        _ => FolderState::Current,
+        // What was converted by another version is made again, also from the same commit.
+        Some(version) if version != IMPORTER_VERSION => (State::OldImport, None),
+        _ => (State::Current, commit),
     })
+}
+
+/// Whether a network that is down explains an error.
+fn is_of_network(err: &StoreError) -> bool {
+    matches!(
+        err,
+        StoreError::HubUnreachable { .. } | StoreError::HubBroke { .. } | StoreError::Offline { .. }
+    )
 }
 
 /// Makes paths absolute, so that the folder's name and the manifest do not depend on the working directory.

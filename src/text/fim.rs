@@ -41,10 +41,8 @@ pub struct CompletionPrompt {
 impl FimFormat {
     /// The first known format whose tokens the vocabulary contains as control tokens; `None` if it has no complete set.
     pub fn detect(tokenizer: &Tokenizer) -> Option<Self> {
-        let family = FAMILIES.iter().find(|family| {
-            family.needs.iter().all(|it| tokenizer.control_token(it).is_some())
-                && family.lacks.iter().all(|it| tokenizer.token_to_id(it).is_none())
-        })?;
+        let family =
+            family_of(|it| tokenizer.control_token(it).is_some(), |it| tokenizer.token_to_id(it).is_some())?;
         let stop = family.needs.iter().chain(family.stop);
         let mut stop: Vec<TokenId> = stop.filter_map(|it| tokenizer.control_token(it)).collect();
         stop.sort_unstable();
@@ -120,6 +118,16 @@ impl FimFormat {
         writer.flush(true);
         writer.tokens
     }
+}
+
+/// The first known family whose tokens a vocabulary has, given which are its control tokens and which tokens it has.
+pub(crate) fn family_of(
+    is_control: impl Fn(&str) -> bool,
+    is_token: impl Fn(&str) -> bool,
+) -> Option<&'static Family> {
+    FAMILIES
+        .iter()
+        .find(|it| it.needs.iter().all(|it| is_control(it)) && !it.lacks.iter().any(|it| is_token(it)))
 }
 
 /// The middle begins at least this many lines above the cursor's. Measured on holes in real files, by how often

@@ -4,6 +4,7 @@
 //! The invariant throughout: text from a user is never parsed as control tokens. The only files that this crate reads
 //! are those of a model folder's tokenizer and configuration; it knows neither tensors nor the protocol.
 
+mod abilities;
 mod beginning;
 mod chat;
 mod constraint;
@@ -24,6 +25,7 @@ mod token_set;
 mod tokenizer;
 mod turn;
 
+pub use abilities::Abilities;
 pub use chat::{ChatPrompt, ChatRequest, Content, Message, TemplateVariables, ToolCall};
 pub use constraint::{Allowed, Constraint, Format, FormatFailed, OpenJson};
 pub use detokenizer::Detokenizer;

@@ -25,7 +25,7 @@ use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 pub(crate) use self::bytes::LeadingStrip;
 #[cfg(test)]
 pub(crate) use self::bytes::char_of_byte;
-pub(crate) use self::control::{ControlTokens, Piece};
+pub(crate) use self::control::{ControlTokens, Piece, is_control};
 pub(crate) use self::folder::SPECIAL_TOKENS;
 pub use self::folder::TokenizerParts;
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod sampling;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use bench::BenchArgs;
@@ -138,19 +138,158 @@ pub(crate) struct AcpArgs {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ModelsCommand {
-    /// Download a model, and convert it if needed
-    Pull {
-        model: String,
-        /// Use only files that are already on this machine
-        #[arg(long)]
-        offline: bool,
-    },
-    /// List the models on this machine, and the named ones that can be downloaded
-    List,
+    /// Download a model, and convert it if needed. A model of the hub that is here is brought up to date
+    Pull(PullArgs),
+    /// List the models on this machine, in the hub's cache too, and the named ones that can be downloaded
+    List(ListArgs),
+    /// Show all that is known about a model on this machine, and the memory it takes
+    Show(NamedArgs),
     /// Print the folder of a model on this machine
     Path { model: String },
-    /// Compare a model's files with the hashes that were recorded when it was stored
-    Verify { model: String },
-    /// Remove a model from this machine
-    Remove { model: String },
+    /// Compare a model's files with the hashes that they must have
+    Verify(NamedArgs),
+    /// Remove models from this machine. Says what it frees, and asks before
+    #[command(visible_alias = "remove")]
+    Rm(RmArgs),
+    /// Remove unfinished downloads, files that no model needs any more, and names without a model. Asks before
+    Prune(RemovalArgs),
+    /// Convert a model to an MLX folder, which mlx_lm reads too: a GGUF file as it is, or plain weights to quantized ones
+    Convert(ConvertArgs),
+    /// Recommend a model that suits this machine's memory, with the arithmetic
+    Recommend(RecommendArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PullArgs {
+    pub(crate) model: String,
+    /// Use only files that are already on this machine
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Also show where each model came from
+    #[arg(long)]
+    pub(crate) verbose: bool,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NamedArgs {
+    pub(crate) model: String,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RmArgs {
+    #[arg(required = true)]
+    pub(crate) models: Vec<String>,
+    #[command(flatten)]
+    pub(crate) removal: RemovalArgs,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RemovalArgs {
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConvertArgs {
+    /// A folder with plain weights, a `.gguf` file, or any other model as for `--model`
+    pub(crate) model: String,
+    /// The folder to make, which must not exist
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Quantize the weights; so does each of the next four options
+    #[arg(long, short)]
+    pub(crate) quantize: bool,
+    /// How weights are quantized
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<QuantizationMode>,
+    /// The bits of a weight: 2, 3, 4, 5, 6 or 8. By default 4, and what the mode has
+    #[arg(long, value_name = "N")]
+    pub(crate) bits: Option<i32>,
+    /// The number of weights that share a scale: 32, 64 or 128. By default 64, and what the mode has
+    #[arg(long, value_name = "N")]
+    pub(crate) group_size: Option<i32>,
+    /// More bits for the weights that need them most
+    #[arg(long, value_enum)]
+    pub(crate) recipe: Option<Recipe>,
+    /// The type of weights that are not quantized; by default the one that config.json names, or their own
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<FloatType>,
+    /// Use only files that are already on this machine
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum QuantizationMode {
+    Affine,
+    Mxfp4,
+    Nvfp4,
+    Mxfp8,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Recipe {
+    #[value(name = "mixed_2_6")]
+    Mixed2_6,
+    #[value(name = "mixed_3_4")]
+    Mixed3_4,
+    #[value(name = "mixed_3_6")]
+    Mixed3_6,
+    #[value(name = "mixed_4_6")]
+    Mixed4_6,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FloatType {
+    Float16,
+    Bfloat16,
+    Float32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RecommendArgs {
+    /// What the model is for
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) task: Task,
+    /// The number of tokens of a text that the model must have memory for
+    #[arg(long, value_name = "N", default_value_t = 8192)]
+    pub(crate) context: u64,
+    /// The memory to fill instead of what this machine allows
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Task {
+    /// Completing code in an editor
+    #[default]
+    Complete,
+    /// Conversations, and errands for agents
+    Chat,
 }

@@ -50,7 +50,7 @@ pub(crate) fn store_folder() -> Option<PathBuf> {
 }
 
 pub(crate) fn open_store() -> anyhow::Result<Store> {
-    Ok(Store::open(Store::default_home(|it| std::env::var_os(it))?)?)
+    Ok(Store::from_env(|it| std::env::var_os(it))?)
 }
 
 pub(crate) fn store_options(is_offline: bool) -> Options {

@@ -1,86 +1,69 @@
-//! `runabout models`: downloads, lists, verifies and removes models.
+//! `runabout models`: downloads, lists, describes, verifies and removes models.
+//!
+//! Results go to stdout, as text or with `--json` as one JSON value; everything else goes to stderr.
+
+mod convert;
+mod description;
+mod list;
+mod recommend;
+mod removal;
+mod report;
+mod show;
+mod sizes;
+mod table;
+mod verify;
 
 use std::io::Write;
 
-use anyhow::{Context, Result, bail};
-use runabout_store::{FaultKind, Progress, Source, Store, named_models};
+use anyhow::Result;
+use runabout_store::{Progress, Store};
+use serde::Serialize;
 
-use crate::cli::ModelsCommand;
+use crate::cli::{ModelsCommand, PullArgs};
 use crate::loading::{open_store, store_options};
 use crate::progress_line::ProgressLine;
 
+use self::report::{not_here, print_json};
+
 pub(crate) fn run(command: ModelsCommand) -> Result<()> {
     let store = open_store()?;
-    let mut line = ProgressLine::default();
-    let mut show = |it: Progress| line.show(it.stage.name(), it.done, it.total.unwrap_or(0));
-    let mut out = std::io::stdout();
     match command {
-        ModelsCommand::Pull { model, offline } => {
-            let folder = store.resolve(&model.parse()?, &store_options(offline), &mut show)?;
-            line.clear();
-            writeln!(out, "{}", folder.path.display())?;
-        }
-        ModelsCommand::List => list(&store, &mut out)?,
-        ModelsCommand::Path { model } => {
-            let installed = store.list()?;
-            let found = installed.into_iter().find(|it| it.name == model);
-            let found = found.with_context(|| {
-                format!("`{model}` is not on this machine\nhint: `runabout models pull {model}`")
-            })?;
-            writeln!(out, "{}", found.path.display())?;
-        }
-        ModelsCommand::Verify { model } => {
-            let faults = store.verify(&model, &mut show)?;
-            line.clear();
-            for fault in &faults {
-                match &fault.kind {
-                    FaultKind::Missing => writeln!(out, "{}: missing", fault.file)?,
-                    FaultKind::Changed { expected, got } => {
-                        writeln!(out, "{}: expected SHA-256 {expected}, got {got}", fault.file)?;
-                    }
-                }
-            }
-            if !faults.is_empty() {
-                bail!("`{model}` is damaged\nhint: `runabout models remove {model}`, then pull it again");
-            }
-            writeln!(out, "`{model}` is as it came")?;
-        }
-        ModelsCommand::Remove { model } => {
-            let n_bytes = store.remove(&model)?;
-            writeln!(out, "removed `{model}`: {:.1} MB", n_bytes as f64 / 1e6)?;
-        }
+        ModelsCommand::Pull(args) => pull(&store, &args),
+        ModelsCommand::List(args) => list::run(&store, &args),
+        ModelsCommand::Show(args) => show::run(&store, &args),
+        ModelsCommand::Path { model } => Ok(writeln!(
+            std::io::stdout(),
+            "{}",
+            store.installed(&model).map_err(|err| not_here(&model, err))?.path.display()
+        )?),
+        ModelsCommand::Verify(args) => verify::run(&store, &args),
+        ModelsCommand::Rm(args) => removal::remove(&store, &args),
+        ModelsCommand::Prune(args) => removal::prune(&store, args),
+        ModelsCommand::Convert(args) => convert::run(&store, &args),
+        ModelsCommand::Recommend(args) => recommend::run(&args),
     }
-    Ok(())
 }
 
-fn list(store: &Store, out: &mut impl Write) -> Result<()> {
-    let installed = store.list()?;
-    for model in &installed {
-        let source =
-            model.manifest.as_ref().map_or_else(|| "put there by hand".to_owned(), |it| origin(&it.source));
-        writeln!(out, "{:<24} {:>8.1} MB  {source}", model.name, model.n_bytes as f64 / 1e6)?;
+fn pull(store: &Store, args: &PullArgs) -> Result<()> {
+    let mut line = ProgressLine::default();
+    let mut options = store_options(args.offline);
+    options.is_refresh = true;
+    let mut show = |it: Progress| line.show(it.stage.name(), it.done, it.total.unwrap_or(0));
+    let folder = store.resolve(&args.model.parse()?, &options, &mut show)?;
+    line.clear();
+    if args.json {
+        return print_json(&Pulled {
+            name: &folder.name,
+            path: &folder.path,
+            weight_bytes: folder.weight_bytes,
+        });
     }
-    let is_missing = |name: &str| installed.iter().all(|it| it.name != name);
-    for model in named_models().iter().filter(|it| is_missing(it.name)) {
-        writeln!(
-            out,
-            "{:<24} {:>8.1} MB  not here; {}",
-            model.name,
-            model.n_bytes as f64 / 1e6,
-            model.about
-        )?;
-    }
-    Ok(())
+    Ok(writeln!(std::io::stdout(), "{}", folder.path.display())?)
 }
 
-fn origin(source: &Source) -> String {
-    match source {
-        Source::Hub { repository, commit, .. } => format!("from {repository} at {commit:.12}"),
-        Source::Packages { requirements, .. } => match requirements.as_slice() {
-            [one] => format!("from package {one}"),
-            [first, .., last] => format!("from packages {first} to {last}"),
-            [] => "from packages".to_owned(),
-        },
-        Source::File { path, .. } => format!("from {path}"),
-    }
+#[derive(Serialize)]
+struct Pulled<'a> {
+    name: &'a str,
+    path: &'a std::path::Path,
+    weight_bytes: u64,
 }

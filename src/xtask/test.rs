@@ -22,14 +22,15 @@ const MODELS: [&str; 2] = ["smollm2-135m", "qwen2.5-coder-0.5b"];
 /// finds the worker's path in `RUNABOUT`, and in `RUNABOUT_EDITORS` a folder to install editors in.
 const EDITORS: [&str; 5] = ["tests/lsp", "editors/neovim", "editors/vim", "editors/emacs", "editors/vscode"];
 
-/// The folders of the tests with agents' clients, JSON Schemas and chat templates that are not ours, and of the client
-/// libraries. Each
-/// has a program `test`, as above.
-const CLIENTS: [&str; 7] = [
+/// The folders of the tests with agents' clients, JSON Schemas, chat templates and a hub's client that are not ours, and
+/// of the client libraries. Each has a program `test`, as above.
+const CLIENTS: [&str; 9] = [
     "tests/mcp",
     "tests/acp",
     "tests/schemas",
     "tests/templates",
+    "tests/hub",
+    "tests/convert",
     "protocol/clients/python",
     "protocol/clients/typescript",
     "protocol/clients/rust",

@@ -48,6 +48,8 @@ pub(super) struct Answer {
     pub(super) response: Response<Body>,
     pub(super) sha256: Option<String>,
     pub(super) n_bytes: Option<u64>,
+    /// The etag of the file, without quotes.
+    pub(super) etag: Option<String>,
 }
 
 impl Client {
@@ -141,7 +143,7 @@ impl Client {
             reason: err.to_string(),
         };
         let mut uri: Uri = url.parse().map_err(unusable)?;
-        let (mut sha256, mut n_bytes) = (None, None);
+        let (mut etag, mut n_bytes) = (None, None);
         for _ in 0..=MAX_REDIRECTS {
             // A compressed body has other offsets, another length and another hash than the file.
             let mut request = self.agent.get(&uri).header(header::ACCEPT_ENCODING, "identity");
@@ -157,11 +159,12 @@ impl Client {
             }
             let response = request.call().map_err(|err| failure(url, &err))?;
             if is_endpoint {
-                sha256 = sha256.or_else(|| linked_sha256(response.headers()));
+                etag = etag.or_else(|| linked_etag(response.headers()));
                 n_bytes = n_bytes.or_else(|| header_number(response.headers(), "x-linked-size"));
             }
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok((uri, Answer { response, sha256, n_bytes }));
+                let sha256 = etag.as_deref().and_then(sha256_of_etag);
+                return Ok((uri, Answer { response, sha256, n_bytes, etag }));
             }
             uri = redirect::target(&uri, response.headers()).map_err(unexpected)?;
         }
@@ -207,10 +210,14 @@ fn check_body(response: &Response<Body>, what: &str) -> Result<(), StoreError> {
     }
 }
 
-/// The etag of an LFS file is its SHA-256; that of other files is a git hash.
-fn linked_sha256(headers: &HeaderMap) -> Option<String> {
+/// The etag of a file, wherever its bytes are.
+fn linked_etag(headers: &HeaderMap) -> Option<String> {
     let etag = header_text(headers, "x-linked-etag").or_else(|| header_text(headers, header::ETAG))?;
-    let etag = etag.trim_start_matches("W/").trim_matches('"');
+    Some(etag.trim_start_matches("W/").trim_matches('"').to_owned())
+}
+
+/// The etag of an LFS file is its SHA-256; that of other files is a git hash.
+fn sha256_of_etag(etag: &str) -> Option<String> {
     let is_sha256 = etag.len() == 64 && etag.chars().all(|it| it.is_ascii_hexdigit());
     is_sha256.then(|| etag.to_ascii_lowercase())
 }

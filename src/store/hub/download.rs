@@ -20,8 +20,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// The limit for one file. A connection that breaks more often is useless.
 const MAX_ATTEMPTS: u32 = 200;
 
-/// Called with the bytes done and, if it is known, the total.
-pub(super) type OnBytes<'a> = &'a mut dyn FnMut(u64, Option<u64>);
+/// Called with the bytes done and, if it is known, the total. An error stops the download.
+pub(super) type OnBytes<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> Result<(), StoreError>;
 
 /// The file to download, and what is known about it.
 pub(super) struct RemoteFile<'a> {
@@ -34,13 +34,21 @@ pub(super) struct RemoteFile<'a> {
     pub(super) max_bytes: u64,
 }
 
-/// Downloads to `path`, which appears once the file is complete and its hash is right. Returns hash and length.
+/// A file that was downloaded.
+pub(super) struct Downloaded {
+    pub(super) sha256: String,
+    pub(super) n_bytes: u64,
+    /// The etag that the hub gave for the file, without quotes.
+    pub(super) etag: Option<String>,
+}
+
+/// Downloads to `path`, which appears once the file is complete and its hash is right.
 pub(super) fn download(
     client: &Client,
     file: &RemoteFile<'_>,
     path: &Path,
     on_bytes: OnBytes<'_>,
-) -> Result<(String, u64), StoreError> {
+) -> Result<Downloaded, StoreError> {
     let mut part_name = path.file_name().unwrap_or_default().to_owned();
     part_name.push(".part");
     let part = path.with_file_name(part_name);
@@ -59,6 +67,7 @@ pub(super) fn download(
         sha256: file.sha256.map(str::to_owned),
         total: file.n_bytes,
         etag: None,
+        named: None,
     };
     transfer.run(path, on_bytes)
 }
@@ -73,13 +82,15 @@ struct Transfer<'a> {
     total: Option<u64>,
     /// The etag of the answer that the bytes in the part came from.
     etag: Option<String>,
+    /// The etag that the hub gave for the file, which the server of its bytes need not share.
+    named: Option<String>,
     /// Whether the bytes in the part came in more than one answer.
     is_pieced: bool,
     may_resume: bool,
 }
 
 impl Transfer<'_> {
-    fn run(mut self, path: &Path, on_bytes: OnBytes<'_>) -> Result<(String, u64), StoreError> {
+    fn run(mut self, path: &Path, on_bytes: OnBytes<'_>) -> Result<Downloaded, StoreError> {
         if self.total.is_some_and(|it| it < self.writer.n_bytes()) {
             self.restart()?;
         }
@@ -171,7 +182,7 @@ impl Transfer<'_> {
                 return Err(self.unexpected(format!("more than the {limit} bytes of the file")));
             }
             self.writer.write_all(&chunk[..n_bytes]).map_err(io_error("write", &self.part))?;
-            on_bytes(self.writer.n_bytes(), self.total);
+            on_bytes(self.writer.n_bytes(), self.total)?;
         }
     }
 
@@ -181,6 +192,7 @@ impl Transfer<'_> {
         let of = self.etag.as_deref();
         let start = if self.sha256.is_none() && of.is_none() { 0 } else { start };
         let answer = self.client.get(self.file.url, self.file.what, Range { start, of })?;
+        self.named = self.named.take().or_else(|| answer.etag.clone());
         if start == 0 && answer.response.status() != StatusCode::OK {
             let status = answer.response.status().as_u16();
             return Err(self.unexpected(format!("status {status} to a request for the whole file")));
@@ -251,11 +263,11 @@ impl Transfer<'_> {
         (got != *expected).then(|| StoreError::HashMismatch { what, expected: expected.clone(), got })
     }
 
-    fn publish(self, path: &Path) -> Result<(String, u64), StoreError> {
+    fn publish(self, path: &Path) -> Result<Downloaded, StoreError> {
         let (file, sha256, n_bytes) = self.writer.finish();
         file.sync_all().map_err(io_error("write", &self.part))?;
         fs::rename(&self.part, path).map_err(io_error("create", path))?;
-        Ok((sha256, n_bytes))
+        Ok(Downloaded { sha256, n_bytes, etag: self.named })
     }
 
     fn too_short(&self) -> StoreError {

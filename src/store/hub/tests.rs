@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod caches;
 mod failures;
 mod server;
 
@@ -32,7 +33,7 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path().join("home")).unwrap();
+    let store = Store::open(dir.path().join("home")).unwrap().with_hub_cache(dir.path().join("cache"));
     Fixture { store, dir, hub: FakeHub::start(), waits: Arc::default() }
 }
 
@@ -40,8 +41,9 @@ impl Fixture {
     fn options(&self) -> Options {
         let waits = Arc::clone(&self.waits);
         let wait = Arc::new(move |it: Duration| waits.lock().unwrap().push(it));
-        let hub = HubOptions { endpoint: self.hub.url(), wait, ..HubOptions::default() };
-        Options { pip: pip_for(self.dir.path()), hub }
+        // One file at a time, so that what goes wrong is the same in each run.
+        let hub = HubOptions { endpoint: self.hub.url(), wait, n_parallel: 1, ..HubOptions::default() };
+        Options { pip: pip_for(self.dir.path()), hub, is_refresh: false }
     }
 
     fn resolve(&self, reference: &str) -> Result<(std::path::PathBuf, Manifest), StoreError> {
@@ -54,13 +56,26 @@ impl Fixture {
         options: &Options,
     ) -> Result<(std::path::PathBuf, Manifest), StoreError> {
         let path = self.store.resolve(&reference.parse().unwrap(), options, &mut |_| {})?.path;
-        let manifest = Manifest::read(&path).unwrap().unwrap();
+        let manifest = self.store.installed(reference).unwrap().manifest.unwrap();
         Ok((path, manifest))
+    }
+
+    fn remove(&self, name: &str) {
+        self.store.carry_out(&self.store.removal(name).unwrap()).unwrap();
+    }
+
+    /// The repository's folder in the cache.
+    fn repository(&self) -> std::path::PathBuf {
+        self.dir.path().join("cache/models--owner--name")
     }
 }
 
 fn weights() -> Vec<u8> {
-    let data = vec![7; 400_000];
+    weights_of(7)
+}
+
+fn weights_of(byte: u8) -> Vec<u8> {
+    let data = vec![byte; 400_000];
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::U8, vec![data.len()], &data).unwrap();
     safetensors::serialize([("w", view)], None).unwrap()
 }
@@ -74,7 +89,7 @@ fn with_shards(hub: &FakeHub) {
     hub.small("README.md", b"not needed");
     hub.small("model.safetensors.index.json", index.to_string().as_bytes());
     hub.large("model-00001-of-00002.safetensors", &weights());
-    hub.large("model-00002-of-00002.safetensors", &weights());
+    hub.large("model-00002-of-00002.safetensors", &weights_of(9));
     hub.large("consolidated.safetensors", &weights());
     hub.large("pytorch_model.bin", b"not needed");
 }
@@ -96,11 +111,13 @@ fn a_folder_is_fetched_with_the_files_it_needs_at_one_commit() {
             "tokenizer.json",
         ]
     );
-    assert_eq!(fs::read_dir(&path).unwrap().count(), names.len() + 1, "these and the manifest");
+    assert_eq!(path, it.repository().join("snapshots").join(COMMIT).canonicalize().unwrap());
+    assert_eq!(fs::read_dir(&path).unwrap().count(), names.len());
     let Source::Hub { repository, commit, .. } = &manifest.source else { panic!("{manifest:?}") };
     assert_eq!((repository.as_str(), commit.as_str()), ("owner/name", COMMIT));
     assert!(it.hub.requests().iter().filter(|it| it.contains("/resolve/")).all(|it| it.contains(COMMIT)));
-    assert_eq!(it.store.verify("owner/name", &mut |_| {}).unwrap(), []);
+    let verdict = it.store.verify("owner/name", &mut |_| {}).unwrap();
+    assert_eq!((verdict.n_right, verdict.faults), (names.len(), Vec::new()));
 
     let before = it.hub.requests().len();
     it.resolve("hf:owner/name").unwrap();
@@ -217,32 +234,6 @@ fn a_dead_endpoint_is_detected_and_offline_mode_sends_no_request() {
     assert_eq!(it.hub.requests(), Vec::<String>::new());
 }
 
-#[test]
-fn pythons_cache_is_used_offline_and_saves_a_download() {
-    let it = fixture();
-    with_shards(&it.hub);
-    let cache = it.dir.path().join("cache");
-    let repository = cache.join("models--owner--name");
-    let snapshot = repository.join("snapshots").join(COMMIT);
-    fs::create_dir_all(&snapshot).unwrap();
-    fs::create_dir_all(repository.join("refs")).unwrap();
-    fs::write(repository.join("refs/main"), COMMIT).unwrap();
-    for (name, bytes) in it.hub.files() {
-        fs::write(snapshot.join(name), bytes).unwrap();
-    }
-    let mut options = it.options();
-    options.hub.cache = Some(cache.clone());
-    it.resolve_with("owner/name", &options.clone().offline()).unwrap();
-    assert_eq!(it.hub.requests(), Vec::<String>::new());
-
-    it.store.remove("owner/name").unwrap();
-    fs::write(snapshot.join("model-00001-of-00002.safetensors"), "spoilt").unwrap();
-    let (path, _) = it.resolve_with("owner/name", &options).unwrap();
-    assert_eq!(fs::read(path.join("model-00001-of-00002.safetensors")).unwrap(), weights());
-    let asked: Vec<String> = it.hub.requests().into_iter().filter(|it| it.contains("/resolve/")).collect();
-    assert_eq!(asked.len(), 1, "only the file that the cache has wrong: {asked:?}");
-}
-
 fn named(gguf: &[u8], sha256: &str) -> &'static NamedModel {
     Box::leak(Box::new(NamedModel {
         name: "tiny",
@@ -298,10 +289,29 @@ fn the_environment_is_read_as_python_reads_it() {
         (it.endpoint.as_str(), it.token.as_deref(), it.offline),
         ("http://mirror", Some("stored"), true)
     );
-    assert_eq!(it.cache, Some(dir.path().join("hub")));
     assert!(!format!("{it:?}").contains("stored"), "a token must not be logged");
     assert_eq!(options(&[("HF_HOME", &home), ("HF_TOKEN", "mine")]).token.as_deref(), Some("mine"));
     let silent = options(&[("HF_HOME", &home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]);
     assert_eq!((silent.token, silent.offline), (None, false));
-    assert_eq!(options(&[("HOME", "/h")]).cache.unwrap(), std::path::Path::new("/h/.cache/huggingface/hub"));
+    assert!(options(&[("HF_HOME", &home), ("TRANSFORMERS_OFFLINE", "1")]).offline);
+}
+
+#[test]
+fn the_cache_is_where_python_looks_for_it() {
+    let cache = |set: &[(&str, &str)]| {
+        super::cache_folder(&|name: &str| {
+            set.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).into())
+        })
+    };
+    for (set, expected) in [
+        (&[("HOME", "/h")][..], "/h/.cache/huggingface/hub"),
+        (&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")], "/x/huggingface/hub"),
+        (&[("HOME", "/h"), ("HF_HOME", "/f")], "/f/hub"),
+        (&[("HOME", "/h"), ("HF_HOME", "~/f")], "/h/f/hub"),
+        (&[("HF_HOME", "/f"), ("HUGGINGFACE_HUB_CACHE", "/old")], "/old"),
+        (&[("HF_HOME", "/f"), ("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/c")], "/c"),
+    ] {
+        assert_eq!(cache(set).as_deref(), Some(std::path::Path::new(expected)), "{set:?}");
+    }
+    assert_eq!(cache(&[]), None);
 }

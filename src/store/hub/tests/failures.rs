@@ -65,9 +65,8 @@ fn a_leftover_part_never_prevents_a_pull() {
 }
 
 fn find_part(it: &Fixture) -> Option<std::path::PathBuf> {
-    let partial = it.store.home().join("partial");
-    let folders = fs::read_dir(partial).unwrap().flatten().map(|it| it.path().join("files"));
-    folders.map(|it| it.join(format!("{FIRST_SHARD}.part"))).find(|it| it.exists())
+    let unfinished = fs::read_dir(it.repository().join(".runabout")).unwrap().flatten().map(|it| it.path());
+    unfinished.into_iter().find(|it| it.extension().is_some_and(|it| it == "part"))
 }
 
 #[test]
@@ -171,14 +170,14 @@ fn redirects_are_resolved_and_their_number_is_limited() {
     let it = fixture();
     with_shards(&it.hub);
     for location in [
-        "//{storage}/storage/model-00001-of-00002.safetensors",
-        "http://{storage}/x/../storage/./model-00001-of-00002.safetensors#part",
-        "../../../../moved/model-00001-of-00002.safetensors",
-        "/moved/model-00001-of-00002.safetensors",
+        "//{storage}/storage/{name}",
+        "http://{storage}/x/../storage/./{name}#part",
+        "../../../../moved/{name}",
+        "/moved/{name}",
     ] {
         it.hub.redirect(location);
         pulls(&it);
-        it.store.remove("owner/name").unwrap();
+        it.remove("owner/name");
     }
     for (location, expected) in [
         ("/loop", "with more than 6 redirects"),
@@ -273,7 +272,7 @@ fn an_empty_file_is_downloaded() {
     with_shards(&it.hub);
     it.hub.small("chat_template.jinja", b"");
     pulls(&it);
-    it.store.remove("owner/name").unwrap();
+    it.remove("owner/name");
     it.hub.omit_sizes();
     pulls(&it);
 }

@@ -61,6 +61,8 @@ struct State {
     hub_troubles: VecDeque<Trouble>,
     /// Replaces the listing.
     listing: Option<String>,
+    /// The commit of the branch.
+    commit: &'static str,
     /// Whether listing and redirects leave out sizes and hashes.
     omits_sizes: bool,
 }
@@ -73,7 +75,7 @@ pub(super) struct FakeHub {
 
 impl FakeHub {
     pub(super) fn start() -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(State { commit: COMMIT, ..State::default() }));
         let storage = listen(&state, None);
         let port = listen(&state, Some(storage));
         Self { state, port }
@@ -104,7 +106,8 @@ impl FakeHub {
         self.state().hub_troubles.extend(troubles);
     }
 
-    /// Redirects large files to `location`; `{storage}` stands for the storage's host and port.
+    /// Redirects large files to `location`; `{storage}` stands for the storage's host and port, `{name}` for the file's
+    /// name.
     pub(super) fn redirect(&self, location: &str) {
         self.state().location = Some(location.to_owned());
     }
@@ -138,6 +141,21 @@ impl FakeHub {
 
     pub(super) fn files(&self) -> Vec<(String, Vec<u8>)> {
         self.state().files.iter().map(|(name, (bytes, _))| (name.clone(), bytes.clone())).collect()
+    }
+
+    /// The names of all files' blobs in Python's cache.
+    pub(super) fn etags(&self) -> BTreeMap<String, String> {
+        let etag = |bytes: &[u8], is_large| if is_large { sha256_bytes(bytes) } else { git_hash(bytes) };
+        self.state()
+            .files
+            .iter()
+            .map(|(name, (bytes, is_large))| (name.clone(), etag(bytes, *is_large)))
+            .collect()
+    }
+
+    /// Moves the branch to another commit.
+    pub(super) fn move_to(&self, commit: &'static str) {
+        self.state().commit = commit;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -202,26 +220,27 @@ fn serve(stream: TcpStream, state: &Mutex<State>, storage: Option<u16>) -> Optio
         ("200 OK", String::new(), state.files[name].0.clone())
     } else if path.starts_with("/loop") {
         ("302 Found", "location: loop\r\n".to_owned(), Vec::new())
-    } else if let Some(name) = path.strip_prefix(&format!("/owner/name/resolve/{COMMIT}/")) {
+    } else if let Some(name) = path.strip_prefix(&format!("/owner/name/resolve/{}/", state.commit)) {
         let name = &name.replace("%20", " ").replace("%23", "#");
         match state.files.get(name) {
             None => ("404 Not Found", "x-error-code: EntryNotFound\r\n".to_owned(), Vec::new()),
-            Some((bytes, false)) => {
-                ("200 OK", "etag: \"0123456789012345678901234567890123456789\"\r\n".to_owned(), bytes.clone())
-            }
+            Some((bytes, false)) => ("200 OK", format!("etag: \"{}\"\r\n", git_hash(bytes)), bytes.clone()),
             Some((bytes, true)) => {
                 let storage = format!("127.0.0.1:{storage}");
                 let location = match &state.location {
-                    Some(it) => it.replace("{storage}", &storage),
+                    Some(it) => it.replace("{storage}", &storage).replace("{name}", name),
                     None => format!("http://{storage}/storage/{name}"),
                 };
+                // What the hub says of the service Xet, which is not there.
                 let about = format!(
-                    "x-linked-etag: \"{}\"\r\nx-linked-size: {}\r\n",
+                    "x-linked-etag: \"{}\"\r\nx-linked-size: {}\r\nx-xet-hash: {}\r\n\
+                     link: <http://127.0.0.1:1/xet-read-token>; rel=\"xet-auth\"\r\n",
                     sha256_bytes(bytes),
-                    bytes.len()
+                    bytes.len(),
+                    "0".repeat(64)
                 );
                 let about = if state.omits_sizes { String::new() } else { about };
-                let headers = format!("location: {location}\r\nx-repo-commit: {COMMIT}\r\n{about}");
+                let headers = format!("location: {location}\r\nx-repo-commit: {}\r\n{about}", state.commit);
                 ("302 Found", headers, Vec::new())
             }
         }
@@ -229,6 +248,13 @@ fn serve(stream: TcpStream, state: &Mutex<State>, storage: Option<u16>) -> Optio
         ("404 Not Found", "x-error-code: RevisionNotFound\r\n".to_owned(), Vec::new())
     };
     answer(stream, status, &extra, &body, body.len())
+}
+
+/// What git calls a file with these bytes.
+pub(super) fn git_hash(bytes: &[u8]) -> String {
+    use sha1::{Digest, Sha1};
+    let header = format!("blob {}\0", bytes.len());
+    crate::digest::hex(&Sha1::digest([header.as_bytes(), bytes].concat()))
 }
 
 fn listing(state: &State) -> Value {
@@ -240,11 +266,11 @@ fn listing(state: &State) -> Value {
             if state.omits_sizes {
                 json!({ "rfilename": name, "size": null, "lfs": null })
             } else {
-                json!({ "rfilename": name, "size": bytes.len(), "lfs": lfs })
+                json!({ "rfilename": name, "size": bytes.len(), "blobId": git_hash(bytes), "lfs": lfs })
             }
         })
         .collect();
-    json!({ "sha": COMMIT, "siblings": siblings })
+    json!({ "sha": state.commit, "siblings": siblings })
 }
 
 fn transfer(mut stream: TcpStream, state: &mut State, path: &str, range: Option<&String>) -> Option<()> {
