@@ -1,6 +1,6 @@
 //! `runabout doctor`: looks for what could keep the program from working well, and says what to do about it.
 //!
-//! It changes nothing and downloads nothing. Each check is a line that is ok, a warning or an error; with an error the
+//! It downloads nothing, and changes nothing but the packed weights that loading a model keeps. Each check is a line that is ok, a warning or an error; with an error the
 //! exit code is 1.
 
 mod check;

@@ -126,7 +126,8 @@ impl Repl {
     async fn change_model(&mut self, model: String) -> Result<()> {
         let mut args = self.args.model.clone();
         args.model = model;
-        args.draft_model = None;
+        // They are made for the present one.
+        (args.draft_model, args.adapter) = (None, None);
         // A reference that cannot be parsed costs nothing.
         args.model.parse::<runabout_store::ModelRef>()?;
         self.stop().await;
