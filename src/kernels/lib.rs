@@ -53,9 +53,8 @@ pub use half::{bf16, f16};
 pub use math::Activation;
 pub use matmul::{Epilogue, Input, matmul};
 pub use norm::{Norm, rms_norm};
-pub use packed::{
-    Arrangement, FloatType, Floats, Matrix, PACKING_VERSION, PackedForm, PackedWeights, Weights,
-};
+pub use packed::form::{PACKING_VERSION, PackedForm};
+pub use packed::{Arrangement, FloatType, Floats, Matrix, PackedWeights, Weights};
 pub use pool::Pool;
 pub use rope::{Rope, RopePairs, RopeTable, rope};
 pub use select::{argmax, top_k};

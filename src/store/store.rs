@@ -12,6 +12,7 @@ mod disk;
 mod fetch;
 mod installed;
 mod options;
+mod packed;
 mod removal;
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,10 @@ pub(crate) fn start(
         reference: args.model.parse()?,
         draft: args.draft_model.as_deref().map(str::parse).transpose()?,
         options: LoadOptions {
-            packed_folder: (!args.no_packed_cache).then(store_folder).flatten().map(|it| it.join("packed")),
+            packed_folder: (!args.no_packed_cache)
+                .then(store_folder)
+                .flatten()
+                .map(|it| Store::packed_folder(&it)),
             ..args.into()
         },
         is_offline: args.offline,

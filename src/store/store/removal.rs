@@ -11,7 +11,7 @@ use crate::error::{StoreError, io_error};
 #[derive(Debug, Default)]
 pub struct Removal {
     pub n_bytes: u64,
-    /// Folders and links directly inside the store's own folders.
+    /// What is directly inside the store's own folders.
     folders: Vec<PathBuf>,
     /// The name whose lock is held while the folders are deleted.
     name: Option<String>,
@@ -41,7 +41,10 @@ impl Store {
     pub fn removal(&self, name: &str) -> Result<Removal, StoreError> {
         let own = self.name_in_models(name);
         let places = own.iter().flat_map(|it| [self.models().join(it), self.partial().join(it)]);
-        let folders: Vec<_> = places.filter(|it| it.symlink_metadata().is_ok()).collect();
+        let mut folders: Vec<_> = places.filter(|it| it.symlink_metadata().is_ok()).collect();
+        if let Some(own) = &own {
+            folders.extend(self.packed_of(own)?);
+        }
         let n_bytes = bytes(&folders)?;
         let removal = Removal { n_bytes, folders, name: own.clone(), ..Removal::default() };
         // Unfinished downloads alone are not the model.
@@ -70,9 +73,13 @@ impl Store {
             (repository.removal(), repository.commits()?)
         };
         let pins = commits.iter().flat_map(|it| self.pins_of(&repository, it));
+        let mut packed = Vec::new();
+        for commit in &commits {
+            packed.extend(self.packed_of(commit)?);
+        }
         Ok(Some(Removal {
-            n_bytes: rest.n_bytes + cached.n_bytes,
-            folders: rest.folders.iter().cloned().chain(pins).collect(),
+            n_bytes: rest.n_bytes + cached.n_bytes + bytes(&packed)?,
+            folders: rest.folders.iter().cloned().chain(pins).chain(packed).collect(),
             name: rest.name.clone(),
             cached,
             repository: Some(repository),
@@ -89,6 +96,7 @@ impl Store {
                 folders.push(path);
             }
         }
+        folders.extend(self.unused_packed()?);
         let n_bytes = bytes(&folders)?;
         #[cfg(feature = "hub")]
         {
@@ -144,7 +152,8 @@ impl Store {
     }
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+/// What is directly inside a folder; nothing if there is no folder.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     match fs::read_dir(folder) {
         Ok(entries) => entries.map(|it| it.map(|it| it.path()).map_err(io_error("read", folder))).collect(),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -152,8 +161,12 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     }
 }
 
-/// The size of all files; links count nothing.
-fn bytes(folders: &[PathBuf]) -> Result<u64, StoreError> {
-    let real = folders.iter().filter(|it| it.symlink_metadata().is_ok_and(|it| it.is_dir()));
-    real.map(|it| folder_bytes(it)).sum()
+/// The size of all files and folders; links count nothing.
+fn bytes(paths: &[PathBuf]) -> Result<u64, StoreError> {
+    let size = |path: &PathBuf| match path.symlink_metadata() {
+        Ok(it) if it.is_dir() => folder_bytes(path),
+        Ok(it) if it.is_file() => Ok(it.len()),
+        _ => Ok(0),
+    };
+    paths.iter().map(size).sum()
 }

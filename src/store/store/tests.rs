@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
 
 use super::{FaultKind, Options, Store, fetch};
 use crate::error::StoreError;
@@ -275,6 +276,30 @@ fn list_shows_all_models_and_remove_takes_only_the_named_one() {
     assert!(!folder.exists());
     assert_eq!(it.store.list().unwrap().len(), 2);
     assert!(it.dir.path().join("a.gguf").exists(), "the source is not ours to delete");
+}
+
+#[test]
+fn packed_weights_go_with_their_model_or_when_they_are_no_longer_used() {
+    let it = fixture();
+    let packed = Store::packed_folder(it.store.home());
+    fs::create_dir(&packed).unwrap();
+    for model in ["small", "small-coder"] {
+        fs::create_dir(it.store.models().join(model)).unwrap();
+    }
+    let [of_small, of_coder] = ["small-0123abcd-int16.packed", "small-coder-0123abcd-f32.packed"];
+    for name in [of_small, of_coder] {
+        fs::write(packed.join(name), "packed").unwrap();
+    }
+    let removal = it.store.removal("small").unwrap();
+    assert_eq!(removal.n_bytes, 6);
+    it.store.carry_out(&removal).unwrap();
+    assert_eq!((packed.join(of_small).exists(), packed.join(of_coder).exists()), (false, true));
+
+    assert!(it.store.litter().unwrap().is_empty());
+    let long_ago = SystemTime::now() - Duration::from_hours(24 * 31);
+    fs::File::open(packed.join(of_coder)).unwrap().set_modified(long_ago).unwrap();
+    it.store.carry_out(&it.store.litter().unwrap()).unwrap();
+    assert!(!packed.join(of_coder).exists());
 }
 
 #[test]
