@@ -28,7 +28,7 @@ fn placement(kernels: Option<Kernels>) -> Placement {
 }
 
 fn load(folder: &Path) -> Result<MlxModel, LoadError> {
-    crate::load_with(folder, None, placement(None), &mut |_, _| {})
+    crate::load_with(folder, None, &placement(None), &mut |_, _| {})
 }
 
 fn config(folder: &Path) -> Value {
@@ -357,7 +357,7 @@ fn use_it(mut model: MlxModel) -> Result<(), StepError> {
 
 /// Loads, and uses what could be loaded.
 fn try_it(folder: &Path, kernels: Option<Kernels>) -> bool {
-    match crate::load_with(folder, None, placement(kernels), &mut |_, _| {}) {
+    match crate::load_with(folder, None, &placement(kernels), &mut |_, _| {}) {
         Ok(model) => {
             // Bytes read as another type may be NaN.
             if let Err(error) = use_it(model) {

@@ -67,7 +67,7 @@ pub fn load(
 ) -> Result<MlxModel, LoadError> {
     let mut placement = Placement::choose(options)?;
     placement.kernels = placement.kernels.map(|it| it.keeping_in(options.packed_folder.clone()));
-    load_with(folder, options.adapter.as_deref(), placement, progress)
+    load_with(folder, options.adapter.as_deref(), &placement, progress)
 }
 
 /// Whether [`load`] would accept the model in `folder`, by config.json and the headers of its weights alone. Takes
@@ -95,13 +95,13 @@ pub fn load_beside(
     folder: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
-    load_with(folder, None, model.placement().clone(), progress)
+    load_with(folder, None, model.placement(), progress)
 }
 
 fn load_with(
     folder: &Path,
     adapter: Option<&Path>,
-    placement: Placement,
+    placement: &Placement,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MlxModel, LoadError> {
     device::limit_buffer_cache(placement.kernels.is_some())?;
@@ -110,7 +110,7 @@ fn load_with(
     let checkpoint = Checkpoint::open(folder, adapter)?;
     check_weights(&file, architecture, &checkpoint)?;
     let mut load = |kept: Option<Kept>| {
-        let network = architecture(&file, &mut Weights::open(&file, &checkpoint, &placement)?)?;
+        let network = architecture(&file, &mut Weights::open(&file, &checkpoint, placement)?)?;
         let kernels = placement.kernels.as_ref().map(|it| it.keeping(kept));
         let mut reader = Reader::new(&checkpoint, Placement { kernels, ..placement.clone() }, progress);
         MlxModel::new(file.model_type.clone(), network, &mut reader, placement.clone())

@@ -81,7 +81,7 @@ fn every_architecture_generates_the_same_text_however_it_gets_there() {
             let placement = Placement { compute: Compute::Cpu, kernels: kernels.clone(), kv_bits };
             let adapter = expected.adapter_folder(folder.path());
             let mut model =
-                crate::load_with(folder.path(), adapter.as_deref(), placement, &mut |_, _| {}).unwrap();
+                crate::load_with(folder.path(), adapter.as_deref(), &placement, &mut |_, _| {}).unwrap();
             let prompt = &stored.prompt[..40];
             let slot = model.open_slot();
             let alone = generate(&mut model, slot, prompt);

@@ -117,7 +117,9 @@ impl Kept {
         let first = files.first()?;
         let name = first.parent()?.file_name()?.to_string_lossy();
         let mut hash = crc32fast::Hasher::new();
-        files.iter().for_each(|it| hash.update(it.as_os_str().as_encoded_bytes()));
+        for file in &files {
+            hash.update(file.as_os_str().as_encoded_bytes());
+        }
         let hash = hash.finalize();
         let path = folder.join(format!("{name}-{hash:08x}-{precision}.packed"));
         let state = match open(&path, &key) {
@@ -226,11 +228,11 @@ fn open(path: &Path, key: &Key) -> Result<Opened, Fault> {
     if u64::from(crc32fast::hash(&header)) != checksum {
         return Err(Fault::Changed);
     }
+    let start = end_of(0, PREFIX_BYTES + header.len());
     let header: Header = serde_json::from_slice(&header).map_err(io::Error::from)?;
     if header.key != *key {
         return Err(Fault::OtherKey);
     }
-    let start = end_of(0, PREFIX_BYTES + length as usize);
     Ok(Opened { file, start, entries: header.matrices })
 }
 
@@ -371,7 +373,9 @@ mod tests {
         fn new() -> Model {
             let folder = tempfile::tempdir().unwrap();
             let files = ["config.json", "model.safetensors"].map(|it| folder.path().join(it));
-            files.iter().for_each(|it| fs::write(it, "{}").unwrap());
+            for file in &files {
+                fs::write(file, "{}").unwrap();
+            }
             Model { folder, files: files.to_vec() }
         }
 

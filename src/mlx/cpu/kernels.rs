@@ -128,7 +128,7 @@ impl Kernels {
         arrangement: Arrangement,
     ) -> std::result::Result<Packed, LoadError> {
         let pack = || {
-            let matrices = sources.iter().map(Source::to_kernels).collect::<Result<Vec<_>>>()?;
+            let matrices = sources.iter().map(|it| it.to_kernels()).collect::<Result<Vec<_>>>()?;
             Ok(PackedWeights::pack(&self.cpu, &matrices, arrangement)?)
         };
         let weights = match &self.kept {

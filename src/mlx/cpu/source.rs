@@ -29,7 +29,7 @@ impl<'a> Source<'a> {
     }
 
     /// `[n_outputs, n_inputs]`.
-    pub(super) fn shape(&self) -> [usize; 2] {
+    pub(super) fn shape(self) -> [usize; 2] {
         let n_inputs = match self.matrix {
             Matrix::Plain { weight } => weight.dim(-1),
             Matrix::Quantized { scales, grouping, .. } => scales.dim(-1) * grouping.group_size,
@@ -40,7 +40,7 @@ impl<'a> Source<'a> {
     }
 
     /// The matrix in the kernels' terms. It is evaluated if it has not been.
-    pub(super) fn to_kernels(&self) -> Result<runabout_kernels::Matrix<'a>> {
+    pub(super) fn to_kernels(self) -> Result<runabout_kernels::Matrix<'a>> {
         let [n_rows, n_cols] = self.shape();
         let all = match self.matrix {
             Matrix::Plain { weight } => Weights::Plain(floats(weight)?),

@@ -15,7 +15,7 @@ use crate::{KvBits, LoadError, MlxModel, Placement, Precision};
 
 fn load(tiny: &Tiny, kernels: Option<Kernels>, kv_bits: Option<KvBits>) -> MlxModel {
     let placement = Placement { compute: Compute::Cpu, kernels, kv_bits };
-    crate::load_with(tiny.folder.path(), None, placement, &mut |_, _| {}).unwrap()
+    crate::load_with(tiny.folder.path(), None, &placement, &mut |_, _| {}).unwrap()
 }
 
 fn stock(tiny: &Tiny) -> MlxModel {
@@ -446,7 +446,7 @@ fn keys_and_values_of_few_bits_are_refused_where_they_cannot_be() {
     let _alone = alone();
     let tiny = Tiny::llama();
     let placement = Placement { compute: Compute::Cpu, kernels: None, kv_bits: Some(KvBits::Eight) };
-    let error = crate::load_with(tiny.folder.path(), None, placement, &mut |_, _| {}).err().unwrap();
+    let error = crate::load_with(tiny.folder.path(), None, &placement, &mut |_, _| {}).err().unwrap();
     assert!(matches!(error, LoadError::KvHeads(16)), "{error}");
 }
 

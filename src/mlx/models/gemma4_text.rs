@@ -189,14 +189,12 @@ fn attention(
     let mut linear = |part: &str, n_out, n_in| weights.linear(&format!("{name}.{part}"), n_out, n_in, false);
     let q_proj = linear("q_proj", heads.n_query(), n_hidden)?;
     let o_proj = linear("o_proj", n_hidden, heads.n_query())?;
-    let source = match source {
-        Some(idx) => KvSource::Layer(idx),
-        None => {
-            let k_proj = linear("k_proj", n_key, n_hidden)?;
-            let v_proj =
-                if *has_keys_as_values { k_proj.clone() } else { linear("v_proj", n_key, n_hidden)? };
-            KvSource::Own { k_proj, v_proj }
-        }
+    let source = if let Some(idx) = source {
+        KvSource::Layer(idx)
+    } else {
+        let k_proj = linear("k_proj", n_key, n_hidden)?;
+        let v_proj = if *has_keys_as_values { k_proj.clone() } else { linear("v_proj", n_key, n_hidden)? };
+        KvSource::Own { k_proj, v_proj }
     };
     let q_norm = weights.norm(&format!("{name}.q_norm"), heads.head_dim, eps)?;
     let k_norm = if matches!(source, KvSource::Layer(_)) {

@@ -119,7 +119,7 @@ mod tests {
             let load = || {
                 let placement = Placement { compute: Compute::Cpu, kernels: None, kv_bits: None };
                 let adapter = Some(folder.path());
-                crate::load_with(tiny.folder.path(), adapter, placement, &mut |_, _| {})
+                crate::load_with(tiny.folder.path(), adapter, &placement, &mut |_, _| {})
                     .err()
                     .map(|it| it.to_string())
             };

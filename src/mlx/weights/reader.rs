@@ -11,7 +11,7 @@ use super::micro::MicroFormat;
 use super::mxfp4;
 use super::piece::{Piece, Recurrence};
 use crate::LoadError;
-use crate::cpu::Keeping;
+use crate::cpu::{Keeping, Kernels};
 use crate::error::message;
 use crate::options::Placement;
 
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
 
     /// Whether packed weights come from a file.
     fn is_restoring(&self) -> bool {
-        self.placement.kernels.as_ref().is_some_and(|it| it.is_restoring())
+        self.placement.kernels.as_ref().is_some_and(Kernels::is_restoring)
     }
 
     /// To be called at the end. Keeps packed weights for later starts, as long as the result lives.

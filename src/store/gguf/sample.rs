@@ -79,7 +79,7 @@ impl Sample {
                     block[2..4].copy_from_slice(&scale);
                 }
                 GgmlType::Q4_0 | GgmlType::Q5_0 | GgmlType::Q8_0 | GgmlType::Iq4Nl | GgmlType::Iq4Xs => {
-                    block[..2].copy_from_slice(&scale)
+                    block[..2].copy_from_slice(&scale);
                 }
             }
             bytes.extend(block);
