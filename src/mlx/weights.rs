@@ -34,6 +34,7 @@ use crate::parts::{Norm, NormKind};
 
 pub(crate) use checkpoint::Checkpoint;
 use header::text_name;
+#[cfg(cpu_kernels)]
 pub(crate) use low_rank::LowRank;
 pub(crate) use matrix::{Grouping, Linear, Matrix};
 #[cfg(test)]

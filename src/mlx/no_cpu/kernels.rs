@@ -10,9 +10,9 @@ use super::held::{Never, Packed, PackedRecurrence};
 use crate::LoadError;
 use crate::weights::Matrix;
 
-pub(crate) struct Keeping(#[expect(dead_code, reason = "there is no such value")] Never);
+pub(crate) struct Keeping(Never);
 
-pub(crate) struct Kept(#[expect(dead_code, reason = "there is no such value")] Never);
+pub(crate) struct Kept(Never);
 
 #[derive(Clone)]
 pub(crate) struct Kernels(pub(super) Never);
