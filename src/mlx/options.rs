@@ -25,8 +25,8 @@ pub struct LoadOptions {
     /// The bits of keys and values: few save memory at the cost of accuracy. `None` stores them in the type of the
     /// activations, or in float16 with the CPU kernels.
     pub kv_bits: Option<KvBits>,
-    /// A folder in which packed weights are kept, so that the next start is several times faster; it is created if
-    /// needed. `None` keeps nothing. Only the CPU kernels pack weights.
+    /// A folder in which packed weights are kept, so that the next start need not read and pack the model's own; it is
+    /// created if needed. `None` keeps nothing. Only the CPU kernels pack weights.
     pub packed_folder: Option<PathBuf>,
 }
 

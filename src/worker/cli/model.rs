@@ -41,8 +41,8 @@ pub(crate) struct ModelArgs {
     /// How many tokens the draft model drafts at a time. By default chosen by the measured gain; then it may be 0
     #[arg(long, value_name = "N", requires = "draft_model", value_parser = draft_tokens())]
     pub(crate) num_draft_tokens: Option<u64>,
-    /// Do not keep weights on disk in the form that the CPU kernels need, which makes later starts several times faster
-    /// but takes as much disk as the model
+    /// Do not keep weights on disk in the form that the CPU kernels need. That form saves later starts the packing, but
+    /// takes as much disk as the model
     #[arg(long, env = "RUNABOUT_NO_PACKED_CACHE", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) no_packed_cache: bool,
     /// The memory that the program may use; by default three quarters of the machine's
