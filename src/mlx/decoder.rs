@@ -40,7 +40,7 @@ enum StateKind {
         heads: Heads,
         quantization: Option<KvQuantization>,
     },
-    /// So many numbers per token.
+    /// `n` numbers per token.
     Latents {
         n: i32,
     },

@@ -4,8 +4,8 @@ use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The times at which a folder's files were read last. Looking at a model is no use of it, so whoever only looks puts the
-/// times back; otherwise a list of models would make all of them look recently used, to other programs too.
+/// The times at which a folder's files were read last. Code that only describes a model puts them back; otherwise a list
+/// of models would make all of them look recently used, to other programs too.
 #[derive(Debug)]
 pub struct AccessTimes(Vec<(PathBuf, SystemTime)>);
 

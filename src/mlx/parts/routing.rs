@@ -36,7 +36,7 @@ pub(crate) enum Scoring {
 pub(crate) struct Groups {
     pub(crate) n: usize,
     pub(crate) n_used: usize,
-    /// The value of a group is the sum of so many of its greatest scores.
+    /// The value of a group is the sum of its `n_counted` greatest scores.
     pub(crate) n_counted: usize,
 }
 

@@ -1,7 +1,7 @@
 //! Fetches the files of a model into the hub's cache.
 //!
-//! A blob of the cache with the right hash is not downloaded again, whoever put it there. The snapshot appears when all
-//! its blobs are there and checked.
+//! A blob of the cache with the right hash is not downloaded again, also if another program put it there. The snapshot
+//! appears when all its blobs are there and checked.
 
 use std::collections::BTreeSet;
 use std::fs;

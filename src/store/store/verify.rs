@@ -38,7 +38,7 @@ pub enum FaultKind {
 
 impl Store {
     /// Hashes every file of a model. A file must have the hash in the manifest, and in the hub's cache the one that its
-    /// blob is named for, whoever put it there.
+    /// blob is named for, also if another program put it there.
     pub fn verify(&self, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<Verdict, StoreError> {
         let installed = self.installed(name)?;
         let records = match &installed.manifest {

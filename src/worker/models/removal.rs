@@ -66,7 +66,7 @@ fn ask(n_bytes: u64) -> Result<()> {
     let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
     if !stdin.is_terminal() {
         bail!(
-            "nobody can be asked whether to remove this, since stdin is not a terminal\nhint: `--yes` removes it without a question"
+            "removing this needs a confirmation, and stdin is not a terminal\nhint: `--yes` removes it without a question"
         );
     }
     write!(stderr, "Remove this, {} in all? [y/N] ", size(n_bytes))?;
