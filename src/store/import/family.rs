@@ -232,6 +232,8 @@ impl Family {
                 "moe_intermediate_size": sizes.experts.map(|it| it.inner),
             })),
             "granite" | "granitemoe" => put(json!({
+                // mlx_lm requires it.
+                "mlp_bias": false,
                 "logits_scaling": number("logit_scale", None)?,
                 "attention_multiplier": number("attention.scale", None)?,
                 "embedding_multiplier": number("embedding_scale", None)?,
