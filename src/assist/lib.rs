@@ -37,7 +37,7 @@ pub use run::{Outcome, Run, Update};
 
 // The types that the ones above contain.
 pub use runabout_engine::{
-    Finish, FinishReason, JobError, Likelihood, LoadError, LoadProgress, LoadStage, Loaded, Priority, State,
+    Finish, FinishReason, JobError, Likelihood, LoadError, LoadProgress, LoadStage, Loaded, Models, Priority, State,
     Timing, Usage,
 };
 pub use runabout_text::{

@@ -27,10 +27,14 @@ fn facts() -> Facts {
 }
 
 fn assistant(model: ScriptedModel) -> Assistant {
-    let load = |_: &mut dyn FnMut(LoadProgress)| Ok(model.loaded());
-    let model = ModelHandle::spawn(EngineOptions::default(), |_| Ok((facts(), load))).unwrap();
+    let load = |_: &mut dyn FnMut(LoadProgress)| Ok(model.loaded().models);
+    let model = ModelHandle::spawn(EngineOptions::default(), |_| Ok((|| Ok(facts()), load))).unwrap();
     Assistant::new(model, Arc::new(HeldTexts::new(u64::MAX)), Limits::default())
 }
+
+/// What would read the facts and load the weights of a model that is not found.
+type Read = fn() -> Result<Facts, LoadError>;
+type Load = fn(&mut dyn FnMut(LoadProgress)) -> Result<Models, LoadError>;
 
 /// An assistant whose model loads until the sender is dropped, and then fails.
 fn loading() -> (Assistant, std::sync::mpsc::Sender<()>) {
@@ -38,7 +42,7 @@ fn loading() -> (Assistant, std::sync::mpsc::Sender<()>) {
     let model = ModelHandle::spawn(EngineOptions::default(), move |_| {
         let _ = receiver.recv();
         let failed = LoadError::Failed { message: "no such model".to_owned() };
-        Err::<(Facts, fn(&mut dyn FnMut(LoadProgress)) -> Result<Loaded, LoadError>), _>(failed)
+        Err::<(Read, Load), _>(failed)
     });
     (Assistant::new(model.unwrap(), Arc::new(HeldTexts::new(u64::MAX)), Limits::default()), sender)
 }

@@ -36,7 +36,7 @@ pub use job::{
     Usage,
 };
 pub use likelihood::Likelihood;
-pub use loading::{LoadError, LoadProgress, LoadStage, Loaded};
+pub use loading::{LoadError, LoadProgress, LoadStage, Loaded, Models};
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotCopy, SlotCost, SlotId, Span,
     StepError, TokenLogprobs, n_accepted,

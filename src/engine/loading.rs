@@ -8,10 +8,15 @@ use crate::{job::JobError, model::LanguageModel};
 
 /// The result of loading a model.
 pub struct Loaded {
+    pub models: Models,
+    pub tokenizer: Arc<Tokenizer>,
+}
+
+/// What an engine runs.
+pub struct Models {
     pub model: Box<dyn LanguageModel>,
     /// A smaller model with the same vocabulary on the same device, which drafts tokens for the model to check.
     pub draft: Option<Box<dyn LanguageModel>>,
-    pub tokenizer: Arc<Tokenizer>,
 }
 
 /// The progress of loading.

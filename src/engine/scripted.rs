@@ -19,7 +19,7 @@ use std::{
 use runabout_text::{SamplingParams, TokenId, Tokenizer};
 
 use crate::{
-    loading::Loaded,
+    loading::{Loaded, Models},
     model::{
         LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotCopy, SlotCost, SlotId, Span,
         StepError, TokenLogprobs, n_accepted,
@@ -146,12 +146,14 @@ impl ScriptedModel {
 
     /// The model with a tokenizer whose tokens are bytes, as the result of loading for [`crate::Engine::spawn`].
     pub fn loaded(self) -> Loaded {
-        Loaded { model: Box::new(self), draft: None, tokenizer: Arc::new(Tokenizer::bytes_for_tests()) }
+        let models = Models { model: Box::new(self), draft: None };
+        Loaded { models, tokenizer: Arc::new(Tokenizer::bytes_for_tests()) }
     }
 
     /// The same with a draft model.
     pub fn loaded_with_draft(self, draft: Self) -> Loaded {
-        Loaded { draft: Some(Box::new(draft)), ..self.loaded() }
+        let loaded = self.loaded();
+        Loaded { models: Models { draft: Some(Box::new(draft)), ..loaded.models }, ..loaded }
     }
 
     fn slot(&self, slot: SlotId) -> &ScriptedSlot {

@@ -25,7 +25,7 @@ use crate::{
     memory::SlotSizing,
     model::{SampleRequest, Sampled, Span},
     scheduler::{Candidate, PlannedSpan, SlotUse},
-    speculation::{AcceptanceRate, DraftCosts, DraftRequest, DraftSource, Drafter, MAX_DRAFTS},
+    speculation::{AcceptanceRate, DraftCosts, DraftRequest, DraftSource, Drafter, KnownTexts, MAX_DRAFTS},
 };
 use borders::Borders;
 pub(crate) use reply::Ended;
@@ -80,11 +80,12 @@ pub(crate) struct StepContext {
 }
 
 impl Sequence {
-    /// Starts a job in a slot that holds the beginning of its prompt. `draft_rate`: see [`Drafter::new`].
+    /// Starts a job in a slot that holds the beginning of its prompt. `known` and `draft_rate`: see [`Drafter::new`].
     pub(crate) fn start(
         waiting: WaitingJob,
         CheckedOut { slot, donor, n_common }: CheckedOut,
         tokenizer: Arc<Tokenizer>,
+        known: &KnownTexts,
         draft_rate: AcceptanceRate,
         needs_checkpoints: bool,
         now: Instant,
@@ -104,7 +105,7 @@ impl Sequence {
             text: GeneratedText::new(tokenizer, &mut job),
             allowed: None,
             seed: job.params.seed.unwrap_or_else(|| fastrand::u64(..)),
-            drafter: Drafter::new(may_draft, tokens.prompt(), draft_rate),
+            drafter: Drafter::new(may_draft, tokens.prompt(), known, draft_rate),
             job,
             reply,
             slot,
@@ -189,6 +190,11 @@ impl Sequence {
         self.tokens.n_generated()
     }
 
+    /// What was generated, after at most `n_before` tokens of the prompt.
+    pub(crate) fn generated_after(&self, n_before: usize) -> &[TokenId] {
+        &self.tokens.known()[self.tokens.n_prompt().saturating_sub(n_before)..]
+    }
+
     /// The number of planned tokens that belong to the prompt.
     pub(crate) fn n_prompt_tokens_in(&self, planned: &PlannedSpan) -> usize {
         planned.range.end.min(self.tokens.n_prompt()).saturating_sub(planned.range.start)
@@ -229,10 +235,10 @@ impl Sequence {
         self.donor.take_if(|it| it.next().is_none())
     }
 
-    /// Drafts from the text itself, for the next step.
-    pub(crate) fn draft_from_text(&mut self, costs: &DraftCosts, context_length: usize) {
+    /// Drafts from the text itself and from `known` texts, for the next step.
+    pub(crate) fn draft_from_text(&mut self, known: &KnownTexts, costs: &DraftCosts, context_length: usize) {
         let max = self.max_drafts(context_length);
-        let drafts = self.drafter.draft_from_text(self.tokens.known(), costs, max);
+        let drafts = self.drafter.draft_from_text(self.tokens.known(), known, costs, max);
         self.tokens.set_drafts(&drafts);
     }
 
@@ -279,8 +285,10 @@ impl Sequence {
     }
 
     /// Whether the step after the next one will feed only the token that the next one draws.
-    pub(crate) fn can_step_ahead(&self, costs: &DraftCosts, context_length: usize) -> bool {
-        self.n_drawable(context_length) > 1 && !self.drafter.will_draft(costs) && self.text.output().is_free()
+    pub(crate) fn can_step_ahead(&self, known: &KnownTexts, costs: &DraftCosts, context_length: usize) -> bool {
+        self.n_drawable(context_length) > 1
+            && !self.drafter.will_draft(known, costs)
+            && self.text.output().is_free()
     }
 
     /// The number of tokens that may still be drawn.
@@ -336,6 +344,7 @@ impl Sequence {
         planned: &PlannedSpan,
         drawn: Vec<Sampled>,
         context: StepContext,
+        known: &mut KnownTexts,
     ) -> Option<End> {
         let (n_drawn, n_accepted) = (drawn.len(), drawn.len().saturating_sub(1));
         self.last_step = context.step;
@@ -369,7 +378,7 @@ impl Sequence {
             end = self.push_forced(context);
         }
         let n_new = self.tokens.n_known() - n_before;
-        self.drafter.record_step(planned.n_drafted, n_drawn, self.tokens.known(), n_new);
+        self.drafter.record_step(planned.n_drafted, n_drawn, self.tokens.known(), n_new, known);
         let is_warm = self.job.max_tokens == 0 && n_held == n_prompt;
         end.or(is_warm.then_some(End::Finished(FinishReason::Length)))
     }

@@ -20,7 +20,7 @@ use crate::{
     cache::{CacheLimits, Donor},
     inbox::{Arrivals, Inbox},
     job::{CancelReason, FinishReason, JobError, JobId, Priority},
-    loading::Loaded,
+    loading::{Loaded, Models},
     memory::Allowance,
     model::{LanguageModel, ModelDescription, Sampled, Span, StepError},
     options::EngineOptions,
@@ -57,7 +57,7 @@ pub(crate) struct Stepper {
 
 impl Stepper {
     pub(crate) fn new(loaded: Loaded, options: EngineOptions) -> Self {
-        let Loaded { model, draft, tokenizer } = loaded;
+        let Loaded { models: Models { model, draft }, tokenizer } = loaded;
         let model = ModelWithDraft::new(model, draft);
         let (limit_bytes, loaded_bytes) = (options.memory_limit_bytes, model.memory().active_bytes);
         let allowance = Allowance::new(limit_bytes, loaded_bytes);
@@ -243,9 +243,10 @@ impl Stepper {
             "starting a job"
         );
         let tokenizer = Arc::clone(&self.tokenizer);
-        let rate = self.drafting.rate();
         let needs_checkpoints = self.description().slot_cost.needs_checkpoints();
-        self.running.push(Sequence::start(waiting, checked_out, tokenizer, rate, needs_checkpoints, now));
+        let (known, rate) = (self.drafting.known(), self.drafting.rate());
+        let sequence = Sequence::start(waiting, checked_out, tokenizer, known, rate, needs_checkpoints, now);
+        self.running.push(sequence);
     }
 
     /// Takes one step: plans it, runs the model, and distributes the result.
@@ -317,7 +318,7 @@ impl Stepper {
         }
         let costs = self.drafting.text_costs(plan.spans.len(), &self.pace);
         let context_length = self.context_length();
-        self.running.iter().all(|it| it.can_step_ahead(&costs, context_length))
+        self.running.iter().all(|it| it.can_step_ahead(self.drafting.known(), &costs, context_length))
     }
 
     /// Runs the model once. The result has an entry for each span: if the span draws, at least one token and at most
@@ -364,7 +365,7 @@ impl Stepper {
         for (planned, drawn) in plan.spans.iter().zip(drawn) {
             let sequence = &mut self.running[planned.idx];
             self.drafting.record_drafts(sequence, planned.n_drafted, drawn.len());
-            if let Some(end) = sequence.take_step(planned, drawn, context) {
+            if let Some(end) = sequence.take_step(planned, drawn, context, self.drafting.known_mut()) {
                 ends.push((planned.idx, end));
             }
         }
@@ -409,6 +410,7 @@ impl Stepper {
     fn end(&mut self, idx: usize, reason: FinishReason, now: Instant) {
         let mut sequence = self.running.remove(idx);
         tracing::debug!(job = sequence.id.0, ?reason, "a job ends");
+        self.drafting.record_text(&sequence);
         self.slots.give_back_donor(&mut sequence);
         let (slot, ended) = sequence.finish(reason, now);
         self.slots.give_back(slot, &mut self.running);

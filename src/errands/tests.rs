@@ -47,8 +47,8 @@ pub(crate) fn errands(model: ScriptedModel) -> Errands {
     let tokenizer = ScriptedModel::hashing().loaded().tokenizer;
     let facts =
         Facts { name: "scripted".to_owned(), fim: None, tokenizer, defaults: SamplingDefaults::default() };
-    let load = |_: &mut dyn FnMut(LoadProgress)| Ok(model.loaded());
-    let model = ModelHandle::spawn(EngineOptions::default(), |_| Ok((facts, load))).unwrap();
+    let load = |_: &mut dyn FnMut(LoadProgress)| Ok(model.loaded().models);
+    let model = ModelHandle::spawn(EngineOptions::default(), |_| Ok((|| Ok(facts), load))).unwrap();
     Errands::new(Assistant::new(model, Arc::new(HeldTexts::new(u64::MAX)), Limits::default()))
 }
 

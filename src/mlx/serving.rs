@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runabout_engine::{
-    CancelReason, Engine, EngineOptions, Event, Finish, Job, JobId, Loaded, Priority, TextStart,
+    CancelReason, Engine, EngineOptions, Event, Finish, Job, JobId, Loaded, Models, Priority, TextStart,
 };
 use runabout_text::{SamplingParams, Tokenizer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -35,7 +35,7 @@ impl Server {
             let placement = Placement { compute: Compute::Cpu, kernels, kv_bits: Some(KvBits::ThirtyTwo) };
             let model = crate::load_with(&folder, None, &placement, &mut |_, _| {}).unwrap();
             let tokenizer = Arc::new(Tokenizer::bytes_for_tests());
-            Ok(Loaded { model: Box::new(model), draft: None, tokenizer })
+            Ok(Loaded { models: Models { model: Box::new(model), draft: None }, tokenizer })
         });
         Self(engine.unwrap())
     }

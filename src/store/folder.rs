@@ -4,13 +4,14 @@
 //! The check reads config.json, the index and the header of each safetensors file, but not the weights, so it takes
 //! milliseconds. [`crate::Store::verify`] checks the hashes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use runabout_text::model_json;
 use safetensors::tensor::Metadata;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::error::{StoreError, io_error};
@@ -69,10 +70,20 @@ fn check_config(folder: &Path) -> Result<(), StoreError> {
 
 fn check_tokenizer(folder: &Path) -> Result<(), StoreError> {
     let path = folder.join("tokenizer.json");
-    let Some(tokenizer) = read_json(&path, |path, reason| StoreError::BadTokenizer { path, reason })? else {
-        return Err(StoreError::MissingTokenizer { folder: folder.to_owned() });
+    // The file has megabytes of tokens, which count for nothing here. JSON as Python writes it is read whole.
+    let has_model = |json: &[u8]| {
+        let fields = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(json);
+        fields.ok().map(|it| it.contains_key("model"))
     };
-    if tokenizer.get("model").is_none() {
+    let bytes = read_file(&path)?.ok_or_else(|| StoreError::MissingTokenizer { folder: folder.to_owned() })?;
+    let has_model = match has_model(&bytes) {
+        Some(has_model) => has_model,
+        None => match model_json::parse(&bytes) {
+            Ok(value) => value.get("model").is_some(),
+            Err(err) => return Err(StoreError::BadTokenizer { path, reason: err.to_string() }),
+        },
+    };
+    if !has_model {
         return Err(StoreError::BadTokenizer { path, reason: "it has no `model`".into() });
     }
     Ok(())
@@ -155,8 +166,14 @@ fn read_json(
     path: &Path,
     bad: impl FnOnce(PathBuf, String) -> StoreError,
 ) -> Result<Option<Value>, StoreError> {
+    let Some(bytes) = read_file(path)? else { return Ok(None) };
+    model_json::parse(&bytes).map(Some).map_err(|err| bad(path.to_owned(), err.to_string()))
+}
+
+/// `None` if there is no such file.
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     match fs::read(path) {
-        Ok(bytes) => model_json::parse(&bytes).map(Some).map_err(|err| bad(path.to_owned(), err.to_string())),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(err) => Err(io_error("read", path)(err)),
     }

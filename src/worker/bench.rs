@@ -11,7 +11,7 @@ use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use runabout_assist::{LoadError, LoadProgress, LoadStage, Loaded, State};
+use runabout_assist::{LoadError, LoadProgress, LoadStage, Loaded, Models, State};
 use runabout_engine::{Engine, EngineOptions, ModelDescription};
 use runabout_mlx::{LoadOptions, RandomModel};
 use runabout_text::Tokenizer;
@@ -91,7 +91,7 @@ fn start(args: &BenchArgs) -> Result<(String, Engine)> {
         let model = model.load(&mut report).map_err(|it| failed(it.to_string()))?;
         // Texts are not looked at, so any vocabulary does.
         let tokenizer = Arc::new(Tokenizer::bytes_for_tests());
-        Ok(Loaded { model: Box::new(model), draft: None, tokenizer })
+        Ok(Loaded { models: Models { model: Box::new(model), draft: None }, tokenizer })
     });
     Ok((
         format!("random weights in the shape of {shape}"),

@@ -1,13 +1,12 @@
-//! Loads a model by its reference: gets its files from the store, then reads its tokenizer and its weights.
-//!
-//! All of it runs on the engine's thread; see [`ModelHandle::spawn`].
+//! Loads a model by its reference: gets its files from the store, then reads its tokenizer and its weights at the same
+//! time; see [`ModelHandle::spawn`].
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
-use runabout_assist::{Facts, LoadError, LoadProgress, LoadStage, Loaded, ModelHandle};
-use runabout_engine::{EngineOptions, LanguageModel, ModelDescription};
+use runabout_assist::{Facts, LoadError, LoadProgress, LoadStage, ModelHandle, Models};
+use runabout_engine::{EngineOptions, LanguageModel};
 use runabout_mlx::LoadOptions;
 use runabout_store::{ModelFolder, ModelRef, Options, Stage, Store};
 use runabout_text::{FimFormat, SamplingDefaults, Tokenizer};
@@ -38,11 +37,12 @@ pub(crate) fn start(
     ModelHandle::spawn(options, move |progress| {
         wanted.wait();
         let files = find(&request, progress).map_err(into_load_error)?;
-        let facts = files.facts.clone();
+        let (folder, draft) = (files.folder.clone(), files.draft.clone());
+        let read = move || read_facts(&folder, draft.as_ref()).map_err(into_load_error);
         let load = move |progress: &mut dyn FnMut(LoadProgress)| {
             load(files, &request.options, progress).map_err(into_load_error)
         };
-        Ok((facts, load))
+        Ok((read, load))
     })
     .context("cannot start the engine's thread")
 }
@@ -74,13 +74,12 @@ struct Request {
 struct Files {
     folder: ModelFolder,
     draft: Option<ModelFolder>,
-    facts: Facts,
     /// The sizes of the model's weights and of its draft model's; the latter is 0 without one.
     n_bytes: u64,
     n_draft_bytes: u64,
 }
 
-/// Gets the files, and checks what can be checked before weights are read: their size and the draft model's vocabulary.
+/// Gets the files, and checks before weights are read that they fit.
 fn find(request: &Request, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Result<Files> {
     let mut resolve = |reference: &ModelRef| -> anyhow::Result<ModelFolder> {
         let options = store_options(request.is_offline);
@@ -99,29 +98,24 @@ fn find(request: &Request, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Re
     let n_bytes = memory::weights_bytes(&folder.path)? + n_adapter_bytes;
     let n_draft_bytes = draft.as_ref().map_or(Ok(0), |it| memory::weights_bytes(&it.path))?;
     memory::check_weights(n_bytes + n_draft_bytes, request.memory_limit_bytes)?;
-    let facts = read_facts(&folder.path, &folder.name)?;
-    if let Some(draft) = &draft {
-        check_vocabulary(&facts, draft)?;
-    }
-    Ok(Files { folder, draft, facts, n_bytes, n_draft_bytes })
+    Ok(Files { folder, draft, n_bytes, n_draft_bytes })
 }
 
 fn load(
     files: Files,
     options: &LoadOptions,
     progress: &mut dyn FnMut(LoadProgress),
-) -> anyhow::Result<Loaded> {
-    let Files { folder, draft, facts, n_bytes, n_draft_bytes } = files;
+) -> anyhow::Result<Models> {
+    let Files { folder, draft, n_bytes, n_draft_bytes } = files;
     let total = n_bytes + n_draft_bytes;
     let mut report = |done: u64| progress(LoadProgress { stage: LoadStage::Load, done, total });
     let model = runabout_mlx::load(&folder.path, options, &mut |done, _| report(done))?;
-    warn_of_unknown_tokens(&facts.tokenizer, model.description());
     let mut load_draft = |it: ModelFolder| {
         let draft = runabout_mlx::load_beside(&model, &it.path, &mut |done, _| report(n_bytes + done))?;
         Ok::<Box<dyn LanguageModel>, runabout_mlx::LoadError>(Box::new(draft))
     };
     let draft = draft.map(&mut load_draft).transpose()?;
-    Ok(Loaded { model: Box::new(model), draft, tokenizer: facts.tokenizer })
+    Ok(Models { model: Box::new(model), draft })
 }
 
 /// Returns a [`LoadError`] as it is; any other error becomes one with its chain of causes as the message.
@@ -129,11 +123,17 @@ fn into_load_error(error: anyhow::Error) -> LoadError {
     error.downcast().unwrap_or_else(|error| LoadError::Failed { message: format!("{error:#}") })
 }
 
-fn read_facts(folder: &Path, name: &str) -> anyhow::Result<Facts> {
-    let tokenizer = Arc::new(Tokenizer::from_folder(folder)?);
+/// Reads the tokenizer and what depends on it. `draft` is the draft model, which must have the same tokens.
+fn read_facts(folder: &ModelFolder, draft: Option<&ModelFolder>) -> anyhow::Result<Facts> {
+    let ModelFolder { path, name, .. } = folder;
+    let tokenizer = Arc::new(Tokenizer::from_folder(path)?);
     let fim = FimFormat::detect(&tokenizer);
-    let defaults = SamplingDefaults::read(folder, &tokenizer);
-    Ok(Facts { name: name.to_owned(), tokenizer, fim, defaults })
+    let defaults = SamplingDefaults::read(path, &tokenizer);
+    let facts = Facts { name: name.clone(), tokenizer, fim, defaults };
+    if let Some(draft) = draft {
+        check_vocabulary(&facts, draft)?;
+    }
+    Ok(facts)
 }
 
 /// Refuses a draft model whose tokens are not those of the model.
@@ -147,21 +147,4 @@ fn check_vocabulary(facts: &Facts, draft: &ModelFolder) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// Warns if the tokenizer has tokens that the model does not have: they are never generated, and prompts that contain
-/// one are refused.
-fn warn_of_unknown_tokens(tokenizer: &Tokenizer, description: &ModelDescription) {
-    let n_known = description.vocabulary_size;
-    if tokenizer.vocabulary_size() > n_known {
-        tracing::warn!(
-            n_known,
-            n_tokens = tokenizer.vocabulary_size(),
-            "the tokenizer has tokens that the model has not"
-        );
-    }
-    let ends = tokenizer.end_tokens().iter().filter(|it| **it as usize >= n_known).collect::<Vec<_>>();
-    if !ends.is_empty() {
-        tracing::warn!(?ends, n_known, "end tokens that the model has not cannot end a text");
-    }
 }

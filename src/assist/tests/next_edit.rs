@@ -148,9 +148,9 @@ async fn a_form_that_the_model_does_not_know_is_refused() {
     let error = finish(run).await.unwrap_err();
     assert!(matches!(error, Error::LacksTokens { format: "zeta-2" }), "{error}");
 
-    let load = |_: &mut dyn FnMut(LoadProgress)| Ok(ScriptedModel::hashing().loaded());
+    let load = |_: &mut dyn FnMut(LoadProgress)| Ok(ScriptedModel::hashing().loaded().models);
     let without = Facts { fim: None, ..facts() };
-    let model = ModelHandle::spawn(EngineOptions::default(), move |_| Ok((without, load))).unwrap();
+    let model = ModelHandle::spawn(EngineOptions::default(), move |_| Ok((|| Ok(without), load))).unwrap();
     let assistant = Assistant::new(model, Arc::new(HeldTexts::new(u64::MAX)), Limits::default());
     for form in [None, Some(NextEditForm::FillInTheMiddle)] {
         let (run, _) = assistant.next_edit(NextEdit { form, ..request(DOCUMENT) }).unwrap();

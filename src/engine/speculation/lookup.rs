@@ -1,30 +1,31 @@
-//! Drafts from the sequence's own text ([`Lookup`]): what followed the last time the same tokens occurred.
+//! Drafts from text that is known ([`Lookup`]): what followed the last time the same tokens occurred.
 //!
 //! This is known as prompt lookup decoding. The last tokens of a sequence are searched for in everything before them,
-//! including the prompt; what follows the longest [`Match`] is drafted. That pays off in edits, which copy most of
-//! their prompt, and costs a little in every other text. So the token that the match predicts is compared with each
-//! token drawn, whether it was drafted or not. This gives an acceptance rate for each length of a match, and a draft
-//! has the length with which tokens are generated fastest. If nothing is copied, nothing is drafted.
+//! including the prompt, and in what the engine has [generated lately](KnownTexts); what follows the longest [`Match`] is
+//! drafted. That pays off in edits, which copy most of their prompt, and in completions while somebody types, which
+//! mostly repeat the one before. It costs a little in every other text. So the token that the match predicts is compared
+//! with each token drawn, whether it was drafted or not. This gives an acceptance rate for each length of a match, and a
+//! draft has the length with which tokens are generated fastest. If nothing is copied, nothing is drafted.
 //!
 //! If a copy deviated and was resumed a little further on, what was written instead is kept as a [`Replacement`], for
 //! example for a renamed variable: where the old tokens occur again in the copied text, the new ones are drafted.
 //!
 //! Pure: it knows only tokens, neither the model nor time.
 
-use std::{collections::HashMap, iter};
+use std::collections::HashMap;
 
 use runabout_text::TokenId;
 
-use super::{acceptance::AcceptanceRate, costs::DraftCosts, limits::MAX_DRAFTS};
+use super::{
+    acceptance::AcceptanceRate,
+    costs::DraftCosts,
+    known_texts::{KeyIndex, KnownTexts},
+    limits::MAX_DRAFTS,
+    match_rates::{KEY, MAX_MATCH, MatchRates},
+};
 
-/// A match is found by its last tokens, this many.
-const KEY: usize = 3;
-
-/// The most positions with the same key that are compared, the latest first.
+/// The most positions with the same key that are compared in each text, the latest first.
 const MAX_POSITIONS: usize = 16;
-
-/// The longest length of a match that is measured.
-const MAX_MATCH: usize = 32;
 
 /// After a copy deviated (a name was changed, a line inserted), it may be resumed within this many tokens, and at most
 /// this far after the position where it deviated. Then a single equal token is enough.
@@ -33,10 +34,7 @@ const RESUME_WINDOW: usize = 16;
 /// Finds drafts for one sequence.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    /// The position after the last occurrence of each key.
-    last: HashMap<[TokenId; KEY], usize>,
-    /// For each position, the position before it with the same key.
-    before: Vec<Option<usize>>,
+    index: KeyIndex,
     /// The match that the text is currently a copy of.
     current: Option<Match>,
     /// The last deviation from a copy.
@@ -45,8 +43,18 @@ pub(crate) struct Lookup {
     replacements: HashMap<TokenId, Replacement>,
     /// Found when the current copy was resumed. It counts once the copy is long enough to be found by its key.
     new_replacement: Option<Replacement>,
-    rates: [AcceptanceRate; LengthClass::N],
+    /// For matches in the sequence itself.
+    rates: MatchRates,
     replacement_rate: AcceptanceRate,
+}
+
+/// The text that is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The sequence itself.
+    Own,
+    /// What the engine generated earlier.
+    Known,
 }
 
 /// The end of the text so far is the same as the text before a position.
@@ -60,6 +68,7 @@ struct Match {
 /// A position in the copied text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
+    source: Source,
     next: usize,
     /// The number of tokens already written of the replacement that begins here.
     n_replaced: usize,
@@ -68,6 +77,7 @@ struct Position {
 /// Where a copy deviated.
 #[derive(Clone, Copy, Debug)]
 struct Deviation {
+    source: Source,
     /// The position of the token that was not copied.
     position: usize,
     /// The number of tokens drawn since then.
@@ -89,69 +99,81 @@ struct Prediction {
     position: Position,
 }
 
-/// Matches of about the same length.
-#[derive(Clone, Copy, Debug)]
-struct LengthClass(usize);
+/// The texts that can be copied.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    own: &'a [TokenId],
+    known: &'a KnownTexts,
+}
 
 impl Position {
-    fn at(next: usize) -> Self {
-        Self { next, n_replaced: 0 }
+    fn at(source: Source, next: usize) -> Self {
+        Self { source, next, n_replaced: 0 }
     }
 }
 
-impl LengthClass {
-    const N: usize = 5;
+impl Texts<'_> {
+    /// What follows at a position, as far as a replacement or a resumed copy can concern it.
+    fn after(&self, source: Source, position: usize) -> &[TokenId] {
+        match source {
+            Source::Own => self.own.get(position..).unwrap_or_default(),
+            Source::Known => self.known.after(position, RESUME_WINDOW + 1),
+        }
+    }
 
-    fn of(length: usize) -> Self {
-        Self(match length {
-            ..KEY => 0,
-            KEY..6 => 1,
-            6..12 => 2,
-            12..MAX_MATCH => 3,
-            MAX_MATCH.. => 4,
-        })
+    /// The match before a position: the tokens before it that are the same as those at the end.
+    fn match_at(&self, source: Source, next: usize) -> Match {
+        let before = match source {
+            Source::Own => &self.own[..next],
+            Source::Known => self.known.before(next),
+        };
+        let pairs = self.own.iter().rev().zip(before.iter().rev());
+        let length = pairs.take(MAX_MATCH).take_while(|(a, b)| a == b).count();
+        Match { position: Position::at(source, next), length }
     }
 }
 
 impl Lookup {
     /// For a sequence that begins with `prompt`.
-    pub(crate) fn new(prompt: &[TokenId]) -> Self {
+    pub(crate) fn new(prompt: &[TokenId], known: &KnownTexts) -> Self {
         let mut lookup = Self {
-            last: HashMap::new(),
-            before: Vec::with_capacity(prompt.len() + 1),
+            index: KeyIndex::of(prompt),
             current: None,
             deviation: None,
             replacements: HashMap::new(),
             new_replacement: None,
+            rates: MatchRates::estimated(),
             replacement_rate: AcceptanceRate::estimated(0.7),
-            // A long match is evidence by itself; for a short one, the rate must be learned.
-            rates: [0.25, 0.25, 0.5, 0.8, 0.925].map(AcceptanceRate::estimated),
         };
-        for n in 0..=prompt.len() {
-            lookup.index(&prompt[..n]);
-        }
-        lookup.find(prompt);
+        lookup.find(Texts { own: prompt, known });
         lookup
     }
 
     /// Takes the last `n_new` of `tokens`, which were drawn since the last call.
-    pub(crate) fn observe(&mut self, tokens: &[TokenId], n_new: usize) {
+    pub(crate) fn observe(&mut self, tokens: &[TokenId], n_new: usize, known: &mut KnownTexts) {
         for n in tokens.len() - n_new + 1..=tokens.len() {
-            self.observe_last(&tokens[..n]);
+            self.observe_last(&tokens[..n], known);
         }
     }
 
     /// Drafts what may come after `tokens`: at most `max` tokens, and only as many as are worth their cost.
-    pub(crate) fn draft(&self, tokens: &[TokenId], costs: &DraftCosts, max: usize) -> Vec<TokenId> {
+    pub(crate) fn draft(
+        &self,
+        tokens: &[TokenId],
+        known: &KnownTexts,
+        costs: &DraftCosts,
+        max: usize,
+    ) -> Vec<TokenId> {
         let Some(Match { mut position, length }) = self.current else { return Vec::new() };
+        let texts = Texts { own: tokens, known };
         let mut drafts: Vec<TokenId> = Vec::new();
         let mut rates = Vec::new();
         for n in 0..max.min(MAX_DRAFTS) {
-            let Some(prediction) = self.predict(position, tokens, &drafts) else { break };
+            let Some(prediction) = self.predict(position, texts, &drafts) else { break };
             rates.push(if prediction.is_replaced {
                 self.replacement_rate.value()
             } else {
-                self.rate(length + n)
+                self.rates(position.source, known).of(length + n)
             });
             drafts.push(prediction.token);
             position = prediction.position;
@@ -161,59 +183,76 @@ impl Lookup {
     }
 
     /// Whether there will be drafts after the next token, if it is copied too.
-    pub(crate) fn will_draft(&self, costs: &DraftCosts) -> bool {
-        let rates = |it: Match| (it.length + 1..).map(|length| self.rate(length));
-        self.current.is_some_and(|it| costs.n_worth_checking(rates(it)) > 0)
+    pub(crate) fn will_draft(&self, known: &KnownTexts, costs: &DraftCosts) -> bool {
+        self.current.is_some_and(|it| {
+            let rates = self.rates(it.position.source, known);
+            costs.n_worth_checking((it.length + 1..).map(|length| rates.of(length))) > 0
+        })
     }
 
-    fn rate(&self, length: usize) -> f64 {
-        self.rates[LengthClass::of(length).0].value()
+    fn rates<'a>(&'a self, source: Source, known: &'a KnownTexts) -> &'a MatchRates {
+        match source {
+            Source::Own => &self.rates,
+            Source::Known => &known.rates,
+        }
     }
 
-    /// The token predicted at a position of the copied text: from `tokens`, or from the `drafts` after them, since a
-    /// text that repeats itself is copied from its own drafts.
-    fn predict(&self, position: Position, tokens: &[TokenId], drafts: &[TokenId]) -> Option<Prediction> {
-        let Position { next, n_replaced } = position;
-        let token = tokens.get(next).or_else(|| drafts.get(next - tokens.len())).copied()?;
-        let rest = &tokens[next.min(tokens.len())..];
+    /// The token predicted at a position of the copied text: from the text, or from the `drafts` after the sequence's
+    /// own, since a text that repeats itself is copied from its own drafts.
+    fn predict(&self, position: Position, texts: Texts<'_>, drafts: &[TokenId]) -> Option<Prediction> {
+        let Position { source, next, n_replaced } = position;
+        let rest = texts.after(source, next);
+        let of_drafts = || drafts.get(next.checked_sub(texts.own.len())?).filter(|_| source == Source::Own);
+        let token = *rest.first().or_else(of_drafts)?;
         Some(match self.replacements.get(&token).filter(|it| rest.starts_with(&it.old)) {
             Some(replacement) => Prediction {
                 token: *replacement.new.get(n_replaced)?,
                 is_replaced: true,
                 position: if n_replaced + 1 < replacement.new.len() {
-                    Position { next, n_replaced: n_replaced + 1 }
+                    Position { n_replaced: n_replaced + 1, ..position }
                 } else {
-                    Position::at(next + replacement.old.len())
+                    Position::at(source, next + replacement.old.len())
                 },
             },
-            None => Prediction { token, is_replaced: false, position: Position::at(next + 1) },
+            None => Prediction { token, is_replaced: false, position: Position::at(source, next + 1) },
         })
     }
 
-    fn observe_last(&mut self, tokens: &[TokenId]) {
+    fn observe_last(&mut self, tokens: &[TokenId], known: &mut KnownTexts) {
         let Some((&drawn, before)) = tokens.split_last() else { return };
         let aged = self.deviation.map(|it| Deviation { age: it.age + 1, ..it });
         self.deviation = aged.filter(|it| it.age <= RESUME_WINDOW);
         if let Some(current) = self.current.take() {
-            self.follow(current, before, drawn);
+            self.follow(current, before, drawn, known);
         }
-        self.index(tokens);
+        self.index.push(tokens);
         if self.current.is_none() {
-            self.find(tokens);
+            self.find(Texts { own: tokens, known });
         }
     }
 
     /// Continues the copy if `drawn`, which came after the tokens `before`, is what it predicts.
-    fn follow(&mut self, Match { position, length }: Match, before: &[TokenId], drawn: TokenId) {
+    fn follow(
+        &mut self,
+        Match { position, length }: Match,
+        before: &[TokenId],
+        drawn: TokenId,
+        known: &mut KnownTexts,
+    ) {
         let new_replacement = self.new_replacement.take();
-        let Some(prediction) = self.predict(position, before, &[drawn]) else { return };
+        let texts = Texts { own: before, known };
+        let Some(prediction) = self.predict(position, texts, &[drawn]) else { return };
+        let copied = texts.after(position.source, position.next).first().copied();
         let is_right = prediction.token == drawn;
-        let rate = if prediction.is_replaced {
-            &mut self.replacement_rate
+        if prediction.is_replaced {
+            self.replacement_rate.record(is_right);
         } else {
-            &mut self.rates[LengthClass::of(length).0]
-        };
-        rate.record(is_right);
+            let rates = match position.source {
+                Source::Own => &mut self.rates,
+                Source::Known => &mut known.rates,
+            };
+            rates.record(length, is_right);
+        }
         if is_right {
             // Not while another replacement is being written, which this might overwrite.
             if length + 1 >= KEY && prediction.position.n_replaced == 0 {
@@ -224,56 +263,48 @@ impl Lookup {
             self.current = Some(Match { position: prediction.position, length: length + 1 });
             return;
         }
-        let old = before.get(position.next).copied().filter(|_| prediction.is_replaced);
+        let old = copied.filter(|_| prediction.is_replaced);
         self.replacements.retain(|key, _| Some(*key) != old);
-        if old == Some(drawn) && position.n_replaced == 0 {
-            self.current = Some(Match { position: Position::at(position.next + 1), length: length + 1 });
+        let Position { source, next, n_replaced } = position;
+        if old == Some(drawn) && n_replaced == 0 {
+            self.current = Some(Match { position: Position::at(source, next + 1), length: length + 1 });
         } else if length >= KEY {
-            self.deviation = Some(Deviation { position: position.next, age: 0 });
+            self.deviation = Some(Deviation { source, position: next, age: 0 });
         }
     }
 
-    /// Records the position after `tokens`.
-    fn index(&mut self, tokens: &[TokenId]) {
-        let before = tokens.last_chunk::<KEY>().and_then(|key| self.last.insert(*key, tokens.len()));
-        self.before.push(before);
-    }
-
-    /// Finds the longest match for the end of `tokens`, the latest among equals. If a copy has just deviated and there
-    /// is no good match, the copy is resumed if possible.
-    fn find(&mut self, tokens: &[TokenId]) {
-        let newest = self.before.last().copied().flatten();
-        let positions = iter::successors(newest, |it| self.before.get(*it).copied().flatten());
-        let longest = positions
-            .take(MAX_POSITIONS)
-            .map(|next| Match { position: Position::at(next), length: match_length(tokens, next) })
+    /// Finds the longest match for the end of the text, the latest among equals, in the sequence itself rather than in
+    /// what was generated earlier. If a copy has just deviated and there is no good match, the copy is resumed if
+    /// possible.
+    fn find(&mut self, texts: Texts<'_>) {
+        let longest_of = |source, positions: &mut dyn Iterator<Item = usize>| {
+            let matches = positions.take(MAX_POSITIONS).map(|next| texts.match_at(source, next));
             // Among equals `max_by_key` takes the last.
-            .max_by_key(|it| (it.length, it.position.next));
+            matches.max_by_key(|it| (it.length, it.position.next))
+        };
+        let own = longest_of(Source::Own, &mut self.index.before_last());
+        let known = longest_of(Source::Known, &mut texts.known.positions(texts.own));
+        let longest = known.into_iter().chain(own).max_by_key(|it| it.length);
         self.current = longest.filter(|it| it.length >= 2 * KEY);
         if self.current.is_none() {
-            self.current = self.resume(tokens).or(longest);
+            self.current = self.resume(texts).or(longest);
         }
     }
 
-    /// Resumes the copy that deviated, at the nearest position where a token equals the last of `tokens`.
-    fn resume(&mut self, tokens: &[TokenId]) -> Option<Match> {
-        let Deviation { position, age } = self.deviation?;
-        let mut ahead = (position + 1..=position + RESUME_WINDOW).take_while(|it| *it < tokens.len());
-        let next = ahead.find(|it| tokens.get(it - 1) == tokens.last())?;
-        let n_drawn = age.min(tokens.len() - 1);
+    /// Resumes the copy that deviated, at the nearest position where a token equals the last of the text.
+    fn resume(&mut self, texts: Texts<'_>) -> Option<Match> {
+        let Deviation { source, position, age } = self.deviation?;
+        let (last, before) = texts.own.split_last()?;
+        let rest = texts.after(source, position);
+        // Something must follow that can be copied.
+        let n_old = rest.iter().take(RESUME_WINDOW).position(|it| it == last).filter(|it| it + 1 < rest.len())?;
         let replacement = Replacement {
-            old: tokens[position..next - 1].to_vec(),
-            new: tokens[tokens.len() - 1 - n_drawn..tokens.len() - 1].to_vec(),
+            old: rest[..n_old].to_vec(),
+            new: before[before.len() - age.min(before.len())..].to_vec(),
         };
         self.new_replacement = Some(replacement).filter(|it| !it.old.is_empty() && !it.new.is_empty());
-        Some(Match { position: Position::at(next), length: match_length(tokens, next) })
+        Some(texts.match_at(source, position + n_old + 1))
     }
-}
-
-/// The number of tokens before `position` that are the same as those at the end.
-fn match_length(tokens: &[TokenId], position: usize) -> usize {
-    let before = tokens[..position].iter().rev();
-    tokens.iter().rev().zip(before).take(MAX_MATCH).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
@@ -291,18 +322,28 @@ mod tests {
         tokens.iter().filter_map(|it| char::from_u32(*it)).collect()
     }
 
+    /// Nothing was generated earlier.
+    fn known() -> KnownTexts {
+        KnownTexts::default()
+    }
+
     /// Generates `answer` after `prompt` with drafts. Returns the number of steps and rows.
     fn run(prompt: &str, answer: &str, cost: f64) -> (usize, usize) {
+        run_after(&mut known(), prompt, answer, cost)
+    }
+
+    /// The same after other texts.
+    fn run_after(known: &mut KnownTexts, prompt: &str, answer: &str, cost: f64) -> (usize, usize) {
         let mut held = tokens(prompt);
         let answer = tokens(answer);
-        let mut lookup = Lookup::new(&held);
+        let mut lookup = Lookup::new(&held, known);
         let (mut n_done, mut n_steps, mut n_rows) = (0, 0, 0);
         while n_done < answer.len() {
-            let drafts = lookup.draft(&held, &DraftCosts::per_draft(cost), MAX_DRAFTS);
+            let drafts = lookup.draft(&held, known, &DraftCosts::per_draft(cost), MAX_DRAFTS);
             let n_right = drafts.iter().zip(&answer[n_done..]).take_while(|(a, b)| a == b).count();
             let n_new = (n_right + 1).min(answer.len() - n_done);
             held.extend_from_slice(&answer[n_done..n_done + n_new]);
-            lookup.observe(&held, n_new);
+            lookup.observe(&held, n_new, known);
             n_done += n_new;
             n_steps += 1;
             n_rows += 1 + drafts.len();
@@ -317,22 +358,22 @@ mod tests {
     #[test]
     fn what_followed_the_longest_match_is_the_draft() {
         let held = tokens("let value = first; let other = 1; let value = ");
-        let lookup = Lookup::new(&held);
-        assert_eq!(text(&lookup.draft(&held, &DraftCosts::per_draft(0.1), 5)), "first");
+        let lookup = Lookup::new(&held, &known());
+        assert_eq!(text(&lookup.draft(&held, &known(), &DraftCosts::per_draft(0.1), 5)), "first");
         // A longer match is preferred to a later one.
         let held = tokens("xx abcdefg1 yy cdefg2 zz abcdefg");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, &DraftCosts::per_draft(0.1), 1)), "1");
+        assert_eq!(text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.1), 1)), "1");
         // Among equals the latest one.
         let held = tokens("1abcdefg1 2abcdefg2 3abcdefg");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, &DraftCosts::per_draft(0.1), 1)), "2");
+        assert_eq!(text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.1), 1)), "2");
         let held = tokens("nothing of the kind");
-        assert!(Lookup::new(&held).draft(&held, &DraftCosts::per_draft(0.0), 5).is_empty());
+        assert!(Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.0), 5).is_empty());
     }
 
     #[test]
     fn a_text_that_repeats_itself_is_drafted_beyond_its_end() {
         let held = tokens("abcabcabc");
-        assert_eq!(text(&Lookup::new(&held).draft(&held, &DraftCosts::per_draft(1e-9), 7)), "abcabca");
+        assert_eq!(text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(1e-9), 7)), "abcabca");
     }
 
     #[test]
@@ -340,6 +381,47 @@ mod tests {
         let (n_steps, n_rows) = run(&format!("Repeat this:\n{CODE}\nHere it is:\n"), CODE, COST);
         assert!(n_steps * 4 < CODE.len(), "{n_steps} steps for {} tokens", CODE.len());
         assert!(n_rows < CODE.len() * 3 / 2, "{n_rows} rows");
+    }
+
+    #[test]
+    fn what_was_generated_for_another_request_is_copied_too() {
+        let (prompt, answer) = ("// A bank account.\n", CODE);
+        let mut earlier = known();
+        let (n_alone, _) = run(prompt, answer, COST);
+        earlier.add(&tokens(&format!("{prompt}{answer}")));
+        let (n_steps, n_rows) = run_after(&mut earlier, prompt, answer, COST);
+        assert!(n_steps * 4 < n_alone, "{n_steps} steps, {n_alone} without the earlier text");
+        assert!(n_rows < answer.len() * 3 / 2, "{n_rows} rows");
+        // It was generated up to its end; nothing is drafted beyond, or from the text that was added next.
+        earlier.add(&tokens("something else"));
+        let held = tokens(&format!("{prompt}{answer}"));
+        let lookup = Lookup::new(&held, &earlier);
+        let drafts = lookup.draft(&held, &earlier, &DraftCosts::per_draft(1e-9), MAX_DRAFTS);
+        assert!(drafts.len() < 3 || !text(&drafts).starts_with("som"), "{drafts:?}");
+    }
+
+    #[test]
+    fn a_changed_name_is_changed_in_what_was_generated_earlier_too() {
+        let mut earlier = known();
+        earlier.add(&tokens(&format!("Write this:\n{CODE}")));
+        let renamed = CODE.replace("sum", "subtotal");
+        let (n_steps, _) = run_after(&mut earlier, "Write this:\n", &renamed, COST);
+        assert!(n_steps * 2 < renamed.len(), "{n_steps} steps for {} tokens", renamed.len());
+    }
+
+    #[test]
+    fn texts_that_never_predict_anything_cost_little() {
+        let mut random = fastrand::Rng::with_seed(2);
+        let mut noise = |n| (0..n).map(|_| random.choice(['a', 'b', 'c', 'd']).unwrap_or('a')).collect::<String>();
+        let mut earlier = known();
+        earlier.add(&tokens(&noise(400)));
+        let (mut n_wasted, mut n_drawn) = (0, 0);
+        for _ in 0..8 {
+            let (prompt, answer) = (noise(20), noise(50));
+            let (n_steps, n_rows) = run_after(&mut earlier, &prompt, &answer, COST);
+            (n_wasted, n_drawn) = (n_wasted + n_rows - answer.len().max(n_steps), n_drawn + answer.len());
+        }
+        assert!(n_wasted * 10 < n_drawn, "{n_wasted} rejected drafts for {n_drawn} tokens");
     }
 
     #[test]
@@ -360,9 +442,9 @@ mod tests {
     fn after(prompt: &str, answer: &str) -> (Vec<TokenId>, Lookup) {
         let mut held = words(prompt);
         let n_prompt = held.len();
-        let mut lookup = Lookup::new(&held);
+        let mut lookup = Lookup::new(&held, &known());
         held.extend(words(answer));
-        lookup.observe(&held, held.len() - n_prompt);
+        lookup.observe(&held, held.len() - n_prompt, &mut known());
         (held, lookup)
     }
 
@@ -374,18 +456,18 @@ mod tests {
         {
             let (held, lookup) = after(prompt, answer);
             let expected = words(&"print old ; return old + 1 ; end".replace("old", new));
-            let drafts = lookup.draft(&held, &DraftCosts::per_draft(1e-9), expected.len());
+            let drafts = lookup.draft(&held, &known(), &DraftCosts::per_draft(1e-9), expected.len());
             assert_eq!(drafts, expected, "{new}");
             // Also while the new name is being written.
             let (mut held, mut lookup) = after(prompt, answer);
             for (n, token) in expected.iter().enumerate() {
                 assert_eq!(
-                    lookup.draft(&held, &DraftCosts::per_draft(1e-9), MAX_DRAFTS)[..expected.len() - n],
+                    lookup.draft(&held, &known(), &DraftCosts::per_draft(1e-9), MAX_DRAFTS)[..expected.len() - n],
                     expected[n..],
                     "{new}"
                 );
                 held.push(*token);
-                lookup.observe(&held, 1);
+                lookup.observe(&held, 1, &mut known());
             }
         }
     }
@@ -394,7 +476,7 @@ mod tests {
     fn a_name_that_is_kept_once_is_no_longer_changed() {
         let prompt = "for x in list do old += x ; print old ; return old + 1 ; end edit this";
         let (held, lookup) = after(prompt, "for x in list do new += x ; print old");
-        assert_eq!(lookup.draft(&held, &DraftCosts::per_draft(0.01), 5), words("; return old + 1"));
+        assert_eq!(lookup.draft(&held, &known(), &DraftCosts::per_draft(0.01), 5), words("; return old + 1"));
     }
 
     #[test]
@@ -403,9 +485,9 @@ mod tests {
             let mut random = fastrand::Rng::with_seed(seed);
             let n_letters = random.u32(2..6);
             let mut held: Vec<TokenId> = (0..60).map(|_| random.u32(0..n_letters)).collect();
-            let mut lookup = Lookup::new(&held);
+            let mut lookup = Lookup::new(&held, &known());
             for _ in 0..200 {
-                let mut new = lookup.draft(&held, &DraftCosts::per_draft(0.01), 8);
+                let mut new = lookup.draft(&held, &known(), &DraftCosts::per_draft(0.01), 8);
                 let is_all = random.bool();
                 if !is_all {
                     new.truncate(random.usize(0..=new.len()));
@@ -415,7 +497,7 @@ mod tests {
                     continue;
                 }
                 held.extend_from_slice(&new);
-                lookup.observe(&held, new.len());
+                lookup.observe(&held, new.len(), &mut known());
                 assert!(!is_all || lookup.current.is_some(), "seed {seed}");
             }
         }
@@ -437,11 +519,11 @@ mod tests {
     fn an_expensive_draft_is_made_less_often() {
         let prompt = format!("Repeat this:\n{CODE}\nHere it is:\n{}", &CODE[..40]);
         let held = tokens(&prompt);
-        let lookup = Lookup::new(&held);
-        let length = |cost| lookup.draft(&held, &DraftCosts::per_draft(cost), MAX_DRAFTS).len();
+        let lookup = Lookup::new(&held, &known());
+        let length = |cost| lookup.draft(&held, &known(), &DraftCosts::per_draft(cost), MAX_DRAFTS).len();
         assert_eq!(length(1.0), 0);
         assert!(length(0.8) < length(0.3));
         assert_eq!(length(0.01), MAX_DRAFTS);
-        assert_eq!(lookup.draft(&held, &DraftCosts::per_draft(0.01), 3).len(), 3);
+        assert_eq!(lookup.draft(&held, &known(), &DraftCosts::per_draft(0.01), 3).len(), 3);
     }
 }

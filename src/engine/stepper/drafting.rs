@@ -1,4 +1,4 @@
-//! Drafts for the sequences in the next step: from their own text, or else from the draft model.
+//! Drafts for the sequences in the next step: from text that is known, or else from the draft model.
 
 use std::time::Duration;
 
@@ -8,12 +8,18 @@ use crate::{
     model::LanguageModel,
     pace::Pace,
     sequence::Sequence,
-    speculation::{AcceptanceRate, CostMeter, DraftCosts, DraftSource, ModelWithDraft},
+    speculation::{AcceptanceRate, CostMeter, DraftCosts, DraftSource, KnownTexts, ModelWithDraft},
 };
 
 /// How often a draft model's drafts are assumed to be accepted before any was checked: 7 of 10 with a model a third of
 /// the size.
 const FIRST_RATE: AcceptanceRate = AcceptanceRate::estimated(0.7);
+
+/// The number of tokens before a generated text that are kept with it, so that it is found where it begins.
+const N_BEFORE_TEXT: usize = 32;
+
+/// The fewest generated tokens that are worth keeping.
+const MIN_TEXT: usize = 4;
 
 /// Decides which sequences get drafts and how many, from the costs of drafts and how often they were accepted.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub(super) struct Drafting {
     meter: CostMeter,
     /// How often the draft model's drafts are accepted, over all sequences.
     rate: AcceptanceRate,
+    /// What was generated for jobs that have ended.
+    known: KnownTexts,
     /// The number of drafts that the draft model makes at a time; `None` chooses it by its benefit.
     n_fixed: Option<usize>,
 }
@@ -36,12 +44,28 @@ pub(super) struct DraftingLimits {
 
 impl Drafting {
     pub(super) fn new(n_fixed: Option<usize>) -> Self {
-        Self { meter: CostMeter::default(), rate: FIRST_RATE, n_fixed }
+        Self { meter: CostMeter::default(), rate: FIRST_RATE, known: KnownTexts::default(), n_fixed }
     }
 
     /// How often the draft model's drafts have recently been accepted.
     pub(super) fn rate(&self) -> AcceptanceRate {
         self.rate
+    }
+
+    /// What was generated for jobs that have ended.
+    pub(super) fn known(&self) -> &KnownTexts {
+        &self.known
+    }
+
+    pub(super) fn known_mut(&mut self) -> &mut KnownTexts {
+        &mut self.known
+    }
+
+    /// Keeps what was generated for a job that ends.
+    pub(super) fn record_text(&mut self, sequence: &Sequence) {
+        if sequence.n_generated() >= MIN_TEXT {
+            self.known.add(sequence.generated_after(N_BEFORE_TEXT));
+        }
     }
 
     /// The costs of drafts from the text in a step that serves `n_sequences`.
@@ -79,7 +103,7 @@ impl Drafting {
         let draft_share = model.draft_share().filter(|_| n_served > 0);
         let costs = self.meter.costs(n_served, pace, draft_share);
         for sequence in running.iter_mut() {
-            sequence.draft_from_text(&costs, context_length);
+            sequence.draft_from_text(&self.known, &costs, context_length);
         }
         if draft_share.is_none() {
             return;

@@ -47,20 +47,27 @@ impl TokenBytes {
         let decoder = serde_json::to_value(inner.get_decoder())
             .map_err(|err| TextError::BadTokenizer { reason: err.to_string() })?;
         let added = inner.get_added_tokens_decoder();
-        let alphabet = Alphabet::of(&inner.get_vocab(false));
-        let rules = Rules::new(&decoder, alphabet)?;
-        let greatest = inner.get_vocab(true).into_values().max();
+        // Copies all names, so it is done once.
+        let vocabulary = inner.get_vocab(false);
+        let rules = Rules::new(&decoder, Alphabet::of(&vocabulary))?;
+        let greatest = vocabulary.values().chain(added.keys()).copied().max();
         if let Some(id) = greatest.filter(|it| *it >= MAX_TOKENS) {
             let reason = format!("token ids must be below {MAX_TOKENS}, got {id}");
             return Err(TextError::BadTokenizer { reason });
         }
         let n_tokens = greatest.map_or(0, |it| it + 1);
+        let mut names: Vec<Option<&str>> = vec![None; n_tokens as usize];
+        for (name, &id) in &vocabulary {
+            names[id as usize] = Some(name);
+        }
+        for (&id, token) in &added {
+            names[id as usize] = Some(&token.content).filter(|_| !token.special).map(String::as_str);
+        }
         let mut bytes = Vec::new();
-        let mut ends = Vec::new();
-        for id in 0..n_tokens {
-            let silent = added.get(&id).is_some_and(|token| token.special);
-            if let Some(token) = inner.id_to_token(id).filter(|_| !silent) {
-                rules.append(&token, &mut bytes);
+        let mut ends = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some(name) = name {
+                rules.append(name, &mut bytes);
             }
             let end = u32::try_from(bytes.len()).map_err(|_| TextError::BadTokenizer {
                 reason: "the vocabulary's text is larger than 4 GiB".to_owned(),

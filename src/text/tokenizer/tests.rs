@@ -252,3 +252,45 @@ fn no_text_spells_a_control_token_that_the_model_knows_as_a_piece() {
         assert_eq!(tokenizer.token_to_id("</s>"), Some(1));
     }
 }
+
+#[test]
+fn a_file_that_is_read_in_parts_gives_the_librarys_tokenizer() {
+    let read = |json: &Value| {
+        let bytes = json.to_string().into_bytes();
+        (read_in_parts(&bytes), tokenizers::Tokenizer::from_bytes(&bytes))
+    };
+    let base: Value = serde_json::from_slice(&byte_parts().tokenizer_json).unwrap();
+    let changes: [(&str, Value); 7] = [
+        ("/model/merges", json!([["a", "b"], ["ab", "c"]])),
+        ("/model/merges", json!(["a b", "ab c"])),
+        ("/model/ignore_merges", json!(true)),
+        ("/model/unk_token", json!("a")),
+        ("/normalizer", json!({"type": "NFC"})),
+        ("/truncation", json!({"max_length": 9, "strategy": "LongestFirst", "stride": 0, "direction": "Right"})),
+        ("/added_tokens/0/normalized", json!(true)),
+    ];
+    for (at, value) in changes {
+        let mut json = base.clone();
+        json["model"]["vocab"]["ab"] = json!(300);
+        json["model"]["vocab"]["abc"] = json!(301);
+        // A token that the model's vocabulary lacks, whose id the library gives.
+        json["added_tokens"].as_array_mut().unwrap().push(json!({
+            "id": 302, "content": "<x>", "special": false, "normalized": false,
+            "single_word": false, "lstrip": true, "rstrip": false,
+        }));
+        let (parent, key) = at.rsplit_once('/').unwrap();
+        json.pointer_mut(parent).unwrap()[key] = value;
+        let (ours, librarys) = read(&json);
+        let (ours, librarys) = (ours.unwrap(), librarys.unwrap());
+        assert_eq!(serde_json::to_value(&ours).unwrap(), serde_json::to_value(&librarys).unwrap(), "{at}");
+        let tokens = |it: &tokenizers::Tokenizer| it.encode_fast("abc <x> <|im_end|>a", true).unwrap().get_ids().to_vec();
+        assert_eq!(tokens(&ours), tokens(&librarys), "{at}");
+    }
+    // What only the library can judge is left to it.
+    for (at, value) in [("/model/type", json!("WordLevel")), ("/model/merges", Value::Null), ("/version", json!("2.0"))] {
+        let mut json = base.clone();
+        let (parent, key) = at.rsplit_once('/').unwrap();
+        json.pointer_mut(parent).unwrap()[key] = value;
+        assert!(read(&json).0.is_none(), "{at}");
+    }
+}

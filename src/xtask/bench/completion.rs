@@ -6,7 +6,7 @@
 //! the prefix if there are none. The results do not depend on the machine's load.
 
 mod context;
-mod corpus;
+pub(super) mod corpus;
 mod curve;
 mod holes;
 mod peer;

@@ -12,6 +12,8 @@ mod keys;
 mod peer;
 mod scenes;
 mod stage;
+#[cfg(target_os = "linux")]
+mod typist;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,7 +57,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let is_wanted = |name: &str| args.scenes.is_empty() || args.scenes.iter().any(|it| it == name);
-    let known = scenes::ALL.map(|(name, _)| name);
+    let known: Vec<&str> = scenes::ALL.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = args.scenes.iter().find(|it| !known.contains(&it.as_str())) {
         anyhow::bail!("expected scenes ({}), got `{unknown}`", known.join(", "));
     }
@@ -76,8 +78,14 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     };
     for model in &args.models {
         println!("\n{model}, load {}", load().as_deref().unwrap_or("unknown"));
-        let stage = Stage { worker: &worker, model, is_quick: args.quick };
-        for (name, scene) in scenes::ALL.into_iter().filter(|(name, _)| is_wanted(name)) {
+        let stage = Stage {
+            worker: &worker,
+            model,
+            #[cfg(target_os = "linux")]
+            folder: &folder,
+            is_quick: args.quick,
+        };
+        for &(name, scene) in scenes::ALL.iter().filter(|(name, _)| is_wanted(name)) {
             eprintln!("bench: {model}, {name}");
             let figures = scene(&stage).with_context(|| format!("the scene `{name}` failed"))?;
             tell(model, name, &figures)?;

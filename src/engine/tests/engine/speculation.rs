@@ -38,6 +38,26 @@ fn a_copied_text_takes_a_fraction_of_the_steps_and_the_usage_shows_it() {
 }
 
 #[test]
+fn what_was_generated_for_another_job_is_drafted_too() {
+    let model = ScriptedModel::saying(TEXT);
+    let recording = model.recording();
+    let engine = start(model);
+    let prompt = "Write a function: ";
+    let first = submit(&engine, prompt, speculative).finish();
+    // The text has few letters, so a match by chance is possible, but it copies nothing of length.
+    assert!(first.usage.accepted_tokens * 4 < TEXT.len(), "{:?}", first.usage);
+    recording.take();
+    let second = submit(&engine, prompt, speculative).finish();
+    assert_eq!((&second.text, &second.tokens, second.reason), (&first.text, &first.tokens, first.reason));
+    let n_steps = recording.spans().len();
+    assert!(n_steps * 3 < TEXT.len(), "{n_steps} steps");
+    assert_eq!(second.usage.accepted_tokens, second.usage.completion_tokens - n_steps);
+    // A job that allows no drafts gets none.
+    let third = submit(&engine, prompt, |job| job.max_tokens = 200).finish();
+    assert_eq!((third.text, third.usage.drafted_tokens), (first.text, 0));
+}
+
+#[test]
 fn without_permission_nothing_is_drafted() {
     let model = ScriptedModel::saying(TEXT);
     let recording = model.recording();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runabout_assist::{Facts, HeldTexts, LoadProgress, ModelHandle};
 use runabout_engine::scripted::ScriptedModel;
-use runabout_engine::{EngineOptions, LoadError, Loaded};
+use runabout_engine::{EngineOptions, LoadError, Models};
 use runabout_rpc::Options;
 use runabout_text::{FimFormat, SamplingDefaults};
 use serde_json::{Value, json};
@@ -53,16 +53,20 @@ pub(super) fn loading(model: ScriptedModel) -> (Arc<App>, mpsc::Sender<()>) {
             fim: FimFormat::detect(&loaded.tokenizer),
             defaults: SamplingDefaults::default(),
         };
-        Ok((facts, |_: &mut dyn FnMut(LoadProgress)| Ok(loaded)))
+        Ok((|| Ok(facts), |_: &mut dyn FnMut(LoadProgress)| Ok(loaded.models)))
     });
     (of_model(model.unwrap()), still_loading)
 }
+
+/// What would read the facts and load the weights of a model that is not found.
+type Read = fn() -> Result<Facts, LoadError>;
+type Load = fn(&mut dyn FnMut(LoadProgress)) -> Result<Models, LoadError>;
 
 /// A process whose model cannot be loaded.
 pub(super) fn failing_to_load(cause: &'static str) -> Arc<App> {
     let model = ModelHandle::spawn(EngineOptions::default(), move |_| {
         let failed = LoadError::Failed { message: cause.to_owned() };
-        Err::<(Facts, fn(&mut dyn FnMut(LoadProgress)) -> Result<Loaded, LoadError>), _>(failed)
+        Err::<(Read, Load), _>(failed)
     });
     of_model(model.unwrap())
 }

@@ -131,18 +131,18 @@ const PACKAGES: [Package; 8] = [
 
 /// A source file of a package.
 #[derive(Clone, Debug)]
-pub(super) struct SourceFile {
-    pub(super) package: &'static str,
+pub(in crate::bench) struct SourceFile {
+    pub(in crate::bench) package: &'static str,
     pub(super) language: &'static str,
     /// The path within the package.
-    pub(super) path: String,
-    pub(super) text: String,
+    pub(in crate::bench) path: String,
+    pub(in crate::bench) text: String,
     /// Whether holes may be cut in it.
     pub(super) has_holes: bool,
 }
 
 /// All files, in an order that does not depend on the machine.
-pub(super) fn sources(folder: &Path) -> Result<Vec<SourceFile>> {
+pub(in crate::bench) fn sources(folder: &Path) -> Result<Vec<SourceFile>> {
     let folder = folder.join("corpus");
     fs::create_dir_all(&folder)?;
     let crates = fetch_crates(&folder)?;

@@ -19,9 +19,11 @@ const CANCEL_WITHIN_MS: u64 = 400;
 /// Roughly the number of characters per token of source code; a little less than for either model.
 const CHARS_PER_TOKEN: usize = 3;
 
-pub(super) const ALL: [Scene; 6] = [
+pub(super) const ALL: &[Scene] = &[
     ("beside", beside),
     ("typing", typing),
+    #[cfg(target_os = "linux")]
+    ("suggestions", super::typist::suggestions),
     ("cancel", cancel),
     ("parallel", parallel),
     ("drafts", drafts),
@@ -316,6 +318,6 @@ fn without_nulls(mut params: Value) -> Value {
     params
 }
 
-fn figure(result: &Value, group: &str, key: &str) -> Result<f64> {
+pub(super) fn figure(result: &Value, group: &str, key: &str) -> Result<f64> {
     result[group][key].as_f64().with_context(|| format!("no `{group}.{key}` in {result}"))
 }

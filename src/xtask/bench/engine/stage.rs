@@ -12,6 +12,9 @@ use super::keys::Keys;
 pub(super) struct Stage<'a> {
     pub(super) worker: &'a Path,
     pub(super) model: &'a str,
+    /// Where benchmarks keep what they fetch.
+    #[cfg(target_os = "linux")]
+    pub(super) folder: &'a Path,
     pub(super) is_quick: bool,
 }
 
