@@ -1,7 +1,7 @@
 //! Loads a model by its reference: gets its files from the store, then reads its tokenizer and its weights at the same
 //! time; see [`ModelHandle::spawn`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};

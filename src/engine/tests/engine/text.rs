@@ -131,7 +131,7 @@ fn a_seed_comes_from_the_job_or_is_drawn_once_by_the_engine() {
     let listener = Arc::clone(&seen);
     let engine = Engine::spawn(options(), move |_| {
         let mut loaded = in_mode(ScriptedModel::saying("abc")).loaded();
-        loaded.model = Box::new(SeedListener { inner: loaded.model, seen: listener });
+        loaded.models.model = Box::new(SeedListener { inner: loaded.models.model, seen: listener });
         Ok(loaded)
     })
     .unwrap();
