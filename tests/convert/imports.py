@@ -46,7 +46,11 @@ MODELS = {
         gguf.MODEL_ARCH.GEMMA3,
         {"model_type": "gemma3_text", "num_hidden_layers": 7, "sliding_window": 16, "rope_local_base_freq": 5000.0} | GEMMA,
     ),
-    "gpt-oss": (gguf.MODEL_ARCH.GPT_OSS, {"model_type": "gpt_oss", "sliding_window": 16, "rope_scaling": YARN} | EXPERTS),
+    # Of an odd number of layers, mlx_lm leaves the last one out.
+    "gpt-oss": (
+        gguf.MODEL_ARCH.GPT_OSS,
+        {"model_type": "gpt_oss", "num_hidden_layers": 4, "sliding_window": 16, "rope_scaling": YARN} | EXPERTS,
+    ),
     "granite": (gguf.MODEL_ARCH.GRANITE, {"model_type": "granite"} | GRANITE),
     "granitemoe": (gguf.MODEL_ARCH.GRANITE_MOE, {"model_type": "granitemoe"} | GRANITE | EXPERTS),
     "qwen3moe": (
