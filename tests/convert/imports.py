@@ -68,6 +68,8 @@ MODELS = {
     ),
     "seed_oss": (gguf.MODEL_ARCH.SEED_OSS, {"model_type": "seed_oss", "attention_bias": True, "tie_word_embeddings": False}),
 }
+# What `convert` takes too.
+CONVERTIBLE = ("gemma2", "gemma3", "granite", "seed_oss")
 EXPERT_STACKS = ("mlp.switch_mlp.", "mlp.experts.", "block_sparse_moe.switch_mlp.")
 
 
@@ -187,8 +189,13 @@ def main():
             os.environ["RUNABOUT_HOME"] = str(folder / "home")
             file = folder / f"{name}.gguf"
             write_gguf(file, name, kind, config, weights)
-            run("models", "convert", str(file), "--output", str(folder / "ours"))
-            imported, tokenizer = load(str(folder / "ours"))
+            # Its first use imports it.
+            run("generate", "--model", str(file), "--ignore-chat-template", "--prompt", "x", "--max-tokens", "1")
+            (config_json,) = (folder / "home/models").rglob("config.json")
+            imported, tokenizer = load(str(config_json.parent))
+            if name in CONVERTIBLE:
+                run("models", "convert", str(file), "--output", str(folder / "ours"))
+                load(str(folder / "ours"))
             imported.update(tree_map(lambda it: it.astype(mx.float32), imported.parameters()))
             worst = 0.0
             for prompt in prompts:
