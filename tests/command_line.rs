@@ -1,5 +1,7 @@
 //! The commands for use in a terminal.
 
+use std::fs;
+
 use crate::support::{runabout, tiny_model};
 
 /// The standard output of a command, which must succeed.
@@ -124,7 +126,7 @@ fn the_shell_and_man_know_every_command() {
 }
 
 #[test]
-fn doctor_finds_a_model_that_loads_and_one_that_does_not() {
+fn doctor_finds_a_model_that_loads_one_that_does_not_and_one_that_is_not_there() {
     let home = tempfile::tempdir().unwrap();
     let doctor = |model: &str| {
         let args = ["doctor", "--offline", "--json", "--model", model];
@@ -139,8 +141,12 @@ fn doctor_finds_a_model_that_loads_and_one_that_does_not() {
     assert!(model["found"].as_str().unwrap().contains("tokens per second"), "{model}");
     assert!(device["found"].as_str().unwrap().starts_with("MLX 0."), "{device}");
     let (code, model, _) = doctor("smollm2-135m");
-    assert_eq!((code, model["status"].as_str()), (Some(1), Some("error")));
-    assert!(model["remedy"].is_string(), "{model}");
+    assert_eq!((code, model["status"].as_str()), (Some(0), Some("warning")));
+    assert!(model["remedy"].as_str().unwrap().contains("models pull smollm2-135m"), "{model}");
+    let broken = tempfile::tempdir().unwrap();
+    fs::write(broken.path().join("config.json"), "{}").unwrap();
+    let (code, model, _) = doctor(broken.path().to_str().unwrap());
+    assert_eq!((code, model["status"].as_str()), (Some(1), Some("error")), "{model}");
 }
 
 #[test]

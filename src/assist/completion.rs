@@ -129,7 +129,7 @@ impl Completion {
         let mut prompt = match &self.form {
             Form::Raw => {
                 let n_least = facts.tokenizer.least_tokens(&self.prefix);
-                check_size(n_least, self.generation.max_tokens, description)?;
+                check_size(n_least, &self.generation, description)?;
                 self.prompt_of(
                     facts.tokenizer.encode_prompt(&self.prefix),
                     TextStart::Continuing,
@@ -139,7 +139,7 @@ impl Completion {
             }
             Form::Message(to) => {
                 let n_least = facts.tokenizer.least_tokens(&self.prefix);
-                check_size(n_least, self.generation.max_tokens, description)?;
+                check_size(n_least, &self.generation, description)?;
                 let text_start = if to.begun.is_some() { TextStart::Continuing } else { TextStart::Fresh };
                 self.prompt_of(self.message_tokens(to, &facts.tokenizer)?, text_start, model, params)?
             }

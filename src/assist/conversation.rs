@@ -76,14 +76,14 @@ impl Conversation {
         let turn_format = tokenizer.turn_format();
         let request = self.request();
         check_tools(request.tools, tokenizer)?;
-        let max_tokens = self.generation.max_tokens;
         let n_least = self.messages.iter().flat_map(|it| &it.content).map(|it| match it {
             Content::Text(text) => tokenizer.least_tokens(text),
             Content::Parts(parts) => tokenizer.least_tokens(&parts.concat()),
         });
-        if check_size(n_least.sum(), max_tokens, description).is_err() {
+        if check_size(n_least.sum(), &self.generation, description).is_err() {
             // A template may omit some of the messages.
-            check_size(tokenizer.least_tokens(&tokenizer.render_chat(&request)?), max_tokens, description)?;
+            let n_least = tokenizer.least_tokens(&tokenizer.render_chat(&request)?);
+            check_size(n_least, &self.generation, description)?;
         }
         let ChatPrompt { tokens, is_reasoning } = tokenizer.chat_prompt(&request)?;
         let tools = Tools::new(request.tools);

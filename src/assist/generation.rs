@@ -30,6 +30,9 @@ impl Default for Limits {
 pub struct Generation {
     /// The maximum number of tokens to generate, at least 1.
     pub max_tokens: u32,
+    /// The most tokens whose keys and values are kept, at least [`MIN_KV_TOKENS`](runabout_engine::MIN_KV_TOKENS): the
+    /// first ones and the latest. Prompt and text may then be longer than the model's context. `None` keeps all.
+    pub max_kv_tokens: Option<u32>,
     /// When this time has passed since the request arrived, waiting included, the text so far is the result. At least 1
     /// ms.
     pub time_budget: Option<Duration>,
@@ -52,6 +55,7 @@ impl Generation {
     pub fn of(max_tokens: u32, priority: Priority) -> Self {
         Self {
             max_tokens,
+            max_kv_tokens: None,
             time_budget: None,
             priority,
             stop: Vec::new(),

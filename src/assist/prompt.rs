@@ -3,6 +3,7 @@
 use runabout_engine::{JobError, ModelDescription, TextStart};
 use runabout_text::{Constraint, Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed, TurnReader};
 
+use crate::generation::Generation;
 use crate::model::Model;
 
 /// What is built for a request: the prompt's tokens, and how the text after them is sampled and ended.
@@ -41,9 +42,13 @@ impl Prompt {
 /// is much cheaper than encoding such a text.
 pub(crate) fn check_size(
     n_least: usize,
-    max_tokens: u32,
+    generation: &Generation,
     description: &ModelDescription,
 ) -> Result<(), JobError> {
-    let limit = description.context_length.saturating_sub(max_tokens.min(1) as usize);
-    if n_least <= limit { Ok(()) } else { Err(JobError::PromptTooLong { n_tokens: n_least, limit }) }
+    let limit = description.context_length.saturating_sub(generation.max_tokens.min(1) as usize);
+    if n_least <= limit || generation.max_kv_tokens.is_some() {
+        Ok(())
+    } else {
+        Err(JobError::PromptTooLong { n_tokens: n_least, limit })
+    }
 }

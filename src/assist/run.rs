@@ -268,6 +268,7 @@ impl Run {
                 text_start,
                 line_end,
                 max_tokens,
+                max_kv_tokens: self.generation.max_kv_tokens.map(|it| it as usize),
                 // Waiting counts, so the budget may be used up already.
                 time_budget: self.generation.time_budget.map(|it| it.saturating_sub(waited)),
                 priority: self.generation.priority,

@@ -259,9 +259,9 @@ impl PrefixCache {
         copy
     }
 
-    /// Takes back a slot whose sequence has ended.
+    /// Takes back a slot whose sequence has ended. One that has dropped tokens holds too little that others could use.
     pub(crate) fn give_back(&mut self, model: &mut dyn LanguageModel, slot: Slot) {
-        if slot.ledger.is_empty() {
+        if slot.ledger.is_empty() || slot.n_dropped() > 0 {
             model.close_slot(slot.id);
         } else {
             self.idle.push(slot);
@@ -333,7 +333,7 @@ impl PrefixCache {
     ) -> CacheStatus {
         let (mut n_tokens, mut n_checkpoints, mut all) = (0, 0, InUse::default());
         for slot in running.chain(&self.idle) {
-            n_tokens += slot.ledger.len();
+            n_tokens += slot.n_held();
             n_checkpoints += slot.checkpoints.len();
             all = all.and(slot.bytes(model));
         }

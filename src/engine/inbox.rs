@@ -158,6 +158,7 @@ mod tests {
             text_start: TextStart::Fresh,
             line_end: None,
             max_tokens: 1,
+            max_kv_tokens: None,
             time_budget: None,
             priority: Priority::Background,
             top_logprobs: None,

@@ -13,6 +13,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{likelihood::Likelihood, model::TokenLogprobs};
 
+/// The smallest number for [`Job::max_kv_tokens`]: with fewer, hardly anything would be left behind the first tokens.
+pub const MIN_KV_TOKENS: usize = 16;
+
 /// Identifies a submitted job; unique for the life of the engine, and greater for a later job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
@@ -59,6 +62,11 @@ pub struct Job {
     pub line_end: Option<LineEnd>,
     /// The most tokens to generate. 0 only computes the prompt, which warms the cache.
     pub max_tokens: usize,
+    /// The most tokens that the slot holds, at least [`MIN_KV_TOKENS`]. When it holds that many, a quarter of them is
+    /// dropped, the oldest after the first four, and what follows no longer sees these. Prompt and text may then be longer
+    /// than the model's context. Only for models that [can shift](crate::ModelDescription::can_shift). `None` drops
+    /// nothing.
+    pub max_kv_tokens: Option<usize>,
     /// After this time, counted from submission, the job ends with the text it has.
     pub time_budget: Option<Duration>,
     pub priority: Priority,
@@ -86,6 +94,12 @@ impl Job {
         self.end_tokens.retain(is_known);
         self.params.xtc_special_tokens.retain(is_known);
         self.params.logit_bias.retain(|(token, _)| is_known(token));
+    }
+
+    /// The beginning of the prompt that a slot holds before anything is dropped, and the token after it.
+    pub(crate) fn reusable_prompt(&self) -> &[TokenId] {
+        let n = self.max_kv_tokens.map_or(usize::MAX, |it| it.saturating_add(1));
+        self.prompt.get(..n).unwrap_or(&self.prompt)
     }
 
     /// Whether the time budget is used up, for a job submitted at `submitted`.
@@ -209,6 +223,11 @@ pub enum JobError {
         "the prompt must have tokens below {vocabulary_size}, the size of the model's vocabulary, got {token}"
     )]
     UnknownToken { token: TokenId, vocabulary_size: usize },
+    /// [`Job::max_kv_tokens`] is set, and the model's states cannot be moved.
+    #[error(
+        "the model cannot drop old tokens and keep later ones: `{architecture}` has layers with a recurrent state"
+    )]
+    CannotDrop { architecture: String },
     #[error("{n_queued} jobs are already waiting")]
     Overloaded { n_queued: usize },
     /// Nothing was allocated. `needed_bytes` is the memory for the longest text that the job may generate.
@@ -216,6 +235,11 @@ pub enum JobError {
         "at most {available_bytes} bytes of memory are available, got work that may need {needed_bytes}\nhint: ask for fewer tokens, or raise the memory limit"
     )]
     OutOfMemory { needed_bytes: u64, available_bytes: u64 },
+    /// The model alone, with the memory for a step, is too large for the limit. Every later job gets the same answer.
+    #[error(
+        "at most {available_bytes} bytes of memory may be used, got a model that needs {needed_bytes}\nhint: take a smaller model, or one with fewer bits (`runabout models recommend` names some that fit), or raise the memory limit"
+    )]
+    ModelTooLarge { needed_bytes: u64, available_bytes: u64 },
     #[error("generation failed: {message}")]
     StepFailed { message: String },
     /// The job's format became too complex.

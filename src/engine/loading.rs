@@ -51,7 +51,7 @@ impl From<LoadError> for JobError {
         match error {
             LoadError::Failed { message } => Self::LoadFailed { message },
             LoadError::OutOfMemory { needed_bytes, available_bytes } => {
-                Self::OutOfMemory { needed_bytes, available_bytes }
+                Self::ModelTooLarge { needed_bytes, available_bytes }
             }
         }
     }

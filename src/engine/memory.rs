@@ -22,6 +22,8 @@ const SHORT_PARTS: u64 = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
     limit_bytes: Option<u64>,
+    /// What the model takes, with a step.
+    taken_by_model: u64,
     /// For keys and values.
     kv_bytes: u64,
 }
@@ -29,9 +31,9 @@ pub(crate) struct Allowance {
 impl Allowance {
     /// `loaded_bytes` is the memory of the loaded model.
     pub(crate) fn new(limit_bytes: Option<u64>, loaded_bytes: u64) -> Self {
-        let kv_bytes = limit_bytes
-            .map_or(u64::MAX, |limit| limit.saturating_sub(loaded_bytes).saturating_sub(WORKING_BYTES));
-        Self { limit_bytes, kv_bytes }
+        let taken_by_model = loaded_bytes.saturating_add(WORKING_BYTES);
+        let kv_bytes = limit_bytes.map_or(u64::MAX, |limit| limit.saturating_sub(taken_by_model));
+        Self { limit_bytes, taken_by_model, kv_bytes }
     }
 
     /// The memory that all slots together may take.
@@ -48,6 +50,12 @@ impl Allowance {
     pub(crate) fn check(&self, needed_bytes: u64) -> Result<(), JobError> {
         if needed_bytes <= self.kv_bytes {
             return Ok(());
+        }
+        if self.kv_bytes == 0 {
+            return Err(JobError::ModelTooLarge {
+                needed_bytes: self.taken_by_model,
+                available_bytes: self.limit_bytes.unwrap_or(u64::MAX),
+            });
         }
         Err(JobError::OutOfMemory { needed_bytes, available_bytes: self.kv_bytes })
     }
@@ -85,7 +93,7 @@ impl SlotSizing {
         // Drafts are in the slot while a step checks them.
         let n_drafts = if job.speculate { MAX_DRAFTS } else { 0 };
         let n_tokens = n_prompt.saturating_add(job.max_tokens).saturating_add(n_drafts);
-        self.bytes_for(n_tokens.min(self.context_length))
+        self.bytes_for(n_tokens.min(job.max_kv_tokens.unwrap_or(self.context_length)))
     }
 }
 
@@ -119,7 +127,12 @@ mod tests {
     #[test]
     fn a_model_as_large_as_the_limit_leaves_nothing() {
         let allowance = Allowance::new(Some(100 * MIB), 600 * MIB);
-        assert!(matches!(allowance.check(1), Err(JobError::OutOfMemory { available_bytes: 0, .. })));
+        let refused = allowance.check(1);
+        let Err(refused @ JobError::ModelTooLarge { needed_bytes, available_bytes }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((needed_bytes, available_bytes), (600 * MIB + WORKING_BYTES, 100 * MIB));
+        assert!(refused.to_string().contains("a smaller model"), "{refused}");
     }
 
     #[test]

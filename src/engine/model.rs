@@ -172,6 +172,15 @@ pub trait LanguageModel {
         Err(StepError { message: "this model cannot move keys to other positions".to_owned() })
     }
 
+    /// Removes the tokens at these positions from `slot`, with the keys of those behind rotated to their new positions.
+    /// These were computed after what is removed, so they differ from what a step would compute. Meanwhile the slot takes
+    /// at most a layer more memory. After an error, the contents of `slot` are undefined. Called only if the model
+    /// [can do this](ModelDescription::can_shift).
+    fn drop_tokens(&mut self, slot: SlotId, tokens: Range<usize>) -> Result<(), StepError> {
+        let _ = (slot, tokens);
+        Err(StepError { message: "this model cannot move keys to other positions".to_owned() })
+    }
+
     /// Feeds each span to its slot and draws the requested tokens. Returns one entry per span, in order: empty if the
     /// span has no `sample`, else one token more than the number of accepted drafts. A draft is accepted if all drafts
     /// before it are and it equals the token drawn at its position; afterwards the slot holds the span up to the last

@@ -32,7 +32,7 @@ pub use recording::{FedSpan, Recording, Shift};
 /// The end token of the test tokenizer, `<|endoftext|>`.
 pub const END: TokenId = 256;
 
-/// Computes the next token from what the slot holds and how many tokens were generated so far.
+/// Computes the next token from the tokens that the slot holds and how many tokens were generated so far.
 type Next = Box<dyn Fn(&[TokenId], usize) -> TokenId + Send>;
 
 /// Computes the log probability of a token from the same.
@@ -42,7 +42,7 @@ type LogprobOf = Box<dyn Fn(&[TokenId], usize) -> f32 + Send>;
 pub struct ScriptedModel {
     /// May be changed before the engine starts.
     pub description: ModelDescription,
-    /// Whether [`LanguageModel::append_shifted`] fails.
+    /// Whether [`LanguageModel::append_shifted`] and [`LanguageModel::drop_tokens`] fail.
     pub shifts_fail: bool,
     next: Next,
     logprob: LogprobOf,
@@ -58,6 +58,8 @@ pub struct ScriptedModel {
 #[derive(Clone, Debug, Default)]
 struct ScriptedSlot {
     held: Vec<TokenId>,
+    /// The positions in the sequence of the tokens that were dropped.
+    dropped: Range<usize>,
     /// The number of tokens that it has memory for.
     room: usize,
     checkpoints: BTreeSet<usize>,
@@ -183,21 +185,23 @@ impl ScriptedModel {
     /// Draws after a span that was fed, and removes rejected drafts from the slot.
     fn verify(&mut self, span: &Span<'_>) -> Vec<Sampled> {
         let Some(request) = span.sample else { return Vec::new() };
-        assert_eq!(self.slot(span.slot).held, request.history, "the history is not what the slot holds");
+        let dropped = self.slot(span.slot).dropped.clone();
+        let held = without(request.history, &dropped);
+        assert_eq!(self.slot(span.slot).held, held, "the history is not what the slot holds");
         let n_drafted = span.n_drafted;
         let mut drawn: Vec<Sampled> =
-            (0..=n_drafted).map(|n| self.draw(&request.after_drafts(n, n_drafted))).collect();
+            (0..=n_drafted).map(|n| self.draw(&request.after_drafts(n, n_drafted), &dropped)).collect();
         let drafts = &span.tokens[span.tokens.len() - n_drafted..];
         let n_accepted = n_accepted(drafts, drawn.iter().map(|it| it.token));
         drawn.truncate(n_accepted + 1);
         // The model takes back rejected drafts by itself, whatever its slots return to.
-        let n_held = request.history.len() - n_drafted + n_accepted;
+        let n_held = held.len() - n_drafted + n_accepted;
         self.slot_mut(span.slot).held.truncate(n_held);
         drawn
     }
 
-    fn draw(&self, request: &SampleRequest<'_>) -> Sampled {
-        let held = request.history;
+    fn draw(&self, request: &SampleRequest<'_>, dropped: &Range<usize>) -> Sampled {
+        let held = &without(request.history, dropped);
         let n_generated = usize::try_from(request.n_generated).unwrap_or(usize::MAX);
         let wanted = (self.next)(held, n_generated);
         let token = match request.allowed_first() {
@@ -286,6 +290,23 @@ impl LanguageModel for ScriptedModel {
         Ok(())
     }
 
+    fn drop_tokens(&mut self, slot: SlotId, tokens: Range<usize>) -> Result<(), StepError> {
+        assert!(self.description.can_shift, "keys are moved in a model that cannot do this");
+        if self.shifts_fail {
+            return Err(StepError { message: "the script says so".to_owned() });
+        }
+        let room = self.description.slot_cost.room_for(self.slot(slot).held.len() - tokens.len());
+        let slot = self.slot_mut(slot);
+        if slot.dropped.is_empty() {
+            slot.dropped = tokens.start..tokens.start;
+        }
+        assert_eq!(slot.dropped.start, tokens.start, "what is dropped is not one run of the sequence");
+        slot.dropped.end += tokens.len();
+        slot.held.drain(tokens);
+        slot.room = room;
+        Ok(())
+    }
+
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
         assert!(!spans.is_empty(), "a step without spans");
         let slots: BTreeSet<SlotId> = spans.iter().map(|span| span.slot).collect();
@@ -356,6 +377,11 @@ impl Debug for ScriptedModel {
 /// The tokens of a text in the test tokenizer, which has one token for each byte.
 pub fn bytes(text: &str) -> Vec<TokenId> {
     text.bytes().map(TokenId::from).collect()
+}
+
+/// All `tokens` but those at these positions.
+fn without(tokens: &[TokenId], positions: &Range<usize>) -> Vec<TokenId> {
+    [&tokens[..positions.start], &tokens[positions.end..]].concat()
 }
 
 /// FNV-1a of the tokens, as a printable ASCII character.

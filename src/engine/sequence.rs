@@ -15,7 +15,7 @@ mod times;
 mod tokens;
 mod waiting;
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use runabout_text::{FormatFailed, TokenId, TokenSet, Tokenizer};
 
@@ -34,6 +34,12 @@ use text::{FinishedText, GeneratedText};
 use times::Times;
 use tokens::Tokens;
 pub(crate) use waiting::WaitingJob;
+
+/// How many first tokens stay when a slot drops some, as in mlx_lm: models attend to the first ones however far they are.
+const N_FIRST_KEPT: usize = 4;
+
+/// The fraction of a full slot that is dropped at a time: a quarter. Each time, all that stays is moved.
+const DROPPED_PARTS: usize = 4;
 
 /// A job with a slot.
 #[derive(Debug)]
@@ -141,7 +147,7 @@ impl Sequence {
         let n_prompt = self.tokens.n_prompt().max(self.usage.prompt_tokens);
         let reserved_bytes = sizing
             .reserved_for(n_prompt, &self.job)
-            .max(sizing.bytes_for(self.tokens.n_known()))
+            .max(sizing.bytes_for(self.tokens.n_known().min(self.job.max_kv_tokens.unwrap_or(usize::MAX))))
             .max(slot_bytes);
         SlotUse { priority: self.job.priority, reserved_bytes: reserved_bytes + donor_bytes }
     }
@@ -149,15 +155,17 @@ impl Sequence {
     /// What the scheduler needs to know about it.
     pub(crate) fn candidate(&self) -> Candidate {
         let next_move = self.next_move();
+        // Before more is fed, some are dropped.
+        let n_most = self.n_slot_left().saturating_add(self.slot.n_fed());
         Candidate {
             id: self.id,
             priority: self.job.priority,
-            n_fed: self.slot.ledger.len(),
+            n_fed: self.slot.n_fed(),
             // Tokens that another slot has are moved and not fed.
-            n_known: next_move.map_or(self.tokens.n_known(), |it| it.to),
-            draws: self.job.max_tokens > 0 && next_move.is_none(),
+            n_known: next_move.map_or(self.tokens.n_known(), |it| it.to).min(n_most),
+            draws: self.job.max_tokens > 0 && next_move.is_none() && self.tokens.n_known() <= n_most,
             n_drafted: self.tokens.n_drafts(),
-            border: self.borders.next(self.slot.ledger.len()),
+            border: self.borders.next(self.slot.n_fed()),
             checkpoint_from: self.borders.far_from(self.slot.checkpoints.last()),
             last_step: self.last_step,
             is_suspect: self.is_suspect,
@@ -166,17 +174,19 @@ impl Sequence {
 
     /// Whether its next step draws a token.
     pub(crate) fn generates(&self) -> bool {
-        self.slot.ledger.len() + 1 == self.tokens.n_known() && self.job.max_tokens > 0
+        self.slot.n_fed() + 1 == self.tokens.n_known() && self.job.max_tokens > 0
     }
 
-    /// The prompt, until its slot holds all of it.
+    /// The prompt, until its slot holds all of it; `None` if it never will.
     pub(crate) fn unfinished_prompt(&self) -> Option<&[TokenId]> {
-        (self.slot.ledger.len() < self.tokens.n_prompt()).then(|| self.tokens.prompt())
+        let n_prompt = self.tokens.n_prompt();
+        let will_drop = self.job.max_kv_tokens.is_some_and(|it| it < n_prompt);
+        (self.slot.n_fed() < n_prompt && !will_drop).then(|| self.tokens.prompt())
     }
 
     /// Asks for a checkpoint after the first `n_tokens`, if they are not fed yet, since another prompt begins with them.
     pub(crate) fn share(&mut self, n_tokens: usize) {
-        if n_tokens > self.slot.ledger.len() {
+        if n_tokens > self.slot.n_fed() {
             self.borders.add(n_tokens);
         }
     }
@@ -220,19 +230,31 @@ impl Sequence {
 
     /// The tokens that must be moved to its slot before the next step.
     pub(crate) fn due_move(&self) -> Option<Move> {
-        self.next_move().filter(|it| it.to == self.slot.ledger.len())
+        self.next_move().filter(|it| it.to == self.slot.n_fed())
     }
 
     /// Records that those tokens were moved. Returns the donor after the last of them.
     pub(crate) fn take_moved(&mut self, moved: Move) -> Option<Donor> {
         let tokens = &self.tokens.known()[moved.to..moved.to + moved.n_tokens];
-        self.slot.ledger.extend_from_slice(tokens);
+        self.slot.note_fed(tokens);
         self.usage.cached_tokens += moved.n_tokens;
-        self.reply.prefill(self.slot.ledger.len(), self.tokens.n_prompt(), self.usage.cached_tokens);
+        self.reply.prefill(self.slot.n_fed(), self.tokens.n_prompt(), self.usage.cached_tokens);
         if let Some(donor) = &mut self.donor {
             donor.advance();
         }
         self.donor.take_if(|it| it.next().is_none())
+    }
+
+    /// The positions in its slot of the tokens to drop before the next step, if the slot is full.
+    pub(crate) fn due_drop(&self) -> Option<Range<usize>> {
+        let n_most = self.job.max_kv_tokens?;
+        let is_due = self.n_slot_left() == 0 && self.slot.n_fed() < self.tokens.n_known();
+        is_due.then(|| N_FIRST_KEPT..N_FIRST_KEPT + n_most.saturating_sub(N_FIRST_KEPT) / DROPPED_PARTS)
+    }
+
+    /// The number of tokens that its slot takes before some must be dropped.
+    fn n_slot_left(&self) -> usize {
+        self.job.max_kv_tokens.map_or(usize::MAX, |it| it.saturating_sub(self.slot.n_held()))
     }
 
     /// Drafts from the text itself and from `known` texts, for the next step.
@@ -251,7 +273,9 @@ impl Sequence {
         affordable: usize,
         context_length: usize,
     ) -> usize {
-        let max = if self.tokens.n_drafts() == 0 { self.max_drafts(context_length) } else { 0 };
+        // The draft model's slot has a ledger of its own, and drops nothing.
+        let is_useful = self.tokens.n_drafts() == 0 && self.job.max_kv_tokens.is_none();
+        let max = if is_useful { self.max_drafts(context_length) } else { 0 };
         match fixed {
             Some(n) => n.min(max),
             None => self.drafter.n_from_model(costs, max.min(affordable)),
@@ -281,19 +305,22 @@ impl Sequence {
     fn max_drafts(&self, context_length: usize) -> usize {
         let may_draft = self.drafter.is_allowed() && self.generates() && self.text.output().takes_drafts();
         // The last token that may be drawn needs no draft, since it is drawn anyway.
-        if may_draft { self.n_drawable(context_length).saturating_sub(1).min(MAX_DRAFTS) } else { 0 }
+        let n = self.n_drawable(context_length).min(self.n_slot_left()).saturating_sub(1);
+        if may_draft { n.min(MAX_DRAFTS) } else { 0 }
     }
 
     /// Whether the step after the next one will feed only the token that the next one draws.
     pub(crate) fn can_step_ahead(&self, known: &KnownTexts, costs: &DraftCosts, context_length: usize) -> bool {
-        self.n_drawable(context_length) > 1
+        self.n_drawable(context_length).min(self.n_slot_left()) > 1
             && !self.drafter.will_draft(known, costs)
             && self.text.output().is_free()
     }
 
     /// The number of tokens that may still be drawn.
     fn n_drawable(&self, context_length: usize) -> usize {
-        self.n_tokens_left().min(context_length.saturating_sub(self.tokens.n_known()))
+        // A slot that drops tokens is never full.
+        let n_most = if self.job.max_kv_tokens.is_some() { usize::MAX } else { context_length };
+        self.n_tokens_left().min(n_most.saturating_sub(self.tokens.n_known()))
     }
 
     /// The number of tokens that the job may still get. What was typed does not count, since it is part of the prompt
@@ -351,17 +378,17 @@ impl Sequence {
         // Once a token is drawn, what the failed step lost has been computed again.
         self.is_suspect &= drawn.is_empty();
         let held = &self.tokens.all()[planned.range.start..planned.range.end + n_accepted];
-        self.slot.ledger.extend_from_slice(held);
+        self.slot.note_fed(held);
         if planned.checkpoint {
             self.slot.checkpoints.push(planned.range.end, self.borders.contains(planned.range.end));
         }
         self.tokens.clear_drafts();
         self.allowed = self.allowed.take().filter(|_| drawn.is_empty());
-        let (n_held, n_prompt) = (self.slot.ledger.len(), self.tokens.n_prompt());
+        let (n_fed, n_prompt) = (self.slot.n_fed(), self.tokens.n_prompt());
         if planned.range.start < n_prompt {
-            self.reply.prefill(n_held.min(n_prompt), n_prompt, self.usage.cached_tokens);
+            self.reply.prefill(n_fed.min(n_prompt), n_prompt, self.usage.cached_tokens);
         }
-        if n_held >= n_prompt {
+        if n_fed >= n_prompt {
             self.times.note_prefilled(context.now);
         }
         self.usage.drafted_tokens += planned.n_drafted;
@@ -379,7 +406,7 @@ impl Sequence {
         }
         let n_new = self.tokens.n_known() - n_before;
         self.drafter.record_step(planned.n_drafted, n_drawn, self.tokens.known(), n_new, known);
-        let is_warm = self.job.max_tokens == 0 && n_held == n_prompt;
+        let is_warm = self.job.max_tokens == 0 && n_fed == n_prompt;
         end.or(is_warm.then_some(End::Finished(FinishReason::Length)))
     }
 

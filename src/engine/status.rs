@@ -12,7 +12,7 @@ pub enum State {
     /// Jobs are accepted, and wait.
     Loading(LoadProgress),
     Ready(ModelDescription),
-    /// There is no model and will be none: [`JobError::LoadFailed`], [`JobError::OutOfMemory`] or
+    /// There is no model and will be none: [`JobError::LoadFailed`], [`JobError::ModelTooLarge`] or
     /// [`JobError::EngineDied`], which is also the answer to every job.
     Failed(JobError),
 }

@@ -19,7 +19,7 @@ use runabout_text::Tokenizer;
 use crate::{
     cache::{CacheLimits, Donor},
     inbox::{Arrivals, Inbox},
-    job::{CancelReason, FinishReason, JobError, JobId, Priority},
+    job::{CancelReason, FinishReason, JobError, JobId, MIN_KV_TOKENS, Priority},
     loading::{Loaded, Models},
     memory::Allowance,
     model::{LanguageModel, ModelDescription, Sampled, Span, StepError},
@@ -164,6 +164,9 @@ impl Stepper {
     /// takes over its sequence.
     fn accept(&mut self, mut waiting: WaitingJob, now: Instant) {
         waiting.job.remove_unknown_tokens(self.description().vocabulary_size);
+        let context_length = self.context_length();
+        waiting.job.max_kv_tokens =
+            waiting.job.max_kv_tokens.map(|it| it.min(context_length).max(MIN_KV_TOKENS));
         let checked = self.check(&waiting);
         if let Some(supersede) = waiting.job.supersedes.take() {
             if let Some(idx) = self.running.iter().position(|it| it.id == supersede.job) {
@@ -187,7 +190,12 @@ impl Stepper {
     fn check(&self, waiting: &WaitingJob) -> Result<(), JobError> {
         let n_tokens = waiting.job.prompt.len();
         let limit = self.context_length().saturating_sub(waiting.job.max_tokens.min(1));
-        if n_tokens > limit {
+        if waiting.job.max_kv_tokens.is_some() {
+            let ModelDescription { architecture, can_shift, .. } = self.description();
+            if !can_shift {
+                return Err(JobError::CannotDrop { architecture: architecture.clone() });
+            }
+        } else if n_tokens > limit {
             return Err(JobError::PromptTooLong { n_tokens, limit });
         }
         if n_tokens == 0 {
@@ -252,6 +260,7 @@ impl Stepper {
     /// Takes one step: plans it, runs the model, and distributes the result.
     fn step(&mut self) {
         self.slots.move_tokens(&mut self.running);
+        self.drop_tokens();
         let before = self.options.clock.now();
         self.draft();
         self.restrict();
@@ -272,6 +281,20 @@ impl Stepper {
                 self.hand_out(&plan, drawn, now);
             }
             Err(error) => self.recover(&plan, &error),
+        }
+    }
+
+    /// Makes room in full slots whose jobs go on.
+    fn drop_tokens(&mut self) {
+        for idx in (0..self.running.len()).rev() {
+            let Some(tokens) = self.running[idx].due_drop() else { continue };
+            if let Err(error) = self.slots.drop_tokens(&mut self.running[idx], tokens) {
+                tracing::warn!(%error, "tokens could not be dropped");
+                let error = JobError::StepFailed { message: error.message };
+                let (slot, ended) = self.running.remove(idx).fail(error);
+                self.slots.discard(slot.id);
+                self.ended.push(ended);
+            }
         }
     }
 

@@ -159,7 +159,10 @@ fn read_config(from: &Path) -> Result<Map<String, Value>, ConvertError> {
     let path = from.join("config.json");
     let bad = |message: String| LoadError::Config { path: path.clone(), message };
     let bytes = fs::read(&path).map_err(|err| bad(err.to_string()))?;
-    match model_json::parse(&bytes).map_err(|err| bad(err.to_string()))? {
+    // Where possible numbers stay as they are written: transformers refuses 40 where it wants 40.0.
+    let as_written = serde_json::from_slice(&bytes);
+    let parsed = as_written.or_else(|_| model_json::parse(&bytes).map_err(|err| bad(err.to_string())))?;
+    match parsed {
         Value::Object(fields) => Ok(fields),
         _ => Err(bad("it is not an object".to_owned()).into()),
     }

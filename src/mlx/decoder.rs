@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use mlx_rs::error::{Exception, Result};
-use mlx_rs::{Array, Dtype};
+use mlx_rs::{Array, Dtype, transforms};
 
 use crate::LoadError;
 use crate::block::{Block, Mixer};
@@ -114,28 +114,30 @@ impl Decoder {
     ) -> Result<()> {
         let mut at = 0;
         for layers in &self.layers {
-            let range = at..at + layers.n_layers();
-            at = range.end;
-            let (to, from) = (&mut to[range.clone()], &from[range]);
-            match layers {
-                Layers::Packed(program) => program.append_shifted(to, from, tokens)?,
-                Layers::Mlx { block, .. } => {
-                    for (to, from) in to.iter_mut().zip(from) {
-                        match &block.mixer.inner {
-                            Mixer::Attention(it) if matches!(it.source, KvSource::Layer(_)) => {}
-                            Mixer::Attention(it) => {
-                                it.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens))?;
-                            }
-                            Mixer::Latent(it) => {
-                                it.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens))?;
-                            }
-                            Mixer::GatedDelta(_) | Mixer::Mamba2(_) | Mixer::ShortConv(_) => {
-                                return Err(Exception::custom("a recurrent state cannot be moved"));
-                            }
-                        }
-                    }
-                }
+            for layer in 0..layers.n_layers() {
+                layers.append_shifted(layer, &mut to[at + layer], &from[at + layer], tokens)?;
             }
+            at += layers.n_layers();
+        }
+        Ok(())
+    }
+
+    /// Removes the tokens at these positions, with the keys of those behind rotated to their new positions, layer by layer,
+    /// so that no more than one of them is in memory twice.
+    pub(crate) fn drop_tokens(&self, states: &mut [LayerState], tokens: &Range<usize>) -> Result<()> {
+        let mut at = 0;
+        for layers in &self.layers {
+            for layer in 0..layers.n_layers() {
+                let state = &mut states[at + layer];
+                let Some(n_tokens) = state.n_tokens() else { continue };
+                let mut kept = state.copy_prefix(tokens.start)?;
+                kept.fit()?;
+                let whole = std::mem::replace(state, kept);
+                layers.append_shifted(layer, state, &whole, &(tokens.end..n_tokens))?;
+                transforms::eval(state.pending())?;
+                state.settle();
+            }
+            at += layers.n_layers();
         }
         Ok(())
     }
@@ -185,6 +187,27 @@ impl Decoder {
 }
 
 impl Layers {
+    /// Appends `tokens` of another state of one of these layers, with their keys rotated to the new positions.
+    fn append_shifted(
+        &self,
+        layer: usize,
+        to: &mut LayerState,
+        from: &LayerState,
+        tokens: &Range<usize>,
+    ) -> Result<()> {
+        match self {
+            Self::Packed(program) => program.append_shifted(layer, to, from, tokens),
+            Self::Mlx { block, .. } => match &block.mixer.inner {
+                Mixer::Attention(it) if matches!(it.source, KvSource::Layer(_)) => Ok(()),
+                Mixer::Attention(it) => it.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens)),
+                Mixer::Latent(it) => it.append_shifted(to.arrays_mut(), from.arrays(), &to_i32s(tokens)),
+                Mixer::GatedDelta(_) | Mixer::Mamba2(_) | Mixer::ShortConv(_) => {
+                    Err(Exception::custom("a recurrent state cannot be moved"))
+                }
+            },
+        }
+    }
+
     fn n_layers(&self) -> usize {
         match self {
             Self::Packed(program) => program.n_layers(),

@@ -382,6 +382,18 @@ impl LanguageModel for MlxModel {
         appended.map_err(|e| step_error(&e))
     }
 
+    fn drop_tokens(&mut self, slot: SlotId, tokens: Range<usize>) -> std::result::Result<(), StepError> {
+        self.step_back(slot);
+        // As in a step: the slot is removed, and stays closed if this fails.
+        let mut caches = self.slots.remove(&slot).expect("the engine names open slots");
+        let dropped = self.decoder.drop_tokens(&mut caches, &tokens);
+        if dropped.is_ok() {
+            self.slots.insert(slot, caches);
+        }
+        self.count_caches();
+        dropped.map_err(|e| step_error(&e))
+    }
+
     fn step(&mut self, spans: &[Span<'_>]) -> std::result::Result<Vec<Vec<Sampled>>, StepError> {
         self.run(spans, false)
     }

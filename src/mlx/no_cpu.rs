@@ -78,8 +78,9 @@ impl Program {
 
     pub(crate) fn append_shifted(
         &self,
-        _: &mut [LayerState],
-        _: &[LayerState],
+        _: usize,
+        _: &mut LayerState,
+        _: &LayerState,
         _: &Range<usize>,
     ) -> Result<()> {
         match self.0 {}

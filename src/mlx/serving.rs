@@ -55,6 +55,7 @@ impl Server {
             text_start: TextStart::Continuing,
             line_end: None,
             max_tokens: 12,
+            max_kv_tokens: None,
             time_budget: None,
             priority: Priority::Background,
             top_logprobs: None,

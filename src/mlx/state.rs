@@ -123,6 +123,15 @@ impl LayerState {
         }
     }
 
+    /// The number of tokens held; `None` if it does not take memory for each.
+    pub(crate) fn n_tokens(&self) -> Option<usize> {
+        match self {
+            Self::Arrays(cache) => usize::try_from(cache.n_tokens()).ok(),
+            Self::InPlace(cache) => Some(cache.n_tokens()),
+            Self::Recurrent(_) | Self::Nothing => None,
+        }
+    }
+
     /// The number of tokens that fit in the allocated memory; 0 if it does not depend on their number.
     pub(crate) fn n_room(&self) -> usize {
         match self {

@@ -31,6 +31,12 @@ pub enum Task {
 }
 
 impl Recommended {
+    /// Whether it is a repository of the hub, and not one of the [named models](crate::named_models). It is known by its
+    /// name and shape only: nothing here has fetched it.
+    pub fn is_on_the_hub(&self) -> bool {
+        self.reference.contains('/')
+    }
+
     pub fn footprint(&self, n_tokens: u64) -> Footprint {
         Footprint {
             weight_bytes: self.weight_bytes,
@@ -66,7 +72,8 @@ const fn dense(
     Recommended { reference, task, weight_bytes, active_bytes: weight_bytes, bytes_per_token, context_tokens }
 }
 
-/// Numbers of weights, layers and heads are those of each model's own config.json.
+/// Numbers of weights, layers and heads are those that each model's makers state. The repositories of mlx-community have
+/// not been fetched to check that they are there.
 const MODELS: [Recommended; 14] = [
     Recommended {
         reference: "qwen2.5-coder-0.5b",

@@ -65,6 +65,12 @@ impl Store {
         Ok(home.join(data).join("runabout"))
     }
 
+    /// The folder of the cache that Python uses, by the same variables; `None` if there is no place for it.
+    #[cfg(feature = "hub")]
+    pub fn hub_cache_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        crate::hub::cache_folder(&variable)
+    }
+
     /// Opens the store that the environment names, and the hub's cache that Python uses.
     pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, StoreError> {
         let this = Self::open(Self::default_home(&variable)?)?;

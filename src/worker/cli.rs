@@ -6,6 +6,7 @@ mod complete;
 mod config;
 mod doctor;
 mod generate;
+mod kv;
 mod model;
 mod sampling;
 mod serve;
@@ -21,6 +22,7 @@ pub(crate) use complete::CompleteArgs;
 pub(crate) use config::ConfigArgs;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use generate::GenerateArgs;
+pub(crate) use kv::KvArgs;
 pub(crate) use model::ModelArgs;
 pub(crate) use sampling::SamplingArgs;
 pub(crate) use serve::ServeArgs;
@@ -126,11 +128,13 @@ pub(crate) enum ModelsCommand {
     /// Remove models from this machine. Says what it frees, and asks before
     #[command(visible_alias = "remove")]
     Rm(RmArgs),
-    /// Remove unfinished downloads, files that no model needs any more, and names without a model. Asks before
+    /// Remove unfinished downloads, files that no model needs any more, and names without a model; in the hub's cache also
+    /// revisions that neither a branch nor a tag nor a model of runabout names. Asks before
     Prune(RemovalArgs),
     /// Convert a model to an MLX folder, which mlx_lm reads too: a GGUF file as it is, or plain weights to quantized ones
     Convert(ConvertArgs),
-    /// Recommend a model that suits this machine's memory, with the arithmetic
+    /// Recommend a model that suits this machine's memory, with the arithmetic. It chooses from a list that comes with the
+    /// program, and reckons sizes from the models' shapes; the hub is not asked
     Recommend(RecommendArgs),
 }
 

@@ -52,6 +52,11 @@ pub(crate) fn store_folder() -> Option<PathBuf> {
     Store::default_home(|it| std::env::var_os(it)).ok()
 }
 
+/// The cache that is shared with the hub's own tools; `None` if there is no place for it.
+pub(crate) fn hub_cache_folder() -> Option<PathBuf> {
+    Store::hub_cache_folder(|it| std::env::var_os(it))
+}
+
 pub(crate) fn open_store() -> anyhow::Result<Store> {
     Ok(Store::from_env(|it| std::env::var_os(it))?)
 }

@@ -24,13 +24,14 @@ const EDITORS: [&str; 5] = ["tests/lsp", "editors/neovim", "editors/vim", "edito
 
 /// The folders of the tests with agents' clients, JSON Schemas, chat templates and a hub's client that are not ours, and
 /// of the client libraries. Each has a program `test`, as above.
-const CLIENTS: [&str; 9] = [
+const CLIENTS: [&str; 10] = [
     "tests/mcp",
     "tests/acp",
     "tests/schemas",
     "tests/templates",
     "tests/hub",
     "tests/convert",
+    "tests/generate",
     "protocol/clients/python",
     "protocol/clients/typescript",
     "protocol/clients/rust",

@@ -253,6 +253,40 @@ def pruning_repairs_what_python_refuses():
         scan(folder)
 
 
+def pruning_removes_the_revisions_that_pythons_does():
+    shared = weights(30)
+    first = HUB.add("owner/pruned", model(30) | {"model.safetensors": shared, "old.json": b"{}"})
+    HUB.add("owner/pruned", model(31) | {"model.safetensors": shared})
+    lost = HUB.add("owner/lost", model(32))
+
+    def prepared(folder):
+        snapshot_download("owner/pruned", revision=first, cache_dir=folder / "cache")
+        snapshot_download("owner/pruned", cache_dir=folder / "cache")
+        snapshot_download("owner/lost", revision=lost, cache_dir=folder / "cache")
+
+    hf = Path(sys.executable).with_name("hf")
+    with cache() as by_us, cache() as by_python:
+        prepared(by_us)
+        prepared(by_python)
+        assert tree(by_us) == tree(by_python)
+        theirs = subprocess.run([hf, "cache", "prune", "--yes", "--cache-dir", by_python / "cache"], capture_output=True, text=True)
+        assert theirs.returncode == 0, theirs.stdout + theirs.stderr
+        freed = json.loads(runabout(by_us, "prune", "--yes", "--json"))["freed_bytes"]
+        assert SIZE < freed < SIZE + 10_000, freed
+        # As after `rm`, Python leaves the list of the files of a removed commit.
+        left = {it: size for it, size in tree(by_python).items() if f"/trees/{first}" not in it}
+        assert tree(by_us) == left, set(tree(by_us)) ^ set(left)
+        assert not any("owner--lost" in it for it in left) and any("owner--pruned" in it for it in left), left
+        scan(by_us)
+        runabout(by_us, "verify", "owner/pruned")
+
+    # What we use at a commit has no ref, and Python removes it.
+    with cache() as folder:
+        runabout(folder, "pull", f"owner/lost@{lost}")
+        assert json.loads(runabout(folder, "prune", "--yes", "--json"))["freed_bytes"] == 0
+        runabout(folder, "verify", f"owner/lost@{lost}")
+
+
 def two_pulls_at_once_download_once():
     HUB.add("owner/twice", model(10))
     with cache() as folder:
@@ -326,6 +360,7 @@ def main():
         removals_leave_what_pythons_leave,
         shared_blobs_outlive_all_but_their_last_repository,
         pruning_repairs_what_python_refuses,
+        pruning_removes_the_revisions_that_pythons_does,
         two_pulls_at_once_download_once,
         a_pull_that_is_killed_leaves_nothing_that_is_taken_for_whole,
     ):

@@ -1,6 +1,6 @@
 //! A slot, its ledger and its checkpoints: [`Slot`].
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use runabout_text::TokenId;
 
@@ -13,8 +13,11 @@ use crate::model::{LanguageModel, SlotId};
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
-    /// The tokens that the slot holds, whatever has become of the sequence.
+    /// The tokens that the slot holds, whatever has become of the sequence. If some were dropped, only those before them:
+    /// the others were computed after what is gone, so no other sequence may use them.
     pub(crate) ledger: Vec<TokenId>,
+    /// What the slot holds behind its ledger; `None` if nothing was dropped.
+    pub(super) after_dropped: Option<AfterDropped>,
     /// The checkpoints that the model has made in it.
     pub(crate) checkpoints: Checkpoints,
     /// The document of the last prompt, if it had one.
@@ -23,10 +26,57 @@ pub(crate) struct Slot {
     pub(super) n_shared: usize,
 }
 
+/// The tokens of a slot behind those that were dropped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AfterDropped {
+    n_dropped: usize,
+    n_held: usize,
+}
+
 impl Slot {
     /// A slot that was just opened.
     pub(crate) fn fresh(id: SlotId) -> Self {
-        Self { id, ledger: Vec::new(), checkpoints: Checkpoints::default(), document: None, n_shared: 0 }
+        Self {
+            id,
+            ledger: Vec::new(),
+            after_dropped: None,
+            checkpoints: Checkpoints::default(),
+            document: None,
+            n_shared: 0,
+        }
+    }
+
+    /// The number of tokens that it holds.
+    pub(crate) fn n_held(&self) -> usize {
+        self.ledger.len() + self.after_dropped.map_or(0, |it| it.n_held)
+    }
+
+    /// The number of tokens of its sequence that were dropped.
+    pub(crate) fn n_dropped(&self) -> usize {
+        self.after_dropped.map_or(0, |it| it.n_dropped)
+    }
+
+    /// The number of tokens that its sequence has fed to it.
+    pub(crate) fn n_fed(&self) -> usize {
+        self.n_held() + self.n_dropped()
+    }
+
+    /// Records that it was fed these tokens.
+    pub(crate) fn note_fed(&mut self, tokens: &[TokenId]) {
+        match &mut self.after_dropped {
+            Some(it) => it.n_held += tokens.len(),
+            None => self.ledger.extend_from_slice(tokens),
+        }
+    }
+
+    /// Records that the model dropped the tokens at these positions, all behind the first that were ever dropped.
+    pub(crate) fn note_dropped(&mut self, tokens: Range<usize>) {
+        let (n_held, n_dropped) = (self.n_held(), self.n_dropped());
+        self.ledger.truncate(tokens.start);
+        self.after_dropped = Some(AfterDropped {
+            n_dropped: n_dropped + tokens.len(),
+            n_held: n_held - tokens.len() - self.ledger.len(),
+        });
     }
 
     /// The number of tokens of `prompt` that need not be fed if the slot returns to the end of what both share.

@@ -120,6 +120,11 @@ impl LanguageModel for ModelWithDraft {
         self.model.append_shifted(slot, from, tokens)
     }
 
+    /// A sequence that drops tokens uses no draft model, so that one has no slot.
+    fn drop_tokens(&mut self, slot: SlotId, tokens: Range<usize>) -> Result<(), StepError> {
+        self.model.drop_tokens(slot, tokens)
+    }
+
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Vec<Vec<Sampled>>, StepError> {
         self.model.step(spans)
     }

@@ -1,5 +1,7 @@
 //! The model's slots: those that running sequences use, and those that the prefix cache keeps. See [`Slots`].
 
+use std::ops::Range;
+
 use runabout_text::TokenId;
 
 use crate::{
@@ -48,7 +50,7 @@ impl Slots {
     /// same beginning. It can then copy that instead of computing it too. Thus the choices of one request share their
     /// prompt.
     pub(super) fn should_wait_for_prefix(&self, waiting: &WaitingJob, running: &[Sequence]) -> bool {
-        let prompt: &[TokenId] = &waiting.job.prompt;
+        let prompt: &[TokenId] = waiting.job.reusable_prompt();
         let n_held = |it: &Sequence| it.slot.n_usable(&self.model, prompt);
         let n_soon = |it: &Sequence| {
             let n_common = n_usable(it.unfinished_prompt()?, prompt);
@@ -94,8 +96,12 @@ impl Slots {
     /// A slot for a job that starts. `spare_bytes` is the memory that there is beyond all that runs and this job.
     pub(super) fn checkout(&mut self, job: &Job, running: &mut [Sequence], spare_bytes: u64) -> CheckedOut {
         let in_use = self.in_use(running);
-        let request =
-            CheckoutRequest { prompt: &job.prompt, document: job.document.as_ref(), in_use, spare_bytes };
+        let request = CheckoutRequest {
+            prompt: job.reusable_prompt(),
+            document: job.document.as_ref(),
+            in_use,
+            spare_bytes,
+        };
         self.cache.checkout(&mut self.model, request, &mut own_slots(running))
     }
 
@@ -113,7 +119,7 @@ impl Slots {
 
     fn move_due(&mut self, running: &mut [Sequence], idx: usize, due: Move) -> Result<(), StepError> {
         let sequence = &running[idx];
-        let (slot, n_held) = (sequence.slot.id, sequence.slot.ledger.len());
+        let (slot, n_held) = (sequence.slot.id, sequence.slot.n_held());
         let Some(donor) = sequence.donor().map(|it| it.slot.id) else { return Ok(()) };
         let more = self.sizing().bytes_to_grow(self.model.slot_room(slot), n_held + due.n_tokens);
         let in_use = self.in_use(running).grown(more);
@@ -126,6 +132,17 @@ impl Slots {
         Ok(())
     }
 
+    /// Drops the tokens at these positions from a sequence's slot. After an error, what the slot holds is undefined.
+    pub(super) fn drop_tokens(
+        &mut self,
+        sequence: &mut Sequence,
+        tokens: Range<usize>,
+    ) -> Result<(), StepError> {
+        self.model.drop_tokens(sequence.slot.id, tokens.clone())?;
+        sequence.slot.note_dropped(tokens);
+        Ok(())
+    }
+
     /// Evicts idle slots so that memory stays within the limit after the planned step. Checkpoints that do not fit are
     /// removed from the plan.
     pub(super) fn make_room(&mut self, plan: &mut Plan, running: &mut [Sequence]) {
@@ -133,7 +150,7 @@ impl Slots {
         let mut more = 0;
         for planned in &plan.spans {
             let slot = &mut running[planned.idx].slot;
-            let n_tokens = planned.range.end + planned.n_drafted;
+            let n_tokens = planned.range.end + planned.n_drafted - slot.n_dropped();
             more += sizing.bytes_to_grow(self.model.slot_room(slot.id), n_tokens);
             if planned.checkpoint {
                 slot.thin(&mut self.model, MAX_CHECKPOINTS - 1);

@@ -80,7 +80,7 @@ impl Rules {
         if recipe.is_some() && quantization.is_none_or(|it| it.mode != Mode::Affine) {
             return Err(ConvertError::Options("a recipe needs affine quantization".to_owned()));
         }
-        let n_layers = file.get("num_hidden_layers").and_then(Value::as_u64).unwrap_or(0);
+        let n_layers = file.get("num_hidden_layers").and_then(whole).unwrap_or(0);
         let is_tied = file.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false);
         Ok(Self {
             model_type: file.model_type.clone(),
@@ -167,4 +167,8 @@ impl Rules {
         let is_value_or_output = module.contains("v_proj") || module.contains("down_proj");
         module.contains("lm_head") || is_value_or_output && is_chosen
     }
+}
+/// A count, which may be written as `64.0`.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_f64()?.to_string().parse().ok())
 }

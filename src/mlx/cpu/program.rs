@@ -172,18 +172,16 @@ impl Program {
         output.try_index((..to_i32(n_rows), ..))
     }
 
-    /// Appends `tokens` of other states of these layers, with their keys rotated to the new positions.
+    /// Appends `tokens` of another state of one of these layers, with their keys rotated to the new positions.
     pub(crate) fn append_shifted(
         &self,
-        to: &mut [LayerState],
-        from: &[LayerState],
+        layer: usize,
+        to: &mut LayerState,
+        from: &LayerState,
         tokens: &Range<usize>,
     ) -> Result<()> {
-        let states = to.iter_mut().zip(from);
-        for ((block, rope), (to, from)) in self.blocks.iter().zip(&self.ropes).zip(states) {
-            append_rotated(&block.cpu, to.in_place_mut(), from.in_place(), tokens, rope.as_ref())?;
-        }
-        Ok(())
+        let (cpu, rope) = (&self.blocks[layer].cpu, self.ropes[layer].as_ref());
+        append_rotated(cpu, to.in_place_mut(), from.in_place(), tokens, rope)
     }
 }
 

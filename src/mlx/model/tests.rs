@@ -539,6 +539,35 @@ fn a_slot_goes_its_own_way_after_it_got_tokens_from_another() {
     }
 }
 
+#[test]
+fn a_slot_without_some_of_its_tokens_is_as_if_the_others_had_been_moved_together() {
+    let _alone = alone();
+    let kernels = Kernels::new(None, Some(Precision::F32)).ok().flatten();
+    for tiny in Tiny::single_layers().iter().chain([&Tiny::llama(), &Tiny::wide_heads()]) {
+        for kernels in [None].into_iter().chain(kernels.clone().map(Some)) {
+            let what = format!("{}, kernels: {}", tiny.name, kernels.is_some());
+            let mut model = load(tiny, kernels, None);
+            let tokens = prompt(600, 3);
+            let (slot, other) = (model.open_slot(), model.open_slot());
+            generate(&mut model, slot, &tokens, 600, 1);
+            generate(&mut model, other, &tokens[..4], 4, 1);
+            model.append_shifted(other, slot, 304..600).unwrap();
+            let expected = generate(&mut model, other, &prompt(9, 4), 9, 8);
+            model.drop_tokens(slot, 4..304).unwrap();
+            assert_eq!(model.slot_room(slot), 512, "{what}: the rest, in whole steps");
+            assert_eq!(generate(&mut model, slot, &prompt(9, 4), 9, 8), expected, "{what}");
+            // It can be cut and copied as ever, behind and before the place.
+            let copy = model.copy_slot(slot, 300).unwrap();
+            assert_eq!(copy.n_tokens, 300);
+            assert_eq!(generate(&mut model, copy.slot, &prompt(9, 4), 9, 8), expected, "{what}: a copy");
+            model.rewind_slot(slot, 2);
+            let again = generate(&mut model, slot, &tokens[2..50], 48, 8);
+            let fresh = model.open_slot();
+            assert_eq!(generate(&mut model, fresh, &tokens[..50], 50, 8), again, "{what}: cut");
+        }
+    }
+}
+
 /// The process's resident memory.
 #[cfg(all(cpu_kernels, target_os = "linux"))]
 fn resident_bytes() -> u64 {

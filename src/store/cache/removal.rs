@@ -18,6 +18,8 @@ pub(crate) struct Removal {
     paths: Vec<PathBuf>,
     /// Shared blobs that may have no links after it.
     shared: BTreeSet<PathBuf>,
+    /// The commits of snapshots that nothing names.
+    pub(crate) detached: Vec<String>,
 }
 
 impl CachedRepository {
@@ -74,18 +76,39 @@ impl CachedRepository {
         removal.shared.extend(links.iter().filter_map(|it| shared.target(it)));
     }
 
-    /// What nothing needs: unfinished downloads, blobs without links, and refs without a snapshot.
-    fn litter(&self, removal: &mut Removal) -> Result<(), StoreError> {
+    /// What nothing needs: unfinished downloads, snapshots that have neither a ref nor `is_kept`, blobs without links to
+    /// them, and refs without a snapshot. The whole repository if nothing of it is needed.
+    fn litter(&self, is_kept: impl Fn(&str) -> bool, removal: &mut Removal) -> Result<(), StoreError> {
         // A model that is being fetched has blobs before it has links to them.
         let Some(_lock) = self.try_lock()? else { return Ok(()) };
         let commits: BTreeSet<_> = self.commits()?.into_iter().collect();
-        let linked: BTreeSet<_> = commits.iter().flat_map(|it| self.blobs_of(it)).collect();
-        let refs = self.refs().into_iter().filter(|(_, commit)| !commits.contains(commit));
+        let blobs = entries(&self.path.join("blobs"))?;
+        let refs = self.refs();
+        let is_named = |commit: &String| refs.iter().any(|it| it.1 == *commit) || is_kept(commit);
+        // What another program is fetching may get its name later.
+        let is_busy = blobs.iter().any(|it| self.is_in_use(it));
+        let (kept, detached): (BTreeSet<_>, BTreeSet<_>) =
+            commits.into_iter().partition(|it| is_busy || is_named(it));
+        removal.detached.extend(detached.iter().cloned());
+        if kept.is_empty() && !detached.is_empty() {
+            let whole = self.removal();
+            removal.n_bytes += whole.n_bytes;
+            removal.paths.extend(whole.paths);
+            removal.shared.extend(whole.shared);
+            return Ok(());
+        }
+        let linked: BTreeSet<_> = kept.iter().flat_map(|it| self.blobs_of(it)).collect();
+        let refs = refs.into_iter().filter(|(_, commit)| !kept.contains(commit));
         removal.paths.extend(refs.map(|(name, _)| self.path.join("refs").join(name)));
+        for commit in &detached {
+            let list = self.path.join("trees").join(format!("{commit}.json"));
+            removal.n_bytes += plain_bytes(&files_below(&self.snapshot(commit))) + plain_bytes([&list]);
+            removal.paths.extend([self.snapshot(commit), list]);
+        }
         let is_lock = |it: &PathBuf| it.file_name().is_some_and(|it| it == "lock");
         let scratch = entries(&self.scratch())?.into_iter().filter(|it| !is_lock(it));
         let mut idle: BTreeSet<PathBuf> = scratch.collect();
-        for blob in entries(&self.path.join("blobs"))? {
+        for blob in blobs {
             if !linked.contains(&blob) && !self.is_in_use(&blob) {
                 idle.insert(blob);
             }
@@ -105,11 +128,15 @@ impl CachedRepository {
 }
 
 impl HubCache {
-    /// What nothing needs in any repository, and shared blobs that no repository links to.
-    pub(crate) fn litter(&self) -> Result<Removal, StoreError> {
+    /// What nothing needs in any repository, and shared blobs that no repository links to. `is_kept` names commits that are
+    /// needed though no ref leads to them.
+    pub(crate) fn litter(
+        &self,
+        is_kept: impl Fn(&CachedRepository, &str) -> bool,
+    ) -> Result<Removal, StoreError> {
         let mut removal = Removal::default();
         for repository in self.repositories()?.iter().filter(|it| is_real_folder(&it.path)) {
-            repository.litter(&mut removal)?;
+            repository.litter(|commit| is_kept(repository, commit), &mut removal)?;
         }
         if let Some(shared) = self.shared_blobs() {
             let idle = shared.unreferenced();

@@ -86,8 +86,8 @@ impl Store {
         }))
     }
 
-    /// The removal of what nothing needs: unfinished downloads that no process is working on, blobs that nothing links
-    /// to, and names without a model.
+    /// The removal of what nothing needs: unfinished downloads that no process is working on, snapshots of the hub's cache
+    /// that neither a branch nor a tag nor a manifest names, blobs that nothing links to, and names without a model.
     pub fn litter(&self) -> Result<Removal, StoreError> {
         let mut folders = Vec::new();
         for path in entries(&self.partial())? {
@@ -102,8 +102,14 @@ impl Store {
         {
             let is_idle = |it: &PathBuf| !self.is_pin_of_something(it);
             folders.extend(entries(&self.pins())?.into_iter().filter(is_idle));
-            let cached = self.cache.litter()?;
-            let n_bytes = n_bytes + cached.n_bytes;
+            let cached =
+                self.cache.litter(|repository, commit| !self.pins_of(repository, commit).is_empty())?;
+            let mut packed = Vec::new();
+            for commit in &cached.detached {
+                packed.extend(self.packed_of(commit)?.into_iter().filter(|it| !folders.contains(it)));
+            }
+            let n_bytes = n_bytes + cached.n_bytes + bytes(&packed)?;
+            folders.extend(packed);
             Ok(Removal { n_bytes, folders, name: None, cached, repository: None })
         }
         #[cfg(not(feature = "hub"))]

@@ -55,6 +55,7 @@ impl Measure {
             text_start: TextStart::Continuing,
             line_end: None,
             max_tokens: n_generated,
+            max_kv_tokens: None,
             time_budget: None,
             priority: Priority::Interactive,
             top_logprobs: None,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{ModelArgs, SamplingArgs};
+use super::{KvArgs, ModelArgs, SamplingArgs};
 
 #[derive(Args, Debug)]
 pub(crate) struct ChatArgs {
@@ -16,6 +16,8 @@ pub(crate) struct ChatArgs {
     /// The maximum number of tokens of an answer
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_tokens: u32,
+    #[command(flatten)]
+    pub(crate) kv: KvArgs,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
     /// Do not keep what is entered for the next conversations

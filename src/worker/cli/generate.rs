@@ -1,12 +1,9 @@
 //! The options of `runabout generate`: those of `mlx_lm.generate`, with the same names and defaults.
-//!
-//! There is no `--max-kv-size`: the engine reserves memory for the whole text before it starts, and forgets nothing of
-//! it. (In mlx_lm the option has no effect on half of the architectures.)
 
 use clap::Args;
 use runabout_assist::TemplateVariables;
 
-use super::{ModelArgs, SamplingArgs};
+use super::{KvArgs, ModelArgs, SamplingArgs};
 
 #[derive(Args, Debug)]
 pub(crate) struct GenerateArgs {
@@ -33,6 +30,8 @@ pub(crate) struct GenerateArgs {
     /// End the text at this token too; can be repeated
     #[arg(long, value_name = "TOKEN", num_args = 1..)]
     pub(crate) extra_eos_token: Vec<String>,
+    #[command(flatten)]
+    pub(crate) kv: KvArgs,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
     /// Print one JSON object with the text and its figures at the end, instead of the text as it comes

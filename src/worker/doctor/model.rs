@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use runabout_assist::State;
 use runabout_engine::EngineOptions;
+use runabout_store::{ModelRef, StoreError};
 
 use super::check::Check;
 use crate::bench::Measure;
@@ -21,10 +22,23 @@ const SLOW: f64 = 10.0;
 
 /// Loads the model if it is on this machine: nothing is downloaded.
 pub(super) async fn check(args: &ModelArgs) -> Check {
+    if is_absent(args) {
+        let remedy = format!("`runabout models pull {}` fetches it, as does its first use", args.model);
+        return Check::warning("model", format!("`{}` is not on this machine yet", args.model), remedy);
+    }
     match measure(args).await {
         Ok(check) => check,
         Err(error) => Check::error("model", &format!("`{}`: {error:#}", args.model)),
     }
+}
+
+/// Whether the model would have to be downloaded.
+fn is_absent(args: &ModelArgs) -> bool {
+    let (Ok(reference), Ok(store)) = (args.model.parse::<ModelRef>(), loading::open_store()) else {
+        return false;
+    };
+    let found = store.resolve(&reference, &loading::store_options(true), &mut |_| {});
+    matches!(found, Err(StoreError::Offline { .. }))
 }
 
 async fn measure(args: &ModelArgs) -> anyhow::Result<Check> {

@@ -21,7 +21,7 @@ pub(super) fn checks(file: &SettingsFile) -> Vec<Check> {
         (false, path) => format!("{}, which is not there", path.display()),
     };
     let mut checks = vec![Check::ok("settings", settings), models()];
-    checks.extend(hub_cache().filter(|it| it.is_dir()).map(|it| {
+    checks.extend(loading::hub_cache_folder().filter(|it| it.is_dir()).map(|it| {
         let size = gigabytes(size(&it));
         Check::ok("hub cache", format!("{}, {size}", it.display()))
     }));
@@ -65,15 +65,6 @@ fn size(folder: &Path) -> u64 {
         _ => 0,
     };
     entries.flatten().map(of).sum()
-}
-
-/// The cache of the hub's own tools, as they find it.
-fn hub_cache() -> Option<PathBuf> {
-    let path = |name: &str| env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
-    path("HF_HUB_CACHE")
-        .or_else(|| Some(path("HF_HOME")?.join("hub")))
-        .or_else(|| Some(path("XDG_CACHE_HOME")?.join("huggingface/hub")))
-        .or_else(|| Some(path("HOME")?.join(".cache/huggingface/hub")))
 }
 
 /// Whether the program in the path is this one, and the only one.

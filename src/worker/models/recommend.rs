@@ -70,6 +70,9 @@ pub(super) fn run(args: &RecommendArgs) -> Result<()> {
         Some(it) => {
             writeln!(out, "\n{}: {}", it.model.reference, arithmetic(&it.memory))?;
             writeln!(out, "`runabout models pull {}` fetches it.", it.model.reference)?;
+            if it.model.is_on_the_hub() {
+                writeln!(out, "Its size is reckoned from its shape; the hub was not asked for it.")?;
+            }
         }
         None => writeln!(out, "\nNo model fits; a smaller `--context` takes less.")?,
     }

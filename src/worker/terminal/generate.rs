@@ -50,6 +50,7 @@ pub(crate) async fn generate(args: GenerateArgs) -> Result<()> {
         generation: Generation {
             sampling: (&args.sampling).into(),
             end_tokens: args.extra_eos_token,
+            max_kv_tokens: args.kv.max_kv_size,
             ..Generation::of(args.max_tokens, Priority::Interactive)
         },
         min_confidence: 0.0,

@@ -16,6 +16,7 @@ mod checkpoints;
 mod confidence;
 mod death;
 mod draft;
+mod dropping;
 mod format;
 mod memory;
 mod order;
@@ -107,6 +108,7 @@ fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submi
         text_start: TextStart::Fresh,
         line_end: None,
         max_tokens: 4,
+        max_kv_tokens: None,
         time_budget: None,
         priority: Priority::Background,
         top_logprobs: None,

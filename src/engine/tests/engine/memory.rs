@@ -98,5 +98,5 @@ fn if_the_model_does_not_fit_every_job_fails_with_that_error() {
     let engine = Engine::spawn(options(), move |_| Err(refusal)).unwrap();
     wait_for(&engine, |state| matches!(state, State::Failed(_)));
     let error = submit(&engine, "p", |_| {}).error();
-    assert!(matches!(error, JobError::OutOfMemory { needed_bytes: 9, available_bytes: 5 }));
+    assert!(matches!(error, JobError::ModelTooLarge { needed_bytes: 9, available_bytes: 5 }));
 }

@@ -234,6 +234,53 @@ fn a_removal_takes_what_nothing_else_links_to() {
 }
 
 #[test]
+fn snapshots_without_a_name_are_litter_unless_a_model_of_ours_is_held_to_them() {
+    let it = fixture();
+    with_shards(&it.hub);
+    it.resolve("owner/name").unwrap();
+    let repository = it.repository();
+    let main = fs::read_to_string(repository.join("refs/main")).unwrap();
+    let unnamed = repository.join("snapshots").join(LATER);
+    let add = || {
+        fs::create_dir_all(&unnamed).unwrap();
+        fs::write(repository.join("blobs/only-here"), [0; 100]).unwrap();
+        symlink("../../blobs/only-here", unnamed.join("config.json")).unwrap();
+        // What another snapshot links to stays.
+        let blob = fs::read_link(repository.join("snapshots").join(main.trim()).join("config.json")).unwrap();
+        symlink(blob, unnamed.join("shared.json")).unwrap();
+    };
+    add();
+    // Nothing is removed beside what another program is fetching.
+    let locks = it.dir.path().join("cache/.locks/models--owner--name");
+    fs::create_dir_all(&locks).unwrap();
+    let lock = fs::File::create(locks.join("4567.lock")).unwrap();
+    lock.lock().unwrap();
+    fs::write(repository.join("blobs/4567.incomplete"), "").unwrap();
+    assert!(it.store.litter().unwrap().is_empty());
+    drop(lock);
+    fs::remove_file(repository.join("blobs/4567.incomplete")).unwrap();
+    // A tag is a name.
+    fs::write(repository.join("refs/v1"), LATER).unwrap();
+    assert!(it.store.litter().unwrap().is_empty());
+    fs::remove_file(repository.join("refs/v1")).unwrap();
+    let litter = it.store.litter().unwrap();
+    assert_eq!(litter.n_bytes, 100, "{litter:?}");
+    it.store.carry_out(&litter).unwrap();
+    assert!(!unnamed.exists() && !repository.join("blobs/only-here").exists());
+    assert_eq!(it.store.verify("owner/name", &mut |_| {}).unwrap().faults, []);
+    // The model stays what it was when the branch has moved.
+    add();
+    fs::write(repository.join("refs/main"), LATER).unwrap();
+    assert!(it.store.litter().unwrap().is_empty());
+    it.resolve_with("owner/name", &it.options().offline()).unwrap();
+    // Without any name, the repository goes.
+    fs::remove_dir_all(it.dir.path().join("home/pins")).unwrap();
+    fs::remove_file(repository.join("refs/main")).unwrap();
+    it.store.carry_out(&it.store.litter().unwrap()).unwrap();
+    assert!(!repository.exists());
+}
+
+#[test]
 fn litter_is_what_nothing_needs_and_nobody_is_working_on() {
     let it = fixture();
     with_shards(&it.hub);

@@ -24,6 +24,7 @@ macro_rules! generation {
         Generation {
             sampling: sampling($params.sampling()),
             max_tokens: $params.max_tokens,
+            max_kv_tokens: None,
             time_budget: $params.time_budget_ms.map(Duration::from_millis),
             priority: priority($params.priority),
             stop: $params.stop,

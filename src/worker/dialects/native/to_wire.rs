@@ -153,11 +153,12 @@ pub(super) fn error_data(error: &JobError) -> ErrorData {
         JobError::PromptTooLong { n_tokens, limit } => {
             ErrorData::PromptTooLong { prompt_tokens: *n_tokens as u64, limit: *limit as u64 }
         }
-        JobError::UnknownToken { .. } => ErrorData::Unsupported { field: None },
+        JobError::UnknownToken { .. } | JobError::CannotDrop { .. } => ErrorData::Unsupported { field: None },
         JobError::Overloaded { n_queued } => {
             ErrorData::Overloaded { queued: *n_queued as u64, needed_bytes: None, available_bytes: None }
         }
-        JobError::OutOfMemory { needed_bytes, available_bytes } => {
+        JobError::OutOfMemory { needed_bytes, available_bytes }
+        | JobError::ModelTooLarge { needed_bytes, available_bytes } => {
             ErrorData::OutOfMemory { needed_bytes: *needed_bytes, available_bytes: *available_bytes }
         }
         JobError::StepFailed { .. } | JobError::FormatFailed(_) | JobError::EngineDied { .. } => {

@@ -13,7 +13,7 @@ use crate::cli::ChatArgs;
 
 /// Shows the answer to a dialogue as it comes, with styles on a terminal.
 pub(super) async fn answer(assistant: &Assistant, dialogue: &Dialogue, args: &ChatArgs) -> Result<Outcome> {
-    let run = assistant.chat(dialogue.request(&args.sampling, args.max_tokens))?;
+    let run = assistant.chat(dialogue.request(args))?;
     let stdout = std::io::stdout();
     if !stdout.is_terminal() || !has_styles() {
         return follow(run, &mut Plain::new(stdout)).await;

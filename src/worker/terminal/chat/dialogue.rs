@@ -9,7 +9,7 @@ use runabout_assist::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::cli::SamplingArgs;
+use crate::cli::ChatArgs;
 
 /// A conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,14 +72,15 @@ impl Dialogue {
     }
 
     /// The request for the next answer.
-    pub(super) fn request(&self, sampling: &SamplingArgs, max_tokens: u32) -> Conversation {
+    pub(super) fn request(&self, args: &ChatArgs) -> Conversation {
         Conversation {
             messages: self.messages().collect(),
             tools: ToolUse::default(),
             template_variables: TemplateVariables::new(),
             generation: Generation {
-                sampling: sampling.into(),
-                ..Generation::of(max_tokens, Priority::Interactive)
+                sampling: (&args.sampling).into(),
+                max_kv_tokens: args.kv.max_kv_size,
+                ..Generation::of(args.max_tokens, Priority::Interactive)
             },
         }
     }
