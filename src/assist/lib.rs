@@ -37,8 +37,8 @@ pub use run::{Outcome, Run, Update};
 
 // The types that the ones above contain.
 pub use runabout_engine::{
-    Finish, FinishReason, JobError, Likelihood, LoadError, LoadProgress, LoadStage, Loaded, Models, Priority, State,
-    Timing, Usage,
+    Finish, FinishReason, JobError, Likelihood, LoadError, LoadProgress, LoadStage, Loaded, Models, Priority,
+    State, Timing, Usage,
 };
 pub use runabout_text::{
     CallFault, Content, Format, Goal, Message, NextEditFormat, OpenJson, Rule, TemplateVariables, TextEdit,

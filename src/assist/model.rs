@@ -78,8 +78,7 @@ impl ModelHandle {
         let state = state.wait_for(|it| !matches!(it, State::Loading(_))).await;
         match state.as_deref() {
             Ok(State::Ready(description)) => {
-                let facts =
-                    self.facts.get().expect("the facts are set before the model is ready").clone();
+                let facts = self.facts.get().expect("the facts are set before the model is ready").clone();
                 Ok(Model { facts, description: description.clone() })
             }
             Ok(State::Failed(error)) => Err(error.clone()),

@@ -310,7 +310,12 @@ impl Sequence {
     }
 
     /// Whether the step after the next one will feed only the token that the next one draws.
-    pub(crate) fn can_step_ahead(&self, known: &KnownTexts, costs: &DraftCosts, context_length: usize) -> bool {
+    pub(crate) fn can_step_ahead(
+        &self,
+        known: &KnownTexts,
+        costs: &DraftCosts,
+        context_length: usize,
+    ) -> bool {
         self.n_drawable(context_length).min(self.n_slot_left()) > 1
             && !self.drafter.will_draft(known, costs)
             && self.text.output().is_free()

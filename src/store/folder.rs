@@ -75,7 +75,8 @@ fn check_tokenizer(folder: &Path) -> Result<(), StoreError> {
         let fields = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(json);
         fields.ok().map(|it| it.contains_key("model"))
     };
-    let bytes = read_file(&path)?.ok_or_else(|| StoreError::MissingTokenizer { folder: folder.to_owned() })?;
+    let bytes =
+        read_file(&path)?.ok_or_else(|| StoreError::MissingTokenizer { folder: folder.to_owned() })?;
     let has_model = match has_model(&bytes) {
         Some(has_model) => has_model,
         None => match model_json::parse(&bytes) {

@@ -323,9 +323,8 @@ fn read_in_parts(json: &[u8]) -> Option<tokenizers::Tokenizer> {
     }
     let mut parts: BTreeMap<&str, &RawValue> = serde_json::from_slice(json).ok()?;
     let model: BPE = serde_json::from_str(parts.remove("model")?.get()).ok()?;
-    let added: Vec<Added> = parts.remove("added_tokens").map_or(Some(Vec::new()), |it| {
-        serde_json::from_str(it.get()).ok()
-    })?;
+    let added: Vec<Added> =
+        parts.remove("added_tokens").map_or(Some(Vec::new()), |it| serde_json::from_str(it.get()).ok())?;
     let empty: Box<RawValue> = serde_json::value::to_raw_value(&BPE::default()).ok()?;
     parts.insert("model", &empty);
     let mut inner = tokenizers::Tokenizer::from_bytes(serde_json::to_vec(&parts).ok()?).ok()?;

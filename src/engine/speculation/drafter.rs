@@ -3,7 +3,8 @@
 use runabout_text::TokenId;
 
 use super::{
-    acceptance::AcceptanceRate, costs::DraftCosts, draft_length::DraftLength, known_texts::KnownTexts, lookup::Lookup,
+    acceptance::AcceptanceRate, costs::DraftCosts, draft_length::DraftLength, known_texts::KnownTexts,
+    lookup::Lookup,
 };
 
 /// Drafts for one sequence, and learns from the outcome.

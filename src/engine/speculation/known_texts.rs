@@ -70,12 +70,7 @@ impl KeyIndex {
 
 impl Default for KnownTexts {
     fn default() -> Self {
-        Self {
-            tokens: Vec::new(),
-            index: KeyIndex::of(&[]),
-            n_forgotten: 0,
-            rates: MatchRates::estimated(),
-        }
+        Self { tokens: Vec::new(), index: KeyIndex::of(&[]), n_forgotten: 0, rates: MatchRates::estimated() }
     }
 }
 

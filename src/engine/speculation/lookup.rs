@@ -297,7 +297,8 @@ impl Lookup {
         let (last, before) = texts.own.split_last()?;
         let rest = texts.after(source, position);
         // Something must follow that can be copied.
-        let n_old = rest.iter().take(RESUME_WINDOW).position(|it| it == last).filter(|it| it + 1 < rest.len())?;
+        let n_old =
+            rest.iter().take(RESUME_WINDOW).position(|it| it == last).filter(|it| it + 1 < rest.len())?;
         let replacement = Replacement {
             old: rest[..n_old].to_vec(),
             new: before[before.len() - age.min(before.len())..].to_vec(),
@@ -362,18 +363,29 @@ mod tests {
         assert_eq!(text(&lookup.draft(&held, &known(), &DraftCosts::per_draft(0.1), 5)), "first");
         // A longer match is preferred to a later one.
         let held = tokens("xx abcdefg1 yy cdefg2 zz abcdefg");
-        assert_eq!(text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.1), 1)), "1");
+        assert_eq!(
+            text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.1), 1)),
+            "1"
+        );
         // Among equals the latest one.
         let held = tokens("1abcdefg1 2abcdefg2 3abcdefg");
-        assert_eq!(text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.1), 1)), "2");
+        assert_eq!(
+            text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.1), 1)),
+            "2"
+        );
         let held = tokens("nothing of the kind");
-        assert!(Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.0), 5).is_empty());
+        assert!(
+            Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(0.0), 5).is_empty()
+        );
     }
 
     #[test]
     fn a_text_that_repeats_itself_is_drafted_beyond_its_end() {
         let held = tokens("abcabcabc");
-        assert_eq!(text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(1e-9), 7)), "abcabca");
+        assert_eq!(
+            text(&Lookup::new(&held, &known()).draft(&held, &known(), &DraftCosts::per_draft(1e-9), 7)),
+            "abcabca"
+        );
     }
 
     #[test]
@@ -412,7 +424,8 @@ mod tests {
     #[test]
     fn texts_that_never_predict_anything_cost_little() {
         let mut random = fastrand::Rng::with_seed(2);
-        let mut noise = |n| (0..n).map(|_| random.choice(['a', 'b', 'c', 'd']).unwrap_or('a')).collect::<String>();
+        let mut noise =
+            |n| (0..n).map(|_| random.choice(['a', 'b', 'c', 'd']).unwrap_or('a')).collect::<String>();
         let mut earlier = known();
         earlier.add(&tokens(&noise(400)));
         let (mut n_wasted, mut n_drawn) = (0, 0);
@@ -462,7 +475,8 @@ mod tests {
             let (mut held, mut lookup) = after(prompt, answer);
             for (n, token) in expected.iter().enumerate() {
                 assert_eq!(
-                    lookup.draft(&held, &known(), &DraftCosts::per_draft(1e-9), MAX_DRAFTS)[..expected.len() - n],
+                    lookup.draft(&held, &known(), &DraftCosts::per_draft(1e-9), MAX_DRAFTS)
+                        [..expected.len() - n],
                     expected[n..],
                     "{new}"
                 );

@@ -266,7 +266,10 @@ fn a_file_that_is_read_in_parts_gives_the_librarys_tokenizer() {
         ("/model/ignore_merges", json!(true)),
         ("/model/unk_token", json!("a")),
         ("/normalizer", json!({"type": "NFC"})),
-        ("/truncation", json!({"max_length": 9, "strategy": "LongestFirst", "stride": 0, "direction": "Right"})),
+        (
+            "/truncation",
+            json!({"max_length": 9, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}),
+        ),
         ("/added_tokens/0/normalized", json!(true)),
     ];
     for (at, value) in changes {
@@ -283,11 +286,15 @@ fn a_file_that_is_read_in_parts_gives_the_librarys_tokenizer() {
         let (ours, librarys) = read(&json);
         let (ours, librarys) = (ours.unwrap(), librarys.unwrap());
         assert_eq!(serde_json::to_value(&ours).unwrap(), serde_json::to_value(&librarys).unwrap(), "{at}");
-        let tokens = |it: &tokenizers::Tokenizer| it.encode_fast("abc <x> <|im_end|>a", true).unwrap().get_ids().to_vec();
+        let tokens = |it: &tokenizers::Tokenizer| {
+            it.encode_fast("abc <x> <|im_end|>a", true).unwrap().get_ids().to_vec()
+        };
         assert_eq!(tokens(&ours), tokens(&librarys), "{at}");
     }
     // What only the library can judge is left to it.
-    for (at, value) in [("/model/type", json!("WordLevel")), ("/model/merges", Value::Null), ("/version", json!("2.0"))] {
+    for (at, value) in
+        [("/model/type", json!("WordLevel")), ("/model/merges", Value::Null), ("/version", json!("2.0"))]
+    {
         let mut json = base.clone();
         let (parent, key) = at.rsplit_once('/').unwrap();
         json.pointer_mut(parent).unwrap()[key] = value;

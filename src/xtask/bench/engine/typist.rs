@@ -3,7 +3,6 @@
 //! As with a plugin, a key that the suggestion begins with needs no request: the rest of it stays. Any other key asks for
 //! a new one, and here the user waits for all of it, so that the work per suggestion can be counted.
 
-
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
