@@ -173,3 +173,8 @@ fn is_answer(message: &Value, id: u64) -> bool {
 fn is_delta(message: &Value, id: u64) -> bool {
     message["method"] == "delta" && message["params"]["id"] == id
 }
+
+/// A number of a result, such as `usage.completion_tokens`.
+pub(super) fn figure(result: &Value, group: &str, key: &str) -> Result<f64> {
+    result[group][key].as_f64().with_context(|| format!("no `{group}.{key}` in {result}"))
+}

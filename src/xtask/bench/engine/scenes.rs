@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::client::{Client, Sent};
+use super::client::{Client, Sent, figure};
 use super::figures::{Figures, percentile};
 use super::stage::{Scene, Stage};
 
@@ -316,8 +316,4 @@ fn without_nulls(mut params: Value) -> Value {
         params.retain(|_, it| !it.is_null());
     }
     params
-}
-
-pub(super) fn figure(result: &Value, group: &str, key: &str) -> Result<f64> {
-    result[group][key].as_f64().with_context(|| format!("no `{group}.{key}` in {result}"))
 }

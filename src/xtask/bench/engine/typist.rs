@@ -6,8 +6,8 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+use super::client::figure;
 use super::figures::Figures;
-use super::scenes::figure;
 use super::stage::Stage;
 use crate::bench::completion::corpus;
 
