@@ -4,13 +4,14 @@
 //! The check reads config.json, the index and the header of each safetensors file, but not the weights, so it takes
 //! milliseconds. [`crate::Store::verify`] checks the hashes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use runabout_text::model_json;
 use safetensors::tensor::Metadata;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -69,17 +70,17 @@ fn check_config(folder: &Path) -> Result<(), StoreError> {
 }
 
 fn check_tokenizer(folder: &Path) -> Result<(), StoreError> {
+    #[derive(Deserialize)]
+    struct Fields {
+        model: Option<IgnoredAny>,
+    }
     let path = folder.join("tokenizer.json");
-    // The file has megabytes of tokens, which count for nothing here. JSON as Python writes it is read whole.
-    let has_model = |json: &[u8]| {
-        let fields = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(json);
-        fields.ok().map(|it| it.contains_key("model"))
-    };
     let bytes =
         read_file(&path)?.ok_or_else(|| StoreError::MissingTokenizer { folder: folder.to_owned() })?;
-    let has_model = match has_model(&bytes) {
-        Some(has_model) => has_model,
-        None => match model_json::parse(&bytes) {
+    // The file has megabytes of tokens, which count for nothing here. JSON as Python writes it is read whole.
+    let has_model = match serde_json::from_slice::<Fields>(&bytes) {
+        Ok(fields) => fields.model.is_some(),
+        Err(_) => match model_json::parse(&bytes) {
             Ok(value) => value.get("model").is_some(),
             Err(err) => return Err(StoreError::BadTokenizer { path, reason: err.to_string() }),
         },

@@ -104,7 +104,7 @@ pub(super) fn suggestions(stage: &Stage<'_>) -> Result<Figures> {
             n_prompt += usage("prompt_tokens")? - usage("cached_tokens")?;
             firsts.push(answer.first);
             wholes.push(answer.all);
-            typist.suggestion = answer.result["text"].as_str().unwrap_or_default().to_owned();
+            answer.result["text"].as_str().unwrap_or_default().clone_into(&mut typist.suggestion);
         }
     }
     ensure!(!wholes.is_empty() && n_drawn > 0.0, "nothing was suggested");
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_file_is_written_again_with_what_is_right_in_the_suggestions() {
-        let text: String = (0..100).map(|it| format!("line {it};\n")).collect();
+        let text = (0..100).map(|it| format!("line {it};\n")).collect::<Vec<_>>().concat();
         let mut typist = Typist::new("a.txt", &text, 10).unwrap();
         assert!(typist.hole.starts_with("line 11;") && typist.after.starts_with("line 71;"));
         // A character that the suggestion begins with, then the rest of its line, then a character that it has not.
