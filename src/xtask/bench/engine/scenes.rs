@@ -215,23 +215,32 @@ fn drafts(stage: &Stage<'_>) -> Result<Figures> {
         ("edit as a completion", "complete", vec![copy]),
         ("new text", "chat", new),
     ] {
-        let mut worker = stage.worker(&[])?;
-        let (mut speedups, mut n_different) = (Vec::new(), 0);
+        let (mut of_texts, mut n_different) = (vec![Vec::new(); texts.len()], 0);
         let (mut n_drawn, mut n_drafted, mut n_accepted) = (0.0, 0.0, 0.0);
-        for params in &texts {
-            worker.call(method, params)?;
-            let mut of_this = Vec::new();
-            for _ in 0..3 {
-                let with = generate(&mut worker, method, params, "auto")?;
-                let without = generate(&mut worker, method, params, "off")?;
+        // A worker that has generated a text once drafts from it, so each round has new ones.
+        for round in 0..3 {
+            let (mut with, mut without) = (stage.worker(&[])?, stage.worker(&[])?);
+            for worker in [&mut with, &mut without] {
+                worker.call("chat", &chat("Count to twenty.", 60))?;
+            }
+            for (params, of_text) in texts.iter().zip(&mut of_texts) {
+                let mut with = || generate(&mut with, method, params, "auto");
+                let mut without = || generate(&mut without, method, params, "off");
+                let (with, without) = if round % 2 == 0 {
+                    let with = with()?;
+                    (with, without()?)
+                } else {
+                    let without = without()?;
+                    (with()?, without)
+                };
                 n_different += u32::from(with.text != without.text);
-                of_this.push(without.seconds / with.seconds);
+                of_text.push(without.seconds / with.seconds);
                 n_drawn += figure(&with.result, "usage", "completion_tokens")?;
                 n_drafted += figure(&with.result, "usage", "drafted_tokens")?;
                 n_accepted += figure(&with.result, "usage", "accepted_tokens")?;
             }
-            speedups.extend(percentile(&of_this, 50));
         }
+        let speedups: Vec<f64> = of_texts.iter().filter_map(|it| percentile(it, 50)).collect();
         figures.push(format!("{name}, speed-up"), percentile(&speedups, 50).unwrap_or_default(), "x");
         if let Some(least) = percentile(&speedups, 0).filter(|_| speedups.len() > 1) {
             figures.push(format!("{name}, least speed-up of a text"), least, "x");
