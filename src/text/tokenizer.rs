@@ -311,8 +311,8 @@ fn read(json: &[u8]) -> Result<tokenizers::Tokenizer, TextError> {
 }
 
 /// Reads tokenizer.json as the library does, if its model is one of byte pairs. The library copies such a file twice, as
-/// generic values, before it makes a model of it: three quarters of the time that a large vocabulary takes. `None` if
-/// the file is anything else.
+/// generic values, before it makes a model of it, which takes long for a large vocabulary. `None` if the file is anything
+/// else.
 fn read_in_parts(json: &[u8]) -> Option<tokenizers::Tokenizer> {
     #[derive(Deserialize)]
     struct Added {

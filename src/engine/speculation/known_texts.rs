@@ -10,7 +10,7 @@ use runabout_text::TokenId;
 
 use super::match_rates::{KEY, MatchRates};
 
-/// At most twice this many tokens are kept, which takes 4 MB with the index.
+/// At most twice this many tokens are kept, which takes about 5 MB with the index.
 const N_KEPT: usize = 32 * 1024;
 
 /// Ends each text. No vocabulary is that large.
