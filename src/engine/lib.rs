@@ -39,7 +39,7 @@ pub use likelihood::Likelihood;
 pub use loading::{LoadError, LoadProgress, LoadStage, Loaded, Models};
 pub use model::{
     LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotCopy, SlotCost, SlotId, Span,
-    StepError, TokenLogprobs, n_accepted,
+    StepCost, StepError, TokenLogprobs, n_accepted,
 };
 pub use options::EngineOptions;
 pub use speculation::MAX_DRAFTS;

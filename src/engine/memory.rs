@@ -10,11 +10,6 @@ use crate::{
     speculation::MAX_DRAFTS,
 };
 
-/// Kept free for the activations and logits of a step, and for memory that the allocator does not return. It is one and
-/// a half times what was measured with chunks of 512 tokens and a model of half a billion weights, 220 MB; steps within
-/// their target time are shorter.
-const WORKING_BYTES: u64 = 320 << 20;
-
 /// Memory is short if less than this fraction of the limit is left: a sixteenth.
 const SHORT_PARTS: u64 = 16;
 
@@ -29,9 +24,9 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// `loaded_bytes` is the memory of the loaded model.
-    pub(crate) fn new(limit_bytes: Option<u64>, loaded_bytes: u64) -> Self {
-        let taken_by_model = loaded_bytes.saturating_add(WORKING_BYTES);
+    /// `loaded_bytes` is the memory of the loaded model, and `step_bytes` that of the largest step.
+    pub(crate) fn new(limit_bytes: Option<u64>, loaded_bytes: u64, step_bytes: u64) -> Self {
+        let taken_by_model = loaded_bytes.saturating_add(step_bytes);
         let kv_bytes = limit_bytes.map_or(u64::MAX, |limit| limit.saturating_sub(taken_by_model));
         Self { limit_bytes, taken_by_model, kv_bytes }
     }
@@ -102,10 +97,11 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
+    const STEP_BYTES: u64 = 320 * MIB;
 
     #[test]
     fn memory_beyond_the_model_and_a_step_is_for_keys_and_values() {
-        let allowance = Allowance::new(Some(896 * MIB + WORKING_BYTES), 600 * MIB);
+        let allowance = Allowance::new(Some(896 * MIB + STEP_BYTES), 600 * MIB, STEP_BYTES);
         let available = 296 * MIB;
         assert_eq!(allowance.kv_bytes(), available);
         assert!(allowance.check(available).is_ok());
@@ -118,32 +114,32 @@ mod tests {
 
     #[test]
     fn memory_that_other_parts_hold_is_not_for_keys_and_values() {
-        let allowance = Allowance::new(Some(10 * MIB + WORKING_BYTES), 0);
+        let allowance = Allowance::new(Some(10 * MIB + STEP_BYTES), 0, STEP_BYTES);
         assert_eq!(allowance.kv_bytes_beside(4 * MIB), 6 * MIB);
         assert_eq!(allowance.kv_bytes_beside(11 * MIB), 0);
-        assert_eq!(Allowance::new(None, 0).kv_bytes_beside(4 * MIB), u64::MAX);
+        assert_eq!(Allowance::new(None, 0, STEP_BYTES).kv_bytes_beside(4 * MIB), u64::MAX);
     }
 
     #[test]
     fn a_model_as_large_as_the_limit_leaves_nothing() {
-        let allowance = Allowance::new(Some(100 * MIB), 600 * MIB);
+        let allowance = Allowance::new(Some(100 * MIB), 600 * MIB, STEP_BYTES);
         let refused = allowance.check(1);
         let Err(refused @ JobError::ModelTooLarge { needed_bytes, available_bytes }) = refused else {
             panic!("{refused:?}")
         };
-        assert_eq!((needed_bytes, available_bytes), (600 * MIB + WORKING_BYTES, 100 * MIB));
+        assert_eq!((needed_bytes, available_bytes), (600 * MIB + STEP_BYTES, 100 * MIB));
         assert!(refused.to_string().contains("a smaller model"), "{refused}");
     }
 
     #[test]
     fn without_a_limit_everything_fits() {
-        assert!(Allowance::new(None, 600 * MIB).check(1 << 40).is_ok());
-        assert!(!Allowance::new(None, 600 * MIB).is_short(u64::MAX));
+        assert!(Allowance::new(None, 600 * MIB, STEP_BYTES).check(1 << 40).is_ok());
+        assert!(!Allowance::new(None, 600 * MIB, STEP_BYTES).is_short(u64::MAX));
     }
 
     #[test]
     fn memory_is_short_in_its_last_sixteenth() {
-        let allowance = Allowance::new(Some(1600), 0);
+        let allowance = Allowance::new(Some(1600), 0, STEP_BYTES);
         assert!(!allowance.is_short(1500));
         assert!(allowance.is_short(1501));
     }

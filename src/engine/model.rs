@@ -85,6 +85,8 @@ pub struct ModelDescription {
     pub weights_bytes: u64,
     /// The memory that slots take, including those of a draft model.
     pub slot_cost: SlotCost,
+    /// The memory that a step takes beside them; with a draft model, the larger of both models' steps.
+    pub step_cost: StepCost,
     /// Whether keys can be moved to other positions, see [`LanguageModel::append_shifted`].
     pub can_shift: bool,
     /// The bits per weight of the most common quantization; `None` if the weights are not quantized.
@@ -107,6 +109,26 @@ pub struct SlotCost {
     pub checkpoint_bytes: u64,
     /// Memory is allocated for this many tokens at a time; at least 1.
     pub step_tokens: usize,
+}
+
+/// The memory that a step takes beside the slots, at most: activations, logits, and what the allocator does not return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepCost {
+    /// Whatever the step feeds.
+    pub fixed_bytes: u64,
+    /// For each token that it feeds.
+    pub bytes_per_token: u64,
+    /// For each token that it draws, whose logits it computes.
+    pub bytes_per_draw: u64,
+}
+
+impl StepCost {
+    /// The memory of a step that feeds `n_tokens` and draws `n_draws`.
+    pub fn bytes(self, n_tokens: usize, n_draws: usize) -> u64 {
+        let per_token = self.bytes_per_token.saturating_mul(n_tokens as u64);
+        let per_draw = self.bytes_per_draw.saturating_mul(n_draws as u64);
+        self.fixed_bytes.saturating_add(per_token).saturating_add(per_draw)
+    }
 }
 
 /// Memory as the device's allocator counts it, for all models on the device together.

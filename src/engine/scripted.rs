@@ -22,7 +22,7 @@ use crate::{
     loading::{Loaded, Models},
     model::{
         LanguageModel, MemoryUse, ModelDescription, SampleRequest, Sampled, SlotCopy, SlotCost, SlotId, Span,
-        StepError, TokenLogprobs, n_accepted,
+        StepCost, StepError, TokenLogprobs, n_accepted,
     },
 };
 pub use gate::Gate;
@@ -79,6 +79,7 @@ impl ScriptedModel {
                     checkpoint_bytes: 0,
                     step_tokens: 1,
                 },
+                step_cost: StepCost { fixed_bytes: 320 << 20, bytes_per_token: 0, bytes_per_draw: 0 },
                 can_shift: true,
                 quantization_bits: None,
                 device: "script".to_owned(),

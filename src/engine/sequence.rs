@@ -257,11 +257,18 @@ impl Sequence {
         self.job.max_kv_tokens.map_or(usize::MAX, |it| it.saturating_sub(self.slot.n_held()))
     }
 
-    /// Drafts from the text itself and from `known` texts, for the next step.
-    pub(crate) fn draft_from_text(&mut self, known: &KnownTexts, costs: &DraftCosts, context_length: usize) {
-        let max = self.max_drafts(context_length);
+    /// Drafts from the text itself and from `known` texts, for the next step: at most `n_left`. Returns their number.
+    pub(crate) fn draft_from_text(
+        &mut self,
+        known: &KnownTexts,
+        costs: &DraftCosts,
+        n_left: usize,
+        context_length: usize,
+    ) -> usize {
+        let max = self.max_drafts(context_length).min(n_left);
         let drafts = self.drafter.draft_from_text(self.tokens.known(), known, costs, max);
         self.tokens.set_drafts(&drafts);
+        drafts.len()
     }
 
     /// The number of drafts that a draft model should make; 0 if there are drafts from the text. With `fixed` it is

@@ -27,4 +27,5 @@ pub(crate) use draft_model::DraftRequest;
 pub(crate) use drafter::{DraftSource, Drafter};
 pub(crate) use known_texts::KnownTexts;
 pub use limits::MAX_DRAFTS;
+pub(crate) use limits::MAX_DRAFTS_TOGETHER;
 pub(crate) use model_with_draft::ModelWithDraft;

@@ -29,7 +29,7 @@ use crate::{
         self, AdmissionLimits, BackgroundShare, Budget, Candidate, Plan, PlannedSpan, SlotRequest, SlotUse,
     },
     sequence::{End, Ended, Sequence, StepContext, WaitingJob},
-    speculation::ModelWithDraft,
+    speculation::{MAX_DRAFTS_TOGETHER, ModelWithDraft},
     status::Status,
 };
 use drafting::{Drafting, DraftingLimits};
@@ -60,7 +60,10 @@ impl Stepper {
         let Loaded { models: Models { model, draft }, tokenizer } = loaded;
         let model = ModelWithDraft::new(model, draft);
         let (limit_bytes, loaded_bytes) = (options.memory_limit_bytes, model.memory().active_bytes);
-        let allowance = Allowance::new(limit_bytes, loaded_bytes);
+        // Each running job of both priorities draws a token, and after each draft another one.
+        let n_draws = 2 * options.max_running + MAX_DRAFTS_TOGETHER;
+        let step_bytes = model.description().step_cost.bytes(options.prefill_chunk.max(n_draws), n_draws);
+        let allowance = Allowance::new(limit_bytes, loaded_bytes, step_bytes);
         let limits = CacheLimits {
             bytes: options.cache_limit_bytes.min(allowance.kv_bytes()),
             n_slots: options.max_slots,

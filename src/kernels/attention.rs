@@ -15,8 +15,6 @@ mod shape;
 mod shift;
 mod softmax;
 mod step;
-#[cfg(test)]
-mod tests;
 mod tile;
 
 use half::f16;

@@ -143,9 +143,9 @@ impl Cpu {
         }
     }
 
-    /// The same without the additional instructions of `run_integer`, as on a machine that lacks them.
-    #[cfg(test)]
-    pub(crate) fn without_integer_instructions(self) -> Cpu {
+    /// The same without the instructions that only integer products benefit from, as on a machine that lacks them.
+    #[must_use]
+    pub fn without_integer_instructions(self) -> Cpu {
         match (self.token, Path::Avx2.token()) {
             #[cfg(target_arch = "x86_64")]
             (Token::Avx512Vnni(simd, _), Some(Token::Avx2(avx2))) => {
@@ -321,34 +321,5 @@ impl FromStr for Path {
             .into_iter()
             .find(|it| it.to_string() == name)
             .ok_or_else(|| KernelError::PathName { got: name.to_owned() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn every_path_and_precision_has_a_name_that_parses_back() {
-        for path in Path::ALL {
-            assert_eq!(path.to_string().parse::<Path>().unwrap(), path);
-        }
-        for precision in Precision::ALL {
-            assert_eq!(precision.to_string().parse::<Precision>().unwrap(), precision);
-        }
-        assert!("int4".parse::<Precision>().unwrap_err().to_string().contains("`int4`"));
-        assert!("sse9".parse::<Path>().unwrap_err().to_string().contains("`sse9`"));
-    }
-
-    #[test]
-    fn a_path_that_the_machine_lacks_is_refused() {
-        for path in Path::ALL {
-            let n_threads = NonZeroUsize::new(1);
-            let made = Cpu::new(CpuOptions { path: Some(path), n_threads, ..CpuOptions::default() });
-            assert_eq!(made.is_ok(), path.is_available(), "{path}");
-        }
-        assert!(Path::Portable.is_available());
     }
 }

@@ -35,13 +35,12 @@ mod matmul;
 mod memory;
 mod norm;
 mod packed;
+mod pages;
 mod pool;
 mod rope;
 mod select;
 mod simd;
 mod softmax;
-#[cfg(test)]
-mod testing;
 mod tile;
 
 pub use attention::{Attention, KvCache, KvShape, KvType, Rotation, Window, append_shifted, attend};

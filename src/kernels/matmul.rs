@@ -10,8 +10,6 @@ mod coding;
 mod dot;
 mod integer;
 mod product;
-#[cfg(test)]
-mod tests;
 mod tiled;
 
 use crate::activations::with_panels;

@@ -1,9 +1,7 @@
 //! Memory for vectors: aligned to cache lines, and in huge pages if large.
 //!
 //! [`Arena`] holds weights. [`with_scratch`] lends each thread a buffer that is kept between calls, so that hot paths
-//! do not allocate. [`Pages`] can grow, and return memory to the system.
-
-mod pages;
+//! do not allocate.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use memmap2::{MmapMut, MmapRaw};
 
 use crate::KernelError;
-pub(crate) use pages::Pages;
 
 /// Memory is mapped in pieces of this size, since one layer's matrices are too small for huge pages.
 const SLAB_BYTES: usize = 64 << 20;

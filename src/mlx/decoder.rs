@@ -147,6 +147,15 @@ impl Decoder {
         self.kv_bytes_per_token
     }
 
+    /// Bytes per token of the activations of a step; `None` unless the kernels compute all layers.
+    pub(crate) fn packed_bytes_per_row(&self) -> Option<u64> {
+        let of = |it: &Layers| match it {
+            Layers::Packed(program) => Some(program.bytes_per_row()),
+            Layers::Mlx { .. } => None,
+        };
+        self.layers.iter().map(of).try_fold(0, |most: u64, bytes| Some(most.max(bytes?)))
+    }
+
     /// Bytes of a slot's states that do not depend on the number of tokens, and that cannot be cut.
     pub(crate) fn recurrent_bytes(&self) -> u64 {
         let of = |it: &Layers| match it {

@@ -6,9 +6,18 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 /// The cargo that built this tool, with `folder` as its working directory.
+///
+/// What `cargo run` tells this tool about its own package is left out: some build scripts ask to run again when that
+/// changes, and then cargo would build what depends on them in every turn of `cargo build` and `cargo xtask`.
 pub(crate) fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(folder);
+    let is_of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        if is_of_package(&name) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

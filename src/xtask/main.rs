@@ -21,6 +21,8 @@ mod demo;
 mod dist;
 mod record;
 mod setup;
+#[cfg(target_os = "linux")]
+mod soak;
 mod test;
 
 /// Developer commands of runabout.
@@ -52,6 +54,9 @@ enum Command {
     /// Run benchmarks: of the kernels, of the worker compared with others, and of completion quality.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run mixed traffic on the real model for an hour: nothing may be lost, answered twice or leaked.
+    #[cfg(target_os = "linux")]
+    Soak(soak::Args),
     /// Make what people install: an archive, a Python wheel, an npm package and a Homebrew formula.
     #[cfg(target_os = "linux")]
     Dist(dist::Args),
@@ -76,6 +81,8 @@ fn main() -> ExitCode {
             .and_then(|()| record::run(root))
             .map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(root, &bench).map(|()| ExitCode::SUCCESS),
+        #[cfg(target_os = "linux")]
+        Command::Soak(args) => soak::run(root, &args).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Command::Dist(args) => setup::run(root, &setup::Args::default())
             .and_then(|()| dist::run(root, &args))

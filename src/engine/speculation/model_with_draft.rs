@@ -31,6 +31,11 @@ impl ModelWithDraft {
             cost.fixed_bytes += of_draft.fixed_bytes + of_draft.checkpoint_bytes;
             cost.bytes_per_token += of_draft.bytes_per_token;
             cost.step_tokens = cost.step_tokens.max(of_draft.step_tokens);
+            let (cost, of_draft) = (&mut description.step_cost, draft.description().step_cost);
+            // Never both at a time.
+            cost.fixed_bytes = cost.fixed_bytes.max(of_draft.fixed_bytes);
+            cost.bytes_per_token = cost.bytes_per_token.max(of_draft.bytes_per_token);
+            cost.bytes_per_draw = cost.bytes_per_draw.max(of_draft.bytes_per_draw);
         }
         Self { model, draft: draft.map(DraftModel::new), description }
     }

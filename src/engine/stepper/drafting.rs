@@ -8,7 +8,9 @@ use crate::{
     model::LanguageModel,
     pace::Pace,
     sequence::Sequence,
-    speculation::{AcceptanceRate, CostMeter, DraftCosts, DraftSource, KnownTexts, ModelWithDraft},
+    speculation::{
+        AcceptanceRate, CostMeter, DraftCosts, DraftSource, KnownTexts, MAX_DRAFTS_TOGETHER, ModelWithDraft,
+    },
 };
 
 /// How often a draft model's drafts are assumed to be accepted before any was checked: 7 of 10 with a model a third of
@@ -102,8 +104,9 @@ impl Drafting {
         let n_served = running.iter().filter(|it| is_served(it)).count();
         let draft_share = model.draft_share().filter(|_| n_served > 0);
         let costs = self.meter.costs(n_served, pace, draft_share);
+        let mut n_drafts_left = MAX_DRAFTS_TOGETHER;
         for sequence in running.iter_mut() {
-            sequence.draft_from_text(&self.known, &costs, context_length);
+            n_drafts_left -= sequence.draft_from_text(&self.known, &costs, n_drafts_left, context_length);
         }
         if draft_share.is_none() {
             return;
@@ -112,12 +115,15 @@ impl Drafting {
         let affordable = self.meter.n_drafts_within(limits.target, pace).min(n_left / n_served);
         let (mut indices, mut requests, mut n_to_read) = (Vec::new(), Vec::new(), 0);
         for (idx, sequence) in running.iter().enumerate().filter(|(_, it)| is_served(it)) {
-            let n_drafts = sequence.n_drafts_of_model(&costs, self.n_fixed, affordable, context_length);
+            let n_drafts = sequence
+                .n_drafts_of_model(&costs, self.n_fixed, affordable, context_length)
+                .min(n_drafts_left);
             let (slot, tokens) = (sequence.slot.id, sequence.known_tokens());
             let Some(n_unread) = model.n_unread(slot, tokens).filter(|_| n_drafts > 0) else { continue };
             let pays = self.n_fixed.is_some() || costs.reading_pays(n_unread, sequence.n_generated());
             if n_unread <= n_left && pays {
                 n_left -= n_unread;
+                n_drafts_left -= n_drafts;
                 n_to_read += n_unread;
                 indices.push(idx);
                 requests.push(sequence.draft_request(n_drafts));

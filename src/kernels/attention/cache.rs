@@ -7,7 +7,8 @@
 use super::shape::KvShape;
 use crate::KernelError;
 use crate::error::product;
-use crate::memory::{Line, Pages};
+use crate::memory::Line;
+use crate::pages::Pages;
 use crate::simd::LANES;
 
 /// Keys and values of the tokens so far, in the order of their positions.

@@ -13,8 +13,6 @@
 //! not depend on the rows computed with it.
 
 mod dot;
-#[cfg(test)]
-mod tests;
 mod unpack;
 
 use unpack::{BLOCKS, Unpack, with_bits};

@@ -135,6 +135,12 @@ impl Program {
         self.blocks.iter().map(|it| it.attention.kv_bytes_per_token()).sum()
     }
 
+    /// Bytes per token that a step takes: input, result, registers, and as much again for what the kernels hold.
+    pub(crate) fn bytes_per_row(&self) -> u64 {
+        let n_numbers = 2 * self.n_hidden + self.widths.iter().sum::<usize>();
+        2 * (n_numbers * size_of::<f32>()) as u64
+    }
+
     /// Computes `[T, hidden_size]` from `[T, hidden_size]`, and appends keys and values to the spans' states, of which
     /// the first layer's is `first_layer`.
     pub(crate) fn forward(&self, x: &Array, first_layer: usize, spans: &mut [SpanRows<'_>]) -> Result<Array> {

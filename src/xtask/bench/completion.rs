@@ -96,7 +96,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         let worker = worker(root, args)?;
         for name in &args.models {
             let model = converted(&worker, &fetch::model(&folder, named(name)?)?, &folder)?;
-            let launch = Launch::runabout(&worker, &model, None, folder.join("runabout.log"));
+            let launch = Launch::runabout(&worker, "runabout", &model, None, folder.join("runabout.log"));
             context::compare(&folder, name, &launch, &holes, args.max_tokens.get(), &args.context)?;
         }
         return Ok(());
@@ -114,7 +114,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         let mut columns = Vec::new();
         if let Some(worker) = &worker {
             let model = converted(worker, &gguf, &folder)?;
-            let launch = Launch::runabout(worker, &model, None, folder.join("runabout.log"));
+            let launch = Launch::runabout(worker, "runabout", &model, None, folder.join("runabout.log"));
             let mut program = launch.start_worker()?;
             let answers = ask(&holes, "runabout", |hole| complete(&mut program, hole, args, &params))?;
             columns.push(Scores::new("runabout".to_owned(), &holes, answers));

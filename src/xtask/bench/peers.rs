@@ -1,8 +1,9 @@
-//! `cargo xtask bench peers`: compares the worker with llama.cpp and mlx_lm.
+//! `cargo xtask bench peers`: compares the worker with llama.cpp and mlx_lm, or with another worker.
 //!
 //! Each round starts every program anew and gives all of them the same tasks, one task after the other, so that other
-//! load on the machine affects all alike. The figures are medians over rounds. All programs run on the same CPUs. The
-//! prompt of a task is new in each round, so no program has it in its cache.
+//! load on the machine affects all alike; every second round takes the programs in the opposite order. The figures are
+//! medians over rounds, and so are the ratios, each of two figures of the same round. All programs run on the same CPUs.
+//! The prompt of a task is new in each round, so no program has it in its cache.
 
 pub(super) mod child;
 pub(super) mod fetch;
@@ -33,8 +34,6 @@ use crate::setup;
 const SETTLE: Duration = Duration::from_millis(100);
 /// What each program does before it is measured, so that pages are loaded and buffers allocated.
 const WARM_UP: Task = Task::Decode { context: 32, n_tokens: 4 };
-/// The number of texts that are decoded together.
-const N_TOGETHER: usize = 4;
 /// The largest model that mlx_lm is measured with.
 const MLX_LM_MAX_BYTES: u64 = 200_000_000;
 
@@ -60,6 +59,9 @@ pub(crate) struct Args {
     /// The number of tokens decoded after each context.
     #[arg(long, value_name = "N", default_value = "64")]
     decode: NonZeroUsize,
+    /// The numbers of texts that are decoded together, after the first of the contexts.
+    #[arg(long, value_delimiter = ',', value_name = "NUMBERS", default_value = "4,8")]
+    together: Vec<NonZeroUsize>,
     /// The lengths of the prompts with which prefill is measured.
     #[arg(long, value_delimiter = ',', value_name = "LENGTHS", default_value = "128,512,2048")]
     prompts: Vec<NonZeroUsize>,
@@ -72,27 +74,32 @@ pub(crate) struct Args {
     /// Do not measure mlx_lm.
     #[arg(long)]
     without_mlx_lm: bool,
+    /// Compare with this other worker, such as one of an earlier commit, instead of with llama.cpp and mlx_lm.
+    #[arg(long, value_name = "PATH")]
+    against: Option<PathBuf>,
 }
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let models = args.models.iter().map(|it| named(it)).collect::<Result<Vec<_>>>()?;
     setup::run(root, &setup::Args::default())?;
-    let worker = match &args.runabout {
-        Some(path) => path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?,
-        None => build_worker(root)?,
-    };
+    let existing =
+        |path: &PathBuf| path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()));
+    let worker = args.runabout.as_ref().map_or_else(|| build_worker(root), existing)?;
+    let against = args.against.as_ref().map(existing).transpose()?;
     let limits =
         build_release(root, &["--package", "runabout-kernels", "--example", "bench"], "examples/bench")?;
 
     let folder = root.join("target/bench");
-    let node = fetch::node(&folder)?;
-    let python = fetch::python(&folder)?;
+    let peers = match against {
+        Some(worker) => Peers::Worker(worker),
+        None => Peers::Others { node: fetch::node(&folder)?, python: fetch::python(&folder)? },
+    };
     // Building and fetching may use all CPUs; every process started from here on inherits the restriction.
     let machine = Machine::confine(args.threads)?;
-    let mut results = Results::new(machine, args.rounds.get());
+    let mut results = Results::new(machine, machine::heading(&limits, args.threads)?, args.rounds.get());
+    let bench = Bench { folder: &folder, worker: &worker, limits: &limits, peers };
     for model in models {
-        let bench = Bench { folder: &folder, worker: &worker, limits: &limits, node: &node, python: &python };
-        let measured = bench.measure(model, args)?;
+        let measured = bench.measure(model, args, results.machine())?;
         print!("{}", measured.table());
         results.push(measured);
         results.write(&folder.join("peers.json"))?;
@@ -128,14 +135,23 @@ struct Bench<'a> {
     folder: &'a Path,
     worker: &'a Path,
     limits: &'a Path,
-    node: &'a Path,
-    python: &'a Path,
+    peers: Peers,
+}
+
+/// What the worker is compared with.
+enum Peers {
+    /// Another worker.
+    Worker(PathBuf),
+    /// llama.cpp, driven by the script `node`, and mlx_lm, in the environment of `python`.
+    Others { node: PathBuf, python: PathBuf },
 }
 
 impl Bench<'_> {
-    fn measure(&self, model: &'static NamedModel, args: &Args) -> Result<ModelResults> {
+    fn measure(&self, model: &'static NamedModel, args: &Args, machine: &Machine) -> Result<ModelResults> {
         let gguf = fetch::model(self.folder, model)?;
-        let with_mlx_lm = !args.without_mlx_lm && model.n_bytes <= MLX_LM_MAX_BYTES;
+        let with_mlx_lm = matches!(self.peers, Peers::Others { .. })
+            && !args.without_mlx_lm
+            && model.n_bytes <= MLX_LM_MAX_BYTES;
         let tasks = tasks(args, with_mlx_lm);
         let launches = self.launches(&gguf, &tasks, args, with_mlx_lm)?;
 
@@ -148,7 +164,9 @@ impl Bench<'_> {
         for round in 1..=args.rounds.get() {
             eprintln!("bench: {}, round {round} of {}", model.name, args.rounds);
             results.push_bandwidth(machine::bandwidth(self.limits, args.threads)?);
-            for (i, launch) in launches.iter().enumerate() {
+            let order = order(launches.len(), round);
+            for &i in &order {
+                let launch = &launches[i];
                 if programs[i].is_none() {
                     thread::sleep(SETTLE);
                     let started = launch.start()?;
@@ -156,7 +174,9 @@ impl Bench<'_> {
                     programs[i] = Some(started);
                 }
             }
-            round_of(&mut programs, &launches, &tasks, &mut prompts, &mut results)?;
+            let mut measuring =
+                Round { programs: &mut programs, launches: &launches, order: &order, machine };
+            measuring.run(&tasks, &mut prompts, &mut results)?;
             for (i, (launch, slot)) in launches.iter().zip(&mut programs).enumerate() {
                 if round == args.rounds.get() || !launch.is_slow() {
                     let program = slot.take().context("every program was started in this round")?;
@@ -168,51 +188,76 @@ impl Bench<'_> {
         Ok(results)
     }
 
-    /// The programs: the worker in each precision, then llama.cpp on the same file, then the others.
+    /// The programs: the worker in each precision, then its peers.
     fn launches(&self, gguf: &Path, tasks: &[Task], args: &Args, with_mlx_lm: bool) -> Result<Vec<Launch>> {
         let converted = converted(self.worker, gguf, self.folder)?;
-        let n_context = tasks.iter().map(|it| it.n_tokens_in_all()).max().unwrap_or_default();
-        let llama = |gguf: &Path, name| {
-            let log = self.folder.join("llama.log");
-            Launch::llama(self.node, gguf, args.threads.get(), n_context, name, log)
+        let precisions = || std::iter::once(None).chain(args.precisions.iter().map(|it| Some(it.as_str())));
+        let workers = |program: &Path, name: &str| -> Vec<Launch> {
+            let log = || self.folder.join("runabout.log");
+            precisions().map(|it| Launch::runabout(program, name, &converted, it, log())).collect()
         };
-        let precisions = std::iter::once(None).chain(args.precisions.iter().map(|it| Some(it.as_str())));
-        let mut launches: Vec<_> = precisions
-            .map(|it| Launch::runabout(self.worker, &converted, it, self.folder.join("runabout.log")))
-            .collect();
-        launches.push(llama(gguf, "llama.cpp"));
-        if let Some(requantized) = fetch::requantized(self.folder, self.python, gguf)? {
-            launches.push(llama(&requantized, "llama.cpp, Q4_0"));
-        }
-        if with_mlx_lm {
-            launches.push(Launch::mlx_lm(self.python, &converted, self.folder)?);
+        let mut launches = workers(self.worker, "runabout");
+        match &self.peers {
+            Peers::Worker(program) => {
+                launches.extend(workers(program, "the other").into_iter().map(Launch::into_peer));
+            }
+            Peers::Others { node, python } => {
+                let n_context = tasks.iter().map(|it| it.n_tokens_in_all()).max().unwrap_or_default();
+                let llama = |gguf: &Path, name| {
+                    let log = self.folder.join("llama.log");
+                    Launch::llama(node, gguf, args.threads.get(), n_context, name, log)
+                };
+                launches.push(llama(gguf, "llama.cpp"));
+                if let Some(requantized) = fetch::requantized(self.folder, python, gguf)? {
+                    launches.push(llama(&requantized, "llama.cpp, Q4_0"));
+                }
+                if with_mlx_lm {
+                    launches.push(Launch::mlx_lm(python, &converted, self.folder, None)?);
+                    // Half precision takes mlx_lm several times longer on a CPU.
+                    launches.push(Launch::mlx_lm(python, &converted, self.folder, Some("float32"))?);
+                }
+            }
         }
         Ok(launches)
     }
 }
 
-/// Runs all tasks, each with every program in turn.
-fn round_of(
-    programs: &mut [Option<Program>],
-    launches: &[Launch],
-    tasks: &[Task],
-    prompts: &mut PromptMaker,
-    results: &mut ModelResults,
-) -> Result<()> {
-    for (task_idx, task) in std::iter::once(&WARM_UP).chain(tasks).enumerate() {
-        let prompt: Prompt = prompts.make(task.n_prompt_tokens())?;
-        for (i, (program, launch)) in programs.iter_mut().zip(launches).enumerate() {
-            let (Some(program), Some(task)) = (program, launch.share_of(*task)) else { continue };
-            thread::sleep(SETTLE);
-            let sample = program
-                .measure(task, &prompt)
-                .with_context(|| format!("{} failed at {task}", launch.name()))?;
-            if let Some(measured_idx) = task_idx.checked_sub(1) {
-                results.push_sample(i, measured_idx, sample);
+/// The order in which a round takes `n` programs.
+fn order(n: usize, round: usize) -> Vec<usize> {
+    if round.is_multiple_of(2) { (0..n).rev().collect() } else { (0..n).collect() }
+}
+
+/// One round of all tasks.
+struct Round<'a> {
+    programs: &'a mut [Option<Program>],
+    launches: &'a [Launch],
+    order: &'a [usize],
+    machine: &'a Machine,
+}
+
+impl Round<'_> {
+    /// Runs all tasks, each with every program in turn.
+    fn run(&mut self, tasks: &[Task], prompts: &mut PromptMaker, results: &mut ModelResults) -> Result<()> {
+        for (task_idx, task) in std::iter::once(&WARM_UP).chain(tasks).enumerate() {
+            let prompt: Prompt = prompts.make(task.n_prompt_tokens())?;
+            for &i in self.order {
+                let launch = &self.launches[i];
+                let (Some(program), Some(task)) = (&mut self.programs[i], launch.share_of(*task)) else {
+                    continue;
+                };
+                thread::sleep(SETTLE);
+                let before = self.machine.times(program)?;
+                let sample = program
+                    .measure(task, &prompt)
+                    .with_context(|| format!("{} failed at {task}", launch.name()))?;
+                let taken = self.machine.times(program)?.taken_since(before);
+                if let Some(measured_idx) = task_idx.checked_sub(1) {
+                    results.push_sample(i, measured_idx, sample, taken);
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The tasks, in the order of the table.
@@ -220,10 +265,12 @@ fn tasks(args: &Args, with_mlx_lm: bool) -> Vec<Task> {
     let decode =
         args.contexts.iter().map(|it| Task::Decode { context: it.get(), n_tokens: args.decode.get() });
     let small = with_mlx_lm.then_some(Task::Prefill { n_tokens: MLX_LM_PREFILL_TOKENS });
-    let together = args.contexts.first().map(|it| Task::DecodeTogether {
-        n_texts: N_TOGETHER,
-        context: it.get(),
-        n_tokens: args.decode.get(),
+    let together = args.contexts.first().into_iter().flat_map(|context| {
+        args.together.iter().map(|n_texts| Task::DecodeTogether {
+            n_texts: n_texts.get(),
+            context: context.get(),
+            n_tokens: args.decode.get(),
+        })
     });
     let prefill = args.prompts.iter().map(|it| Task::Prefill { n_tokens: it.get() });
     decode.chain(together).chain(small).chain(prefill).collect()

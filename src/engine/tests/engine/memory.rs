@@ -1,6 +1,6 @@
 //! The memory limit: what is refused, what waits, and what is reported.
 
-use runabout_engine::{LoadError, scripted::ScriptedModel};
+use runabout_engine::{LoadError, StepCost, scripted::ScriptedModel};
 
 use super::*;
 
@@ -22,6 +22,26 @@ fn a_job_that_can_never_fit_is_refused_with_the_memory_it_needs() {
     let JobError::OutOfMemory { needed_bytes, available_bytes } = error else { panic!("{error}") };
     assert_eq!((needed_bytes >> 20, available_bytes >> 20), (by_mode(1010, 1014), 1000));
     let max_tokens = by_mode(990, 986);
+    assert_eq!(submit(&engine, "0123456789", |job| job.max_tokens = max_tokens).finish().text, "ok");
+}
+
+#[test]
+fn the_memory_kept_for_a_step_is_that_of_the_largest_one() {
+    let mut model = ScriptedModel::saying("ok");
+    model.description.slot_cost.bytes_per_token = 1 << 20;
+    model.description.step_cost =
+        StepCost { fixed_bytes: 10 << 20, bytes_per_token: 3 << 20, bytes_per_draw: 2 << 20 };
+    // It feeds at most 100 tokens and draws at most 50: one for a job of each priority, and one after each draft.
+    let options = EngineOptions {
+        prefill_chunk: 100,
+        memory_limit_bytes: Some((10 + 3 * 100 + 2 * 50 + 30) << 20),
+        ..one_at_a_time()
+    };
+    let engine = start_with(model, options);
+    let error = submit(&engine, "0123456789", |job| job.max_tokens = 21).error();
+    let JobError::OutOfMemory { available_bytes, .. } = error else { panic!("{error}") };
+    assert_eq!(available_bytes >> 20, 30);
+    let max_tokens = by_mode(20, 16);
     assert_eq!(submit(&engine, "0123456789", |job| job.max_tokens = max_tokens).finish().text, "ok");
 }
 

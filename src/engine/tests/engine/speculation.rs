@@ -1,6 +1,6 @@
 //! Drafts from the text: they save steps, and change nothing else.
 
-use runabout_engine::{FinishReason, scripted::ScriptedModel};
+use runabout_engine::{FinishReason, MAX_DRAFTS, scripted::ScriptedModel};
 
 use super::*;
 
@@ -55,6 +55,31 @@ fn what_was_generated_for_another_job_is_drafted_too() {
     // A job that allows no drafts gets none.
     let third = submit(&engine, prompt, |job| job.max_tokens = 200).finish();
     assert_eq!((third.text, third.usage.drafted_tokens), (first.text, 0));
+}
+
+#[test]
+fn drafts_of_all_jobs_in_a_step_are_limited() {
+    let mut model = ScriptedModel::saying(TEXT);
+    let recording = model.recording();
+    let gate = model.gate();
+    let engine = start(model);
+    let jobs: Vec<_> = (0..8).map(|n| submit(&engine, &format!("{n}: {}", prompt()), speculative)).collect();
+    gate.arrived();
+    drop(gate);
+    for job in jobs {
+        assert_eq!(job.finish().text, TEXT);
+    }
+    // A slot that comes again begins the next step.
+    let (mut slots, mut n_drafted, mut most) = (Vec::new(), 0, 0);
+    for span in recording.spans() {
+        if slots.contains(&span.slot) {
+            (slots, n_drafted) = (Vec::new(), 0);
+        }
+        slots.push(span.slot);
+        n_drafted += span.n_drafted;
+        most = most.max(n_drafted);
+    }
+    assert!((MAX_DRAFTS + 1..=2 * MAX_DRAFTS).contains(&most), "{most} drafts in a step");
 }
 
 #[test]

@@ -7,9 +7,13 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+
+/// The unit of the times in `/proc`: `USER_HZ`, which is 100 on every architecture.
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 pub(in crate::bench) struct Child {
     process: std::process::Child,
@@ -53,6 +57,14 @@ impl Child {
         peak_bytes(&status).with_context(|| format!("no `VmHWM` in `{path}`"))
     }
 
+    /// The time that the process, with all its threads, has had on CPUs, in steps of 10 ms.
+    pub(super) fn cpu_time(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.process.id());
+        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+        let ticks = cpu_ticks(&stat).with_context(|| format!("no times in `{path}`"))?;
+        Ok(ticks * TICK)
+    }
+
     /// Closes the input and waits for the process to end.
     pub(in crate::bench) fn stop(mut self) -> Result<()> {
         drop(self.stdin.take());
@@ -76,6 +88,13 @@ impl Drop for Child {
     }
 }
 
+/// The ticks in user mode and in the kernel. The name before them is in parentheses and may contain spaces.
+fn cpu_ticks(stat: &str) -> Option<u32> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut ticks = rest.split(' ').skip(11).map_while(|it| it.parse::<u32>().ok());
+    Some(ticks.next()? + ticks.next()?)
+}
+
 fn peak_bytes(status: &str) -> Option<u64> {
     let kibibytes = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
     Some(kibibytes.parse::<u64>().ok()? * 1024)
@@ -94,6 +113,13 @@ mod tests {
         let status = "Name:\tcat\nVmPeak:\t    9000 kB\nVmHWM:\t    1234 kB\nVmRSS:\t     100 kB\n";
         assert_eq!(peak_bytes(status), Some(1234 * 1024));
         assert_eq!(peak_bytes("Name:\tcat\n"), None);
+    }
+
+    #[test]
+    fn the_time_on_cpus_is_that_of_user_and_kernel() {
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 31 9 9 20 0 1 0 100 1000 10";
+        assert_eq!(cpu_ticks(stat), Some(281));
+        assert_eq!(cpu_ticks("7 (a) S 1"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 Its own `generate_step` does the work, so what is timed is what its users get. On a CPU a context takes minutes
 to fill; therefore `decode` fills one of each length once, keeps it for all rounds and trims off what was added.
 
-Arguments: the model's folder.
+Arguments: the model's folder, and the data type for what is not quantized, if it is not the file's.
 """
 
 import json
@@ -48,6 +48,8 @@ mx.set_default_device(mx.cpu)
 contexts = {}
 start = perf_counter()
 model, tokenizer = mlx_lm.load(sys.argv[1])
+if len(sys.argv) > 2:
+    model.set_dtype(getattr(mx, sys.argv[2]))
 mx.eval(model.parameters())
 answer(version=f"mlx_lm {mlx_lm.__version__}, mlx {mx.__version__}", load_seconds=perf_counter() - start)
 

@@ -19,6 +19,8 @@ const MAX_CACHED: u64 = 4;
 
 /// The longest prefill that mlx_lm takes part in: on a CPU it takes minutes for what the others do in a second.
 pub(super) const MLX_LM_PREFILL_TOKENS: usize = 32;
+/// The name of mlx_lm's column, which that of a data type may follow.
+pub(super) const MLX_LM: &str = "mlx_lm";
 /// The most tokens that mlx_lm decodes.
 const MLX_LM_DECODE_TOKENS: usize = 8;
 
@@ -26,6 +28,9 @@ const MLX_LM_DECODE_TOKENS: usize = 8;
 pub(in crate::bench) struct Launch {
     name: String,
     kind: Kind,
+    /// Of a worker; `None` is its default, or another program.
+    precision: Option<String>,
+    is_peer: bool,
     program: PathBuf,
     arguments: Vec<String>,
     log: PathBuf,
@@ -42,6 +47,7 @@ impl Launch {
     /// Without a `precision`, the worker uses its default.
     pub(in crate::bench) fn runabout(
         worker: &Path,
+        name: &str,
         model: &Path,
         precision: Option<&str>,
         log: PathBuf,
@@ -49,8 +55,22 @@ impl Launch {
         let arguments = ["serve", "--offline", "--model"].map(str::to_owned).into_iter();
         let precision_option = precision.into_iter().flat_map(|it| ["--precision".to_owned(), it.to_owned()]);
         let arguments = arguments.chain([model.display().to_string()]).chain(precision_option).collect();
-        let name = precision.map_or_else(|| "runabout".to_owned(), |it| format!("runabout, {it}"));
-        Self { name, kind: Kind::Worker, program: worker.to_owned(), arguments, log }
+        let precision = precision.map(str::to_owned);
+        let name = precision.as_ref().map_or_else(|| name.to_owned(), |it| format!("{name}, {it}"));
+        Self {
+            name,
+            kind: Kind::Worker,
+            precision,
+            is_peer: false,
+            program: worker.to_owned(),
+            arguments,
+            log,
+        }
+    }
+
+    /// A worker that another one is compared with.
+    pub(super) fn into_peer(self) -> Self {
+        Self { is_peer: true, ..self }
     }
 
     pub(super) fn llama(
@@ -63,17 +83,30 @@ impl Launch {
     ) -> Self {
         let paths = [driver, gguf].map(|it| it.display().to_string());
         let arguments = paths.into_iter().chain([n_threads, n_context].map(|it| it.to_string())).collect();
-        Self { name: name.to_owned(), kind: Kind::Driver, program: "node".into(), arguments, log }
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Driver,
+            precision: None,
+            is_peer: true,
+            program: "node".into(),
+            arguments,
+            log,
+        }
     }
 
-    pub(super) fn mlx_lm(python: &Path, model: &Path, folder: &Path) -> Result<Self> {
+    /// With a `dtype`, what is not quantized is converted to it first.
+    pub(super) fn mlx_lm(python: &Path, model: &Path, folder: &Path, dtype: Option<&str>) -> Result<Self> {
         let driver = folder.join("mlx_driver.py");
         fs::write(&driver, include_str!("mlx_driver.py"))?;
-        let arguments = [&driver, model].map(|it| it.display().to_string()).into();
+        let paths = [&driver, model].map(|it| it.display().to_string());
+        let arguments = paths.into_iter().chain(dtype.map(str::to_owned)).collect();
+        let name = dtype.map_or_else(|| MLX_LM.to_owned(), |it| format!("{MLX_LM}, {it}"));
         let log = folder.join("mlx_lm.log");
         Ok(Self {
-            name: "mlx_lm".to_owned(),
+            name,
             kind: Kind::SlowDriver,
+            precision: None,
+            is_peer: true,
             program: python.to_owned(),
             arguments,
             log,
@@ -84,8 +117,11 @@ impl Launch {
         &self.name
     }
 
-    pub(super) fn is_runabout(&self) -> bool {
-        self.kind == Kind::Worker
+    /// Whether its figures are compared with those of `own`, which is one of the workers under test: one worker is
+    /// compared with the other in the same precision only.
+    pub(super) fn is_peer_of(&self, own: &Launch) -> bool {
+        let is_comparable = self.kind != Kind::Worker || self.precision == own.precision;
+        self.is_peer && !own.is_peer && is_comparable
     }
 
     pub(super) fn is_slow(&self) -> bool {
@@ -95,7 +131,7 @@ impl Launch {
     /// What this program does of a task: a slow one gets a smaller task, or none.
     pub(super) fn share_of(&self, task: Task) -> Option<Task> {
         match task {
-            Task::DecodeTogether { .. } => self.is_runabout().then_some(task),
+            Task::DecodeTogether { .. } => (self.kind == Kind::Worker).then_some(task),
             _ if !self.is_slow() => Some(task),
             Task::Decode { context, n_tokens } if context <= 128 => {
                 Some(Task::Decode { context, n_tokens: n_tokens.min(MLX_LM_DECODE_TOKENS) })
@@ -110,7 +146,7 @@ impl Launch {
         let start = Instant::now();
         let (interface, about) = if self.kind == Kind::Worker {
             let mut worker = self.start_worker()?;
-            let about = std::mem::take(&mut worker.about);
+            let about = json!({"server": worker.about.take(), "precision": worker.precision()?});
             (Interface::Worker(worker), about)
         } else {
             let mut child = self.child()?;
@@ -152,9 +188,18 @@ impl Program {
     }
 
     pub(super) fn peak_bytes(&self) -> Result<u64> {
+        self.child().peak_bytes()
+    }
+
+    /// The time that it has had on CPUs.
+    pub(super) fn cpu_time(&self) -> Result<Duration> {
+        self.child().cpu_time()
+    }
+
+    fn child(&self) -> &Child {
         match &self.interface {
-            Interface::Worker(worker) => worker.child.peak_bytes(),
-            Interface::Driver(child) => child.peak_bytes(),
+            Interface::Worker(worker) => &worker.child,
+            Interface::Driver(child) => child,
         }
     }
 
@@ -227,6 +272,11 @@ impl Worker {
     /// Closes the input and waits for the process to end.
     pub(in crate::bench) fn stop(self) -> Result<()> {
         self.child.stop()
+    }
+
+    /// The precision that it has chosen, or was given.
+    fn precision(&mut self) -> Result<Value> {
+        Ok(self.call("status", &json!({}))?["model"]["precision"].take())
     }
 
     fn measure(&mut self, task: Task, prompt: &Prompt) -> Result<Sample> {
@@ -327,9 +377,21 @@ mod tests {
     }
 
     #[test]
+    fn workers_are_compared_in_the_same_precision_and_others_with_all() {
+        let path = Path::new("x");
+        let worker = |precision| Launch::runabout(path, "runabout", path, precision, path.into());
+        let (own, own_int8) = (worker(None), worker(Some("int8")));
+        let (before, before_int8) = (worker(None).into_peer(), worker(Some("int8")).into_peer());
+        assert!(before.is_peer_of(&own) && before_int8.is_peer_of(&own_int8));
+        assert!(!before.is_peer_of(&own_int8) && !own_int8.is_peer_of(&own));
+        let llama = Launch::llama(path, path, 2, 512, "llama.cpp", path.into());
+        assert!(llama.is_peer_of(&own) && llama.is_peer_of(&own_int8) && !llama.is_peer_of(&before));
+    }
+
+    #[test]
     fn the_slow_program_gets_small_tasks_only() {
         let folder = tempfile::tempdir().unwrap();
-        let slow = Launch::mlx_lm(Path::new("python"), Path::new("model"), folder.path()).unwrap();
+        let slow = Launch::mlx_lm(Path::new("python"), Path::new("model"), folder.path(), None).unwrap();
         let decode = |context, n_tokens| Task::Decode { context, n_tokens };
         assert_eq!(slow.share_of(decode(128, 64)), Some(decode(128, 8)));
         assert_eq!(slow.share_of(decode(1_024, 64)), None);

@@ -1,12 +1,8 @@
 //! Shared by the tests of several modules: contexts for every path, random numbers, comparison.
 
-#![allow(clippy::unwrap_used)]
-
 use std::num::NonZeroUsize;
 
-use half::{bf16, f16};
-
-use crate::{Cpu, CpuOptions, FloatType, Floats, Matrix, Path, Precision, Weights};
+use runabout_kernels::{Cpu, CpuOptions, FloatType, Floats, Matrix, Path, Precision, Weights, bf16, f16};
 
 /// A context for each path that this machine can run, with two threads.
 pub(crate) fn cpus() -> Vec<Cpu> {

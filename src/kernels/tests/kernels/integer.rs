@@ -1,11 +1,7 @@
 //! Tests integer products against double precision, with inputs rounded in the same way and not rounded.
 
-#![allow(clippy::unwrap_used)]
-
-use crate::testing::{RandomMatrix, assert_close, cpus_in, normal};
-use crate::{
-    Activation, Arrangement, Cpu, Epilogue, FloatType, Input, Norm, PackedWeights, Precision, matmul,
-};
+use crate::support::{RandomMatrix, assert_close, cpus_in, normal};
+use runabout_kernels::*;
 
 /// The error against a reference that rounds inputs in the same way.
 const LIMIT: f64 = 2e-6;
@@ -304,14 +300,14 @@ fn the_greatest_values_of_both_signs_do_not_overflow() {
     let n_cols = 64;
     let words = vec![u32::MAX; 16 * n_cols / 4];
     let (scales, biases) = (vec![1.0; 16 * 2], vec![0.0; 16 * 2]);
-    let weights = crate::Weights::Affine {
+    let weights = runabout_kernels::Weights::Affine {
         words: &words,
-        scales: crate::Floats::F32(&scales),
-        biases: crate::Floats::F32(&biases),
+        scales: runabout_kernels::Floats::F32(&scales),
+        biases: runabout_kernels::Floats::F32(&biases),
         bits: 8,
         group_size: 32,
     };
-    let matrix = crate::Matrix { n_rows: 16, n_cols, weights };
+    let matrix = runabout_kernels::Matrix { n_rows: 16, n_cols, weights };
     for (precision, _) in ROUNDED {
         for cpu in cpus_in(precision) {
             let weights = PackedWeights::pack(&cpu, &[matrix], Arrangement::Stacked).unwrap();

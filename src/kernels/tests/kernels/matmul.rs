@@ -1,10 +1,8 @@
 //! Tests every path, coding and number of rows against double precision.
 
-#![allow(clippy::unwrap_used)]
+use runabout_kernels::*;
 
-use super::*;
-use crate::testing::{RandomMatrix, assert_close, cpus, normal};
-use crate::{Activation, FloatType, Norm};
+use crate::support::{RandomMatrix, assert_close, cpus, normal};
 
 const LIMIT: f64 = 2e-6;
 
@@ -195,7 +193,6 @@ fn rows_are_read_back_as_they_were_packed() {
 
 #[test]
 fn parts_that_do_not_belong_together_are_refused() {
-    use crate::{Floats, Matrix, Weights};
     let cpu = cpus().pop().unwrap();
     let pack = |bits, group_size, n_words, n_scales, n_cols| {
         let (words, scales) = (vec![0; n_words], vec![0.0; n_scales]);

@@ -8,8 +8,8 @@ use std::io;
 
 use memmap2::MmapMut;
 
-use super::Line;
 use crate::KernelError;
+use crate::memory::Line;
 
 /// Mappings of at least this size ask for huge pages; smaller ones would hardly contain a whole aligned one.
 #[cfg(target_os = "linux")]

@@ -1,10 +1,8 @@
 //! Tests attention against double precision: shapes, windows, sinks and growing caches, on every path.
 
-#![allow(clippy::unwrap_used)]
+use runabout_kernels::*;
 
-use super::*;
-use crate::testing::{assert_close, cpus, normal};
-use crate::{Norm, Rope, RopePairs, RopeTable};
+use crate::support::{assert_close, cpus, normal};
 
 /// A head shape: query heads, key-value heads, head size.
 type Heads = (usize, usize, usize);
@@ -244,8 +242,8 @@ fn norms_and_rotation_come_before_the_scores() {
             for (h, head) in token.chunks_mut(dim).take(n_heads + n_kv_heads).enumerate() {
                 let weight = if h < n_heads { &q_weight } else { &k_weight };
                 let mut normed = vec![0.0; dim];
-                crate::rms_norm(&cpu, head, Norm { weight, eps: 1e-6 }, &mut normed).unwrap();
-                crate::rope(&cpu, rope, &mut normed, 1, dim, position).unwrap();
+                runabout_kernels::rms_norm(&cpu, head, Norm { weight, eps: 1e-6 }, &mut normed).unwrap();
+                runabout_kernels::rope(&cpu, rope, &mut normed, 1, dim, position).unwrap();
                 head.copy_from_slice(&normed);
             }
         }
