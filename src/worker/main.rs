@@ -39,7 +39,6 @@ fn main() {
 }
 
 fn run() -> i32 {
-    log::init();
     match settings::parse().and_then(execute) {
         Ok(code) => code,
         Err(error) => {
@@ -52,6 +51,7 @@ fn run() -> i32 {
 
 fn execute(parsed: Parsed) -> anyhow::Result<i32> {
     let Parsed { cli, matches, file } = parsed;
+    log::init(&cli.command);
     // A single thread, so that requests start in the order in which they were read; heavy work runs on other threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
