@@ -11,10 +11,7 @@ const SERVING: &str = "warn";
 const FOR_A_PERSON: &str = "warn,runabout_engine::engine=off";
 
 pub(crate) fn init(command: &Command) {
-    let by_default = match command {
-        Command::Serve(_) | Command::Lsp(_) | Command::Mcp(_) | Command::Acp(_) => SERVING,
-        _ => FOR_A_PERSON,
-    };
+    let by_default = if command.serves() { SERVING } else { FOR_A_PERSON };
     let wanted = std::env::var("RUNABOUT_LOG").ok().filter(|it| !it.is_empty());
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
