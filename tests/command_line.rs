@@ -188,7 +188,7 @@ fn an_error_is_printed_once_with_a_hint() {
         let output = runabout()
             .args(args)
             .env("RUNABOUT_HOME", home.path())
-            .env("RUNABOUT_LOG", "off")
+            .env_remove("RUNABOUT_LOG")
             .output()
             .unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -42,8 +42,12 @@ const MAX_SEARCHED: usize = 4;
 /// The prompt for which a slot is needed, and the memory there is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CheckoutRequest<'a> {
-    /// Never empty.
+    /// Never empty. Only as much of it as a slot can hold before some is dropped.
     pub(crate) prompt: &'a [TokenId],
+    /// All of the prompt.
+    pub(crate) whole_prompt: &'a [TokenId],
+    /// The number of tokens at which some are dropped.
+    pub(crate) max_kv_tokens: Option<usize>,
     pub(crate) document: Option<&'a Arc<str>>,
     /// What running sequences use already.
     pub(crate) in_use: InUse,
@@ -68,6 +72,8 @@ pub(crate) struct CheckedOut {
 pub(crate) struct PrefixCache {
     /// Least recently used first.
     idle: Vec<Slot>,
+    /// The last slot that has dropped tokens: of use only if its text goes on, as a conversation does.
+    dropping: Option<Slot>,
     limits: CacheLimits,
     cost: SlotCost,
     /// The smallest number of tokens worth moving; 0 if none are moved.
@@ -82,6 +88,7 @@ impl PrefixCache {
     pub(crate) fn new(limits: CacheLimits, cost: SlotCost, n_min_reuse: usize) -> Self {
         Self {
             idle: Vec::new(),
+            dropping: None,
             limits,
             cost,
             n_min_reuse,
@@ -130,6 +137,10 @@ impl PrefixCache {
         request: CheckoutRequest<'_>,
         running: &mut [&mut Slot],
     ) -> CheckedOut {
+        if let Some(slot) = self.take_dropping(model, request) {
+            self.count_lookup(request.whole_prompt.len(), slot.n_fed());
+            return CheckedOut { slot, donor: None, n_common: 0 };
+        }
         let CheckoutRequest { prompt, document, in_use, .. } = request;
         let of_idle = self.idle.iter().map(|slot| match_idle(slot, request, model));
         let of_running = running.iter().map(|slot| match_slot(slot, Owner::Running, prompt, model));
@@ -160,6 +171,19 @@ impl PrefixCache {
         let slot = Slot { document: document.cloned(), ..slot };
         self.count_lookup(prompt.len(), slot.ledger.len());
         CheckedOut { slot, donor, n_common }
+    }
+
+    /// The slot that has dropped tokens, if the prompt goes on from what it was fed and would have dropped the same. It
+    /// holds more of the prompt than any other, since all others end before the first drop.
+    fn take_dropping(&mut self, model: &mut dyn LanguageModel, request: CheckoutRequest<'_>) -> Option<Slot> {
+        let n_most = request.max_kv_tokens?;
+        let n_usable = self.dropping.as_ref()?.n_usable_after_dropped(request.whole_prompt, n_most)?;
+        let mut slot = self.dropping.take()?;
+        if slot.rewind_after_dropped(model, n_usable) {
+            return Some(slot);
+        }
+        model.close_slot(slot.id);
+        None
     }
 
     /// Opens an empty slot.
@@ -259,10 +283,14 @@ impl PrefixCache {
         copy
     }
 
-    /// Takes back a slot whose sequence has ended. One that has dropped tokens holds too little that others could use.
+    /// Takes back a slot whose sequence has ended.
     pub(crate) fn give_back(&mut self, model: &mut dyn LanguageModel, slot: Slot) {
-        if slot.ledger.is_empty() || slot.n_dropped() > 0 {
+        if slot.ledger.is_empty() {
             model.close_slot(slot.id);
+        } else if slot.n_dropped() > 0 {
+            if let Some(before) = self.dropping.replace(slot) {
+                model.close_slot(before.id);
+            }
         } else {
             self.idle.push(slot);
         }
@@ -285,7 +313,17 @@ impl PrefixCache {
         }
     }
 
-    fn trim_idle(&mut self, model: &mut dyn LanguageModel, in_use: InUse) {
+    fn trim_idle(&mut self, model: &mut dyn LanguageModel, mut in_use: InUse) {
+        if let Some(slot) = self.dropping.take() {
+            let with_it = in_use.and(slot.bytes(model));
+            let all = self.idle.iter().fold(with_it, |all, it| all.and(it.bytes(model)));
+            // The first to go, since only one prompt can use it.
+            if self.limits.allow(all) {
+                (self.dropping, in_use) = (Some(slot), with_it);
+            } else {
+                model.close_slot(slot.id);
+            }
+        }
         let idle: Vec<IdleSlot> = self
             .idle
             .iter()
@@ -332,7 +370,7 @@ impl PrefixCache {
         running: impl Iterator<Item = &'a Slot>,
     ) -> CacheStatus {
         let (mut n_tokens, mut n_checkpoints, mut all) = (0, 0, InUse::default());
-        for slot in running.chain(&self.idle) {
+        for slot in running.chain(&self.idle).chain(&self.dropping) {
             n_tokens += slot.n_held();
             n_checkpoints += slot.checkpoints.len();
             all = all.and(slot.bytes(model));

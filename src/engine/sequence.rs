@@ -98,7 +98,7 @@ impl Sequence {
     ) -> Self {
         let WaitingJob { id, mut job, reply, submitted } = waiting;
         let tokens = Tokens::new(std::mem::take(&mut job.prompt));
-        let (n_prompt, n_cached) = (tokens.n_prompt(), slot.ledger.len());
+        let (n_prompt, n_cached) = (tokens.n_prompt(), slot.n_fed());
         let borders = if needs_checkpoints {
             Borders::new(n_prompt, &job.borders, n_common, n_cached, slot.checkpoints.last())
         } else {

@@ -249,7 +249,7 @@ impl Stepper {
         tracing::debug!(
             job = waiting.id.0,
             n_prompt = job.prompt.len(),
-            n_cached = checked_out.slot.ledger.len(),
+            n_cached = checked_out.slot.n_fed(),
             n_to_move = checked_out.donor.as_ref().map_or(0, Donor::n_to_move),
             "starting a job"
         );

@@ -39,7 +39,7 @@ pub enum StoreError {
     #[error("no model named `{name}` in `{}`\nhint: `runabout models list` shows the installed models", home.display())]
     NotInstalled { name: String, home: PathBuf },
     #[error(
-        "`{reference}` is not installed, and downloads are off\nhint: allow the network once, or give a local folder"
+        "`{reference}` is not on this machine, and downloads are off\nhint: `runabout models pull {reference}` fetches it, without `--offline` and `HF_HUB_OFFLINE`"
     )]
     Offline { reference: String },
 

@@ -235,8 +235,9 @@ impl Store {
         let fetched = match fetch::fetch(reference, options, &places, reporter) {
             Ok(it) => it,
             Err(err) => {
-                // An incomplete model is useless; the downloads stay.
+                // An incomplete model is useless; the downloads stay, but no empty folders for them.
                 clear(&made)?;
+                let _ = fs::remove_dir(partial.join(fetch::WHEELS));
                 let _ = fs::remove_dir(&partial);
                 return Err(err);
             }

@@ -124,7 +124,7 @@ impl Report {
     fn table(&self) -> String {
         let precision = self.precision.as_ref().map_or_else(String::new, |it| format!(", {it}"));
         let mut table = format!(
-            "{}: {}, {:.2} GB of weights, on {}{precision}; loaded in {:.1} s\n\n{:>8}{:>16}{:>16}{:>16}\n",
+            "{}: {}, {:.2} GB of weights, on {}{precision}; loaded in {:.1} s\n\n{:>8}{:>16}{:>17}{:>19}\n",
             self.model,
             self.architecture,
             self.weights_bytes as f64 / 1e9,
@@ -132,13 +132,13 @@ impl Report {
             self.load_seconds,
             "prompt",
             "prompt tok/s",
-            "first token s",
+            "first token, s",
             "generated tok/s"
         );
         for it in &self.medians {
             let _ = writeln!(
                 table,
-                "{:>8}{:>16.1}{:>16.3}{:>16.1}",
+                "{:>8}{:>16.1}{:>17.3}{:>19.1}",
                 it.prompt_tokens, it.prompt_tps, it.first_token_seconds, it.generation_tps
             );
         }

@@ -72,6 +72,13 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether a program is at the other end of stdin and stdout, and not a person.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Lsp(_) | Self::Mcp(_) | Self::Acp(_))
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct LspArgs {
     #[command(flatten)]

@@ -39,7 +39,6 @@ fn main() {
 }
 
 fn run() -> i32 {
-    log::init();
     match settings::parse().and_then(execute) {
         Ok(code) => code,
         Err(error) => {
@@ -52,6 +51,8 @@ fn run() -> i32 {
 
 fn execute(parsed: Parsed) -> anyhow::Result<i32> {
     let Parsed { cli, matches, file } = parsed;
+    log::init(&cli.command);
+    let serves = cli.command.serves();
     // A single thread, so that requests start in the order in which they were read; heavy work runs on other threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -90,5 +91,15 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
     });
     // Dropping the runtime would wait for the thread that reads stdin, which may never get any more input.
     runtime.shutdown_background();
-    result
+    match result {
+        // Whoever reads the output, such as `head`, has seen enough.
+        Err(error) if !serves && is_broken_pipe(&error) => Ok(0),
+        other => other,
+    }
+}
+
+/// Whether this is the failure of a write to stdout. Failures of the network are wrapped in errors of their own.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|it| it.kind() == std::io::ErrorKind::BrokenPipe)
 }

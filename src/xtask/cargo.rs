@@ -21,9 +21,10 @@ pub(crate) fn cargo(folder: &Path) -> Command {
     command
 }
 
-/// Builds the worker in release mode and returns its path.
+/// Builds the worker in release mode and returns its path. With `--bin` and not `--package`, so that it has the same
+/// dependencies as with `cargo build --release`, and none is compiled twice.
 pub(crate) fn build_worker(root: &Path) -> Result<PathBuf> {
-    build_release(root, &["--package", "runabout"], "runabout")
+    build_release(root, &["--bin", "runabout"], "runabout")
 }
 
 /// Builds in release mode and returns the path of the program.

@@ -63,7 +63,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
 /// Builds the program so that it finds MLX relative to itself.
 fn build(root: &Path, is_dev: bool) -> Result<PathBuf> {
     let status = cargo::cargo(root)
-        .args(["build", "--package", "runabout"])
+        .args(["build", "--bin", "runabout"])
         .args((!is_dev).then_some("--release"))
         .env("RUNABOUT_RPATH", RPATH)
         .status()

@@ -98,6 +98,8 @@ impl Slots {
         let in_use = self.in_use(running);
         let request = CheckoutRequest {
             prompt: job.reusable_prompt(),
+            whole_prompt: &job.prompt,
+            max_kv_tokens: job.max_kv_tokens,
             document: job.document.as_ref(),
             in_use,
             spare_bytes,

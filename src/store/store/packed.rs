@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::Store;
+use super::installed::Installed;
 use super::removal::entries;
 use crate::error::StoreError;
 
@@ -15,6 +16,13 @@ impl Store {
     /// model in a folder of that name.
     pub fn packed_folder(home: &Path) -> PathBuf {
         home.join("packed")
+    }
+
+    /// The size of a model's packed weights, which it takes on the disk besides its files.
+    pub fn packed_bytes(&self, model: &Installed) -> u64 {
+        let folder_name = model.path.file_name().unwrap_or_default().to_string_lossy();
+        let packed = self.packed_of(&folder_name).unwrap_or_default();
+        packed.iter().filter_map(|it| it.metadata().ok()).map(|it| it.len()).sum()
     }
 
     /// The packed weights of the model in a folder of this name.

@@ -72,6 +72,14 @@ fn a_gguf_file_is_imported_once() {
 }
 
 #[test]
+fn an_attempt_that_fetched_nothing_leaves_nothing() {
+    let it = fixture();
+    let err = it.resolve(&"smollm2-135m".parse().unwrap()).unwrap_err();
+    assert!(matches!(err, StoreError::Offline { .. }), "{err}");
+    assert!(it.store.litter().unwrap().is_empty());
+}
+
+#[test]
 fn a_file_is_imported_again_if_it_or_the_importer_has_changed() {
     let it = fixture();
     let reference = it.gguf("m.gguf");

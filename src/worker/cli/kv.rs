@@ -7,7 +7,8 @@ use runabout_engine::MIN_KV_TOKENS;
 pub(crate) struct KvArgs {
     /// Keep the keys and values of at most this many tokens, for texts of any length in bounded memory. When there are as
     /// many, the oldest quarter behind the first four tokens is dropped and the rest moves up, while mlx_lm drops one at a
-    /// time and goes on counting positions. Only for models without recurrent layers
+    /// time and goes on counting positions. The model no longer sees what was dropped, of a system prompt too. Only for
+    /// models without recurrent layers
     #[arg(long, value_name = "N", value_parser = kv_size(), conflicts_with = "draft_model")]
     pub(crate) max_kv_size: Option<u32>,
 }

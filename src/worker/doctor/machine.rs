@@ -30,11 +30,11 @@ pub(super) fn checks(args: &ModelArgs) -> Vec<Check> {
 
 fn mlx(about: &About) -> Check {
     let backend = match about.backend {
-        Some((name, true)) => name.to_owned(),
-        Some((name, false)) => format!("{name}, which finds no device"),
-        None => "no GPU".to_owned(),
+        Some((name, true)) => format!("with {name}"),
+        Some((name, false)) => format!("with {name}, which finds no device"),
+        None => "without a GPU".to_owned(),
     };
-    Check::ok("device", format!("MLX {} with {backend}; computes on the {}", about.mlx_version, about.device))
+    Check::ok("device", format!("MLX {} {backend}; computes on the {}", about.mlx_version, about.device))
 }
 
 fn kernels(about: &About) -> Check {

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// pip's own start takes a second or two.
 const PATIENCE_WITH_PIP: Duration = Duration::from_secs(12);
 const REMEDY: &str = "what is on this machine works; `--offline` saves the waiting";
+/// Named models are in packages too.
+const REMEDY_FOR_HUB: &str = "what is on this machine works, and named models also come from the package index; `--offline` saves the waiting";
 
 pub(super) async fn checks() -> Vec<Check> {
     let options = store_options(false);
@@ -41,8 +43,8 @@ async fn hub(endpoint: String) -> Check {
     });
     match asked.await {
         Ok(Ok(())) => Check::ok("hub", format!("{endpoint} answers")),
-        Ok(Err(error)) => Check::warning("hub", format!("{endpoint}: {error}"), REMEDY),
-        Err(error) => Check::warning("hub", error.to_string(), REMEDY),
+        Ok(Err(error)) => Check::warning("hub", format!("{endpoint}: {error}"), REMEDY_FOR_HUB),
+        Err(error) => Check::warning("hub", error.to_string(), REMEDY_FOR_HUB),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runabout_mlx::{Conversion, Float, Mode, Quantization, Recipe};
-use runabout_store::{Progress, Store};
+use runabout_store::{ModelRef, Progress, Store};
 use serde::Serialize;
 
 use super::report::print_json;
@@ -16,7 +16,9 @@ use crate::memory;
 use crate::progress_line::ProgressLine;
 
 /// Files of a model that a conversion makes, or that belong to the folder they are in.
-const NOT_COPIED: [&str; 3] = ["config.json", "model.safetensors.index.json", "runabout.json"];
+const NOT_COPIED: [&str; 3] = ["config.json", "model.safetensors.index.json", MANIFEST];
+/// What the store notes about a folder of its own: it is not true of a copy.
+const MANIFEST: &str = "runabout.json";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -33,7 +35,8 @@ pub(super) fn run(store: &Store, args: &ConvertArgs) -> Result<()> {
     let parent = output.parent().context("a folder cannot be made there")?;
     let mut line = ProgressLine::default();
     let mut show = |it: Progress| line.show(it.stage.name(), it.done, it.total.unwrap_or(0));
-    let from = store.resolve(&args.model.parse()?, &store_options(args.offline), &mut show)?.path;
+    let reference: ModelRef = args.model.parse()?;
+    let from = store.resolve(&reference, &store_options(args.offline), &mut show)?.path;
     line.clear();
     // Made beside the output and renamed, so that a conversion that fails leaves nothing.
     let made = tempfile::Builder::new()
@@ -41,8 +44,9 @@ pub(super) fn run(store: &Store, args: &ConvertArgs) -> Result<()> {
         .tempdir_in(parent)
         .with_context(|| format!("cannot write in `{}`", parent.display()))?;
     let conversion = conversion(args);
-    if conversion.quantization.is_none() && conversion.float.is_none() && is_quantized(&from) {
-        copy(&from, made.path(), |_| true)?;
+    let is_done = is_import(&reference) || is_quantized(&from);
+    if conversion.quantization.is_none() && conversion.float.is_none() && is_done {
+        copy(&from, made.path(), |name| name != MANIFEST)?;
     } else {
         let mut show = |done, total| line.show("convert", done, total);
         runabout_mlx::convert(&from, made.path(), &conversion, &mut show)?;
@@ -88,6 +92,17 @@ fn conversion(args: &ConvertArgs) -> Conversion {
             cli::FloatType::Bfloat16 => Float::Bfloat16,
             cli::FloatType::Float32 => Float::Float32,
         }),
+    }
+}
+
+/// Whether the store makes an MLX folder of the model by itself, in the layout that mlx_lm reads.
+fn is_import(reference: &ModelRef) -> bool {
+    match reference {
+        ModelRef::Named(_)
+        | ModelRef::Gguf(_)
+        | ModelRef::Package { .. }
+        | ModelRef::Hub { file: Some(_), .. } => true,
+        ModelRef::Folder(_) | ModelRef::Hub { file: None, .. } => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use runabout_store::{
-    AccessTimes, Footprint, Installed, ModelFacts, ModelFolder, Place, Quantization, Source,
+    AccessTimes, Footprint, Installed, ModelFacts, ModelFolder, Place, Quantization, Source, Store,
 };
 use runabout_text::Abilities;
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub(super) struct Description {
     /// `models` for runabout's own folder, `hub_cache` for the cache that is shared with Python.
     pub(super) place: &'static str,
     pub(super) size_bytes: u64,
+    /// What the packed weights take on the disk besides.
+    pub(super) packed_bytes: u64,
     pub(super) architecture: Option<String>,
     pub(super) quantization: Option<Quantization>,
     pub(super) context_tokens: Option<u64>,
@@ -57,9 +59,9 @@ pub(super) struct Memory {
 }
 
 impl Description {
-    pub(super) fn of(installed: Installed) -> Self {
+    pub(super) fn of(store: &Store, installed: Installed) -> Self {
         let times = AccessTimes::of(&installed.path);
-        let this = Self::read(installed);
+        let this = Self { packed_bytes: store.packed_bytes(&installed), ..Self::read(installed) };
         times.restore();
         this
     }
@@ -87,6 +89,7 @@ impl Description {
                 Place::HubCache => "hub_cache",
             },
             size_bytes: n_bytes,
+            packed_bytes: 0,
             last_used: last_used
                 .map(|it| DateTime::<Utc>::from(it).to_rfc3339_opts(SecondsFormat::Secs, true)),
             used: last_used,

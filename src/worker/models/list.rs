@@ -28,7 +28,7 @@ struct Available {
 }
 
 pub(super) fn run(store: &Store, args: &ListArgs) -> Result<()> {
-    let models: Vec<Description> = store.list()?.into_iter().map(Description::of).collect();
+    let models: Vec<Description> = store.list()?.into_iter().map(|it| Description::of(store, it)).collect();
     let is_missing = |name: &str| models.iter().all(|it| it.name != name);
     let available: Vec<Available> = named_models()
         .iter()

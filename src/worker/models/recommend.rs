@@ -74,9 +74,20 @@ pub(super) fn run(args: &RecommendArgs) -> Result<()> {
                 writeln!(out, "Its size is reckoned from its shape; the hub was not asked for it.")?;
             }
         }
-        None => writeln!(out, "\nNo model fits; a smaller `--context` takes less.")?,
+        None => writeln!(out, "\n{}", no_model(&report))?,
     }
     Ok(())
+}
+
+/// What could be done if no model fits.
+fn no_model(report: &Report) -> String {
+    let without_text = |it: &Candidate| it.memory.footprint.weight_bytes + it.memory.other_bytes;
+    match report.candidates.iter().map(without_text).min() {
+        Some(least) if least > report.limit_bytes => {
+            format!("No model fits: the smallest takes {} before any text.", size(least))
+        }
+        _ => "No model fits; a smaller `--context` takes less.".to_owned(),
+    }
 }
 
 fn active_limit_bytes(task: Task) -> Option<u64> {

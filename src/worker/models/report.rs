@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use runabout_store::StoreError;
+use runabout_store::{ModelRef, StoreError};
 use serde::Serialize;
 
 /// Prints a result as `--json` has it.
@@ -14,9 +14,14 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
 /// Adds the remedy to the error for a model that is not on this machine.
 pub(super) fn not_here(model: &str, err: StoreError) -> anyhow::Error {
     match err {
-        StoreError::NotInstalled { .. } => anyhow::anyhow!(
-            "`{model}` is not on this machine\nhint: `runabout models pull {model}` fetches it; `runabout models list` shows what is here"
-        ),
+        StoreError::NotInstalled { .. } => {
+            let is_known = model.parse::<ModelRef>().is_ok();
+            let pull = format!("`runabout models pull {model}` fetches it; ");
+            anyhow::anyhow!(
+                "`{model}` is not on this machine\nhint: {}`runabout models list` shows what is here",
+                if is_known { &pull } else { "" }
+            )
+        }
         other => other.into(),
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::NamedArgs;
 
 pub(super) fn run(store: &Store, args: &NamedArgs) -> Result<()> {
     let installed = store.installed(&args.model).map_err(|err| not_here(&args.model, err))?;
-    let model = Description::of(installed);
+    let model = Description::of(store, installed);
     if args.json {
         return print_json(&model);
     }
@@ -22,7 +22,11 @@ pub(super) fn run(store: &Store, args: &NamedArgs) -> Result<()> {
     let mut line = |name: &str, value: String| writeln!(out, "{name:<14} {value}");
     line("name", model.name.clone())?;
     line("folder", model.path.display().to_string())?;
-    line("size", size(model.size_bytes))?;
+    let packed = match model.packed_bytes {
+        0 => String::new(),
+        n => format!(", and {} packed for faster starts", size(n)),
+    };
+    line("size", size(model.size_bytes) + &packed)?;
     line("architecture", model.architecture.clone().unwrap_or_else(unknown))?;
     let group = |it: &runabout_store::Quantization| match it.group_size {
         Some(n) => format!("{}, in groups of {n}", it.summary()),

@@ -16,6 +16,7 @@ use self::repl::Repl;
 use super::figures::Figures;
 use super::input::text_or_stdin;
 use super::session;
+use super::show::tell_if_cut;
 use crate::cli::ChatArgs;
 
 pub(crate) async fn chat(mut args: ChatArgs) -> Result<()> {
@@ -33,5 +34,6 @@ pub(crate) async fn chat(mut args: ChatArgs) -> Result<()> {
     let figures = Figures::of(&outcome.finishes[0], assistant.model().engine().status().memory.peak_bytes);
     let end = if args.quiet { String::new() } else { format!("\n{}", figures.lines().trim_end()) };
     writeln!(std::io::stdout(), "{end}")?;
+    tell_if_cut(&outcome.finishes[0]);
     Ok(())
 }

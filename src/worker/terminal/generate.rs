@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::figures::Figures;
 use super::input::text_or_stdin;
 use super::session;
-use super::show::{Plain, Silent, follow};
+use super::show::{Plain, Silent, follow, tell_if_cut};
 use crate::cli::GenerateArgs;
 
 /// What `--json` prints.
@@ -72,5 +72,6 @@ pub(crate) async fn generate(args: GenerateArgs) -> Result<()> {
         format!("\n{}", figures.lines().trim_end())
     };
     writeln!(stdout, "{end}")?;
+    tell_if_cut(finish);
     Ok(())
 }

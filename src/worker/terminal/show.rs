@@ -1,9 +1,12 @@
 //! Follows a run and writes its text as it comes: [`follow`].
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
-use runabout_assist::{Outcome, Run, Update};
+use runabout_assist::{Finish, FinishReason, Outcome, Run, Update};
+
+/// What is said of a text that has reached its maximum of tokens.
+pub(super) const CUT: &str = "(cut off; `--max-tokens` allows longer texts)";
 
 /// Where the text of a run goes.
 pub(super) trait Sink {
@@ -28,6 +31,13 @@ pub(super) async fn follow(mut run: Run, sink: &mut impl Sink) -> Result<Outcome
                 run.cancel();
             }
         }
+    }
+}
+
+/// Tells a person at a terminal that a text ended only because it may not be longer.
+pub(super) fn tell_if_cut(finish: &Finish) {
+    if matches!(finish.reason, FinishReason::Length) && io::stderr().is_terminal() {
+        eprintln!("{CUT}");
     }
 }
 

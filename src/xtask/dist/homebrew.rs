@@ -28,11 +28,21 @@ pub(super) fn write(root: &Path, out: &Path, source_url: Option<&str>) -> Result
     Ok(path)
 }
 
+/// The project's page, as far as the address of its sources tells: what stands before the archive where that belongs to a
+/// repository, or else the host.
+fn homepage(url: &str) -> &str {
+    let archive = ["/-/archive/", "/archive/", "/releases/"].iter().filter_map(|it| url.find(it)).min();
+    let host = url.find("://").map_or(0, |it| it + 3);
+    let end = archive.or_else(|| url[host..].find('/').map(|it| host + it + 1));
+    &url[..end.unwrap_or(url.len())]
+}
+
 fn formula(url: &str, sha256: &str) -> String {
+    let homepage = homepage(url);
     format!(
         r##"class Runabout < Formula
   desc "Local language model for everyday coding errands"
-  homepage "{url}"
+  homepage "{homepage}"
   url "{url}"
   sha256 "{sha256}"
   license any_of: ["MIT", "Apache-2.0"]
@@ -69,5 +79,18 @@ mod tests {
         let formula = formula("https://host.example/a.tar.gz", "abc");
         assert!(formula.contains("  url \"https://host.example/a.tar.gz\"\n  sha256 \"abc\"\n"), "{formula}");
         assert!(formula.contains("shell_output(\"#{bin}/runabout --version\")"), "{formula}");
+    }
+
+    #[test]
+    fn the_homepage_is_the_repository_or_the_host() {
+        for (url, page) in [
+            ("https://host.example/a/b/archive/refs/tags/v1.tar.gz", "https://host.example/a/b"),
+            ("https://host.example/a/b/-/archive/v1/b.tar.gz", "https://host.example/a/b"),
+            ("https://host.example/a/b/releases/download/v1/b.tar.gz", "https://host.example/a/b"),
+            ("https://host.example/b.tar.gz", "https://host.example/"),
+        ] {
+            assert_eq!(homepage(url), page);
+            assert!(formula(url, "abc").contains(&format!("  homepage \"{page}\"\n")), "{url}");
+        }
     }
 }

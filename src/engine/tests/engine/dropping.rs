@@ -143,7 +143,6 @@ fn nothing_that_followed_dropped_tokens_is_used_for_another_prompt() {
     })
     .finish();
     assert_eq!(limited.text, as_ruled(&same, 20, 8));
-    assert_eq!(engine.status().cache.n_slots, 0);
     let finish = submit(&engine, &same, |_| {}).finish();
     assert_eq!((finish.text, finish.usage.cached_tokens), (alone(&same, 4), 0));
     // The other way round, only what is held before the first drop is used.
@@ -153,6 +152,88 @@ fn nothing_that_followed_dropped_tokens_is_used_for_another_prompt() {
     })
     .finish();
     assert_eq!((limited.text, limited.usage.cached_tokens), (as_ruled(&same, 20, 8), 20));
+}
+
+#[test]
+fn a_conversation_beyond_the_limit_computes_only_what_is_new() {
+    for n_most in [16, 20, 37] {
+        let engine = start_as_it_is(model(), options());
+        let mut prompt = "a first message, which is longer than the limit".to_owned();
+        let mut n_fed = 0;
+        for turn in 0..5 {
+            let finish = submit(&engine, &prompt, |job| {
+                job.max_kv_tokens = Some(n_most);
+                job.max_tokens = 9;
+            })
+            .finish();
+            assert_eq!(finish.text, as_ruled(&prompt, n_most, 9), "turn {turn} in {n_most}");
+            assert_eq!(finish.usage.cached_tokens, n_fed, "turn {turn} in {n_most}");
+            // The token that was drawn last was not fed.
+            n_fed = prompt.len() + 8;
+            prompt += &finish.text;
+            prompt += " next";
+        }
+        assert_eq!(engine.status().cache.n_slots, 1, "one slot went through all of it");
+    }
+}
+
+#[test]
+fn what_departs_before_the_last_drop_or_drops_elsewhere_begins_again() {
+    let prompt = "0123456789".repeat(4);
+    // The limit of the next job, how much its prompt shares, and how much of that is in the cache. Of 46 tokens, the last
+    // were dropped after 44.
+    for (n_most, n_shared, n_cached) in [
+        (Some(20), 46, 46),
+        (Some(20), 45, 45),
+        (Some(20), 44, 44),
+        (Some(20), 43, 0),
+        (Some(24), 46, 0),
+        (None, 46, 0),
+    ] {
+        let engine = start_as_it_is(model(), options());
+        let first = submit(&engine, &prompt, |job| {
+            job.max_kv_tokens = Some(20);
+            job.max_tokens = 7;
+        })
+        .finish();
+        let next = prompt.clone() + &first.text;
+        let next = next[..n_shared].to_owned() + "#!";
+        let finish = submit(&engine, &next, |job| {
+            job.max_kv_tokens = n_most;
+            job.max_tokens = 12;
+        })
+        .finish();
+        assert_eq!(finish.usage.cached_tokens, n_cached, "{n_shared} tokens, {n_most:?}");
+        assert_eq!(finish.text, as_ruled(&next, n_most.unwrap_or(64), 12), "{n_shared} tokens, {n_most:?}");
+    }
+}
+
+#[test]
+fn a_slot_that_dropped_tokens_is_the_first_to_make_room() {
+    let mut model = model();
+    model.description.slot_cost.bytes_per_token = 1 << 20;
+    // Memory for 60 tokens, besides the memory for a step.
+    let limits = EngineOptions {
+        memory_limit_bytes: Some((60 + 320) << 20),
+        cache_limit_bytes: u64::MAX,
+        ..options()
+    };
+    let engine = start_as_it_is(model, limits);
+    let run = |prompt: &str, n_most| {
+        submit(&engine, prompt, |job| {
+            job.max_kv_tokens = n_most;
+            job.max_tokens = 5;
+        })
+        .finish()
+    };
+    run("another prompt", None);
+    run(&"0123456789".repeat(10), Some(30));
+    assert_eq!(engine.status().cache.n_slots, 2);
+    run(&"b".repeat(35), None);
+    let status = engine.status();
+    assert_eq!(status.cache.n_slots, 2, "the other one stays");
+    assert!(status.memory.peak_bytes <= 60 << 20, "{:?}", status.memory);
+    assert_eq!(run("another prompt", None).usage.cached_tokens, 13);
 }
 
 #[test]

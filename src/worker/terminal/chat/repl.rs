@@ -11,6 +11,7 @@ use runabout_assist::{Assistant, Error, FinishReason, Model, Outcome};
 
 use super::super::figures::Figures;
 use super::super::session;
+use super::super::show::CUT;
 use super::answer::answer;
 use super::command::{self, Command, Line};
 use super::dialogue::Dialogue;
@@ -79,7 +80,7 @@ impl Repl {
         self.dialogue.answered(&outcome.turn);
         self.totals.add(&outcome, &self.assistant);
         match outcome.finishes[0].reason {
-            FinishReason::Length => say("(cut off; `--max-tokens` allows longer answers)"),
+            FinishReason::Length => say(CUT),
             FinishReason::Cancelled => say("(interrupted)"),
             _ => Ok(()),
         }
