@@ -311,10 +311,14 @@ mod tests {
     #[test]
     fn a_file_may_lie_where_its_declaration_says() {
         let found = imports_of(&[
-            ("src/lib.rs", "#[path = \"other/place.rs\"] mod a; mod b { mod c; }"),
+            (
+                "src/lib.rs",
+                "#[path = \"other/place.rs\"] mod a; mod b { mod c; } #[path = \"b/../../up.rs\"] mod up;",
+            ),
             ("src/other/place.rs", "pub struct A;"),
             ("src/b/c.rs", "use crate::a::A;"),
+            ("up.rs", "use crate::a::A;"),
         ]);
-        assert_eq!(found, ["src/b/c.rs -> src/other/place.rs: A"]);
+        assert_eq!(found, ["src/b/c.rs -> src/other/place.rs: A", "up.rs -> src/other/place.rs: A"]);
     }
 }

@@ -84,7 +84,7 @@ impl Modules {
                 let child = if let Some((_, items)) = &module.content {
                     self.add(file, &format!("{folder}/{name}"), index, items.clone(), text)
                 } else if let Some(path) = path_attribute(&module.attrs) {
-                    let path = format!("{}/{path}", parent(file));
+                    let path = without_steps_up(&format!("{}/{path}", parent(file)));
                     self.add_file(&path, &parent(&path), index, text)
                 } else {
                     self.add_file(&format!("{folder}/{name}.rs"), &format!("{folder}/{name}"), index, text)
@@ -205,6 +205,18 @@ fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
         syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(path), .. }) => Some(path.value()),
         _ => None,
     }
+}
+
+/// The path with each `..` carried out.
+fn without_steps_up(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 /// The folder that contains the file at `path`.
