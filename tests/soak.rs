@@ -10,7 +10,8 @@ fn nothing_is_lost_doubled_or_leaked_in_mixed_traffic() {
     let tool = Path::new(env!("CARGO_BIN_EXE_xtask"));
     let worker = tool.with_file_name("runabout");
     assert!(worker.exists(), "`cargo build` makes the worker");
-    let output = Command::new(tool).args(["soak", "--seconds", "15", "--runabout"]).arg(&worker).output().unwrap();
+    let output =
+        Command::new(tool).args(["soak", "--seconds", "15", "--runabout"]).arg(&worker).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     for name in ["serve: ", "mcp: "] {

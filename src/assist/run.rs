@@ -194,15 +194,17 @@ impl Run {
             self.generation.time_budget.map(|it| it.saturating_sub(self.arrived.elapsed())),
         );
         let (facts, prompt, borders) = tokio::select! {
-            prepared = preparing => {
-                // Even if that failed, the texts are no longer needed.
-                self.release_texts();
-                prepared?
-            }
+            // The prompt may be ready when the request has been cancelled. The engine would not hear of the cancel.
+            biased;
             reason = ended_early => {
                 self.release_texts();
                 self.stage = Stage::Ending(self.without_text(reason));
                 return Ok(None);
+            }
+            prepared = preparing => {
+                // Even if that failed, the texts are no longer needed.
+                self.release_texts();
+                prepared?
             }
         };
         let continued = self.newest.as_ref().map_or(Continued::Nothing, Newest::continued);

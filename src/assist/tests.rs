@@ -6,6 +6,7 @@ mod next_edit;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use runabout_engine::EngineOptions;
 use runabout_engine::scripted::{Gate, Recording, ScriptedModel, bytes};
 use runabout_text::{FimFormat, SamplingDefaults};
@@ -221,6 +222,20 @@ async fn a_cancelled_run_ends_with_the_text_so_far() {
     so_far.push_str(&texts.concat());
     assert_eq!(outcome.finishes[0].reason, FinishReason::Cancelled);
     assert_eq!(outcome.finishes[0].text, so_far);
+}
+
+#[tokio::test]
+async fn a_cancel_counts_although_the_prompt_is_ready_by_then() {
+    let assistant = assistant(ScriptedModel::hashing());
+    for _ in 0..32 {
+        let mut run = assistant.complete(raw("fn f", 1000)).unwrap();
+        // Begins to prepare. Then the prompt gets ready on another thread.
+        assert!(run.next().now_or_never().is_none());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        run.cancel();
+        let (_, outcome) = finish(run).await.unwrap();
+        assert_eq!(outcome.finishes[0].reason, FinishReason::Cancelled);
+    }
 }
 
 #[tokio::test]

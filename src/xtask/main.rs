@@ -19,6 +19,7 @@ mod client;
 mod demo;
 #[cfg(target_os = "linux")]
 mod dist;
+mod hostile;
 mod record;
 mod setup;
 #[cfg(target_os = "linux")]
@@ -54,6 +55,8 @@ enum Command {
     /// Run benchmarks: of the kernels, of the worker compared with others, and of completion quality.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Send generated hostile messages to the worker: each gets its answers, and the next request is answered.
+    Hostile(hostile::Args),
     /// Run mixed traffic on the real model for an hour: nothing may be lost, answered twice or leaked.
     #[cfg(target_os = "linux")]
     Soak(soak::Args),
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
             .and_then(|()| record::run(root))
             .map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(root, &bench).map(|()| ExitCode::SUCCESS),
+        Command::Hostile(args) => hostile::run(root, &args).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Command::Soak(args) => soak::run(root, &args).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
