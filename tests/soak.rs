@@ -1,19 +1,30 @@
-//! A quarter of a minute of `cargo xtask soak`, with the worker and the tool of the same profile.
+//! Short forms of `cargo xtask soak` and `cargo xtask hostile`, with the worker and the tool of the same profile.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::Command;
 
-#[test]
-fn nothing_is_lost_doubled_or_leaked_in_mixed_traffic() {
+/// What the tool says. It must succeed.
+fn run(args: &[&str]) -> String {
     let tool = Path::new(env!("CARGO_BIN_EXE_xtask"));
     let worker = tool.with_file_name("runabout");
     assert!(worker.exists(), "`cargo build` makes the worker");
-    let output =
-        Command::new(tool).args(["soak", "--seconds", "15", "--runabout"]).arg(&worker).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let output = Command::new(tool).args(args).arg("--runabout").arg(&worker).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[test]
+fn generated_hostile_messages_get_their_answers() {
+    let said = run(&["hostile", "--messages", "1000"]);
+    assert!(said.starts_with("1000 hostile messages, "), "{said}");
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_leaked_in_mixed_traffic() {
+    let said = run(&["soak", "--seconds", "15"]);
     for name in ["serve: ", "mcp: "] {
         let line = said.lines().find_map(|it| it.strip_prefix(name)).unwrap();
         let n_requests: u64 = line.split(' ').next().unwrap().parse().unwrap();

@@ -20,8 +20,9 @@ pub(super) struct Expected {
     most: usize,
     /// For each id, as it is written: the most answers with it. The others have the id null.
     of_ids: HashMap<String, usize>,
-    /// The most answers to lines that are nested too deeply to be read here, with whatever ids.
-    n_deep: usize,
+    /// The most answers to lines that are JSON but cannot be read here, because they are nested too deeply or have too
+    /// large a number. Their ids are not known.
+    n_unread: usize,
 }
 
 impl Expected {
@@ -33,9 +34,11 @@ impl Expected {
         let message = match serde_json::from_slice::<Value>(line) {
             Ok(message) => message,
             Err(error) => {
-                let is_deep = error.to_string().starts_with("recursion limit");
-                self.n_deep += if is_deep { MAX_BATCH } else { 0 };
-                self.add_number(if is_deep { 0..=MAX_BATCH } else { 1..=1 });
+                let error = error.to_string();
+                let is_json =
+                    error.starts_with("recursion limit") || error.starts_with("number out of range");
+                self.n_unread += if is_json { MAX_BATCH } else { 0 };
+                self.add_number(if is_json { 0..=MAX_BATCH } else { 1..=1 });
                 return true;
             }
         };
@@ -46,8 +49,12 @@ impl Expected {
         if entries.iter().any(|it| it["method"].as_str().is_some_and(|it| ENDING.contains(&it))) {
             return false;
         }
+        // An object with a name twice may be refused, also if it is meant as a notification.
+        let n_names = line.windows(2).filter(|it| it == b"\":").count();
+        let may_repeat = n_names > entries.iter().map(n_names_in).sum::<usize>();
         for entry in entries {
-            self.add_number(number_of_answers(entry));
+            let number = number_of_answers(entry);
+            self.add_number(if may_repeat { *number.start()..=1 } else { number });
             if let Some(id) = entry.get("id") {
                 *self.of_ids.entry(id.to_string()).or_default() += 1;
             }
@@ -64,6 +71,10 @@ impl Expected {
         self.least
     }
 
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Ids, as they are written, that have fewer answers than requests.
     pub(super) fn unanswered(&self, of_ids: &HashMap<String, usize>) -> Vec<&str> {
         let is_open = |id: &str, n: usize| of_ids.get(id).copied().unwrap_or_default() < n;
@@ -78,7 +89,12 @@ impl Expected {
     /// What is wrong with these answers, of which `of_ids` have the id that is written so.
     pub(super) fn fault(&self, n_answers: usize, of_ids: &HashMap<String, usize>) -> Option<String> {
         if !(self.least..=self.most).contains(&n_answers) {
-            return Some(format!("expected {} to {} answers, got {n_answers}", self.least, self.most));
+            return Some(format!(
+                "expected {} to {} answers, got {n_answers}, of which {} without an id",
+                self.least,
+                self.most,
+                of_ids.get("null").copied().unwrap_or_default()
+            ));
         }
         let excess = of_ids.iter().filter(|it| it.0 != "null").map(|(id, n)| {
             let most = self.of_ids.get(id).copied().unwrap_or_default();
@@ -86,7 +102,16 @@ impl Expected {
         });
         let excess: Vec<_> = excess.filter(|it| it.1 > 0).collect();
         let n_excess: usize = excess.iter().map(|it| it.1).sum();
-        (n_excess > self.n_deep).then(|| format!("too many answers with these ids: {excess:?}"))
+        (n_excess > self.n_unread).then(|| format!("too many answers with these ids: {excess:?}"))
+    }
+}
+
+/// The names of all objects in it.
+fn n_names_in(value: &Value) -> usize {
+    match value {
+        Value::Array(entries) => entries.iter().map(n_names_in).sum(),
+        Value::Object(entries) => entries.len() + entries.values().map(n_names_in).sum::<usize>(),
+        _ => 0,
     }
 }
 
@@ -133,6 +158,8 @@ mod tests {
         assert!(fault(&[request], &["1", "1"]).is_some_and(|it| it.contains("got 2")));
         assert!(fault(&[request], &["2"]).is_some_and(|it| it.contains("\"2\"")));
         assert!(fault(&[r#"{"jsonrpc":"2.0","method":"m"}"#], &["null"]).is_some());
+        let twice = r#"{"jsonrpc":"2.0","method":"m","method":"m"}"#;
+        assert_eq!((fault(&[twice], &[]), fault(&[twice], &["null"])), (None, None));
         assert_eq!(fault(&[r#"{"id":4,"result":5}"#, r#"{"jsonrpc":"2.0","method":"m"}"#], &[]), None);
     }
 
