@@ -226,13 +226,21 @@ async fn a_cancelled_run_ends_with_the_text_so_far() {
 
 #[tokio::test]
 async fn a_cancel_counts_although_the_prompt_is_ready_by_then() {
-    let assistant = assistant(ScriptedModel::hashing());
     for _ in 0..32 {
+        let mut model = ScriptedModel::hashing();
+        let gate = model.gate();
+        let assistant = assistant(model);
+        // The model is ready then, so that the prompt is encoded at once.
+        assistant.tokenize(Tokenize::Text("x".to_owned())).await.unwrap();
         let mut run = assistant.complete(raw("fn f", 1000)).unwrap();
-        // Begins to prepare. Then the prompt gets ready on another thread.
-        assert!(run.next().now_or_never().is_none());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        let early = run.next().now_or_never();
+        assert!(early.is_none(), "no text before the model's first step");
+        // Another thread encodes the prompt meanwhile, most of the times.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
         run.cancel();
+        drop(gate);
         let (_, outcome) = finish(run).await.unwrap();
         assert_eq!(outcome.finishes[0].reason, FinishReason::Cancelled);
     }
