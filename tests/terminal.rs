@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 
@@ -98,7 +98,15 @@ impl Terminal {
 
     fn leave(mut self) {
         self.press(CTRL_D);
-        assert!(self.child.wait().unwrap().success());
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < DEADLINE, "the program goes on after Ctrl-D");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success());
     }
 }
 
@@ -163,6 +171,7 @@ fn several_pasted_lines_are_one_message() {
     terminal.expect_prompt();
     terminal.enter("/save talk.json");
     terminal.expect("4 messages written");
+    terminal.expect_prompt();
     terminal.leave();
     let saved = std::fs::read(home.path().join("talk.json")).unwrap();
     let saved: serde_json::Value = serde_json::from_slice(&saved).unwrap();
