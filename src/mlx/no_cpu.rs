@@ -72,6 +72,10 @@ impl Program {
         match self.0 {}
     }
 
+    pub(crate) fn bytes_per_row(&self) -> u64 {
+        match self.0 {}
+    }
+
     pub(crate) fn forward(&self, _: &Array, _: usize, _: &mut [SpanRows<'_>]) -> Result<Array> {
         match self.0 {}
     }
