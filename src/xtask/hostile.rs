@@ -21,8 +21,7 @@ use serde_json::{Value, json};
 
 use self::expectation::Expected;
 use self::mutation::Mutator;
-use crate::cargo::build_worker;
-use crate::setup;
+use crate::worker::given_or_built;
 
 /// A worker that sends nothing for this long has lost an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -54,12 +53,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
-    let worker = if let Some(path) = &args.runabout {
-        path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?
-    } else {
-        setup::run(root, &setup::Args::default())?;
-        build_worker(root)?
-    };
+    let worker = given_or_built(root, args.runabout.as_deref())?;
     let mut mutator = Mutator::new(seeds(&root.join("protocol/transcripts"))?, args.seed);
     let mut target = Target::start(&worker, &args.model)?;
     let (mut n_sent, mut n_answers) = (0, 0);

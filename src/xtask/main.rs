@@ -25,6 +25,7 @@ mod setup;
 #[cfg(target_os = "linux")]
 mod soak;
 mod test;
+mod worker;
 
 /// Developer commands of runabout.
 #[derive(Parser)]

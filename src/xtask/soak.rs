@@ -13,12 +13,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use self::program::{Held, Program};
 use self::traffic::Traffic;
-use crate::cargo::build_worker;
-use crate::setup;
+use crate::worker::given_or_built;
 
 /// The time between two looks at what the processes hold.
 const LOOK: Duration = Duration::from_secs(10);
@@ -46,12 +45,7 @@ pub(crate) struct Args {
 
 /// Runs the traffic, and prints what came of it. An error says what went wrong.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
-    let worker = if let Some(path) = &args.runabout {
-        path.canonicalize().with_context(|| format!("no worker at `{}`", path.display()))?
-    } else {
-        setup::run(root, &setup::Args::default())?;
-        build_worker(root)?
-    };
+    let worker = given_or_built(root, args.runabout.as_deref())?;
     let logs = tempfile::tempdir()?;
     let start = |name: &'static str| {
         // A small cache, so that it is soon full.
@@ -83,6 +77,9 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         println!("{}", report(program, looks));
         faults.extend(leaks(program.name, looks));
         let ledger = program.ledger();
+        // A queue that is full is an answer as it should be; these requests have no other reason to fail.
+        let errors = ledger.errors.iter().filter(|it| it.0 != "overloaded");
+        faults.extend(errors.map(|(kind, n)| format!("{}: {n} errors of the kind {kind}", program.name)));
         faults.extend(ledger.faults.iter().map(|it| format!("{}: {it}", program.name)));
     }
     ensure!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));

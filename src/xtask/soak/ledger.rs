@@ -56,7 +56,7 @@ impl Ledger {
                 }
             }
             (_, Some(_)) => {}
-            (None, None) => self.faults.push(format!("an answer to nobody: {}", shortened(line))),
+            (None, None) => self.faults.push(format!("an answer without an id: {}", shortened(line))),
         }
     }
 
@@ -116,7 +116,7 @@ mod tests {
             (&[r#"{"id":9,"result":{}}"#], "a second answer to request 9"),
             (&[answer, r#"{"method":"delta","params":{"id":1}}"#], "a text for no request"),
             (&["not json"], "a line that is no JSON"),
-            (&[r#"{"id":null,"error":{}}"#], "an answer to nobody"),
+            (&[r#"{"id":null,"error":{}}"#], "an answer without an id"),
             (&[r#"{"id":2,"result":{"ok":false}}"#], "request 2: not ok"),
         ];
         for (lines, fault) in cases {
