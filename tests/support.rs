@@ -42,6 +42,8 @@ pub(crate) fn runabout() -> Command {
     command.env("RUNABOUT_LOG", "debug");
     // The settings of whoever runs the tests do not count.
     command.env("RUNABOUT_CONFIG", "");
+    // What a test does to its process must not reach the others.
+    command.env("RUNABOUT_ALONE", "1");
     command
 }
 

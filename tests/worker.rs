@@ -25,6 +25,7 @@ mod next_edit;
 mod parity;
 mod recording;
 mod response_format;
+mod sharing;
 mod support;
 mod terminal;
 mod transcripts;

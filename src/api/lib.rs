@@ -55,7 +55,9 @@ pub use progress::{ProgressParams, ProgressStage, ProgressUnit};
 pub use protocol::{Method, Notification, PROTOCOL_VERSION, Sender};
 pub use sampling::Sampling;
 pub use schema::schema;
-pub use status::{CacheStatus, MemoryStatus, QueueStatus, SpeedStatus, StatusParams, StatusResult};
+pub use status::{
+    CacheStatus, ClientStatus, MemoryStatus, QueueStatus, SpeedStatus, StatusParams, StatusResult,
+};
 pub use tokenize::{TokenizeParams, TokenizeResult};
 pub use tools::{
     FunctionCall, FunctionDefinition, FunctionName, NamedTool, Tool, ToolCall, ToolCallError, ToolChoice,

@@ -50,6 +50,21 @@ pub struct StatusResult {
     #[serde(default)]
     pub computed_tokens: u64,
     pub speed: SpeedStatus,
+    /// The clients that this process serves, this one included, in the order in which they came. Usually all clients with
+    /// the same model and options share one process.
+    #[serde(default)]
+    pub clients: Vec<ClientStatus>,
+}
+
+/// A client that is connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientStatus {
+    /// The command that it started: `serve`, `lsp`, `mcp` or `acp`.
+    pub command: String,
+    /// The process that it started.
+    pub pid: u32,
+    /// Milliseconds since it connected.
+    pub connected_ms: u64,
 }
 
 /// The worker's state has changed, or memory is running short.

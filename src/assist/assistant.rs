@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runabout_engine::Priority;
+use runabout_engine::{ClientId, Priority};
 use runabout_text::{Message, TemplateVariables, TokenId};
 use serde_json::Value;
 
@@ -20,6 +20,7 @@ use crate::run::{Accepted, Run};
 /// The model, as one client uses it. Clones serve the same client.
 #[derive(Clone, Debug)]
 pub struct Assistant {
+    client: ClientId,
     model: ModelHandle,
     held: Arc<HeldTexts>,
     limits: Limits,
@@ -48,13 +49,14 @@ pub enum Tokenize {
 
 impl Assistant {
     pub fn new(model: ModelHandle, held: Arc<HeldTexts>, limits: Limits) -> Self {
-        Self { model, held, limits, documents: Arc::default() }
+        Self { client: ClientId::new(), model, held, limits, documents: Arc::default() }
     }
 
-    /// The same model for another client, with its own documents.
+    /// The same model for another client, with its own documents and limits, and its own share of the engine.
     #[must_use]
     pub fn for_another_client(&self) -> Self {
-        Self { documents: Arc::default(), ..self.clone() }
+        let held = Arc::new(self.held.for_another_client());
+        Self { client: ClientId::new(), held, documents: Arc::default(), ..self.clone() }
     }
 
     pub fn model(&self) -> &ModelHandle {
@@ -89,6 +91,7 @@ impl Assistant {
         request.check(&self.limits)?;
         let n_bytes = request.n_bytes();
         let accepted = Accepted {
+            client: self.client,
             generation: request.generation.clone(),
             n_choices: 1,
             min_confidence: None,
@@ -109,6 +112,7 @@ impl Assistant {
         request.check(&self.limits)?;
         let n_bytes = request.n_bytes();
         let accepted = Accepted {
+            client: self.client,
             generation: request.generation.clone(),
             n_choices: 1,
             min_confidence: None,
@@ -136,6 +140,7 @@ impl Assistant {
     fn begin_completion(&self, request: Completion, newest: Option<Newest>) -> Result<Run, Error> {
         let n_bytes = request.n_bytes();
         let accepted = Accepted {
+            client: self.client,
             generation: request.generation.clone(),
             n_choices: request.n_choices,
             min_confidence: (request.min_confidence > 0.0).then_some(request.min_confidence),

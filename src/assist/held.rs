@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 
-/// The size of the texts that waiting requests hold, and its limit. All clients of a process share one.
+/// The size of the texts that a client's waiting requests hold, and its limit.
 #[derive(Debug)]
 pub struct HeldTexts {
     limit_bytes: u64,
     sum: Mutex<Sum>,
-    /// The total size, for the engine's memory accounting.
-    n_bytes: Arc<AtomicU64>,
+    /// The total size for all clients, for the engine's memory accounting.
+    n_bytes_of_all: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,12 +32,19 @@ pub(crate) struct Held {
 
 impl HeldTexts {
     pub fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, sum: Mutex::default(), n_bytes: Arc::default() }
+        Self { limit_bytes, sum: Mutex::default(), n_bytes_of_all: Arc::default() }
     }
 
-    /// The bytes held, as a shared value that changes.
-    pub fn n_bytes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.n_bytes)
+    /// For another client of the process, with the same limit.
+    #[must_use]
+    pub fn for_another_client(&self) -> Self {
+        let n_bytes_of_all = Arc::clone(&self.n_bytes_of_all);
+        Self { limit_bytes: self.limit_bytes, sum: Mutex::default(), n_bytes_of_all }
+    }
+
+    /// The bytes held for all clients, as a shared value that changes.
+    pub fn n_bytes_of_all(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.n_bytes_of_all)
     }
 
     pub fn limit_bytes(&self) -> u64 {
@@ -54,7 +61,7 @@ impl HeldTexts {
         }
         sum.n_requests += 1;
         sum.n_bytes += n_bytes;
-        self.n_bytes.store(sum.n_bytes, Ordering::Relaxed);
+        self.n_bytes_of_all.fetch_add(n_bytes, Ordering::Relaxed);
         Ok(Held { texts: Arc::clone(self), n_bytes })
     }
 
@@ -69,7 +76,7 @@ impl Drop for Held {
         let mut sum = self.texts.sum();
         sum.n_requests -= 1;
         sum.n_bytes -= self.n_bytes;
-        self.texts.n_bytes.store(sum.n_bytes, Ordering::Relaxed);
+        self.texts.n_bytes_of_all.fetch_sub(self.n_bytes, Ordering::Relaxed);
     }
 }
 
@@ -99,5 +106,18 @@ mod tests {
         assert_eq!(refused(&texts, 61), (1, 61, 60));
         drop(second);
         assert!(texts.hold(1000).is_ok());
+    }
+
+    #[test]
+    fn what_one_client_holds_takes_nothing_from_another() {
+        let texts = Arc::new(HeldTexts::new(100));
+        let others = Arc::new(texts.for_another_client());
+        let first = texts.hold(100).unwrap();
+        let second = others.hold(90).unwrap();
+        assert_eq!(refused(&others, 11), (1, 11, 10));
+        let of_all = || texts.n_bytes_of_all().load(Ordering::Relaxed);
+        assert_eq!(of_all(), 190);
+        drop((first, second));
+        assert_eq!(of_all(), 0);
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll, unfold};
 use runabout_engine::{
-    CancelReason, Engine, Event, Finish, FinishReason, Job, JobError, JobId, Likelihood, Supersede, Timing,
-    Usage,
+    CancelReason, ClientId, Engine, Event, Finish, FinishReason, Job, JobError, JobId, Likelihood, Supersede,
+    Timing, Usage,
 };
 use runabout_text::{LineEnd, Piece, Tokenizer, Trimmed, Turn, TurnReader};
 use tokio::sync::mpsc::unbounded_channel;
@@ -62,6 +62,7 @@ pub struct Outcome {
 /// the engine ends a job whose events are not received.
 pub struct Run {
     engine: Engine,
+    client: ClientId,
     arrived: Instant,
     generation: Generation,
     n_choices: u32,
@@ -80,6 +81,7 @@ pub struct Run {
 
 /// A request that was accepted.
 pub(crate) struct Accepted {
+    pub(crate) client: ClientId,
     pub(crate) generation: Generation,
     pub(crate) n_choices: u32,
     pub(crate) min_confidence: Option<f64>,
@@ -125,7 +127,8 @@ impl Run {
         accepted: Accepted,
         build: impl FnOnce(&Model) -> Result<Prompt, Error> + Send + 'static,
     ) -> Self {
-        let Accepted { generation, n_choices, min_confidence, document, newest, n_bytes, held } = accepted;
+        let Accepted { client, generation, n_choices, min_confidence, document, newest, n_bytes, held } =
+            accepted;
         let (handle, priority) = (model.clone(), generation.priority);
         let preparing = async move {
             let model = handle.ready().await?;
@@ -136,6 +139,7 @@ impl Run {
         };
         Self {
             engine: model.engine().clone(),
+            client,
             arrived: Instant::now(),
             max_tokens: generation.max_tokens as usize,
             generation,
@@ -259,6 +263,7 @@ impl Run {
             let mut params = params.clone();
             params.seed = params.seed.map(|it| it.wrapping_add(choice.into()));
             jobs.push(self.engine.submit(Job {
+                client: self.client,
                 prompt: tokens.clone(),
                 borders: borders.to_vec(),
                 params,

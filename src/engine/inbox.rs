@@ -2,14 +2,14 @@
 //!
 //! It is a queue under a lock and not a channel, because a job may be cancelled before the thread has taken it. While
 //! the model loads or a long step runs, refusals, and cancels of jobs that are still here, are answered immediately on
-//! the caller's thread. The lock is never held while the model runs. The number of waiting jobs is limited, counting
-//! those here and inside the engine together.
+//! the caller's thread. The lock is never held while the model runs. The number of a client's waiting jobs is limited,
+//! counting those here and inside the engine together.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     clock::Clock,
-    job::{CancelReason, Job, JobError, JobId},
+    job::{CancelReason, ClientId, Job, JobError, JobId},
     sequence::WaitingJob,
 };
 
@@ -19,6 +19,7 @@ pub(crate) struct Inbox {
     contents: Mutex<Contents>,
     /// Signalled when something new arrives or the inbox is closed.
     changed: Condvar,
+    /// For each client.
     max_waiting: usize,
 }
 
@@ -26,8 +27,8 @@ pub(crate) struct Inbox {
 struct Contents {
     jobs: Vec<WaitingJob>,
     cancels: Vec<(JobId, CancelReason)>,
-    /// The number of jobs that the engine has taken and that have no slot yet.
-    n_waiting_inside: usize,
+    /// The clients of the jobs that the engine has taken and that have no slot yet.
+    waiting_inside: Vec<ClientId>,
     n_submitted: u64,
     /// If set, the answer to every job from now on.
     closed: Option<JobError>,
@@ -51,7 +52,7 @@ impl Inbox {
         let id = JobId(contents.n_submitted);
         contents.n_submitted += 1;
         let waiting = WaitingJob::new(id, job, clock.now());
-        let n_queued = contents.n_waiting();
+        let n_queued = contents.n_waiting_of(waiting.job.client);
         let refusal = match &contents.closed {
             Some(error) => Some(error.clone()),
             None => (n_queued >= self.max_waiting).then_some(JobError::Overloaded { n_queued }),
@@ -103,11 +104,9 @@ impl Inbox {
         if contents.closed.is_some() {
             return None;
         }
-        contents.n_waiting_inside += contents.jobs.len();
-        Some(Arrivals {
-            jobs: std::mem::take(&mut contents.jobs),
-            cancels: std::mem::take(&mut contents.cancels),
-        })
+        let jobs = std::mem::take(&mut contents.jobs);
+        contents.waiting_inside.extend(jobs.iter().map(|it| it.job.client));
+        Some(Arrivals { jobs, cancels: std::mem::take(&mut contents.cancels) })
     }
 
     /// The number of jobs without a slot, here and inside the engine.
@@ -115,8 +114,11 @@ impl Inbox {
         self.lock().n_waiting()
     }
 
-    pub(crate) fn set_n_waiting_inside(&self, n_waiting: usize) {
-        self.lock().n_waiting_inside = n_waiting;
+    /// Says whose jobs wait inside the engine.
+    pub(crate) fn set_waiting_inside(&self, clients: impl Iterator<Item = ClientId>) {
+        let mut contents = self.lock();
+        contents.waiting_inside.clear();
+        contents.waiting_inside.extend(clients);
     }
 
     /// A panic under the lock leaves the contents consistent, so a poisoned lock can be used.
@@ -127,7 +129,12 @@ impl Inbox {
 
 impl Contents {
     fn n_waiting(&self) -> usize {
-        self.n_waiting_inside + self.jobs.len()
+        self.waiting_inside.len() + self.jobs.len()
+    }
+
+    fn n_waiting_of(&self, client: ClientId) -> usize {
+        let inside = self.waiting_inside.iter().copied();
+        inside.chain(self.jobs.iter().map(|it| it.job.client)).filter(|it| *it == client).count()
     }
 }
 
@@ -144,9 +151,16 @@ mod tests {
         job::{Event, Priority, TextStart},
     };
 
+    const CLIENT: ClientId = ClientId(7);
+
     fn submit(inbox: &Inbox) -> UnboundedReceiver<Event> {
+        submit_for(CLIENT, inbox)
+    }
+
+    fn submit_for(client: ClientId, inbox: &Inbox) -> UnboundedReceiver<Event> {
         let (sender, events) = unbounded_channel();
         let job = Job {
+            client,
             prompt: vec![1],
             borders: Vec::new(),
             params: SamplingParams::default(),
@@ -181,9 +195,25 @@ mod tests {
         let mut second = submit(&inbox);
         let refusal = second.try_recv().unwrap();
         assert!(matches!(refusal, Event::Failed(JobError::Overloaded { n_queued: 1 })));
-        inbox.set_n_waiting_inside(0);
+        inbox.set_waiting_inside(std::iter::empty());
         let mut third = submit(&inbox);
         assert!(third.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_client_with_a_full_queue_takes_no_place_of_another() {
+        let inbox = Inbox::new(1);
+        let _first = submit(&inbox);
+        inbox.drain(true).unwrap();
+        let other = ClientId(8);
+        let mut waiting = submit_for(other, &inbox);
+        assert!(waiting.try_recv().is_err(), "it waits");
+        let mut refused = [submit(&inbox), submit_for(other, &inbox)];
+        for refused in &mut refused {
+            let refusal = refused.try_recv().unwrap();
+            assert!(matches!(refusal, Event::Failed(JobError::Overloaded { n_queued: 1 })));
+        }
+        assert_eq!(inbox.n_waiting(), 2);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! events on its own channel; the last one is always [`Event::Finished`] or [`Event::Failed`].
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,6 +22,24 @@ pub const MIN_KV_TOKENS: usize = 16;
 /// Identifies a submitted job; unique for the life of the engine, and greater for a later job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
+
+/// Whose a job is. Clients share the engine fairly: however many jobs one of them has, another one's get their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub u64);
+
+impl ClientId {
+    /// An id that no other client of this process has.
+    pub fn new() -> Self {
+        static N_CLIENTS: AtomicU64 = AtomicU64::new(0);
+        Self(N_CLIENTS.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Default for ClientId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// Which jobs come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +61,7 @@ pub enum TextStart {
 /// Work for the engine: one prompt, and how to continue it.
 #[derive(Debug)]
 pub struct Job {
+    pub client: ClientId,
     /// Never empty.
     pub prompt: Vec<TokenId>,
     /// The positions in the prompt where a part of it begins, such as a message or a file, in ascending order. Another

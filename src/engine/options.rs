@@ -30,7 +30,10 @@ pub struct EngineOptions {
     pub max_slots: usize,
     /// The number of jobs of each priority that run at a time; at least 1.
     pub max_running: usize,
-    /// The number of jobs that may wait for a slot; further ones are refused. At least 1.
+    /// The number of jobs of each priority that run beyond `max_running`, of clients that have none running. 0 if there is
+    /// only one client.
+    pub max_running_for_others: usize,
+    /// The number of a client's jobs that may wait for a slot; further ones are refused. At least 1.
     pub max_queued: usize,
     /// The number of tokens that a draft model drafts at a time, at most [`MAX_DRAFTS`](crate::MAX_DRAFTS). `None`
     /// chooses the number by its benefit; it may be 0.
@@ -50,6 +53,7 @@ impl Default for EngineOptions {
             max_slots: 64,
             // Eight rows take three and a half times as long as one on a CPU; more would gain little.
             max_running: 8,
+            max_running_for_others: 0,
             max_queued: 64,
             n_draft_tokens: None,
             clock: Arc::new(SystemClock),

@@ -3,7 +3,7 @@
 //! [`admit`] chooses the waiting job that gets the next slot, [`plan`] the tokens of each sequence that the next step
 //! feeds. Both are pure functions from plain state, and return indices into the lists they were given. A step is one
 //! ragged batch: every sequence that generates gets its token, and prompts get the rest of the step's tokens, in order
-//! of arrival. Interactive work goes before background work, which in the meantime gets the share that [`BackgroundShare`]
+//! of arrival, but each client's first prompt before any client's second. Interactive work goes before background work, which in the meantime gets the share that [`BackgroundShare`]
 //! computes. A sequence keeps its slot while others run, so after being overtaken it continues with its very next
 //! token.
 //!
@@ -14,7 +14,7 @@ mod background;
 
 use std::{cmp::Reverse, ops::Range};
 
-use crate::job::{JobId, Priority};
+use crate::job::{ClientId, JobId, Priority};
 pub(crate) use admission::{AdmissionLimits, SlotRequest, SlotUse, admit};
 pub(crate) use background::BackgroundShare;
 
@@ -26,6 +26,7 @@ const MIN_CHUNK: usize = 8;
 pub(crate) struct Candidate {
     /// Older jobs have smaller ids and go first.
     pub(crate) id: JobId,
+    pub(crate) client: ClientId,
     pub(crate) priority: Priority,
     /// The number of tokens that its slot holds.
     pub(crate) n_fed: usize,
@@ -159,7 +160,7 @@ fn serve<'a>(plan: &mut Plan, candidates: impl Iterator<Item = (usize, &'a Candi
         plan.spans.push(it.span(idx, 1, n_drafted));
     }
     let mut n_left = n_left.max(MIN_CHUNK.min(n_tokens).max(1));
-    for (idx, it) in prompts {
+    for (idx, it) in by_turns(prompts, |(_, it)| it.client) {
         if n_left == 0 {
             break;
         }
@@ -167,6 +168,28 @@ fn serve<'a>(plan: &mut Plan, candidates: impl Iterator<Item = (usize, &'a Candi
         n_left -= span.range.len();
         plan.spans.push(span);
     }
+}
+
+/// The items in their order, but the first one of each client before the second one of any.
+fn by_turns<T>(items: Vec<T>, client: impl Fn(&T) -> ClientId) -> impl Iterator<Item = T> {
+    let mut seen: Vec<(ClientId, usize)> = Vec::new();
+    let mut with_turns: Vec<(usize, T)> = items
+        .into_iter()
+        .map(|item| {
+            let client = client(&item);
+            let n_before = if let Some((_, n)) = seen.iter_mut().find(|it| it.0 == client) {
+                *n += 1;
+                *n
+            } else {
+                seen.push((client, 0));
+                0
+            };
+            (n_before, item)
+        })
+        .collect();
+    // Keeps the order of equals.
+    with_turns.sort_by_key(|it| it.0);
+    with_turns.into_iter().map(|it| it.1)
 }
 
 /// Distributes exactly `n_tokens`, first to the sequences that have waited longest.
@@ -195,6 +218,7 @@ mod tests {
     const fn running(id: u64, priority: Priority, n_fed: usize, n_known: usize) -> Candidate {
         Candidate {
             id: JobId(id),
+            client: ClientId(0),
             priority,
             n_fed,
             n_known,
@@ -254,6 +278,21 @@ mod tests {
         // Even if the step is full, a prompt makes progress.
         check(&candidates, 2, 0, &[(1, 9, 10, 0, true), (2, 4, 5, 0, true), (3, 0, 2, 0, false)]);
         check(&candidates, 9, 0, &[(1, 9, 10, 0, true), (2, 4, 5, 0, true), (3, 0, 8, 0, false)]);
+    }
+
+    #[test]
+    fn the_first_prompt_of_each_client_goes_before_the_second_of_any() {
+        let of = |client, it| Candidate { client: ClientId(client), ..it };
+        let candidates = [
+            of(1, running(1, Background, 0, 20)),
+            of(1, running(2, Background, 0, 20)),
+            of(2, running(3, Background, 0, 10)),
+            of(2, running(4, Background, 0, 10)),
+            of(1, running(5, Background, 4, 5)),
+        ];
+        let first = [(5, 4, 5, 0, true), (1, 0, 20, 0, true), (3, 0, 10, 0, true)];
+        check(&candidates, 31, 0, &first);
+        check(&candidates, 36, 0, &[first.as_slice(), &[(2, 0, 5, 0, false)]].concat());
     }
 
     #[test]

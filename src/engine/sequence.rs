@@ -149,7 +149,8 @@ impl Sequence {
             .reserved_for(n_prompt, &self.job)
             .max(sizing.bytes_for(self.tokens.n_known().min(self.job.max_kv_tokens.unwrap_or(usize::MAX))))
             .max(slot_bytes);
-        SlotUse { priority: self.job.priority, reserved_bytes: reserved_bytes + donor_bytes }
+        let Job { client, priority, .. } = self.job;
+        SlotUse { client, priority, reserved_bytes: reserved_bytes + donor_bytes }
     }
 
     /// What the scheduler needs to know about it.
@@ -159,6 +160,7 @@ impl Sequence {
         let n_most = self.n_slot_left().saturating_add(self.slot.n_fed());
         Candidate {
             id: self.id,
+            client: self.job.client,
             priority: self.job.priority,
             n_fed: self.slot.n_fed(),
             // Tokens that another slot has are moved and not fed.

@@ -61,7 +61,7 @@ impl Stepper {
         let model = ModelWithDraft::new(model, draft);
         let (limit_bytes, loaded_bytes) = (options.memory_limit_bytes, model.memory().active_bytes);
         // Each running job of both priorities draws a token, and after each draft another one.
-        let n_draws = 2 * options.max_running + MAX_DRAFTS_TOGETHER;
+        let n_draws = 2 * (options.max_running + options.max_running_for_others) + MAX_DRAFTS_TOGETHER;
         let step_bytes = model.description().step_cost.bytes(options.prefill_chunk.max(n_draws), n_draws);
         let allowance = Allowance::new(limit_bytes, loaded_bytes, step_bytes);
         let limits = CacheLimits {
@@ -119,7 +119,7 @@ impl Stepper {
 
     /// Publishes the status, then sends the ends that it counts.
     fn finish_round(&mut self, inbox: &Inbox, publish: &mut impl FnMut(Status)) {
-        inbox.set_n_waiting_inside(self.waiting.len());
+        inbox.set_waiting_inside(self.waiting.iter().map(|it| it.job.client));
         publish(self.status());
         self.send_ends();
     }
@@ -225,7 +225,11 @@ impl Stepper {
             let uses: Vec<SlotUse> = self.running.iter().map(|it| self.slots.slot_use(it)).collect();
             let held_bytes = self.options.held_bytes.load(Ordering::Relaxed);
             let bytes = self.allowance.kv_bytes_beside(held_bytes);
-            let limits = AdmissionLimits { n_running: self.options.max_running, bytes };
+            let limits = AdmissionLimits {
+                n_running: self.options.max_running,
+                n_for_others: self.options.max_running_for_others,
+                bytes,
+            };
             let Some(idx) = scheduler::admit(&requests, &uses, limits) else {
                 let without_memory_limit = AdmissionLimits { bytes: u64::MAX, ..limits };
                 self.waits_for_memory = scheduler::admit(&requests, &uses, without_memory_limit).is_some();

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runabout_engine::{
-    CancelReason, Engine, EngineOptions, Event, Finish, Job, JobId, Loaded, Models, Priority, TextStart,
+    CancelReason, ClientId, Engine, EngineOptions, Event, Finish, Job, JobId, Loaded, Models, Priority,
+    TextStart,
 };
 use runabout_text::{SamplingParams, Tokenizer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -44,6 +45,7 @@ impl Server {
     fn submit(&self, prompt: &[u32], change: impl FnOnce(&mut Job)) -> Submitted {
         let (sender, events) = unbounded_channel();
         let mut job = Job {
+            client: ClientId(0),
             prompt: prompt.to_vec(),
             borders: Vec::new(),
             params: SamplingParams { temperature: 0.0, ..SamplingParams::default() },

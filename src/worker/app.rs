@@ -1,6 +1,5 @@
 //! The process: one model and its limits, for one or more clients.
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -9,10 +8,10 @@ use runabout_assist::{Assistant, HeldTexts, JobError, Limits, ModelHandle, State
 use runabout_engine::EngineOptions;
 use runabout_rpc::Options;
 
-use crate::calls::CallLog;
 use crate::cli::ServeArgs;
 use crate::loading;
 use crate::memory;
+use crate::presence::Presence;
 
 /// What all clients of the process share.
 #[derive(Debug)]
@@ -23,28 +22,21 @@ pub(crate) struct App {
     pub(crate) reference: String,
     pub(crate) started: Instant,
     pub(crate) limits: ServeLimits,
-    /// Where conversations with agents are kept; `None` keeps none.
-    pub(crate) conversations: Option<PathBuf>,
-    /// The folders that agents may work in, as the command line names them.
-    pub(crate) roots: Vec<PathBuf>,
-    /// Where calls of tools are counted; `None` counts none.
-    pub(crate) calls: Option<CallLog>,
+    pub(crate) presence: Arc<Presence>,
     /// Set once the model is wanted; loading waits for that.
     wanted: Arc<OnceLock<()>>,
 }
 
-/// What only a process for agents has.
-#[derive(Debug, Default)]
-pub(crate) struct AgentOptions {
-    /// The folders that an agent may work in; if empty, its own folder counts.
-    pub(crate) roots: Vec<PathBuf>,
-    /// Whether the model is loaded only when it is wanted, see [`App::want_model`].
-    pub(crate) is_lazy: bool,
-    /// Where calls of tools are counted; `None` counts none.
-    pub(crate) calls: Option<CallLog>,
-    /// Where conversations with agents are kept; `None` keeps none.
-    pub(crate) conversations: Option<PathBuf>,
+/// For how many clients a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    Alone,
+    WithOthers,
 }
+
+/// How many clients of a shared process need not wait until a job of another one has ended, see
+/// [`EngineOptions::max_running_for_others`].
+const N_OTHERS: usize = 8;
 
 /// The limits of the whole process that clients are told. Those of single requests are [`Assistant::limits`].
 #[derive(Clone, Debug)]
@@ -62,22 +54,19 @@ impl App {
         limits: ServeLimits,
     ) -> Self {
         let assistant = Assistant::new(model, held, Limits::default());
-        let wanted = Arc::new(OnceLock::from(()));
         Self {
             assistant,
             reference,
             started: Instant::now(),
             limits,
-            conversations: None,
-            roots: Vec::new(),
-            calls: None,
-            wanted,
+            presence: Presence::new(),
+            wanted: Arc::new(OnceLock::from(())),
         }
     }
 
-    /// Starts loading the model, or gets ready for that, and returns without waiting for it. Fails if a model reference
-    /// is invalid or the engine's thread cannot be started.
-    pub(crate) fn start(args: ServeArgs, agent: AgentOptions) -> Result<Self> {
+    /// Gets ready to load the model once it is wanted. Fails if a model reference is invalid or the engine's thread
+    /// cannot be started.
+    pub(crate) fn start(args: ServeArgs, sharing: Sharing) -> Result<Self> {
         let bytes = |mib: u64| mib.saturating_mul(1 << 20);
         let memory_bytes = args.model.memory_limit_bytes().or_else(memory::default_limit_bytes);
         let cache_limit_bytes =
@@ -86,18 +75,16 @@ impl App {
         let options = EngineOptions {
             step_target: Duration::from_millis(args.step_target_ms),
             memory_limit_bytes: memory_bytes,
-            held_bytes: held.n_bytes(),
+            held_bytes: held.n_bytes_of_all(),
             cache_limit_bytes,
             n_min_reuse: args.cache_reuse,
             max_running: args.max_running,
+            max_running_for_others: if sharing == Sharing::WithOthers { N_OTHERS } else { 0 },
             max_queued: args.max_queued,
             n_draft_tokens: args.model.n_draft_tokens(),
             ..EngineOptions::default()
         };
         let wanted = Arc::<OnceLock<()>>::default();
-        if !agent.is_lazy {
-            wanted.get_or_init(|| ());
-        }
         let model = loading::start(&args.model, options, Arc::clone(&wanted))?;
         let limits = ServeLimits {
             rpc: Options {
@@ -109,8 +96,7 @@ impl App {
             max_queued: args.max_queued,
             memory_bytes,
         };
-        let AgentOptions { roots, calls, conversations, .. } = agent;
-        Ok(Self { conversations, roots, calls, wanted, ..Self::new(model, held, args.model.model, limits) })
+        Ok(Self { wanted, ..Self::new(model, held, args.model.model, limits) })
     }
 
     /// Lets the model's loading begin, unless it has begun already.

@@ -25,7 +25,7 @@ pub(crate) use generate::GenerateArgs;
 pub(crate) use kv::KvArgs;
 pub(crate) use model::ModelArgs;
 pub(crate) use sampling::SamplingArgs;
-pub(crate) use serve::ServeArgs;
+pub(crate) use serve::{FrontArgs, LingerArgs, ServeArgs, ShareArgs};
 
 /// A local language model for everyday coding errands.
 #[derive(Parser, Debug)]
@@ -38,13 +38,15 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Serve one model over JSON-RPC 2.0 on stdin and stdout
-    Serve(ServeArgs),
+    Serve(FrontArgs),
     /// Serve one model to an editor as a language server on stdin and stdout
     Lsp(LspArgs),
     /// Serve one model to an agent as an MCP server on stdin and stdout
     Mcp(McpArgs),
     /// Be an agent in an editor's chat window, over the agent client protocol on stdin and stdout
     Acp(AcpArgs),
+    /// Keep one model for several clients. `serve`, `lsp`, `mcp` and `acp` start this by themselves
+    Share(ShareArgs),
     /// Answer one prompt and print the text, as mlx_lm.generate does
     Generate(GenerateArgs),
     /// Answer one message, or hold a conversation
@@ -75,14 +77,14 @@ pub(crate) enum Command {
 impl Command {
     /// Whether a program is at the other end of stdin and stdout, and not a person.
     pub(crate) fn serves(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Lsp(_) | Self::Mcp(_) | Self::Acp(_))
+        matches!(self, Self::Serve(_) | Self::Lsp(_) | Self::Mcp(_) | Self::Acp(_) | Self::Share(_))
     }
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct LspArgs {
     #[command(flatten)]
-    pub(crate) serve: ServeArgs,
+    pub(crate) front: FrontArgs,
     /// Accepted because many clients pass it to every language server: stdin and stdout are used in any case
     #[arg(long, hide = true)]
     stdio: bool,
@@ -91,7 +93,7 @@ pub(crate) struct LspArgs {
 #[derive(Args, Debug)]
 pub(crate) struct McpArgs {
     #[command(flatten)]
-    pub(crate) serve: ServeArgs,
+    pub(crate) front: FrontArgs,
     /// A folder that the tools may read and edit files in; can be repeated. By default the project that the agent works
     /// in, if it can be told
     #[arg(long, value_name = "DIR")]
@@ -114,7 +116,7 @@ pub(crate) struct StatsArgs {
 #[derive(Args, Debug)]
 pub(crate) struct AcpArgs {
     #[command(flatten)]
-    pub(crate) serve: ServeArgs,
+    pub(crate) front: FrontArgs,
     /// Do not keep conversations on disk, so that they cannot be continued after the process has ended
     #[arg(long, env = "RUNABOUT_NO_HISTORY", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) no_history: bool,

@@ -7,11 +7,14 @@ use runabout_assist::Assistant;
 use runabout_rpc::{ErrorObjectOwned, Handle};
 
 use crate::app::App;
+use crate::front_end::FrontEnd;
 
 /// A client of the process, as its dialect sees it. Clones stand for the same client.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) app: Arc<App>,
+    /// What the client started.
+    pub(crate) front: Arc<FrontEnd>,
     /// The model, with the documents of this client only.
     pub(crate) assistant: Assistant,
     farewell: Arc<Farewell>,
@@ -26,8 +29,13 @@ struct Farewell {
 
 impl Client {
     /// A new client of `app`.
-    pub(crate) fn of(app: &Arc<App>) -> Self {
-        Self { app: Arc::clone(app), assistant: app.assistant.for_another_client(), farewell: Arc::default() }
+    pub(crate) fn of(app: &Arc<App>, front: FrontEnd) -> Self {
+        Self {
+            app: Arc::clone(app),
+            front: Arc::new(front),
+            assistant: app.assistant.for_another_client(),
+            farewell: Arc::default(),
+        }
     }
 
     /// Answers every later request with the error `refusal`; running requests are finished.

@@ -10,17 +10,28 @@ use tokio::sync::oneshot;
 use crate::app::App;
 use crate::client::Client;
 use crate::dialects::{self, Announcements, Dialect, Opened};
+use crate::front_end::FrontEnd;
+use crate::presence::Stay;
 
 /// A client whose connection is not served yet.
 pub(crate) struct Connected {
     pub(crate) client: Client,
     rpc: Connection,
     begun: oneshot::Receiver<Announcements>,
+    stay: Stay,
 }
 
 /// Makes a connection for a new client of `app`. The client's first message decides which of `dialects` it speaks.
-pub(crate) fn connect(app: &Arc<App>, dialects: &'static [&'static dyn Dialect]) -> Connected {
-    let client = Client::of(app);
+pub(crate) fn connect(
+    app: &Arc<App>,
+    front: FrontEnd,
+    dialects: &'static [&'static dyn Dialect],
+) -> Connected {
+    if !front.is_lazy {
+        app.want_model();
+    }
+    let client = Client::of(app, front);
+    let stay = app.presence.enter(Arc::clone(&client.front));
     let (begin, begun) = oneshot::channel();
     let opening = client.clone();
     let rpc = Connection::choosing(
@@ -34,7 +45,7 @@ pub(crate) fn connect(app: &Arc<App>, dialects: &'static [&'static dyn Dialect])
         },
         app.limits.rpc.clone(),
     );
-    Connected { client, rpc, begun }
+    Connected { client, rpc, begun, stay }
 }
 
 impl Connected {
@@ -56,6 +67,7 @@ impl Connected {
         let watch = tokio::spawn(watch(self.client.app, self.rpc.handle(), self.begun));
         let end = self.rpc.serve(input, output).await;
         watch.abort();
+        drop(self.stay);
         end
     }
 }

@@ -27,7 +27,7 @@ struct Report<'a> {
 /// Returns the exit code.
 pub(crate) async fn run(args: DoctorArgs, file: &SettingsFile) -> Result<i32> {
     let mut checks = machine::checks(&args.model);
-    checks.extend(places::checks(file));
+    checks.extend(places::checks(file).await);
     if args.model.offline {
         checks.push(Check::ok("network", "not asked, because of `--offline`"));
     } else {

@@ -1,9 +1,10 @@
 //! Detects that the client has closed its end, without reading.
 //!
-//! While the pipe contains requests that there is no room for, reading cannot reach the end of the input. The operating
-//! system reports the closed end anyway.
+//! While the pipe or socket contains requests that there is no room for, reading cannot reach the end of the input. The
+//! operating system reports the closed end anyway.
 
 use std::future::pending;
+use std::os::fd::AsRawFd;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -11,13 +12,18 @@ use tokio::io::unix::AsyncFd;
 /// Resolves when no process can write to stdin any more. Never resolves where the system does not report that, for
 /// example if stdin is a file.
 pub(crate) async fn stdin_closed() {
-    // Registers the descriptor without changing its mode. Sound here, since nothing closes stdin.
+    input_closed(std::io::stdin()).await;
+}
+
+/// The same for another descriptor, which must not be registered with the runtime otherwise.
+pub(crate) async fn input_closed(input: impl AsRawFd) {
+    // Registers the descriptor without changing its mode. Sound here, since nothing closes it.
     #[allow(deprecated, reason = "its successor is unsafe, which this crate is not")]
-    let Ok(stdin) = AsyncFd::with_interest(std::io::stdin(), Interest::READABLE) else {
+    let Ok(input) = AsyncFd::with_interest(input, Interest::READABLE) else {
         return pending().await;
     };
     loop {
-        let Ok(mut ready) = stdin.ready(Interest::READABLE).await else { return pending().await };
+        let Ok(mut ready) = input.ready(Interest::READABLE).await else { return pending().await };
         if ready.ready().is_read_closed() {
             return;
         }

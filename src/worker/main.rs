@@ -12,6 +12,7 @@ mod config;
 mod connection;
 mod dialects;
 mod doctor;
+mod front_end;
 mod hang_up;
 mod loading;
 mod log;
@@ -19,18 +20,22 @@ mod memory;
 mod models;
 mod output;
 mod place;
+mod presence;
 mod progress_line;
 mod serve;
 mod settings;
+mod share;
 mod shell_files;
 mod state;
 mod stats;
 mod terminal;
 
-use crate::app::AgentOptions;
-use crate::calls::CallLog;
-use crate::cli::Command;
+use clap::ArgMatches;
+
+use crate::cli::{Command, FrontArgs};
+use crate::front_end::{FrontEnd, Service};
 use crate::settings::Parsed;
+use crate::share::SharedOptions;
 
 fn main() {
     let code = run();
@@ -55,25 +60,22 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
     let serves = cli.command.serves();
     // A single thread, so that requests start in the order in which they were read; heavy work runs on other threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let of_command = matches.subcommand().map_or(&matches, |it| it.1);
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Serve(args) => serve::serve(args, AgentOptions::default(), dialects::ALL).await,
-            Command::Lsp(args) => serve::serve(args.serve, AgentOptions::default(), dialects::LSP).await,
+            Command::Serve(front) => serve(front, FrontEnd::of_process(Service::Serve), of_command).await,
+            Command::Lsp(args) => serve(args.front, FrontEnd::of_process(Service::Lsp), of_command).await,
             Command::Mcp(args) => {
-                let calls = if args.no_stats { None } else { state::calls().map(CallLog::new) };
-                let agent = AgentOptions {
-                    roots: args.root,
-                    is_lazy: !args.preload,
-                    calls,
-                    ..AgentOptions::default()
-                };
-                serve::serve(args.serve, agent, dialects::MCP).await
+                let calls = if args.no_stats { None } else { state::calls() };
+                let front = FrontEnd { is_lazy: !args.preload, calls, ..FrontEnd::of_process(Service::Mcp) };
+                serve(args.front, front.with_roots(&args.root), of_command).await
             }
             Command::Acp(args) => {
                 let conversations = if args.no_history { None } else { state::conversations() };
-                let agent = AgentOptions { conversations, ..AgentOptions::default() };
-                serve::serve(args.serve, agent, dialects::ACP).await
+                let front = FrontEnd { conversations, ..FrontEnd::of_process(Service::Acp) };
+                serve(args.front, front, of_command).await
             }
+            Command::Share(args) => share::run_broker(args, &SharedOptions::of(of_command)).await,
             Command::Generate(args) => terminal::generate(args).await.map(|()| 0),
             Command::Chat(args) => terminal::chat(args).await.map(|()| 0),
             Command::Complete(args) => terminal::complete(args).await.map(|()| 0),
@@ -81,10 +83,7 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
             Command::Bench(args) => bench::run(args).await.map(|()| 0),
             Command::Models(command) => models::run(command).map(|()| 0),
             Command::Stats(args) => stats::run(&args).map(|()| 0),
-            Command::Config(args) => {
-                let of_command = matches.subcommand().map_or(&matches, |it| it.1);
-                config::run(args.json, of_command, &file).map(|()| 0)
-            }
+            Command::Config(args) => config::run(args.json, of_command, &file).map(|()| 0),
             Command::Completions { shell } => shell_files::completions(shell).map(|()| 0),
             Command::Man { out } => shell_files::man(out.as_deref()).map(|()| 0),
         }
@@ -96,6 +95,12 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
         Err(error) if !serves && is_broken_pipe(&error) => Ok(0),
         other => other,
     }
+}
+
+/// Serves the client that started this process.
+async fn serve(args: FrontArgs, front: FrontEnd, of_command: &ArgMatches) -> anyhow::Result<i32> {
+    let shared = (!args.alone).then(|| SharedOptions::of(of_command));
+    serve::serve(args.serve, front, shared.as_ref()).await
 }
 
 /// Whether this is the failure of a write to stdout. Failures of the network are wrapped in errors of their own.

@@ -1,43 +1,56 @@
-//! `runabout serve`, `lsp`, `mcp` and `acp`: loads the model and serves one client on stdin and stdout, until
-//! the client leaves, a signal arrives or the engine dies.
+//! `runabout serve`, `lsp`, `mcp` and `acp`: serves one client on stdin and stdout, until the client leaves, a signal
+//! arrives or the engine dies. The model is in this process, or in one that is [shared](crate::share).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use runabout_rpc::Handle;
 use tokio::time::timeout;
 
-use crate::app::{AgentOptions, App};
+use crate::app::{App, Sharing};
 use crate::cli::ServeArgs;
+use crate::client::Client;
 use crate::connection;
-use crate::dialects::Dialect;
+use crate::front_end::FrontEnd;
 use crate::hang_up;
 use crate::output;
+use crate::share::{self, SharedOptions};
 
 /// How long the engine may take to finish its current step at the end. A longer step is abandoned.
 const LAST_STEP: Duration = Duration::from_millis(100);
 
 /// The exit code when the engine died.
-const ENGINE_DIED: i32 = 70;
+pub(crate) const ENGINE_DIED: i32 = 70;
 /// The exit code for `exit` without `shutdown`, as in LSP.
 const NOT_SHUT_DOWN: i32 = 1;
 
-/// Serves one client on stdin and stdout until the connection ends, and returns the process's exit code.
-/// The client's first message decides which of `dialects` it speaks.
-pub(crate) async fn serve(
-    args: ServeArgs,
-    agent: AgentOptions,
-    dialects: &'static [&'static dyn Dialect],
-) -> Result<i32> {
-    let stdout = output::take_stdout().context("cannot take stdout")?;
-    let app = Arc::new(App::start(args, agent)?);
-    let connected = connection::connect(&app, dialects).hung_up_when(hang_up::stdin_closed());
-    let client = connected.client.clone();
-    tokio::spawn(stop_on_signal(connected.handle())?);
-    let end = connected.serve(tokio::io::stdin(), tokio::fs::File::from_std(stdout)).await;
+/// Serves one client on stdin and stdout until the connection ends, and returns the process's exit code. With `shared`, a
+/// process with these options has the model, if that is possible.
+pub(crate) async fn serve(args: ServeArgs, front: FrontEnd, shared: Option<&SharedOptions>) -> Result<i32> {
+    let stdout = tokio::fs::File::from_std(output::take_stdout().context("cannot take stdout")?);
+    if let Some(options) = shared {
+        match share::connect(&front, options).await {
+            Ok(stream) => return share::relay(stream, stdout).await,
+            Err(error) => tracing::warn!("the model is not shared with other processes: {error:#}"),
+        }
+    }
+    let app = Arc::new(App::start(args, Sharing::Alone)?);
+    let dialects = front.service.dialects();
+    let connected = connection::connect(&app, front, dialects).hung_up_when(hang_up::stdin_closed());
+    let (client, handle) = (connected.client.clone(), connected.handle());
+    let stopped = signals()?;
+    tokio::spawn(async move {
+        stopped.await;
+        handle.stop();
+    });
+    let end = connected.serve(tokio::io::stdin(), stdout).await;
     tracing::info!(?end, "the connection has ended");
+    stop_engine(&app).await;
+    Ok(exit_code(&client))
+}
 
+/// Ends the engine, in the middle of a step if need be.
+pub(crate) async fn stop_engine(app: &App) {
     let engine = app.model().engine();
     engine.shutdown();
     // Otherwise its thread does nothing but wait.
@@ -45,17 +58,21 @@ pub(crate) async fn serve(
         // After a timeout the step is abandoned, see `LAST_STEP`.
         let _ = timeout(LAST_STEP, engine.stopped()).await;
     }
-    Ok(if app.engine_has_died() {
+}
+
+/// The code with which the process that this client started exits.
+pub(crate) fn exit_code(client: &Client) -> i32 {
+    if client.app.engine_has_died() {
         ENGINE_DIED
     } else if client.exited_without_shutdown() {
         NOT_SHUT_DOWN
     } else {
         0
-    })
+    }
 }
 
-/// SIGTERM and SIGINT end the connection as if the client had closed it.
-fn stop_on_signal(handle: Handle) -> Result<impl Future<Output = ()>> {
+/// Waits for SIGTERM or SIGINT, which end a connection as if the client had closed it.
+pub(crate) fn signals() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -64,7 +81,6 @@ fn stop_on_signal(handle: Handle) -> Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        handle.stop();
     })
 }
 

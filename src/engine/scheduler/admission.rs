@@ -1,15 +1,18 @@
 //! Which waiting job gets a slot.
 //!
-//! Each priority has its own number of slots, so neither blocks the other. Within a priority the order is that of
-//! arrival: a smaller job does not overtake a larger one, which might otherwise wait forever. Memory for the longest
-//! text of a job is reserved before it starts, so a running job never runs out of memory.
+//! Each priority has its own number of slots, so neither blocks the other. Within a priority, the client with the fewest
+//! slots comes first, and then the order is that of arrival: a smaller job does not overtake a larger one, which might
+//! otherwise wait forever. A client that has no slot may get one beyond the usual number, so it need not wait until
+//! another one's long text ends. Memory for the longest text of a job is reserved before it starts, so a running job
+//! never runs out of memory.
 
-use crate::job::{JobId, Priority};
+use crate::job::{ClientId, JobId, Priority};
 
 /// A job that waits for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotRequest {
     pub(crate) id: JobId,
+    pub(crate) client: ClientId,
     pub(crate) priority: Priority,
     /// The memory that it may need.
     pub(crate) reserved_bytes: u64,
@@ -21,6 +24,7 @@ pub(crate) struct SlotRequest {
 /// A job that has a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotUse {
+    pub(crate) client: ClientId,
     pub(crate) priority: Priority,
     /// The memory that is reserved for it.
     pub(crate) reserved_bytes: u64,
@@ -31,6 +35,8 @@ pub(crate) struct SlotUse {
 pub(crate) struct AdmissionLimits {
     /// The number of jobs of each priority; at least 1 is admitted.
     pub(crate) n_running: usize,
+    /// The number of further jobs of each priority, of clients that have none running.
+    pub(crate) n_for_others: usize,
     /// The memory that all jobs together may take.
     pub(crate) bytes: u64,
 }
@@ -51,11 +57,14 @@ pub(crate) fn admit(requests: &[SlotRequest], uses: &[SlotUse], limits: Admissio
     let held_bytes: u64 = uses.iter().map(|it| it.reserved_bytes).sum();
     [Priority::Interactive, Priority::Background].into_iter().find_map(|priority| {
         let is_next = |it: &SlotRequest| it.priority == priority && !it.waits_for_prefix;
-        let (idx, next) =
-            requests.iter().enumerate().filter(|(_, it)| is_next(it)).min_by_key(|(_, it)| it.id)?;
-        let n_running = uses.iter().filter(|it| it.priority == priority).count();
+        let running = || uses.iter().filter(|it| it.priority == priority);
+        let n_of = |client| running().filter(|it| it.client == client).count();
+        let waiting = requests.iter().enumerate().filter(|(_, it)| is_next(it));
+        let (n_own, (idx, next)) =
+            waiting.map(|it| (n_of(it.1.client), it)).min_by_key(|(n_own, (_, it))| (*n_own, it.id))?;
         let fits = uses.is_empty() || held_bytes + next.reserved_bytes <= limits.bytes_for(priority);
-        (n_running < limits.n_running.max(1) && fits).then_some(idx)
+        let n_for_others = if n_own == 0 { limits.n_for_others } else { 0 };
+        (running().count() < limits.n_running.max(1) + n_for_others && fits).then_some(idx)
     })
 }
 
@@ -64,14 +73,14 @@ mod tests {
     use super::*;
     use Priority::{Background, Interactive};
 
-    const LIMITS: AdmissionLimits = AdmissionLimits { n_running: 2, bytes: 100 };
+    const LIMITS: AdmissionLimits = AdmissionLimits { n_running: 2, n_for_others: 1, bytes: 100 };
 
     const fn waiting(id: u64, priority: Priority, reserved_bytes: u64) -> SlotRequest {
-        SlotRequest { id: JobId(id), priority, reserved_bytes, waits_for_prefix: false }
+        SlotRequest { id: JobId(id), client: ClientId(0), priority, reserved_bytes, waits_for_prefix: false }
     }
 
     const fn running(priority: Priority, reserved_bytes: u64) -> SlotUse {
-        SlotUse { priority, reserved_bytes }
+        SlotUse { client: ClientId(0), priority, reserved_bytes }
     }
 
     fn check(requests: &[SlotRequest], uses: &[SlotUse], expected: Option<u64>) {
@@ -106,6 +115,22 @@ mod tests {
         check(&[waiting(2, Interactive, 51)], &uses, None);
         // Larger than three quarters, but alone.
         check(&[waiting(1, Background, 90)], &[], Some(1));
+    }
+
+    #[test]
+    fn the_client_with_the_fewest_slots_comes_first_and_one_without_any_gets_one_more() {
+        let of = |client, it| SlotRequest { client: ClientId(client), ..it };
+        let requests = [waiting(1, Background, 5), of(9, waiting(2, Background, 5))];
+        check(&requests, &[], Some(1));
+        check(&requests, &[running(Background, 5)], Some(2));
+        check(&requests, &[running(Background, 5), running(Background, 5)], Some(2));
+        let other = SlotUse { client: ClientId(9), ..running(Background, 5) };
+        check(&requests, &[other], Some(1));
+        let full = [running(Background, 5), running(Background, 5), other];
+        check(&requests, &full, None);
+        check(&[of(8, waiting(3, Background, 5))], &full, None);
+        // Not beyond the memory.
+        check(&requests, &[running(Background, 40), running(Background, 35)], None);
     }
 
     #[test]

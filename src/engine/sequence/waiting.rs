@@ -28,7 +28,8 @@ impl WaitingJob {
     /// What admission needs to know about it; see [`SlotRequest::waits_for_prefix`].
     pub(crate) fn slot_request(&self, sizing: SlotSizing, waits_for_prefix: bool) -> SlotRequest {
         let reserved_bytes = sizing.reserved_for(self.job.prompt.len(), &self.job);
-        SlotRequest { id: self.id, priority: self.job.priority, reserved_bytes, waits_for_prefix }
+        let Job { client, priority, .. } = self.job;
+        SlotRequest { id: self.id, client, priority, reserved_bytes, waits_for_prefix }
     }
 
     /// Whether the receiver of its events is gone.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use runabout_engine::{Engine, Event, Finish, Job, ModelDescription, Priority, TextStart};
+use runabout_engine::{ClientId, Engine, Event, Finish, Job, ModelDescription, Priority, TextStart};
 use runabout_text::{SamplingParams, TokenId};
 use serde::Serialize;
 use tokio::sync::mpsc::unbounded_channel;
@@ -43,6 +43,7 @@ impl Measure {
         let prompt = (0..n_prompt).map(|_| self.random.u32(..n_known)).collect();
         let (events, mut receiver) = unbounded_channel();
         let job = self.engine.submit(Job {
+            client: ClientId::new(),
             prompt,
             borders: Vec::new(),
             params: SamplingParams::default(),

@@ -1,9 +1,10 @@
-//! The options of the commands that serve clients.
+//! The options of the commands that serve clients: `serve`, `lsp`, `mcp`, `acp`, and `share` behind them.
 
 use clap::Args;
 
 use super::ModelArgs;
 
+/// How the model is run for clients.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
@@ -29,4 +30,38 @@ pub(crate) struct ServeArgs {
     /// from that of a fresh prompt, since the moved parts were computed after the text as it was before the edit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) cache_reuse: usize,
+}
+
+/// What the commands have that a client starts.
+#[derive(Args, Debug)]
+pub(crate) struct FrontArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// Load a model for this client alone. By default all clients with the same model and options share one process, which
+    /// the first of them starts
+    #[arg(long, env = "RUNABOUT_ALONE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) alone: bool,
+    #[command(flatten)]
+    linger: LingerArgs,
+}
+
+/// The options of `share`.
+#[derive(Args, Debug)]
+pub(crate) struct ShareArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    #[command(flatten)]
+    pub(crate) linger: LingerArgs,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct LingerArgs {
+    /// How long a shared process keeps its model after the last client has left
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) linger: u64,
+}
+
+impl LingerArgs {
+    /// The name of its option.
+    pub(crate) const NAME: &str = "linger";
 }

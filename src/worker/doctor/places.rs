@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use super::check::{Check, gigabytes};
 use crate::loading;
 use crate::settings::SettingsFile;
+use crate::share;
 use crate::state;
 
 /// Less free space than this is too little for a model.
 const LITTLE_SPACE: u64 = 2 << 30;
 
-pub(super) fn checks(file: &SettingsFile) -> Vec<Check> {
+pub(super) async fn checks(file: &SettingsFile) -> Vec<Check> {
     let settings = match (file.is_there(), file.path()) {
         (true, path) => path.display().to_string(),
         (false, path) if path.as_os_str().is_empty() => "no file".to_owned(),
@@ -31,7 +32,20 @@ pub(super) fn checks(file: &SettingsFile) -> Vec<Check> {
             Check::ok("state", format!("{}, {size}", it.display()))
         },
     ));
+    checks.extend(shared().await);
     checks.push(installations(&env::var_os("PATH").unwrap_or_default(), env::current_exe().ok()));
+    checks
+}
+
+/// The processes that keep a model for several clients.
+async fn shared() -> Vec<Check> {
+    let mut checks = Vec::new();
+    for process in share::running().await {
+        let clients: Vec<_> = process.clients.iter().map(|it| it.name()).collect();
+        let clients = if clients.is_empty() { "nobody".to_owned() } else { clients.join(", ") };
+        let found = format!("process {} has {} for {clients}", process.pid, process.model);
+        checks.push(Check::ok("shared", found));
+    }
     checks
 }
 

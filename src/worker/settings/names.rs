@@ -1,7 +1,7 @@
 //! The names of the settings: [`NAMES`].
 
 /// The settings, by the name of their option with underscores.
-pub(crate) const NAMES: [&str; 25] = [
+pub(crate) const NAMES: [&str; 27] = [
     "model",
     "adapter",
     "device",
@@ -25,6 +25,8 @@ pub(crate) const NAMES: [&str; 25] = [
     "max_running",
     "cache_limit_mib",
     "cache_reuse",
+    "alone",
+    "linger",
     "no_stats",
     "no_history",
 ];

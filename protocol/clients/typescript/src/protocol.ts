@@ -202,6 +202,16 @@ export interface ClientInfo {
   version?: string | null;
 }
 
+/** A client that is connected. */
+export interface ClientStatus {
+  /** The command that it started: `serve`, `lsp`, `mcp` or `acp`. */
+  command: string;
+  /** The process that it started. */
+  pid: number;
+  /** Milliseconds since it connected. */
+  connected_ms: number;
+}
+
 /** Completes the text at the cursor: fills in between `prefix` and `suffix`, or continues `prefix`. */
 export interface CompleteParams {
   /** The text before the cursor. In mode `raw`, the prompt itself. */
@@ -902,6 +912,11 @@ export interface StatusResult {
   /** The number of tokens that the model has computed since the start, of prompts and of generated text. */
   computed_tokens?: number;
   speed: SpeedStatus;
+  /**
+   * The clients that this process serves, this one included, in the order in which they came. Usually all clients
+   * with the same model and options share one process.
+   */
+  clients?: ClientStatus[];
 }
 
 /** A piece of the document that is replaced. */

@@ -32,7 +32,8 @@ mod vocabulary;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use runabout_engine::{
-    Engine, EngineOptions, Event, Finish, Job, JobError, JobId, ManualClock, Priority, State, TextStart,
+    ClientId, Engine, EngineOptions, Event, Finish, Job, JobError, JobId, ManualClock, Priority, State,
+    TextStart,
     scripted::{END, ScriptedModel, bytes},
 };
 use runabout_text::SamplingParams;
@@ -97,6 +98,7 @@ struct AllEvents {
 fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submitted {
     let (sender, events) = unbounded_channel();
     let mut job = Job {
+        client: ClientId(0),
         prompt: bytes(prompt),
         borders: Vec::new(),
         params: SamplingParams::default(),

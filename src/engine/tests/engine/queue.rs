@@ -31,6 +31,28 @@ fn jobs_beyond_the_limit_of_waiting_ones_are_refused() {
 }
 
 #[test]
+fn a_client_that_floods_the_engine_delays_no_other() {
+    let mut model = ScriptedModel::saying("ok");
+    let gate = model.gate();
+    let recording = model.recording();
+    let options = EngineOptions { max_queued: 2, max_running_for_others: 1, ..one_at_a_time() };
+    let engine = start_with(model, options);
+    let running = submit(&engine, "runs", |_| {});
+    gate.arrived();
+    let waiting = [submit(&engine, "a", |_| {}), submit(&engine, "b", |_| {})];
+    assert!(matches!(submit(&engine, "c", |_| {}).error(), JobError::Overloaded { n_queued: 2 }));
+    let other = submit(&engine, "other", |job| job.client = ClientId(1));
+    drop(gate);
+    for job in [running, other].into_iter().chain(waiting) {
+        assert_eq!(job.finish().text, "ok");
+    }
+    // It did not wait for the jobs that came before it.
+    let fed: Vec<_> = recording.spans().into_iter().map(|it| it.tokens).collect();
+    let place = |it: &str| fed.iter().position(|tokens| *tokens == bytes(it)).expect("it ran");
+    assert!(place("other") < place("a"), "{fed:?}");
+}
+
+#[test]
 fn a_prompt_that_leaves_no_room_for_a_token_is_refused_with_the_limit() {
     let mut model = ScriptedModel::saying("ok");
     model.description.context_length = 8;

@@ -28,7 +28,7 @@ pub(super) struct Agent {
 
 impl Agent {
     pub(super) fn new(client: Client, connection: Handle) -> Self {
-        let archive = Arc::new(Archive::new(client.app.conversations.clone()));
+        let archive = Arc::new(Archive::new(client.front.conversations.clone()));
         Self { client, connection, archive, agreement: OnceLock::new(), sessions: Mutex::default() }
     }
 

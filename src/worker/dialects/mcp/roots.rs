@@ -3,15 +3,13 @@
 //! Agents start their servers in their project's folder, but some in `/` or in the user's home folder, which must never
 //! be opened to a model by accident. So without `--root` a folder counts only if it is known to be a project.
 
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use runabout_files::Options;
 
 use super::failure::Failure;
-
-/// Names the project in which Claude Code was started.
-const PROJECT_DIR: &str = "CLAUDE_PROJECT_DIR";
+use crate::front_end::FrontEnd;
 
 /// What a project's folder contains.
 const MARKERS: [&str; 16] = [
@@ -42,11 +40,10 @@ pub(super) struct Roots {
 }
 
 impl Roots {
-    /// The folders that the command line names, or else the one that the process was started for, if it can be told.
-    pub(super) fn of_process(named: &[PathBuf]) -> Self {
+    /// The folders that the command line names, or else the one that the front end was started for, if it can be told.
+    pub(super) fn of(front: &FrontEnd) -> Self {
         let home = std::env::home_dir();
-        let project = std::env::var_os(PROJECT_DIR).map(PathBuf::from);
-        Self::choose(named, project, std::env::current_dir().ok(), home.as_deref())
+        Self::choose(&front.roots, front.project.clone(), front.folder.clone(), home.as_deref())
     }
 
     fn choose(
@@ -56,17 +53,17 @@ impl Roots {
         home: Option<&Path>,
     ) -> Self {
         if !named.is_empty() {
-            return Self::of(named.iter().map(|it| absolute(it).unwrap_or_else(|_| it.clone())).collect());
+            return Self::new(named.to_vec());
         }
         let home = home.and_then(|it| it.canonicalize().ok());
         let is_narrow = |it: &PathBuf| it.parent().is_some() && Some(it) != home.as_ref();
         let folder = |it: PathBuf| it.canonicalize().ok().filter(|it| it.is_dir()).filter(is_narrow);
         let project = project.filter(|it| it.is_absolute()).and_then(folder);
         let current = || current.and_then(folder).filter(|it| is_in_project(it, home.as_deref()));
-        Self::of(project.or_else(current).into_iter().collect())
+        Self::new(project.or_else(current).into_iter().collect())
     }
 
-    fn of(folders: Vec<PathBuf>) -> Self {
+    fn new(folders: Vec<PathBuf>) -> Self {
         Self { folders, opened: OnceLock::new() }
     }
 

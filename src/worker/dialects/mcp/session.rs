@@ -15,7 +15,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(client: Client) -> Self {
-        let roots = Roots::of_process(&client.app.roots);
+        let roots = Roots::of(&client.front);
         tracing::info!(roots = ?roots.folders(), "the tools may use files in these folders");
         Self { client, roots, tasks: Tasks::default() }
     }

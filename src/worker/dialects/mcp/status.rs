@@ -40,6 +40,8 @@ pub(super) struct Output {
     prompt_tokens_per_second: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation_tokens_per_second: Option<f64>,
+    /// The clients that share the model, this one included.
+    clients: u64,
     /// The folders that the tools may use.
     roots: Vec<String>,
     /// Where models are kept on this machine.
@@ -87,6 +89,7 @@ impl Tool for Status {
             memory_limit_bytes: app.limits.memory_bytes,
             prompt_tokens_per_second: status.speed.prefill_tokens_per_second.map(rounded),
             generation_tokens_per_second: status.speed.decode_tokens_per_second.map(rounded),
+            clients: app.presence.all().len() as u64,
             roots: call.session.roots.folders().iter().map(|it| it.display().to_string()).collect(),
             models_folder: loading::store_folder().map(|it| it.display().to_string()),
             version: env!("CARGO_PKG_VERSION").to_owned(),

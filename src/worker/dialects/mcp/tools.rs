@@ -103,7 +103,7 @@ fn result(tool: &str, called: Result<Value, Failure>) -> Value {
 
 /// Counts the call for `runabout stats`, if it used the model or failed.
 async fn count(tool: &'static str, called: &Result<Value, Failure>, took: Duration, session: &Session) {
-    let Some(log) = &session.client.app.calls else { return };
+    let Some(log) = session.client.front.call_log() else { return };
     let evidence = called.as_ref().map(|it| &it["structuredContent"]["evidence"]);
     if evidence.is_ok_and(Value::is_null) {
         return;
@@ -116,7 +116,6 @@ async fn count(tool: &'static str, called: &Result<Value, Failure>, took: Durati
         completion_tokens: number("completion_tokens"),
         seconds: took.as_secs_f64(),
     };
-    let log = log.clone();
     // Fails only if the runtime shuts down.
     let _ = tokio::task::spawn_blocking(move || log.append(&call)).await;
 }

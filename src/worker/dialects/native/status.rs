@@ -1,11 +1,14 @@
 //! `status`: the state of the model, its queue, its cache and its memory.
 
+use std::time::Instant;
+
 use runabout_api::methods::Status;
-use runabout_api::{CacheStatus, NoParams, QueueStatus, SpeedStatus, StatusResult};
+use runabout_api::{CacheStatus, ClientStatus, NoParams, QueueStatus, SpeedStatus, StatusResult};
 use runabout_assist::State;
 
 use super::method::{Answer, Call, MethodResult};
 use super::{about, to_wire};
+use crate::presence::Present;
 
 impl Answer for Status {
     async fn answer(mut call: Call) -> MethodResult<StatusResult> {
@@ -16,7 +19,7 @@ impl Answer for Status {
         Ok(StatusResult {
             state: to_wire::worker_state(&state),
             server: about::server_info(),
-            uptime_ms: u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: milliseconds_since(app.started),
             model: about::model_summary(app),
             memory: about::memory(app),
             queue: QueueStatus { running: status.n_running as u64, waiting: status.n_waiting as u64 },
@@ -42,6 +45,19 @@ impl Answer for Status {
                 State::Ready(description) => Some(description.device),
                 State::Loading(_) | State::Failed(_) => None,
             },
+            clients: app.presence.all().iter().map(client).collect(),
         })
     }
+}
+
+fn client(present: &Present) -> ClientStatus {
+    ClientStatus {
+        command: present.front.service.name().to_owned(),
+        pid: present.front.pid,
+        connected_ms: milliseconds_since(present.since),
+    }
+}
+
+fn milliseconds_since(then: Instant) -> u64 {
+    u64::try_from(then.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

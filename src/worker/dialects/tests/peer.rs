@@ -1,6 +1,5 @@
 //! A process with a scripted model, and clients that are connected to it by in-memory pipes.
 
-use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::time::timeout;
 use super::{DIALECTS, Dialect};
 use crate::app::{App, ServeLimits};
 use crate::connection;
+use crate::front_end::FrontEnd;
 
 const PIPE_BYTES: usize = 1 << 20;
 /// How long a test waits for a notification before it fails.
@@ -24,14 +24,6 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A process with this model.
 pub(super) fn app(model: ScriptedModel) -> Arc<App> {
     loading(model).0
-}
-
-/// A process that keeps conversations with agents in `folder`, and whose model is loaded already.
-pub(super) async fn keeping_conversations(model: ScriptedModel, folder: &Path) -> Arc<App> {
-    let mut app = app(model);
-    app.model().ready().await.expect("the scripted model loads");
-    Arc::get_mut(&mut app).expect("it has no clients yet").conversations = Some(folder.to_owned());
-    app
 }
 
 /// A process whose model is loaded already.
@@ -93,9 +85,14 @@ impl Peer {
 
     /// A client of a process with these dialects, that has sent nothing yet.
     pub(super) fn of_one_of(app: &Arc<App>, dialects: &'static [&'static dyn Dialect]) -> Self {
+        Self::behind(FrontEnd::default(), app, dialects)
+    }
+
+    /// A client that has started this front end, and that has sent nothing yet.
+    pub(super) fn behind(front: FrontEnd, app: &Arc<App>, dialects: &'static [&'static dyn Dialect]) -> Self {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         let (input, output) = tokio::io::split(theirs);
-        tokio::spawn(connection::connect(app, dialects).serve(input, output));
+        tokio::spawn(connection::connect(app, front, dialects).serve(input, output));
         let (from, to) = tokio::io::split(ours);
         Self { to, from: BufReader::new(from).lines(), early: Vec::new() }
     }

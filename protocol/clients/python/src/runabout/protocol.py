@@ -236,6 +236,16 @@ class ClientInfo(TypedDict):
     version: NotRequired[Optional[str]]
 
 
+class ClientStatus(TypedDict):
+    """A client that is connected."""
+    # The command that it started: `serve`, `lsp`, `mcp` or `acp`.
+    command: str
+    # The process that it started.
+    pid: int
+    # Milliseconds since it connected.
+    connected_ms: int
+
+
 class CompleteOptions(TypedDict):
     """The parameters of `CompleteParams` that may be left out."""
     # The text after the cursor. A model with fill-in-the-middle generates what belongs between; one without it
@@ -733,6 +743,9 @@ class StatusResult(TypedDict):
     # The number of tokens that the model has computed since the start, of prompts and of generated text.
     computed_tokens: NotRequired[int]
     speed: SpeedStatus
+    # The clients that this process serves, this one included, in the order in which they came. Usually all clients
+    # with the same model and options share one process.
+    clients: NotRequired[Sequence[ClientStatus]]
 
 
 class TextEdit(TypedDict):

@@ -52,6 +52,17 @@ pub struct Capabilities {
     pub speculation: bool,
 }
 
+/// A client that is connected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientStatus {
+    /// The command that it started: `serve`, `lsp`, `mcp` or `acp`.
+    pub command: String,
+    /// The process that it started.
+    pub pid: u32,
+    /// Milliseconds since it connected.
+    pub connected_ms: u64,
+}
+
 /// A piece of the text that a request generates. Pieces arrive in order and before the response; concatenated, they
 /// are the text of the result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -343,6 +354,10 @@ pub struct StatusResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub computed_tokens: Option<u64>,
     pub speed: SpeedStatus,
+    /// The clients that this process serves, this one included, in the order in which they came. Usually all clients
+    /// with the same model and options share one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientStatus>,
 }
 
 /// The worker's state.

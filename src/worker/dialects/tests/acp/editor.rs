@@ -1,5 +1,6 @@
 //! An editor with a chat window as a client of the process: [`Editor`].
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::peer::Peer;
 use crate::app::App;
 use crate::dialects::ACP;
+use crate::front_end::FrontEnd;
 
 pub(super) const CWD: &str = "/code";
 
@@ -27,15 +29,29 @@ pub(super) struct Answered {
 impl Editor {
     /// An editor that has said nothing yet.
     pub(super) fn of(app: &Arc<App>) -> Self {
-        Self { peer: Peer::of_one_of(app, ACP), n_requests: 0, received: Vec::new() }
+        Self::behind(FrontEnd::default(), app)
+    }
+
+    /// An editor that has started this front end, and that has said nothing yet.
+    fn behind(front: FrontEnd, app: &Arc<App>) -> Self {
+        Self { peer: Peer::behind(front, app, ACP), n_requests: 0, received: Vec::new() }
+    }
+
+    /// An editor that has introduced itself, and whose conversations are kept in this folder.
+    pub(super) async fn keeping(folder: &Path, app: &Arc<App>) -> Self {
+        let front = FrontEnd { conversations: Some(folder.to_owned()), ..FrontEnd::default() };
+        Self::behind(front, app).introduced(json!({})).await
     }
 
     /// An editor with these capabilities that has introduced itself.
     pub(super) async fn with(app: &Arc<App>, capabilities: Value) -> Self {
-        let mut editor = Self::of(app);
+        Self::of(app).introduced(capabilities).await
+    }
+
+    async fn introduced(mut self, capabilities: Value) -> Self {
         let params = json!({"protocolVersion": 1, "clientCapabilities": capabilities});
-        editor.request("initialize", params).await;
-        editor
+        self.request("initialize", params).await;
+        self
     }
 
     /// Sends a request and returns its id.

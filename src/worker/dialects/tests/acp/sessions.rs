@@ -1,26 +1,21 @@
 //! Sessions: what is told of them, and how they are continued after the process has ended.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use runabout_engine::scripted::{END, ScriptedModel, bytes};
 use serde_json::{Value, json};
 
-use super::super::peer::{keeping_conversations, ready};
+use super::super::peer::ready;
 use super::editor::{CWD, Editor, text};
-use crate::app::App;
 
-/// A process that keeps conversations in a folder, with a model that answers with the first message that it sees.
-async fn keeping(folder: &Path) -> Arc<App> {
+/// An editor whose conversations are kept in a folder, with a model that answers with the first message that it sees.
+async fn keeping(folder: &Path) -> Editor {
     let (mark, end) = (bytes("user\n"), 258);
-    keeping_conversations(
-        ScriptedModel::new(move |held, n_generated| {
-            let at = held.windows(mark.len()).position(|it| it == mark).map_or(0, |it| it + mark.len());
-            held.get(at + n_generated).copied().filter(|it| *it != end).unwrap_or(END)
-        }),
-        folder,
-    )
-    .await
+    let model = ScriptedModel::new(move |held, n_generated| {
+        let at = held.windows(mark.len()).position(|it| it == mark).map_or(0, |it| it + mark.len());
+        held.get(at + n_generated).copied().filter(|it| *it != end).unwrap_or(END)
+    });
+    Editor::keeping(folder, &ready(model).await).await
 }
 
 #[tokio::test]
@@ -81,13 +76,13 @@ async fn what_clients_send_beside_what_is_used_spoils_nothing() {
 async fn a_session_is_continued_by_another_process() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("conversations");
-    let mut editor = Editor::with(&keeping(&folder).await, json!({})).await;
+    let mut editor = keeping(&folder).await;
     let session = editor.session().await;
     editor.session().await;
     editor.tell(&session, "remember").await;
     editor.tell(&session, "what was it?").await;
 
-    let mut editor = Editor::with(&keeping(&folder).await, json!({})).await;
+    let mut editor = keeping(&folder).await;
     let list = editor.request("session/list", json!({"cwd": CWD})).await["result"]["sessions"].clone();
     let listed = list.as_array().unwrap();
     assert_eq!(listed.len(), 1, "where nothing was said there is nothing to continue: {list}");
@@ -107,7 +102,7 @@ async fn a_session_is_continued_by_another_process() {
     assert_eq!(said, [(&user, &remember), (&agent, &remember), (&user, &what), (&agent, &remember)]);
     assert_eq!(editor.tell(&session, "and now?").await.text("agent_message_chunk"), "remember");
 
-    let mut editor = Editor::with(&keeping(&folder).await, json!({})).await;
+    let mut editor = keeping(&folder).await;
     let id = editor.ask("session/resume", params).await;
     let resumed = editor.answered(id).await;
     assert!(resumed.message["result"].is_object() && resumed.updates.is_empty(), "{}", resumed.message);
@@ -117,7 +112,7 @@ async fn a_session_is_continued_by_another_process() {
 #[tokio::test]
 async fn a_closed_session_can_be_opened_again_and_a_deleted_one_cannot() {
     let home = tempfile::tempdir().unwrap();
-    let mut editor = Editor::with(&keeping(home.path()).await, json!({})).await;
+    let mut editor = keeping(home.path()).await;
     let session = editor.session().await;
     editor.tell(&session, "remember").await;
     let named = json!({"sessionId": session});

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::peer::Peer;
 use crate::app::App;
 use crate::dialects::MCP;
+use crate::front_end::FrontEnd;
 
 /// A client that speaks MCP.
 pub(super) struct Agent {
@@ -21,7 +22,12 @@ pub(super) struct Agent {
 impl Agent {
     /// An agent that has said nothing yet.
     pub(super) fn of(app: &Arc<App>) -> Self {
-        Self { peer: Peer::of_one_of(app, MCP), n_requests: 0, told: Vec::new(), tools: Value::Null }
+        Self::behind(FrontEnd::default(), app)
+    }
+
+    /// An agent that has started this front end, and that has said nothing yet.
+    pub(super) fn behind(front: FrontEnd, app: &Arc<App>) -> Self {
+        Self { peer: Peer::behind(front, app, MCP), n_requests: 0, told: Vec::new(), tools: Value::Null }
     }
 
     pub(super) async fn notify(&mut self, method: &str, params: Value) {

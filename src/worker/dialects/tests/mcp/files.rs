@@ -1,7 +1,6 @@
 //! The tools that read files themselves.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use runabout_engine::scripted::{ScriptedModel, bytes};
 use serde_json::{Value, json};
@@ -10,8 +9,8 @@ use tempfile::TempDir;
 use super::super::peer::app;
 use super::super::{MANY, one_step};
 use super::agent::Agent;
-use crate::app::App;
 use crate::calls::CallLog;
+use crate::front_end::FrontEnd;
 
 /// A folder with these files.
 pub(super) fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -24,11 +23,10 @@ pub(super) fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-/// A process that may use these folders.
-pub(super) fn with_roots(model: ScriptedModel, roots: &[&Path]) -> Arc<App> {
-    let mut app = Arc::into_inner(app(model)).unwrap();
-    app.roots = roots.iter().map(|it| it.to_path_buf()).collect();
-    Arc::new(app)
+/// An agent that may use these folders.
+pub(super) fn with_roots(model: ScriptedModel, roots: &[&Path]) -> Agent {
+    let roots = roots.iter().map(|it| it.to_path_buf()).collect();
+    Agent::behind(FrontEnd { roots, ..FrontEnd::default() }, &app(model))
 }
 
 #[tokio::test]
@@ -36,7 +34,7 @@ async fn code_is_completed_at_a_place_in_a_file() {
     let folder = folder(&[("a.py", "x = \ny = 2\n")]);
     let model = ScriptedModel::saying("1");
     let recording = model.recording();
-    let mut agent = Agent::of(&with_roots(model, &[folder.path()]));
+    let mut agent = with_roots(model, &[folder.path()]);
     let result = agent.call("complete_code", json!({"path": "a.py", "line": 1})).await;
     assert!(result["structuredContent"]["texts"][0]["text"].is_string(), "{result}");
     let read: Vec<u32> = recording.spans().into_iter().flat_map(|it| it.tokens).collect();
@@ -57,7 +55,7 @@ async fn code_is_completed_at_a_place_in_a_file() {
 
 #[tokio::test]
 async fn without_a_folder_only_the_tools_for_files_fail() {
-    let mut agent = Agent::of(&with_roots(ScriptedModel::saying("Sure."), &[Path::new("/no/such/folder")]));
+    let mut agent = with_roots(ScriptedModel::saying("Sure."), &[Path::new("/no/such/folder")]);
     for (tool, arguments) in [
         ("complete_code", json!({"path": "a.py", "line": 1})),
         ("edit_files", json!({"instruction": "a", "paths": ["a.py"]})),
@@ -74,7 +72,7 @@ async fn without_a_folder_only_the_tools_for_files_fail() {
 async fn each_file_is_summarized_and_what_is_left_out_is_named() {
     let folder = folder(&[("src/a.py", "x = 1\n"), ("src/b.py", "y = 1\n"), (".env", "KEY=1\n")]);
     std::fs::write(folder.path().join("src/c.py"), b"\0").unwrap();
-    let mut agent = Agent::of(&with_roots(ScriptedModel::saying("Sets a number."), &[folder.path()]));
+    let mut agent = with_roots(ScriptedModel::saying("Sets a number."), &[folder.path()]);
     let paths = json!(["src/*.py", ".env", "missing.py"]);
     let result = agent.call("map_files", json!({"task": "summarize", "paths": paths})).await;
     let output = &result["structuredContent"];
@@ -93,7 +91,7 @@ async fn each_file_is_summarized_and_what_is_left_out_is_named() {
 #[tokio::test]
 async fn the_arguments_of_a_task_must_fit_it() {
     let folder = folder(&[("a.py", "x = 1\n")]);
-    let mut agent = Agent::of(&with_roots(ScriptedModel::hashing(), &[folder.path()]));
+    let mut agent = with_roots(ScriptedModel::hashing(), &[folder.path()]);
     for (arguments, named) in [
         (json!({"paths": ["a.py"]}), "`task`"),
         (json!({"task": "summarize"}), "`paths`"),
@@ -123,7 +121,7 @@ async fn the_arguments_of_a_task_must_fit_it() {
 #[tokio::test]
 async fn a_file_that_cannot_be_edited_says_why_and_stays_as_it_is() {
     let folder = folder(&[("a.py", "x = 1\n")]);
-    let mut agent = Agent::of(&with_roots(ScriptedModel::saying("I cannot do that."), &[folder.path()]));
+    let mut agent = with_roots(ScriptedModel::saying("I cannot do that."), &[folder.path()]);
     let arguments = json!({"instruction": "make x a list", "paths": ["a.py"], "apply": true});
     let result = agent.call("edit_files", arguments).await;
     let output = &result["structuredContent"];
@@ -137,7 +135,7 @@ async fn a_file_that_cannot_be_edited_says_why_and_stays_as_it_is() {
 #[tokio::test]
 async fn a_rename_is_right_whatever_the_model_would_say() {
     let folder = folder(&[("a.py", "x = 1\nprint(x, 'x')\n")]);
-    let mut agent = Agent::of(&with_roots(ScriptedModel::saying("I cannot do that."), &[folder.path()]));
+    let mut agent = with_roots(ScriptedModel::saying("I cannot do that."), &[folder.path()]);
     let arguments = json!({"instruction": "rename x to y", "paths": ["a.py"], "apply": true});
     let output = agent.call("edit_files", arguments).await["structuredContent"].clone();
     assert_eq!(
@@ -153,7 +151,7 @@ async fn work_on_many_files_can_be_withdrawn() {
     let folder = folder(&[("a.py", "x = 1\n"), ("b.py", "x = 1\n"), ("c.py", "x = 1\n")]);
     let mut model = ScriptedModel::hashing();
     let gate = model.gate();
-    let mut agent = Agent::of(&with_roots(model, &[folder.path()]));
+    let mut agent = with_roots(model, &[folder.path()]);
     let arguments = json!({"task": "summarize", "paths": ["*.py"], "max_tokens": MANY});
     let id = agent.begin("map_files", arguments).await;
     let gate = one_step(gate).await;
@@ -167,10 +165,9 @@ async fn work_on_many_files_can_be_withdrawn() {
 #[tokio::test]
 async fn calls_of_the_model_are_counted_and_nothing_else_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let mut app = Arc::into_inner(app(ScriptedModel::saying("Sure."))).unwrap();
     let log = CallLog::new(folder.path().join("calls.jsonl"));
-    app.calls = Some(log.clone());
-    let mut agent = Agent::of(&Arc::new(app));
+    let front = FrontEnd { calls: Some(log.path().to_owned()), ..FrontEnd::default() };
+    let mut agent = Agent::behind(front, &app(ScriptedModel::saying("Sure.")));
     agent.call("generate", json!({"prompt": "a secret"})).await;
     agent.failure("generate", json!({})).await;
     agent.call("status", json!({})).await;

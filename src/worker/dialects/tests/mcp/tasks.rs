@@ -27,7 +27,7 @@ async fn get(agent: &mut Agent, task: &Value) -> Value {
 #[tokio::test]
 async fn a_long_call_is_a_task_that_ends_with_its_result() {
     let folder = folder(&[("a.py", "x = 1\n")]);
-    let mut agent = Agent::of(&with_roots(ScriptedModel::saying("Sure."), &[folder.path()]));
+    let mut agent = with_roots(ScriptedModel::saying("Sure."), &[folder.path()]);
     let found = agent.result("server/discover", json!({"_meta": meta()})).await;
     assert!(found["capabilities"]["extensions"][EXTENSION].is_object(), "{found}");
     let task = begin(&mut agent).await;
@@ -50,7 +50,7 @@ async fn a_task_that_is_given_up_ends_as_cancelled() {
     let folder = folder(&[("a.py", "x = 1\n")]);
     let mut model = ScriptedModel::saying("Sure.");
     let gate = model.gate();
-    let mut agent = Agent::of(&with_roots(model, &[folder.path()]));
+    let mut agent = with_roots(model, &[folder.path()]);
     let task = begin(&mut agent).await;
     agent.result("tasks/cancel", json!({"taskId": task["taskId"], "_meta": meta()})).await;
     drop(gate);
@@ -66,7 +66,7 @@ async fn a_task_that_is_given_up_ends_as_cancelled() {
 #[tokio::test]
 async fn without_the_extension_there_are_no_tasks() {
     let folder = folder(&[("a.py", "x = 1\n")]);
-    let mut agent = Agent::of(&with_roots(ScriptedModel::saying("Sure."), &[folder.path()]));
+    let mut agent = with_roots(ScriptedModel::saying("Sure."), &[folder.path()]);
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
