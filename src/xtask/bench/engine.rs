@@ -2,10 +2,12 @@
 //!
 //! Each scene is a client that does what editors and agents do, with the built worker and its pipes; times are
 //! wall-clock times at the client. Measured are: how long an interactive request waits for a background one, the cost
-//! of a keystroke, the delay of a cancel, the throughput of several jobs together, the gain from drafts, and whether
-//! memory stays constant. The figures are only meaningful on an idle machine.
+//! of a keystroke, the delay of a cancel, the throughput of several jobs together, what several clients of one model take
+//! and wait, the gain from drafts, and whether memory stays constant. The figures are only meaningful on an idle machine.
 
 mod client;
+#[cfg(target_os = "linux")]
+mod clients;
 mod figures;
 mod keys;
 #[cfg(target_os = "linux")]

@@ -47,13 +47,18 @@ pub(super) struct Answer {
 impl Client {
     /// Starts the worker and waits until its model is loaded.
     pub(super) fn start(worker: &Path, model: &str, args: &[&str]) -> Result<Self> {
-        let mut process = Command::new(worker)
+        Self::start_with(Command::new(worker), model, args)
+    }
+
+    /// The same with a command that has an environment of its own.
+    pub(super) fn start_with(mut worker: Command, model: &str, args: &[&str]) -> Result<Self> {
+        let mut process = worker
             .args(["serve", "--offline", "--model", model])
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start `{}`", worker.display()))?;
+            .with_context(|| format!("cannot start `{}`", worker.get_program().display()))?;
         let stdin = process.stdin.take().context("stdin is piped")?;
         let stdout = BufReader::new(process.stdout.take().context("stdout is piped")?);
         let (hear, received) = channel();
@@ -128,6 +133,10 @@ impl Client {
     /// Drops the unread deltas. They belong to requests that have been answered.
     pub(super) fn forget_text(&mut self) {
         self.unread.retain(|it| it.message["method"] != "delta");
+    }
+
+    pub(super) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The process's resident memory, mapped files included; `None` if the system does not report it.

@@ -26,6 +26,8 @@ pub(super) const ALL: &[Scene] = &[
     ("suggestions", super::typist::suggestions),
     ("cancel", cancel),
     ("parallel", parallel),
+    #[cfg(target_os = "linux")]
+    ("clients", super::clients::clients),
     ("drafts", drafts),
     ("memory", memory),
 ];
@@ -71,7 +73,7 @@ fn beside(stage: &Stage<'_>) -> Result<Figures> {
 }
 
 /// A completion with a new prompt of about 60 tokens.
-fn quick(idx: usize) -> Value {
+pub(super) fn quick(idx: usize) -> Value {
     let start = FILE.char_indices().map(|(at, _)| at).nth(idx * 37 % (FILE.len() / 2)).unwrap_or_default();
     let excerpt: String = FILE[start..].chars().take(60 * CHARS_PER_TOKEN).collect();
     json!({"prefix": format!("// {idx}\n{excerpt}"), "mode": "raw", "max_tokens": 8})
