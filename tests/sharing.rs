@@ -197,6 +197,23 @@ fn a_client_that_floods_the_process_is_refused_and_another_one_is_not() {
 }
 
 #[test]
+fn a_client_that_is_stopped_for_a_while_disturbs_nobody_and_misses_nothing() {
+    let person = Person::new();
+    let (mut stopped, mut other) = (person.slow(), person.slow());
+    let some = |n: u32| json!({"prefix": "a", "mode": "raw", "max_tokens": n, "speculation": "off"});
+    let id = stopped.request("complete", &some(40));
+    stopped.wait_for_delta(id);
+    kill("-STOP", stopped.process_id());
+    for _ in 0..3 {
+        assert_eq!(other.call("complete", &some(10))["usage"]["completion_tokens"], 10);
+    }
+    kill("-CONT", stopped.process_id());
+    let result = stopped.result(id);
+    assert_eq!(result["usage"]["completion_tokens"], 40, "{result}");
+    assert_eq!(result["text"], stopped.streamed_text(id));
+}
+
+#[test]
 fn codes_of_the_end_are_those_of_a_process_alone() {
     let person = Person::new();
     let mut staying = person.tiny();

@@ -16,6 +16,7 @@ mod size;
 mod unspellable;
 
 use std::collections::BTreeMap;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -303,11 +304,15 @@ impl Tokenizer {
 
 /// Reads tokenizer.json. If the tokenizers library rejects it, it is read again in the manner of Python's JSON reader.
 fn read(json: &[u8]) -> Result<tokenizers::Tokenizer, TextError> {
-    read_in_parts(json).map_or_else(|| tokenizers::Tokenizer::from_bytes(json), Ok).or_else(|err| {
-        let refused = |reason: String| TextError::BadTokenizer { reason };
-        let value = model_json::parse(json).map_err(|err| refused(err.to_string()))?;
-        model_json::fields(&value).map_err(|_| refused(err.to_string()))
-    })
+    let refused = |reason: String| TextError::BadTokenizer { reason };
+    let read = || {
+        read_in_parts(json).map_or_else(|| tokenizers::Tokenizer::from_bytes(json), Ok).or_else(|err| {
+            let value = model_json::parse(json).map_err(|err| refused(err.to_string()))?;
+            model_json::fields(&value).map_err(|_| refused(err.to_string()))
+        })
+    };
+    // For some malformed files, the library has no error but a panic.
+    catch_unwind(read).unwrap_or_else(|_| Err(refused("the tokenizers library cannot read it".to_owned())))
 }
 
 /// Reads tokenizer.json as the library does, if its model is one of byte pairs. The library copies such a file twice, as

@@ -19,6 +19,8 @@ mod client;
 mod demo;
 #[cfg(target_os = "linux")]
 mod dist;
+#[cfg(target_os = "linux")]
+mod fuzz;
 mod hostile;
 mod record;
 mod setup;
@@ -58,6 +60,9 @@ enum Command {
     Bench(bench::Bench),
     /// Send generated hostile messages to the worker: each gets its answers, and the next request is answered.
     Hostile(hostile::Args),
+    /// Look for inputs on which a reader of foreign bytes crashes, hangs or breaks a promise, with libFuzzer.
+    #[cfg(target_os = "linux")]
+    Fuzz(fuzz::Args),
     /// Run mixed traffic on the real model for an hour: nothing may be lost, answered twice or leaked.
     #[cfg(target_os = "linux")]
     Soak(soak::Args),
@@ -86,6 +91,8 @@ fn main() -> ExitCode {
             .map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(root, &bench).map(|()| ExitCode::SUCCESS),
         Command::Hostile(args) => hostile::run(root, &args).map(|()| ExitCode::SUCCESS),
+        #[cfg(target_os = "linux")]
+        Command::Fuzz(args) => fuzz::run(root, &args).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Command::Soak(args) => soak::run(root, &args).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]

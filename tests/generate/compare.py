@@ -81,6 +81,9 @@ def theirs(folder, args, stdin):
 
 def parts(printed, has_rule_above):
     """The text and the numbers of tokens."""
+    if printed == f"{RULE}\n\n{RULE}\nNo text generated for this prompt\n":
+        # mlx_lm has no figures for a text that ends at once.
+        return "", None
     above, found, below = printed.rpartition(f"{RULE}\n")
     counts = FIGURES.fullmatch(below)
     assert found and counts, printed
@@ -97,7 +100,7 @@ def same(name, case, args, a, b):
         # mlx_lm drops the first space of a text.
         text_a = text_b
     assert text_a == text_b, f"{name}, {case}: {args}\n{text_a!r}\n{text_b!r}"
-    assert counts_a == counts_b, f"{name}, {case}: {args}\n{counts_a}\n{counts_b}"
+    assert counts_b is None or counts_a == counts_b, f"{name}, {case}: {args}\n{counts_a}\n{counts_b}"
 
 
 def main():

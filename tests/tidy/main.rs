@@ -37,6 +37,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("mlx", &["engine", "text", "kernels"]),
     // `engine` and `text` are allowed only until all code that uses them has moved to `assist`.
     ("worker", &["api", "rpc", "assist", "context", "errands", "files", "mlx", "store", "engine", "text"]),
+    ("fuzz", &["api", "context", "files", "rpc", "store", "text"]),
     ("xtask", &["store", "context"]),
 ];
 
