@@ -311,6 +311,16 @@ fn a_model_that_could_not_be_loaded_is_tried_again_by_the_next_front_end() {
 }
 
 #[test]
+fn a_model_that_cannot_be_named_is_refused_at_once_and_nothing_is_started() {
+    let person = Person::new();
+    let output = person.command("serve", Path::new("no-such-model"), &[]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("runabout: `no-such-model`"), "{said}");
+    assert!(!person.runtime.path().join("runabout").exists());
+}
+
+#[test]
 fn a_folder_that_others_can_open_is_not_used_and_the_client_is_served_alone() {
     let person = Person::new();
     let folder = person.runtime.path().join("runabout");

@@ -14,6 +14,13 @@ use runabout_text::{FimFormat, SamplingDefaults, Tokenizer};
 use crate::cli::ModelArgs;
 use crate::memory;
 
+/// Fails if a model's reference cannot be parsed, as [`start`] does.
+pub(crate) fn check(args: &ModelArgs) -> anyhow::Result<()> {
+    args.model.parse::<ModelRef>()?;
+    args.draft_model.as_deref().map(str::parse::<ModelRef>).transpose()?;
+    Ok(())
+}
+
 /// Starts loading a model once it is `wanted`, and returns without waiting for it. Fails only if a reference cannot be
 /// parsed or the engine's thread cannot be started.
 pub(crate) fn start(

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::connection;
 use crate::front_end::FrontEnd;
 use crate::hang_up;
+use crate::loading;
 use crate::output;
 use crate::share::{self, SharedOptions};
 
@@ -28,6 +29,8 @@ const NOT_SHUT_DOWN: i32 = 1;
 /// process with these options has the model, if that is possible.
 pub(crate) async fn serve(args: ServeArgs, front: FrontEnd, shared: Option<&SharedOptions>) -> Result<i32> {
     let stdout = tokio::fs::File::from_std(output::take_stdout().context("cannot take stdout")?);
+    // Said here, and not by a process that is started in vain.
+    loading::check(&args.model)?;
     if let Some(options) = shared {
         match share::connect(&front, options).await {
             Ok(stream) => return share::relay(stream, stdout).await,

@@ -71,7 +71,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
             fuzzer.arg(format!("-max_len={MAX_LEN}")).arg(format!("-timeout={TIMEOUT}"));
             fuzzer.arg(format!("-rss_limit_mb={MEMORY_MIB}"));
             fuzzer.arg(format!("-malloc_limit_mb={}", MEMORY_MIB / 4));
-            fuzzer.args(["-print_final_stats=1", "-verbosity=0"]);
+            fuzzer.args(["-print_final_stats=1", "-verbosity=0", "-print_funcs=0"]);
         }
         println!("{target}");
         let status = fuzzer.status().with_context(|| format!("cannot start `{}`", program.display()))?;

@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::{SamplingArgs, ServeArgs};
+use super::{FrontArgs, SamplingArgs};
 
 #[derive(Args, Debug)]
 pub(crate) struct ConfigArgs {
     #[command(flatten)]
-    serve: ServeArgs,
+    front: FrontArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
     /// The maximum number of tokens of a text; by default each command's own
