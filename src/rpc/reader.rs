@@ -111,7 +111,11 @@ impl Reader<'_> {
     }
 
     async fn take(&self, message: Message<'_>) -> Result<(), Closed> {
-        let Some(message) = self.match_answers(message) else { return Ok(()) };
+        let Some(message) = self.match_answers(message) else {
+            // Lets those who waited for the answer go on before the next message is handled.
+            tokio::task::yield_now().await;
+            return Ok(());
+        };
         let out = self.service.connection.outbound();
         if !matches!(message, Message::Notification { .. }) {
             // A request waits until there is room for its answer; a cancel that comes before it is still handled.

@@ -95,6 +95,27 @@ async fn requests_and_notifications_take_their_first_step_in_order_on_many_threa
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waited_for_an_answer_of_the_client_goes_on_before_the_next_message() {
+    let (protocol, log) = logging();
+    let mut peer = Peer::over(Connection::new(protocol, Options::default()), Framing::Lines, PIPE_BYTES);
+    peer.say(message(Some(1), "ready", "hello")).await;
+    peer.next().await;
+    let (handle, seen) = (peer.handle.clone(), log.clone());
+    let asked = tokio::spawn(async move {
+        let answer: String = handle.request("ask", &json!({})).await.unwrap();
+        seen.lock().unwrap().push(answer);
+    });
+    let request = peer.next().await;
+    let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": "answered"});
+    let lines =
+        format!("{answer}\n{}\n{}\n", message(None, "log", "next"), message(Some(2), "ready", "last"));
+    peer.send(lines.as_bytes()).await;
+    peer.next().await;
+    asked.await.unwrap();
+    assert_eq!(*log.lock().unwrap(), ["hello", "answered", "next", "last"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_takes_its_first_step_before_the_notification_after_it_ends_the_connection() {
     let (mut protocol, log) = logging();
     protocol.notifications = protocol.notifications.on("exit", |_, connection| connection.stop());
