@@ -133,7 +133,7 @@ fn notifications(session: &Arc<Session>) -> Notifications {
             let session = Arc::clone(session);
             move |_, _| {
                 session.set_initialized();
-                tokio::spawn(configuration::begin(Arc::clone(&session)));
+                configuration::begin(&session);
             }
         });
     let on = |notifications: Notifications, name, handle: Handler| {

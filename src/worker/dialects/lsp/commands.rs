@@ -44,7 +44,10 @@ pub(super) async fn execute(
             session.offers().statistics = Statistics::default();
             Ok(Value::Null)
         }
-        INFO => Ok(info::info(session)),
+        INFO => {
+            session.settings_known().await;
+            Ok(info::info(session))
+        }
         NEXT_EDIT => next_edit::answer(arguments, session, &request).await,
         _ => Err(params::invalid(
             "command",

@@ -28,6 +28,7 @@ pub(super) async fn answer(
     let params = InlineCompletion { text_document, position, context, partial_result_token: None };
     let encoding = session.agreement().map(|it| it.encoding).unwrap_or_default();
     let mut word = String::new();
+    session.settings_known().await;
     let offered = match prepare(params, Asker::List, &session) {
         Ok(asked) => {
             asked.place.word().clone_into(&mut word);

@@ -16,8 +16,18 @@ const SECTION: &str = "runabout";
 /// The type of a message of LSP that is a warning.
 const WARNING: u32 = 2;
 
-/// After `initialized`: asks for the settings, and to be told of changes. Must not be waited for by a handler.
-pub(super) async fn begin(session: Arc<Session>) {
+/// After `initialized`: asks for the settings, and to be told of changes.
+pub(super) fn begin(session: &Arc<Session>) {
+    session.set_asking_settings(true);
+    let session = Arc::clone(session);
+    // A handler must not wait for it.
+    tokio::spawn(async move {
+        ask_first(Arc::clone(&session)).await;
+        session.set_asking_settings(false);
+    });
+}
+
+async fn ask_first(session: Arc<Session>) {
     let Some(agreement) = session.agreement() else { return };
     if agreement.registers_configuration {
         let registration = json!({"registrations": [{

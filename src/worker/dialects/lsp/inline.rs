@@ -24,6 +24,7 @@ pub(super) async fn answer(
     let mut params: incoming::InlineCompletion = incoming::read(&params)?;
     let mut report = Report { uri: params.text_document.uri.clone(), ..Report::default() };
     let token = params.partial_result_token.take();
+    session.settings_known().await;
     let offered = match prepare(params, Asker::Inline, &session) {
         Ok(asked) => {
             report.version = asked.place.version;

@@ -61,6 +61,7 @@ pub(super) async fn answer(
     let argument = arguments.into_iter().next().unwrap_or_default();
     let argument: incoming::NextEdit = serde_json::from_value(argument)
         .map_err(|it| params::invalid("arguments[0]", format!("`arguments[0]` cannot be read: {it}")))?;
+    session.settings_known().await;
     let asked = match prepare(argument, session) {
         Ok(asked) => asked,
         Err(reason) => return Ok(nothing(reason)),

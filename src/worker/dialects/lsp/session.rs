@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use runabout_assist::{JobError, Outcome, State};
 use runabout_context::{Kinds, Project};
 use runabout_rpc::{Handle, RequestContext};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::agreement::Agreement;
 use super::documents::Documents;
@@ -19,6 +21,9 @@ use super::settings::Settings;
 use super::window::WindowSize;
 use super::workspace::Workspace;
 use crate::client::Client;
+
+/// How long requests wait for the client's settings, which it may never send.
+const SETTINGS: Duration = Duration::from_secs(1);
 
 /// The name of the notification about an inline completion.
 const COMPLETION: &str = "runabout/completion";
@@ -37,6 +42,8 @@ pub(super) struct Session {
     workspace: Mutex<Workspace>,
     project: Mutex<Project>,
     settings: Mutex<Arc<Settings>>,
+    /// Whether the client is being asked for its settings for the first time.
+    is_asking_settings: watch::Sender<bool>,
     offers: Mutex<Offers>,
     rhythm: Mutex<Rhythm>,
     window_size: Mutex<WindowSize>,
@@ -60,6 +67,7 @@ impl Session {
             workspace: Mutex::default(),
             project: Mutex::new(Project::new(Vec::new(), Kinds::default())),
             settings: Mutex::default(),
+            is_asking_settings: watch::Sender::new(false),
             offers: Mutex::default(),
             rhythm: Mutex::default(),
             window_size: Mutex::default(),
@@ -88,6 +96,22 @@ impl Session {
     pub(super) async fn initialized(&self) {
         // Cannot fail: the session holds the sender.
         let _ = self.is_initialized.subscribe().wait_for(|it| *it).await;
+    }
+
+    pub(super) fn set_asking_settings(&self, is_asking: bool) {
+        self.is_asking_settings.send_replace(is_asking);
+    }
+
+    /// Waits until the client's settings are in effect, if it is being asked for them for the first time. At other times
+    /// there is no wait, so that requests keep their order. A model that other clients have loaded already is ready before
+    /// the settings are known.
+    pub(super) async fn settings_known(&self) {
+        if *self.is_asking_settings.borrow() {
+            let mut is_asking = self.is_asking_settings.subscribe();
+            if timeout(SETTINGS, is_asking.wait_for(|it| !it)).await.is_err() {
+                self.set_asking_settings(false);
+            }
+        }
     }
 
     /// Resolves when the engine has died.

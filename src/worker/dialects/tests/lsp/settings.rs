@@ -34,6 +34,17 @@ async fn settings_are_asked_for_if_the_client_can_be_asked() {
 }
 
 #[tokio::test]
+async fn what_is_asked_before_the_settings_are_known_waits_for_them() {
+    let asks = json!({"capabilities": {"workspace": {"configuration": true}}});
+    let mut editor = Editor::with(&ready(ScriptedModel::saying("x")).await, asks).await;
+    editor.open("let ").await;
+    let typed = editor.type_at((0, 4)).await;
+    answer_configuration(&mut editor, json!({"enabled": false})).await;
+    assert_eq!(editor.answer(typed).await["result"], Value::Null);
+    assert_eq!(editor.info().await["last"]["reason"], "disabled");
+}
+
+#[tokio::test]
 async fn settings_may_be_the_options_themselves() {
     let given = json!({"initializationOptions": {"maxTokens": 7}});
     let mut editor = Editor::with(&ready(ScriptedModel::hashing()).await, given).await;
