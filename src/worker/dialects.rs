@@ -10,6 +10,7 @@ mod mcp;
 mod native;
 
 pub(crate) use self::dialect::{Announcements, Dialect, Opened, choose};
+use crate::front_end::Service;
 
 /// The dialects of `runabout serve`. The first that claims a client gets it; the last one takes all others.
 pub(crate) const ALL: &[&dyn Dialect] = &[&lsp::Lsp, &mcp::Mcp, &acp::Acp, &native::Native];
@@ -22,6 +23,16 @@ pub(crate) const MCP: &[&dyn Dialect] = &[&mcp::Mcp];
 
 /// The only dialect of `runabout acp`.
 pub(crate) const ACP: &[&dyn Dialect] = &[&acp::Acp];
+
+/// The dialects that a client may speak which has started this.
+pub(crate) fn of(service: Service) -> &'static [&'static dyn Dialect] {
+    match service {
+        Service::Serve => ALL,
+        Service::Lsp => LSP,
+        Service::Mcp => MCP,
+        Service::Acp => ACP,
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf, absolute};
 use serde::{Deserialize, Serialize};
 
 use crate::calls::CallLog;
-use crate::dialects::{self, Dialect};
 
 /// Names the project in which Claude Code was started.
 const PROJECT_DIR: &str = "CLAUDE_PROJECT_DIR";
@@ -44,16 +43,6 @@ pub(crate) struct FrontEnd {
 }
 
 impl Service {
-    /// The dialects that its clients may speak.
-    pub(crate) fn dialects(self) -> &'static [&'static dyn Dialect] {
-        match self {
-            Self::Serve => dialects::ALL,
-            Self::Lsp => dialects::LSP,
-            Self::Mcp => dialects::MCP,
-            Self::Acp => dialects::ACP,
-        }
-    }
-
     /// The name of the command.
     pub(crate) fn name(self) -> &'static str {
         match self {

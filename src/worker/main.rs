@@ -12,6 +12,7 @@ mod config;
 mod connection;
 mod dialects;
 mod doctor;
+mod ending;
 mod front_end;
 mod hang_up;
 mod loading;
@@ -63,17 +64,21 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
     let of_command = matches.subcommand().map_or(&matches, |it| it.1);
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Serve(front) => serve(front, FrontEnd::of_process(Service::Serve), of_command).await,
-            Command::Lsp(args) => serve(args.front, FrontEnd::of_process(Service::Lsp), of_command).await,
+            Command::Serve(front) => {
+                serve_client(front, FrontEnd::of_process(Service::Serve), of_command).await
+            }
+            Command::Lsp(args) => {
+                serve_client(args.front, FrontEnd::of_process(Service::Lsp), of_command).await
+            }
             Command::Mcp(args) => {
                 let calls = if args.no_stats { None } else { state::calls() };
                 let front = FrontEnd { is_lazy: !args.preload, calls, ..FrontEnd::of_process(Service::Mcp) };
-                serve(args.front, front.with_roots(&args.root), of_command).await
+                serve_client(args.front, front.with_roots(&args.root), of_command).await
             }
             Command::Acp(args) => {
                 let conversations = if args.no_history { None } else { state::conversations() };
                 let front = FrontEnd { conversations, ..FrontEnd::of_process(Service::Acp) };
-                serve(args.front, front, of_command).await
+                serve_client(args.front, front, of_command).await
             }
             Command::Share(args) => share::run_broker(args, &SharedOptions::of(of_command)).await,
             Command::Generate(args) => terminal::generate(args).await.map(|()| 0),
@@ -98,7 +103,7 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
 }
 
 /// Serves the client that started this process.
-async fn serve(args: FrontArgs, front: FrontEnd, of_command: &ArgMatches) -> anyhow::Result<i32> {
+async fn serve_client(args: FrontArgs, front: FrontEnd, of_command: &ArgMatches) -> anyhow::Result<i32> {
     let shared = (!args.alone).then(|| SharedOptions::of(of_command));
     serve::serve(args.serve, front, shared.as_ref()).await
 }

@@ -23,8 +23,9 @@ use super::place::{self, Place};
 use crate::app::{App, Sharing};
 use crate::cli::ShareArgs;
 use crate::connection;
+use crate::dialects;
+use crate::ending::{self, ENGINE_DIED, signals};
 use crate::hang_up;
-use crate::serve::{self, ENGINE_DIED, signals};
 
 /// How long to wait after a connection could not be accepted, for example for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -62,7 +63,7 @@ pub(crate) async fn run(args: ShareArgs, options: &SharedOptions) -> Result<i32>
     drop(listener);
     clients.close();
     clients.wait().await;
-    serve::stop_engine(&app).await;
+    ending::stop_engine(&app).await;
     Ok(if app.engine_has_died() { ENGINE_DIED } else { 0 })
 }
 
@@ -126,7 +127,7 @@ async fn attend(stream: UnixStream, app: Arc<App>, all_end: CancellationToken) {
 
 async fn try_attend(stream: UnixStream, app: Arc<App>, all_end: CancellationToken) -> Result<()> {
     place::check_peer(&stream)?;
-    // The connection closes its ends before it says farewell, so that needs one of its own, and so does the watch.
+    // Serving takes both halves and drops them, so the farewell needs a descriptor of its own. So does the watch.
     let farewells = Farewells::from(stream.as_fd().try_clone_to_owned()?);
     let watched = stream.as_fd().try_clone_to_owned()?;
     let (input, mut output) = tokio::io::split(stream);
@@ -137,7 +138,7 @@ async fn try_attend(stream: UnixStream, app: Arc<App>, all_end: CancellationToke
     };
     greeting::write(&mut output, &Answer::Serving).await?;
     tracing::info!(?front, "a front end is served");
-    let dialects = front.service.dialects();
+    let dialects = dialects::of(front.service);
     let connected = connection::connect(&app, front, dialects).hung_up_when(hang_up::input_closed(watched));
     let (client, handle) = (connected.client.clone(), connected.handle());
     let ending = tokio::spawn(async move {
@@ -147,7 +148,7 @@ async fn try_attend(stream: UnixStream, app: Arc<App>, all_end: CancellationToke
     let end = connected.serve(input, output).await;
     ending.abort();
     tracing::info!(?end, "the connection has ended");
-    let code = u8::try_from(serve::exit_code(&client)).unwrap_or(u8::MAX);
+    let code = u8::try_from(ending::exit_code(&client)).unwrap_or(u8::MAX);
     // Fails if the front end is gone, or if its client does not read; then there is nobody to tell.
     let _ = std::io::Write::write_all(&mut &farewells, &[FAREWELL, code]);
     Ok(())

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::greeting::FAREWELL;
+use crate::ending::{ENGINE_DIED, signals};
 use crate::hang_up;
-use crate::serve::{ENGINE_DIED, signals};
 
 const CHUNK: usize = 64 << 10;
 

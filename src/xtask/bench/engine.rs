@@ -12,6 +12,7 @@ mod figures;
 mod keys;
 #[cfg(target_os = "linux")]
 mod peer;
+mod prompts;
 mod scenes;
 mod stage;
 #[cfg(target_os = "linux")]

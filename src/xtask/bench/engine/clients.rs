@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::client::{Client, Sent};
 use super::figures::{Figures, percentile};
-use super::scenes::quick;
+use super::prompts::quick;
 use super::stage::Stage;
 
 /// As many as a person has: an editor, two agents, a script.

@@ -8,16 +8,13 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Sent, figure};
 use super::figures::{Figures, percentile};
+use super::prompts::{CHARS_PER_TOKEN, FILE, quick};
 use super::stage::{Scene, Stage};
 
-/// A source file from which prompts are taken.
-const FILE: &str = include_str!("../../../text/stop.rs");
 /// A function of sixty lines, in which a variable is renamed.
 const FUNCTION: &str = include_str!("edit.py");
 /// Cancels are sent at random times up to this long after their requests.
 const CANCEL_WITHIN_MS: u64 = 400;
-/// Roughly the number of characters per token of source code; a little less than for either model.
-const CHARS_PER_TOKEN: usize = 3;
 
 pub(super) const ALL: &[Scene] = &[
     ("beside", beside),
@@ -70,13 +67,6 @@ fn beside(stage: &Stage<'_>) -> Result<Figures> {
     figures.push("background alone", alone.all.as_secs_f64(), "s");
     figures.push("background with them", background.all.as_secs_f64(), "s");
     Ok(figures)
-}
-
-/// A completion with a new prompt of about 60 tokens.
-pub(super) fn quick(idx: usize) -> Value {
-    let start = FILE.char_indices().map(|(at, _)| at).nth(idx * 37 % (FILE.len() / 2)).unwrap_or_default();
-    let excerpt: String = FILE[start..].chars().take(60 * CHARS_PER_TOKEN).collect();
-    json!({"prefix": format!("// {idx}\n{excerpt}"), "mode": "raw", "max_tokens": 8})
 }
 
 /// A request per keystroke, each superseding the one before.
