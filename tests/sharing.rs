@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -77,9 +78,16 @@ fn clients(worker: &mut Worker) -> Vec<(String, u32)> {
     clients.map(|it| (it["command"].as_str().unwrap().to_owned(), number(it))).collect()
 }
 
-/// Asks until the process serves that many clients.
+/// Asks until it is so. The deadline is no measure of speed: it is far above what the slowest machine needs.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+    }
+}
+
 fn wait_for_clients(worker: &mut Worker, n: usize) {
-    while clients(worker).len() != n {}
+    wait_until("the number of clients", || clients(worker).len() == n);
 }
 
 fn complete(worker: &mut Worker) -> String {
@@ -171,7 +179,7 @@ fn what_a_killed_client_wanted_ends_and_nobody_else_notices() {
     killed.wait_for_delta(id);
     kill("-KILL", killed.process_id());
     wait_for_clients(&mut other, 1);
-    while other.call("status", &json!({}))["queue"]["running"] != 0 {}
+    wait_until("nothing runs", || other.call("status", &json!({}))["queue"]["running"] == 0);
     let id = other.request("complete", &endless("a"));
     other.wait_for_delta(id);
 }
@@ -283,7 +291,7 @@ fn the_shared_process_ends_when_nobody_needs_it() {
     assert_eq!(person.shared().len(), 1);
     worker.close_stdin();
     worker.wait_for_exit();
-    while !person.shared().is_empty() {}
+    wait_until("the process ends", || person.shared().is_empty());
 }
 
 #[test]
@@ -305,7 +313,7 @@ fn a_model_that_could_not_be_loaded_is_tried_again_by_the_next_front_end() {
         let id = next.request("complete", &json!({"prefix": "a", "max_tokens": 1}));
         next.response(id)["result"].is_object()
     };
-    while !loaded() {}
+    wait_until("the model is loaded", loaded);
     // Whoever is still there is told what he was told.
     assert_eq!(failed.call("status", &json!({}))["state"], "failed");
 }
