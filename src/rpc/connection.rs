@@ -38,8 +38,8 @@ pub enum End {
 /// Messages are handled one by one in the order of the input. Before the next message is read, a notification's handler
 /// runs to its end, and a request's handler runs to the first `.await` that has to wait. So what handlers do up to
 /// there happens in the order of the input, on any runtime. It must be quick, because nothing is read meanwhile. After
-/// its first wait, a request's handler continues in its own task, concurrently with others. On a runtime with one thread,
-/// whoever waits for an answer of the client also continues before the next message is read.
+/// its first wait, a request's handler continues in its own task, concurrently with others. On a runtime with one thread, a
+/// task that waits for an answer of the client also continues before the next message is read.
 ///
 /// Everything is written in the order in which it was sent. A process can serve any number of connections; they share
 /// nothing except what their handlers share.

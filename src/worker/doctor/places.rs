@@ -42,7 +42,7 @@ async fn shared() -> Vec<Check> {
     let mut checks = Vec::new();
     for process in share::running().await {
         let clients: Vec<_> = process.clients.iter().map(|it| it.name()).collect();
-        let clients = if clients.is_empty() { "nobody".to_owned() } else { clients.join(", ") };
+        let clients = if clients.is_empty() { "no client".to_owned() } else { clients.join(", ") };
         let found = format!("process {} has {} for {clients}", process.pid, process.model);
         checks.push(Check::ok("shared", found));
     }

@@ -1,6 +1,6 @@
 //! `runabout share`: the process that has the model and serves front ends.
 //!
-//! It lives as long as somebody is connected, and some time after. It leaves its place, so that the next front end starts
+//! It lives as long as a client is connected, and for the time `--linger` after that. It leaves its place, so that the next front end starts
 //! another process, when that time is over, when the model cannot be loaded, when the engine dies and when it is told to
 //! stop; it then serves the clients that it has to their end.
 
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long the first client may take to come.
 const FIRST: Duration = Duration::from_secs(10);
 
-/// Serves front ends until nobody has needed it for a while, and returns the exit code.
+/// Serves front ends until none has been connected for the time `--linger`, and returns the exit code.
 pub(crate) async fn run(args: ShareArgs, options: &SharedOptions) -> Result<i32> {
     // Fails if it leads a group of its own, as when a person starts it in a shell; then it may end with its terminal.
     let _ = rustix::process::setsid();
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: ShareArgs, options: &SharedOptions) -> Result<i32>
     });
     let why = tokio::select! {
         never = accept(&listener, &app, &clients, &all_end) => never,
-        () = unneeded(&app, linger) => "nobody needs it",
+        () = unneeded(&app, linger) => "no client has been connected for a while",
         () = broken(&app) => "the model cannot be used",
         () = all_end.cancelled() => "it was told to stop",
     };
@@ -97,7 +97,7 @@ fn accept_waiting(
     }
 }
 
-/// Waits until nobody has been connected for the time `linger`. The first one gets longer, since it starts the process.
+/// Waits until no client has been connected for the time `linger`. The first one gets longer, since it starts the process.
 async fn unneeded(app: &App, linger: Duration) {
     let mut n_present = app.presence.watch();
     let mut patience = linger.max(FIRST);

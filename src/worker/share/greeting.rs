@@ -89,7 +89,7 @@ async fn ask(mut stream: UnixStream, wish: &Wish) -> Result<(UnixStream, Answer)
 pub(super) async fn listen(input: &mut (impl AsyncBufRead + Unpin)) -> Result<Wish> {
     let mut line = Vec::new();
     let mut limited = input.take(MAX_BYTES);
-    timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await.context("nobody said anything")??;
+    timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await.context("no first line came")??;
     serde_json::from_slice(&line).context("the first line is not understood")
 }
 
