@@ -13,9 +13,10 @@
 use std::ops::Range;
 
 use runabout_text::{SamplingParams, TokenId, TokenSet};
+use serde::{Deserialize, Serialize};
 
 /// Identifies the state of one sequence inside a model. An id is never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SlotId(pub u32);
 
 /// New tokens for the end of one slot. A step has at most one span per slot; a span is never empty.
@@ -53,7 +54,7 @@ pub struct SampleRequest<'a> {
 }
 
 /// A drawn token.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampled {
     pub token: TokenId,
     /// The natural logarithm of its probability under the model itself: before bias, penalties and temperature. If only
@@ -65,7 +66,7 @@ pub struct Sampled {
 
 /// Natural-log probabilities of the model's distribution, after logit bias and penalties, before temperature and
 /// truncation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprobs {
     /// Of the token that was drawn.
     pub logprob: f32,
@@ -74,7 +75,7 @@ pub struct TokenLogprobs {
 }
 
 /// Constant facts about a loaded model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ModelDescription {
     /// The `model_type` of its config.json.
     pub architecture: String,
@@ -99,7 +100,7 @@ pub struct ModelDescription {
 }
 
 /// The memory that a slot takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotCost {
     /// The size of what a slot has however many tokens it holds, such as a recurrent state or a sliding window.
     pub fixed_bytes: u64,
@@ -112,7 +113,7 @@ pub struct SlotCost {
 }
 
 /// The memory that a step takes beside the slots, at most: activations, logits, and what the allocator does not return.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCost {
     /// Whatever the step feeds.
     pub fixed_bytes: u64,
@@ -132,7 +133,7 @@ impl StepCost {
 }
 
 /// Memory as the device's allocator counts it, for all models on the device together.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryUse {
     pub active_bytes: u64,
     pub peak_bytes: u64,
@@ -140,7 +141,7 @@ pub struct MemoryUse {
 }
 
 /// A new slot with a copy of the beginning of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotCopy {
     pub slot: SlotId,
     /// The number of tokens that it holds.
@@ -154,7 +155,8 @@ pub struct StepError {
     pub message: String,
 }
 
-/// A model on its device. It is created, used and dropped on the engine's thread.
+/// A model on its device. It is created, used and dropped on the engine's thread. A model that cannot go on panics, which
+/// ends the engine: every job is answered with the message.
 pub trait LanguageModel {
     fn description(&self) -> &ModelDescription;
 

@@ -31,7 +31,7 @@ struct Expected {
 impl Ahead {
     /// Whether the step after `spans` can start before their draws are known.
     pub(crate) fn is_possible(spans: &[Span<'_>]) -> bool {
-        let draws = |it: &SampleRequest<'_>| it.allowed.is_empty() && !sampler::needs_history(it.params);
+        let draws = |it: &SampleRequest<'_>| it.allowed.is_empty() && it.params.n_penalized() == 0;
         spans.iter().all(|it| it.n_drafted == 0 && it.sample.as_ref().is_some_and(draws))
     }
 

@@ -24,7 +24,7 @@ type Parts<'a> = &'a [(&'a str, Dtype, &'a [usize])];
 type Tensor = (String, Dtype, Vec<usize>, Vec<u8>);
 
 fn placement(kernels: Option<Kernels>) -> Placement {
-    Placement { compute: Compute::Cpu, kernels, kv_bits: None }
+    Placement { compute: Compute::Cpu, kernels, kv_bits: None, group: None }
 }
 
 fn load(folder: &Path) -> Result<MlxModel, LoadError> {

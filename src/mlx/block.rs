@@ -5,6 +5,7 @@ use std::rc::Rc;
 use mlx_rs::{Array, error::Result};
 
 use crate::LoadError;
+use crate::group::Group;
 use crate::parts::{
     Attention, Experts, GatedDelta, LatentAttention, Mamba2, Mlp, MlpAndExperts, Norm, Rope, ShortConv,
     TokenGate,
@@ -28,6 +29,8 @@ pub(crate) struct Residual<T> {
     pub(crate) inner: T,
     pub(crate) after: Option<Norm>,
     pub(crate) scale: f32,
+    /// The processes whose parts of the inner result are summed up; `None` if this one computes all of it.
+    pub(crate) group: Option<Group>,
 }
 
 pub(crate) enum Mixer {
@@ -112,7 +115,7 @@ impl Block {
 impl<T> Residual<T> {
     /// With a norm before `inner` only, as in most models.
     pub(crate) fn after_norm(norm: Norm, inner: T) -> Self {
-        Self { before: Some(norm), inner, after: None, scale: 1.0 }
+        Self { before: Some(norm), inner, after: None, scale: 1.0, group: None }
     }
 
     pub(crate) fn scaled_by(self, scale: f32) -> Self {
@@ -124,6 +127,7 @@ impl<T> Residual<T> {
             Some(norm) => inner(&self.inner, &norm.forward(x)?)?,
             None => inner(&self.inner, x)?,
         };
+        let y = self.group.as_ref().map_or_else(|| Ok(y.clone()), |it| it.sum(&y))?;
         let y = self.after.as_ref().map_or_else(|| Ok(y.clone()), |it| it.forward(&y))?;
         if self.is_scaled() {
             return x.add(y.multiply(Array::from_f32(self.scale).as_dtype(y.dtype())?)?);

@@ -14,11 +14,14 @@ use crate::cpu::{PackedLinear, Program, pack};
 use crate::network::{Logits, Network, activation_type, scaled};
 use crate::parts::{Heads, KvSource, Norm, TokenInputs};
 use crate::state::{ArrayCache, KvBits, KvQuantization, LayerState, Recurrent, SpanRows};
+use crate::vocabulary_part::VocabularyPart;
 use crate::weights::{Matrix, Reader};
 
 pub(crate) struct Decoder {
     embedding: Matrix,
     embedding_scale: f32,
+    /// The tokens that embedding and output matrix have; `None` if they have all.
+    vocabulary_part: Option<VocabularyPart>,
     token_inputs: Option<TokenInputs>,
     layers: Vec<Layers>,
     output: Output,
@@ -61,7 +64,15 @@ impl Decoder {
     /// Reads the weights, and packs for the CPU kernels what they can compute.
     pub(crate) fn read(network: Network, reader: &mut Reader<'_>) -> std::result::Result<Self, LoadError> {
         let Network {
-            mut embedding, embedding_scale, mut token_inputs, blocks, mut norm, head, logits, ..
+            mut embedding,
+            embedding_scale,
+            mut token_inputs,
+            blocks,
+            mut norm,
+            head,
+            logits,
+            vocabulary_part,
+            ..
         } = network;
         let dtype = activation_type(&embedding, &norm);
         reader.place(&mut embedding)?;
@@ -80,7 +91,16 @@ impl Decoder {
         };
         let kv_bytes_per_token = layers.iter().map(|it| it.kv_bytes_per_token(dtype)).sum();
         let output = Output::new(norm, matrix)?;
-        Ok(Self { embedding, embedding_scale, token_inputs, layers, output, logits, kv_bytes_per_token })
+        Ok(Self {
+            embedding,
+            embedding_scale,
+            vocabulary_part,
+            token_inputs,
+            layers,
+            output,
+            logits,
+            kv_bytes_per_token,
+        })
     }
 
     /// Empty states for a slot, one per layer.
@@ -173,7 +193,11 @@ impl Decoder {
         spans: &mut [SpanRows<'_>],
         out_rows: &[i32],
     ) -> Result<Option<Array>> {
-        let mut h = scaled(self.embedding.rows(tokens)?, self.embedding_scale)?;
+        let rows = match &self.vocabulary_part {
+            Some(part) => part.rows(&self.embedding, tokens)?,
+            None => self.embedding.rows(tokens)?,
+        };
+        let mut h = scaled(rows, self.embedding_scale)?;
         let inputs = self.token_inputs.as_ref().map(|it| it.forward(tokens, &h)).transpose()?;
         let mut at = 0;
         for layers in &self.layers {
@@ -191,7 +215,9 @@ impl Decoder {
         if n_out != h.dim(0) {
             h = h.take_axis(Array::from_slice(out_rows, &[n_out]), 0)?;
         }
-        self.logits.of(self.output.forward(&h)?).map(Some)
+        let results = self.output.forward(&h)?;
+        let results = self.vocabulary_part.as_ref().map_or_else(|| Ok(results.clone()), |it| it.all_logits(&results))?;
+        self.logits.of(results).map(Some)
     }
 }
 

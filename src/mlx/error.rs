@@ -65,6 +65,13 @@ pub enum LoadError {
         "heads of {0} numbers cannot be quantized, expected a multiple of 32\nhint: do not choose `--kv-bits`"
     )]
     KvHeads(i32),
+    #[error("the processes that have the model together could not be connected: {0}")]
+    Group(String),
+    /// `what` cannot be divided among `n` processes.
+    #[error(
+        "the model cannot be divided among {n} processes: {what}\nhint: use fewer processes, or a single one"
+    )]
+    Division { n: i32, what: String },
     #[error("the CPU kernels failed")]
     Kernels(#[source] runabout_kernels::KernelError),
     /// Never returned by [`crate::load`], which then packs them again.

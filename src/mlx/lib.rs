@@ -21,7 +21,9 @@ mod cpu;
 mod cpu;
 mod decoder;
 mod device;
+mod division;
 mod error;
+mod group;
 mod model;
 mod models;
 mod network;
@@ -38,6 +40,7 @@ mod serving;
 mod state;
 #[cfg(test)]
 mod testing;
+mod vocabulary_part;
 mod weights;
 
 use std::path::Path;
@@ -48,6 +51,7 @@ pub use convert::{Conversion, ConvertError, Float, Mode, Quantization, Recipe, c
 use cpu::Kept;
 pub use device::DeviceChoice;
 pub use error::LoadError;
+pub use group::{Group, Transport};
 pub use model::MlxModel;
 use models::Architecture;
 pub use options::LoadOptions;
@@ -67,6 +71,20 @@ pub fn load(
 ) -> Result<MlxModel, LoadError> {
     let mut placement = Placement::choose(options)?;
     placement.kernels = placement.kernels.map(|it| it.keeping_in(options.packed_folder.clone()));
+    load_with(folder, options.adapter.as_deref(), &placement, progress)
+}
+
+/// Loads this process's part of a model that a group of processes has together. Each of them calls this with the same
+/// model and options, and makes the same slots and steps afterwards. All draw the tokens that process 0 draws.
+///
+/// Must be called on the thread that will use the model.
+pub fn load_part(
+    folder: &Path,
+    options: &LoadOptions,
+    group: Group,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<MlxModel, LoadError> {
+    let placement = Placement { group: Some(group), ..Placement::choose(options)? };
     load_with(folder, options.adapter.as_deref(), &placement, progress)
 }
 
@@ -111,6 +129,10 @@ fn load_with(
     check_weights(&file, architecture, &checkpoint)?;
     let mut load = |kept: Option<Kept>| {
         let network = architecture(&file, &mut Weights::open(&file, &checkpoint, placement)?)?;
+        let network = match &placement.group {
+            Some(group) => division::divide(network, group)?,
+            None => network,
+        };
         let kernels = placement.kernels.as_ref().map(|it| it.keeping(kept));
         let mut reader = Reader::new(&checkpoint, Placement { kernels, ..placement.clone() }, progress);
         MlxModel::new(file.model_type.clone(), network, &mut reader, placement.clone())

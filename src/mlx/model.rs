@@ -169,11 +169,11 @@ impl MlxModel {
                 self.slots.remove(&it.slot).expect("the engine names open slots, each in one span of a step")
             })
             .collect();
-        let mut drawn = match self.placement.kernels.clone() {
+        let drawn = match self.placement.kernels.clone() {
             Some(kernels) => self.draw_on_host(&kernels, spans, &mut slots)?,
             None => self.draw_on_device(spans, &mut slots, begun, goes_on)?,
-        }
-        .into_iter();
+        };
+        let mut drawn = self.agreed(drawn)?.into_iter();
         let mut sampled = Vec::with_capacity(spans.len());
         for (span, mut caches) in spans.iter().zip(slots) {
             caches.iter_mut().for_each(LayerState::settle);
@@ -209,6 +209,17 @@ impl MlxModel {
             device::return_freed_memory();
         }
         Ok(sampled)
+    }
+
+    /// The draws of the group's first process, of which the others get the tokens only. Each could draw them itself, but
+    /// machines of different kinds round differently.
+    fn agreed(&self, drawn: Vec<Sampled>) -> Result<Vec<Sampled>> {
+        let Some(group) = self.placement.group.as_ref().filter(|_| !drawn.is_empty()) else { return Ok(drawn) };
+        let is_first = group.rank() == 0;
+        let own: Vec<u32> = drawn.iter().map(|it| if is_first { it.token } else { 0 }).collect();
+        let tokens = group.sum(&Array::from_slice(&own, &[to_i32(own.len())]))?;
+        let tokens = tokens.try_as_slice::<u32>().map_err(not_a_slice)?;
+        Ok(drawn.into_iter().zip(tokens).map(|(it, token)| Sampled { token: *token, ..it }).collect())
     }
 
     /// Feeds the spans and returns the logits `[n_out, vocab_size]` of all draws, not yet evaluated.
@@ -265,7 +276,7 @@ impl MlxModel {
                 None => Vec::new(),
             },
         };
-        if !goes_on || !Ahead::is_possible(spans) {
+        if !goes_on || self.placement.group.is_some() || !Ahead::is_possible(spans) {
             transforms::eval(pending.iter().flat_map(PendingToken::arrays).chain(held(slots)))?;
             return pending.into_iter().map(PendingToken::finish).collect();
         }

@@ -4,6 +4,7 @@ use mlx_rs::{Array, Dtype, error::Result, ops};
 
 use crate::block::Block;
 use crate::parts::{Norm, TokenInputs};
+use crate::vocabulary_part::VocabularyPart;
 use crate::weights::Matrix;
 
 /// What an architecture makes of a model folder. Its weights have been checked, but not read yet.
@@ -19,6 +20,8 @@ pub(crate) struct Network {
     pub(crate) head: Option<Matrix>,
     pub(crate) logits: Logits,
     pub(crate) vocabulary_size: usize,
+    /// The tokens whose rows the embedding and the output matrix have; `None` if they have all.
+    pub(crate) vocabulary_part: Option<VocabularyPart>,
     /// The most tokens that a sequence may have.
     pub(crate) context_length: usize,
 }

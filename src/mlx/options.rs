@@ -8,6 +8,7 @@ use runabout_kernels::Precision;
 use crate::LoadError;
 use crate::cpu::Kernels;
 use crate::device::{self, Compute, DeviceChoice};
+use crate::group::Group;
 use crate::state::KvBits;
 
 /// How a model is loaded.
@@ -37,6 +38,8 @@ pub(crate) struct Placement {
     /// The kernels that replace MLX's operations, if any.
     pub(crate) kernels: Option<Kernels>,
     pub(crate) kv_bits: Option<KvBits>,
+    /// The processes that have the model together, if there are several.
+    pub(crate) group: Option<Group>,
 }
 
 impl Placement {
@@ -50,6 +53,6 @@ impl Placement {
         if let (None, Some(precision)) = (&kernels, options.precision) {
             return Err(LoadError::Precision(precision));
         }
-        Ok(Self { compute, kernels, kv_bits: options.kv_bits })
+        Ok(Self { compute, kernels, kv_bits: options.kv_bits, group: None })
     }
 }

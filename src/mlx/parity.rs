@@ -33,7 +33,7 @@ fn every_architecture_computes_what_mlx_lm_computes() {
     for expected in &stored.models {
         let folder = stored.checkpoint(expected);
         let load = |kernels: Option<Kernels>| {
-            let placement = Placement { compute: Compute::Cpu, kernels, kv_bits: None };
+            let placement = Placement { compute: Compute::Cpu, kernels, kv_bits: None, group: None };
             let adapter = expected.adapter_folder(folder.path());
             crate::load_with(folder.path(), adapter.as_deref(), &placement, &mut |_, _| {})
                 .unwrap_or_else(|e| panic!("{}: {e}", expected.name))

@@ -229,17 +229,10 @@ fn truncated(logprobs: &Array, params: &SamplingParams, xtc_key: &Array) -> Resu
     Ok(logprobs)
 }
 
-/// Whether a draw depends on earlier tokens other than through the logits.
-#[expect(clippy::float_cmp, reason = "compared with the very values that switch a penalty off")]
-pub(crate) fn needs_history(params: &SamplingParams) -> bool {
-    params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0
-}
-
 /// The tokens subject to penalties, and how often each occurred; empty if no penalty is on.
 fn token_counts(params: &SamplingParams, history: &[TokenId]) -> HashMap<TokenId, f32> {
-    let n_recent = if needs_history(params) { params.repetition_context_size } else { 0 };
     let mut counts = HashMap::new();
-    for &token in &history[history.len().saturating_sub(n_recent)..] {
+    for &token in &history[history.len().saturating_sub(params.n_penalized())..] {
         *counts.entry(token).or_default() += 1.0;
     }
     counts

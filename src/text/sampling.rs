@@ -2,6 +2,8 @@
 //!
 //! This module has the parameters and their bounds only; the sampling itself runs on the model's device.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{TextError, TokenId};
 
 /// The sampling parameters of one sequence. The default is greedy.
@@ -9,7 +11,7 @@ use crate::{TextError, TokenId};
 /// The order is that of mlx_lm: `logit_bias`, then repetition, presence and frequency penalties on the logits; then,
 /// unless `temperature` is 0 (argmax), top-p, min-p, xtc and top-k on the log probabilities; then one token is sampled
 /// at `temperature`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplingParams {
     pub temperature: f32,
     /// Keeps the most likely tokens whose probabilities add up to this; 1 or 0 turns it off.
@@ -62,6 +64,14 @@ impl Default for SamplingParams {
 }
 
 impl SamplingParams {
+    /// The number of last tokens on which a draw depends other than through the logits: 0 unless a penalty is on.
+    #[expect(clippy::float_cmp, reason = "compared with the very values that switch a penalty off")]
+    pub fn n_penalized(&self) -> usize {
+        let has_penalty =
+            self.repetition_penalty != 1.0 || self.presence_penalty != 0.0 || self.frequency_penalty != 0.0;
+        if has_penalty { self.repetition_context_size } else { 0 }
+    }
+
     /// Checks every parameter against its bounds: those of mlx_lm, or if it has none, bounds that keep the arithmetic
     /// finite. The error names the parameter.
     pub fn validate(&self, vocabulary_size: usize) -> Result<(), TextError> {

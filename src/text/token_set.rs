@@ -2,10 +2,12 @@
 
 use std::fmt::{self, Debug};
 
+use serde::{Deserialize, Serialize};
+
 use crate::TokenId;
 
 /// A set of tokens, with one bit for each token of the vocabulary.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSet {
     words: Vec<u32>,
 }

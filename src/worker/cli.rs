@@ -8,6 +8,7 @@ mod doctor;
 mod generate;
 mod kv;
 mod model;
+mod rank;
 mod sampling;
 mod serve;
 
@@ -23,7 +24,8 @@ pub(crate) use config::ConfigArgs;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use generate::GenerateArgs;
 pub(crate) use kv::KvArgs;
-pub(crate) use model::ModelArgs;
+pub(crate) use model::{ModelArgs, whole_reference};
+pub(crate) use rank::{RankArgs, RankPartArgs};
 pub(crate) use sampling::SamplingArgs;
 pub(crate) use serve::{FrontArgs, LingerArgs, ServeArgs, ShareArgs};
 
@@ -47,6 +49,11 @@ pub(crate) enum Command {
     Acp(AcpArgs),
     /// Keep one model for several clients. `serve`, `lsp`, `mcp` and `acp` start this by themselves
     Share(ShareArgs),
+    /// Be one of the processes that have a model together. `--hosts` starts them by itself, unless that is left to you
+    Rank(RankArgs),
+    /// What `rank` becomes when it knows the others
+    #[command(hide = true)]
+    RankPart(RankPartArgs),
     /// Answer one prompt and print the text, as mlx_lm.generate does
     Generate(GenerateArgs),
     /// Answer one message, or hold a conversation
@@ -77,7 +84,16 @@ pub(crate) enum Command {
 impl Command {
     /// Whether a program is at the other end of stdin and stdout, and not a person.
     pub(crate) fn serves(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Lsp(_) | Self::Mcp(_) | Self::Acp(_) | Self::Share(_))
+        matches!(
+            self,
+            Self::Serve(_)
+                | Self::Lsp(_)
+                | Self::Mcp(_)
+                | Self::Acp(_)
+                | Self::Share(_)
+                | Self::Rank(_)
+                | Self::RankPart(_)
+        )
     }
 }
 

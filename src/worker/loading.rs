@@ -1,7 +1,7 @@
 //! Loads a model by its reference: gets its files from the store, then reads its tokenizer and its weights at the same
 //! time; see [`ModelHandle::spawn`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
@@ -13,6 +13,7 @@ use runabout_text::{FimFormat, SamplingDefaults, Tokenizer};
 
 use crate::cli::ModelArgs;
 use crate::memory;
+use crate::ranks;
 
 /// Fails if a model's reference cannot be parsed, as [`start`] does.
 pub(crate) fn check(args: &ModelArgs) -> anyhow::Result<()> {
@@ -40,6 +41,7 @@ pub(crate) fn start(
         },
         is_offline: args.offline,
         memory_limit_bytes: options.memory_limit_bytes,
+        ranks: args.hosts.as_deref().map(|it| Ranks::of(it, args)).transpose()?,
     };
     ModelHandle::spawn(options, move |progress| {
         wanted.wait();
@@ -47,7 +49,10 @@ pub(crate) fn start(
         let (folder, draft) = (files.folder.clone(), files.draft.clone());
         let read = move || read_facts(&folder, draft.as_ref()).map_err(into_load_error);
         let load = move |progress: &mut dyn FnMut(LoadProgress)| {
-            load(files, &request.options, progress).map_err(into_load_error)
+            match &request.ranks {
+                Some(ranks) => load_in_ranks(ranks, progress).map_err(into_load_error),
+                None => load(files, &request.options, progress).map_err(into_load_error),
+            }
         };
         Ok((read, load))
     })
@@ -80,6 +85,23 @@ struct Request {
     options: LoadOptions,
     is_offline: bool,
     memory_limit_bytes: Option<u64>,
+    /// The processes that have the model, if this one does not.
+    ranks: Option<Ranks>,
+}
+
+/// Several processes that have the model together.
+struct Ranks {
+    hosts: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Ranks {
+    fn of(hosts: &Path, args: &ModelArgs) -> anyhow::Result<Self> {
+        if args.draft_model.is_some() {
+            bail!("a model in several processes cannot have a draft model\nhint: leave out `--draft-model` or `--hosts`");
+        }
+        Ok(Self { hosts: hosts.to_owned(), arguments: args.of_ranks()? })
+    }
 }
 
 /// A model's files, all of them on this machine.
@@ -109,7 +131,10 @@ fn find(request: &Request, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Re
     let n_adapter_bytes = request.options.adapter.as_deref().map_or(Ok(0), memory::weights_bytes)?;
     let n_bytes = memory::weights_bytes(&folder.path)? + n_adapter_bytes;
     let n_draft_bytes = draft.as_ref().map_or(Ok(0), |it| memory::weights_bytes(&it.path))?;
-    memory::check_weights(n_bytes + n_draft_bytes, request.memory_limit_bytes)?;
+    // Each rank checks whether its part fits where it is.
+    if request.ranks.is_none() {
+        memory::check_weights(n_bytes + n_draft_bytes, request.memory_limit_bytes)?;
+    }
     Ok(Files { folder, draft, n_bytes, n_draft_bytes })
 }
 
@@ -128,6 +153,12 @@ fn load(
     };
     let draft = draft.map(&mut load_draft).transpose()?;
     Ok(Models { model: Box::new(model), draft })
+}
+
+fn load_in_ranks(ranks: &Ranks, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Result<Models> {
+    let mut report = |done, total| progress(LoadProgress { stage: LoadStage::Load, done, total });
+    let model = ranks::launch(&ranks.hosts, ranks.arguments.clone(), &mut report)?;
+    Ok(Models { model: Box::new(model), draft: None })
 }
 
 /// Returns a [`LoadError`] as it is; any other error becomes one with its chain of causes as the message.

@@ -23,6 +23,7 @@ mod output;
 mod place;
 mod presence;
 mod progress_line;
+mod ranks;
 mod serve;
 mod settings;
 mod share;
@@ -59,6 +60,11 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
     let Parsed { cli, matches, file } = parsed;
     log::init(&cli.command);
     let serves = cli.command.serves();
+    match &cli.command {
+        Command::Rank(args) => return ranks::run(args),
+        Command::RankPart(args) => return ranks::run_part(args),
+        _ => {}
+    }
     // A single thread, so that requests start in the order in which they were read; heavy work runs on other threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let of_command = matches.subcommand().map_or(&matches, |it| it.1);
@@ -80,6 +86,7 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
                 let front = FrontEnd { conversations, ..FrontEnd::of_process(Service::Acp) };
                 serve_client(args.front, front, of_command).await
             }
+            Command::Rank(_) | Command::RankPart(_) => unreachable!("they need no runtime"),
             Command::Share(args) => share::run_broker(args, &SharedOptions::of(of_command)).await,
             Command::Generate(args) => terminal::generate(args).await.map(|()| 0),
             Command::Chat(args) => terminal::chat(args).await.map(|()| 0),

@@ -26,6 +26,7 @@ pub(crate) fn pack(
     let KvSource::Own { k_proj, v_proj } = &attention.source else { return Ok(None) };
     if block.token_gate.is_some()
         || block.scale.is_some()
+        || block.mixer.group.is_some()
         || !PackedAttention::supports(attention, kv_bits)
         || !has_known_norms(&block.mixer)
         || !has_known_norms(&block.feed_forward)

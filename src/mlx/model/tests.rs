@@ -14,7 +14,7 @@ use crate::testing::tiny::{self, Tiny};
 use crate::{KvBits, LoadError, MlxModel, Placement, Precision};
 
 fn load(tiny: &Tiny, kernels: Option<Kernels>, kv_bits: Option<KvBits>) -> MlxModel {
-    let placement = Placement { compute: Compute::Cpu, kernels, kv_bits };
+    let placement = Placement { compute: Compute::Cpu, kernels, kv_bits, group: None };
     crate::load_with(tiny.folder.path(), None, &placement, &mut |_, _| {}).unwrap()
 }
 
@@ -445,7 +445,7 @@ fn few_bits(tiny: &Tiny, kernels: Option<&Kernels>) -> [u64; 3] {
 fn keys_and_values_of_few_bits_are_refused_where_they_cannot_be() {
     let _alone = alone();
     let tiny = Tiny::llama();
-    let placement = Placement { compute: Compute::Cpu, kernels: None, kv_bits: Some(KvBits::Eight) };
+    let placement = Placement { compute: Compute::Cpu, kernels: None, kv_bits: Some(KvBits::Eight), group: None };
     let error = crate::load_with(tiny.folder.path(), None, &placement, &mut |_, _| {}).err().unwrap();
     assert!(matches!(error, LoadError::KvHeads(16)), "{error}");
 }

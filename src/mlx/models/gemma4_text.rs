@@ -120,6 +120,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
                 inner: Mixer::Attention(attention),
                 after: Some(norm("post_attention_layernorm")?),
                 scale: 1.0,
+                group: None,
             };
             let (before, after) = (norm("pre_feedforward_layernorm")?, norm("post_feedforward_layernorm")?);
             let (before, inner) = if has_experts {
@@ -128,7 +129,7 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
             } else {
                 (Some(before), FeedForward::Mlp(mlp))
             };
-            let feed_forward = Residual { before, inner, after: Some(after), scale: 1.0 };
+            let feed_forward = Residual { before, inner, after: Some(after), scale: 1.0, group: None };
             Ok(Block {
                 token_gate: token_gate(weights, &name, &dimensions, fields.hidden_size_per_layer_input)?,
                 scale: Some(weights.vector(&format!("{name}.layer_scalar"), 1)?),

@@ -250,8 +250,9 @@ pub(super) fn double_normed(
             inner: Mixer::Attention(attention),
             after: Some(after_attention),
             scale: 1.0,
+            group: None,
         },
-        Residual { before: Some(before), inner: feed_forward, after: Some(after), scale: 1.0 },
+        Residual { before: Some(before), inner: feed_forward, after: Some(after), scale: 1.0, group: None },
     )
 }
 
@@ -290,6 +291,7 @@ pub(super) fn network_with(
         head,
         logits: Logits::default(),
         vocabulary_size: n_tokens.unsigned_abs() as usize,
+        vocabulary_part: None,
         context_length: dimensions.context_length,
     })
 }

@@ -49,12 +49,14 @@ pub(super) fn network(file: &ModelConfig, weights: &mut Weights<'_>) -> Result<N
                     inner: Mixer::Attention(attention),
                     after: norm("post_attention_layernorm")?,
                     scale: 1.0,
+                    group: None,
                 },
                 Residual {
                     before: None,
                     inner: FeedForward::Mlp(mlp),
                     after: norm("post_feedforward_layernorm")?,
                     scale: 1.0,
+                    group: None,
                 },
             ))
         })

@@ -30,6 +30,11 @@ impl LowRank {
         Ok(Self { down: self.down.clone(), up: self.up.try_index((Ellipsis, range, ..))? })
     }
 
+    /// Of the inputs in `range`.
+    pub(super) fn inputs(&self, range: Range<i32>) -> Result<Self> {
+        Ok(Self { down: self.down.try_index((Ellipsis, range))?, up: self.up.clone() })
+    }
+
     /// Of the outputs at `idx`.
     pub(super) fn select(&self, idx: &Array) -> Result<Self> {
         Ok(Self { down: self.down.clone(), up: self.up.take_axis(idx, -2)? })

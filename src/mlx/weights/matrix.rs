@@ -181,6 +181,38 @@ impl Matrix {
         self.with_each(|it| it.try_index((Ellipsis, range.clone(), ..))?.contiguous())
     }
 
+    /// The number of columns. It must not have been packed.
+    pub(crate) fn n_inputs(&self) -> i32 {
+        match self {
+            Self::Plain { weight } => weight.dim(-1),
+            Self::Quantized { scales, grouping, .. } => scales.dim(-1) * grouping.group_size,
+            Self::Micro(micro) => micro.n_inputs(),
+            Self::Packed(_) => unreachable!("matrices are divided before they are packed"),
+        }
+    }
+
+    /// The number of inputs that can only stay together, since they have a scale in common.
+    pub(crate) fn input_unit(&self) -> i32 {
+        match self {
+            Self::Plain { .. } | Self::Packed(_) => 1,
+            Self::Quantized { grouping, .. } => grouping.group_size,
+            Self::Micro(micro) => micro.group_size(),
+        }
+    }
+
+    /// Its part for the inputs in `range`, whole [units](Self::input_unit), as a matrix of their own.
+    pub(crate) fn inputs(&self, range: &Range<i32>) -> Result<Self> {
+        let n_inputs = i64::from(self.n_inputs());
+        self.with_each(|array| {
+            // Words and scales are fewer than inputs.
+            let at = |input: i32| {
+                let at = i64::from(input) * i64::from(array.dim(-1)) / n_inputs;
+                i32::try_from(at).expect("it is at most the array's dimension")
+            };
+            array.try_index((Ellipsis, at(range.start)..at(range.end)))?.contiguous()
+        })
+    }
+
     /// The matrix of `part` of each array; in all of them, a row is an output.
     fn with_each(&self, part: impl Fn(&Array) -> Result<Array>) -> Result<Self> {
         Ok(match self {
@@ -260,6 +292,13 @@ impl Linear {
         let bias = self.bias.as_ref().map(|it| it.take_axis(idx, 0)).transpose()?;
         let low_rank = self.low_rank.as_ref().map(|it| it.select(idx)).transpose()?;
         Ok(Self { matrix: self.matrix.select(idx)?, low_rank, bias })
+    }
+
+    /// Its part for the inputs in `range`, whole [units](Matrix::input_unit). One of the parts keeps the bias.
+    pub(crate) fn inputs(&self, range: &Range<i32>, keeps_bias: bool) -> Result<Self> {
+        let low_rank = self.low_rank.as_ref().map(|it| it.inputs(range.clone())).transpose()?;
+        let bias = self.bias.clone().filter(|_| keeps_bias);
+        Ok(Self { matrix: self.matrix.inputs(range)?, low_rank, bias })
     }
 
     /// Its outputs in `range` as a layer of their own.

@@ -72,9 +72,13 @@ impl MicroFormat {
 
 impl Micro {
     /// The number of columns.
-    #[cfg(cpu_kernels)]
     pub(crate) fn n_inputs(&self) -> i32 {
         self.weight.dim(-1) * (32 / self.format.bits())
+    }
+
+    /// The number of inputs that have a scale in common.
+    pub(super) fn group_size(&self) -> i32 {
+        self.format.group_size()
     }
 
     /// The packed numbers, in rows like the matrix.

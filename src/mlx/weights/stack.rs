@@ -102,6 +102,13 @@ impl Stack {
         Ok(Self { matrix: self.matrix.outputs(range)?, low_rank, bias })
     }
 
+    /// Its part for the inputs in `range`, whole [units](Matrix::input_unit). One of the parts keeps the bias.
+    pub(crate) fn inputs(&self, range: &Range<i32>, keeps_bias: bool) -> Result<Self> {
+        let low_rank = self.low_rank.as_ref().map(|it| it.inputs(range.clone())).transpose()?;
+        let bias = self.bias.clone().filter(|_| keeps_bias);
+        Ok(Self { matrix: self.matrix.inputs(range)?, low_rank, bias })
+    }
+
     /// Its outputs at `idx` as layers of their own.
     pub(crate) fn select(&self, idx: &Array) -> Result<Self> {
         let bias = self.bias.as_ref().map(|it| it.take_axis(idx, -1)).transpose()?;

@@ -1,11 +1,13 @@
 //! Which model to use, and how to run it: the options that all commands with a model have.
 
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 
 use clap::{Args, ValueEnum};
 use runabout_engine::MAX_DRAFTS;
 use runabout_mlx::{DeviceChoice, KvBits, LoadOptions, Precision};
+use runabout_store::ModelRef;
 
 /// The model that is used if none is given: trained on code, able to fill in the middle, and small enough to try on any
 /// machine.
@@ -51,6 +53,10 @@ pub(crate) struct ModelArgs {
     /// Use only files that are already on this machine
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Divide the model among processes on this and other machines: a file with hosts, as `mlx.launch` takes it. The
+    /// program and the model must be on each of them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hosts: Option<PathBuf>,
 }
 
 fn draft_tokens() -> clap::builder::RangedU64ValueParser {
@@ -72,9 +78,38 @@ impl ModelArgs {
         self.memory_limit.map(|mib| mib.saturating_mul(1 << 20))
     }
 
+    /// The options that each process with a part of the model has too. Paths in them hold in any folder.
+    pub(crate) fn of_ranks(&self) -> anyhow::Result<Vec<String>> {
+        let text = |it: PathBuf| {
+            it.into_os_string().into_string().map_err(|it| anyhow::anyhow!("a path is no text: {}", it.display()))
+        };
+        let model = whole_reference(self.model.as_ref());
+        let mut options = vec![format!("--model={}", text(model.into())?)];
+        if let Some(adapter) = &self.adapter {
+            options.push(format!("--adapter={}", text(absolute(adapter)?)?));
+        }
+        let device = self.device.to_possible_value();
+        options.extend(device.map(|it| format!("--device={}", it.get_name())));
+        options.extend(self.threads.map(|it| format!("--threads={it}")));
+        options.extend(self.precision.map(|it| format!("--precision={it}")));
+        options.extend(self.kv_bits.map(|it| format!("--kv-bits={}", it)));
+        options.extend(self.memory_limit.map(|it| format!("--memory-limit={it}")));
+        options.extend(self.offline.then(|| "--offline".to_owned()));
+        Ok(options)
+    }
+
     /// The number of tokens that the draft model drafts at a time; `None` chooses it by its benefit.
     pub(crate) fn n_draft_tokens(&self) -> Option<usize> {
         self.num_draft_tokens.and_then(|it| usize::try_from(it).ok())
+    }
+}
+
+/// A reference to a model that means the same in any folder.
+pub(crate) fn whole_reference(text: &OsStr) -> OsString {
+    let reference = text.to_str().and_then(|it| it.parse().ok());
+    match reference {
+        Some(ModelRef::Folder(path) | ModelRef::Gguf(path)) => absolute(&path).unwrap_or(path).into(),
+        _ => text.to_owned(),
     }
 }
 

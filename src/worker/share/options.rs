@@ -7,9 +7,7 @@ use std::path::absolute;
 use std::time::UNIX_EPOCH;
 
 use clap::{ArgAction, ArgMatches, Args, Command};
-use runabout_store::ModelRef;
-
-use crate::cli::{LingerArgs, ServeArgs};
+use crate::cli::{LingerArgs, ServeArgs, whole_reference};
 
 /// Variables that change what a process with a model does. Those of the program itself count by their prefix.
 const VARIABLES: [&str; 4] = ["HOME", "HF_", "RUNABOUT_", "XDG_"];
@@ -38,7 +36,7 @@ impl SharedOptions {
             let values = matches.get_raw(name).into_iter().flatten();
             let in_full = |it: &OsStr| match name {
                 "model" | "draft_model" => whole_reference(it),
-                "adapter" => absolute(it).map_or_else(|_| it.to_owned(), Into::into),
+                "adapter" | "hosts" => absolute(it).map_or_else(|_| it.to_owned(), Into::into),
                 _ => it.to_owned(),
             };
             values.map(|it| option(long, &in_full(it))).collect::<Vec<OsString>>()
@@ -70,15 +68,6 @@ fn option(long: &str, value: &OsStr) -> OsString {
     let mut option = OsString::from(format!("--{long}="));
     option.push(value);
     option
-}
-
-/// A reference to a model that means the same in any folder.
-fn whole_reference(text: &OsStr) -> OsString {
-    let reference = text.to_str().and_then(|it| it.parse().ok());
-    match reference {
-        Some(ModelRef::Folder(path) | ModelRef::Gguf(path)) => absolute(&path).unwrap_or(path).into(),
-        _ => text.to_owned(),
-    }
 }
 
 /// Those that count, in order.
