@@ -23,6 +23,7 @@ mod mcp;
 mod models;
 mod next_edit;
 mod parity;
+mod ranks;
 mod recording;
 mod response_format;
 mod sharing;

@@ -216,7 +216,10 @@ impl Decoder {
             h = h.take_axis(Array::from_slice(out_rows, &[n_out]), 0)?;
         }
         let results = self.output.forward(&h)?;
-        let results = self.vocabulary_part.as_ref().map_or_else(|| Ok(results.clone()), |it| it.all_logits(&results))?;
+        let results = self
+            .vocabulary_part
+            .as_ref()
+            .map_or_else(|| Ok(results.clone()), |it| it.all_logits(&results))?;
         self.logits.of(results).map(Some)
     }
 }

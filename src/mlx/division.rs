@@ -5,6 +5,9 @@
 //! up. Here also the vocabulary is divided: a process has some rows of the embedding and of the output matrix. So nearly
 //! every weight is in one process only. Parts need not be equal.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use mlx_rs::ops::indexing::TryIndexOp;
@@ -104,14 +107,15 @@ impl Divider<'_> {
         let (queries, keys) = (numbers(&heads), numbers(&kv_heads));
         Ok(Attention {
             q_proj: it.q_proj.outputs(queries.clone())?,
-            source: KvSource::Own {
-                k_proj: k_proj.outputs(keys.clone())?,
-                v_proj: v_proj.outputs(keys)?,
-            },
+            source: KvSource::Own { k_proj: k_proj.outputs(keys.clone())?, v_proj: v_proj.outputs(keys)? },
             o_proj: it.o_proj.inputs(&queries, self.is_first())?,
             gate_proj: it.gate_proj.as_ref().map(|it| it.outputs(queries)).transpose()?,
             sinks: it.sinks.as_ref().map(|it| it.try_index(heads.clone())).transpose()?,
-            heads: Heads { n_heads: heads.end - heads.start, n_kv_heads: kv_heads.end - kv_heads.start, head_dim },
+            heads: Heads {
+                n_heads: heads.end - heads.start,
+                n_kv_heads: kv_heads.end - kv_heads.start,
+                head_dim,
+            },
             ..it
         })
     }
@@ -128,7 +132,8 @@ impl Divider<'_> {
 
     fn experts(&self, it: Experts) -> Result<Experts, LoadError> {
         let inner = self.inner(&it.down.matrix)?;
-        let shared = it.shared.map(|it| Ok::<_, LoadError>(Shared { mlp: self.mlp(&it.mlp)?, gate: it.gate }));
+        let shared =
+            it.shared.map(|it| Ok::<_, LoadError>(Shared { mlp: self.mlp(&it.mlp)?, gate: it.gate }));
         Ok(Experts {
             gate: it.gate.outputs(inner.clone())?,
             up: it.up.outputs(inner.clone())?,
@@ -156,31 +161,4 @@ fn share(n: i32, unit: i32, rank: i32, size: i32) -> Option<Range<i32>> {
     let at = |rank: i32| i64::from(rank) * i64::from(n_units) / i64::from(size) * i64::from(unit);
     let at = |rank: i32| i32::try_from(at(rank)).ok();
     (n % unit == 0 && n_units >= size).then_some(at(rank)?..at(rank + 1)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_whole_units_that_together_are_everything() {
-        for (n, unit, size) in [(3, 1, 2), (8, 1, 3), (1536, 64, 2), (4864, 64, 3), (96, 32, 3), (7, 7, 1)] {
-            let mut end = 0;
-            for rank in 0..size {
-                let share = share(n, unit, rank, size).expect("there is enough for all");
-                assert_eq!(share.start, end);
-                assert!(share.end > share.start && share.end % unit == 0, "{share:?}");
-                end = share.end;
-            }
-            assert_eq!(end, n);
-        }
-    }
-
-    #[test]
-    fn what_is_too_small_is_not_shared() {
-        assert_eq!(share(2, 1, 0, 3), None);
-        assert_eq!(share(64, 64, 0, 2), None);
-        // The rest that is no whole unit would be lost.
-        assert_eq!(share(100, 32, 0, 2), None);
-    }
 }

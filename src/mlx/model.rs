@@ -214,7 +214,9 @@ impl MlxModel {
     /// The draws of the group's first process, of which the others get the tokens only. Each could draw them itself, but
     /// machines of different kinds round differently.
     fn agreed(&self, drawn: Vec<Sampled>) -> Result<Vec<Sampled>> {
-        let Some(group) = self.placement.group.as_ref().filter(|_| !drawn.is_empty()) else { return Ok(drawn) };
+        let Some(group) = self.placement.group.as_ref().filter(|_| !drawn.is_empty()) else {
+            return Ok(drawn);
+        };
         let is_first = group.rank() == 0;
         let own: Vec<u32> = drawn.iter().map(|it| if is_first { it.token } else { 0 }).collect();
         let tokens = group.sum(&Array::from_slice(&own, &[to_i32(own.len())]))?;

@@ -16,9 +16,9 @@ use crate::testing::stored::{StoredModel, StoredModels};
 use crate::{MlxModel, Placement, Precision, models};
 
 /// The greatest error of MLX's own operations, relative to the greatest logit.
-const MAX_ERROR: f32 = 1e-3;
+pub(crate) const MAX_ERROR: f32 = 1e-3;
 /// The same of the CPU kernels, which keep keys and values in float16.
-const MAX_KERNELS_ERROR: f32 = 4e-3;
+pub(crate) const MAX_KERNELS_ERROR: f32 = 4e-3;
 /// Tokens whose logits differ by less may change places.
 const MIN_GAP: f32 = 2e-2;
 /// The prompt is fed in chunks of this many tokens, a number that no window and no cache divides into.
@@ -63,7 +63,7 @@ fn every_architecture_is_compared_with_mlx_lm() {
 }
 
 /// What to say of logits of the prompt that are not as expected, with the prompt in one piece or in chunks.
-fn differing_logits(
+pub(crate) fn differing_logits(
     model: &mut MlxModel,
     stored: &StoredModels,
     expected: &StoredModel,
@@ -85,7 +85,11 @@ fn differing_logits(
 }
 
 /// What to say of the first greedy token that is another one without being about as probable.
-fn differing_token(model: &mut MlxModel, prompt: &[u32], expected: &StoredModel) -> Option<String> {
+pub(crate) fn differing_token(
+    model: &mut MlxModel,
+    prompt: &[u32],
+    expected: &StoredModel,
+) -> Option<String> {
     let params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
     let sample = SampleRequest {
         params: &params,

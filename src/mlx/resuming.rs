@@ -78,7 +78,8 @@ fn every_architecture_generates_the_same_text_however_it_gets_there() {
             let name = &expected.name;
             let folder = stored.checkpoint(expected);
             let kv_bits = Some(KvBits::ThirtyTwo);
-            let placement = Placement { compute: Compute::Cpu, kernels: kernels.clone(), kv_bits, group: None };
+            let placement =
+                Placement { compute: Compute::Cpu, kernels: kernels.clone(), kv_bits, group: None };
             let adapter = expected.adapter_folder(folder.path());
             let mut model =
                 crate::load_with(folder.path(), adapter.as_deref(), &placement, &mut |_, _| {}).unwrap();

@@ -33,7 +33,8 @@ impl Server {
         let engine = Engine::spawn(EngineOptions::default(), move |_| {
             device::select(DeviceChoice::Cpu).unwrap();
             let kernels = Kernels::new(None, Some(Precision::F32)).unwrap();
-            let placement = Placement { compute: Compute::Cpu, kernels, kv_bits: Some(KvBits::ThirtyTwo), group: None };
+            let placement =
+                Placement { compute: Compute::Cpu, kernels, kv_bits: Some(KvBits::ThirtyTwo), group: None };
             let model = crate::load_with(&folder, None, &placement, &mut |_, _| {}).unwrap();
             let tokenizer = Arc::new(Tokenizer::bytes_for_tests());
             Ok(Loaded { models: Models { model: Box::new(model), draft: None }, tokenizer })

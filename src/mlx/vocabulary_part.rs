@@ -35,6 +35,6 @@ impl VocabularyPart {
         let padded = ops::pad(logits, &[(0, 0), (0, self.n_each - n_here)], None, None)?;
         let all = self.group.gather(&padded)?; // [n_parts * n, n_each]
         let all = all.reshape(&[-1, n, self.n_each])?.swap_axes(0, 1)?.reshape(&[n, -1])?;
-        all.try_index((.., ..self.n_all))
+        all.try_index((.., ..self.n_all))?.contiguous()
     }
 }

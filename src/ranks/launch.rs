@@ -116,7 +116,8 @@ pub fn introduce(hosts: &Hosts, rank: usize, version: &str) -> io::Result<TcpStr
 /// Waits for all ranks that are started by hand.
 fn meet(hosts: &Hosts, options: &LaunchOptions) -> Result<Vec<(usize, TcpStream)>, LaunchError> {
     // Rank 0 is started here in any case.
-    let mut missing: Vec<usize> = (1..hosts.hosts.len()).filter(|it| hosts.hosts[*it].ssh.is_none()).collect();
+    let mut missing: Vec<usize> =
+        (1..hosts.hosts.len()).filter(|it| hosts.hosts[*it].ssh.is_none()).collect();
     let mut met = Vec::new();
     if missing.is_empty() {
         return Ok(met);
@@ -228,11 +229,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Waits until all ranks are connected and have their parts of the model.
-fn wait(
-    links: &mut Links,
-    port: u16,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<Ready>, LaunchError> {
+fn wait(links: &mut Links, port: u16, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<Ready>, LaunchError> {
     let n = links.len();
     let mut joined = vec![false; n];
     let mut ready: Vec<Option<Ready>> = vec![None; n];
@@ -240,7 +237,8 @@ fn wait(
     while ready.iter().any(Option::is_none) {
         // Reading the weights may take any time.
         let all_joined = joined.iter().all(|it| *it);
-        let patience = if all_joined { Duration::MAX } else { deadline.saturating_duration_since(Instant::now()) };
+        let patience =
+            if all_joined { Duration::MAX } else { deadline.saturating_duration_since(Instant::now()) };
         let Some((rank, heard)) = links.next(patience) else {
             let late: Vec<usize> = (0..n).filter(|it| !joined[*it]).collect();
             return Err(LaunchError::NotJoined { ranks: listed(&late), port });

@@ -1,7 +1,7 @@
 //! The leading process's connections to the ranks: [`Links`].
 
 use std::io::{self, Read, Write};
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -83,12 +83,31 @@ impl Links {
     /// Why nothing more is heard of a rank.
     pub(crate) fn end_of(&mut self, rank: usize, error: &io::Error) -> String {
         let name = self.name(rank);
-        match self.links[rank].child.as_mut().map(Child::try_wait) {
-            Some(Ok(Some(status))) => format!("{name} has ended: {status}"),
-            _ if error.kind() == io::ErrorKind::UnexpectedEof => format!("{name} has ended"),
-            _ => format!("the connection to {name} is broken: {error}"),
+        let child = self.links[rank].child.as_mut().filter(|_| is_end(error));
+        match child.and_then(status_of) {
+            Some(status) => format!("{name} has ended: {status}"),
+            None if is_end(error) => format!("{name} has ended"),
+            None => format!("the connection to {name} is broken: {error}"),
         }
     }
+}
+
+/// How a process ended whose pipes have just been closed.
+fn status_of(child: &mut Child) -> Option<ExitStatus> {
+    // Its pipes are closed a moment earlier.
+    (0..50).find_map(|_| {
+        let status = child.try_wait().ok().flatten();
+        if status.is_none() {
+            thread::sleep(Duration::from_millis(2));
+        }
+        status
+    })
+}
+
+/// Whether a read or a write failed because there is nobody any more.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 impl Drop for Link {

@@ -57,7 +57,10 @@ pub(crate) enum Report {
     /// It is connected with the other ranks.
     Joined,
     /// It has read so many bytes of so many.
-    Loading { done: u64, total: u64 },
+    Loading {
+        done: u64,
+        total: u64,
+    },
     Ready(Box<Ready>),
     /// It cannot become a rank.
     Failed(String),
@@ -71,16 +74,37 @@ pub(crate) enum Report {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Command {
     OpenSlot,
-    ResumePoint { slot: SlotId, n_tokens: usize },
-    Rewind { slot: SlotId, n_tokens: usize },
-    DropCheckpoint { slot: SlotId, n_tokens: usize },
+    ResumePoint {
+        slot: SlotId,
+        n_tokens: usize,
+    },
+    Rewind {
+        slot: SlotId,
+        n_tokens: usize,
+    },
+    DropCheckpoint {
+        slot: SlotId,
+        n_tokens: usize,
+    },
     SlotRoom(SlotId),
     Fit(SlotId),
     Close(SlotId),
-    Copy { from: SlotId, n_tokens: usize },
-    AppendShifted { slot: SlotId, from: SlotId, tokens: Range<usize> },
-    DropTokens { slot: SlotId, tokens: Range<usize> },
-    Step { spans: Vec<OwnedSpan> },
+    Copy {
+        from: SlotId,
+        n_tokens: usize,
+    },
+    AppendShifted {
+        slot: SlotId,
+        from: SlotId,
+        tokens: Range<usize>,
+    },
+    DropTokens {
+        slot: SlotId,
+        tokens: Range<usize>,
+    },
+    Step {
+        spans: Vec<OwnedSpan>,
+    },
     Memory,
     /// Whether the process still runs. It is answered at any time, also during a step.
     Ping,
@@ -124,7 +148,10 @@ struct OwnedRequest {
 impl OwnedSpan {
     /// The span for rank 0, which draws.
     pub(crate) fn with_draws(span: &Span<'_>) -> Self {
-        Self { sample: span.sample.as_ref().map(|it| OwnedRequest::of(it, span.n_drafted)), ..Self::without_draws(span) }
+        Self {
+            sample: span.sample.as_ref().map(|it| OwnedRequest::of(it, span.n_drafted)),
+            ..Self::without_draws(span)
+        }
     }
 
     /// The span for other ranks, which compute the same and get the drawn tokens from rank 0.

@@ -15,7 +15,7 @@ use crate::message::{Command, OwnedSpan, Ready, Reply, Report};
 /// A rank that has not answered for so long is asked whether it still runs.
 const PING: Duration = Duration::from_secs(1);
 /// A rank that says nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(4);
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// A model whose layers are divided among processes. Each call goes to all of them.
 ///
@@ -73,7 +73,8 @@ impl RankedModel {
 
 impl Ranks {
     fn tell(&mut self, to: Range<usize>, command: &Command) {
-        let frame = frames::encode(command).unwrap_or_else(|error| lost(format!("a step cannot be sent: {error}")));
+        let frame =
+            frames::encode(command).unwrap_or_else(|error| lost(format!("a step cannot be sent: {error}")));
         for rank in to {
             self.heard[rank] = Instant::now();
             if let Err(error) = self.links.send(rank, &frame) {
@@ -123,11 +124,7 @@ impl Ranks {
     fn look_after(&mut self, silent: Vec<usize>) {
         for rank in silent {
             if self.heard[rank].elapsed() > SILENCE {
-                lost(format!(
-                    "{} has not answered for {} seconds",
-                    self.links.name(rank),
-                    SILENCE.as_secs()
-                ));
+                lost(format!("{} has not answered for {} seconds", self.links.name(rank), SILENCE.as_secs()));
             }
             let sent = frames::encode(&Command::Ping).and_then(|frame| self.links.send(rank, &frame));
             if let Err(error) = sent {

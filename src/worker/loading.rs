@@ -48,11 +48,9 @@ pub(crate) fn start(
         let files = find(&request, progress).map_err(into_load_error)?;
         let (folder, draft) = (files.folder.clone(), files.draft.clone());
         let read = move || read_facts(&folder, draft.as_ref()).map_err(into_load_error);
-        let load = move |progress: &mut dyn FnMut(LoadProgress)| {
-            match &request.ranks {
-                Some(ranks) => load_in_ranks(ranks, progress).map_err(into_load_error),
-                None => load(files, &request.options, progress).map_err(into_load_error),
-            }
+        let load = move |progress: &mut dyn FnMut(LoadProgress)| match &request.ranks {
+            Some(ranks) => load_in_ranks(ranks, progress).map_err(into_load_error),
+            None => load(files, &request.options, progress).map_err(into_load_error),
         };
         Ok((read, load))
     })
@@ -98,7 +96,9 @@ struct Ranks {
 impl Ranks {
     fn of(hosts: &Path, args: &ModelArgs) -> anyhow::Result<Self> {
         if args.draft_model.is_some() {
-            bail!("a model in several processes cannot have a draft model\nhint: leave out `--draft-model` or `--hosts`");
+            bail!(
+                "a model in several processes cannot have a draft model\nhint: leave out `--draft-model` or `--hosts`"
+            );
         }
         Ok(Self { hosts: hosts.to_owned(), arguments: args.of_ranks()? })
     }

@@ -13,7 +13,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use runabout_mlx::{Group, LoadOptions};
-use runabout_ranks::{Hosts, LaunchOptions, Post, RankedModel, Ready, Setup, Transport, introduce, read_setup};
+use runabout_ranks::{
+    Hosts, LaunchOptions, Post, RankedModel, Ready, Setup, Transport, introduce, read_setup,
+};
 use runabout_store::ModelRef;
 
 use crate::cli::{RankArgs, RankPartArgs};

@@ -445,7 +445,8 @@ fn few_bits(tiny: &Tiny, kernels: Option<&Kernels>) -> [u64; 3] {
 fn keys_and_values_of_few_bits_are_refused_where_they_cannot_be() {
     let _alone = alone();
     let tiny = Tiny::llama();
-    let placement = Placement { compute: Compute::Cpu, kernels: None, kv_bits: Some(KvBits::Eight), group: None };
+    let placement =
+        Placement { compute: Compute::Cpu, kernels: None, kv_bits: Some(KvBits::Eight), group: None };
     let error = crate::load_with(tiny.folder.path(), None, &placement, &mut |_, _| {}).err().unwrap();
     assert!(matches!(error, LoadError::KvHeads(16)), "{error}");
 }

@@ -117,7 +117,8 @@ mod tests {
         ] {
             let folder = tempfile::tempdir().unwrap();
             let load = || {
-                let placement = Placement { compute: Compute::Cpu, kernels: None, kv_bits: None, group: None };
+                let placement =
+                    Placement { compute: Compute::Cpu, kernels: None, kv_bits: None, group: None };
                 let adapter = Some(folder.path());
                 crate::load_with(tiny.folder.path(), adapter, &placement, &mut |_, _| {})
                     .err()

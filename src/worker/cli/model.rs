@@ -81,7 +81,9 @@ impl ModelArgs {
     /// The options that each process with a part of the model has too. Paths in them hold in any folder.
     pub(crate) fn of_ranks(&self) -> anyhow::Result<Vec<String>> {
         let text = |it: PathBuf| {
-            it.into_os_string().into_string().map_err(|it| anyhow::anyhow!("a path is no text: {}", it.display()))
+            it.into_os_string()
+                .into_string()
+                .map_err(|it| anyhow::anyhow!("a path is no text: {}", it.display()))
         };
         let model = whole_reference(self.model.as_ref());
         let mut options = vec![format!("--model={}", text(model.into())?)];

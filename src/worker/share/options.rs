@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::absolute;
 use std::time::UNIX_EPOCH;
 
-use clap::{ArgAction, ArgMatches, Args, Command};
 use crate::cli::{LingerArgs, ServeArgs, whole_reference};
+use clap::{ArgAction, ArgMatches, Args, Command};
 
 /// Variables that change what a process with a model does. Those of the program itself count by their prefix.
 const VARIABLES: [&str; 4] = ["HOME", "HF_", "RUNABOUT_", "XDG_"];
