@@ -49,7 +49,7 @@ pub use about::{About, KernelChoice, about};
 use config::ModelConfig;
 pub use convert::{Conversion, ConvertError, Float, Mode, Quantization, Recipe, convert};
 use cpu::Kept;
-pub use device::DeviceChoice;
+pub use device::{DeviceChoice, share_heaps};
 pub use error::LoadError;
 pub use group::{Group, Transport};
 pub use model::MlxModel;

@@ -16,9 +16,9 @@ use crate::message::{Introduction, Ready, Report, Setup, Welcome};
 use crate::model::RankedModel;
 
 /// How long ranks that are started by hand may take to come.
-const BY_HAND: Duration = Duration::from_secs(600);
+const BY_HAND: Duration = Duration::from_mins(10);
 /// How long all ranks may take to connect with each other. MLX itself tries for half a minute.
-const JOINING: Duration = Duration::from_secs(60);
+const JOINING: Duration = Duration::from_mins(1);
 /// How often a connection is tried or looked for.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How long whoever connects may take to say who it is.
@@ -45,8 +45,8 @@ pub enum LaunchError {
     #[error("cannot wait for ranks at {place}: {error}\nhint: the first host must be this machine")]
     Listen { place: String, error: io::Error },
     #[error(
-        "{ranks} did not come within {} seconds\nhint: start it there with `runabout rank --hosts FILE --rank N`, with the same file",
-        BY_HAND.as_secs()
+        "{ranks} did not come within {} minutes\nhint: start it there with `runabout rank --hosts FILE --rank N`, with the same file",
+        BY_HAND.as_secs() / 60
     )]
     Missing { ranks: String },
     #[error(

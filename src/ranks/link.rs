@@ -12,14 +12,14 @@ use crate::message::Report;
 /// What was heard of a rank. After an error, nothing more is.
 pub(crate) type Heard = (usize, io::Result<Report>);
 
-/// The connections to all ranks.
+/// The connections to all ranks. Dropping them ends the ranks.
 pub(crate) struct Links {
-    links: Vec<Link>,
+    ranks: Vec<Link>,
     heard: Receiver<Heard>,
     hear: Sender<Heard>,
 }
 
-/// The connection to one rank. Dropping it ends the rank.
+/// The connection to one rank.
 struct Link {
     /// Where it runs, for people.
     name: String,
@@ -31,7 +31,7 @@ struct Link {
 impl Links {
     pub(crate) fn new() -> Self {
         let (hear, heard) = channel();
-        Self { links: Vec::new(), heard, hear }
+        Self { ranks: Vec::new(), heard, hear }
     }
 
     /// Adds the next rank.
@@ -42,7 +42,7 @@ impl Links {
         mut reader: impl Read + Send + 'static,
         writer: impl Write + Send + 'static,
     ) -> io::Result<()> {
-        let (rank, hear) = (self.links.len(), self.hear.clone());
+        let (rank, hear) = (self.ranks.len(), self.hear.clone());
         let listen = move || {
             loop {
                 let report = frames::read(&mut reader);
@@ -52,22 +52,22 @@ impl Links {
                 }
             }
         };
-        self.links.push(Link { name: name.to_owned(), writer: Some(Box::new(writer)), child });
+        self.ranks.push(Link { name: name.to_owned(), writer: Some(Box::new(writer)), child });
         thread::Builder::new().name(format!("rank-{rank}")).spawn(listen)?;
         Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.links.len()
+        self.ranks.len()
     }
 
     /// Which rank it is and where, for people.
     pub(crate) fn name(&self, rank: usize) -> String {
-        format!("rank {rank} ({})", self.links[rank].name)
+        format!("rank {rank} ({})", self.ranks[rank].name)
     }
 
     pub(crate) fn send(&mut self, rank: usize, frame: &[u8]) -> io::Result<()> {
-        let writer = self.links[rank].writer.as_mut();
+        let writer = self.ranks[rank].writer.as_mut();
         frames::write(writer.ok_or(io::ErrorKind::NotConnected)?, frame)
     }
 
@@ -83,7 +83,7 @@ impl Links {
     /// Why nothing more is heard of a rank.
     pub(crate) fn end_of(&mut self, rank: usize, error: &io::Error) -> String {
         let name = self.name(rank);
-        let child = self.links[rank].child.as_mut().filter(|_| is_end(error));
+        let child = self.ranks[rank].child.as_mut().filter(|_| is_end(error));
         match child.and_then(status_of) {
             Some(status) => format!("{name} has ended: {status}"),
             None if is_end(error) => format!("{name} has ended"),
@@ -110,13 +110,15 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-impl Drop for Link {
+impl Drop for Links {
     fn drop(&mut self) {
-        // A rank ends when its input does.
-        drop(self.writer.take());
-        if let Some(child) = &mut self.child {
-            // It may be in the middle of a step. It has nothing to lose.
-            let _ = child.kill();
+        // A rank ends when its input does, unless it is stopped. It may be in the middle of a step, and has nothing to lose.
+        for link in &mut self.ranks {
+            drop(link.writer.take());
+            let _ = link.child.as_mut().map(Child::kill);
+        }
+        // All are told before one is waited for: the process may not have long itself.
+        for child in self.ranks.iter_mut().filter_map(|it| it.child.as_mut()) {
             let _ = child.wait();
         }
     }

@@ -12,8 +12,8 @@ use crate::frames;
 use crate::link::Links;
 use crate::message::{Command, OwnedSpan, Ready, Reply, Report};
 
-/// A rank that has not answered for so long is asked whether it still runs.
-const PING: Duration = Duration::from_secs(1);
+/// A rank that has not answered for a tenth of this time is asked whether it still runs.
+const PINGS: u32 = 10;
 /// A rank that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -28,6 +28,8 @@ pub struct RankedModel {
 
 struct Ranks {
     links: Links,
+    /// How long a rank may say nothing.
+    silence: Duration,
     /// When each was last heard, or else asked.
     heard: Vec<Instant>,
 }
@@ -51,7 +53,14 @@ impl RankedModel {
         }
         description.device = format!("{}, {n_ranks} ranks", description.device);
         let heard = vec![Instant::now(); n_ranks];
-        Self { description, ranks: RefCell::new(Ranks { links, heard }) }
+        Self { description, ranks: RefCell::new(Ranks { links, silence: SILENCE, heard }) }
+    }
+
+    /// The same, with another time that a rank may say nothing.
+    #[cfg(test)]
+    pub(crate) fn with_silence(self, silence: Duration) -> Self {
+        self.ranks.borrow_mut().silence = silence;
+        self
     }
 
     /// What all ranks answer.
@@ -88,7 +97,7 @@ impl Ranks {
     fn replies(&mut self, of: Range<usize>) -> Vec<Reply> {
         let mut replies: Vec<Option<Reply>> = of.clone().map(|_| None).collect();
         while replies.iter().any(Option::is_none) {
-            match self.links.next(PING) {
+            match self.links.next(self.silence / PINGS) {
                 Some((rank, Ok(report))) => {
                     self.heard[rank] = Instant::now();
                     if let (Report::Reply(reply), Some(place)) = (report, replies.get_mut(rank - of.start)) {
@@ -113,7 +122,7 @@ impl Ranks {
     fn give_up_on(&self, replies: &[Option<Reply>], first: usize) {
         for (rank, reply) in (first..).zip(replies) {
             if let Some(Reply::Failed(message)) = reply
-                && self.heard[rank].elapsed() > SILENCE
+                && self.heard[rank].elapsed() > self.silence
             {
                 lost(format!("{} failed: {message}", self.links.name(rank)));
             }
@@ -123,8 +132,12 @@ impl Ranks {
     /// Asks ranks that owe a reply whether they still run.
     fn look_after(&mut self, silent: Vec<usize>) {
         for rank in silent {
-            if self.heard[rank].elapsed() > SILENCE {
-                lost(format!("{} has not answered for {} seconds", self.links.name(rank), SILENCE.as_secs()));
+            if self.heard[rank].elapsed() > self.silence {
+                lost(format!(
+                    "{} has not answered for {} seconds",
+                    self.links.name(rank),
+                    self.silence.as_secs()
+                ));
             }
             let sent = frames::encode(&Command::Ping).and_then(|frame| self.links.send(rank, &frame));
             if let Err(error) = sent {

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use runabout_engine::LanguageModel;
 use runabout_engine::model::{
@@ -17,8 +18,9 @@ use runabout_engine::model::{
 };
 use runabout_text::{SamplingParams, TokenId, TokenSet};
 
+use crate::frames;
 use crate::link::Links;
-use crate::message::Ready;
+use crate::message::{Command, Ready, Reply, Report};
 use crate::model::RankedModel;
 use crate::post::Post;
 
@@ -56,7 +58,7 @@ impl Toy {
         Self { description, slots: HashMap::new(), n_opened: 0, unlucky: None, draws: Draws::Own(Vec::new()) }
     }
 
-    fn draw(&self, held: &[TokenId], request: &SampleRequest<'_>) -> Sampled {
+    fn draw(held: &[TokenId], request: &SampleRequest<'_>) -> Sampled {
         let penalized: TokenId = request.history.iter().rev().take(request.params.n_penalized()).sum();
         let token = (held.iter().sum::<TokenId>() + penalized) % 1000;
         let token = request.allowed_first().and_then(|it| it.iter().next()).unwrap_or(token);
@@ -124,7 +126,7 @@ impl LanguageModel for Toy {
             let held = [&self.slots[&span.slot], &span.tokens[..known(span)]].concat();
             for n in span.sample.iter().flat_map(|_| 0..=span.n_drafted) {
                 let after = [&held, &span.tokens[known(span)..][..n]].concat();
-                drawn.push(self.draw(&after, &span.sample.unwrap().after_drafts(n, span.n_drafted)));
+                drawn.push(Self::draw(&after, &span.sample.unwrap().after_drafts(n, span.n_drafted)));
             }
         }
         let mut drawn = self.draws.agree(drawn).into_iter();
@@ -154,7 +156,9 @@ impl Draws {
         match self {
             Self::Own(others) => {
                 let tokens: Vec<_> = drawn.iter().map(|it| it.token).collect();
-                others.iter().for_each(|it| it.send(tokens.clone()).unwrap());
+                for it in others {
+                    it.send(tokens.clone()).unwrap();
+                }
                 drawn
             }
             Self::OfRank0(tokens) => {
@@ -265,7 +269,7 @@ fn a_description_bounds_the_memory_of_every_rank() {
 #[test]
 fn a_rank_that_ends_ends_the_model_while_it_is_waited_for_and_before() {
     let toy = Toy::new(1);
-    let (description, ending) = (toy.description.clone(), Box::new(|stream| drop::<UnixStream>(stream)));
+    let (description, ending) = (toy.description.clone(), Box::new(drop::<UnixStream>));
     let (mut model, _threads) = model(vec![(description.clone(), obeying(toy)), (description, ending)]);
     assert_eq!(lost(|| model.open_slot()), "rank 1 (a thread) has ended");
     assert!(lost(|| model.open_slot()).contains("rank 1 (a thread)"));
@@ -287,6 +291,36 @@ fn after_a_failed_step_no_rank_knows_where_the_others_are() {
         let why = lost(|| model.step(&[span(slot, &[9], None)]));
         assert!(why.contains("failed") && why.contains("out of luck"), "{why}");
     }
+}
+
+#[test]
+fn a_rank_that_says_nothing_is_given_up_and_one_that_is_slow_is_not() {
+    let silence = Duration::from_millis(500);
+    let toy = Toy::new(1);
+    let silent: Life = Box::new(|mut stream| {
+        // Until the model is dropped.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let (description, other) = (toy.description.clone(), toy.description.clone());
+    let (ranks, _threads) = model(vec![(description, obeying(toy)), (other, silent)]);
+    let mut ranks = ranks.with_silence(silence);
+    let why = lost(|| ranks.open_slot());
+    assert!(why.starts_with("rank 1 (a thread) has not answered for"), "{why}");
+    // The other one answers that it still runs, for longer than that, and then the question.
+    let toy = Toy::new(1);
+    let slow: Life = Box::new(move |mut stream| {
+        assert!(matches!(frames::read(&mut stream).unwrap(), Command::OpenSlot));
+        let started = Instant::now();
+        while started.elapsed() < 2 * silence {
+            assert!(matches!(frames::read(&mut stream).unwrap(), Command::Ping));
+            frames::write(&mut stream, &frames::encode(&Report::Pong).unwrap()).unwrap();
+        }
+        let answer = Report::Reply(Reply::Slot(SlotId(0)));
+        frames::write(&mut stream, &frames::encode(&answer).unwrap()).unwrap();
+    });
+    let (description, other) = (toy.description.clone(), toy.description.clone());
+    let (ranks, _threads) = model(vec![(description, obeying(toy)), (other, slow)]);
+    assert_eq!(ranks.with_silence(silence).open_slot(), SlotId(0));
 }
 
 #[test]

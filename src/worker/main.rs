@@ -40,6 +40,7 @@ use crate::settings::Parsed;
 use crate::share::SharedOptions;
 
 fn main() {
+    runabout_mlx::share_heaps();
     let code = run();
     // A normal exit would destroy MLX's statics, which the engine's thread may still use in the middle of a step.
     runabout_mlx::exit(code);

@@ -39,17 +39,14 @@ pub(crate) fn launch(
 
 /// `runabout rank`: waits for the first message, and becomes what it says.
 pub(crate) fn run(args: &RankArgs) -> Result<i32> {
-    let (setup, connection) = match (&args.hosts, args.rank) {
-        (Some(hosts), Some(rank)) => {
-            let hosts = Hosts::read(hosts)?;
-            let mut stream = introduce(&hosts, rank.into(), VERSION).context("cannot meet rank 0")?;
-            (read_setup(&mut stream).context("rank 0 does not want this rank")?, Some(OwnedFd::from(stream)))
-        }
-        _ => {
-            // Not buffered, since what follows is for the next program.
-            let mut input = fs::File::from(rustix::io::dup(rustix::stdio::stdin())?);
-            (read_setup(&mut input).context("the first message is none to a rank")?, None)
-        }
+    let (setup, connection) = if let (Some(hosts), Some(rank)) = (&args.hosts, args.rank) {
+        let hosts = Hosts::read(hosts)?;
+        let mut stream = introduce(&hosts, rank.into(), VERSION).context("cannot meet rank 0")?;
+        (read_setup(&mut stream).context("rank 0 does not want this rank")?, Some(OwnedFd::from(stream)))
+    } else {
+        // Not buffered, since what follows is for the next program.
+        let mut input = fs::File::from(rustix::io::dup(rustix::stdio::stdin())?);
+        (read_setup(&mut input).context("the first message is none to a rank")?, None)
     };
     anyhow::ensure!(
         setup.version == VERSION,

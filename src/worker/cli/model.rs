@@ -94,7 +94,7 @@ impl ModelArgs {
         options.extend(device.map(|it| format!("--device={}", it.get_name())));
         options.extend(self.threads.map(|it| format!("--threads={it}")));
         options.extend(self.precision.map(|it| format!("--precision={it}")));
-        options.extend(self.kv_bits.map(|it| format!("--kv-bits={}", it)));
+        options.extend(self.kv_bits.map(|it| format!("--kv-bits={it}")));
         options.extend(self.memory_limit.map(|it| format!("--memory-limit={it}")));
         options.extend(self.offline.then(|| "--offline".to_owned()));
         Ok(options)
