@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use runabout_assist::{Facts, LoadError, LoadProgress, LoadStage, ModelHandle, Models};
 use runabout_engine::{EngineOptions, LanguageModel};
 use runabout_mlx::LoadOptions;
+use runabout_ranks::{Hosts, LaunchOptions};
 use runabout_store::{ModelFolder, ModelRef, Options, Stage, Store};
 use runabout_text::{FimFormat, SamplingDefaults, Tokenizer};
 
 use crate::cli::ModelArgs;
 use crate::memory;
-use crate::ranks;
 
 /// Fails if a model's reference cannot be parsed, as [`start`] does.
 pub(crate) fn check(args: &ModelArgs) -> anyhow::Result<()> {
@@ -157,7 +157,12 @@ fn load(
 
 fn load_in_ranks(ranks: &Ranks, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Result<Models> {
     let mut report = |done, total| progress(LoadProgress { stage: LoadStage::Load, done, total });
-    let model = ranks::launch(&ranks.hosts, ranks.arguments.clone(), &mut report)?;
+    let options = LaunchOptions {
+        program: std::env::current_exe().context("cannot find the program")?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        arguments: ranks.arguments.clone(),
+    };
+    let model = runabout_ranks::launch(&Hosts::read(&ranks.hosts)?, &options, &mut report)?;
     Ok(Models { model: Box::new(model), draft: None })
 }
 

@@ -23,7 +23,7 @@ mod output;
 mod place;
 mod presence;
 mod progress_line;
-mod ranks;
+mod rank;
 mod serve;
 mod settings;
 mod share;
@@ -62,8 +62,8 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
     log::init(&cli.command);
     let serves = cli.command.serves();
     match &cli.command {
-        Command::Rank(args) => return ranks::run(args),
-        Command::RankPart(args) => return ranks::run_part(args),
+        Command::Rank(args) => return rank::run(args),
+        Command::RankPart(args) => return rank::run_part(args),
         _ => {}
     }
     // A single thread, so that requests start in the order in which they were read; heavy work runs on other threads.

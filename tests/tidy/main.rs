@@ -35,8 +35,12 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     // `engine` only for the scripted model of its tests.
     ("errands", &["assist", "context", "files", "text", "engine"]),
     ("mlx", &["engine", "text", "kernels"]),
+    ("ranks", &["engine", "text"]),
     // `engine` and `text` are allowed only until all code that uses them has moved to `assist`.
-    ("worker", &["api", "rpc", "assist", "context", "errands", "files", "mlx", "store", "engine", "text"]),
+    (
+        "worker",
+        &["api", "rpc", "assist", "context", "errands", "files", "mlx", "ranks", "store", "engine", "text"],
+    ),
     ("fuzz", &["api", "context", "files", "rpc", "store", "text"]),
     ("xtask", &["store", "context"]),
 ];

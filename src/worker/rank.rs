@@ -1,4 +1,4 @@
-//! One model in several processes: [`launch`] starts them, [`run`] and [`run_part`] are such a process.
+//! A process that has a part of a model: [`run`] and [`run_part`].
 //!
 //! `runabout rank` learns from its first message who the others are. MLX takes that from environment variables and from
 //! files, so the process writes the files, and then becomes `runabout rank-part`, with the variables set.
@@ -8,14 +8,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use runabout_mlx::{Group, LoadOptions};
-use runabout_ranks::{
-    Hosts, LaunchOptions, Post, RankedModel, Ready, Setup, Transport, introduce, read_setup,
-};
+use runabout_ranks::{Hosts, Post, Ready, Setup, Transport, introduce, read_setup};
 use runabout_store::ModelRef;
 
 use crate::cli::{RankArgs, RankPartArgs};
@@ -24,18 +21,6 @@ use crate::memory;
 use crate::output;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Starts the processes of a file with hosts, and waits until they have the model. `arguments` are the options of the
-/// model.
-pub(crate) fn launch(
-    hosts: &Path,
-    arguments: Vec<String>,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<RankedModel> {
-    let program = env::current_exe().context("cannot find the program")?;
-    let options = LaunchOptions { program, version: VERSION.to_owned(), arguments };
-    Ok(runabout_ranks::launch(&Hosts::read(hosts)?, &options, progress)?)
-}
 
 /// `runabout rank`: waits for the first message, and becomes what it says.
 pub(crate) fn run(args: &RankArgs) -> Result<i32> {
