@@ -1,6 +1,6 @@
 //! A model in several ranks, as the engine uses it: [`RankedModel`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::panic;
 use std::time::{Duration, Instant};
@@ -17,6 +17,9 @@ const PINGS: u32 = 10;
 /// A rank that says nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// How old the memory use may be that is told without asking.
+const MEMORY_AGE: Duration = Duration::from_millis(500);
+
 /// A model whose layers are divided among processes. Each call goes to all of them.
 ///
 /// If one of them ends, or says something else than the others, the model is lost. Then a call panics, as a model of the
@@ -24,6 +27,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub struct RankedModel {
     description: ModelDescription,
     ranks: RefCell<Ranks>,
+    /// Rank 0's memory use, and when it was that. The engine wants to know it twice for each step.
+    memory: Cell<Option<(Instant, MemoryUse)>>,
 }
 
 struct Ranks {
@@ -53,7 +58,8 @@ impl RankedModel {
         }
         description.device = format!("{}, {n_ranks} ranks", description.device);
         let heard = vec![Instant::now(); n_ranks];
-        Self { description, ranks: RefCell::new(Ranks { links, silence: SILENCE, heard }) }
+        let ranks = RefCell::new(Ranks { links, silence: SILENCE, heard });
+        Self { description, ranks, memory: Cell::new(None) }
     }
 
     /// The same, with another time that a rank may say nothing.
@@ -289,8 +295,16 @@ impl LanguageModel for RankedModel {
     }
 
     fn memory(&self) -> MemoryUse {
+        if let Some((when, memory)) = self.memory.get()
+            && when.elapsed() < MEMORY_AGE
+        {
+            return memory;
+        }
         match self.first(&Command::Memory) {
-            Reply::Memory(memory) => memory,
+            Reply::Memory(memory) => {
+                self.memory.set(Some((Instant::now(), memory)));
+                memory
+            }
             other => unexpected(&other),
         }
     }
