@@ -31,7 +31,7 @@ use crate::manifest::{Manifest, Source};
 use crate::progress::{Progress, Reporter};
 use crate::reference::ModelRef;
 
-use disk::{clear, stamp, sync_folder};
+use disk::{clear, create, stamp, sync_folder};
 use fetch::{Fetched, Places};
 
 pub use installed::{Installed, Place};
@@ -73,7 +73,7 @@ impl Store {
 
     /// Opens the store that the environment names, and the hub's cache that Python uses.
     pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, StoreError> {
-        let this = Self::open(Self::default_home(&variable)?)?;
+        let this = Self::open(Self::default_home(&variable)?);
         #[cfg(feature = "hub")]
         if let Some(cache) = crate::hub::cache_folder(&variable) {
             return Ok(this.with_hub_cache(cache));
@@ -81,18 +81,15 @@ impl Store {
         Ok(this)
     }
 
-    /// Creates the folders that are missing. The hub's cache is one of them.
-    pub fn open(home: impl Into<PathBuf>) -> Result<Self, StoreError> {
+    /// The store in this folder, with the hub's cache in it. Nothing is created before there is something to put there, so
+    /// that what is here can also be used where nothing can be written.
+    pub fn open(home: impl Into<PathBuf>) -> Self {
         let home = home.into();
-        let this = Self {
+        Self {
             #[cfg(feature = "hub")]
             cache: HubCache::new(home.join("hub")),
             home,
-        };
-        for folder in [this.models(), this.locks(), this.partial()] {
-            fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
         }
-        Ok(this)
     }
 
     /// Keeps models of the hub in another cache. Its folder is created when something is put there.
@@ -195,6 +192,7 @@ impl Store {
 
     /// Waits for any other process that is making the same model. The lock is held until the file is dropped.
     fn lock(&self, name: &str) -> Result<File, StoreError> {
+        create(&self.locks())?;
         let path = self.locks().join(name);
         let file = File::create(&path).map_err(io_error("create", &path))?;
         match file.try_lock() {
@@ -224,7 +222,7 @@ impl Store {
         let partial = self.partial().join(name);
         let made = partial.join("model");
         clear(&made)?;
-        fs::create_dir_all(&made).map_err(io_error("create", &made))?;
+        create(&made)?;
         let places = Places {
             partial: &partial,
             made: &made,
@@ -257,6 +255,7 @@ impl Store {
         ModelFolder::open(&made)?;
         sync_folder(&made)?;
 
+        create(&self.models())?;
         let folder = self.models().join(name);
         let replaced = partial.join("replaced");
         clear(&replaced)?;

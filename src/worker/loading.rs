@@ -116,6 +116,10 @@ struct Files {
 /// Gets the files, and checks before weights are read that they fit.
 fn find(request: &Request, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Result<Files> {
     let mut resolve = |reference: &ModelRef| -> anyhow::Result<ModelFolder> {
+        // A folder needs no store, and so no home.
+        if let ModelRef::Folder(path) = reference {
+            return Ok(ModelFolder::open(path)?);
+        }
         let options = store_options(request.is_offline);
         let folder = open_store()?.resolve(reference, &options, &mut |it| {
             let stage = match it.stage {

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if args.iter().any(|it| it == "--offline") {
         options = options.offline();
     }
-    let store = Store::open(Store::default_home(|name| env::var_os(name))?)?;
+    let store = Store::open(Store::default_home(|name| env::var_os(name))?);
     let folder = store.resolve(&reference, &options, &mut |it| {
         eprintln!(
             "{:8} {:>12} / {}",

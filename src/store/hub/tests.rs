@@ -33,7 +33,7 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path().join("home")).unwrap().with_hub_cache(dir.path().join("cache"));
+    let store = Store::open(dir.path().join("home")).with_hub_cache(dir.path().join("cache"));
     Fixture { store, dir, hub: FakeHub::start(), waits: Arc::default() }
 }
 

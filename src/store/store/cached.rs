@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Store;
-use super::disk::{clear, sync_folder};
+use super::disk::{clear, create, sync_folder};
 use super::installed::{Installed, Place};
 use crate::access_times::AccessTimes;
 use crate::cache::{BlobHash, CachedRepository};
@@ -57,7 +57,7 @@ impl Store {
     /// Holds a model to its commit.
     pub(super) fn pin(&self, name: &str, manifest: &Manifest) -> Result<(), StoreError> {
         let pins = self.pins();
-        fs::create_dir_all(&pins).map_err(io_error("create", &pins))?;
+        create(&pins)?;
         let made = tempfile::Builder::new()
             .prefix(".pin-")
             .tempdir_in(&pins)

@@ -14,6 +14,11 @@ pub(super) fn stamp(path: &Path) -> Result<(u64, u64), StoreError> {
     Ok((metadata.len(), u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)))
 }
 
+/// Creates a folder and those that it is in, unless they are there.
+pub(super) fn create(folder: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(folder).map_err(io_error("create", folder))
+}
+
 /// Deletes a folder if it exists.
 pub(super) fn clear(folder: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(folder) {

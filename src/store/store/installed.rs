@@ -1,12 +1,12 @@
 //! The models on this machine: [`Installed`].
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::disk::folder_bytes;
+use super::removal::entries;
 use super::{Store, absolute};
-use crate::error::{StoreError, io_error};
+use crate::error::StoreError;
 use crate::manifest::Manifest;
 use crate::reference::ModelRef;
 
@@ -37,11 +37,9 @@ pub enum Place {
 impl Store {
     /// All models in the models directory, then all in the hub's cache, sorted by name.
     pub fn list(&self) -> Result<Vec<Installed>, StoreError> {
-        let models = self.models();
         let mut installed = Vec::new();
-        for entry in fs::read_dir(&models).map_err(io_error("read", &models))? {
-            let entry = entry.map_err(io_error("read", &models))?;
-            let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+        for path in entries(&self.models())? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if !name.starts_with('.') && path.is_dir() {
                 installed.push(in_models(name, path)?);
             }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Store;
-use super::disk::{clear, folder_bytes};
+use super::disk::{clear, create, folder_bytes};
 use crate::error::{StoreError, io_error};
 
 /// What will be deleted.
@@ -126,6 +126,7 @@ impl Store {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let doomed = self.partial().join(format!(".removed-{name}"));
                 if *path != doomed {
+                    create(&self.partial())?;
                     clear(&doomed)?;
                     fs::rename(path, &doomed).map_err(io_error("remove", path))?;
                 }

@@ -25,7 +25,7 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path().join("home")).unwrap();
+    let store = Store::open(dir.path().join("home"));
     let mut options = Options::default().offline();
     options.pip = pip_for(dir.path());
     Fixture { dir, store, options }
@@ -69,6 +69,15 @@ fn a_gguf_file_is_imported_once() {
     let ModelRef::Gguf(path) = &reference else { unreachable!() };
     fs::remove_file(path).unwrap();
     assert_eq!(it.resolve(&reference).unwrap(), folder, "a model stays if its source is gone");
+}
+
+#[test]
+fn a_store_makes_nothing_before_there_is_something_to_put_there() {
+    let it = fixture();
+    assert!(it.store.list().unwrap().is_empty());
+    assert!(it.store.litter().unwrap().is_empty());
+    assert!(matches!(it.store.installed("x"), Err(StoreError::NotInstalled { .. })));
+    assert!(!it.store.home().exists());
 }
 
 #[test]
@@ -220,7 +229,7 @@ fn several_processes_make_the_same_model_only_once() {
             scope.spawn(|| {
                 let mut imported = false;
                 // Each has its own store: only the lock file is shared, as between processes.
-                let store = Store::open(it.store.home()).unwrap();
+                let store = Store::open(it.store.home());
                 store
                     .resolve(&reference, &it.options, &mut |it| imported |= it.stage == Stage::Import)
                     .unwrap();
@@ -267,7 +276,7 @@ fn list_shows_all_models_and_remove_takes_only_the_named_one() {
     let (first, second) = (it.gguf("a.gguf"), it.gguf("b.gguf"));
     let folder = it.resolve(&first).unwrap();
     it.resolve(&second).unwrap();
-    fs::create_dir(it.store.models().join("by-hand")).unwrap();
+    fs::create_dir_all(it.store.models().join("by-hand")).unwrap();
     let names: Vec<String> = it.store.list().unwrap().into_iter().map(|it| it.name).collect();
     assert_eq!(names.len(), 3);
     assert!(names[0].starts_with("a-") && names[1].starts_with("b-") && names[2] == "by-hand");
@@ -290,9 +299,9 @@ fn list_shows_all_models_and_remove_takes_only_the_named_one() {
 fn packed_weights_go_with_their_model_or_when_they_are_no_longer_used() {
     let it = fixture();
     let packed = Store::packed_folder(it.store.home());
-    fs::create_dir(&packed).unwrap();
+    fs::create_dir_all(&packed).unwrap();
     for model in ["small", "small-coder"] {
-        fs::create_dir(it.store.models().join(model)).unwrap();
+        fs::create_dir_all(it.store.models().join(model)).unwrap();
     }
     let [of_small, of_coder] = ["small-0123abcd-int16.packed", "small-coder-0123abcd-f32.packed"];
     for name in [of_small, of_coder] {
@@ -320,6 +329,7 @@ fn remove_never_deletes_outside_the_models_directory() {
         let err = it.store.removal(name).unwrap_err();
         assert!(matches!(err, StoreError::NotInstalled { .. }), "{name}: {err}");
     }
+    fs::create_dir_all(it.store.models()).unwrap();
     std::os::unix::fs::symlink(&outside, it.store.models().join("link")).unwrap();
     let removal = it.store.removal("link").unwrap();
     assert_eq!(removal.n_bytes, 0);
@@ -332,7 +342,7 @@ fn unfinished_downloads_are_litter_unless_a_process_works_on_them() {
     let it = fixture();
     for name in ["idle", "busy", ".removed-model"] {
         let folder = it.store.partial().join(name);
-        fs::create_dir(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("x.part"), [0; 100]).unwrap();
     }
     let lock = it.store.lock("busy").unwrap();

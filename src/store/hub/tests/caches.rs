@@ -156,7 +156,7 @@ fn two_stores_that_share_a_cache_fetch_a_model_once() {
             let (it, done) = (&it, &done);
             scope.spawn(move || {
                 let home = it.dir.path().join(format!("home-{idx}"));
-                let store = crate::Store::open(home).unwrap().with_hub_cache(it.store.hub_cache());
+                let store = crate::Store::open(home).with_hub_cache(it.store.hub_cache());
                 store.resolve(&"owner/name".parse().unwrap(), &it.options(), &mut |_| {}).unwrap();
                 *done.lock().unwrap() += 1;
             });
