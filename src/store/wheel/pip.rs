@@ -18,6 +18,8 @@ use crate::error::{StoreError, io_error};
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// The most lines of pip's output that go into an error message.
 const MAX_REASON_LINES: usize = 6;
+/// What Python says if nothing more can be written.
+const DISK_FULL: &str = "No space left on device";
 const SCRIPT: &str = include_str!("pip.py");
 
 /// The package to download.
@@ -99,12 +101,23 @@ pub(super) fn download(
     if text.contains("No module named pip") {
         return Err(no_pip("this Python has no pip".to_owned()));
     }
+    if text.contains(DISK_FULL) {
+        return Err(StoreError::DiskFull { action: "download to", path: scratch.to_owned() });
+    }
+    Err(failed(reason(&text).unwrap_or_else(|| status.to_string())))
+}
+
+/// What pip says about its failure; `None` if it says nothing.
+fn reason(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    // This line only announces the traceback, at whose end the exception is.
+    if lines.contains(&"ERROR: Exception:") {
+        return lines.last().map(|it| (*it).to_owned());
+    }
     let errors: Vec<&str> = lines.iter().copied().filter(|it| it.starts_with("ERROR:")).collect();
-    let telling = if errors.is_empty() { &lines } else { &errors };
+    let telling = if errors.is_empty() { lines } else { errors };
     let start = telling.len().saturating_sub(MAX_REASON_LINES);
-    let reason = if telling.is_empty() { status.to_string() } else { telling[start..].join("; ") };
-    Err(failed(reason))
+    (!telling.is_empty()).then(|| telling[start..].join("; "))
 }
 
 /// pip's command line, and the folders it works in.

@@ -122,6 +122,26 @@ fn a_download_that_exceeds_its_limit_is_stopped() {
 }
 
 #[test]
+fn pip_on_a_full_disk_is_told_as_that_and_its_other_failures_by_their_exception() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let python = folder.path().join("python");
+    let fail = |exception: &str| {
+        // As pip ends if it did not expect the error.
+        let said =
+            format!("ERROR: Exception:\nTraceback (most recent call last):\n  File \"x\"\n{exception}\n");
+        fs::write(&python, format!("#!/bin/sh\ncat >&2 <<'END'\n{said}END\nexit 2\n")).unwrap();
+        fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+        let pip = Pip { python: python.clone().into(), offline: true };
+        fetch(&requirement("x", None, None), &folder.path().join("wheels"), &pip, &mut |_| {}).unwrap_err()
+    };
+    let err = fail("OSError: [Errno 28] No space left on device");
+    assert!(matches!(err, StoreError::DiskFull { .. }), "{err}");
+    let err = fail("ValueError: what is this").to_string();
+    assert!(err.starts_with("pip cannot fetch `x`: ValueError: what is this\nhint: "), "{err}");
+}
+
+#[test]
 fn scratch_folders_of_killed_processes_are_deleted_and_those_of_running_ones_kept() {
     let (index, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     wheel(index.path(), "some-data", "1.2", &[("x", b"hello")]);
