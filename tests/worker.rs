@@ -14,6 +14,7 @@ mod confidence;
 mod ending;
 mod engine;
 mod examples;
+mod faults;
 mod fetching;
 mod folders;
 mod generation;

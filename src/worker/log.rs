@@ -20,5 +20,7 @@ pub(crate) fn init(command: &Command) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // They would be told on stderr, and that one cannot be written to, for example on a full disk, ends the process.
+        .log_internal_errors(false)
         .init();
 }

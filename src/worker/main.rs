@@ -3,6 +3,8 @@
 //! [`serve`] is the worker: it serves clients over JSON-RPC. [`terminal`] and [`models`] are for people at a terminal.
 //! This crate connects the other crates; it does not work with tensors.
 
+#![deny(clippy::print_stderr, reason = "it panics if stderr cannot be written to; see `output::tell`")]
+
 mod app;
 mod bench;
 mod calls;
@@ -10,6 +12,7 @@ mod cli;
 mod client;
 mod config;
 mod connection;
+mod descriptors;
 mod dialects;
 mod doctor;
 mod ending;
@@ -51,7 +54,7 @@ fn run() -> i32 {
         Ok(code) => code,
         Err(error) => {
             // The chain of causes in one line; the remedy, if there is one, on a line of its own.
-            eprintln!("runabout: {error:#}");
+            output::tell(format_args!("runabout: {error:#}"));
             1
         }
     }
@@ -61,6 +64,7 @@ fn execute(parsed: Parsed) -> anyhow::Result<i32> {
     let Parsed { cli, matches, file } = parsed;
     log::init(&cli.command);
     let serves = cli.command.serves();
+    descriptors::check()?;
     match &cli.command {
         Command::Rank(args) => return rank::run(args),
         Command::RankPart(args) => return rank::run_part(args),

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context, Result};
 use runabout_assist::{Finish, FinishReason, Outcome, Run, Update};
 
+use crate::output;
+
 /// What is said of a text that has reached its maximum of tokens.
 pub(super) const CUT: &str = "(cut off; `--max-tokens` allows longer texts)";
 
@@ -37,7 +39,7 @@ pub(super) async fn follow(mut run: Run, sink: &mut impl Sink) -> Result<Outcome
 /// Tells a person at a terminal that a text ended only because it may not be longer.
 pub(super) fn tell_if_cut(finish: &Finish) {
     if matches!(finish.reason, FinishReason::Length) && io::stderr().is_terminal() {
-        eprintln!("{CUT}");
+        output::tell(format_args!("{CUT}"));
     }
 }
 
