@@ -1,5 +1,6 @@
 //! One process with the model for several front ends, which are real programs over pipes.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -182,6 +183,19 @@ fn what_a_killed_client_wanted_ends_and_nobody_else_notices() {
     wait_until("nothing runs", || other.call("status", &json!({}))["queue"]["running"] == 0);
     let id = other.request("complete", &endless("a"));
     other.wait_for_delta(id);
+}
+
+#[test]
+fn clients_are_answered_to_the_end_by_a_process_that_cannot_clear_its_place() {
+    let person = Person::new();
+    let mut worker = person.slow();
+    let id = worker.request("complete", &endless("a"));
+    worker.wait_for_delta(id);
+    let [(pid, _)] = person.shared().try_into().unwrap();
+    fs::remove_dir_all(person.runtime.path().join("runabout")).unwrap();
+    kill("-TERM", pid);
+    assert_eq!(worker.result(id)["finish_reason"], "cancelled");
+    assert_eq!(worker.wait_for_exit().code(), Some(0));
 }
 
 #[test]

@@ -58,7 +58,10 @@ pub(crate) async fn run(args: ShareArgs, options: &SharedOptions) -> Result<i32>
         () = all_end.cancelled() => "it was told to stop",
     };
     tracing::info!(why, "the process leaves its place");
-    place.leave()?;
+    // Clients must be served nevertheless. Without a listener, the next front end takes the place.
+    if let Err(error) = place.leave() {
+        tracing::warn!("the place is not cleared: {error:#}");
+    }
     accept_waiting(&listener, &app, &clients, &all_end);
     drop(listener);
     clients.close();
