@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use runabout_engine::LoadError;
-use sysinfo::System;
+use sysinfo::{CGroupLimits, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// The default limit as a fraction (numerator, denominator) of the machine's memory. The rest is for the editor, the
 /// compiler and the system.
@@ -19,13 +19,13 @@ const CACHE_BYTES: u64 = 1 << 30;
 /// The highest limit of waiting texts: four of the longest messages, enough for any client and less than a step needs.
 const HELD_BYTES: u64 = 64 << 20;
 
-/// Three quarters of the memory of this machine or of the container that the worker runs in; `None` if the system does
-/// not report it.
+/// Three quarters of the memory of this machine, or of the container or group of processes that the worker runs in;
+/// `None` if the system does not report it.
 pub(crate) fn default_limit_bytes() -> Option<u64> {
     let mut system = System::new().inspect_err(|error| tracing::warn!(%error, "no memory limit")).ok()?;
     system.refresh_memory();
     let machine = system.total_memory();
-    let there_is = system.cgroup_limits().map_or(machine, |it| it.total_memory.min(machine));
+    let there_is = group_limits(&mut system).map_or(machine, |it| it.total_memory.min(machine));
     Some(there_is / SHARE.1 * SHARE.0)
 }
 
@@ -58,7 +58,14 @@ pub(crate) fn free_bytes() -> Option<u64> {
     let mut system = System::new().ok()?;
     system.refresh_memory();
     let machine = system.available_memory();
-    Some(system.cgroup_limits().map_or(machine, |it| it.free_memory.min(machine)))
+    Some(group_limits(&mut system).map_or(machine, |it| it.free_memory.min(machine)))
+}
+
+/// The limits of this process's control group and of those that it is in; `None` if there are none, as on most machines.
+fn group_limits(system: &mut System) -> Option<CGroupLimits> {
+    let pid = sysinfo::get_current_pid().ok()?;
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, ProcessRefreshKind::nothing());
+    system.process(pid)?.cgroup_limits()
 }
 
 /// The size of a model's weights in bytes, taken from its `.safetensors` files without reading them.
