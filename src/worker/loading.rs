@@ -113,23 +113,29 @@ struct Files {
     n_draft_bytes: u64,
 }
 
+/// A model's folder on this machine. What is missing is fetched.
+pub(crate) fn resolve(
+    reference: &ModelRef,
+    is_offline: bool,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> anyhow::Result<ModelFolder> {
+    // A folder needs no store, and so no home.
+    if let ModelRef::Folder(path) = reference {
+        return Ok(ModelFolder::open(path)?);
+    }
+    let folder = open_store()?.resolve(reference, &store_options(is_offline), &mut |it| {
+        let stage = match it.stage {
+            Stage::Download => LoadStage::Download,
+            Stage::Import | Stage::Verify => LoadStage::Load,
+        };
+        progress(LoadProgress { stage, done: it.done, total: it.total.unwrap_or(0) });
+    })?;
+    Ok(folder)
+}
+
 /// Gets the files, and checks before weights are read that they fit.
 fn find(request: &Request, progress: &mut dyn FnMut(LoadProgress)) -> anyhow::Result<Files> {
-    let mut resolve = |reference: &ModelRef| -> anyhow::Result<ModelFolder> {
-        // A folder needs no store, and so no home.
-        if let ModelRef::Folder(path) = reference {
-            return Ok(ModelFolder::open(path)?);
-        }
-        let options = store_options(request.is_offline);
-        let folder = open_store()?.resolve(reference, &options, &mut |it| {
-            let stage = match it.stage {
-                Stage::Download => LoadStage::Download,
-                Stage::Import | Stage::Verify => LoadStage::Load,
-            };
-            progress(LoadProgress { stage, done: it.done, total: it.total.unwrap_or(0) });
-        })?;
-        Ok(folder)
-    };
+    let mut resolve = |reference: &ModelRef| resolve(reference, request.is_offline, progress);
     let folder = resolve(&request.reference)?;
     let draft = request.draft.as_ref().map(&mut resolve).transpose()?;
     let n_adapter_bytes = request.options.adapter.as_deref().map_or(Ok(0), memory::weights_bytes)?;

@@ -85,8 +85,7 @@ fn take_part(post: &Post, args: &RankPartArgs) -> Result<()> {
     let group = group?;
     post.joined()?;
     let reference: ModelRef = args.model.model.parse()?;
-    let store_options = loading::store_options(args.model.offline);
-    let folder = loading::open_store()?.resolve(&reference, &store_options, &mut |_| {})?.path;
+    let folder = loading::resolve(&reference, args.model.offline, &mut |_| {})?.path;
     let options = LoadOptions::from(&args.model);
     let n_bytes = memory::weights_bytes(&folder)?;
     let limit = args.model.memory_limit_bytes().or_else(memory::default_limit_bytes);
