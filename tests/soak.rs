@@ -1,4 +1,5 @@
-//! Short forms of `cargo xtask soak` and `cargo xtask hostile`, with the worker and the tool of the same profile.
+//! Short forms of `cargo xtask soak`, `cargo xtask hostile` and `cargo xtask faults`, with the worker and the tool of the same
+//! profile.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -20,6 +21,26 @@ fn run(args: &[&str]) -> String {
 fn generated_hostile_messages_get_their_answers() {
     let said = run(&["hostile", "--messages", "1000"]);
     assert!(said.starts_with("1000 hostile messages, "), "{said}");
+}
+
+#[test]
+fn whatever_goes_wrong_around_the_worker_is_told_and_loses_nothing() {
+    let few = [
+        "--kills",
+        "6",
+        "--cancels",
+        "24",
+        "--files",
+        "18",
+        "--steps",
+        "6",
+        "--seconds",
+        "1",
+        "--model",
+        "tiny",
+    ];
+    let said = run(&[&["faults"][..], &few].concat());
+    assert!(said.lines().all(|it| it.starts_with("ok ") || it.starts_with("- ")), "{said}");
 }
 
 #[test]

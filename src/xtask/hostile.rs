@@ -5,7 +5,7 @@
 //! after each group, everything that still runs is cancelled, and the answers are counted.
 
 mod expectation;
-mod mutation;
+pub(crate) mod mutation;
 
 use std::collections::HashMap;
 use std::fs;

@@ -20,8 +20,12 @@ mod demo;
 #[cfg(target_os = "linux")]
 mod dist;
 #[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
 mod fuzz;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod program;
 mod record;
 mod setup;
 #[cfg(target_os = "linux")]
@@ -60,6 +64,9 @@ enum Command {
     Bench(bench::Bench),
     /// Send generated hostile messages to the worker: each gets its answers, and the next request is answered.
     Hostile(hostile::Args),
+    /// Deny the worker what it needs, damage its files, stop it and kill it: each time it says so, and nothing is lost.
+    #[cfg(target_os = "linux")]
+    Faults(faults::Args),
     /// Look for inputs on which a reader of foreign bytes crashes, hangs or breaks a promise, with libFuzzer.
     #[cfg(target_os = "linux")]
     Fuzz(fuzz::Args),
@@ -91,6 +98,8 @@ fn main() -> ExitCode {
             .map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(root, &bench).map(|()| ExitCode::SUCCESS),
         Command::Hostile(args) => hostile::run(root, &args).map(|()| ExitCode::SUCCESS),
+        #[cfg(target_os = "linux")]
+        Command::Faults(args) => faults::run(root, &args).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Command::Fuzz(args) => fuzz::run(root, &args).map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]

@@ -1,22 +1,21 @@
 //! `cargo xtask soak`: mixed traffic on the real model for an hour. Nothing may be lost, answered twice or leaked.
 //!
 //! One `runabout serve` gets completions while somebody types, chats, cancels and texts with a schema, and one
-//! `runabout mcp` gets calls of its tools. Every message is accounted for ([`ledger`]), and what the processes hold of
+//! `runabout mcp` gets calls of its tools. Every message is accounted for ([`Program`]), and what the processes hold of
 //! the system is sampled while nothing runs.
 
-mod ledger;
-mod program;
 mod traffic;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use self::program::{Held, Program};
 use self::traffic::Traffic;
+use crate::program::{Held, Program};
 use crate::worker::given_or_built;
 
 /// The time between two looks at what the processes hold.
@@ -49,8 +48,9 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let logs = tempfile::tempdir()?;
     let start = |name: &'static str| {
         // A small cache, so that it is soon full.
-        let args = [name, "--offline", "--model", &args.model, "--cache-limit-mib", "64"];
-        Program::start(name, &worker, &args, &logs.path().join(name))
+        let mut command = Command::new(&worker);
+        command.args([name, "--offline", "--model", &args.model, "--cache-limit-mib", "64"]);
+        Program::start(name, command, &logs.path().join(name))
     };
     let (mut worker, mut mcp) = (start("serve")?, start("mcp")?);
     Traffic::greet(&mut mcp)?;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 const DEPTH: usize = 100;
 const LONG: usize = 20_000;
 
-pub(super) struct Mutator {
+pub(crate) struct Mutator {
     random: fastrand::Rng,
     /// What is changed: messages of the protocol's transcripts.
     seeds: Vec<Value>,
@@ -15,7 +15,7 @@ pub(super) struct Mutator {
 
 impl Mutator {
     /// `seeds` are messages; there is at least one.
-    pub(super) fn new(seeds: Vec<Value>, seed: u64) -> Self {
+    pub(crate) fn new(seeds: Vec<Value>, seed: u64) -> Self {
         Self { random: fastrand::Rng::with_seed(seed), seeds, n_made: 0 }
     }
 
@@ -41,6 +41,22 @@ impl Mutator {
         }
         line.retain(|it| !matches!(it, b'\n' | b'\r'));
         line
+    }
+
+    /// The contents of a file, damaged. Of JSON, a value is changed as often as bytes are.
+    pub(crate) fn file(&mut self, contents: &[u8]) -> Vec<u8> {
+        if self.random.bool()
+            && let Ok(mut value) = serde_json::from_slice::<Value>(contents)
+        {
+            let mut n = self.random.usize(0..count(&value));
+            self.change(&mut value, &mut n);
+            return value.to_string().into_bytes();
+        }
+        let mut damaged = contents.to_vec();
+        for _ in 0..self.random.usize(1..4) {
+            self.damage(&mut damaged);
+        }
+        damaged
     }
 
     /// Changes the `n`th value in `value`, counted as [`count`] does.
@@ -148,6 +164,14 @@ mod tests {
             assert!(changed, "{n}");
         }
         assert!(!mutator.change(&mut message.clone(), &mut count(&message)));
+    }
+
+    #[test]
+    fn a_damaged_file_is_another_one() {
+        let mut mutator = Mutator::new(Vec::new(), 7);
+        for contents in [&b"{\"a\": [1, 2]}"[..], b"GGUF\x03\0\0\0"] {
+            assert!((0..50).any(|_| mutator.file(contents) != contents));
+        }
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::program::Program;
+use crate::program::Program;
 
 /// What somebody types.
-const FILE: &str = include_str!("ledger.rs");
+const FILE: &str = include_str!("../program/ledger.rs");
 /// The most requests that a program has open, beside the completions.
 const MAX_OPEN: usize = 6;
 /// The time between keys.

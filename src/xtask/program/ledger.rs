@@ -5,53 +5,84 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 /// How the answer of a request is looked at.
-pub(super) type Check = fn(&Value) -> Result<(), String>;
+pub(crate) type Check = fn(&Value) -> Result<(), String>;
+
+/// What has come for a request.
+#[derive(Default)]
+struct Kept {
+    has_text: bool,
+    answer: Option<Value>,
+}
 
 /// The requests of one program.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     open: HashMap<u64, Check>,
     /// Requests that may stay without an answer, since they were cancelled in a protocol where that ends them.
     dropped: HashSet<u64>,
-    pub(super) n_asked: u64,
-    pub(super) n_answered: u64,
+    pub(crate) n_asked: u64,
+    pub(crate) n_answered: u64,
     /// The number of errors, by their message's kind.
-    pub(super) errors: BTreeMap<String, u64>,
+    pub(crate) errors: BTreeMap<String, u64>,
+    /// What has come for the requests whose answers are wanted whole.
+    kept: HashMap<u64, Kept>,
     /// What must not happen, such as a second answer.
-    pub(super) faults: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 impl Ledger {
-    pub(super) fn ask(&mut self, id: u64, check: Check) {
+    pub(crate) fn ask(&mut self, id: u64, check: Check) {
         self.n_asked += 1;
         self.open.insert(id, check);
     }
 
+    /// Keeps the whole message that will answer a request.
+    pub(crate) fn keep(&mut self, id: u64) {
+        self.kept.insert(id, Kept::default());
+    }
+
+    /// Takes the message that answered a request which is [kept](Self::keep), if it has come.
+    pub(crate) fn take(&mut self, id: u64) -> Option<Value> {
+        let answer = self.kept.get_mut(&id)?.answer.take();
+        if answer.is_some() {
+            self.kept.remove(&id);
+        }
+        answer
+    }
+
+    /// Whether a part of the text of a request that is [kept](Self::keep), or its answer, has come.
+    pub(crate) fn has_begun(&self, id: u64) -> bool {
+        self.kept.get(&id).is_none_or(|it| it.has_text || it.answer.is_some())
+    }
+
     /// Records that a request was cancelled and need not be answered.
-    pub(super) fn drop_answer(&mut self, id: u64) {
+    pub(crate) fn drop_answer(&mut self, id: u64) {
         if self.open.remove(&id).is_some() {
             self.dropped.insert(id);
         }
     }
 
-    pub(super) fn n_open(&self) -> usize {
+    pub(crate) fn n_open(&self) -> usize {
         self.open.len()
     }
 
-    pub(super) fn n_dropped(&self) -> usize {
+    pub(crate) fn n_dropped(&self) -> usize {
         self.dropped.len()
     }
 
     /// Takes in a line that the program wrote.
-    pub(super) fn hear(&mut self, line: &str) {
+    pub(crate) fn hear(&mut self, line: &str) {
         let Ok(message) = serde_json::from_str::<Value>(line) else {
             return self.faults.push(format!("a line that is no JSON: `{}`", shortened(line)));
         };
         match (message.get("id").and_then(Value::as_u64), message["method"].as_str()) {
-            (Some(id), None) => self.hear_answer(id, &message),
+            (Some(id), None) => self.hear_answer(id, message),
             (_, Some("delta")) => {
-                let is_open = message["params"]["id"].as_u64().is_some_and(|it| self.open.contains_key(&it));
-                if !is_open {
+                let of = message["params"]["id"].as_u64().filter(|it| self.open.contains_key(it));
+                if let Some(kept) = of.and_then(|it| self.kept.get_mut(&it)) {
+                    kept.has_text = true;
+                }
+                if of.is_none() {
                     self.faults.push(format!("a text for no request: {}", shortened(line)));
                 }
             }
@@ -60,7 +91,7 @@ impl Ledger {
         }
     }
 
-    fn hear_answer(&mut self, id: u64, message: &Value) {
+    fn hear_answer(&mut self, id: u64, message: Value) {
         if self.dropped.remove(&id) {
             return;
         }
@@ -74,6 +105,9 @@ impl Ledger {
             *self.errors.entry(kind).or_default() += 1;
         } else if let Err(fault) = check(&message["result"]) {
             self.faults.push(format!("request {id}: {fault}"));
+        }
+        if let Some(kept) = self.kept.get_mut(&id) {
+            kept.answer = Some(message);
         }
     }
 }
