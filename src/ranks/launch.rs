@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -199,8 +200,8 @@ fn start(links: &mut Links, rank: usize, host: &Host, options: &LaunchOptions) -
             command
         }
     };
-    // What it logs goes to this process's log.
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    // What it logs goes to this process's log. Ctrl-C at a terminal is for this process only: a rank ends when its input does.
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()?;
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("it has no pipes"));
     };

@@ -1,7 +1,7 @@
 //! The names of the settings: [`NAMES`].
 
 /// The settings, by the name of their option with underscores.
-pub(crate) const NAMES: [&str; 27] = [
+pub(crate) const NAMES: [&str; 28] = [
     "model",
     "adapter",
     "device",
@@ -13,6 +13,7 @@ pub(crate) const NAMES: [&str; 27] = [
     "no_packed_cache",
     "memory_limit",
     "offline",
+    "hosts",
     "max_tokens",
     "temperature",
     "top_p",
