@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 
 /// A longer message is a fault. The longest real ones say which tokens may be drawn, some kilobytes for each draft.
 const MAX_BYTES: u32 = 256 << 20;
+/// The same for the first messages, whose sender may be anybody.
+const MAX_JSON_BYTES: u32 = 1 << 20;
 
 /// A message as a frame.
 pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
@@ -34,19 +36,20 @@ pub(crate) fn write(to: &mut impl Write, frame: &[u8]) -> io::Result<()> {
 }
 
 pub(crate) fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
-    postcard::from_bytes(&read_bytes(from)?).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+    postcard::from_bytes(&read_bytes(from, MAX_BYTES)?)
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
 pub(crate) fn read_json<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
-    Ok(serde_json::from_slice(&read_bytes(from)?)?)
+    Ok(serde_json::from_slice(&read_bytes(from, MAX_JSON_BYTES)?)?)
 }
 
 /// Reads no byte beyond the frame.
-fn read_bytes(from: &mut impl Read) -> io::Result<Vec<u8>> {
+fn read_bytes(from: &mut impl Read, max: u32) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length);
-    if length > MAX_BYTES {
+    if length > max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes")));
     }
     let mut bytes = Vec::new();

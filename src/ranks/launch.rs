@@ -128,7 +128,8 @@ fn meet(hosts: &Hosts, options: &LaunchOptions) -> Result<Vec<(usize, TcpStream)
     let listener = TcpListener::bind(place).map_err(cannot)?;
     listener.set_nonblocking(true).map_err(cannot)?;
     for rank in &missing {
-        tracing::info!(
+        // Nothing is wrong, but whoever must start it should see this.
+        tracing::warn!(
             "waiting for rank {rank}: `runabout rank --hosts FILE --rank {rank}` on {}",
             hosts.hosts[*rank].name()
         );
