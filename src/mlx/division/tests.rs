@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::share;
 use crate::cpu::Kernels;
@@ -13,7 +13,7 @@ use crate::parity::{MAX_ERROR, MAX_KERNELS_ERROR, differing_logits, differing_to
 use crate::testing::stored::StoredModels;
 use crate::{Group, LoadError, Placement, Precision, Transport};
 
-/// What has no parts, as in mlx_lm, where these have no `shard` either or divide what is not divided here.
+/// What is not divided yet; mlx_lm divides some of these.
 const REFUSED: [&str; 9] = [
     "deepseek_v2",
     "gemma4",
@@ -68,11 +68,10 @@ fn every_dense_and_expert_architecture_computes_the_same_in_two_processes() {
             .unwrap()
     });
     // If one fails, its connection ends, and so does the other one.
-    let failed: Vec<_> = parts
-        .into_iter()
-        .map(|it| it.wait_with_output().unwrap())
-        .filter(|it| !it.status.success())
-        .collect();
+    let outputs = parts.map(|it| it.wait_with_output().unwrap());
+    // Without a test of that name, nothing would fail.
+    let has_passed = |it: &Output| String::from_utf8_lossy(&it.stdout).contains("1 passed");
+    let failed: Vec<_> = outputs.iter().filter(|it| !it.status.success() || !has_passed(it)).collect();
     let said = failed.iter().map(|it| String::from_utf8_lossy(&it.stderr));
     assert!(failed.is_empty(), "{}", said.collect::<Vec<_>>().join("\n"));
 }
