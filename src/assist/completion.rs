@@ -1,17 +1,19 @@
 //! A completion: text at the cursor of a file, or text that continues a raw prompt.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runabout_engine::TextStart;
 use runabout_text::{
-    self as text, ChatRequest, CompletionPrompt, Constraint, Cursor, Goal, Healing, InLf, LineEnd, Message,
-    Rule, Rules, Surroundings, TemplateVariables, TokenId, Tokenizer, Trimmed, continuation_prompt,
+    self as text, ChatRequest, CompletionPrompt, Constraint, Cursor, FimFormat, Goal, Healing, InLf, LineEnd,
+    Message, Rule, Rules, Surroundings, TemplateVariables, TokenId, Tokenizer, Trimmed, continuation_prompt,
     healing_start,
 };
 
 use crate::error::{Error, Limited};
 use crate::generation::{Generation, Limits, within};
 use crate::model::Model;
+use crate::near::Near;
 use crate::prompt::{Prompt, check_size};
 
 /// At least one part in this many of the model's context is reserved for the prompt, however many tokens are asked for.
@@ -73,6 +75,10 @@ pub struct AtCursor {
     pub rules_off: Vec<Rule>,
     /// Whether the word at the cursor is generated again from its start, since a token may span the cursor.
     pub healing: bool,
+    /// If the prompt would take longer than this to compute, the model sees only the text near the cursor, at most
+    /// [`NEAR_PREFIX_BYTES`](crate::NEAR_PREFIX_BYTES) before it, and no other files. `None` waits. Warming computes the
+    /// whole prompt in any case.
+    pub patience: Option<Duration>,
 }
 
 impl Default for AtCursor {
@@ -85,6 +91,7 @@ impl Default for AtCursor {
             goal: Goal::Auto,
             rules_off: Vec::new(),
             healing: true,
+            patience: None,
         }
     }
 }
@@ -164,6 +171,7 @@ impl Completion {
     ) -> Result<Prompt, Error> {
         Ok(Prompt {
             tokens,
+            near: None,
             trimmed: Trimmed::default(),
             params,
             end_tokens: self.generation.all_end_tokens(&model.facts.tokenizer)?,
@@ -218,13 +226,16 @@ impl Completion {
         let limit =
             description.context_length - max_tokens.min(description.context_length / MIN_PROMPT_SHARE);
         let mut end_tokens = self.generation.all_end_tokens(tokenizer)?;
-        let CompletionPrompt { tokens, trimmed } = match &facts.fim {
-            Some(fim) => {
-                end_tokens.extend(fim.stop_tokens());
-                fim.prompt(tokenizer, &surroundings, limit)
-            }
-            None => continuation_prompt(tokenizer, &surroundings, limit),
+        end_tokens.extend(facts.fim.iter().flat_map(FimFormat::stop_tokens));
+        let prompt = |surroundings: &Surroundings| match &facts.fim {
+            Some(fim) => fim.prompt(tokenizer, surroundings, limit),
+            None => continuation_prompt(tokenizer, surroundings, limit),
         };
+        let CompletionPrompt { tokens, trimmed } = prompt(&surroundings);
+        let near = at.patience.zip(Near::of(&surroundings)).map(|(patience, near)| {
+            let tokens = prompt(&near.surroundings).tokens;
+            near.prompt(tokens, patience, self.document.as_deref(), &file)
+        });
         let cursor = Cursor {
             prefix: &file.prefix,
             suffix: &file.suffix,
@@ -233,6 +244,7 @@ impl Completion {
         };
         Ok(Prompt {
             tokens,
+            near,
             trimmed: file.trimmed(trimmed),
             params,
             end_tokens,

@@ -97,6 +97,7 @@ impl Conversation {
         let turn = TurnReader::new(turn_format, tools, is_reasoning, seed.finish());
         Ok(Prompt {
             tokens,
+            near: None,
             trimmed: Trimmed::default(),
             params,
             end_tokens: self.generation.all_end_tokens(tokenizer)?,

@@ -20,6 +20,7 @@ mod error;
 mod generation;
 mod held;
 mod model;
+mod near;
 mod next_edit;
 mod prompt;
 mod run;
@@ -32,6 +33,7 @@ pub use error::{Error, Limited};
 pub use generation::{Generation, Limits, Sampling};
 pub use held::HeldTexts;
 pub use model::{Facts, Model, ModelHandle};
+pub use near::NEAR_PREFIX_BYTES;
 pub use next_edit::{NextEdit, NextEditForm, NextEditReader, Prediction, RecentEdit};
 pub use run::{Outcome, Run, Update};
 

@@ -240,6 +240,7 @@ impl NextEdit {
         end_tokens.extend(format.stop_tokens(tokenizer));
         let prompt = Prompt {
             tokens,
+            near: None,
             trimmed,
             params,
             end_tokens,

@@ -1,6 +1,6 @@
 //! A prompt, ready for the engine.
 
-use runabout_engine::{JobError, ModelDescription, TextStart};
+use runabout_engine::{JobError, ModelDescription, NearPrompt, TextStart};
 use runabout_text::{Constraint, Healing, LineEnd, Rules, SamplingParams, TokenId, Trimmed, TurnReader};
 
 use crate::generation::Generation;
@@ -9,6 +9,8 @@ use crate::model::Model;
 /// What is built for a request: the prompt's tokens, and how the text after them is sampled and ended.
 pub(crate) struct Prompt {
     pub(crate) tokens: Vec<TokenId>,
+    /// A shorter one, for a request that cannot wait long.
+    pub(crate) near: Option<PromptNear>,
     /// What was left out because it did not fit into the model's context.
     pub(crate) trimmed: Trimmed,
     pub(crate) params: SamplingParams,
@@ -25,6 +27,13 @@ pub(crate) struct Prompt {
     pub(crate) most_tokens: Option<usize>,
     /// Reads the text as a turn of a conversation.
     pub(crate) turn: Option<TurnReader>,
+}
+
+/// The prompt of the text near the cursor.
+pub(crate) struct PromptNear {
+    pub(crate) prompt: NearPrompt,
+    /// What it leaves out.
+    pub(crate) trimmed: Trimmed,
 }
 
 impl Prompt {

@@ -50,7 +50,7 @@ pub struct Outcome {
     pub finishes: Vec<Finish>,
     /// In a conversation: the model's turn, whose content is the text of the only finish.
     pub turn: Turn,
-    /// What was left out because it did not fit into the model's context.
+    /// What was left out because it did not fit into the model's context, or would have taken too long.
     pub trimmed: Trimmed,
     /// The time from the request's arrival until its jobs were submitted; the times in `finishes` count from there.
     pub waited: Duration,
@@ -116,6 +116,8 @@ struct Running {
     is_interrupted: bool,
     last_report: Instant,
     trimmed: Trimmed,
+    /// The same if the jobs had the text near the cursor only.
+    trimmed_if_near: Option<Trimmed>,
     waited: Duration,
     tokenizer: Arc<Tokenizer>,
 }
@@ -241,6 +243,7 @@ impl Run {
         let waited = self.arrived.elapsed();
         let Prompt {
             tokens,
+            near,
             trimmed,
             params,
             end_tokens,
@@ -265,6 +268,7 @@ impl Run {
             jobs.push(self.engine.submit(Job {
                 client: self.client,
                 prompt: tokens.clone(),
+                near: near.as_ref().map(|it| it.prompt.clone()),
                 borders: borders.to_vec(),
                 params,
                 end_tokens: end_tokens.clone(),
@@ -308,6 +312,7 @@ impl Run {
             is_interrupted: false,
             last_report: Instant::now(),
             trimmed,
+            trimmed_if_near: near.map(|it| it.trimmed),
             waited,
             tokenizer: Arc::clone(&facts.tokenizer),
         }));
@@ -453,10 +458,11 @@ impl Running {
         if let (Some(turn), Some(finish)) = (&turn, finishes.first_mut()) {
             finish.text.clone_from(&turn.content);
         }
+        let is_near = finishes.iter().any(|it| it.usage.left_out_tokens > 0);
         Ok(Outcome {
             finishes,
             turn: turn.unwrap_or_default(),
-            trimmed: self.trimmed,
+            trimmed: self.trimmed_if_near.filter(|_| is_near).unwrap_or(self.trimmed),
             waited: self.waited,
             tokenizer: Some(self.tokenizer),
         })

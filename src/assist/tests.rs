@@ -364,6 +364,28 @@ async fn warming_computes_the_prompt_and_generates_no_text() {
 }
 
 #[tokio::test]
+async fn a_completion_that_cannot_wait_sees_the_text_near_the_cursor() {
+    let assistant = assistant(ScriptedModel::hashing());
+    let line = "let a = 1;\n";
+    // Few enough for the context of this model, of which each byte is a token.
+    let n_lines = (2 * NEAR_PREFIX_BYTES + 128) / line.len();
+    let completion = |patience| {
+        let at = AtCursor { suffix: Some(line.to_owned()), patience, ..AtCursor::default() };
+        Completion { prefix: line.repeat(n_lines) + "let b", form: Form::AtCursor(at), ..raw("", 1) }
+    };
+    let (_, near) = finish(assistant.complete(completion(Some(Duration::ZERO))).unwrap()).await.unwrap();
+    let run = assistant.warm(Warm::Completion(completion(Some(Duration::ZERO)))).unwrap();
+    let (_, warmed) = finish(run).await.unwrap();
+    let (_, whole) = finish(assistant.complete(completion(None)).unwrap()).await.unwrap();
+    let usage = |it: &Outcome| it.finishes[0].usage;
+    let n_whole = usage(&whole).prompt_tokens;
+    assert_eq!((usage(&whole).left_out_tokens, usage(&warmed).prompt_tokens), (0, n_whole));
+    assert_eq!(usage(&near).prompt_tokens + usage(&near).left_out_tokens, n_whole);
+    assert!(2 * usage(&near).prompt_tokens <= n_whole, "{:?}", usage(&near));
+    assert_eq!((near.trimmed.prefix_chars, whole.trimmed.prefix_chars), (usage(&near).left_out_tokens, 0));
+}
+
+#[tokio::test]
 async fn many_empty_parts_count_as_memory() {
     let (loading, _sender) = loading();
     let held = Arc::new(HeldTexts::new(40_000));

@@ -162,6 +162,7 @@ mod tests {
         let job = Job {
             client,
             prompt: vec![1],
+            near: None,
             borders: Vec::new(),
             params: SamplingParams::default(),
             end_tokens: Vec::new(),

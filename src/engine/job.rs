@@ -64,6 +64,8 @@ pub struct Job {
     pub client: ClientId,
     /// Never empty.
     pub prompt: Vec<TokenId>,
+    /// A shorter prompt for the same text, for when this one would take long. Not used if no text is generated.
+    pub near: Option<NearPrompt>,
     /// The positions in the prompt where a part of it begins, such as a message or a file, in ascending order. Another
     /// prompt may begin in the same way up to there. Only models that need checkpoints use them.
     pub borders: Vec<usize>,
@@ -106,6 +108,20 @@ pub struct Job {
     /// Receives the job's events. Unbounded, since the engine never waits for a client; `max_tokens` limits their
     /// number.
     pub events: UnboundedSender<Event>,
+}
+
+/// The part of a prompt that is nearest to the text to generate, without what lies further away.
+///
+/// It takes the prompt's place if computing what the cache does not have of that would take longer than `patience`, by
+/// the speed measured so far, and if this one needs at most half as many tokens. Before a speed is known, only the latter
+/// counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearPrompt {
+    /// Never empty.
+    pub prompt: Vec<TokenId>,
+    pub patience: Duration,
+    /// In place of [`Job::document`], so that it does not take the cache's slot of the whole prompt.
+    pub document: Option<Arc<str>>,
 }
 
 impl Job {
@@ -211,6 +227,8 @@ pub struct Usage {
     pub prompt_tokens: usize,
     /// Prompt tokens whose keys and values were found in the cache.
     pub cached_tokens: usize,
+    /// Tokens of the whole prompt that were left out, since its [`NearPrompt`] took its place.
+    pub left_out_tokens: usize,
     /// Tokens drawn, including an end token.
     pub completion_tokens: usize,
     /// Drafts that the model checked.

@@ -32,8 +32,8 @@ mod stepper;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::Engine;
 pub use job::{
-    CancelReason, ClientId, Event, Finish, FinishReason, Job, JobError, JobId, MIN_KV_TOKENS, Priority,
-    Supersede, TextStart, Timing, Usage,
+    CancelReason, ClientId, Event, Finish, FinishReason, Job, JobError, JobId, MIN_KV_TOKENS, NearPrompt,
+    Priority, Supersede, TextStart, Timing, Usage,
 };
 pub use likelihood::Likelihood;
 pub use loading::{LoadError, LoadProgress, LoadStage, Loaded, Models};

@@ -96,7 +96,7 @@ impl Sequence {
         needs_checkpoints: bool,
         now: Instant,
     ) -> Self {
-        let WaitingJob { id, mut job, reply, submitted } = waiting;
+        let WaitingJob { id, mut job, reply, submitted, n_left_out } = waiting;
         let tokens = Tokens::new(std::mem::take(&mut job.prompt));
         let (n_prompt, n_cached) = (tokens.n_prompt(), slot.n_fed());
         let borders = if needs_checkpoints {
@@ -119,7 +119,12 @@ impl Sequence {
             tokens,
             borders,
             n_drawn: 0,
-            usage: Usage { prompt_tokens: n_prompt, cached_tokens: n_cached, ..Usage::default() },
+            usage: Usage {
+                prompt_tokens: n_prompt,
+                cached_tokens: n_cached,
+                left_out_tokens: n_left_out,
+                ..Usage::default()
+            },
             times: Times::started(submitted, now),
             last_step: 0,
             is_suspect: false,
@@ -481,11 +486,17 @@ impl Sequence {
     /// [can](Self::can_hand_over). The text after that is sent as the newer job's first delta. The older job ends
     /// as superseded, with all of its text.
     pub(crate) fn hand_over(&mut self, newer: WaitingJob, typed: &str, now: Instant) -> Ended {
-        let WaitingJob { id, mut job, reply, submitted } = newer;
+        let WaitingJob { id, mut job, reply, submitted, .. } = newer;
         let finish = self.finish_so_far(FinishReason::Superseded, now);
-        let n_prompt = std::mem::take(&mut job.prompt).len();
+        let n_left_out = self.usage.left_out_tokens;
+        let n_prompt = std::mem::take(&mut job.prompt).len().saturating_sub(n_left_out);
         self.text.move_to_prompt(typed.len());
-        self.usage = Usage { prompt_tokens: n_prompt, cached_tokens: n_prompt, ..Usage::default() };
+        self.usage = Usage {
+            prompt_tokens: n_prompt,
+            cached_tokens: n_prompt,
+            left_out_tokens: n_left_out,
+            ..Usage::default()
+        };
         let rest = self.text.sent_of_job().to_owned();
         self.times = Times::handed_over(self.times, submitted, !rest.is_empty(), now);
         reply.prefill(n_prompt, n_prompt, n_prompt);

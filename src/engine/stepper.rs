@@ -14,12 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runabout_text::Tokenizer;
+use runabout_text::{TokenId, Tokenizer};
 
 use crate::{
     cache::{CacheLimits, Donor},
     inbox::{Arrivals, Inbox},
-    job::{CancelReason, FinishReason, JobError, JobId, MIN_KV_TOKENS, Priority},
+    job::{CancelReason, FinishReason, Job, JobError, JobId, MIN_KV_TOKENS, Priority},
     loading::{Loaded, Models},
     memory::Allowance,
     model::{LanguageModel, ModelDescription, Sampled, Span, StepError},
@@ -206,7 +206,9 @@ impl Stepper {
             return Err(JobError::StepFailed { message: "the prompt has no tokens".to_owned() });
         }
         let vocabulary_size = self.description().vocabulary_size;
-        if let Some(&token) = waiting.job.prompt.iter().find(|it| **it as usize >= vocabulary_size) {
+        let near = waiting.job.near.iter().flat_map(|it| &it.prompt);
+        let unknown = waiting.job.prompt.iter().chain(near).find(|it| **it as usize >= vocabulary_size);
+        if let Some(&token) = unknown {
             return Err(JobError::UnknownToken { token, vocabulary_size });
         }
         self.allowance.check(waiting.slot_request(self.slots.sizing(), false).reserved_bytes)
@@ -243,7 +245,10 @@ impl Stepper {
     }
 
     /// Gives a job its slot. `spare_bytes` is the memory that there is beyond all reservations.
-    fn start(&mut self, waiting: WaitingJob, spare_bytes: u64, now: Instant) {
+    fn start(&mut self, mut waiting: WaitingJob, spare_bytes: u64, now: Instant) {
+        if self.prefers_near(&waiting.job) {
+            waiting.use_near();
+        }
         let job = &waiting.job;
         if job.max_tokens == 0 && self.slots.is_warm(&job.prompt, &self.running) {
             self.ended.push(waiting.finish_warm(now));
@@ -262,6 +267,15 @@ impl Stepper {
         let (known, rate) = (self.drafting.known(), self.drafting.rate());
         let sequence = Sequence::start(waiting, checked_out, tokenizer, known, rate, needs_checkpoints, now);
         self.running.push(sequence);
+    }
+
+    /// Whether a job's prompt would take too long; see [`NearPrompt`](crate::NearPrompt).
+    fn prefers_near(&self, job: &Job) -> bool {
+        let Some(near) = job.near.as_ref().filter(|_| job.max_tokens > 0) else { return false };
+        let n_new = |prompt: &[TokenId]| prompt.len() - self.slots.n_cached(prompt, &self.running);
+        let (n_whole, n_near) = (n_new(&job.prompt), n_new(&near.prompt));
+        let seconds = self.pace.seconds_per_prompt_token().map(|it| it * n_whole as f64);
+        2 * n_near <= n_whole && seconds.is_none_or(|it| it > near.patience.as_secs_f64())
     }
 
     /// Takes one step: plans it, runs the model, and distributes the result.

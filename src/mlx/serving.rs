@@ -48,6 +48,7 @@ impl Server {
         let mut job = Job {
             client: ClientId(0),
             prompt: prompt.to_vec(),
+            near: None,
             borders: Vec::new(),
             params: SamplingParams { temperature: 0.0, ..SamplingParams::default() },
             end_tokens: Vec::new(),

@@ -17,12 +17,24 @@ pub(crate) struct WaitingJob {
     pub(crate) job: Job,
     pub(super) reply: Reply,
     pub(super) submitted: Instant,
+    /// See [`Usage::left_out_tokens`].
+    pub(super) n_left_out: usize,
 }
 
 impl WaitingJob {
     pub(crate) fn new(id: JobId, job: Job, now: Instant) -> Self {
         let reply = Reply::new(job.events.clone());
-        Self { id, job, reply, submitted: now }
+        Self { id, job, reply, submitted: now, n_left_out: 0 }
+    }
+
+    /// Goes on with the [`NearPrompt`](crate::NearPrompt) in the prompt's place.
+    pub(crate) fn use_near(&mut self) {
+        let Some(near) = self.job.near.take() else { return };
+        self.n_left_out = self.job.prompt.len().saturating_sub(near.prompt.len());
+        self.job.prompt = near.prompt;
+        self.job.document = near.document;
+        // They are places in the other prompt.
+        self.job.borders.clear();
     }
 
     /// What admission needs to know about it; see [`SlotRequest::waits_for_prefix`].

@@ -88,6 +88,12 @@ impl Slots {
         }
     }
 
+    /// The most tokens of a prompt that a slot of a running sequence or of the cache could save.
+    pub(super) fn n_cached(&self, prompt: &[TokenId], running: &[Sequence]) -> usize {
+        let of_running = running.iter().map(|it| it.slot.n_usable(&self.model, prompt)).max();
+        self.cache.n_usable(&self.model, prompt).max(of_running.unwrap_or(0))
+    }
+
     /// Whether a slot already holds the whole prompt, so that a prefill-only job has nothing to do.
     pub(super) fn is_warm(&mut self, prompt: &[TokenId], running: &[Sequence]) -> bool {
         self.cache.covers(&self.model, prompt, running.iter().map(|it| &it.slot))

@@ -45,6 +45,7 @@ impl Measure {
         let job = self.engine.submit(Job {
             client: ClientId::new(),
             prompt,
+            near: None,
             borders: Vec::new(),
             params: SamplingParams::default(),
             // The text must have its length.

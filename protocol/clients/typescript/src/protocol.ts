@@ -248,6 +248,12 @@ export interface CompleteParams {
    * none.
    */
   time_budget_ms?: number | null;
+  /**
+   * How long computing the prompt may take, in milliseconds. If it would take longer, by the speed measured so far,
+   * the model sees only the text near the cursor (about 1.5 KB before it) and no `context`; `usage.trimmed` reports
+   * that. Has no effect on `warm` and in mode `raw`. Default: none.
+   */
+  patience_ms?: number | null;
   /** The form that the text must have. With it, no rule ends the text. Default: any text. */
   response_format?: ResponseFormat | null;
   /** The number of texts to generate. At temperature 0 they are all the same. Default: 1. */
@@ -1049,7 +1055,10 @@ export interface TopLogprob {
   logprob: number;
 }
 
-/** What was left out of a prompt that was too long. The text nearest to the cursor is kept. */
+/**
+ * What was left out of a prompt that was too long, or would have taken too long. The text nearest to the cursor is
+ * kept.
+ */
 export interface Trimmed {
   /** The number of characters (Unicode scalar values) removed from the start of `prefix`. */
   prefix_chars: number;
@@ -1071,7 +1080,10 @@ export interface Usage {
   drafted_tokens: number;
   /** The number of drafted tokens that were accepted. */
   accepted_tokens: number;
-  /** What `complete` left out to fit into the model's context; absent if nothing was left out. */
+  /**
+   * What `complete` left out to fit into the model's context, or to answer in time (`patience_ms`); absent if nothing
+   * was left out.
+   */
   trimmed?: Trimmed | null;
 }
 

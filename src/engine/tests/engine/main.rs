@@ -19,6 +19,7 @@ mod draft;
 mod dropping;
 mod format;
 mod memory;
+mod near;
 mod order;
 mod prefix;
 mod queue;
@@ -100,6 +101,7 @@ fn submit(engine: &Engine, prompt: &str, change: impl FnOnce(&mut Job)) -> Submi
     let mut job = Job {
         client: ClientId(0),
         prompt: bytes(prompt),
+        near: None,
         borders: Vec::new(),
         params: SamplingParams::default(),
         end_tokens: vec![END],

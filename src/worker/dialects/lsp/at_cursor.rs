@@ -1,5 +1,7 @@
 //! From a place in a document to the completion that the assistant is asked for.
 
+use std::time::Duration;
+
 use gen_lsp_types::Range;
 use runabout_assist::{AtCursor, Completion, ContextFile, Form, Generation, Goal, Priority};
 use runabout_context::{Cursor, Excerpt, Project};
@@ -10,6 +12,10 @@ use super::positions::Encoding;
 use super::settings::{ContextSource, Multiline, Settings};
 use super::window::{Window, WindowSize};
 use super::workspace::{self, Workspace};
+
+/// How long a prompt may take before only the text near the cursor is used: a person who has jumped to another place
+/// goes on typing sooner than the whole window is computed.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A place in a document at which text is asked for.
 #[derive(Clone, Debug)]
@@ -98,6 +104,7 @@ impl Place {
                     Multiline::Auto => Goal::Auto,
                     Multiline::Never => Goal::Line,
                 },
+                patience: Some(PATIENCE),
                 ..AtCursor::default()
             }),
             path: workspace.path_of(&self.uri),

@@ -2,7 +2,7 @@
 //!
 //! [`warm`] computes the prompt at the place of the last change into the cache, unless a suggestion was asked for there.
 //! [`ahead`] completes the text behind a suggestion that is offered, as if it had been accepted. Both are background
-//! work, which gives way to what is asked for.
+//! work, which gives way to what is asked for. [`warm_whole`] makes up for a completion that could not wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,10 @@ async fn warm_at(uri: &str, session: &Session) {
         let context = place.context(&settings, &mut session.project(), size);
         place.completion(context, &settings, &session.workspace(), Priority::Background)
     };
+    warm_prompt(completion, session).await;
+}
+
+async fn warm_prompt(completion: Completion, session: &Session) {
     // Warming is worth no error.
     let Ok(mut run) = session.client.assistant.warm(Warm::Completion(completion)) else { return };
     while let Some(Ok(update)) = run.next().await {
@@ -63,6 +67,19 @@ async fn warm_at(uri: &str, session: &Session) {
             session.computed_prompt(&outcome);
         }
     }
+}
+
+/// Computes the whole prompt of a completion that was made from the text near the cursor alone, until the next change.
+/// What is computed by then is of use to the next completion there.
+pub(super) fn warm_whole(session: Arc<Session>, mut completion: Completion) {
+    completion.generation.priority = Priority::Background;
+    let mut changes = session.watch_changes();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = warm_prompt(completion, &session) => {}
+            _ = changes.changed() => {}
+        }
+    });
 }
 
 /// Completes the text behind a suggestion, unless another suggestion is asked for at once.

@@ -64,6 +64,9 @@ pub(super) struct Figures {
     pub(super) prompt_tokens: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cached_tokens: Option<usize>,
+    /// Present if only the text near the cursor was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) left_out_tokens: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) completion_tokens: Option<usize>,
 }
@@ -109,6 +112,7 @@ impl Figures {
                 .then(|| (n_decoded as f64 / timing.decode.as_secs_f64() * 10.0).round() / 10.0),
             prompt_tokens: Some(usage.prompt_tokens),
             cached_tokens: Some(usage.cached_tokens),
+            left_out_tokens: Some(usage.left_out_tokens).filter(|it| *it > 0),
             completion_tokens: Some(usage.completion_tokens),
         }
     }

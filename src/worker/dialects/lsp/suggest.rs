@@ -145,6 +145,9 @@ pub(super) async fn suggest(
             session.rhythm().completed(&outcome);
             session.computed_prompt(&outcome);
         }
+        if outcome.finishes.iter().any(|it| it.usage.left_out_tokens > 0) {
+            idle::warm_whole(Arc::clone(session), following.clone());
+        }
         let (text, figures) = check(outcome, &suggestion, &settings, is_invoked, arrived)?;
         items.add(0, &text).await;
         Ok((text, figures))

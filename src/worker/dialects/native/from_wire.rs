@@ -54,6 +54,7 @@ pub(super) fn completion(params: CompleteParams) -> MethodResult<Completion> {
             goal,
             rules_off: params.rules.off.into_iter().map(rule).collect(),
             healing: params.healing,
+            patience: params.patience_ms.map(Duration::from_millis),
         })
     } else {
         only_at_cursor("suffix", params.suffix.is_some())?;

@@ -272,6 +272,10 @@ class CompleteOptions(TypedDict):
     # The time limit in milliseconds, including waiting; when it is reached, the result is the text so far. Default:
     # none.
     time_budget_ms: NotRequired[Optional[int]]
+    # How long computing the prompt may take, in milliseconds. If it would take longer, by the speed measured so far,
+    # the model sees only the text near the cursor (about 1.5 KB before it) and no `context`; `usage.trimmed` reports
+    # that. Has no effect on `warm` and in mode `raw`. Default: none.
+    patience_ms: NotRequired[Optional[int]]
     # The form that the text must have. With it, no rule ends the text. Default: any text.
     response_format: NotRequired[Optional[ResponseFormat]]
     # The number of texts to generate. At temperature 0 they are all the same. Default: 1.
@@ -851,7 +855,8 @@ class TopLogprob(TypedDict):
 
 
 class Trimmed(TypedDict):
-    """What was left out of a prompt that was too long. The text nearest to the cursor is kept."""
+    """What was left out of a prompt that was too long, or would have taken too long. The text nearest to the cursor is
+    kept."""
     # The number of characters (Unicode scalar values) removed from the start of `prefix`.
     prefix_chars: int
     # The number of characters (Unicode scalar values) removed from the end of `suffix`.
@@ -872,7 +877,8 @@ class Usage(TypedDict):
     drafted_tokens: int
     # The number of drafted tokens that were accepted.
     accepted_tokens: int
-    # What `complete` left out to fit into the model's context; absent if nothing was left out.
+    # What `complete` left out to fit into the model's context, or to answer in time (`patience_ms`); absent if
+    # nothing was left out.
     trimmed: NotRequired[Optional[Trimmed]]
 
 

@@ -163,6 +163,11 @@ pub struct CompleteParams {
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_budget_ms: Option<u64>,
+    /// How long computing the prompt may take, in milliseconds. If it would take longer, by the speed measured so
+    /// far, the model sees only the text near the cursor (about 1.5 KB before it) and no `context`; `usage.trimmed`
+    /// reports that. Has no effect on `warm` and in mode `raw`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience_ms: Option<u64>,
     /// The form that the text must have. With it, no rule ends the text. Default: any text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<ResponseFormat>,

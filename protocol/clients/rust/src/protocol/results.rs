@@ -280,7 +280,8 @@ pub struct TopLogprob {
     pub logprob: f32,
 }
 
-/// What was left out of a prompt that was too long. The text nearest to the cursor is kept.
+/// What was left out of a prompt that was too long, or would have taken too long. The text nearest to the cursor is
+/// kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trimmed {
     /// The number of characters (Unicode scalar values) removed from the start of `prefix`.
@@ -304,7 +305,8 @@ pub struct Usage {
     pub drafted_tokens: u64,
     /// The number of drafted tokens that were accepted.
     pub accepted_tokens: u64,
-    /// What `complete` left out to fit into the model's context; absent if nothing was left out.
+    /// What `complete` left out to fit into the model's context, or to answer in time (`patience_ms`); absent if
+    /// nothing was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trimmed: Option<Trimmed>,
 }

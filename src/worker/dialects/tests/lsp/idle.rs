@@ -70,3 +70,24 @@ async fn nothing_is_computed_ahead_if_that_is_switched_off() {
     editor.info().await;
     assert_eq!(n_fed(&recording), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_suggestion_in_a_large_document_comes_from_the_text_near_the_cursor() {
+    let model = ScriptedModel::saying(" = 1;");
+    let recording = model.recording();
+    let mut editor = Editor::curious(&ready(model).await).await;
+    // It is too large to be computed before there is a cursor.
+    let lines: String = (0..1000).map(|i| format!("    let a{i} = {i};\n")).collect();
+    editor.open(&format!("fn f() {{\n{lines}    let x\n}}\n")).await;
+    assert!(editor.suggested((1001, 9)).await.is_object());
+    let report = editor.report().clone();
+    let [n_near, n_left_out] = ["promptTokens", "leftOutTokens"].map(|it| report[it].as_u64().unwrap());
+    assert!(n_left_out > n_near, "{report}");
+    // Meanwhile the rest is computed.
+    while n_fed(&recording) < usize::try_from(n_near + n_left_out).unwrap() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(editor.suggested((1001, 9)).await.is_object());
+    assert_eq!(editor.report().get("leftOutTokens"), None);
+    assert_eq!(cached(&editor), (n_near + n_left_out, n_near + n_left_out - 1));
+}
