@@ -2,7 +2,7 @@
 //!
 //! Each scene is a client that does what editors and agents do, with the built worker and its pipes; times are
 //! wall-clock times at the client. Measured are: how long an interactive request waits for a background one, the cost
-//! of a keystroke, the delay of a cancel, the throughput of several jobs together, what several clients of one model take
+//! of a keystroke, the first text at a new place, the delay of a cancel, the throughput of several jobs together, what several clients of one model take
 //! and wait, the gain from drafts, and whether memory stays constant. The figures are only meaningful on an idle machine.
 
 mod client;
@@ -12,6 +12,8 @@ mod figures;
 mod keys;
 #[cfg(target_os = "linux")]
 mod peer;
+#[cfg(target_os = "linux")]
+mod places;
 mod prompts;
 mod scenes;
 mod stage;

@@ -21,6 +21,8 @@ pub(super) const ALL: &[Scene] = &[
     ("typing", typing),
     #[cfg(target_os = "linux")]
     ("suggestions", super::typist::suggestions),
+    #[cfg(target_os = "linux")]
+    ("places", super::places::places),
     ("cancel", cancel),
     ("parallel", parallel),
     #[cfg(target_os = "linux")]
