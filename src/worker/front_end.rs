@@ -13,7 +13,7 @@ const PROJECT_DIR: &str = "CLAUDE_PROJECT_DIR";
 /// The command that a client started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Service {
+pub enum Service {
     #[default]
     Serve,
     Lsp,

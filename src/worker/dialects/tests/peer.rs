@@ -1,21 +1,21 @@
-//! A process with a scripted model, and clients that are connected to it by in-memory pipes.
+//! Clients that are connected to a process with a scripted model by in-memory pipes.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
-use runabout_assist::{Facts, HeldTexts, LoadProgress, ModelHandle};
+use runabout_assist::{Facts, LoadProgress, ModelHandle};
 use runabout_engine::scripted::ScriptedModel;
 use runabout_engine::{EngineOptions, LoadError, Models};
-use runabout_rpc::Options;
-use runabout_text::{FimFormat, SamplingDefaults};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
 use super::{DIALECTS, Dialect};
-use crate::app::{App, ServeLimits};
+use crate::app::App;
 use crate::connection;
 use crate::front_end::FrontEnd;
+pub(super) use crate::scripted::loading;
+use crate::scripted::of_model;
 
 const PIPE_BYTES: usize = 1 << 20;
 /// How long a test waits for a notification before it fails.
@@ -33,23 +33,6 @@ pub(super) async fn ready(model: ScriptedModel) -> Arc<App> {
     app
 }
 
-/// A process whose model loads until the sender is dropped.
-pub(super) fn loading(model: ScriptedModel) -> (Arc<App>, mpsc::Sender<()>) {
-    let (still_loading, loaded) = mpsc::channel();
-    let model = ModelHandle::spawn(EngineOptions::default(), move |_| {
-        let _ = loaded.recv();
-        let loaded = model.loaded();
-        let facts = Facts {
-            name: "scripted".to_owned(),
-            tokenizer: Arc::clone(&loaded.tokenizer),
-            fim: FimFormat::detect(&loaded.tokenizer),
-            defaults: SamplingDefaults::default(),
-        };
-        Ok((|| Ok(facts), |_: &mut dyn FnMut(LoadProgress)| Ok(loaded.models)))
-    });
-    (of_model(model.unwrap()), still_loading)
-}
-
 /// What would read the facts and load the weights of a model that is not found.
 type Read = fn() -> Result<Facts, LoadError>;
 type Load = fn(&mut dyn FnMut(LoadProgress)) -> Result<Models, LoadError>;
@@ -61,12 +44,6 @@ pub(super) fn failing_to_load(cause: &'static str) -> Arc<App> {
         Err::<(Read, Load), _>(failed)
     });
     of_model(model.unwrap())
-}
-
-fn of_model(model: ModelHandle) -> Arc<App> {
-    let limits = ServeLimits { rpc: Options::default(), max_queued: 64, memory_bytes: None };
-    let held = Arc::new(HeldTexts::new(u64::MAX));
-    Arc::new(App::new(model, held, "scripted".to_owned(), limits))
 }
 
 /// A client of the process.
