@@ -61,7 +61,7 @@ pub(super) fn read_header(path: &Path, tensors: &mut HashMap<String, Tensor>) ->
     let mut header = Vec::new();
     file.take(n_header).read_to_end(&mut header).map_err(|e| bad(e.to_string()))?;
     let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?;
-    let expected = 8 + n_header + metadata.data_len() as u64;
+    let expected = (8 + n_header).saturating_add(metadata.data_len() as u64);
     if expected != n_bytes {
         return Err(bad(format!("expected {expected} bytes by its header, got {n_bytes}")));
     }
