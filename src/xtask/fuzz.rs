@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// How long each target runs.
     #[arg(long, value_name = "N", default_value = "60")]
     seconds: u64,
+    /// Stop a target after so many inputs, if its time is not over before.
+    #[arg(long, value_name = "N")]
+    runs: Option<u64>,
     /// Run an input that has failed once more, with its backtrace, instead of looking for others.
     #[arg(long, value_name = "PATH", requires = "targets")]
     again: Option<PathBuf>,
@@ -68,6 +71,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
             fuzzer.env("RUNABOUT_FUZZ_SEEDS", &corpus).arg(&corpus);
             fuzzer.arg(format!("-artifact_prefix={}/", failures.display()));
             fuzzer.arg(format!("-max_total_time={}", args.seconds));
+            fuzzer.args(args.runs.map(|it| format!("-runs={it}")));
             fuzzer.arg(format!("-max_len={MAX_LEN}")).arg(format!("-timeout={TIMEOUT}"));
             fuzzer.arg(format!("-rss_limit_mb={MEMORY_MIB}"));
             fuzzer.arg(format!("-malloc_limit_mb={}", MEMORY_MIB / 4));
