@@ -4,11 +4,16 @@
 //! for a moment ([`short`]); `cargo xtask fuzz` has libFuzzer look for inputs that reach code which none did before, for
 //! as long as one likes.
 
+mod acp;
+mod clients;
 mod edits;
 mod format;
 mod frames;
 mod gguf;
 mod json;
+mod lsp;
+mod mcp;
+mod model_folder;
 pub mod mutate;
 mod params;
 mod sample;
@@ -42,6 +47,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "format", run: format::run, seeds: format::seeds },
     Target { name: "source", run: source::run, seeds: source::seeds },
     Target { name: "edits", run: edits::run, seeds: edits::seeds },
+    Target { name: "lsp", run: lsp::run, seeds: lsp::seeds },
+    Target { name: "mcp", run: mcp::run, seeds: mcp::seeds },
+    Target { name: "acp", run: acp::run, seeds: acp::seeds },
+    Target { name: "model_folder", run: model_folder::run, seeds: model_folder::seeds },
 ];
 
 /// The target of this name.
@@ -128,5 +137,26 @@ mod tests {
     #[test]
     fn any_answer_about_the_next_edit_is_read() {
         check("edits", 500);
+    }
+
+    #[test]
+    fn whatever_an_editor_says_each_request_is_answered_once() {
+        check("lsp", 80);
+    }
+
+    #[test]
+    fn whatever_an_agents_client_says_each_request_is_answered_once() {
+        check("mcp", 30);
+    }
+
+    #[test]
+    fn whatever_a_chat_window_says_each_request_is_answered_once() {
+        check("acp", 60);
+    }
+
+    // MLX is used by this test and that of the seeds only, and `RUST_TEST_THREADS` has them on one thread.
+    #[test]
+    fn a_damaged_model_is_refused_or_computes() {
+        check("model_folder", 100);
     }
 }

@@ -41,7 +41,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         "worker",
         &["api", "rpc", "assist", "context", "errands", "files", "mlx", "ranks", "store", "engine", "text"],
     ),
-    ("fuzz", &["api", "context", "files", "rpc", "store", "text"]),
+    ("fuzz", &["api", "context", "engine", "files", "mlx", "rpc", "store", "text", "worker"]),
     ("xtask", &["store", "context"]),
 ];
 
