@@ -87,8 +87,9 @@ fn pinned(lines: &[&str], n_head: usize, allowed: Allowed) -> Vec<bool> {
         // Strings over several lines that begin a line are docstrings.
         let mut rest = bare;
         while let Some((at, mark)) = next_quotes(rest, quotes) {
-            is_words |=
-                quotes.is_some() || bare.starts_with(mark) || bare[1.min(bare.len())..].starts_with(mark);
+            // A letter such as `r` may stand before them.
+            let begins = bare.starts_with(mark) || bare.get(1..).is_some_and(|it| it.starts_with(mark));
+            is_words |= quotes.is_some() || begins;
             quotes = if quotes.is_some() { None } else { Some(mark) };
             rest = &rest[at + 3..];
         }
@@ -120,6 +121,8 @@ mod tests {
             "    return x",
         ];
         assert_eq!(pinned(&lines, 1, Allowed::default()), [true, true, true, true, false, true, false]);
+        let accented = ["\u{e9} = \"\"\"a", "b\"\"\"", "r\"\"\"c\"\"\""];
+        assert_eq!(pinned(&accented, 0, Allowed::default()), [false, true, true]);
         let all = Allowed { comments: true, head: true };
         assert!(!pinned(&lines, 1, all).contains(&true));
     }
