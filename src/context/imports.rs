@@ -10,12 +10,10 @@ mod wanted;
 
 use std::path::Path;
 
+use self::wanted::MAX_WANTED;
 pub(crate) use self::wanted::Wanted;
-
 use crate::language::Language;
 
-/// The most candidates of a file, whatever its imports look like.
-const MAX_WANTED: usize = 200;
 /// A longer statement is no import that a person wrote.
 const MAX_STATEMENT: usize = 8_000;
 
@@ -34,6 +32,9 @@ pub(crate) fn wanted<'a>(
     };
     let mut all: Vec<Wanted> = of_package.into_iter().collect();
     for statement in statements.filter(|it| it.len() <= MAX_STATEMENT) {
+        if all.len() == MAX_WANTED {
+            break;
+        }
         let found = match language {
             Language::C => relative::of_c(statement, folder, root),
             Language::Go => module_paths::of_go(statement, root),
@@ -125,6 +126,24 @@ mod tests {
         assert!(go.contains(&"internal/x/*.go".to_owned()), "{go:?}");
         let java = found(Language::Java, "src/org/a/B.java", "import org.c.D;");
         assert!(java[1].contains("src/org/c/D.java"), "{java:?}");
+    }
+
+    #[test]
+    fn a_path_of_thousands_of_names_is_not_tried_in_every_place() {
+        let long = |separator: &str| vec!["a"; 2_000].join(separator);
+        let list = vec!["b"; 1_000].join(", ");
+        for (language, statement) in [
+            (Language::Rust, format!("use crate::{};", long("::"))),
+            (Language::Rust, format!("use crate::{};", long("::{"))),
+            (Language::Go, format!("import \"{}\"", long("/"))),
+            (Language::Python, format!("from {} import {list}", long("."))),
+            (Language::Python, format!("import {}", long("."))),
+            (Language::Java, format!("import {};", long("."))),
+        ] {
+            let found = found(language, "a/b/c/d/e", &statement);
+            let n_bytes: usize = found.iter().map(String::len).sum();
+            assert!(n_bytes < 100_000, "{language:?} {n_bytes}");
+        }
     }
 
     #[test]

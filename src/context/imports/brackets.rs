@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::wanted::{Wanted, up_to};
+use super::wanted::{MAX_NAMES, Wanted, up_to};
 
 /// More paths in one `use` are those of generated code.
 const MAX_PATHS: usize = 64;
@@ -77,6 +77,9 @@ fn paths(tree: &str) -> Vec<Vec<String>> {
             '{' => {
                 let mut path = above.last().cloned().unwrap_or_default();
                 path.append(&mut current);
+                if path.len() > MAX_NAMES {
+                    break;
+                }
                 above.push(path);
                 word.clear();
             }
@@ -86,7 +89,9 @@ fn paths(tree: &str) -> Vec<Vec<String>> {
                     let mut path = above.last().cloned().unwrap_or_default();
                     path.append(&mut current);
                     path.extend((!["", "*", "self"].contains(&name)).then(|| name.to_owned()));
-                    found.push(path);
+                    if path.len() <= MAX_NAMES {
+                        found.push(path);
+                    }
                 }
                 word.clear();
                 if next == '}' && above.len() > 1 {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::wanted::{Wanted, quoted, up_to};
+use super::wanted::{MAX_NAMES, MAX_WANTED, Wanted, quoted, up_to};
 
 /// `import a.b, c` and `from ..a import b, c`: the module, and what is imported from it in case it is one itself.
 pub(super) fn of_python(statement: &str, folder: &Path, root: &Path) -> Vec<Wanted> {
@@ -14,7 +14,7 @@ pub(super) fn of_python(statement: &str, folder: &Path, root: &Path) -> Vec<Want
         let inner =
             |name: &str| Wanted::FirstOf(bases.iter().flat_map(|it| python_files(&it.join(name))).collect());
         let mut all = vec![Wanted::FirstOf(bases.iter().flat_map(|it| python_files(it)).collect())];
-        all.extend(names.iter().map(|it| inner(it)));
+        all.extend(names.iter().take(MAX_WANTED).map(|it| inner(it)));
         return all;
     }
     let Some(modules) = statement.strip_prefix("import") else { return Vec::new() };
@@ -36,6 +36,9 @@ fn listed(names: &str) -> Vec<String> {
 fn python_bases(module: &str, folder: &Path, root: &Path) -> Vec<PathBuf> {
     let n_dots = module.len() - module.trim_start_matches('.').len();
     let inner: PathBuf = module.trim_start_matches('.').split('.').filter(|it| !it.is_empty()).collect();
+    if inner.components().count() > MAX_NAMES {
+        return Vec::new();
+    }
     if n_dots > 0 {
         let base = folder.ancestors().nth(n_dots - 1);
         return base.filter(|it| it.starts_with(root)).map(|it| it.join(&inner)).into_iter().collect();
@@ -62,7 +65,8 @@ pub(super) fn of_go(statement: &str, root: &Path) -> Vec<Wanted> {
     let paths = statement.lines().filter_map(quoted).filter(|it| it.contains('/'));
     let folders = paths.flat_map(|path| {
         let parts: Vec<&str> = path.split('/').filter(|it| !it.is_empty() && *it != "..").collect();
-        (1..parts.len()).map(move |n| parts[n..].iter().collect::<PathBuf>()).collect::<Vec<_>>()
+        let first = parts.len().saturating_sub(MAX_NAMES).max(1);
+        (first..parts.len()).map(move |n| parts[n..].iter().collect::<PathBuf>()).collect::<Vec<_>>()
     });
     folders.map(|it| Wanted::Folder { path: root.join(it), extension: "go" }).collect()
 }

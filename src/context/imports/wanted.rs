@@ -2,6 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
+/// The most candidates of a file, whatever its imports look like.
+pub(super) const MAX_WANTED: usize = 200;
+/// A path with more names leads to no file of a project. Each name more would be tried in many places.
+pub(super) const MAX_NAMES: usize = 32;
+
 /// Something to read because it is imported.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Wanted {
