@@ -331,9 +331,16 @@ fn a_file_of_weights_that_is_cut_or_spoilt_is_refused_by_name() {
     let sound = std::fs::read(&path).unwrap();
     let mut long = sound.clone();
     long[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-    // As many bytes as a number can count, to which those of the header are added.
-    let header = br#"{"a":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,18446744073709551615]}}"#;
-    let endless = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+    // As many bytes as a number can count, to which those of the header are added. A single tensor has an eighth at most.
+    let n = u64::MAX / 8;
+    let mut ends: Vec<u64> = (0..=8).map(|it| it * n).collect();
+    ends.push(u64::MAX);
+    let tensors = ends.windows(2).enumerate().map(|(i, it)| {
+        let tensor = json!({"dtype": "U8", "shape": [it[1] - it[0]], "data_offsets": it});
+        (i.to_string(), tensor)
+    });
+    let header = Value::Object(tensors.collect()).to_string();
+    let endless = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
     for bytes in [&[][..], &sound[..5], &sound[..100], &sound[..sound.len() - 1], &long, &endless] {
         std::fs::write(&path, bytes).unwrap();
         let message = refused(tiny.folder.path(), "a spoilt file");

@@ -156,7 +156,7 @@ fn check_safetensors(path: &Path) -> Result<u64, StoreError> {
     file.take(header_bytes).read_to_end(&mut header).map_err(io_error("read", path))?;
     // Checks the order of the offsets, gaps and overlaps, and that each shape matches its number of bytes.
     let metadata: Metadata = serde_json::from_slice(&header).map_err(|err| bad(err.to_string()))?;
-    let expected = 8 + header_bytes + metadata.data_len() as u64;
+    let expected = (8 + header_bytes).saturating_add(metadata.data_len() as u64);
     if expected != n_bytes {
         return Err(bad(format!("expected {expected} bytes by its header, got {n_bytes}")));
     }
@@ -296,6 +296,15 @@ mod tests {
             bytes.extend([0; 16]);
             bytes
         };
+        // A single tensor has an eighth of that at most.
+        let n = u64::MAX / 8;
+        let mut ends: Vec<u64> = (0..=8).map(|it| it * n).collect();
+        ends.push(u64::MAX);
+        let tensors = ends.windows(2).enumerate().map(|(i, it)| {
+            let n_bytes = it[1] - it[0];
+            format!(r#""{i}":{{"dtype":"U8","shape":[{n_bytes}],"data_offsets":{it:?}}}"#)
+        });
+        let endless = format!("{{{}}}", tensors.collect::<Vec<_>>().join(","));
         let mut long = good.clone();
         long[..8].copy_from_slice(&u64::MAX.to_le_bytes());
         for (bytes, what) in [
@@ -309,6 +318,7 @@ mod tests {
                 "a shape that does not match the number of bytes",
             ),
             (with_header(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}"#), "a gap"),
+            (with_header(&endless), "as many bytes as a number can count"),
             (
                 with_header(
                     r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"b":{"dtype":"F32","shape":[3],"data_offsets":[4,16]}}"#,
