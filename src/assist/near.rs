@@ -68,6 +68,8 @@ impl<'a> Near<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn around<'a>(prefix: &'a str, suffix: &'a str) -> Surroundings<'a> {

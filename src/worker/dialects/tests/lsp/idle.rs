@@ -77,7 +77,7 @@ async fn the_first_suggestion_in_a_large_document_comes_from_the_text_near_the_c
     let recording = model.recording();
     let mut editor = Editor::curious(&ready(model).await).await;
     // It is too large to be computed before there is a cursor.
-    let lines: String = (0..1000).map(|i| format!("    let a{i} = {i};\n")).collect();
+    let lines = "    let a = 1;\n".repeat(1000);
     editor.open(&format!("fn f() {{\n{lines}    let x\n}}\n")).await;
     assert!(editor.suggested((1001, 9)).await.is_object());
     let report = editor.report().clone();
