@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: the targets of `src/fuzz`, with libFuzzer.
 //!
 //! The code is built as `cargo fuzz` builds it, with counters at every branch, but by the compiler that there is: without
-//! a sanitizer, which only nightly compilers have, since the crates in question contain no unsafe code of ours. What an
-//! earlier run has found stays in `target/fuzz/corpus`, where the next one begins; inputs that failed are in
+//! a sanitizer, which only nightly compilers have, so that a fault in the unsafe code of `mlx` and `kernels` shows only
+//! where it crashes. Those two crates make the first build long. What an earlier run has found stays in `target/fuzz/corpus`, where the next one begins; inputs that failed are in
 //! `target/fuzz/failures`.
 
 use std::fs;
