@@ -5,6 +5,7 @@
 // that at the same place.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import {
   DidChangeTextDocumentNotification, DidCloseTextDocumentNotification, DidOpenTextDocumentNotification,
   InlineCompletionRequest, InlineCompletionTriggerKind,
@@ -42,9 +43,13 @@ async function withDocument(text, capabilities = {}) {
     },
     /** Checks that the worker has the editor's text around this place. */
     async compare(position) {
-      // How much of a document is used follows the measured speed, so it may change once after a long prompt.
+      // How much of a document is used follows the measured speed, so it may change once after a long prompt; and at first
+      // only the text near the cursor is used, while the rest is computed.
       let ours = await complete(URI, position);
-      for (let before; before?.promptTokens !== ours.promptTokens; ) {
+      for (let before; before?.promptTokens !== ours.promptTokens || ours.leftOutTokens; ) {
+        if (ours.leftOutTokens) {
+          await setTimeout(500);
+        }
         [before, ours] = [ours, await complete(URI, position)];
       }
       await open(SAME, document.getText());

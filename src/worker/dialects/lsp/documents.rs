@@ -50,7 +50,7 @@ struct Requests {
 }
 
 /// A request's place in the order of those of its asker for a document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Turn {
     number: u64,
     n_asked: watch::Receiver<u64>,

@@ -69,15 +69,16 @@ async fn warm_prompt(completion: Completion, session: &Session) {
     }
 }
 
-/// Computes the whole prompt of a completion that was made from the text near the cursor alone, until the next change.
-/// What is computed by then is of use to the next completion there.
-pub(super) fn warm_whole(session: Arc<Session>, mut completion: Completion) {
+/// Computes the whole prompt of a completion that was made from the text near the cursor alone, until the next change or
+/// the next request for the document. What is computed by then is of use to the next completion there.
+pub(super) fn warm_whole(session: Arc<Session>, mut completion: Completion, mut turn: Turn) {
     completion.generation.priority = Priority::Background;
     let mut changes = session.watch_changes();
     tokio::spawn(async move {
         tokio::select! {
             () = warm_prompt(completion, &session) => {}
             _ = changes.changed() => {}
+            () = turn.superseded() => {}
         }
     });
 }

@@ -130,6 +130,7 @@ pub(super) async fn suggest(
 
     let grows = token.is_some() && session.agreement().is_some_and(|it| it.takes_growing_items);
     let progress = token.map(|token| Progress { token, request });
+    let newest = turn.clone();
     let items = Items::new(session, &place, &suggestion, progress, n_others > 0);
     let first = async {
         let outcome = loop {
@@ -146,7 +147,7 @@ pub(super) async fn suggest(
             session.computed_prompt(&outcome);
         }
         if outcome.finishes.iter().any(|it| it.usage.left_out_tokens > 0) {
-            idle::warm_whole(Arc::clone(session), following.clone());
+            idle::warm_whole(Arc::clone(session), following.clone(), newest.clone());
         }
         let (text, figures) = check(outcome, &suggestion, &settings, is_invoked, arrived)?;
         items.add(0, &text).await;
