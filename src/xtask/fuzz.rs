@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// How long each target runs.
     #[arg(long, value_name = "N", default_value = "60")]
     seconds: u64,
-    /// Stop a target after so many inputs, if its time is not over before.
+    /// Stop a target after this number of inputs, or when its time is over.
     #[arg(long, value_name = "N")]
     runs: Option<u64>,
     /// Run an input that has failed once more, with its backtrace, instead of looking for others.

@@ -121,7 +121,7 @@ fn place(text: &str, from: usize) -> (usize, &str) {
     (text.len(), "")
 }
 
-/// The last lines of a text, of at most so many bytes.
+/// The last lines of a text, at most `n_bytes` of it.
 fn from_line(text: &str, n_bytes: usize) -> &str {
     let start = text.ceil_char_boundary(text.len().saturating_sub(n_bytes));
     let next = text[start..].find('\n').filter(|_| start > 0);
