@@ -59,6 +59,8 @@ pub(crate) struct FinishedText {
     pub(crate) text: String,
     pub(crate) likelihood: Likelihood,
     pub(crate) reason: FinishReason,
+    /// What its prompt left out; see [`Usage::left_out_tokens`](runabout_engine::Usage::left_out_tokens).
+    pub(crate) n_left_out: usize,
 }
 
 /// What a newer completion continues.
@@ -229,10 +231,13 @@ impl Newest {
             Progress::Finished(finished) => match finished.text.strip_prefix(typed) {
                 // If the whole text has been typed, nothing is left to suggest.
                 None | Some("") => Continued::Nothing,
+                // Asked for again; by now there may be time for the whole prompt.
+                Some(_) if typed.is_empty() && finished.n_left_out > 0 => Continued::Nothing,
                 Some(rest) => Continued::Finished(FinishedText {
                     text: rest.to_owned(),
                     likelihood: finished.likelihood.after(typed, rest),
                     reason: finished.reason,
+                    n_left_out: finished.n_left_out,
                 }),
             },
             Progress::Preparing | Progress::Discarded => Continued::Nothing,
@@ -256,6 +261,7 @@ impl Newest {
                 text: finish.text.clone(),
                 likelihood: finish.likelihood.clone(),
                 reason: finish.reason,
+                n_left_out: finish.usage.left_out_tokens,
             });
         }
         self.older = None;
@@ -316,7 +322,7 @@ mod tests {
 
     fn finished(text: &str) -> Continued {
         let (likelihood, reason) = (Likelihood::default(), FinishReason::Eos);
-        Continued::Finished(FinishedText { text: text.to_owned(), likelihood, reason })
+        Continued::Finished(FinishedText { text: text.to_owned(), likelihood, reason, n_left_out: 0 })
     }
 
     fn finish(text: &str, reason: FinishReason) -> Finish {
@@ -399,6 +405,20 @@ mod tests {
         }
         // Typed completely, or something else typed.
         assert_eq!(documents.register(&request("let x = 1;")).unwrap().continued(), Continued::Nothing);
+    }
+
+    #[test]
+    fn a_text_of_a_near_prompt_is_continued_when_it_is_typed_but_not_when_it_is_asked_for_again() {
+        let documents = documents();
+        let mut near = finish(" = 1;", FinishReason::Eos);
+        near.usage.left_out_tokens = 9;
+        documents.register(&request("let x")).unwrap().ended(&near);
+        assert_eq!(documents.register(&request("let x")).unwrap().continued(), Continued::Nothing);
+        documents.register(&request("let x")).unwrap().ended(&near);
+        let Continued::Finished(rest) = documents.register(&request("let x =")).unwrap().continued() else {
+            panic!("the rest is known");
+        };
+        assert_eq!((rest.text.as_str(), rest.n_left_out), (" 1;", 9));
     }
 
     #[test]

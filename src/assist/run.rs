@@ -375,21 +375,28 @@ impl Run {
 
     /// The outcome of a completion whose text is the rest of an older one's, so that nothing is computed.
     fn rest_of(&self, finished: FinishedText, facts: &Facts, prompt: &Prompt) -> Outcome {
-        let n_prompt = prompt.tokens.len();
+        let n_left_out = finished.n_left_out;
+        let n_prompt = prompt.tokens.len().saturating_sub(n_left_out);
+        let near = prompt.near.as_ref().filter(|_| n_left_out > 0);
         let finish = Finish {
             reason: finished.reason,
             text: finished.text,
             likelihood: finished.likelihood,
             tokens: Vec::new(),
             logprobs: Vec::new(),
-            usage: Usage { prompt_tokens: n_prompt, cached_tokens: n_prompt, ..Usage::default() },
+            usage: Usage {
+                prompt_tokens: n_prompt,
+                cached_tokens: n_prompt,
+                left_out_tokens: n_left_out,
+                ..Usage::default()
+            },
             timing: Timing { first_token: Some(Duration::ZERO), ..Timing::default() },
             is_incomplete: false,
         };
         Outcome {
             finishes: vec![finish],
             turn: Turn::default(),
-            trimmed: prompt.trimmed,
+            trimmed: near.map_or(prompt.trimmed, |it| it.trimmed),
             waited: self.arrived.elapsed(),
             tokenizer: Some(Arc::clone(&facts.tokenizer)),
         }

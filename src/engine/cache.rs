@@ -402,8 +402,11 @@ impl PrefixCache {
 
 /// How much of a prompt an idle slot holds.
 fn match_idle(slot: &Slot, request: CheckoutRequest<'_>, model: &dyn LanguageModel) -> PrefixMatch {
-    let is_same = request.document.is_some() && slot.document.as_ref() == request.document;
-    let owner = if is_same { Owner::SameDocument } else { Owner::Idle };
+    let owner = match &slot.document {
+        None => Owner::Idle,
+        document if document.as_ref() == request.document => Owner::SameDocument,
+        Some(_) => Owner::OtherDocument,
+    };
     match_slot(slot, owner, request.prompt, model)
 }
 

@@ -38,6 +38,8 @@ pub(super) enum Owner {
     Running,
     /// The document of the prompt. The user is typing in it, so its earlier content will not be asked for again.
     SameDocument,
+    /// Another document, whose prompt will be asked for again.
+    OtherDocument,
     /// Nothing at the moment.
     Idle,
 }
@@ -87,6 +89,7 @@ impl PrefixMatch {
             && match self.owner {
                 Owner::Running => false,
                 Owner::SameDocument => self.n_lost <= self.n_usable.saturating_mul(MAX_LOSS_OF_DOCUMENT),
+                Owner::OtherDocument => self.n_lost <= MAX_LOSS,
                 Owner::Idle => self.n_lost <= self.n_usable.max(MAX_LOSS),
             }
     }
@@ -116,6 +119,7 @@ mod tests {
 
     const RUNNING: Owner = Owner::Running;
     const SAME: Owner = Owner::SameDocument;
+    const OTHER: Owner = Owner::OtherDocument;
     const IDLE: Owner = Owner::Idle;
 
     enum Expected {
@@ -187,6 +191,15 @@ mod tests {
         check(1000, &[(IDLE, 900, 110), (SAME, 900, 100)], Take(1, 100));
         // They only share a token with which every prompt begins.
         check(1000, &[(SAME, 900, 1)], Fresh);
+    }
+
+    #[test]
+    fn what_another_document_was_given_is_not_lost() {
+        // A prompt of the text near the cursor, and the whole one: each begins in the same way.
+        check(141, &[(OTHER, 240, 138)], Copy(0, 138));
+        check(141, &[(IDLE, 240, 138)], Take(0, 138));
+        check(393, &[(OTHER, 145, 138)], Take(0, 138));
+        check(393, &[(OTHER, 10, 2)], Take(0, 2));
     }
 
     #[test]

@@ -84,6 +84,27 @@ fn a_near_prompt_leaves_what_is_computed_of_the_whole_one() {
 }
 
 #[test]
+fn near_prompts_that_begin_as_the_whole_one_leave_what_is_computed_of_it() {
+    let engine = start(ScriptedModel::hashing());
+    // At the top of a file, only what is behind the cursor differs.
+    let top = "use std::io;\n".repeat(6) + "let x";
+    let whole = top.clone() + &";\n".repeat(100);
+    let near = NearPrompt { prompt: bytes(&format!("{top};")), ..near(Duration::ZERO) };
+    let submit = |prompt: &str, max_tokens| {
+        let with = |job: &mut Job| {
+            job.max_tokens = max_tokens;
+            job.document = Some("file".into());
+            job.near = Some(near.clone());
+        };
+        submit(&engine, prompt, with).finish()
+    };
+    let part = &whole[..top.len() + 60];
+    submit(part, 0);
+    assert_eq!(counts(&submit(&whole, 4)).0, near.prompt.len());
+    assert_eq!(submit(&whole, 0).usage.cached_tokens, part.len());
+}
+
+#[test]
 fn a_near_prompt_that_saves_little_is_not_used() {
     let engine = start(ScriptedModel::hashing());
     let finish = complete(&engine, Duration::ZERO, |job| job.prompt = bytes("or let x")).finish();
