@@ -134,24 +134,12 @@ It is compared by `eq'.")
    ((= kind 1) (runabout-next-edit--explain))))
 
 (defun runabout-next-edit--explain ()
-  "Say why there is no next edit.
-The worker's own log has more than its answer."
-  (runabout-worker-request
-   :status (make-hash-table)
-   (lambda (about)
-     (let* ((model (plist-get about :model))
-            (name (plist-get model :name)))
-       (runabout-worker-say
-        "%s"
-        (pcase (and (equal (plist-get about :state) "ready") model
-                    (or (plist-get model :next_edit_format) 'none))
-          ('nil "no next edit: the model is not ready")
-          ('none (format "`%s' cannot predict edits: it does not fill in the middle"
-                         name))
-          ("fill_in_the_middle"
-           (format "no next edit: `%s' can only add to your last one" name))
-          (_ "no next edit: the model would change nothing here")))))
-   (lambda (error) (runabout-worker-say "%s" (runabout-worker-words error)))))
+  "Say why there is no next edit."
+  (runabout-worker-execute
+   "runabout.info" nil
+   (lambda (info)
+     (runabout-worker-say "%s" (or (plist-get (plist-get info :nextEdit) :message)
+                                   "there is no next edit here")))))
 
 (defun runabout-next-edit--ask-by-itself ()
   "Ask when the person pauses, if that is wanted."

@@ -57,6 +57,7 @@ pub use sampling::Sampling;
 pub use schema::schema;
 pub use status::{
     CacheStatus, ClientStatus, MemoryStatus, QueueStatus, SpeedStatus, StatusParams, StatusResult,
+    SuggestionStatus,
 };
 pub use tokenize::{TokenizeParams, TokenizeResult};
 pub use tools::{

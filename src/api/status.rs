@@ -54,6 +54,33 @@ pub struct StatusResult {
     /// the same model and options share one process.
     #[serde(default)]
     pub clients: Vec<ClientStatus>,
+    /// What became of the suggestions that this client was offered as an editor; absent if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestions: Option<SuggestionStatus>,
+}
+
+/// Counts of suggestions. One that is typed through, piece by piece, is one suggestion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SuggestionStatus {
+    /// The number of suggestions that the client was sent.
+    pub offered: u64,
+    /// The number of those that it has shown.
+    pub shown: u64,
+    /// The number of those that were accepted in full.
+    pub accepted: u64,
+    /// The number of those of which a part was accepted first.
+    pub partially_accepted: u64,
+    /// The number of those that were dismissed.
+    pub dismissed: u64,
+    /// The number of characters (Unicode scalar values) that were accepted.
+    pub accepted_characters: u64,
+    /// The number of suggestions that were accepted in full and were unchanged 30 seconds later, but for white space.
+    pub retained: u64,
+    /// The number of accepted suggestions that were looked at again after 30 seconds.
+    pub retained_of: u64,
+    /// The median time from showing a suggestion to accepting it, in milliseconds; absent if none was accepted in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_to_accept_ms: Option<u64>,
 }
 
 /// A client that is connected.

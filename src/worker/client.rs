@@ -1,13 +1,14 @@
 //! A client of the process: what it shares with other clients, what it has to itself, and how its connection ends.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use runabout_assist::Assistant;
 use runabout_rpc::{ErrorObjectOwned, Handle};
 
 use crate::app::App;
 use crate::front_end::FrontEnd;
+use crate::suggestion_counts::SuggestionCounts;
 
 /// A client of the process, as its dialect sees it. Clones stand for the same client.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) front: Arc<FrontEnd>,
     /// The model, with the documents of this client only.
     pub(crate) assistant: Assistant,
+    /// What became of the suggestions that it was offered as an editor.
+    pub(crate) suggestions: Arc<Mutex<SuggestionCounts>>,
     farewell: Arc<Farewell>,
 }
 
@@ -34,6 +37,7 @@ impl Client {
             app: Arc::clone(app),
             front: Arc::new(front),
             assistant: app.assistant.for_another_client(),
+            suggestions: Arc::default(),
             farewell: Arc::default(),
         }
     }

@@ -37,6 +37,7 @@ mod share;
 mod shell_files;
 mod state;
 mod stats;
+mod suggestion_counts;
 mod terminal;
 
 use clap::ArgMatches;

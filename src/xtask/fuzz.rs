@@ -2,8 +2,8 @@
 //!
 //! The code is built as `cargo fuzz` builds it, with counters at every branch, but by the compiler that there is: without
 //! a sanitizer, which only nightly compilers have, so that a fault in the unsafe code of `mlx` and `kernels` shows only
-//! where it crashes. Those two crates make the first build long. What an earlier run has found stays in `target/fuzz/corpus`, where the next one begins; inputs that failed are in
-//! `target/fuzz/failures`.
+//! where it crashes. What an earlier run has found stays in `target/fuzz/corpus`, where the next one begins; inputs that
+//! failed are in `target/fuzz/failures`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,13 @@ const INSTRUMENTATION: &[&str] = &[
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
     "-Cdebug-assertions",
     "-Coverflow-checks",
-    "-Ccodegen-units=1",
+];
+
+/// One unit for each crate, as `cargo fuzz` has it, but not for the kernels, of which that would take half an hour.
+const PROFILE: &[&str] = &[
+    "profile.release.codegen-units=1",
+    "profile.release.package.runabout-kernels.codegen-units=16",
+    "profile.release.package.runabout-kernels.opt-level=1",
 ];
 
 /// The longest input, in bytes.
@@ -105,6 +111,7 @@ fn build(root: &Path, folder: &Path) -> Result<PathBuf> {
         ])
         .arg("--target-dir")
         .arg(folder)
+        .args(PROFILE.iter().flat_map(|it| ["--config", it]))
         .env("RUSTFLAGS", INSTRUMENTATION.join(" "))
         .status()
         .context("cannot run cargo")?;

@@ -472,7 +472,7 @@ class Package(unittest.TestCase):
         self.terminal.send("x")
         self.ghost()
         self.terminal.send(NEXT_EDIT)
-        self.terminal.wait("the words", "`smollm2-135m' cannot predict edits")
+        self.terminal.wait("the words", "The model cannot predict edits")
 
     def test_next_edits_can_be_switched_off(self):
         self.emacs(FUNCTIONS, settings="(setq runabout-next-edit 'off)")

@@ -440,7 +440,7 @@ let g:runabout.program = '{program}'
         self.terminal.send(ESCAPE)
         self.terminal.settle()
         self.terminal.send(NEXT_EDIT)
-        self.terminal.wait("the words", "`smollm2-135m` cannot predict edits")
+        self.terminal.wait("the words", "The model cannot predict edits")
 
     def test_next_edits_can_be_switched_off(self):
         self.vim(FUNCTIONS, settings="{'nextEdit': 'off'}")

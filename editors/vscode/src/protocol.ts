@@ -38,6 +38,8 @@ export interface Info {
   memoryBytes?: number;
   settings?: Record<string, unknown>;
   last?: CompletionParams | null;
+  /** What became of the last request for the next edit. */
+  nextEdit?: { outcome: "offered" | "nothing"; message?: string } | null;
 }
 
 /** The result of the command `runabout.nextEdit`. */
@@ -45,12 +47,6 @@ export interface NextEditResult {
   uri: string;
   version: number | null;
   edits: TextEdit[];
-}
-
-/** The result of the native method `status`. */
-export interface AboutWorker {
-  state: StatusParams["state"];
-  model?: { name: string; next_edit_format?: string };
 }
 
 export interface InlineCompletionParams {

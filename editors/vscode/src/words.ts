@@ -1,6 +1,6 @@
 // Says in plain words what the worker reports in codes: errors, exits, and reasons for silence.
 
-import type { AboutWorker, CompletionParams, ErrorData } from "./protocol";
+import type { CompletionParams, ErrorData, Info } from "./protocol";
 
 /** What a person can do about an error of a native method, such as `chat`. */
 export function errorInWords(error: unknown): string {
@@ -26,19 +26,9 @@ export function errorInWords(error: unknown): string {
   }
 }
 
-/** Why there is no next edit. The worker's own log has more than its answer. */
-export function noNextEditInWords({ state, model }: AboutWorker): string {
-  if (state !== "ready" || model === undefined) {
-    return "no next edit: the model is not ready";
-  }
-  switch (model.next_edit_format) {
-    case undefined:
-      return `${model.name} cannot predict edits: it does not fill in the middle`;
-    case "fill_in_the_middle":
-      return `no next edit: ${model.name} can only add to your last one`;
-    default:
-      return "no next edit: the model would change nothing here";
-  }
+/** Why there is no next edit. */
+export function noNextEditInWords({ nextEdit }: Info): string {
+  return nextEdit?.message ?? "There is no next edit here.";
 }
 
 /** One or two words for the status bar; undefined for reasons that a person does not care about. */

@@ -137,19 +137,11 @@ function M.offer(buffer, tick, edits, encoding)
   return true
 end
 
---- Says why there is none. The worker's own log has more than its answer.
+--- Says why there is none.
 local function explain()
-  worker.request("status", vim.empty_dict(), function(err, about)
-    local model = not err and type(about.model) == "table" and about.model
-    if not model or about.state ~= "ready" then
-      log.say(err and plain.error(err) or status.sentence())
-    elseif not model.next_edit_format then
-      log.say(("`%s` cannot predict edits: it does not fill in the middle"):format(model.name), vim.log.levels.WARN)
-    elseif model.next_edit_format == "fill_in_the_middle" then
-      log.say(("no next edit: `%s` can only add to your last one"):format(model.name))
-    else
-      log.say("no next edit: the model would change nothing here")
-    end
+  worker.execute("runabout.info", {}, function(err, info)
+    local said = not err and type(info.nextEdit) == "table" and info.nextEdit.message
+    log.say(err and plain.error(err) or said or "there is no next edit here")
   end)
 end
 

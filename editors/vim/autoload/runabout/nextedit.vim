@@ -189,20 +189,11 @@ def Answered(request: dict<any>, answer: dict<any>)
   endif
 enddef
 
-# Says why there is none. The worker's own log has more than its answer.
+# Says why there is none.
 def Explain()
-  worker.Request('status', {}, (answer) => {
-    const about: dict<any> = get(answer, 'result', {})
-    const model: any = get(about, 'model', null)
-    if get(about, 'state', '') != 'ready' || type(model) != v:t_dict
-      message.Say(status.Why())
-    elseif !has_key(model, 'next_edit_format')
-      message.Say(printf('`%s` cannot predict edits: it does not fill in the middle', model.name))
-    elseif model.next_edit_format == 'fill_in_the_middle'
-      message.Say(printf('no next edit: `%s` can only add to your last one', model.name))
-    else
-      message.Say('no next edit: the model would change nothing here')
-    endif
+  worker.Execute('runabout.info', [], (answer) => {
+    const about: any = get(get(answer, 'result', {}), 'nextEdit', null)
+    message.Say(type(about) == v:t_dict ? get(about, 'message', status.Why()) : status.Why())
   })
 enddef
 

@@ -4,7 +4,7 @@
 
 import { CancellationTokenSource, commands, Position, Range, Selection, TextEditorRevealType, window, workspace, type Disposable, type TextDocument, type TextEditor } from "vscode";
 import type { TextEdit } from "vscode-languageserver-protocol";
-import type { AboutWorker, NextEditResult } from "../protocol";
+import type { Info, NextEditResult } from "../protocol";
 import { nextEditMode, suggestsIn } from "../settings";
 import type { Worker } from "../worker";
 import { noNextEditInWords } from "../words";
@@ -127,8 +127,8 @@ export class NextEdit implements Disposable {
           await this.show({ editor, version, edits: result.edits });
         }
       } else if (triggerKind === INVOKED) {
-        const about = await this.worker.request<AboutWorker>("status", {});
-        window.setStatusBarMessage(`Runabout: ${noNextEditInWords(about)}`, 8000);
+        const info = await this.worker.execute<Info>("runabout.info");
+        window.setStatusBarMessage(`Runabout: ${noNextEditInWords(info)}`, 8000);
       }
     } catch (error) {
       if (this.asked === asked) {

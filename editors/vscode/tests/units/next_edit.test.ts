@@ -38,8 +38,7 @@ test("the cursor goes behind the last edit", () => {
 });
 
 test("it is said why there is none", () => {
-  assert.match(noNextEditInWords({ state: "loading" }), /not ready/);
-  assert.match(noNextEditInWords({ state: "ready", model: { name: "m" } }), /m cannot predict edits/);
-  assert.match(noNextEditInWords({ state: "ready", model: { name: "m", next_edit_format: "fill_in_the_middle" } }), /m can only add to your last one/);
-  assert.match(noNextEditInWords({ state: "ready", model: { name: "m", next_edit_format: "sweep" } }), /change nothing/);
+  const message = "The model would change nothing here.";
+  assert.equal(noNextEditInWords({ state: "ready", nextEdit: { outcome: "nothing", message } }), message);
+  assert.equal(noNextEditInWords({ state: "ready", nextEdit: null }), "There is no next edit here.");
 });

@@ -923,6 +923,30 @@ export interface StatusResult {
    * with the same model and options share one process.
    */
   clients?: ClientStatus[];
+  /** What became of the suggestions that this client was offered as an editor; absent if there were none. */
+  suggestions?: SuggestionStatus | null;
+}
+
+/** Counts of suggestions. One that is typed through, piece by piece, is one suggestion. */
+export interface SuggestionStatus {
+  /** The number of suggestions that the client was sent. */
+  offered: number;
+  /** The number of those that it has shown. */
+  shown: number;
+  /** The number of those that were accepted in full. */
+  accepted: number;
+  /** The number of those of which a part was accepted first. */
+  partially_accepted: number;
+  /** The number of those that were dismissed. */
+  dismissed: number;
+  /** The number of characters (Unicode scalar values) that were accepted. */
+  accepted_characters: number;
+  /** The number of suggestions that were accepted in full and were unchanged 30 seconds later, but for white space. */
+  retained: number;
+  /** The number of accepted suggestions that were looked at again after 30 seconds. */
+  retained_of: number;
+  /** The median time from showing a suggestion to accepting it, in milliseconds; absent if none was accepted in full. */
+  shown_to_accept_ms?: number | null;
 }
 
 /** A piece of the document that is replaced. */

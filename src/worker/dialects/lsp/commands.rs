@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::offers::OfferId;
 use super::session::Session;
-use super::statistics::Statistics;
+use super::statistics::Counts;
 use super::{fate, incoming, info, next_edit};
+use crate::suggestion_counts::SuggestionCounts;
 
 /// The client accepted a suggestion in full.
 pub(super) const ACCEPT: &str = "runabout.accept";
@@ -39,9 +40,9 @@ pub(super) async fn execute(
             session.offers().dismissed(offer_id(&arguments)?);
             Ok(Value::Null)
         }
-        STATISTICS => Ok(json!(session.offers().statistics.counts())),
+        STATISTICS => Ok(json!(Counts::from(&*session.offers().counts()))),
         RESET_STATISTICS => {
-            session.offers().statistics = Statistics::default();
+            *session.offers().counts() = SuggestionCounts::default();
             Ok(Value::Null)
         }
         INFO => {

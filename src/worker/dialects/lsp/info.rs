@@ -7,7 +7,8 @@ use super::report::first_upper;
 use super::session::Session;
 use super::state;
 
-/// The state of the model, the settings in effect, and what became of the last inline completion.
+/// The state of the model, the settings in effect, and what became of the last inline completion and the last request
+/// for the next edit.
 pub(super) fn info(session: &Session) -> Value {
     let model = session.client.assistant.model();
     let state = model.engine().state();
@@ -17,6 +18,7 @@ pub(super) fn info(session: &Session) -> Value {
         "memoryBytes": model.engine().status().memory.active_bytes,
         "settings": *session.settings(),
         "last": session.last_report(),
+        "nextEdit": session.last_next_edit(),
     });
     match state {
         State::Loading(progress) => info["message"] = state::sentence(&progress).into(),

@@ -1,14 +1,14 @@
 //! The command `runabout.nextEdit`: what will be changed next, near the cursor.
 //!
-//! Like a suggestion, it is `null` where there is nothing to offer; the reason is in the log.
+//! Like a suggestion, it is `null` where there is nothing to offer; the reason is in the log and in `runabout.info`.
 
 use std::sync::Arc;
 
 use gen_lsp_types::{Position, Range, TextEdit};
 use ropey::Rope;
 use runabout_assist::{
-    Error, Generation, JobError, NextEdit, NextEditForm, Outcome, Prediction, Priority, RecentEdit, Run,
-    State, Update,
+    Error, FinishReason, Generation, JobError, NextEdit, NextEditForm, Outcome, Prediction, Priority,
+    RecentEdit, Run, State, Update,
 };
 use runabout_rpc::{CancelledBy, ErrorObject, ErrorObjectOwned, RequestContext, params};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use super::at_cursor::Place;
 use super::documents::{Asker, Documents, Turn};
 use super::incoming;
 use super::positions::Encoding;
+use super::report::{NextEditReport, OutcomeKind, first_upper};
 use super::session::Session;
 use super::workspace::Workspace;
 
@@ -53,6 +54,14 @@ struct Asked {
     encoding: Encoding,
 }
 
+/// Why nothing is offered.
+enum Declined {
+    /// The client has cancelled the request.
+    Cancelled,
+    /// One plain sentence for the person.
+    Because(String),
+}
+
 pub(super) async fn answer(
     arguments: Vec<Value>,
     session: &Arc<Session>,
@@ -62,30 +71,38 @@ pub(super) async fn answer(
     let argument: incoming::NextEdit = serde_json::from_value(argument)
         .map_err(|it| params::invalid("arguments[0]", format!("`arguments[0]` cannot be read: {it}")))?;
     session.settings_known().await;
-    let asked = match prepare(argument, session) {
-        Ok(asked) => asked,
-        Err(reason) => return Ok(nothing(reason)),
-    };
-    let Asked { uri, version, next_edit, mut turn, text, start, encoding } = asked;
-    let (run, reader) = match session.client.assistant.next_edit(next_edit) {
-        Ok(begun) => begun,
-        Err(error) => return Ok(nothing(&error.to_string())),
-    };
-    let outcome = tokio::select! {
-        outcome = outcome(run) => outcome,
-        () = turn.superseded() => return Ok(nothing("a newer request took over")),
-        by = request.cancelled() => {
-            return if by == CancelledBy::CancelRequest {
-                Err(ErrorObject::owned(REQUEST_CANCELLED, "request cancelled", None::<()>))
-            } else {
-                Ok(nothing("the request was cancelled"))
-            };
+    match predict(argument, session, request).await {
+        Ok(offered) => {
+            session.set_next_edit(NextEditReport { outcome: OutcomeKind::Offered, message: None });
+            Ok(json!(offered))
         }
+        Err(Declined::Because(message)) => {
+            tracing::debug!(message, "no next edit");
+            session.set_next_edit(NextEditReport { outcome: OutcomeKind::Nothing, message: Some(message) });
+            Ok(Value::Null)
+        }
+        Err(Declined::Cancelled) => {
+            Err(ErrorObject::owned(REQUEST_CANCELLED, "request cancelled", None::<()>))
+        }
+    }
+}
+
+async fn predict(
+    argument: incoming::NextEdit,
+    session: &Session,
+    request: &RequestContext,
+) -> Result<Offered, Declined> {
+    let Asked { uri, version, next_edit, mut turn, text, start, encoding } = prepare(argument, session)?;
+    let (run, reader) = session.client.assistant.next_edit(next_edit)?;
+    let outcome = tokio::select! {
+        outcome = outcome(run) => outcome?,
+        () = turn.superseded() => return Err("A newer request for this document took over.".into()),
+        by = request.cancelled() => return Err(match by {
+            CancelledBy::CancelRequest => Declined::Cancelled,
+            _ => "The editor no longer wants the edit.".into(),
+        }),
     };
-    let Prediction { edits, form, confidence, reason } = match outcome {
-        Ok(outcome) => reader.read(&outcome),
-        Err(error) => return Ok(nothing(&error.to_string())),
-    };
+    let Prediction { edits, form, confidence, reason } = reader.read(&outcome);
     let position = |at: usize| encoding.position_of(&text, (start + at).min(text.len_chars()));
     let edits: Vec<TextEdit> = edits
         .into_iter()
@@ -95,31 +112,37 @@ pub(super) async fn answer(
         })
         .collect();
     let Some(first) = edits.first() else {
-        tracing::debug!(?reason, confidence, "no next edit");
-        return Ok(Value::Null);
+        return Err(match reason {
+            FinishReason::LowConfidence => "The model is not sure enough of an edit.".into(),
+            FinishReason::Length => "The model's answer was too long.".into(),
+            _ if form == Some(NextEditForm::FillInTheMiddle) => {
+                "The model can only add to your last edit, and would add nothing.".into()
+            }
+            _ => "The model would change nothing here.".into(),
+        });
     };
     let source = form.map(NextEditForm::name);
-    Ok(json!(Offered { jump_to: first.range.start, uri, version, edits, source, confidence }))
+    Ok(Offered { jump_to: first.range.start, uri, version, edits, source, confidence })
 }
 
 /// Reads the document and makes this the newest request for it. Runs in the order of the client's messages.
-fn prepare(argument: incoming::NextEdit, session: &Session) -> Result<Asked, &'static str> {
+fn prepare(argument: incoming::NextEdit, session: &Session) -> Result<Asked, Declined> {
     let incoming::NextEdit { text_document, position, context } = argument;
     let is_invoked = session.is_invoked(&context.trigger_kind);
     let (settings, size) = (session.settings(), session.window_size());
     let encoding = session.agreement().map(|it| it.encoding).unwrap_or_default();
     let documents = session.documents();
-    let open = documents.get(&text_document.uri).ok_or("the document is not open")?;
+    let open = documents.get(&text_document.uri).ok_or("The editor has not opened this document here.")?;
     let turn = open.take_turn(Asker::NextEdit);
     let document = &open.document;
     if text_document.version.is_some() && text_document.version != document.version {
-        return Err("the document has another version");
+        return Err("The document has another version here.".into());
     }
     if !is_invoked && !settings.suggests_in(&document.language) {
-        return Err("automatic suggestions are switched off here");
+        return Err("Automatic suggestions are switched off here.".into());
     }
     if !matches!(session.client.assistant.model().engine().state(), State::Ready(_)) {
-        return Err("the model is not ready");
+        return Err("The model is not ready.".into());
     }
     let text = document.text.clone();
     let cursor = encoding.char_at(&text, position);
@@ -165,7 +188,14 @@ async fn outcome(mut run: Run) -> Result<Outcome, Error> {
     }
 }
 
-fn nothing(reason: &str) -> Value {
-    tracing::debug!(reason, "no next edit");
-    Value::Null
+impl From<&str> for Declined {
+    fn from(message: &str) -> Self {
+        Self::Because(message.to_owned())
+    }
+}
+
+impl From<Error> for Declined {
+    fn from(error: Error) -> Self {
+        Self::Because(first_upper(&error.to_string()))
+    }
 }

@@ -1,10 +1,11 @@
 //! The suggestions that were offered to the client, so that it can name them later, and what became of them: [`Offers`].
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::statistics::Statistics;
+use crate::suggestion_counts::SuggestionCounts;
 
 /// The number of offers that are remembered.
 const MAX_OFFERS: usize = 256;
@@ -33,12 +34,17 @@ pub(super) struct Offer {
 pub(super) struct Offers {
     latest: VecDeque<Offer>,
     n_offered: OfferId,
-    pub(super) statistics: Statistics,
+    counts: Arc<Mutex<SuggestionCounts>>,
     /// Whether nothing is counted.
     pub(super) is_off: bool,
 }
 
 impl Offers {
+    /// Of no suggestions yet. What becomes of them is added to `counts`.
+    pub(super) fn new(counts: Arc<Mutex<SuggestionCounts>>) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
     /// Adds an offer. If its text is the rest of one that was offered before, `earlier`, both count as one.
     pub(super) fn add(&mut self, uri: &str, text: &str, earlier: Option<OfferId>) -> OfferId {
         self.n_offered += 1;
@@ -124,10 +130,15 @@ impl Offers {
     }
 
     /// Counts something, unless counting is off.
-    pub(super) fn count(&mut self, what: impl FnOnce(&mut Statistics)) {
+    pub(super) fn count(&mut self, what: impl FnOnce(&mut SuggestionCounts)) {
         if !self.is_off {
-            what(&mut self.statistics);
+            what(&mut self.counts());
         }
+    }
+
+    pub(super) fn counts(&self) -> MutexGuard<'_, SuggestionCounts> {
+        // No change can panic halfway.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn first(&mut self, id: OfferId) -> Option<&mut Offer> {
@@ -157,10 +168,11 @@ fn beginning(text: &str, n_units: usize) -> &str {
 mod tests {
     use std::time::Duration;
 
+    use super::super::statistics::Counts;
     use super::*;
 
     fn counts(offers: &Offers) -> serde_json::Value {
-        serde_json::to_value(offers.statistics.counts()).unwrap_or_default()
+        serde_json::to_value(Counts::from(&*offers.counts())).unwrap_or_default()
     }
 
     #[test]
@@ -222,7 +234,7 @@ mod tests {
         offers.accepted(id);
         let other = offers.add("a", "bar", None);
         offers.dismissed(other);
-        assert_eq!(offers.statistics, Statistics::default());
+        assert_eq!(*offers.counts(), SuggestionCounts::default());
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,6 +47,15 @@ pub(super) enum Reason {
     Failed,
 }
 
+/// What became of a request for the next edit.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct NextEditReport {
+    pub(super) outcome: OutcomeKind,
+    /// Why nothing is offered: one plain sentence for the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<String>,
+}
+
 /// The costs of a completion, and how sure the model is of it.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]

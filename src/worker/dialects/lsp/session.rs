@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::agreement::Agreement;
 use super::documents::Documents;
 use super::offers::Offers;
-use super::report::{OutcomeKind, Report};
+use super::report::{NextEditReport, OutcomeKind, Report};
 use super::rhythm::Rhythm;
 use super::settings::Settings;
 use super::window::WindowSize;
@@ -48,6 +48,7 @@ pub(super) struct Session {
     rhythm: Mutex<Rhythm>,
     window_size: Mutex<WindowSize>,
     last_report: Mutex<Option<Report>>,
+    last_next_edit: Mutex<Option<NextEditReport>>,
     warnings: Mutex<HashSet<String>>,
     /// The number of times that the settings were asked for.
     n_configuration_asked: AtomicU64,
@@ -57,6 +58,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(client: Client, connection: Handle) -> Self {
+        let offers = Offers::new(Arc::clone(&client.suggestions));
         Self {
             client,
             connection,
@@ -68,10 +70,11 @@ impl Session {
             project: Mutex::new(Project::new(Vec::new(), Kinds::default())),
             settings: Mutex::default(),
             is_asking_settings: watch::Sender::new(false),
-            offers: Mutex::default(),
+            offers: Mutex::new(offers),
             rhythm: Mutex::default(),
             window_size: Mutex::default(),
             last_report: Mutex::default(),
+            last_next_edit: Mutex::default(),
             warnings: Mutex::default(),
             n_configuration_asked: AtomicU64::new(0),
             counts_from_zero: AtomicBool::new(false),
@@ -226,6 +229,15 @@ impl Session {
 
     pub(super) fn last_report(&self) -> Option<Report> {
         lock(&self.last_report).clone()
+    }
+
+    /// Remembers what became of a request for the next edit.
+    pub(super) fn set_next_edit(&self, report: NextEditReport) {
+        *lock(&self.last_next_edit) = Some(report);
+    }
+
+    pub(super) fn last_next_edit(&self) -> Option<NextEditReport> {
+        lock(&self.last_next_edit).clone()
     }
 }
 

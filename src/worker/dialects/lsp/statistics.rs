@@ -1,30 +1,10 @@
-//! How the suggestions of a connection fare: [`Statistics`]. They are counted here and sent nowhere; only the client
-//! itself can ask for them.
-
-use std::collections::VecDeque;
-use std::time::Duration;
+//! The answer to `runabout.statistics`: [`Counts`].
 
 use serde::Serialize;
 
-/// The number of times from showing to accepting that count.
-const N_TIMES: usize = 256;
+use crate::suggestion_counts::SuggestionCounts;
 
-/// Counts of suggestions. One that is typed through, piece by piece, is one suggestion.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Statistics {
-    pub(super) n_offered: u64,
-    pub(super) n_shown: u64,
-    pub(super) n_accepted: u64,
-    pub(super) n_partially_accepted: u64,
-    pub(super) n_dismissed: u64,
-    pub(super) n_accepted_chars: u64,
-    /// Of those accepted in full: how many were looked at again later, and how many of them were unchanged.
-    pub(super) n_looked_at: u64,
-    pub(super) n_retained: u64,
-    shown_to_accept: VecDeque<Duration>,
-}
-
-/// The counts as the client gets them.
+/// What became of the suggestions, as an editor gets it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Counts {
@@ -40,28 +20,18 @@ pub(super) struct Counts {
     shown_to_accept_ms: Option<u64>,
 }
 
-impl Statistics {
-    pub(super) fn accepted_after(&mut self, time: Duration) {
-        if self.shown_to_accept.len() == N_TIMES {
-            self.shown_to_accept.pop_front();
-        }
-        self.shown_to_accept.push_back(time);
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        let mut times: Vec<Duration> = self.shown_to_accept.iter().copied().collect();
-        times.sort_unstable();
-        let median = times.get(times.len() / 2);
-        Counts {
-            offered: self.n_offered,
-            shown: self.n_shown,
-            accepted: self.n_accepted,
-            partially_accepted: self.n_partially_accepted,
-            dismissed: self.n_dismissed,
-            accepted_characters: self.n_accepted_chars,
-            retained: self.n_retained,
-            retained_of: self.n_looked_at,
-            shown_to_accept_ms: median.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
+impl From<&SuggestionCounts> for Counts {
+    fn from(counts: &SuggestionCounts) -> Self {
+        Self {
+            offered: counts.n_offered,
+            shown: counts.n_shown,
+            accepted: counts.n_accepted,
+            partially_accepted: counts.n_partially_accepted,
+            dismissed: counts.n_dismissed,
+            accepted_characters: counts.n_accepted_chars,
+            retained: counts.n_retained,
+            retained_of: counts.n_looked_at,
+            shown_to_accept_ms: counts.shown_to_accept_ms(),
         }
     }
 }

@@ -1,14 +1,18 @@
 //! `status`: the state of the model, its queue, its cache and its memory.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use runabout_api::methods::Status;
-use runabout_api::{CacheStatus, ClientStatus, NoParams, QueueStatus, SpeedStatus, StatusResult};
+use runabout_api::{
+    CacheStatus, ClientStatus, NoParams, QueueStatus, SpeedStatus, StatusResult, SuggestionStatus,
+};
 use runabout_assist::State;
 
 use super::method::{Answer, Call, MethodResult};
 use super::{about, to_wire};
 use crate::presence::Present;
+use crate::suggestion_counts::SuggestionCounts;
 
 impl Answer for Status {
     async fn answer(mut call: Call) -> MethodResult<StatusResult> {
@@ -46,6 +50,7 @@ impl Answer for Status {
                 State::Loading(_) | State::Failed(_) => None,
             },
             clients: app.presence.all().iter().map(client).collect(),
+            suggestions: suggestions(&call.client.suggestions),
         })
     }
 }
@@ -56,6 +61,21 @@ fn client(present: &Present) -> ClientStatus {
         pid: present.front.pid,
         connected_ms: milliseconds_since(present.since),
     }
+}
+
+fn suggestions(counts: &Mutex<SuggestionCounts>) -> Option<SuggestionStatus> {
+    let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    (counts.n_offered > 0).then(|| SuggestionStatus {
+        offered: counts.n_offered,
+        shown: counts.n_shown,
+        accepted: counts.n_accepted,
+        partially_accepted: counts.n_partially_accepted,
+        dismissed: counts.n_dismissed,
+        accepted_characters: counts.n_accepted_chars,
+        retained: counts.n_retained,
+        retained_of: counts.n_looked_at,
+        shown_to_accept_ms: counts.shown_to_accept_ms(),
+    })
 }
 
 fn milliseconds_since(then: Instant) -> u64 {

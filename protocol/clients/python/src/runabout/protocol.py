@@ -750,6 +750,30 @@ class StatusResult(TypedDict):
     # The clients that this process serves, this one included, in the order in which they came. Usually all clients
     # with the same model and options share one process.
     clients: NotRequired[Sequence[ClientStatus]]
+    # What became of the suggestions that this client was offered as an editor; absent if there were none.
+    suggestions: NotRequired[Optional[SuggestionStatus]]
+
+
+class SuggestionStatus(TypedDict):
+    """Counts of suggestions. One that is typed through, piece by piece, is one suggestion."""
+    # The number of suggestions that the client was sent.
+    offered: int
+    # The number of those that it has shown.
+    shown: int
+    # The number of those that were accepted in full.
+    accepted: int
+    # The number of those of which a part was accepted first.
+    partially_accepted: int
+    # The number of those that were dismissed.
+    dismissed: int
+    # The number of characters (Unicode scalar values) that were accepted.
+    accepted_characters: int
+    # The number of suggestions that were accepted in full and were unchanged 30 seconds later, but for white space.
+    retained: int
+    # The number of accepted suggestions that were looked at again after 30 seconds.
+    retained_of: int
+    # The median time from showing a suggestion to accepting it, in milliseconds; absent if none was accepted in full.
+    shown_to_accept_ms: NotRequired[Optional[int]]
 
 
 class TextEdit(TypedDict):

@@ -28,6 +28,13 @@ async fn next_edit(editor: &mut Editor, at: (u32, u32)) -> Value {
     editor.command("runabout.nextEdit", argument(at)).await
 }
 
+/// Why there was no next edit, as `runabout.info` has it.
+async fn why(editor: &mut Editor) -> String {
+    let info = editor.info().await;
+    assert_eq!(info["nextEdit"]["outcome"], "nothing");
+    info["nextEdit"]["message"].as_str().unwrap_or_default().to_owned()
+}
+
 fn range(from: (u32, u32), to: (u32, u32)) -> Value {
     json!({"start": position(from), "end": position(to)})
 }
@@ -101,13 +108,17 @@ async fn a_model_that_fills_in_the_middle_inserts_where_the_latest_edit_was() {
 #[tokio::test]
 async fn there_is_no_next_edit_where_nothing_changes() {
     let mut editor = editor(rewriting(DOCUMENT)).await;
+    assert_eq!(editor.info().await["nextEdit"], Value::Null);
     assert_eq!(next_edit(&mut editor, (0, 0)).await, Value::Null, "the document is not open");
+    assert!(why(&mut editor).await.contains("not opened"));
     editor.open(DOCUMENT).await;
     assert_eq!(next_edit(&mut editor, (0, 0)).await, Value::Null);
+    assert!(why(&mut editor).await.contains("change nothing"));
     let (app, _still_loading) = loading(ScriptedModel::hashing());
     let mut early = Editor::with(&app, json!({})).await;
     early.open(DOCUMENT).await;
     assert_eq!(next_edit(&mut early, (0, 0)).await, Value::Null, "the model is still being loaded");
+    assert!(why(&mut early).await.contains("not ready"));
 }
 
 #[tokio::test]
@@ -117,10 +128,12 @@ async fn the_settings_for_suggestions_hold_unless_the_person_has_asked() {
     let mut editor = editor(model).await;
     editor.open(DOCUMENT).await;
     assert_eq!(next_edit(&mut editor, (0, 0)).await, Value::Null, "the model is not sure");
+    assert!(why(&mut editor).await.contains("not sure"));
     let mut asked = argument((0, 0));
     asked[0]["context"] = json!({"triggerKind": 1});
     let result = editor.command("runabout.nextEdit", asked.clone()).await;
     assert_eq!(result["edits"][0]["newText"], "3", "{result}");
+    assert_eq!(editor.info().await["nextEdit"], json!({"outcome": "offered"}));
     let off = json!({"settings": {"runabout": {"enabled": false, "minConfidence": 0, "nextEdit": "sweep"}}});
     editor.notify("workspace/didChangeConfiguration", off).await;
     assert_eq!(next_edit(&mut editor, (0, 0)).await, Value::Null);

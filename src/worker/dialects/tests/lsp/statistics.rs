@@ -10,6 +10,7 @@ use super::editor::{Editor, completing};
 async fn shown_and_accepted_suggestions_are_counted() {
     let mut editor = Editor::with(&ready(completing("let x = 1;")).await, json!({})).await;
     editor.open("let x").await;
+    assert_eq!(editor.request("status", json!({})).await["result"]["suggestions"], Value::Null);
     let item = editor.suggested((0, 5)).await["items"][0].clone();
     editor.notify("textDocument/didShowCompletion", json!({"item": item})).await;
     let part = json!({"item": item, "acceptedLength": 2});
@@ -29,6 +30,12 @@ async fn shown_and_accepted_suggestions_are_counted() {
         assert_eq!(counts[name], count, "{name}");
     }
     assert!(counts["shownToAcceptMs"].is_u64());
+    let status = editor.request("status", json!({})).await["result"].clone();
+    let expected = json!({
+        "offered": 1, "shown": 1, "accepted": 1, "partially_accepted": 1, "dismissed": 0, "accepted_characters": 5,
+        "retained": 0, "retained_of": 0, "shown_to_accept_ms": counts["shownToAcceptMs"],
+    });
+    assert_eq!(status["suggestions"], expected);
     editor.command("runabout.resetStatistics", json!([])).await;
     assert_eq!(editor.command("runabout.statistics", json!([])).await["offered"], 0);
 }
