@@ -34,5 +34,10 @@ pub(crate) fn of(service: Service) -> &'static [&'static dyn Dialect] {
     }
 }
 
+/// A probability, rounded to millionths; finer digits are noise.
+fn rounded(probability: f64) -> f64 {
+    (probability * 1e6).round() / 1e6
+}
+
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,8 @@ mod place;
 mod relay;
 
 use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ use crate::front_end::FrontEnd;
 
 /// How long a new process may take until it can be reached. It does not load the model before that.
 const START: Duration = Duration::from_secs(10);
+/// A log that is larger is emptied by the next process.
+const MAX_LOG_BYTES: u64 = 1 << 20;
 /// How often it is tried meanwhile.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -86,11 +90,20 @@ async fn greet(place: &Place, front: &FrontEnd) -> Result<Option<UnixStream>> {
     }
 }
 
+/// Opens the log for what a new process adds to it. What the ones before have written, such as why they ended, stays there
+/// until the log is large.
+fn open_log(path: &Path) -> io::Result<File> {
+    let log = File::options().create(true).append(true).open(path)?;
+    if log.metadata()?.len() > MAX_LOG_BYTES {
+        log.set_len(0)?;
+    }
+    Ok(log)
+}
+
 /// Starts a process that shares the model, in no relation to this one's terminal and folder.
 fn start(place: &Place, options: &SharedOptions) -> Result<std::process::Child> {
     let program = std::env::current_exe().context("cannot find the program")?;
-    let log =
-        File::create(place.log()).with_context(|| format!("cannot write `{}`", place.log().display()))?;
+    let log = open_log(&place.log()).with_context(|| format!("cannot write `{}`", place.log().display()))?;
     let child = Command::new(program)
         .arg("share")
         .args(options.arguments())
@@ -100,4 +113,23 @@ fn start(place: &Place, options: &SharedOptions) -> Result<std::process::Child> 
         .current_dir("/")
         .spawn();
     child.context("cannot start the shared process")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_what_earlier_processes_wrote_until_it_is_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for n_before in [0, 5] {
+            assert_eq!(open_log(&path).unwrap().metadata().unwrap().len(), n_before);
+            std::fs::write(&path, "ended").unwrap();
+        }
+        std::fs::write(&path, vec![b'.'; usize::try_from(MAX_LOG_BYTES).unwrap() + 1]).unwrap();
+        assert_eq!(open_log(&path).unwrap().metadata().unwrap().len(), 0);
+    }
 }

@@ -21,6 +21,7 @@ use super::positions::Encoding;
 use super::report::{NextEditReport, OutcomeKind, first_upper};
 use super::session::Session;
 use super::workspace::Workspace;
+use crate::dialects::rounded;
 
 /// LSP's error for a request that the client has cancelled.
 const REQUEST_CANCELLED: i32 = -32800;
@@ -122,6 +123,7 @@ async fn predict(
         });
     };
     let source = form.map(NextEditForm::name);
+    let confidence = confidence.map(rounded);
     Ok(Offered { jump_to: first.range.start, uri, version, edits, source, confidence })
 }
 

@@ -20,6 +20,7 @@ use super::session::Session;
 use super::settings::Settings;
 use super::suggestion::{Suggestion, follow, linger};
 use super::{idle, incoming, state};
+use crate::dialects::rounded;
 
 /// The temperature and the top-p of the other texts: how far they may stray from the most likely one.
 const ALTERNATIVES: (f32, f32) = (0.8, 0.95);
@@ -191,7 +192,7 @@ fn check(
 ) -> Result<(String, Figures), Nothing> {
     let mut figures = Figures::of(&outcome, arrived.elapsed());
     let finish = outcome.finishes.remove(0);
-    figures.confidence = suggestion.confidence();
+    figures.confidence = suggestion.confidence().map(rounded);
     let nothing = |reason, message: &str| {
         Err(Nothing { figures: Box::new(figures.clone()), ..Nothing::because(reason, message) })
     };

@@ -7,6 +7,7 @@ use runabout_assist::{NextEditForm, NextEditFormat, Outcome, Prediction};
 use super::method::{Answer, Call, MethodResult};
 use super::stream::{self, Streaming};
 use super::{errors, from_wire, to_wire};
+use crate::dialects::rounded;
 
 impl Answer for NextEdit {
     async fn answer(mut call: Call) -> MethodResult<NextEditResult> {
@@ -26,7 +27,7 @@ fn result(prediction: Prediction, outcome: &Outcome) -> NextEditResult {
             .map(|it| TextEdit { start: it.range.start as u64, end: it.range.end as u64, text: it.text })
             .collect(),
         source: prediction.form.map(source),
-        confidence: prediction.confidence.map(to_wire::rounded),
+        confidence: prediction.confidence.map(rounded),
         finish_reason: to_wire::finish_reason(prediction.reason),
         usage: to_wire::usage(outcome),
         timing: to_wire::timing(outcome),

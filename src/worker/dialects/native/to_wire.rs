@@ -8,6 +8,8 @@ use runabout_assist::{
 };
 use runabout_text::Tokenizer;
 
+use crate::dialects::rounded;
+
 pub(super) fn worker_state(state: &State) -> WorkerState {
     match state {
         State::Loading(_) => WorkerState::Loading,
@@ -82,11 +84,6 @@ pub(super) fn tool_call_error(fault: &CallFault) -> api::ToolCallError {
 /// The confidence in a text.
 pub(super) fn confidence(finish: &Finish) -> Option<f64> {
     finish.likelihood.confidence().map(rounded)
-}
-
-/// A probability, rounded to millionths; finer digits are noise.
-pub(super) fn rounded(probability: f64) -> f64 {
-    (probability * 1e6).round() / 1e6
 }
 
 /// The token counts of all choices together. They share one prompt, so its tokens count once.
