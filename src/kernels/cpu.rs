@@ -170,6 +170,11 @@ impl Cpu {
         self.integer_constant(|it| it.is_wide)
     }
 
+    /// Whether products of bytes are summed in 16 bits where that is exact.
+    pub(crate) fn sums_bytes(&self) -> bool {
+        self.integer_constant(|it| it.sums_bytes)
+    }
+
     /// Rows of the largest register tile.
     pub(crate) fn tile_rows(&self) -> usize {
         self.constant(|it| it.tile_rows)
@@ -224,6 +229,7 @@ struct Constants {
     integer_rows: usize,
     few_integer_rows: usize,
     is_wide: bool,
+    sums_bytes: bool,
 }
 
 impl Constants {
@@ -234,6 +240,7 @@ impl Constants {
             integer_rows: S::INTEGER_ROWS,
             few_integer_rows: S::FEW_INTEGER_ROWS,
             is_wide: S::WIDE,
+            sums_bytes: S::SUMS_BYTES,
         }
     }
 }

@@ -258,6 +258,14 @@ impl Layout {
         matches!(self.coding, Coding::Affine { header, .. } if header.is_centred)
     }
 
+    /// Bits per value.
+    pub(crate) fn bits(&self) -> usize {
+        match self.coding {
+            Coding::Plain(values) => 8 * values.n_bytes(),
+            Coding::Affine { bits, .. } => bits,
+        }
+    }
+
     pub(crate) fn chunk_bytes(&self) -> usize {
         match self.coding {
             Coding::Plain(values) => CHUNK * LANES * values.n_bytes(),

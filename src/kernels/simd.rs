@@ -48,6 +48,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `dot`.
     const WIDE: bool = false;
 
+    /// Whether `dot_bytes` is faster than `dot_pairs`, where its sums fit into 16 bits.
+    const SUMS_BYTES: bool = false;
+
     /// Runs `kernel`, compiled for this instruction set as a separate function. A kernel that runs another one must
     /// not inline it, since compile time grows faster than the size of a function.
     fn run<K: Kernel>(self, kernel: K);
@@ -127,6 +130,26 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
                 *lane = product(0).wrapping_add(product(16)).cast_unsigned();
             }
             self.add_u32(acc, self.load_u32(lanes.as_ptr()))
+        }
+    }
+    /// `acc` plus, in both halves of every lane, the products of two bytes of `w`, which are unsigned, with those of
+    /// `x`, which are signed; exact as long as no sum needs more than 16 bits.
+    #[inline(always)]
+    fn dot_bytes(self, acc: Self::U, w: Self::U, x: u32) -> Self::U {
+        let (mut sums, mut bytes) = ([0; LANES], [0; LANES]);
+        // SAFETY: sixteen values each.
+        unsafe {
+            self.store_u32(sums.as_mut_ptr(), acc);
+            self.store_u32(bytes.as_mut_ptr(), w);
+            for (sum, w) in sums.iter_mut().zip(bytes) {
+                let (w, x) = (w.to_le_bytes(), x.to_le_bytes());
+                let product = |i: usize| i16::from(w[i]) * i16::from(x[i].cast_signed());
+                let half = |i: usize| product(2 * i).wrapping_add(product(2 * i + 1));
+                let halves = [*sum as i16, (*sum >> 16) as i16];
+                let [low, high] = [half(0).wrapping_add(halves[0]), half(1).wrapping_add(halves[1])];
+                *sum = u32::from(low.cast_unsigned()) | u32::from(high.cast_unsigned()) << 16;
+            }
+            self.load_u32(sums.as_ptr())
         }
     }
     /// The first and third bytes of every lane, and the second and fourth, as 16-bit numbers.

@@ -1,7 +1,7 @@
 //! Input rows as integers: normalized, rounded and arranged in panels, in one pass.
 //!
 //! The 32 columns of a chunk share one f32 scale per row. Values are rounded to nearest even, to one byte or to two
-//! signed bytes: `x = scale * (256 * high + low)`. Paths that multiply pairs of 16 bits store 16 bits in either case.
+//! signed bytes: `x = scale * (256 * high + low)`. For products of pairs of 16 bits, 16 bits are stored in either case.
 //! Beside the scale is the scaled sum of the *rounded* values, which a weight's bias is multiplied by. Centred
 //! weights have no biases; for them there is the initial value of each sum of products.
 //!
@@ -29,7 +29,7 @@ pub(crate) struct IntegerPanels {
     pub(crate) n_chunks: usize,
     /// Bytes per value.
     n_bytes: usize,
-    is_wide: bool,
+    pub(crate) is_wide: bool,
     /// Panel after panel, `[n_chunks][width][n_bytes][32]` each, the high bytes first; or `[n_chunks][width][32]` in
     /// 16 bits, in the order of `Simd::store_i16_pairs`.
     values: SendPtr<i8>,
@@ -79,13 +79,13 @@ impl IntegerPanels {
 }
 
 /// Calls `f` with the rows of `x`, whose `n_cols` columns are whole chunks, in panels of `width`, rounded to `PLANES`
-/// bytes.
+/// bytes; if `is_wide`, they are stored in 16 bits.
 pub(crate) fn with_integer_panels<const PLANES: usize, T>(
     cpu: &Cpu,
     x: &[f32],
     n_cols: usize,
     norm: Option<Norm>,
-    width: usize,
+    (width, is_wide): (usize, bool),
     f: impl FnOnce(IntegerPanels) -> T,
 ) -> T {
     let n_rows = x.len() / n_cols;
@@ -93,7 +93,6 @@ pub(crate) fn with_integer_panels<const PLANES: usize, T>(
     let n_panels = n_rows.div_ceil(width);
     let n_records = n_panels * width * n_chunks;
     let n_scales = n_panels * width * n_chunks.next_multiple_of(LANES);
-    let is_wide = cpu.is_wide();
     let n_bytes = if is_wide { 2 } else { PLANES };
     let n_value_floats = (n_records * n_bytes * CHUNK / size_of::<f32>()).next_multiple_of(LANES);
     with_scratch(n_value_floats + 3 * n_scales, |scratch| {

@@ -2,7 +2,8 @@
 //!
 //! A job handles blocks of sixteen outputs, two at a time, for a range of input rows. For each stretch of columns it
 //! unpacks the blocks' values into bytes, which stay in the first-level cache, and runs the register tile over all
-//! panels of input rows. The products of a chunk of 32 columns are summed exactly, in 32 bits; then
+//! panels of input rows. The products of a chunk of 32 columns are summed exactly, in 32 bits (on AVX2, first in 16 bits,
+//! if that is exact: inputs of one byte, and weights of at most six bits); then
 //!
 //! ```text
 //! y += scale * (x_scale * sum(q * x)) + bias * (x_scale * sum(x))
@@ -35,6 +36,8 @@ const MAX_ROWS: usize = 512;
 /// Enough jobs per thread to balance the load.
 const JOBS_PER_THREAD: usize = 8;
 
+/// One in both halves of a lane: with it, `dot_pairs` adds up the halves.
+const HALVES: u32 = 0x0001_0001;
 const SUM_FLOATS: usize = BLOCKS * LANES;
 const WORD_FLOATS: usize = STRETCH * QUADS * BLOCKS * LANES;
 const HEADER_FLOATS: usize = STRETCH * BLOCKS * 2 * LANES;
@@ -50,7 +53,9 @@ pub(super) fn multiply<const PLANES: usize>(
     let n_rows = input.x.len() / n_inputs;
     let few = dot::width(n_rows, cpu.few_integer_rows());
     let width = few.unwrap_or_else(|| width(n_rows, cpu.integer_rows()));
-    with_integer_panels::<PLANES, _>(cpu, input.x, n_inputs, input.norm, width, |panels| {
+    let sums_bytes = PLANES == 1 && cpu.sums_bytes() && n_quads_summed(weights.max_bits()) > 0;
+    let is_wide = cpu.is_wide() && !sums_bytes;
+    with_integer_panels::<PLANES, _>(cpu, input.x, n_inputs, input.norm, (width, is_wide), |panels| {
         let product = Product { weights, panels, output };
         if few.is_some() {
             return dot::multiply::<PLANES>(cpu, product);
@@ -73,7 +78,7 @@ pub(super) fn multiply<const PLANES: usize>(
                 let (words, headers) = rest.split_at_mut(WORD_FLOATS);
                 let (sums, words, headers) =
                     (sums.as_mut_ptr(), words.as_mut_ptr().cast(), headers.as_mut_ptr());
-                cpu.run_integer(Job::<PLANES> { product, panels, units, sums, words, headers });
+                cpu.run_integer(Job::<PLANES> { product, panels, units, sums_bytes, sums, words, headers });
             });
         });
     });
@@ -84,6 +89,8 @@ struct Job<'a, const PLANES: usize> {
     product: Product<'a, IntegerPanels>,
     panels: std::ops::Range<usize>,
     units: std::ops::Range<usize>,
+    /// Whether products of bytes are summed in 16 bits.
+    sums_bytes: bool,
     /// `[rows][BLOCKS][16]`.
     sums: *mut f32,
     /// `[STRETCH][QUADS][BLOCKS][16]`.
@@ -95,7 +102,7 @@ struct Job<'a, const PLANES: usize> {
 impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Job { product, panels, units, sums, words, headers } = self;
+        let Job { product, panels, units, sums_bytes, sums, words, headers } = self;
         let weights = product.weights;
         let width = product.panels.width;
         let blocks: [_; BLOCKS] = weights.all_blocks(units.clone());
@@ -109,7 +116,16 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
             for (b, block) in blocks.into_iter().flatten().enumerate() {
                 let (words, headers) = (words.wrapping_add(b * LANES), headers.wrapping_add(b * 2 * LANES));
                 with_bits!(block.layout.coding, |BITS, header| {
-                    simd.run(Unpack::<BITS> { block, header, first_chunk, n_chunks, words, headers });
+                    let is_shifted = !sums_bytes;
+                    simd.run(Unpack::<BITS> {
+                        block,
+                        header,
+                        is_shifted,
+                        first_chunk,
+                        n_chunks,
+                        words,
+                        headers,
+                    });
                 });
             }
             let n_panels = panels.len();
@@ -134,14 +150,19 @@ impl<const PLANES: usize> Kernel for Job<'_, PLANES> {
                     let words = words.wrapping_add(first * LANES).cast_const();
                     let headers = headers.wrapping_add(first * 2 * LANES).cast_const();
                     let sums = sums.wrapping_add(first * LANES);
+                    let bits = if sums_bytes { blocks[first].map_or(8, |it| it.layout.bits()) } else { 8 };
                     let operands =
-                        Operands { x, x_scales, x_sums, starts, words, headers, n_chunks, fresh, sums };
+                        Operands { x, x_scales, x_sums, starts, bits, words, headers, n_chunks, fresh, sums };
                     with_rows!(width, |ROWS| if ROWS <= S::INTEGER_ROWS {
-                        match (n_at_once, is_centred[first]) {
-                            (2, true) => simd.run(Tile::<ROWS, 2, PLANES, true>(operands)),
-                            (2, false) => simd.run(Tile::<ROWS, 2, PLANES, false>(operands)),
-                            (_, true) => simd.run(Tile::<ROWS, 1, PLANES, true>(operands)),
-                            (_, false) => simd.run(Tile::<ROWS, 1, PLANES, false>(operands)),
+                        match (n_at_once, is_centred[first], n_quads_summed(bits)) {
+                            (2, true, _) => simd.run(Tile::<ROWS, 2, PLANES, true, 0>(operands)),
+                            (2, false, _) => simd.run(Tile::<ROWS, 2, PLANES, false, 0>(operands)),
+                            (_, true, 4) => simd.run(Tile::<ROWS, 1, PLANES, true, 4>(operands)),
+                            (_, false, 4) => simd.run(Tile::<ROWS, 1, PLANES, false, 4>(operands)),
+                            (_, true, 2) => simd.run(Tile::<ROWS, 1, PLANES, true, 2>(operands)),
+                            (_, false, 2) => simd.run(Tile::<ROWS, 1, PLANES, false, 2>(operands)),
+                            (_, true, _) => simd.run(Tile::<ROWS, 1, PLANES, true, 0>(operands)),
+                            (_, false, _) => simd.run(Tile::<ROWS, 1, PLANES, false, 0>(operands)),
                         }
                     });
                 }
@@ -175,6 +196,8 @@ struct Operands {
     x_scales: *const f32,
     x_sums: *const f32,
     starts: *const i32,
+    /// The bits of a weight; 8 if the middle of centred ones was shifted to where it is with 8.
+    bits: usize,
     /// In the layout of a job.
     words: *const u32,
     headers: *const f32,
@@ -184,22 +207,28 @@ struct Operands {
     sums: *mut f32,
 }
 
-/// Adds the products of a panel with `N` blocks to their sums.
-struct Tile<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool>(Operands);
+/// Adds the products of a panel with `N` blocks to their sums. If `SUMMED` is not 0, bytes are multiplied, and the
+/// products of so many quads are first summed in 16 bits.
+struct Tile<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool, const SUMMED: usize>(
+    Operands,
+);
 
-impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool> Kernel
-    for Tile<ROWS, N, PLANES, CENTRED>
+impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool, const SUMMED: usize> Kernel
+    for Tile<ROWS, N, PLANES, CENTRED, SUMMED>
 {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        if S::WIDE && N > 1 {
-            return; // Registers are too few.
+        let sums_bytes = SUMMED > 0;
+        if (S::WIDE && N > 1) || (sums_bytes && (!S::SUMS_BYTES || PLANES > 1)) {
+            return; // Registers are too few, or nothing calls it.
         }
+        let is_wide = S::WIDE && !sums_bytes;
         let Operands {
             x,
             mut x_scales,
             mut x_sums,
             mut starts,
+            bits,
             mut words,
             mut headers,
             n_chunks,
@@ -214,7 +243,7 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                 if fresh { [[simd.zero(); N]; ROWS] } else { tile::load(simd, sums, SUM_FLOATS) };
             for _ in 0..n_chunks {
                 let mut dots = [[simd.zero_u32(); N]; ROWS];
-                if PLANES == 2 && !S::WIDE {
+                if PLANES == 2 && !is_wide {
                     add_plane::<S, ROWS, N, PLANES>(simd, x, words, &mut dots);
                     for dot in dots.iter_mut().flatten() {
                         *dot = simd.shl(*dot, 8);
@@ -222,13 +251,17 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                 }
                 if CENTRED {
                     for (r, row) in dots.iter_mut().enumerate() {
-                        let start = simd.splat_u32((*starts.add(r * STRETCH)).cast_unsigned());
+                        // Exact, since it was multiplied by all of `CENTRE`.
+                        let start = *starts.add(r * STRETCH) >> (8 - bits);
+                        let start = simd.splat_u32(start.cast_unsigned());
                         for dot in row {
                             *dot = simd.add_u32(*dot, start);
                         }
                     }
                 }
-                if S::WIDE {
+                if sums_bytes {
+                    add_bytes::<S, ROWS, N, SUMMED>(simd, x, words, &mut dots);
+                } else if is_wide {
                     add_pairs(simd, x, words, &mut dots);
                 } else {
                     add_plane::<S, ROWS, N, PLANES>(simd, x.add((PLANES - 1) * QUADS), words, &mut dots);
@@ -245,7 +278,7 @@ impl<const ROWS: usize, const N: usize, const PLANES: usize, const CENTRED: bool
                         }
                     }
                 }
-                x = x.add(ROWS * if S::WIDE { 2 } else { PLANES } * QUADS);
+                x = x.add(ROWS * if is_wide { 2 } else { PLANES } * QUADS);
                 x_scales = x_scales.add(1);
                 x_sums = x_sums.add(1);
                 starts = starts.add(1);
@@ -314,4 +347,47 @@ unsafe fn add_pairs<S: Simd, const ROWS: usize, const N: usize>(
     *dots = sums;
 }
 
+/// Adds the products of a chunk, in bytes, to each of `dots`, after those of `SUMMED` quads were summed in 16 bits.
+///
+/// # Safety
+/// As for the tile.
+#[inline(always)]
+unsafe fn add_bytes<S: Simd, const ROWS: usize, const N: usize, const SUMMED: usize>(
+    simd: S,
+    x: *const u32,
+    words: *const u32,
+    dots: &mut [[S::U; N]; ROWS],
+) {
+    for first in (0..QUADS).step_by(SUMMED) {
+        let mut sums = [[simd.zero_u32(); N]; ROWS];
+        for quad in first..first + SUMMED {
+            for b in 0..N {
+                // SAFETY: guaranteed by the caller.
+                let columns = unsafe { simd.load_u32(words.add((quad * BLOCKS + b) * LANES)) };
+                for (r, row) in sums.iter_mut().enumerate() {
+                    // SAFETY: guaranteed by the caller.
+                    row[b] = simd.dot_bytes(row[b], columns, unsafe { *x.add(r * QUADS + quad) });
+                }
+            }
+        }
+        for (row, sums) in dots.iter_mut().zip(sums) {
+            for (dot, sum) in row.iter_mut().zip(sums) {
+                *dot = simd.dot_pairs(*dot, sum, HALVES);
+            }
+        }
+    }
+}
+
+/// Of how many quads the products with weights of so many bits can be summed in 16 bits; 0 if not even of two.
+const fn n_quads_summed(bits: usize) -> usize {
+    match bits {
+        0..=5 => 4,
+        6 => 2,
+        _ => 0,
+    }
+}
+
 const _: () = assert!(CHUNK == 4 * QUADS);
+// A sum has two products of each quad.
+const _: () = assert!(n_quads_summed(5) * 2 * ((1 << 5) - 1) * 127 < 1 << 15);
+const _: () = assert!(n_quads_summed(6) * 2 * ((1 << 6) - 1) * 127 < 1 << 15);

@@ -83,6 +83,11 @@ impl PackedWeights {
         }
     }
 
+    /// The most bits of a value of any matrix.
+    pub(super) fn max_bits(&self) -> usize {
+        self.segments.iter().map(|it| it.layout.bits()).max().unwrap_or(0)
+    }
+
     /// The unit with this number, which must be below `n_units`.
     pub(super) fn unit(&self, number: usize) -> Unit {
         let (mut block, mut first_row) = (number, 0);

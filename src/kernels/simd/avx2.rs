@@ -58,6 +58,7 @@ impl Simd for Avx2 {
     const INTEGER_ROWS: usize = 4;
     const FEW_INTEGER_ROWS: usize = 4;
     const WIDE: bool = true;
+    const SUMS_BYTES: bool = true;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) {
@@ -214,6 +215,14 @@ impl Simd for Avx2 {
         op!(U(
             x::_mm256_add_epi32(acc.0, x::_mm256_madd_epi16(w.0, x)),
             x::_mm256_add_epi32(acc.1, x::_mm256_madd_epi16(w.1, x)),
+        ))
+    }
+    #[inline(always)]
+    fn dot_bytes(self, acc: U, w: U, x: u32) -> U {
+        let x = op!(x::_mm256_set1_epi32(x.cast_signed()));
+        op!(U(
+            x::_mm256_add_epi16(acc.0, x::_mm256_maddubs_epi16(w.0, x)),
+            x::_mm256_add_epi16(acc.1, x::_mm256_maddubs_epi16(w.1, x)),
         ))
     }
     #[inline(always)]

@@ -3,6 +3,7 @@
 //! Limited by memory up to about six rows, so a panel is padded to the next width that has a kernel.
 
 use super::unpack::{PREFETCH_BYTES, load_quad, with_bits};
+use super::{HALVES, n_quads_summed};
 use crate::Cpu;
 use crate::activations::integer::{CENTRE, IntegerPanels};
 use crate::matmul::coding::{load_biases, load_scales};
@@ -93,13 +94,18 @@ impl Block {
             return;
         }
         with_bits!(self.layout.coding, |BITS, header| {
-            simd.run(Dot::<BITS, ROWS, PLANES> { block: self, header, panels, panel, out });
+            if S::WIDE && !panels.is_wide {
+                simd.run(Dot::<BITS, ROWS, PLANES, true> { block: self, header, panels, panel, out });
+            } else {
+                simd.run(Dot::<BITS, ROWS, PLANES, false> { block: self, header, panels, panel, out });
+            }
         });
     }
 }
 
-/// Writes the products of a block with the rows of a panel to the first `ROWS` of `out`.
-struct Dot<'a, const BITS: usize, const ROWS: usize, const PLANES: usize> {
+/// Writes the products of a block with the rows of a panel to the first `ROWS` of `out`. If `SUMS_BYTES`, products of
+/// bytes are first summed in 16 bits.
+struct Dot<'a, const BITS: usize, const ROWS: usize, const PLANES: usize, const SUMS_BYTES: bool> {
     block: Block,
     header: Header,
     panels: IntegerPanels,
@@ -107,9 +113,16 @@ struct Dot<'a, const BITS: usize, const ROWS: usize, const PLANES: usize> {
     out: &'a mut [[f32; LANES]; MAX_ROWS],
 }
 
-impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'_, BITS, ROWS, PLANES> {
+impl<const BITS: usize, const ROWS: usize, const PLANES: usize, const SUMS_BYTES: bool> Kernel
+    for Dot<'_, BITS, ROWS, PLANES, SUMS_BYTES>
+{
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        let n_summed = n_quads_summed(BITS);
+        if SUMS_BYTES && (!S::SUMS_BYTES || PLANES > 1 || n_summed == 0) {
+            return; // Nothing calls it.
+        }
+        let is_wide = S::WIDE && !SUMS_BYTES;
         let Dot { block: Block { layout, at: mut group }, header, panels, panel, out } = self;
         let mut x: *const u32 = panels.values(panel, 0).cast_const().cast();
         let mut x_scales = panels.scales(panel, 0).cast_const();
@@ -131,9 +144,22 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                 let mut chunk: *const u32 = group.add(header_bytes).cast();
                 for _ in 0..layout.chunks_per_group {
                     let mut dots = [[simd.zero_u32(); PLANES]; ROWS];
+                    let mut sums = [simd.zero_u32(); ROWS];
                     for quad in 0..QUADS {
                         let columns = load_quad::<S, BITS>(simd, chunk, quad);
-                        if S::WIDE {
+                        if SUMS_BYTES {
+                            for (r, sum) in sums.iter_mut().enumerate() {
+                                *sum = simd.dot_bytes(*sum, columns, *x.add(r * QUADS + quad));
+                            }
+                            if (quad + 1) % n_summed == 0 {
+                                for (dots, sum) in dots.iter_mut().zip(&mut sums) {
+                                    dots[0] = simd.dot_pairs(dots[0], *sum, HALVES);
+                                    *sum = simd.zero_u32();
+                                }
+                            }
+                            continue;
+                        }
+                        if is_wide {
                             let pairs = simd.byte_pairs(columns);
                             for (r, dots) in dots.iter_mut().enumerate() {
                                 for (i, columns) in pairs.into_iter().enumerate() {
@@ -151,7 +177,7 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                         }
                     }
                     for (r, (total, dots)) in totals.iter_mut().zip(dots).enumerate() {
-                        let mut dot = if PLANES == 2 && !S::WIDE {
+                        let mut dot = if PLANES == 2 && !is_wide {
                             simd.add_u32(simd.shl(dots[0], 8), dots[PLANES - 1])
                         } else {
                             dots[0]
@@ -170,7 +196,7 @@ impl<const BITS: usize, const ROWS: usize, const PLANES: usize> Kernel for Dot<'
                         }
                     }
                     chunk = chunk.wrapping_add(BITS * LANES);
-                    x = x.wrapping_add(ROWS * if S::WIDE { 2 } else { PLANES } * QUADS);
+                    x = x.wrapping_add(ROWS * if is_wide { 2 } else { PLANES } * QUADS);
                     n_chunks += 1;
                     // The next sixteen chunks follow those of all rows.
                     let n = if n_chunks % LANES == 0 { 1 + (ROWS - 1) * LANES } else { 1 };

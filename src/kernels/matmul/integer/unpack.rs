@@ -14,11 +14,12 @@ pub(super) const PREFETCH_BYTES: usize = 4_096;
 
 /// Unpacks chunks of a block. Scales and biases of a group are repeated for each of its chunks.
 ///
-/// Centred values are shifted so that their middle is 128 for any number of bits; then one correction of the inputs
+/// Centred values can be shifted so that their middle is 128 for any number of bits; then one correction of the inputs
 /// fits all.
 pub(super) struct Unpack<const BITS: usize> {
     pub(super) block: Block,
     pub(super) header: Header,
+    pub(super) is_shifted: bool,
     /// The first chunk; it starts a group.
     pub(super) first_chunk: usize,
     /// The number of chunks, which form whole groups.
@@ -32,10 +33,11 @@ pub(super) struct Unpack<const BITS: usize> {
 impl<const BITS: usize> Kernel for Unpack<BITS> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Unpack { block: Block { layout, at }, header, first_chunk, n_chunks, mut words, mut headers } =
-            self;
+        let Unpack { block, header, is_shifted, first_chunk, n_chunks, mut words, mut headers } = self;
+        let Block { layout, at } = block;
         let middle = 1 << (BITS - 1);
-        let offset = simd.splat_u32(in_bytes(if header.is_centred { CENTRE - middle } else { 0 }));
+        let offset =
+            simd.splat_u32(in_bytes(if header.is_centred && is_shifted { CENTRE - middle } else { 0 }));
         let Layout { chunks_per_group, .. } = layout;
         debug_assert!(
             first_chunk.is_multiple_of(chunks_per_group) && n_chunks.is_multiple_of(chunks_per_group)

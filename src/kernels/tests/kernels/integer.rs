@@ -183,11 +183,14 @@ fn a_row_is_the_same_bit_by_bit_whatever_rows_are_beside_it() {
     let cases = [
         vec![random(72, 4, 32)],
         vec![random(72, 5, 64)],
+        vec![random(72, 6, 32)],
         vec![random(72, 8, 128)],
         vec![random(72, 5, 32).centred()],
+        vec![random(72, 6, 64).centred()],
         vec![random(72, 8, 32).centred()],
         // The third block of the first matrix is multiplied together with the first block of the second.
         vec![random(48, 5, 32).centred(), random(24, 8, 32)],
+        vec![random(48, 3, 32), random(24, 6, 32).centred()],
     ];
     for (precision, _) in ROUNDED {
         for cpu in cpus_in(precision) {
@@ -296,26 +299,29 @@ fn extreme_inputs_keep_to_their_own_rows() {
 
 #[test]
 fn the_greatest_values_of_both_signs_do_not_overflow() {
-    // Every byte of weights and inputs is at its limit, so the sum of a chunk is as large as possible.
+    // Every value of weights and inputs is at its limit, so sums are as large as possible.
     let n_cols = 64;
-    let words = vec![u32::MAX; 16 * n_cols / 4];
     let (scales, biases) = (vec![1.0; 16 * 2], vec![0.0; 16 * 2]);
-    let weights = runabout_kernels::Weights::Affine {
-        words: &words,
-        scales: runabout_kernels::Floats::F32(&scales),
-        biases: runabout_kernels::Floats::F32(&biases),
-        bits: 8,
-        group_size: 32,
-    };
-    let matrix = runabout_kernels::Matrix { n_rows: 16, n_cols, weights };
-    for (precision, _) in ROUNDED {
-        for cpu in cpus_in(precision) {
-            let weights = PackedWeights::pack(&cpu, &[matrix], Arrangement::Stacked).unwrap();
-            for n_rows in [1, 18] {
-                for sign in [1.0, -1.0] {
-                    let out = product(&cpu, &weights, &vec![sign * 3.5; n_rows * n_cols]);
-                    let expected = vec![f64::from(sign) * 3.5 * 255.0 * n_cols as f64; n_rows * 16];
-                    assert_close(&out, &expected, 1e-6, &format!("{} {precision}", cpu.path()));
+    let (scales, biases) = (Floats::F32(&scales), Floats::F32(&biases));
+    for bits in [2, 3, 4, 5, 6, 8] {
+        let words = vec![u32::MAX; 16 * n_cols * bits / 32];
+        let weights = Weights::Affine { words: &words, scales, biases, bits, group_size: 32 };
+        let matrix = Matrix { n_rows: 16, n_cols, weights };
+        let greatest = f64::from((1 << bits) - 1);
+        for (precision, _) in ROUNDED {
+            for cpu in cpus_in(precision) {
+                let weights = PackedWeights::pack(&cpu, &[matrix], Arrangement::Stacked).unwrap();
+                for n_rows in [1, 18] {
+                    for sign in [1.0, -1.0] {
+                        let out = product(&cpu, &weights, &vec![sign * 3.5; n_rows * n_cols]);
+                        let expected = vec![f64::from(sign) * 3.5 * greatest * n_cols as f64; n_rows * 16];
+                        assert_close(
+                            &out,
+                            &expected,
+                            1e-6,
+                            &format!("{} {precision} {bits} bits", cpu.path()),
+                        );
+                    }
                 }
             }
         }
