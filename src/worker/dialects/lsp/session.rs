@@ -44,6 +44,8 @@ pub(super) struct Session {
     settings: Mutex<Arc<Settings>>,
     /// Whether the client is being asked for its settings for the first time.
     is_asking_settings: watch::Sender<bool>,
+    /// Held by the request that waits for the settings, in the order of arrival.
+    waiting_for_settings: tokio::sync::Mutex<()>,
     offers: Mutex<Offers>,
     rhythm: Mutex<Rhythm>,
     window_size: Mutex<WindowSize>,
@@ -70,6 +72,7 @@ impl Session {
             project: Mutex::new(Project::new(Vec::new(), Kinds::default())),
             settings: Mutex::default(),
             is_asking_settings: watch::Sender::new(false),
+            waiting_for_settings: tokio::sync::Mutex::default(),
             offers: Mutex::new(offers),
             rhythm: Mutex::default(),
             window_size: Mutex::default(),
@@ -105,10 +108,11 @@ impl Session {
         self.is_asking_settings.send_replace(is_asking);
     }
 
-    /// Waits until the client's settings are in effect, if it is being asked for them for the first time. At other times
-    /// there is no wait, so that requests keep their order. A model that other clients have loaded already is ready before
-    /// the settings are known.
+    /// Waits until the client's settings are in effect, if it is being asked for them for the first time. A model that
+    /// other clients have loaded already is ready before the settings are known. Requests keep their order, each until its
+    /// next `.await`: otherwise an older one could supersede a newer one.
     pub(super) async fn settings_known(&self) {
+        let _in_order = self.waiting_for_settings.lock().await;
         if *self.is_asking_settings.borrow() {
             let mut is_asking = self.is_asking_settings.subscribe();
             if timeout(SETTINGS, is_asking.wait_for(|it| !it)).await.is_err() {
