@@ -47,17 +47,21 @@ async fn what_is_asked_before_the_settings_are_known_waits_for_them() {
 #[tokio::test]
 async fn requests_that_wait_for_the_settings_keep_their_order() {
     let asks = json!({"capabilities": {"workspace": {"configuration": true}}});
-    let mut editor = Editor::with(&ready(ScriptedModel::saying("x")).await, asks).await;
-    editor.open("let ").await;
-    let mut asked = Vec::new();
-    for _ in 0..6 {
-        asked.push(editor.type_at((0, 4)).await);
-    }
-    answer_configuration(&mut editor, json!({"minConfidence": 0})).await;
-    let newest = asked.pop().unwrap();
-    assert_eq!(editor.answer(newest).await["result"]["items"][0]["insertText"], "x");
-    for older in asked {
-        assert_eq!(editor.answer(older).await["result"], Value::Null);
+    let app = ready(ScriptedModel::saying("x")).await;
+    // Often enough that waking them in any order would be noticed.
+    for _ in 0..8 {
+        let mut editor = Editor::with(&app, asks.clone()).await;
+        editor.open("let ").await;
+        let mut asked = Vec::new();
+        for _ in 0..6 {
+            asked.push(editor.type_at((0, 4)).await);
+        }
+        answer_configuration(&mut editor, json!({"minConfidence": 0})).await;
+        let newest = asked.pop().unwrap();
+        assert_eq!(editor.answer(newest).await["result"]["items"][0]["insertText"], "x");
+        for older in asked {
+            assert_eq!(editor.answer(older).await["result"], Value::Null);
+        }
     }
 }
 
