@@ -8,6 +8,7 @@ mod following;
 mod lsp;
 mod mcp;
 mod native;
+mod rounding;
 
 pub(crate) use self::dialect::{Announcements, Dialect, Opened, choose};
 use crate::front_end::Service;
@@ -32,11 +33,6 @@ pub(crate) fn of(service: Service) -> &'static [&'static dyn Dialect] {
         Service::Mcp => MCP,
         Service::Acp => ACP,
     }
-}
-
-/// A probability, rounded to millionths; finer digits are noise.
-fn rounded(probability: f64) -> f64 {
-    (probability * 1e6).round() / 1e6
 }
 
 #[cfg(test)]

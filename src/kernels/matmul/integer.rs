@@ -13,9 +13,11 @@
 //! products with the difference. Any number of rows is computed in this way and in this order, so a row's results do
 //! not depend on the rows computed with it.
 
+mod byte_sums;
 mod dot;
 mod unpack;
 
+use byte_sums::{HALVES, n_quads_summed};
 use unpack::{BLOCKS, Unpack, with_bits};
 
 use super::product::{Input, Output, PREFETCH_ROWS, Product};
@@ -36,8 +38,6 @@ const MAX_ROWS: usize = 512;
 /// Enough jobs per thread to balance the load.
 const JOBS_PER_THREAD: usize = 8;
 
-/// One in both halves of a lane: with it, `dot_pairs` adds up the halves.
-const HALVES: u32 = 0x0001_0001;
 const SUM_FLOATS: usize = BLOCKS * LANES;
 const WORD_FLOATS: usize = STRETCH * QUADS * BLOCKS * LANES;
 const HEADER_FLOATS: usize = STRETCH * BLOCKS * 2 * LANES;
@@ -378,16 +378,4 @@ unsafe fn add_bytes<S: Simd, const ROWS: usize, const N: usize, const SUMMED: us
     }
 }
 
-/// Of how many quads the products with weights of so many bits can be summed in 16 bits; 0 if not even of two.
-const fn n_quads_summed(bits: usize) -> usize {
-    match bits {
-        0..=5 => 4,
-        6 => 2,
-        _ => 0,
-    }
-}
-
 const _: () = assert!(CHUNK == 4 * QUADS);
-// A sum has two products of each quad.
-const _: () = assert!(n_quads_summed(5) * 2 * ((1 << 5) - 1) * 127 < 1 << 15);
-const _: () = assert!(n_quads_summed(6) * 2 * ((1 << 6) - 1) * 127 < 1 << 15);

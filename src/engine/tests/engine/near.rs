@@ -88,7 +88,7 @@ fn near_prompts_that_begin_as_the_whole_one_leave_what_is_computed_of_it() {
     let engine = start(ScriptedModel::hashing());
     // At the top of a file, only what is behind the cursor differs.
     let top = "use std::io;\n".repeat(6) + "let x";
-    let whole = top.clone() + &";\n".repeat(100);
+    let whole = top.clone() + &";\n".repeat(150);
     let near = NearPrompt { prompt: bytes(&format!("{top};")), ..near(Duration::ZERO) };
     let submit = |prompt: &str, max_tokens| {
         let with = |job: &mut Job| {

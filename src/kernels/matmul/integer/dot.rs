@@ -2,8 +2,8 @@
 //!
 //! Limited by memory up to about six rows, so a panel is padded to the next width that has a kernel.
 
+use super::byte_sums::{HALVES, n_quads_summed};
 use super::unpack::{PREFETCH_BYTES, load_quad, with_bits};
-use super::{HALVES, n_quads_summed};
 use crate::Cpu;
 use crate::activations::integer::{CENTRE, IntegerPanels};
 use crate::matmul::coding::{load_biases, load_scales};

@@ -21,7 +21,7 @@ use super::positions::Encoding;
 use super::report::{NextEditReport, OutcomeKind, first_upper};
 use super::session::Session;
 use super::workspace::Workspace;
-use crate::dialects::rounded;
+use crate::dialects::rounding::rounded;
 
 /// LSP's error for a request that the client has cancelled.
 const REQUEST_CANCELLED: i32 = -32800;

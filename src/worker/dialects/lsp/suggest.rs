@@ -20,7 +20,7 @@ use super::session::Session;
 use super::settings::Settings;
 use super::suggestion::{Suggestion, follow, linger};
 use super::{idle, incoming, state};
-use crate::dialects::rounded;
+use crate::dialects::rounding::rounded;
 
 /// The temperature and the top-p of the other texts: how far they may stray from the most likely one.
 const ALTERNATIVES: (f32, f32) = (0.8, 0.95);

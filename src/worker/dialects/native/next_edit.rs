@@ -7,7 +7,7 @@ use runabout_assist::{NextEditForm, NextEditFormat, Outcome, Prediction};
 use super::method::{Answer, Call, MethodResult};
 use super::stream::{self, Streaming};
 use super::{errors, from_wire, to_wire};
-use crate::dialects::rounded;
+use crate::dialects::rounding::rounded;
 
 impl Answer for NextEdit {
     async fn answer(mut call: Call) -> MethodResult<NextEditResult> {

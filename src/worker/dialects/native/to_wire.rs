@@ -8,7 +8,7 @@ use runabout_assist::{
 };
 use runabout_text::Tokenizer;
 
-use crate::dialects::rounded;
+use crate::dialects::rounding::rounded;
 
 pub(super) fn worker_state(state: &State) -> WorkerState {
     match state {
