@@ -34,6 +34,8 @@ pub(crate) struct Worker {
     framing: Framing,
     next_id: i64,
     stderr: std::sync::Arc<std::sync::Mutex<String>>,
+    /// Reads stderr to its end.
+    log_reader: std::thread::JoinHandle<()>,
 }
 
 /// The built program.
@@ -88,14 +90,14 @@ impl Worker {
         let stderr = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
         let log = std::sync::Arc::clone(&stderr);
         let child_stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        std::thread::spawn(move || {
+        let log_reader = std::thread::spawn(move || {
             for line in child_stderr.lines().map_while(Result::ok) {
                 let mut log = log.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        Self { child, stdin, messages, unread: VecDeque::new(), framing, next_id: 1, stderr }
+        Self { child, stdin, messages, unread: VecDeque::new(), framing, next_id: 1, stderr, log_reader }
     }
 
     /// Writes raw bytes. A worker that has ended is not an error here; the test notices that by its answers.
@@ -245,6 +247,11 @@ impl Worker {
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().expect("the worker is a child of ours") {
+                // What it wrote last may not have been read yet. A process that it started may hold stderr open.
+                let deadline = Instant::now() + Duration::from_secs(5);
+                while !self.log_reader.is_finished() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
                 return status;
             }
             assert!(Instant::now() < deadline, "the worker did not end; log:\n{}", self.log());
