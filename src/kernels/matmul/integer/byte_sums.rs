@@ -3,7 +3,7 @@
 /// One in both halves of a lane: with it, `Simd::dot_pairs` adds up the halves.
 pub(super) const HALVES: u32 = 0x0001_0001;
 
-/// Of how many quads the products with weights of so many bits can be summed in 16 bits; 0 if not even of two.
+/// The number of quads whose products with weights of `bits` bits fit into a sum of 16 bits; 0 if two do not.
 pub(super) const fn n_quads_summed(bits: usize) -> usize {
     match bits {
         0..=5 => 4,
